@@ -1,0 +1,78 @@
+//! NodePools joined with their node class and instance types.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::Labels;
+use crate::catalog::InstanceType;
+use crate::requirements::Requirements;
+use crate::resources::Resources;
+use crate::units::MicroUsd;
+
+/// A NodePool with what it can launch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodePool {
+    pub name: Arc<str>,
+    pub uid: Arc<str>,
+    /// 0 where unset.
+    pub weight: i32,
+    /// A static pool: keeps this many nodes and never receives planned ones.
+    pub replicas: Option<i64>,
+    /// Template labels with `karpenter.sh/nodepool` and the node class label.
+    pub labels: Labels,
+    pub annotations: Labels,
+    pub taints: Vec<Taint>,
+    pub startup_taints: Vec<Taint>,
+    /// The template's requirements joined with its labels.
+    pub requirements: Requirements,
+    pub limits: Limits,
+    pub node_class: NodeClassRef,
+    /// Seconds; `None` is Never.
+    pub expire_after_seconds: Option<u64>,
+    pub termination_grace_period_seconds: Option<u64>,
+    pub disruption: Disruption,
+    /// Types that the node class and the cloud offer, overlays applied, before the pool's own requirements filter
+    /// them; sorted by name.
+    pub instance_types: Arc<Vec<InstanceType>>,
+    /// Why it cannot be used now, in one sentence (not ready, being deleted, class missing, an invalid field).
+    pub unusable: Option<Arc<str>>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Limits by resource, without `nodes` and the spend cap.
+    pub resources: Resources,
+    pub nodes: Option<i64>,
+    /// `packwright.dev/usd-per-hour`, in micro-dollars.
+    pub usd_per_hour: Option<MicroUsd>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct NodeClassRef {
+    pub group: Arc<str>,
+    pub kind: Arc<str>,
+    pub name: Arc<str>,
+}
+
+/// When and how nodes may be removed; durations in seconds, `None` is Never.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disruption {
+    pub consolidate_after_seconds: Option<u64>,
+    /// `WhenEmpty`, `WhenEmptyOrUnderutilized` or `Balanced`.
+    pub consolidation_policy: Arc<str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Taint {
+    pub key: Arc<str>,
+    pub value: Arc<str>,
+    pub effect: TaintEffect,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum TaintEffect {
+    NoSchedule,
+    PreferNoSchedule,
+    NoExecute,
+}

@@ -1,0 +1,5 @@
+//! Solution -> [`Plan`]: what would be done, complete: it leaves no choice to whoever applies it.
+
+pub mod types;
+
+pub use types::{Assignment, Certificate, Checked, Draft, Launch, Offer, Plan, Stage, Stop, Target, Unplaced};

@@ -1,0 +1,150 @@
+//! The plan as data.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::catalog::CapacityType;
+use crate::observe::snapshot::{Labels, Taint};
+use crate::requirements::Requirements;
+use crate::resources::Resources;
+use crate::units::MicroUsd;
+
+/// A plan that nobody has checked.
+#[derive(Debug, Clone, Copy)]
+pub enum Draft {}
+
+/// A plan that the checker has accepted; only it can be applied. Made by [`crate::plan::check`] alone.
+#[derive(Debug, Clone, Copy)]
+pub enum Checked {}
+
+/// Every pending pod of the Snapshot is in exactly one of `assignments` and `unplaced`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Plan<State> {
+    pub launches: Vec<Launch>,
+    /// Placed pods in an order in which kube-scheduler can bind them one after another, all launched nodes being ready.
+    pub assignments: Vec<Assignment>,
+    /// In the order of the Snapshot.
+    pub unplaced: Vec<Unplaced>,
+    #[serde(skip)]
+    pub state: PhantomData<State>,
+}
+
+/// One pod and where it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Assignment {
+    /// Index into `Snapshot::pods`.
+    pub pod: usize,
+    pub target: Target,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Target {
+    /// Index into `Snapshot::nodes`.
+    Existing(usize),
+    /// Index into `Plan::launches`.
+    Launch(usize),
+}
+
+/// A NodeClaim to create.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Launch {
+    /// Name of the claim, unique within plan and snapshot; also the placeholder of the node's hostname.
+    pub name: Arc<str>,
+    /// Index into `Snapshot::node_pools`.
+    pub pool: usize,
+    pub capacity_type: CapacityType,
+    /// What may be bought, in order of preference; the first is the one that the solver chose. All have
+    /// `capacity_type`; every one holds the launch's pods with its own daemon pods, in its zone. Several zones of one
+    /// type stand together: the zone is open. At least one, at most `max_instance_types` distinct types.
+    pub offers: Vec<Offer>,
+    /// Labels beyond those of type and offering that the node will carry: pool, node class, template labels, and
+    /// custom labels that the pods fixed. They are equal whichever offer is bought.
+    pub labels: Labels,
+    pub taints: Vec<Taint>,
+    pub startup_taints: Vec<Taint>,
+    /// What the claim asks of the cloud: pool requirements narrowed by its pods, types and zones.
+    pub requirements: Requirements,
+    /// Requests of the planned pods plus the least daemon overhead over the offers (karpenter-core 3, Finish).
+    pub requests: Resources,
+}
+
+/// One instance type in one zone at one price.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Offer {
+    pub instance_type: Arc<str>,
+    pub zone: Arc<str>,
+    /// Set for a reserved offering.
+    pub reservation: Option<Arc<str>>,
+    /// Micro-dollars an hour, as the Snapshot's offering says.
+    pub price: MicroUsd,
+}
+
+/// A pod that the plan does not place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unplaced {
+    /// Index into `Snapshot::pods`.
+    pub pod: usize,
+    /// The smallest set of requirements that rules every pool out, or why the pod is refused, in one line.
+    pub reason: Arc<str>,
+}
+
+impl Launch {
+    /// The price that the objective counts, micro-dollars an hour.
+    #[must_use]
+    pub fn price(&self) -> MicroUsd {
+        self.offers.first().map_or(MicroUsd::ZERO, |offer| offer.price)
+    }
+
+    /// The dearest that the cloud may choose.
+    #[must_use]
+    pub fn worst_price(&self) -> MicroUsd {
+        self.offers.iter().map(|offer| offer.price).max().unwrap_or(MicroUsd::ZERO)
+    }
+}
+
+impl<State> Plan<State> {
+    /// Cost of the launches, micro-dollars an hour.
+    #[must_use]
+    pub fn cost(&self) -> MicroUsd {
+        self.launches.iter().map(Launch::price).sum()
+    }
+
+    #[must_use]
+    pub fn worst_cost(&self) -> MicroUsd {
+        self.launches.iter().map(Launch::worst_price).sum()
+    }
+}
+
+/// What is known of the quality of a plan; prices in micro-dollars an hour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Certificate {
+    pub objective: MicroUsd,
+    /// No plan that the checker accepts and that places the same pods costs less.
+    pub bound: MicroUsd,
+    pub stage: Stage,
+    pub stop: Stop,
+}
+
+/// The stage that produced the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Karpenter's own order.
+    Greedy,
+    /// Bin-centric, weighted by the shadow prices of the resource LP.
+    PriceGreedy,
+}
+
+/// Why the search ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stop {
+    /// Nothing is left to try at this stage.
+    Complete,
+    /// Objective and bound are equal.
+    Optimal,
+    Deadline,
+}
