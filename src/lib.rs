@@ -1,11 +1,17 @@
 //! Packwright: a Kubernetes node provisioner that plans.
+//!
+//! ```text
+//! Cluster + Cloud --observe--> Snapshot --model--> Problem --solve--> Solution --plan--> Plan --check--> Plan<Checked>
+//!                   async I/O             pure         pure, bounded CPU      pure             pure
+//! ```
+//! Each stage is a module, owns the type it produces, and imports only the modules above it in this list.
 
+pub mod units;
+pub mod resources;
 pub mod api;
+pub mod requirements;
+pub mod settings;
 pub mod catalog;
-pub mod cli;
 pub mod observe;
 pub mod plan;
-pub mod requirements;
-pub mod resources;
-pub mod settings;
-pub mod units;
+pub mod cli;

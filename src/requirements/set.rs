@@ -142,11 +142,11 @@ impl Requirements {
             if let Some(existing) = self.0.get(key)
                 && !existing.intersects(requirement)
             {
-                return Err(Conflict {
+                return Err(Box::new(Conflict {
                     key: key.clone(),
                     wanted: requirement.clone(),
                     offered: Some(existing.clone()),
-                });
+                }));
             }
         }
         Ok(())
