@@ -5,7 +5,7 @@ mod domains;
 mod groups;
 mod nodes;
 mod pools;
-mod rules;
+pub mod rules;
 mod topology;
 
 pub use dims::{Amounts, Dims};
@@ -16,6 +16,7 @@ pub use pools::{PoolModel, RemainingLimits, TypeModel};
 pub use rules::{SoftTaints, admits};
 pub use topology::{
     NodeFilter, Placement, Source, Topology, TopologyId, TopologyKind, affinity_alternatives, domain_of_node,
+    volume_alternatives,
 };
 
 use crate::observe::Snapshot;

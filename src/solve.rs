@@ -1,5 +1,6 @@
 //! Problem -> [`Solution`]: pure, bounded CPU; time and the wish to stop are arguments.
 
+pub mod bound;
 pub mod greedy;
 mod solution;
 mod sets;

@@ -7,7 +7,7 @@ use super::{Amounts, Dims, rules};
 use crate::api::labels;
 use crate::catalog::{InstanceType, Offering};
 use crate::observe::Snapshot;
-use crate::observe::snapshot::{DaemonSet, HostPort, NodePool};
+use crate::observe::snapshot::{DaemonSet, HostPort, NodePool, PodSpec};
 use crate::requirements::{Requirement, Requirements, Undefined};
 use crate::resources::Resources;
 use crate::units::MicroUsd;
@@ -36,7 +36,9 @@ pub struct TypeModel<'a> {
     pub instance_type: &'a InstanceType,
     /// What is left for pods after every daemon pod that may run there, by dimension.
     pub room: Amounts,
-    /// What those daemon pods take.
+    /// What is left for pods after the daemon pods that run whatever offering is bought; at least `room`.
+    pub most_room: Amounts,
+    /// What the daemon pods that may run there take.
     pub daemon_overhead: Resources,
     /// Host ports of those daemon pods.
     pub daemon_ports: Vec<HostPort>,
@@ -85,9 +87,14 @@ fn pool_model<'a>(snapshot: &'a Snapshot, index: usize, dims: &Dims) -> PoolMode
         let (overhead, ports) = overheads.entry(running).or_insert_with_key(|running| overhead(&daemons, running));
         let mut left = instance_type.allocatable.clone();
         left.subtract(overhead);
+        let mut most = instance_type.allocatable.clone();
+        for daemon in daemons.iter().filter(|d| surely_runs_on(&d.template.spec, &requirements, instance_type)) {
+            most.subtract(&daemon.template.spec.requests);
+        }
         Some(TypeModel {
             instance_type,
             room: dims.amounts(&left),
+            most_room: dims.amounts(&most),
             daemon_overhead: overhead.clone(),
             daemon_ports: ports.clone(),
             offerings,
@@ -100,10 +107,23 @@ fn pool_model<'a>(snapshot: &'a Snapshot, index: usize, dims: &Dims) -> PoolMode
 }
 
 /// Whether some node of the type could run the daemon pod: only keys that the type defines are compared.
-fn may_run_on(spec: &crate::observe::snapshot::PodSpec, instance_type: &InstanceType) -> bool {
+fn may_run_on(spec: &PodSpec, instance_type: &InstanceType) -> bool {
     let defined = |wanted: &Requirements| instance_type.requirements.intersects(wanted).is_ok();
     defined(&Requirements::from_labels(&spec.node_selector))
         && (spec.node_affinity.is_empty() || spec.node_affinity.iter().any(|term| defined(&term.0)))
+}
+
+/// Whether every node of the type runs the daemon pod: each key that it asks for has one value on all of them.
+fn surely_runs_on(spec: &PodSpec, pool: &Requirements, instance_type: &InstanceType) -> bool {
+    let fixed = |key: &str| {
+        let of_type = instance_type.requirements.get(key).and_then(|r| r.single_value());
+        of_type.or_else(|| pool.get(key).and_then(|r| r.single_value()))
+    };
+    let surely = |wanted: &Requirements| {
+        wanted.iter().all(|(key, requirement)| fixed(key).is_some_and(|value| requirement.allows(value)))
+    };
+    surely(&Requirements::from_labels(&spec.node_selector))
+        && (spec.node_affinity.is_empty() || spec.node_affinity.iter().any(|term| surely(&term.0)))
 }
 
 fn overhead(daemons: &[&DaemonSet], running: &[usize]) -> (Resources, Vec<HostPort>) {

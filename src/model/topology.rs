@@ -317,6 +317,27 @@ pub fn affinity_alternatives(spec: &PodSpec) -> Vec<Requirements> {
     joined.collect()
 }
 
+/// The node requirements joined with each combination of the volumes' topology terms; combinations that contradict
+/// themselves are left out.
+#[must_use]
+pub fn volume_alternatives(spec: &PodSpec, node: &Requirements) -> Vec<Requirements> {
+    let mut alternatives = vec![node.clone()];
+    for volume in spec.volumes.iter().filter(|volume| !volume.topology.is_empty()) {
+        let joined = alternatives.iter().flat_map(|alternative| {
+            volume.topology.iter().filter(|term| alternative.intersects(&term.0).is_ok()).map(|term| {
+                let mut joined = alternative.clone();
+                joined.add_all(&term.0);
+                joined
+            })
+        });
+        alternatives = joined.collect();
+        alternatives.dedup();
+        // a cross product of many volumes over many zones: the first hundred are more than any cluster has zones
+        alternatives.truncate(100);
+    }
+    alternatives
+}
+
 fn topology(identity: &Identity, keys: &Keys, pools: &[PoolModel], nodes: &[NodeModel]) -> Topology {
     let domains = if identity.key == Keys::HOST { nodes.len() } else { keys.domains(identity.key).len() };
     let mut eligible = FixedBitSet::with_capacity(domains);

@@ -43,6 +43,12 @@ struct Narrowed {
     spend_limit: Option<MicroUsd>,
 }
 
+/// The `minValues` that a new node keeps.
+struct Minimums {
+    values: Vec<(Arc<str>, u32)>,
+    relaxed: bool,
+}
+
 /// Why a node did not take a pod.
 enum Refusal {
     NotNow,
@@ -232,9 +238,11 @@ impl Greedy<'_, '_> {
                 }
                 hopeless = false;
                 keep_within_limits(pool, &mut types, &self.remaining[index]);
-                let Some((min_values, relaxed)) = self.min_values(pool, &types) else { continue };
+                let Some(minimums) = self.min_values(pool, &types) else { continue };
                 let start = Narrowed { set, types, pins: vec![None; self.problem.keys.len()], spend_limit: None };
-                let Some(mut narrowed) = self.fix_domains(index, &needs.keys, start, &min_values) else { continue };
+                let Some(mut narrowed) = self.fix_domains(index, &needs.keys, start, &minimums.values) else {
+                    continue;
+                };
                 if !self.within_spend(index, None, &mut narrowed) {
                     continue;
                 }
@@ -243,9 +251,9 @@ impl Greedy<'_, '_> {
                     pool: index,
                     set,
                     types: FixedBitSet::with_capacity(pool.types.len()),
-                    min_values_relaxed: relaxed,
+                    min_values_relaxed: minimums.relaxed,
                     spend_limit: None,
-                    min_values,
+                    min_values: minimums.values,
                     requests: self.problem.dims.zero(),
                     most_room: self.problem.dims.zero(),
                     ports: Vec::new(),
@@ -263,12 +271,12 @@ impl Greedy<'_, '_> {
 
     /// The minimums that a new node keeps: the pool's; under `BestEffort` lowered to what the types have.
     /// `None` where no type is left, or the policy is strict and a minimum cannot be kept.
-    fn min_values(&self, pool: &PoolModel, types: &FixedBitSet) -> Option<(Vec<(Arc<str>, u32)>, bool)> {
+    fn min_values(&self, pool: &PoolModel, types: &FixedBitSet) -> Option<Minimums> {
         if types.is_clear() {
             return None;
         }
         if min_values_hold(pool, types, &pool.min_values) {
-            return Some((pool.min_values.clone(), false));
+            return Some(Minimums { values: pool.min_values.clone(), relaxed: false });
         }
         if self.problem.snapshot.settings.min_values_policy == MinValuesPolicy::Strict {
             return None;
@@ -277,7 +285,7 @@ impl Greedy<'_, '_> {
             let have = u32::try_from(distinct_values(pool, types, key, usize::MAX)).unwrap_or(u32::MAX);
             (key.clone(), have.min(*minimum))
         });
-        Some((lowered.collect(), true))
+        Some(Minimums { values: lowered.collect(), relaxed: true })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
-use crate::model::{Placement, Problem, SoftTaints, Source, admits};
+use crate::model::{Placement, Problem, SoftTaints, Source, admits, volume_alternatives};
 use crate::observe::snapshot::{PodSpec, Taint, TaintEffect, WhenUnsatisfiable};
 use crate::requirements::Requirements;
 use crate::settings::PreferencePolicy;
@@ -165,7 +165,7 @@ fn variant(problem: &Problem, sets: &mut RequirementSets, group: usize, relaxati
     let tolerates = problem.pools.iter().map(|pool| admits(spec, &pool.pool.taints, soft_taints)).collect();
     Variant {
         group,
-        alternatives: with_volumes(spec, &node).into_iter().map(|set| sets.intern(set)).collect(),
+        alternatives: volume_alternatives(spec, &node).into_iter().map(|set| sets.intern(set)).collect(),
         active: model.carried.iter().copied().filter(|p| relaxation.keeps(p.source, spec)).collect(),
         tolerates,
         soft_taints,
@@ -174,24 +174,4 @@ fn variant(problem: &Problem, sets: &mut RequirementSets, group: usize, relaxati
         seen: 0,
         hopeless: false,
     }
-}
-
-/// The node requirements joined with each combination of the volumes' topology terms; combinations that contradict
-/// themselves are left out.
-fn with_volumes(spec: &PodSpec, node: &Requirements) -> Vec<Requirements> {
-    let mut alternatives = vec![node.clone()];
-    for volume in spec.volumes.iter().filter(|volume| !volume.topology.is_empty()) {
-        let joined = alternatives.iter().flat_map(|alternative| {
-            volume.topology.iter().filter(|term| alternative.intersects(&term.0).is_ok()).map(|term| {
-                let mut joined = alternative.clone();
-                joined.add_all(&term.0);
-                joined
-            })
-        });
-        alternatives = joined.collect();
-        alternatives.dedup();
-        // a cross product of many volumes over many zones: the first hundred are more than any cluster has zones
-        alternatives.truncate(100);
-    }
-    alternatives
 }
