@@ -10,4 +10,6 @@ pub mod ec2_node_class;
 pub mod kwok_node_class;
 pub mod node_overlay;
 pub mod capacity_buffer;
+pub mod crds;
+pub mod validate;
 mod schema;

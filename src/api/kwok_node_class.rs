@@ -11,13 +11,15 @@ use serde_json::json;
 use super::duration::Duration;
 use super::schema;
 
-/// The node class of nodes that exist only as Kubernetes objects.
+/// The top level of a KWOKNodeClass besides its status. Unlike in other kinds the spec may be absent, so it cannot be
+/// what the derive calls the spec.
 #[derive(CustomResource, Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "karpenter.kwok.sh",
     version = "v1alpha1",
     kind = "KWOKNodeClass",
     plural = "kwoknodeclasses",
+    no_spec,
     status = "KWOKNodeClassStatus",
     derive = "PartialEq",
     category = "karpenter",
@@ -25,6 +27,15 @@ use super::schema;
     shortname = "kwokncs",
     doc = "The node class of nodes that exist only as Kubernetes objects."
 )]
+#[schemars(inline)]
+pub struct KWOKNodeClassFields {
+    /// How the nodes behave.
+    #[serde(default)]
+    pub spec: KWOKNodeClassSpec,
+}
+
+/// How nodes that exist only as Kubernetes objects behave.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(inline)]
 pub struct KWOKNodeClassSpec {

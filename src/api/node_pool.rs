@@ -47,7 +47,7 @@ use super::schema::{self, rule};
         "a NodePool cannot change between static (with replicas) and dynamic (without)"
     ),
     rule(
-        "!has(self.replicas) || !has(self.limits) || self.limits.all(x, x == 'nodes')",
+        "!has(self.replicas) || !has(self.limits) || size(self.limits) == 0 || (size(self.limits) == 1 && 'nodes' in self.limits)",
         "a static NodePool supports no other limit than nodes"
     ),
     rule("!has(self.replicas) || !has(self.weight)", "a static NodePool supports no weight"),

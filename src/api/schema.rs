@@ -19,9 +19,9 @@ pub fn rule(expression: &str, message: &str) -> Value {
     json!({"rule": expression, "message": message})
 }
 
-/// CEL for "the domain of this label key is `domain` or ends with it", which is how the reference restricts domains.
+/// CEL for "the domain of this label key ends with `domain`", which is how the reference restricts domains.
 fn in_domain(key: &str, domain: &str) -> String {
-    format!("({key}.contains('/') && {key}.split('/')[0].endsWith('{domain}'))")
+    format!("{key}.find('^([^/]+)').endsWith('{domain}')")
 }
 
 /// A label key that users may constrain.
