@@ -43,7 +43,7 @@ crds: build ## Write the CRDs into charts/packwright-crd
 	$(PACKWRIGHT) crds > charts/packwright-crd/templates/crds.yaml
 
 instances: setup ## Derive the manifests of the benchmark instances from their data
-	@for convert in benchmarks/instances/*/convert.py; do python3 $$convert; done
+	@for convert in benchmarks/instances/*/convert.py; do python3 $$convert > $$(dirname $$convert)/deployments.yaml || exit 1; done
 
 bench: setup ## Measure planning throughput on Karpenter's benchmark mix
 	@cargo bench --locked --profile dev --bench throughput
