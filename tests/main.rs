@@ -2,4 +2,5 @@
 
 mod architecture;
 mod instances;
+mod karpenter_mix;
 mod licences;
