@@ -1,3 +1,7 @@
 //! All integration tests: one module for each subject.
 
 mod crds;
+mod architecture;
+mod instances;
+mod karpenter_mix;
+mod licences;
