@@ -38,9 +38,8 @@ lint: ## Check formatting, lints, and that the core builds without the clients
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo check --locked --no-default-features
 
-crds: build ## Write the CRDs into charts/packwright-crd
-	@mkdir -p charts/packwright-crd/templates
-	$(PACKWRIGHT) crds > charts/packwright-crd/templates/crds.yaml
+crds: setup ## Write the CRDs into charts/packwright-crd
+	@UPDATE_CRDS=1 cargo test --quiet --locked --test integration crds::
 
 instances: setup ## Derive the manifests of the benchmark instances from their data
 	@for convert in benchmarks/instances/*/convert.py; do python3 $$convert > $$(dirname $$convert)/deployments.yaml || exit 1; done

@@ -30,7 +30,8 @@ apt_install() {
         as_root apt-get -qq update || say "apt-get update failed; trying with the package lists at hand"
         apt_updated=yes
     fi
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends "$@" </dev/null >&2 ||
+    # dpkg's account of each package is noise; what goes wrong is on the error output
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends "$@" </dev/null >/dev/null ||
         fail "apt-get could not install: $*"
 }
 
@@ -102,7 +103,7 @@ rust_from_apt() {
     [ -n "$versioned" ] && at_least "$rust_wanted" "$versioned" || return 1
     say "installing Rust $versioned from the system's packages"
     apt_install "cargo-$versioned" "rustc-$versioned"
-    as_root apt-get -qq install --yes "rustfmt-$versioned" "rust-$versioned-clippy" </dev/null >&2 ||
+    as_root apt-get -qq install --yes "rustfmt-$versioned" "rust-$versioned-clippy" </dev/null >/dev/null ||
         say "the system has no rustfmt or clippy for Rust $versioned; make lint will not run"
     mkdir -p "$cache" && ln -sfn "/usr/lib/rust-$versioned/bin" "$cache/rust"
 }
