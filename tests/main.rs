@@ -1,1 +1,2 @@
 //! All integration tests: one module for each subject.
+mod catalog;
