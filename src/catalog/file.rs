@@ -45,7 +45,9 @@ pub enum CatalogFileError {
     Read { path: String, source: std::io::Error },
     #[error("failed to read the catalogue: not JSON: {0}")]
     Json(#[from] serde_json::Error),
-    #[error("failed to read the catalogue: expected a list of instance types, or an object with the list instanceTypes")]
+    #[error(
+        "failed to read the catalogue: expected a list of instance types, or an object with the list instanceTypes"
+    )]
     Shape,
     #[error("failed to read the catalogue: instance type {entry}: {reason}")]
     Entry { entry: String, reason: String },

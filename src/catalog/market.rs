@@ -52,7 +52,9 @@ impl Market {
         });
         let names: Vec<&str> = zones.iter().map(|zone| &*zone.name).collect();
         notes.push(format!("every type is taken to be offered in every zone: {}", names.join(", ")));
-        notes.push("spot prices are estimates between 30 % and 75 % of on-demand; --spot-prices replaces them".to_owned());
+        notes.push(
+            "spot prices are estimates between 30 % and 75 % of on-demand; --spot-prices replaces them".to_owned(),
+        );
         Ok((Self { region: Arc::from(region), zones, prices, spot: None }, notes))
     }
 
@@ -116,7 +118,10 @@ mod tests {
         assert!(!notes.iter().any(|note| note.contains("us-east-1 prices")), "{notes:?}");
 
         let (market, notes) = Market::offline("xx-nowhere-9").unwrap();
-        assert_eq!(market.zones.iter().map(|z| z.name.to_string()).collect::<Vec<_>>().join(" "), "xx-nowhere-9a xx-nowhere-9b xx-nowhere-9c");
+        assert_eq!(
+            market.zones.iter().map(|z| z.name.to_string()).collect::<Vec<_>>().join(" "),
+            "xx-nowhere-9a xx-nowhere-9b xx-nowhere-9c"
+        );
         assert!(notes.iter().any(|note| note.contains("not in the zone table")), "{notes:?}");
         assert!(notes.iter().any(|note| note.contains("us-east-1 prices")), "{notes:?}");
     }

@@ -1,7 +1,9 @@
 //! What the catalogue needs to know of a node class.
 //!
 //! A small copy of the fields of `EC2NodeClass` that change capacity, overhead or the choice of types, already checked
-//! and in integers, so that the catalogue depends on no API type.
+//! and in integers, so that the catalogue's rules depend on no API type.
+
+mod from_api;
 
 use std::fmt;
 use std::sync::Arc;

@@ -171,7 +171,8 @@ impl Decisions {
             let name = &pools[*pool].types[*instance_type].name;
             if overlay.price.is_some()
                 && let Some(decided) = self.prices.get(&at)
-                && let Some(other) = offerings.iter().filter_map(|i| decided.get(i)).find(|d| d.lowest_weight == overlay.weight)
+                && let Some(other) =
+                    offerings.iter().filter_map(|i| decided.get(i)).find(|d| d.lowest_weight == overlay.weight)
             {
                 return Some(format!("overlay {} of the same weight also sets the price of {name}", other.by));
             }

@@ -25,7 +25,6 @@ fn network_interfaces_fit(ec2_type: &Ec2Type, class: &NodeClassFacts) -> bool {
     let interfaces = &class.network_interfaces;
     let efa_only = interfaces.iter().filter(|interface| interface.efa_only).count();
     interfaces.iter().all(|interface| {
-        i64::from(interface.card) < ec2_type.network_cards
-            && i64::from(interface.device) < ec2_type.interfaces_per_card
+        i64::from(interface.card) < ec2_type.network_cards && i64::from(interface.device) < ec2_type.interfaces_per_card
     }) && i64::try_from(efa_only).is_ok_and(|count| count <= ec2_type.efa_interfaces)
 }

@@ -124,8 +124,24 @@ impl Ec2Facts {
 
 fn read(row: &[&str; 26], interner: &mut labels::Interner) -> Result<Ec2Type, String> {
     let [name, arch, vcpus, memory, cpu_manufacturer, clock, ebs, network, encryption, hypervisor, nvme, ..] = *row;
-    let [.., gpu_name, gpu_manufacturer, gpu_count, gpu_mib, acc_name, acc_manufacturer, acc_count, cores, efa, cards, ipv4, branch, us_east, gov_west, gov_east] =
-        *row;
+    let [
+        ..,
+        gpu_name,
+        gpu_manufacturer,
+        gpu_count,
+        gpu_mib,
+        acc_name,
+        acc_manufacturer,
+        acc_count,
+        cores,
+        efa,
+        cards,
+        ipv4,
+        branch,
+        us_east,
+        gov_west,
+        gov_east,
+    ] = *row;
     let (network_cards, interfaces_per_card) =
         cards.split_once('x').ok_or_else(|| format!("'{cards}' is not cards x interfaces"))?;
     let gpu = (!gpu_count.is_empty())
@@ -136,8 +152,21 @@ fn read(row: &[&str; 26], interner: &mut labels::Interner) -> Result<Ec2Type, St
         name,
         arch,
         cell_labels: [
-            vcpus, memory, cpu_manufacturer, clock, ebs, network, encryption, nvme, gpu_name, gpu_manufacturer,
-            gpu_count, gpu_mib, acc_name, acc_manufacturer, acc_count,
+            vcpus,
+            memory,
+            cpu_manufacturer,
+            clock,
+            ebs,
+            network,
+            encryption,
+            nvme,
+            gpu_name,
+            gpu_manufacturer,
+            gpu_count,
+            gpu_mib,
+            acc_name,
+            acc_manufacturer,
+            acc_count,
         ],
         hypervisor,
     };

@@ -40,13 +40,8 @@ fn the_bundled_table_is_well_formed() {
 
 #[test]
 fn every_well_known_label_is_there_or_required_not_to_exist() {
-    let given_later = [
-        labels::NODEPOOL,
-        labels::ZONE,
-        labels::CAPACITY_TYPE,
-        labels::PLACEMENT_GROUP_ID,
-        labels::EC2_NODE_CLASS,
-    ];
+    let given_later =
+        [labels::NODEPOOL, labels::ZONE, labels::CAPACITY_TYPE, labels::PLACEMENT_GROUP_ID, labels::EC2_NODE_CLASS];
     let m5 = one(&NodeClassFacts::default(), "m5.large");
     for key in labels::WELL_KNOWN {
         let expected = !given_later.contains(&key) && !key.starts_with("karpenter.kwok.sh/");
@@ -56,7 +51,13 @@ fn every_well_known_label_is_there_or_required_not_to_exist() {
         assert_eq!(m5.requirements.get(key), Some(&Requirement::does_not_exist()), "{key}");
     }
     let gpu_pool = Requirement::bounded(Some(1), None);
-    let fits = |name| one(&NodeClassFacts::default(), name).requirements.get(labels::INSTANCE_GPU_COUNT).unwrap().intersects(&gpu_pool);
+    let fits = |name| {
+        one(&NodeClassFacts::default(), name)
+            .requirements
+            .get(labels::INSTANCE_GPU_COUNT)
+            .unwrap()
+            .intersects(&gpu_pool)
+    };
     assert!(fits("g4dn.xlarge") && !fits("m5.large") && !fits("g6f.large"));
 }
 
@@ -121,7 +122,10 @@ fn ephemeral_storage_follows_devices_and_instance_store() {
     assert_eq!(storage(Windows2022, &[], false), 50 * GIB);
     assert_eq!(storage(Al2023, &[device("/dev/xvda", false, 100)], false), 100 * GIB);
     assert_eq!(storage(Al2023, &[device("/dev/xvda", false, 0)], false), 20 * GIB);
-    assert_eq!(storage(Bottlerocket, &[device("/dev/xvda", false, 4), device("/dev/xvdb", false, 80)], false), 80 * GIB);
+    assert_eq!(
+        storage(Bottlerocket, &[device("/dev/xvda", false, 4), device("/dev/xvdb", false, 80)], false),
+        80 * GIB
+    );
     assert_eq!(storage(Al2023, &[device("/dev/xvda", false, 100), device("/dev/xvdc", true, 30)], false), 30 * GIB);
     assert_eq!(storage(Custom, &[device("/dev/xvda", false, 9), device("/dev/xvdc", false, 7)], false), 7 * GIB);
     assert_eq!(storage(Custom, &[], false), 20 * GIB);
@@ -165,10 +169,8 @@ fn offerings_cover_zones_and_capacity_types_in_order() {
     for spot in m5.offerings.iter().filter(|o| o.capacity_type == CapacityType::Spot) {
         assert!((28_800..72_000).contains(&spot.price.0), "{spot:?}");
     }
-    let unpriced = types_of(&NodeClassFacts::default())
-        .iter()
-        .filter(|t| t.offerings.iter().all(|o| !o.available))
-        .count();
+    let unpriced =
+        types_of(&NodeClassFacts::default()).iter().filter(|t| t.offerings.iter().all(|o| !o.available)).count();
     assert_eq!(unpriced, 18);
 }
 
@@ -219,7 +221,10 @@ fn subnets_and_reservations_of_the_status_become_offerings() {
     );
     assert_eq!(&*m5.offerings[0].reservation.as_ref().unwrap().id, "cr-1");
     assert_eq!(m5.offerings[4].requirements().get(labels::ZONE_ID), Some(&Requirement::one_of(["use1-az2"])));
-    assert!(!m5.requirements.contains_key(labels::ZONE_ID) && !m5.requirements.contains_key(labels::CAPACITY_RESERVATION_ID));
+    assert!(
+        !m5.requirements.contains_key(labels::ZONE_ID)
+            && !m5.requirements.contains_key(labels::CAPACITY_RESERVATION_ID)
+    );
 }
 
 #[test]

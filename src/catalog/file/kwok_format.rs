@@ -68,7 +68,9 @@ fn offering(i: usize, entry: &OfferingEntry) -> Result<Offering, String> {
         .ok_or_else(|| format!("offerings[{i}].Requirements: '{capacity_type}' is not a capacity type"))?;
     let reservation = (capacity_type == CapacityType::Reserved).then(|| Reservation {
         // the file need not name the reservation; there is one for each offering
-        id: Arc::from(values.get(labels::CAPACITY_RESERVATION_ID).map_or_else(|| format!("{zone}-{i}"), ToString::to_string)),
+        id: Arc::from(
+            values.get(labels::CAPACITY_RESERVATION_ID).map_or_else(|| format!("{zone}-{i}"), ToString::to_string),
+        ),
         free: entry.reservation_capacity,
     });
     Ok(Offering {

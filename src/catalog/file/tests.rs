@@ -59,10 +59,17 @@ fn mistakes_name_the_type_and_the_field() {
         (OWN.replace("1e-3", "-1"), "instance type big: offerings[2].priceUsdHour: must not be negative"),
         (OWN.replace("\"spot\"", "\"cheap\""), "instance type big: offerings[2].capacityType"),
         (OWN.replace("\"overhead\"", "\"overheat\""), "overheat"),
-        (KWOK.replace("karpenter.sh/capacity-type", "example.com/other"), "instance type m5.large: offerings[0].Requirements: no karpenter.sh/capacity-type"),
+        (
+            KWOK.replace("karpenter.sh/capacity-type", "example.com/other"),
+            "instance type m5.large: offerings[0].Requirements: no karpenter.sh/capacity-type",
+        ),
         ("{}".to_owned(), "expected a list"),
         ("types".to_owned(), "not JSON"),
-        (KWOK.replace("[{\n    \"name\"", "[{\"architecture\": 3, \"name\"").replace("\"architecture\": \"amd64\",", ""), "architecture"),
+        (
+            KWOK.replace("[{\n    \"name\"", "[{\"architecture\": 3, \"name\"")
+                .replace("\"architecture\": \"amd64\",", ""),
+            "architecture",
+        ),
     ] {
         let error = parse(&text).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");

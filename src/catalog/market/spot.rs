@@ -105,7 +105,8 @@ impl SpotPrices {
     /// What the reader should know about the file, one sentence each.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
-        let mut notes = vec![format!("spot prices of {} type and zone pairs; the rest have no spot offering", self.len())];
+        let mut notes =
+            vec![format!("spot prices of {} type and zone pairs; the rest have no spot offering", self.len())];
         if self.malformed > 0 {
             notes.push(format!("{} spot price entries could not be read and were skipped", self.malformed));
         }
@@ -127,7 +128,8 @@ pub(super) fn estimate(on_demand: MicroUsd, instance_type: &str, zone: &str) -> 
 /// FNV-1a over `type NUL zone`, mixed so that neighbouring names do not give neighbouring values; the upper half counts.
 fn hash32(instance_type: &str, zone: &str) -> u32 {
     let bytes = instance_type.bytes().chain([0]).chain(zone.bytes());
-    let fnv = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let fnv =
+        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     // the finaliser of MurmurHash3
     let mixed = (fnv ^ (fnv >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     let mixed = (mixed ^ (mixed >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
@@ -165,8 +167,7 @@ mod tests {
         let dollar = MicroUsd(1_000_000);
         // pinned: a change of the hash changes every plan
         assert_eq!(estimate(dollar, "m5.large", "us-east-1a"), MicroUsd(378_091));
-        let prices: Vec<i64> =
-            (0..1_000).map(|n| estimate(dollar, &format!("t{n}.large"), "us-east-1a").0).collect();
+        let prices: Vec<i64> = (0..1_000).map(|n| estimate(dollar, &format!("t{n}.large"), "us-east-1a").0).collect();
         assert!(prices.iter().all(|p| (300_000..750_000).contains(p)));
         let mean = prices.iter().sum::<i64>() / 1_000;
         assert!((510_000..540_000).contains(&mean), "{mean}"); // 0.525 +- 4 standard errors
