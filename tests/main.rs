@@ -1,8 +1,9 @@
 //! All integration tests: one module for each subject.
-mod catalog;
 
 mod crds;
 mod architecture;
+mod catalog;
 mod instances;
 mod karpenter_mix;
 mod licences;
+mod types;

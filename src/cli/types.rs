@@ -108,7 +108,7 @@ fn search(args: &Args) -> Result<(Vec<Listed>, Vec<String>), String> {
         Some(text) => selector::parse(text).map_err(|reason| format!("--requirements: {reason}"))?,
         None => Requirements::new(),
     };
-    let (catalog, notes) = catalog(args)?;
+    let (catalog, mut notes) = catalog(args)?;
     let ami_family = AmiFamily::parse(&args.ami_family)
         .ok_or_else(|| format!("--ami-family: '{}' is not an AMI family, such as AL2023", args.ami_family))?;
     let class = NodeClassFacts { ami_family, ..NodeClassFacts::default() };
@@ -123,6 +123,9 @@ fn search(args: &Args) -> Result<(Vec<Listed>, Vec<String>), String> {
         if !instance_type.offerings.is_empty() {
             listed.push(Listed::new(instance_type));
         }
+    }
+    if listed.is_empty() {
+        notes.push("no instance type satisfies the requirements".to_owned());
     }
     listed.sort_by(|a, b| a.order(b, args.sort));
     listed.truncate(args.limit.unwrap_or(usize::MAX));

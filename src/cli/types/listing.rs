@@ -58,7 +58,7 @@ impl Listed {
 /// A table without borders, as kubectl prints; `wide` adds capacity and the zone of the cheapest spot offer.
 pub(super) fn table(listed: &[Listed], wide: bool) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     let mut header =
         vec!["NAME", "ARCH", "VCPU", "MEMORY", "PODS", "GPU", "CPU FREE", "MEMORY FREE", "ON-DEMAND/H", "SPOT/H"];
     if wide {
