@@ -2,6 +2,8 @@
 
 mod crds;
 mod architecture;
+mod catalog;
 mod instances;
 mod karpenter_mix;
 mod licences;
+mod types;
