@@ -20,7 +20,9 @@ mod classes;
 mod cluster;
 mod daemons;
 mod fit;
+mod launch;
 mod limits;
+mod offers;
 mod ports;
 mod selected;
 mod selection;
@@ -64,6 +66,8 @@ fn violations(snapshot: &Snapshot, plan: &Plan<Draft>) -> Vec<Violation> {
     let mut selections = Selections::default();
     let classes = Classes::of(&snapshot.pods, &mut selections);
 
+    launch::check(&cluster, &classes, &mut report);
+    offers::check(&cluster, &mut report);
     limits::check(&cluster, &limits::after(&cluster), &mut report);
     fit::check(&cluster, &classes, &mut report);
     selected::check(&cluster, &classes, &mut selections, &mut report);

@@ -23,7 +23,7 @@ pub(super) struct Class<'a> {
     /// Index in [`Selections`].
     pub selection: usize,
     /// Equal for classes of equal namespace and labels: what selectors can tell apart.
-    pub label_class: usize,
+    pub group: usize,
 }
 
 impl<'a> Class<'a> {
@@ -41,19 +41,19 @@ impl<'a> Classes<'a> {
         let mut classes = Self { all: Vec::new(), of_pod: Vec::with_capacity(pods.len()), amounts: Amounts::default() };
         let mut by_address: HashMap<(*const PodTemplate, &'a str), usize> = HashMap::new();
         let mut by_content: HashMap<(&'a PodTemplate, &'a str), usize> = HashMap::new();
-        let mut label_classes: HashMap<(&'a str, &'a Labels), usize> = HashMap::new();
+        let mut groupes: HashMap<(&'a str, &'a Labels), usize> = HashMap::new();
         for pod in pods {
             let namespace = pod.key.namespace.as_ref();
             let class = *by_address.entry((Arc::as_ptr(&pod.template), namespace)).or_insert_with(|| {
                 *by_content.entry((&*pod.template, namespace)).or_insert_with(|| {
-                    let next = label_classes.len();
-                    let label_class = *label_classes.entry((namespace, &pod.template.labels)).or_insert(next);
+                    let next = groupes.len();
+                    let group = *groupes.entry((namespace, &pod.template.labels)).or_insert(next);
                     classes.all.push(Class {
                         namespace: &pod.key.namespace,
                         template: &pod.template,
                         requests: classes.amounts.of_pod(&pod.template.spec.requests),
                         selection: selections.intern(Selection::of(&pod.template.spec)),
-                        label_class,
+                        group,
                     });
                     classes.all.len() - 1
                 })

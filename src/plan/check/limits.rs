@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::cluster::Cluster;
-use super::shape::{OfferShape, Shape};
+use super::shape::OfferShape;
 use super::violation::{Report, Rule, Violation};
 use crate::catalog::{CapacityType, Offering};
 use crate::observe::snapshot::{NodePool, Snapshot};

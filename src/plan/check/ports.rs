@@ -24,7 +24,9 @@ pub(super) fn check(cluster: &Cluster<'_>, report: &mut Report) {
                 let text = format!("the host port {}:{}/{} is taken", port.ip, port.port, port.protocol);
                 report.push(Violation::new(Rule::HostPorts, text).pod(&pods[pod].key).node(slot.name));
             }
-            ports_of(pod).iter().for_each(|port| taken.take(port));
+            for port in ports_of(pod) {
+                taken.take(port);
+            }
         }
     }
 }

@@ -60,7 +60,7 @@ impl<'a> Shape<'a> {
                 let value = node.labels.get(key).or_else(|| node.labels.get(labels::normalize(key)));
                 value.map_or(Known::Absent, |value| Known::Value(value))
             }
-            Self::Offer(offer) => offer.label(labels::normalize(key)),
+            Self::Offer(offer) => offer.label(key),
         }
     }
 
@@ -77,20 +77,36 @@ impl<'a> Shape<'a> {
 
 impl<'a> OfferShape<'a> {
     /// Offering before type before launch: what the cloud decides cannot be written over by a label.
-    fn label(&self, key: &str) -> Known<'a> {
-        match key {
-            labels::HOSTNAME => return Known::Fresh,
-            labels::ZONE => return Known::Value(&self.offering.zone),
-            labels::CAPACITY_TYPE => return Known::Value(self.offering.capacity_type.label()),
-            _ => {}
-        }
-        if let Some((_, value)) = self.offering.labels.iter().find(|(name, _)| name.as_ref() == key) {
-            return Known::Value(value);
-        }
+    pub(super) fn label(&self, key: &str) -> Known<'a> {
+        let key = labels::normalize(key);
         let written = self.labels.get(key);
-        match self.instance_type.requirements.get(key) {
-            Some(requirement) => self.resolve(key, requirement, written),
-            None => written.map_or(Known::Absent, |value| Known::Value(value)),
+        match self.of_offering(key) {
+            Some(known) => known,
+            None => match self.instance_type.requirements.get(key) {
+                Some(requirement) => self.resolve(key, requirement, written),
+                None => written.map_or(Known::Absent, |value| Known::Value(value)),
+            },
+        }
+    }
+
+    /// What the cloud alone gives, whatever the launch writes.
+    pub(super) fn without_written(&self, key: &str) -> Known<'a> {
+        let key = labels::normalize(key);
+        match self.of_offering(key) {
+            Some(known) => known,
+            None => self.instance_type.requirements.get(key).map_or(Known::Absent, |r| self.resolve(key, r, None)),
+        }
+    }
+
+    fn of_offering(&self, key: &str) -> Option<Known<'a>> {
+        match key {
+            labels::HOSTNAME => Some(Known::Fresh),
+            labels::ZONE => Some(Known::Value(&self.offering.zone)),
+            labels::CAPACITY_TYPE => Some(Known::Value(self.offering.capacity_type.label())),
+            _ => {
+                let label = self.offering.labels.iter().find(|(name, _)| name.as_ref() == key);
+                label.map(|(_, value)| Known::Value(value))
+            }
         }
     }
 
