@@ -16,6 +16,7 @@
 //! | `replay`, `spread`, `affinity` | topology spread, pod affinity and anti-affinity, in bind order |
 
 mod accounting;
+mod affinity;
 mod classes;
 mod cluster;
 mod daemons;
@@ -24,10 +25,13 @@ mod launch;
 mod limits;
 mod offers;
 mod ports;
+mod replay;
 mod selected;
 mod selection;
 mod shape;
+mod spread;
 mod taints;
+mod topology;
 mod violation;
 mod volumes;
 
@@ -74,5 +78,6 @@ fn violations(snapshot: &Snapshot, plan: &Plan<Draft>) -> Vec<Violation> {
     volumes::check_limits(&cluster, &mut report);
     volumes::check_single_pod(&cluster, &mut report);
     ports::check(&cluster, &mut report);
+    replay::check(&cluster, &classes, &mut selections, &mut report);
     report.into_violations()
 }

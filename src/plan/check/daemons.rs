@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::cluster::{Cluster, Slot};
-use super::selection::Selection;
+use super::selection::{Holds, Selection};
 use super::shape::Shape;
 use super::taints::first_untolerated;
 use crate::observe::snapshot::{DaemonSet, Pod, Taint};
@@ -21,7 +21,7 @@ pub(super) fn on_shape<'a>(
     daemon_sets.iter().filter(move |daemon| {
         let spec = &daemon.template.spec;
         first_untolerated(taints, &spec.tolerations).is_none()
-            && Selection::of(spec).holds(|key| shape.label_for_daemons(key))
+            && Selection::of(spec).holds(|key| shape.label_for_daemons(key)) > Holds::No
     })
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::classes::Classes;
 use super::cluster::{Cluster, Slot};
-use super::selection::Selections;
+use super::selection::{Holds, Selections};
 use super::shape::Shape;
 use super::taints::first_untolerated;
 use super::violation::{Report, Rule, Violation};
@@ -47,7 +47,7 @@ fn first_reason<'a>(
             Shape::Node(_) => "the node".to_owned(),
             Shape::Offer(offer) => format!("{} in {}", offer.instance_type.name, offer.offering.zone),
         };
-        if !selections.holds(class.selection, shape, &cluster.shapes) {
+        if selections.holds(class.selection, shape, &cluster.shapes) != Holds::Surely {
             let text = format!("{} does not satisfy the node selector or required node affinity", place());
             return Some((Rule::NodeAffinity, text));
         }

@@ -9,6 +9,15 @@ use std::sync::Arc;
 use super::shape::{Known, Shape};
 use crate::observe::snapshot::{Labels, NodeAffinityTerm, PodSpec};
 
+/// Whether something is so for what a node may turn out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Holds {
+    No,
+    /// It depends on what the cloud decides.
+    Perhaps,
+    Surely,
+}
+
 /// What a pod demands of its node's labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Selection<'a> {
@@ -25,16 +34,24 @@ impl<'a> Selection<'a> {
         self.node_selector.is_empty() && self.node_affinity.is_empty()
     }
 
-    /// Whether a node selects the pod, whatever its open labels turn out to be. `label` is the node's side.
-    pub(super) fn holds<'n>(&self, label: impl Fn(&str) -> Known<'n>) -> bool {
+    /// Whether a node is selected. `label` is the node's side.
+    pub(super) fn holds<'n>(&self, label: impl Fn(&str) -> Known<'n>) -> Holds {
         let selected = |(key, wanted): (&Arc<str>, &Arc<str>)| match label(key) {
             Known::Value(value) => value == wanted.as_ref(),
             Known::OneOf(values) => values.len() == 1 && values.contains(wanted),
             Known::Absent | Known::Fresh | Known::Unknown => false,
         };
-        self.node_selector.iter().all(selected)
+        let surely = self.node_selector.iter().all(selected)
             && (self.node_affinity.is_empty()
-                || self.node_affinity.iter().any(|term| !term.0.is_empty() && term_holds(term, &label)))
+                || self.node_affinity.iter().any(|term| !term.0.is_empty() && term_holds(term, &label)));
+        let mut keys = self.node_selector.keys().chain(self.node_affinity.iter().flat_map(|term| term.0.keys()));
+        if surely {
+            Holds::Surely
+        } else if keys.any(|key| matches!(label(key), Known::OneOf(_) | Known::Unknown)) {
+            Holds::Perhaps
+        } else {
+            Holds::No
+        }
     }
 }
 
@@ -43,11 +60,11 @@ pub(super) fn term_holds<'n>(term: &NodeAffinityTerm, label: &impl Fn(&str) -> K
     term.0.iter().all(|(key, requirement)| label(key).meets(requirement))
 }
 
-/// Selections by identity, and on which shapes each holds; index 0 is the empty one.
+/// Selections by identity, and on which shapes each holds.
 #[derive(Default)]
 pub(super) struct Selections<'a> {
     index: HashMap<Selection<'a>, usize>,
-    all: Vec<(Selection<'a>, Vec<Option<bool>>)>,
+    all: Vec<(Selection<'a>, Vec<Option<Holds>>)>,
 }
 
 impl<'a> Selections<'a> {
@@ -60,10 +77,10 @@ impl<'a> Selections<'a> {
         id
     }
 
-    pub(super) fn holds(&mut self, id: usize, shape: usize, shapes: &[Shape<'a>]) -> bool {
+    pub(super) fn holds(&mut self, id: usize, shape: usize, shapes: &[Shape<'a>]) -> Holds {
         let (selection, known) = &mut self.all[id];
         if selection.is_empty() {
-            return true;
+            return Holds::Surely;
         }
         if known.is_empty() {
             known.resize(shapes.len(), None);
