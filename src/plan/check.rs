@@ -34,6 +34,7 @@ mod taints;
 mod topology;
 mod violation;
 mod volumes;
+mod weight;
 
 pub use violation::{Rule, Violation};
 
@@ -72,12 +73,17 @@ fn violations(snapshot: &Snapshot, plan: &Plan<Draft>) -> Vec<Violation> {
 
     launch::check(&cluster, &classes, &mut report);
     offers::check(&cluster, &mut report);
-    limits::check(&cluster, &limits::after(&cluster), &mut report);
+    let usage = limits::after(&cluster);
+    limits::check(&cluster, &usage, &mut report);
     fit::check(&cluster, &classes, &mut report);
     selected::check(&cluster, &classes, &mut selections, &mut report);
     volumes::check_limits(&cluster, &mut report);
     volumes::check_single_pod(&cluster, &mut report);
     ports::check(&cluster, &mut report);
-    replay::check(&cluster, &classes, &mut selections, &mut report);
+    let ties = replay::check(&cluster, &classes, &mut selections, &mut report);
+    weight::check(&cluster, &classes, &usage, &ties, &mut report);
     report.into_violations()
 }
+
+#[cfg(test)]
+mod tests;

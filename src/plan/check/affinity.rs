@@ -167,6 +167,10 @@ impl Together<'_> {
         }
     }
 
+    pub(super) fn keys(&self) -> impl Iterator<Item = usize> {
+        self.keys.iter().copied()
+    }
+
     pub(super) fn ask(&self, slot: usize, matches_itself: bool, keys: &Keys<'_>) -> Verdict {
         let mut all_present = true;
         for (&key, present) in self.keys.iter().zip(&self.present) {

@@ -73,7 +73,6 @@ impl<'a> Cluster<'a> {
                 let shape = *known.entry((profile, type_index, offering_index)).or_insert_with(|| {
                     let instance_type = &catalogue.pool.instance_types[type_index];
                     shapes.push(Shape::Offer(OfferShape {
-                        pool: catalogue.pool,
                         instance_type,
                         offering: &instance_type.offerings[offering_index],
                         labels: &launch.labels,
@@ -112,11 +111,6 @@ impl<'a> Cluster<'a> {
             Target::Existing(node) => node,
             Target::Launch(launch) => self.snapshot.nodes.len() + launch,
         }
-    }
-
-    /// The launch of a slot, if it is one.
-    pub(super) fn launch(&self, slot: usize) -> Option<&'a Launch> {
-        slot.checked_sub(self.snapshot.nodes.len()).map(|launch| &self.plan.launches[launch])
     }
 
     /// The slots of the launches with what they launch.

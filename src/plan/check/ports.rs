@@ -48,6 +48,13 @@ fn daemon_ports<'a>(cluster: &Cluster<'a>, slot: &Slot<'a>) -> Vec<&'a HostPort>
     ports
 }
 
+/// Whether a pod with these ports clashes with others.
+pub(super) fn clash<'a>(own: &'a [HostPort], others: impl Iterator<Item = &'a HostPort>) -> bool {
+    let mut taken = Taken::default();
+    others.for_each(|port| taken.take(port));
+    own.iter().any(|port| taken.clashes(port))
+}
+
 /// Addresses in use for each protocol and port.
 #[derive(Default)]
 struct Taken<'a>(HashMap<(&'a Arc<str>, u16), Vec<&'a str>>);

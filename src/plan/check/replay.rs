@@ -4,6 +4,8 @@
 //! or displaced; a placed pod counts from its turn on. Counters are kept by constraint and domain, so that a pod costs
 //! what the constraints that touch its class cost.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::affinity::{Terms, Verdict};
 use super::classes::Classes;
 use super::cluster::Cluster;
@@ -33,12 +35,13 @@ struct Replay<'a, 'c> {
     touching: Vec<Touching>,
 }
 
+/// Returns for each class the topology keys that tie its pods to others.
 pub(super) fn check<'a>(
     cluster: &Cluster<'a>,
     classes: &Classes<'a>,
     selections: &mut Selections<'a>,
     report: &mut Report,
-) {
+) -> Vec<BTreeSet<&'a str>> {
     let mut replay = Replay::collect(cluster, classes, selections);
     for (slot, pods) in cluster.slots.iter().enumerate().map(|(i, slot)| (i, &slot.residents)) {
         for &pod in pods.iter().filter(|&&pod| !cluster.snapshot.pods[pod].terminating) {
@@ -56,6 +59,7 @@ pub(super) fn check<'a>(
             replay.count(class, slot);
         }
     }
+    (0..classes.all.len()).map(|class| replay.ties(class)).collect()
 }
 
 impl<'a, 'c> Replay<'a, 'c> {
@@ -82,25 +86,28 @@ impl<'a, 'c> Replay<'a, 'c> {
                 touching[class].apart_carried = terms.anti_affinity_of(class, classes, cluster, &mut keys);
             }
         }
-        let mut by_group: Vec<Option<usize>> = vec![None; classes.all.len()];
+        let mut by_group: BTreeMap<usize, [Vec<usize>; 3]> = BTreeMap::new();
         for class in (0..classes.all.len()).filter(|&class| placed[class] || present[class]) {
             let of = &classes.all[class];
-            match by_group[of.group] {
-                // equal namespace and labels: the same selectors match
-                Some(like) => {
-                    touching[class].spread_counting = touching[like].spread_counting.clone();
-                    touching[class].affinity_counting = touching[like].affinity_counting.clone();
-                    touching[class].apart_matching = touching[like].apart_matching.clone();
-                }
-                None => {
-                    by_group[of.group] = Some(class);
-                    touching[class].spread_counting = groups.counting(of);
-                    touching[class].affinity_counting = terms.together_with(of);
-                    touching[class].apart_matching = terms.apart_from(of);
-                }
-            }
+            // equal namespace and labels: the same selectors match
+            let [spread, affinity, apart] = by_group
+                .entry(of.group)
+                .or_insert_with(|| [groups.counting(of), terms.together_with(of), terms.apart_from(of)]);
+            touching[class].spread_counting.clone_from(spread);
+            touching[class].affinity_counting.clone_from(affinity);
+            touching[class].apart_matching.clone_from(apart);
         }
         Self { cluster, keys, groups, terms, touching }
+    }
+
+    /// The topology keys of what a class carries, and of the anti-affinity that other pods direct at it.
+    fn ties(&self, class: usize) -> BTreeSet<&'a str> {
+        let touching = &self.touching[class];
+        let spread = touching.spread.iter().map(|carried| self.groups.all[carried.group].key);
+        let affinity = touching.affinity.iter().flat_map(|&(together, _)| self.terms.together[together].keys());
+        let apart = touching.apart_carried.iter().chain(&touching.apart_matching);
+        let apart = apart.map(|&apart| self.terms.apart[apart].key);
+        spread.chain(affinity).chain(apart).map(|key| self.keys.all[key].name).collect()
     }
 
     fn domain(&self, key: usize, slot: usize) -> &Domain {
@@ -162,11 +169,9 @@ impl<'a, 'c> Replay<'a, 'c> {
         let forbidden = |apart: usize, carries: bool| {
             let apart = &self.terms.apart[apart];
             let domain = self.domain(apart.key, slot);
-            let (clash, whose) = match carries {
-                true => (apart.forbids_carrier(domain), "the pod's"),
-                false => (apart.forbids_match(domain), "another pod's"),
-            };
+            let clash = if carries { apart.forbids_carrier(domain) } else { apart.forbids_match(domain) };
             clash.then(|| {
+                let whose = if carries { "the pod's" } else { "another pod's" };
                 let key = self.keys.all[apart.key].name;
                 (Rule::PodAntiAffinity, format!("{whose} anti-affinity on {key} keeps it away"))
             })

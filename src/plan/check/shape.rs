@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::api::labels;
 use crate::catalog::{InstanceType, Offering};
-use crate::observe::snapshot::{Labels, Node, NodePool};
+use crate::observe::snapshot::{Labels, Node, NodeStage};
 use crate::requirements::{Requirement, Requirements};
 
 /// What is known of one label.
@@ -44,7 +44,6 @@ pub(super) enum Shape<'a> {
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OfferShape<'a> {
-    pub pool: &'a NodePool,
     pub instance_type: &'a InstanceType,
     pub offering: &'a Offering,
     /// `Launch::labels`.
@@ -58,7 +57,12 @@ impl<'a> Shape<'a> {
         match self {
             Self::Node(node) => {
                 let value = node.labels.get(key).or_else(|| node.labels.get(labels::normalize(key)));
-                value.map_or(Known::Absent, |value| Known::Value(value))
+                match value {
+                    Some(value) => Known::Value(value),
+                    // a claim without node does not know its hostname yet
+                    None if key == labels::HOSTNAME && node.stage == NodeStage::InFlight => Known::Fresh,
+                    None => Known::Absent,
+                }
             }
             Self::Offer(offer) => offer.label(key),
         }
@@ -67,10 +71,17 @@ impl<'a> Shape<'a> {
     /// As a daemon pod sees the node: registered and initialized by the time that it runs.
     pub(super) fn label_for_daemons(&self, key: &str) -> Known<'a> {
         match (self.label(key), key) {
-            (Known::Absent, labels::REGISTERED | labels::INITIALIZED) if matches!(self, Self::Offer(_)) => {
-                Known::Value("true")
-            }
+            (Known::Absent, labels::REGISTERED | labels::INITIALIZED) if self.is_to_come() => Known::Value("true"),
             (known, _) => known,
+        }
+    }
+}
+
+impl Shape<'_> {
+    fn is_to_come(&self) -> bool {
+        match self {
+            Self::Node(node) => node.stage != NodeStage::Initialized,
+            Self::Offer(_) => true,
         }
     }
 }

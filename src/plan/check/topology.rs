@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::cluster::{Cluster, Slot};
-use super::shape::{Known, Shape};
+use super::cluster::Cluster;
+use super::shape::Known;
 use super::violation::{Report, Rule, Violation};
 
 /// The domain of one slot under one key.
@@ -56,6 +56,7 @@ impl<'a> Key<'a> {
         let mut by_shape: Vec<Option<Vec<Option<usize>>>> = vec![None; cluster.shapes.len()];
         for slot in &cluster.slots {
             let mut found: BTreeSet<Option<usize>> = BTreeSet::new();
+            let mut own: Option<usize> = None;
             for &shape in &slot.shapes {
                 let values = by_shape[shape].get_or_insert_with(|| {
                     let mut domain = |value: &'a str| {
@@ -68,12 +69,17 @@ impl<'a> Key<'a> {
                         Known::Absent => vec![None],
                         Known::Value(value) => vec![Some(domain(value))],
                         Known::OneOf(values) => values.iter().map(|value| Some(domain(value))).collect(),
-                        // decided per slot
+                        // a domain that no other slot has; of a label that nothing is known of it may be absent too
                         Known::Fresh | Known::Unknown => Vec::new(),
                     }
                 });
                 if values.is_empty() {
-                    found.extend(key.own_domain(slot, &cluster.shapes[shape]));
+                    let own = *own.get_or_insert_with(|| {
+                        key.names.push(slot.name);
+                        key.names.len() - 1
+                    });
+                    let is_there = cluster.shapes[shape].label(name) == Known::Fresh;
+                    found.extend([Some(own), None].into_iter().take(if is_there { 1 } else { 2 }));
                 } else {
                     found.extend(values.iter().copied());
                 }
@@ -81,21 +87,6 @@ impl<'a> Key<'a> {
             key.domains.push(Domain::from_values(&found));
         }
         key
-    }
-
-    /// A domain that no other slot has; it may also be absent where nothing is known of the label.
-    fn own_domain(&mut self, slot: &Slot<'a>, shape: &Shape<'a>) -> Vec<Option<usize>> {
-        let own = match self.names.iter().rposition(|name| std::ptr::eq(*name, slot.name.as_ref())) {
-            Some(own) => own,
-            None => {
-                self.names.push(slot.name);
-                self.names.len() - 1
-            }
-        };
-        match shape.label(self.name) {
-            Known::Fresh => vec![Some(own)],
-            _ => vec![Some(own), None],
-        }
     }
 }
 
