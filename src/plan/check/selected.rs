@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::classes::Classes;
+use super::classes::{Class, Classes};
 use super::cluster::{Cluster, Slot};
 use super::selection::{Holds, Selections};
 use super::shape::Shape;
@@ -21,40 +21,45 @@ pub(super) fn check<'a>(
         let mut seen = BTreeSet::new();
         for &pod in &slot.assigned {
             let class = classes.of_pod[pod];
-            if seen.insert(class)
-                && let Some((rule, text)) = first_reason(cluster, slot, class, classes, selections)
-            {
-                report.push(Violation::new(rule, text).pod(&cluster.snapshot.pods[pod].key).node(slot.name));
+            if seen.insert(class) {
+                for (rule, text) in reasons(cluster, slot, &classes.all[class], selections) {
+                    report.push(Violation::new(rule, text).pod(&cluster.snapshot.pods[pod].key).node(slot.name));
+                }
             }
         }
     }
 }
 
-fn first_reason<'a>(
+/// At most one reason for each rule.
+fn reasons<'a>(
     cluster: &Cluster<'a>,
     slot: &Slot<'a>,
-    class: usize,
-    classes: &Classes<'a>,
+    class: &Class<'a>,
     selections: &mut Selections<'a>,
-) -> Option<(Rule, String)> {
-    let class = &classes.all[class];
+) -> Vec<(Rule, String)> {
+    let mut found = Vec::new();
     if let Some(taint) = first_untolerated(slot.taints, &class.spec().tolerations) {
         let text = format!("the pod does not tolerate the taint {}={}:{:?}", taint.key, taint.value, taint.effect);
-        return Some((Rule::Taints, text));
+        found.push((Rule::Taints, text));
     }
-    slot.shapes.iter().find_map(|&shape| {
-        let place = || match &cluster.shapes[shape] {
-            Shape::Node(_) => "the node".to_owned(),
-            Shape::Offer(offer) => format!("{} in {}", offer.instance_type.name, offer.offering.zone),
-        };
-        if selections.holds(class.selection, shape, &cluster.shapes) != Holds::Surely {
-            let text = format!("{} does not satisfy the node selector or required node affinity", place());
-            return Some((Rule::NodeAffinity, text));
+    let place = |shape: usize| match &cluster.shapes[shape] {
+        Shape::Node(_) => "the node".to_owned(),
+        Shape::Offer(offer) => format!("{} in {}", offer.instance_type.name, offer.offering.zone),
+    };
+    let mut unselected =
+        slot.shapes.iter().filter(|&&s| selections.holds(class.selection, s, &cluster.shapes) != Holds::Surely);
+    if let Some(&shape) = unselected.next() {
+        let text = format!("{} does not satisfy the node selector or required node affinity", place(shape));
+        found.push((Rule::NodeAffinity, text));
+    }
+    if class.has_volume_topology() {
+        let unreachable = |&shape: &usize| Some((shape, volumes::unreachable(class.spec(), &cluster.shapes[shape])?));
+        if let Some((shape, volume)) = slot.shapes.iter().find_map(unreachable) {
+            found.push((
+                Rule::VolumeTopology,
+                format!("the volume {} cannot be used on {}", volume.claim, place(shape)),
+            ));
         }
-        let volume = class
-            .has_volume_topology()
-            .then(|| volumes::unreachable(class.spec(), &cluster.shapes[shape]))
-            .flatten()?;
-        Some((Rule::VolumeTopology, format!("the volume {} cannot be used on {}", volume.claim, place())))
-    })
+    }
+    found
 }
