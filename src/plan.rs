@@ -1,9 +1,11 @@
 //! Solution -> [`Plan`]: what would be done, complete: it leaves no choice to whoever applies it.
 
+pub mod check;
 pub mod types;
 mod build;
 mod names;
 mod reasons;
 
 pub use build::build;
+pub use check::{Rule, Violation, check};
 pub use types::{Assignment, Certificate, Checked, Draft, Launch, Offer, Plan, Stage, Stop, Target, Unplaced};

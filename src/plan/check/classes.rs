@@ -1,0 +1,99 @@
+//! Pods by class: equal template in equal namespace. Everything that does not depend on the single pod is decided once
+//! for its class.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::selection::{Selection, Selections};
+use crate::observe::snapshot::{Labels, Pod, PodSpec, PodTemplate};
+use crate::resources::{PODS, Resources};
+
+pub(super) struct Classes<'a> {
+    pub all: Vec<Class<'a>>,
+    /// Class of each pod of the Snapshot.
+    pub of_pod: Vec<usize>,
+    pub amounts: Amounts,
+}
+
+pub(super) struct Class<'a> {
+    pub namespace: &'a Arc<str>,
+    pub template: &'a PodTemplate,
+    /// Requests above zero: (index in [`Amounts`], amount).
+    pub requests: Vec<(usize, i64)>,
+    /// Index in [`Selections`].
+    pub selection: usize,
+    /// Equal for classes of equal namespace and labels: what selectors can tell apart.
+    pub group: usize,
+}
+
+impl<'a> Class<'a> {
+    pub(super) fn spec(&self) -> &'a PodSpec {
+        &self.template.spec
+    }
+
+    pub(super) fn has_volume_topology(&self) -> bool {
+        self.spec().volumes.iter().any(|volume| !volume.topology.is_empty())
+    }
+}
+
+impl<'a> Classes<'a> {
+    pub(super) fn of(pods: &'a [Pod], selections: &mut Selections<'a>) -> Self {
+        let mut classes = Self { all: Vec::new(), of_pod: Vec::with_capacity(pods.len()), amounts: Amounts::default() };
+        let mut by_address: HashMap<(*const PodTemplate, &'a str), usize> = HashMap::new();
+        let mut by_content: HashMap<(&'a PodTemplate, &'a str), usize> = HashMap::new();
+        let mut groupes: HashMap<(&'a str, &'a Labels), usize> = HashMap::new();
+        for pod in pods {
+            let namespace = pod.key.namespace.as_ref();
+            let class = *by_address.entry((Arc::as_ptr(&pod.template), namespace)).or_insert_with(|| {
+                *by_content.entry((&*pod.template, namespace)).or_insert_with(|| {
+                    let next = groupes.len();
+                    let group = *groupes.entry((namespace, &pod.template.labels)).or_insert(next);
+                    classes.all.push(Class {
+                        namespace: &pod.key.namespace,
+                        template: &pod.template,
+                        requests: classes.amounts.of_pod(&pod.template.spec.requests),
+                        selection: selections.intern(Selection::of(&pod.template.spec)),
+                        group,
+                    });
+                    classes.all.len() - 1
+                })
+            });
+            classes.of_pod.push(class);
+        }
+        classes
+    }
+}
+
+/// Resource names as indices, so that a node's account is a vector.
+#[derive(Default)]
+pub(super) struct Amounts {
+    index: HashMap<Arc<str>, usize>,
+    pub names: Vec<Arc<str>>,
+}
+
+impl Amounts {
+    fn intern(&mut self, name: &Arc<str>) -> usize {
+        if let Some(&index) = self.index.get(name) {
+            return index;
+        }
+        self.index.insert(name.clone(), self.names.len());
+        self.names.push(name.clone());
+        self.names.len() - 1
+    }
+
+    /// The amounts above zero; a pod counts as one pod at least.
+    fn of_pod(&mut self, requests: &Resources) -> Vec<(usize, i64)> {
+        let pods: Arc<str> = Arc::from(PODS);
+        let one = requests.get(PODS).max(1);
+        let mut amounts = vec![(self.intern(&pods), one)];
+        for (name, amount) in requests.iter().filter(|(name, amount)| name.as_ref() != PODS && *amount > 0) {
+            amounts.push((self.intern(name), amount));
+        }
+        amounts
+    }
+
+    /// The amounts that some pod requests, as a vector by index.
+    pub(super) fn dense(&self, resources: &Resources) -> Vec<i64> {
+        self.names.iter().map(|name| resources.get(name)).collect()
+    }
+}

@@ -1,0 +1,183 @@
+//! The assignments one after another, as kube-scheduler would bind them, against the rules that look at other pods.
+//!
+//! All launched nodes are ready before the first pod binds. Bound pods count where they are, unless they are terminating
+//! or displaced; a placed pod counts from its turn on. Counters are kept by constraint and domain, so that a pod costs
+//! what the constraints that touch its class cost.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::affinity::{Terms, Verdict};
+use super::classes::Classes;
+use super::cluster::Cluster;
+use super::selection::Selections;
+use super::spread::{Carried, Groups};
+use super::topology::{Domain, Keys, OpenDomains};
+use super::violation::{Report, Rule, Violation};
+
+/// What touches the pods of one class.
+#[derive(Default)]
+struct Touching {
+    spread: Vec<Carried>,
+    spread_counting: Vec<usize>,
+    /// The affinity that it carries, and whether it matches itself.
+    affinity: Option<(usize, bool)>,
+    affinity_counting: Vec<usize>,
+    apart_carried: Vec<usize>,
+    apart_matching: Vec<usize>,
+}
+
+struct Replay<'a, 'c> {
+    cluster: &'c Cluster<'a>,
+    keys: Keys<'a>,
+    groups: Groups<'a>,
+    terms: Terms<'a>,
+    /// By class.
+    touching: Vec<Touching>,
+}
+
+/// Returns for each class the topology keys that tie its pods to others.
+pub(super) fn check<'a>(
+    cluster: &Cluster<'a>,
+    classes: &Classes<'a>,
+    selections: &mut Selections<'a>,
+    report: &mut Report,
+) -> Vec<BTreeSet<&'a str>> {
+    let mut replay = Replay::collect(cluster, classes, selections);
+    for (slot, pods) in cluster.slots.iter().enumerate().map(|(i, slot)| (i, &slot.residents)) {
+        for &pod in pods.iter().filter(|&&pod| !cluster.snapshot.pods[pod].terminating) {
+            replay.count(classes.of_pod[pod], slot);
+        }
+    }
+    let mut open = OpenDomains::default();
+    for assignment in &cluster.plan.assignments {
+        let (slot, class) = (cluster.slot_of(assignment.target), classes.of_pod[assignment.pod]);
+        if !cluster.slots[slot].shapes.is_empty() {
+            let pod = &cluster.snapshot.pods[assignment.pod].key;
+            for (rule, text) in replay.faults(class, slot, &mut open, report) {
+                report.push(Violation::new(rule, text).pod(pod).node(cluster.slots[slot].name));
+            }
+            replay.count(class, slot);
+        }
+    }
+    (0..classes.all.len()).map(|class| replay.ties(class)).collect()
+}
+
+impl<'a, 'c> Replay<'a, 'c> {
+    fn collect(cluster: &'c Cluster<'a>, classes: &Classes<'a>, selections: &mut Selections<'a>) -> Self {
+        let mut keys = Keys::default();
+        let mut groups = Groups::default();
+        let mut terms = Terms::new(cluster.snapshot);
+        let mut touching: Vec<Touching> = Vec::new();
+        touching.resize_with(classes.all.len(), Touching::default);
+        let mut placed = vec![false; classes.all.len()];
+        let mut present = vec![false; classes.all.len()];
+        for assignment in &cluster.plan.assignments {
+            placed[classes.of_pod[assignment.pod]] = true;
+        }
+        for &pod in cluster.slots.iter().flat_map(|slot| &slot.residents) {
+            present[classes.of_pod[pod]] = true;
+        }
+        for class in 0..classes.all.len() {
+            if placed[class] {
+                touching[class].spread = groups.carried_by(class, cluster, classes, selections, &mut keys);
+                touching[class].affinity = terms.affinity_of(class, classes, cluster, &mut keys);
+            }
+            if placed[class] || present[class] {
+                touching[class].apart_carried = terms.anti_affinity_of(class, classes, cluster, &mut keys);
+            }
+        }
+        let mut by_group: BTreeMap<usize, [Vec<usize>; 3]> = BTreeMap::new();
+        for class in (0..classes.all.len()).filter(|&class| placed[class] || present[class]) {
+            let of = &classes.all[class];
+            // equal namespace and labels: the same selectors match
+            let [spread, affinity, apart] = by_group
+                .entry(of.group)
+                .or_insert_with(|| [groups.counting(of), terms.together_with(of), terms.apart_from(of)]);
+            touching[class].spread_counting.clone_from(spread);
+            touching[class].affinity_counting.clone_from(affinity);
+            touching[class].apart_matching.clone_from(apart);
+        }
+        Self { cluster, keys, groups, terms, touching }
+    }
+
+    /// The topology keys of what a class carries, and of the anti-affinity that other pods direct at it.
+    fn ties(&self, class: usize) -> BTreeSet<&'a str> {
+        let touching = &self.touching[class];
+        let spread = touching.spread.iter().map(|carried| self.groups.all[carried.group].key);
+        let affinity = touching.affinity.iter().flat_map(|&(together, _)| self.terms.together[together].keys());
+        let apart = touching.apart_carried.iter().chain(&touching.apart_matching);
+        let apart = apart.map(|&apart| self.terms.apart[apart].key);
+        spread.chain(affinity).chain(apart).map(|key| self.keys.all[key].name).collect()
+    }
+
+    fn domain(&self, key: usize, slot: usize) -> &Domain {
+        &self.keys.all[key].domains[slot]
+    }
+
+    /// A pod of the class is on the slot from now on.
+    fn count(&mut self, class: usize, slot: usize) {
+        let touching = &self.touching[class];
+        let keys = &self.keys;
+        for &group in &touching.spread_counting {
+            let group = &mut self.groups.all[group];
+            group.count(slot, &keys.all[group.key].domains[slot]);
+        }
+        for &together in &touching.affinity_counting {
+            self.terms.together[together].count(slot, keys);
+        }
+        for &apart in &touching.apart_matching {
+            let apart = &mut self.terms.apart[apart];
+            apart.count_matching(&keys.all[apart.key].domains[slot]);
+        }
+        for &apart in &touching.apart_carried {
+            let apart = &mut self.terms.apart[apart];
+            apart.count_carrying(&keys.all[apart.key].domains[slot]);
+        }
+    }
+
+    /// Why kube-scheduler would not bind a pod of the class to the slot now.
+    fn faults(&self, class: usize, slot: usize, open: &mut OpenDomains, report: &mut Report) -> Vec<(Rule, String)> {
+        let touching = &self.touching[class];
+        let mut found = Vec::new();
+        for carried in &touching.spread {
+            let group = &self.groups.all[carried.group];
+            let key = &self.keys.all[group.key];
+            match self.domain(group.key, slot) {
+                Domain::Absent => {
+                    found.push((Rule::TopologySpread, format!("the node lacks the topology key {}", key.name)));
+                }
+                Domain::Open { .. } => open.report(slot, group.key, &self.keys, self.cluster, report),
+                Domain::At(domain) => {
+                    if let Some((count, minimum)) = group.refuses(carried, *domain) {
+                        let (name, of) = (key.names[*domain], key.name);
+                        let text = format!("{of} {name} would have {count} matching pods, the least has {minimum}");
+                        found.push((Rule::TopologySpread, text));
+                    }
+                }
+            }
+        }
+        if let Some((together, matches_itself)) = touching.affinity {
+            match self.terms.together[together].ask(slot, matches_itself, &self.keys) {
+                Verdict::Holds => {}
+                Verdict::Fails => {
+                    let text = "no pod that the pod's affinity asks for is in its domain at its turn".to_owned();
+                    found.push((Rule::PodAffinity, text));
+                }
+                Verdict::Open(key) => open.report(slot, key, &self.keys, self.cluster, report),
+            }
+        }
+        let forbidden = |apart: usize, carries: bool| {
+            let apart = &self.terms.apart[apart];
+            let domain = self.domain(apart.key, slot);
+            let clash = if carries { apart.forbids_carrier(domain) } else { apart.forbids_match(domain) };
+            clash.then(|| {
+                let whose = if carries { "the pod's" } else { "another pod's" };
+                let key = self.keys.all[apart.key].name;
+                (Rule::PodAntiAffinity, format!("{whose} anti-affinity on {key} keeps it away"))
+            })
+        };
+        found.extend(touching.apart_carried.iter().filter_map(|&apart| forbidden(apart, true)));
+        found.extend(touching.apart_matching.iter().filter_map(|&apart| forbidden(apart, false)));
+        found
+    }
+}

@@ -1,0 +1,216 @@
+//! Hard topology spread, as kube-scheduler's PodTopologySpread filter counts it.
+//!
+//! For the domain that receives the pod: `matching + self - minimum <= maxSkew`, where
+//! * *matching* counts the bound pods of the pod's namespace that the selector matches and that are not terminating, on
+//!   eligible nodes of the domain; *self* is 1 if the selector matches the pod itself;
+//! * a node is *eligible* if it has the topology keys of all hard constraints of the pod, satisfies its node selector and
+//!   required affinity (`nodeAffinityPolicy: Honor`) and has no taint that the pod does not tolerate
+//!   (`nodeTaintsPolicy: Honor`);
+//! * *minimum* is the least count over the domains of eligible nodes, 0 where there are fewer of them than `minDomains`.
+//!
+//! The domains are those of nodes that exist, deleting ones left out, and of launches ([`Group::survey`]), never those
+//! that a pool could still open. Where the offers of a launch leave its eligibility or domain open, the worst case of
+//! each side counts: pods that may be there in *matching*, only those that surely are in *minimum*, and every domain
+//! that it may open.
+
+use std::collections::HashMap;
+
+use super::classes::{Class, Classes};
+use super::cluster::Cluster;
+use super::selection::{Holds, Selection, Selections};
+use super::taints::first_untolerated;
+use super::topology::{Domain, Keys};
+use crate::observe::snapshot::{
+    LabelSelector, NodeInclusionPolicy, Toleration, TopologySpreadConstraint, WhenUnsatisfiable,
+};
+
+/// Constraints that count alike: they differ at most in `maxSkew` and `minDomains`.
+#[derive(PartialEq, Eq, Hash, Clone)]
+struct Identity<'a> {
+    namespace: &'a str,
+    selector: &'a LabelSelector,
+    key: usize,
+    /// Keys of all hard constraints of the pod, sorted.
+    required_keys: Vec<usize>,
+    selection: Option<Selection<'a>>,
+    tolerations: Option<&'a [Toleration]>,
+}
+
+/// The counts of one such set of constraints.
+pub(super) struct Group<'a> {
+    pub namespace: &'a str,
+    pub selector: &'a LabelSelector,
+    pub key: usize,
+    /// By slot.
+    eligible: Vec<Holds>,
+    /// By domain: pods that may be there.
+    most: Vec<u32>,
+    /// By domain: pods that surely are there.
+    least: Vec<u32>,
+    /// By domain: whether some eligible node has it, or may.
+    possible: Vec<bool>,
+    /// Number of domains that some eligible node surely has.
+    certain_domains: usize,
+    /// How many possible domains have each `least` count, and the least of them.
+    with_count: Vec<usize>,
+    minimum: u32,
+}
+
+/// A constraint that a class carries.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Carried {
+    pub group: usize,
+    max_skew: u32,
+    min_domains: u32,
+    matches_itself: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Groups<'a> {
+    index: HashMap<Identity<'a>, usize>,
+    pub all: Vec<Group<'a>>,
+}
+
+impl<'a> Groups<'a> {
+    /// The hard constraints of a class.
+    pub(super) fn carried_by(
+        &mut self,
+        class: usize,
+        cluster: &Cluster<'a>,
+        classes: &Classes<'a>,
+        selections: &mut Selections<'a>,
+        keys: &mut Keys<'a>,
+    ) -> Vec<Carried> {
+        let class = &classes.all[class];
+        let hard: Vec<&'a TopologySpreadConstraint> = class
+            .spec()
+            .topology_spread
+            .iter()
+            .filter(|c| c.when_unsatisfiable == WhenUnsatisfiable::DoNotSchedule)
+            .collect();
+        let mut required_keys: Vec<usize> = hard.iter().map(|c| keys.intern(&c.topology_key, cluster)).collect();
+        required_keys.sort_unstable();
+        required_keys.dedup();
+        let mut carried = Vec::with_capacity(hard.len());
+        for constraint in hard {
+            let honors = |policy| policy == NodeInclusionPolicy::Honor;
+            let spec = class.spec();
+            let identity = Identity {
+                namespace: class.namespace,
+                selector: &constraint.selector,
+                key: keys.intern(&constraint.topology_key, cluster),
+                required_keys: required_keys.clone(),
+                selection: honors(constraint.node_affinity_policy).then(|| Selection::of(spec)),
+                tolerations: honors(constraint.node_taints_policy).then_some(spec.tolerations.as_slice()),
+            };
+            let next = self.all.len();
+            let group = *self.index.entry(identity.clone()).or_insert(next);
+            if group == next {
+                self.all.push(Group::survey(&identity, cluster, selections, keys));
+            }
+            carried.push(Carried {
+                group,
+                max_skew: constraint.max_skew,
+                min_domains: constraint.min_domains.unwrap_or(1),
+                matches_itself: constraint.selector.matches(&class.template.labels),
+            });
+        }
+        carried
+    }
+
+    /// The groups that count pods of a class.
+    pub(super) fn counting(&self, class: &Class<'_>) -> Vec<usize> {
+        let counts = |group: &Group<'_>| {
+            group.namespace == class.namespace.as_ref() && group.selector.matches(&class.template.labels)
+        };
+        (0..self.all.len()).filter(|&group| counts(&self.all[group])).collect()
+    }
+}
+
+impl<'a> Group<'a> {
+    /// The universe of a constraint: which slots are eligible, and so which domains there are.
+    fn survey(
+        identity: &Identity<'a>,
+        cluster: &Cluster<'a>,
+        selections: &mut Selections<'a>,
+        keys: &Keys<'a>,
+    ) -> Self {
+        let selection = identity.selection.map(|selection| selections.intern(selection));
+        let domains = &keys.all[identity.key].domains;
+        let mut group = Self {
+            namespace: identity.namespace,
+            selector: identity.selector,
+            key: identity.key,
+            eligible: Vec::with_capacity(cluster.slots.len()),
+            most: vec![0; keys.all[identity.key].names.len()],
+            least: vec![0; keys.all[identity.key].names.len()],
+            possible: vec![false; keys.all[identity.key].names.len()],
+            certain_domains: 0,
+            with_count: Vec::new(),
+            minimum: 0,
+        };
+        let mut certain = vec![false; group.most.len()];
+        for (i, slot) in cluster.slots.iter().enumerate() {
+            let mut eligible = if slot.deleting { Holds::No } else { Holds::Surely };
+            for &key in &identity.required_keys {
+                eligible = eligible.min(match &keys.all[key].domains[i] {
+                    Domain::Absent => Holds::No,
+                    Domain::Open { absent: true, .. } => Holds::Perhaps,
+                    Domain::At(_) | Domain::Open { .. } => Holds::Surely,
+                });
+            }
+            if identity.tolerations.is_some_and(|own| first_untolerated(slot.taints, own).is_some()) {
+                eligible = Holds::No;
+            }
+            if let Some(selection) = selection.filter(|_| eligible > Holds::No) {
+                let over_shapes = slot.shapes.iter().map(|&shape| selections.holds(selection, shape, &cluster.shapes));
+                let all = over_shapes.reduce(|a, b| if a == b { a } else { Holds::Perhaps });
+                eligible = eligible.min(all.unwrap_or(Holds::No));
+            }
+            for &domain in domains[i].possible().iter().filter(|_| eligible > Holds::No) {
+                group.possible[domain] = true;
+                certain[domain] |= eligible == Holds::Surely && matches!(domains[i], Domain::At(_));
+            }
+            group.eligible.push(eligible);
+        }
+        group.certain_domains = certain.iter().filter(|is_certain| **is_certain).count();
+        group.with_count.push(group.possible.iter().filter(|is_possible| **is_possible).count());
+        group
+    }
+
+    /// A pod that the selector matches is on the slot.
+    pub(super) fn count(&mut self, slot: usize, domain: &Domain) {
+        if self.eligible[slot] == Holds::No {
+            return;
+        }
+        for &domain in domain.possible() {
+            self.most[domain] += 1;
+        }
+        if let (Domain::At(domain), Holds::Surely) = (domain, self.eligible[slot]) {
+            let before = self.least[*domain];
+            self.least[*domain] += 1;
+            self.move_up(before);
+        }
+    }
+
+    fn move_up(&mut self, before: u32) {
+        let before = before as usize;
+        if self.with_count.len() <= before + 1 {
+            self.with_count.resize(before + 2, 0);
+        }
+        self.with_count[before] -= 1;
+        self.with_count[before + 1] += 1;
+        while self.with_count[self.minimum as usize] == 0 {
+            self.minimum += 1;
+        }
+    }
+
+    /// Whether a pod that carries the constraint may not bind to a node of this domain now: the count that the domain
+    /// would have, and the minimum.
+    pub(super) fn refuses(&self, carried: &Carried, domain: usize) -> Option<(u32, u32)> {
+        let too_few = self.certain_domains < carried.min_domains as usize;
+        let minimum = if too_few { 0 } else { self.minimum };
+        let count = self.most[domain] + u32::from(carried.matches_itself);
+        (count.saturating_sub(minimum) > carried.max_skew).then_some((count, minimum))
+    }
+}

@@ -1,0 +1,6 @@
+//! Tables from the Kubernetes documentation, plans that are valid by construction, and plans broken in one way.
+
+mod naive;
+mod random;
+mod tables;
+mod world;

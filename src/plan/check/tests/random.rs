@@ -1,0 +1,316 @@
+//! Random worlds: the checker agrees with the naive rules on any assignment, accepts what was placed by them, and names
+//! the rule of each single break.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use super::naive;
+use super::world::*;
+use crate::api::labels;
+use crate::observe::Snapshot;
+use crate::observe::snapshot::*;
+use crate::plan::check::{Rule, check};
+use crate::plan::{Draft, Plan, Target};
+use crate::requirements::Requirement;
+use crate::units::MicroUsd;
+
+const POD_RULES: [Rule; 7] = [
+    Rule::Resources,
+    Rule::Taints,
+    Rule::NodeAffinity,
+    Rule::HostPorts,
+    Rule::PodAffinity,
+    Rule::PodAntiAffinity,
+    Rule::TopologySpread,
+];
+
+#[derive(Debug, Clone)]
+struct World {
+    snapshot: Snapshot,
+    /// (pool, index of the type set, zone)
+    bought: Vec<(usize, usize, usize)>,
+    /// For each pending pod a number that picks a place.
+    picks: Vec<usize>,
+}
+
+const TYPE_SETS: [&[&str]; 3] = [&["small"], &["small", "small-b"], &["large"]];
+
+impl World {
+    fn bought(&self) -> Vec<Bought<'static>> {
+        let one = |&(pool, types, zone): &(usize, usize, usize)| (pool, TYPE_SETS[types], &ZONES[zone..=zone]);
+        self.bought.iter().map(one).collect()
+    }
+
+    fn targets(&self) -> Vec<Target> {
+        let nodes = (0..self.snapshot.nodes.len()).map(Target::Existing);
+        nodes.chain((0..self.bought.len()).map(Target::Launch)).collect()
+    }
+}
+
+fn decorated() -> impl Strategy<Value = PodTemplate> {
+    let key = prop_oneof![Just(labels::ZONE), Just(labels::HOSTNAME)];
+    let of = prop_oneof![Just("x"), Just("y")];
+    (of.clone(), 1_i64..8, 0_usize..9, key, of, 1_u32..3, any::<bool>()).prop_map(
+        |(name, cpu, kind, key, of, skew, flag)| {
+            let mut made = template(name, cpu * 250);
+            let spec = &mut made.spec;
+            match kind {
+                0 | 1 => {
+                    let mut constraint = spread(key, skew, of);
+                    constraint.min_domains = flag.then_some(3);
+                    if cpu % 2 == 0 {
+                        constraint.node_taints_policy = NodeInclusionPolicy::Honor;
+                    }
+                    spec.topology_spread.push(constraint);
+                }
+                2 => spec.pod_affinity.push(term(key, of)),
+                3 | 4 => spec.pod_anti_affinity.push(term(key, of)),
+                5 => spec.host_ports.push(HostPort { ip: "0.0.0.0".into(), port: 80, protocol: "TCP".into() }),
+                6 => drop(spec.node_selector.insert(labels::ZONE.into(), ZONES[skew as usize].into())),
+                _ => {}
+            }
+            if flag {
+                let operator = TolerationOperator::Exists;
+                spec.tolerations.push(Toleration { key: "dedicated".into(), operator, value: "".into(), effect: None });
+            }
+            made
+        },
+    )
+}
+
+fn worlds() -> impl Strategy<Value = World> {
+    let nodes = prop::collection::vec((0_usize..3, 4_i64..16), 0..3);
+    let templates = prop::collection::vec(decorated(), 1..4);
+    let pods = prop::collection::vec((any::<prop::sample::Index>(), 0_usize..8, any::<bool>()), 1..14);
+    let bought = prop::collection::vec((0_usize..3, 0_usize..3, 0_usize..3), 1..5);
+    (nodes, templates, pods, bought).prop_map(|(nodes, templates, pods, bought)| {
+        let mut made = snapshot();
+        made.nodes =
+            nodes.iter().enumerate().map(|(i, (z, cpu))| node(&format!("n{i}"), ZONES[*z], cpu * 250)).collect();
+        let templates: Vec<Arc<PodTemplate>> = templates.into_iter().map(Arc::new).collect();
+        let mut picks = Vec::new();
+        for (template, pick, bound) in pods {
+            let on = bound.then(|| made.nodes.get(pick)).flatten().map(|node| node.name.to_string());
+            add_pod(&mut made, &templates[template.index(templates.len())], on.as_deref());
+            picks.push(pick);
+        }
+        World { snapshot: made, bought, picks }
+    })
+}
+
+fn rules(snapshot: &Snapshot, plan: Plan<Draft>) -> BTreeSet<Rule> {
+    check(snapshot, plan).err().unwrap_or_default().into_iter().map(|violation| violation.rule).collect()
+}
+
+/// Places every pod where the naive rules allow it, without launches that stay empty.
+fn valid(world: &World) -> (World, Vec<(usize, Target)>) {
+    let mut world = world.clone();
+    loop {
+        let bought = world.bought();
+        let mut places = naive::places(&world.snapshot, &bought);
+        let mut assignments: Vec<(usize, Target)> = Vec::new();
+        let targets = world.targets();
+        for (pod, _) in world.snapshot.pending() {
+            let from = world.picks[pod];
+            let order = (0..targets.len()).map(|i| targets[(i + from) % targets.len()]);
+            let fits = |target: &Target| {
+                naive::broken(&world.snapshot, &places, pod, naive::index(&world.snapshot, *target)).is_empty()
+            };
+            if let Some(target) = order.into_iter().find(fits) {
+                naive::bind(&world.snapshot, &mut places, pod, naive::index(&world.snapshot, target));
+                assignments.push((pod, target));
+            }
+        }
+        let used: BTreeSet<Target> = assignments.iter().map(|(_, target)| *target).collect();
+        let before = world.bought.len();
+        let mut launch = 0;
+        world.bought.retain(|_| {
+            launch += 1;
+            used.contains(&Target::Launch(launch - 1))
+        });
+        if world.bought.len() == before {
+            return (world, assignments);
+        }
+    }
+}
+
+fn run(cases: u32, test: impl Fn(World)) {
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(
+        config,
+        proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
+    );
+    runner
+        .run(&worlds(), |world| {
+            test(world);
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn agrees_with_the_naive_rules_on_any_assignment() {
+    let seen = std::cell::RefCell::new(std::collections::BTreeMap::<Rule, u32>::new());
+    run(2_000, |world| {
+        let (bought, targets) = (world.bought(), world.targets());
+        let mut places = naive::places(&world.snapshot, &bought);
+        let mut expected = BTreeSet::new();
+        let mut assignments = Vec::new();
+        for (pod, _) in world.snapshot.pending() {
+            let target = targets[world.picks[pod] % targets.len()];
+            expected.extend(naive::bind(&world.snapshot, &mut places, pod, naive::index(&world.snapshot, target)));
+            assignments.push((pod, target));
+        }
+        let mut found = rules(&world.snapshot, plan(&world.snapshot, &bought, &assignments));
+        found.retain(|rule| POD_RULES.contains(rule));
+        for rule in &expected {
+            *seen.borrow_mut().entry(*rule).or_default() += 1;
+        }
+        assert_eq!(found, expected);
+    });
+    let seen = seen.into_inner();
+    for rule in POD_RULES {
+        assert!(seen.get(&rule).is_some_and(|times| *times > 20), "{rule} was exercised too rarely: {seen:?}");
+    }
+}
+
+#[test]
+fn accepts_what_is_valid_by_construction() {
+    let placed = std::cell::Cell::new(0);
+    run(1_000, |world| {
+        let (world, assignments) = valid(&world);
+        placed.set(placed.get() + assignments.len());
+        let plan = plan(&world.snapshot, &world.bought(), &assignments);
+        if let Err(violations) = check(&world.snapshot, plan) {
+            panic!("{violations:#?}");
+        }
+    });
+    assert!(placed.get() > 1_000);
+}
+
+/// Breaks a valid plan in one way; `None` where there is nothing to break.
+type Break = fn(&mut Snapshot, &mut Plan<Draft>) -> Option<()>;
+
+const BREAKS: [(Rule, Break); 22] = [
+    (Rule::PodAccounting, |_, plan| plan.assignments.pop().map(drop)),
+    (Rule::PodAccounting, |_, plan| plan.assignments.first().copied().map(|a| plan.assignments.push(a))),
+    (Rule::RefusedPod, |s, plan| {
+        let pod = plan.assignments.first()?.pod;
+        s.pods[pod].refused = Some("a lost claim".into());
+        Some(())
+    }),
+    (Rule::Target, |s, plan| {
+        let used =
+            plan.assignments.iter().find_map(|a| if let Target::Existing(n) = a.target { Some(n) } else { None })?;
+        s.nodes[used].deleting = true;
+        Some(())
+    }),
+    (Rule::Target, |_, plan| {
+        plan.assignments.first_mut()?.target = Target::Launch(99);
+        Some(())
+    }),
+    (Rule::Price, |_, plan| {
+        plan.launches.first_mut()?.offers[0].price = MicroUsd(1);
+        Some(())
+    }),
+    (Rule::UnknownOffer, |_, plan| {
+        plan.launches.first_mut()?.offers[0].zone = "nowhere".into();
+        Some(())
+    }),
+    (Rule::UnavailableOffer, |s, plan| {
+        let launch = plan.launches.first()?;
+        edit_types(s, launch.pool, |t| t.offerings.iter_mut().for_each(|o| o.available = false));
+        Some(())
+    }),
+    (Rule::Resources, |s, plan| {
+        let launch = plan.launches.first()?;
+        edit_types(s, launch.pool, |t| t.allocatable.set("cpu", 249));
+        Some(())
+    }),
+    (Rule::PriceFlexibility, |s, plan| {
+        s.settings.price_flexibility_permille = 10;
+        plan.launches.iter().any(|l| l.offers.len() > 1).then_some(())
+    }),
+    (Rule::TooManyTypes, |s, plan| {
+        s.settings.max_instance_types = 1;
+        plan.launches.iter().any(|l| l.offers.len() > 1).then_some(())
+    }),
+    (Rule::MinValues, |s, plan| {
+        let pool = plan.launches.first()?.pool;
+        let mut many = Requirement::exists();
+        many.min_values = Some(3);
+        s.node_pools[pool].requirements.add(labels::INSTANCE_TYPE, many);
+        Some(())
+    }),
+    (Rule::Limits, |s, plan| {
+        let limits = &mut s.node_pools[plan.launches.first()?.pool].limits;
+        limits.resources.set("cpu", 2_000); // the smallest type has 2100
+        Some(())
+    }),
+    (Rule::NodeLimit, |s, plan| {
+        s.node_pools[plan.launches.first()?.pool].limits.nodes = Some(0);
+        Some(())
+    }),
+    (Rule::SpendCap, |s, plan| {
+        let worst = plan.launches.first()?.worst_price();
+        s.node_pools[plan.launches[0].pool].limits.usd_per_hour = Some(MicroUsd(worst.0 - 1));
+        Some(())
+    }),
+    (Rule::PoolWeight, |s, plan| {
+        let pool = plan.launches.iter().map(|launch| launch.pool).find(|pool| *pool != 0)?;
+        s.node_pools[0].weight = 1;
+        s.node_pools[pool].weight = 0;
+        Some(())
+    }),
+    (Rule::PoolState, |s, plan| {
+        s.node_pools[plan.launches.first()?.pool].replicas = Some(2);
+        Some(())
+    }),
+    (Rule::LaunchTaints, |_, plan| {
+        let launch = plan.launches.first_mut()?;
+        launch.startup_taints.push(dedicated());
+        Some(())
+    }),
+    (Rule::LaunchLabels, |_, plan| {
+        plan.launches.first_mut()?.labels.insert(labels::INSTANCE_GPU_COUNT.into(), "8".into());
+        Some(())
+    }),
+    (Rule::LaunchRequirements, |_, plan| {
+        plan.launches.first_mut()?.requirements.replace(labels::ZONE, Requirement::one_of(["elsewhere"]));
+        Some(())
+    }),
+    (Rule::LaunchRequests, |_, plan| {
+        plan.launches.first_mut()?.requests.set("cpu", 1);
+        Some(())
+    }),
+    (Rule::LaunchName, |s, plan| {
+        s.nodes.push(node(&plan.launches.first()?.name, "a", 0));
+        Some(())
+    }),
+];
+
+fn edit_types(snapshot: &mut Snapshot, pool: usize, edit: impl Fn(&mut crate::catalog::InstanceType)) {
+    let types = Arc::make_mut(&mut snapshot.node_pools[pool].instance_types);
+    types.iter_mut().for_each(edit);
+}
+
+#[test]
+fn names_the_rule_of_each_single_break() {
+    let exercised = std::cell::RefCell::new([0_u32; BREAKS.len()]);
+    run(150, |world| {
+        let (world, assignments) = valid(&world);
+        for (i, (rule, apply)) in BREAKS.iter().enumerate() {
+            let mut snapshot = world.snapshot.clone();
+            let mut plan = plan(&snapshot, &world.bought(), &assignments);
+            if apply(&mut snapshot, &mut plan).is_some() {
+                let found = rules(&snapshot, plan);
+                assert!(found.contains(rule), "break {i}: expected {rule}, found {found:?}");
+                exercised.borrow_mut()[i] += 1;
+            }
+        }
+    });
+    assert!(exercised.borrow().iter().all(|&times| times > 0), "{exercised:?}");
+}
