@@ -1,7 +1,11 @@
 //! The command line: one subcommand a file, each with its `Args` and `run`.
 
+mod catalog;
 pub mod completions;
 pub mod crds;
+#[cfg(any())]
+pub mod plan;
+mod settings;
 pub mod types;
 
 use std::process::ExitCode;

@@ -16,4 +16,5 @@ pub mod observe;
 pub mod model;
 pub mod solve;
 pub mod plan;
+pub mod host;
 pub mod cli;

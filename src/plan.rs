@@ -5,6 +5,7 @@ pub mod types;
 mod build;
 mod names;
 mod reasons;
+pub mod report;
 
 pub use build::build;
 pub use check::{Rule, Violation, check};

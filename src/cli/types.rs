@@ -4,15 +4,15 @@ mod listing;
 mod selector;
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
 
 use self::listing::Listed;
+use super::catalog::CatalogArgs;
 use super::exit;
 use crate::catalog::node_class::AmiFamily;
-use crate::catalog::{Catalog, Market, NodeClassFacts, SpotPrices};
+use crate::catalog::{Catalog, NodeClassFacts};
 use crate::requirements::Requirements;
 use crate::settings::Settings;
 
@@ -33,15 +33,8 @@ pub struct Args {
     /// Only types whose labels and offerings satisfy these requirements.
     #[arg(long, short = 'r', value_name = "SELECTOR")]
     requirements: Option<String>,
-    /// Region whose prices and zones are used.
-    #[arg(long, env = "AWS_REGION", default_value = "us-east-1")]
-    region: String,
-    /// A catalogue other than EC2: 'kwok', or a JSON file.
-    #[arg(long, value_name = "FILE|kwok")]
-    catalog: Option<String>,
-    /// The JSON of 'aws ec2 describe-spot-price-history'.
-    #[arg(long, value_name = "FILE")]
-    spot_prices: Option<PathBuf>,
+    #[command(flatten)]
+    catalog: CatalogArgs,
     /// Only offerings in this zone; may be repeated.
     #[arg(long, value_name = "ZONE")]
     zone: Vec<String>,
@@ -108,7 +101,10 @@ fn search(args: &Args) -> Result<(Vec<Listed>, Vec<String>), String> {
         Some(text) => selector::parse(text).map_err(|reason| format!("--requirements: {reason}"))?,
         None => Requirements::new(),
     };
-    let (catalog, mut notes) = catalog(args)?;
+    let (catalog, mut notes) = match args.catalog.replacement()? {
+        Some(catalog) => (catalog, Vec::new()),
+        None => args.catalog.market().map(|(market, notes)| (Catalog::Ec2(Box::new(market)), notes))?,
+    };
     let ami_family = AmiFamily::parse(&args.ami_family)
         .ok_or_else(|| format!("--ami-family: '{}' is not an AMI family, such as AL2023", args.ami_family))?;
     let class = NodeClassFacts { ami_family, ..NodeClassFacts::default() };
@@ -130,24 +126,4 @@ fn search(args: &Args) -> Result<(Vec<Listed>, Vec<String>), String> {
     listed.sort_by(|a, b| a.order(b, args.sort));
     listed.truncate(args.limit.unwrap_or(usize::MAX));
     Ok((listed, notes))
-}
-
-fn catalog(args: &Args) -> Result<(Catalog, Vec<String>), String> {
-    if let Some(source) = &args.catalog {
-        if args.spot_prices.is_some() {
-            return Err("--spot-prices: a catalogue of its own brings its own prices".to_owned());
-        }
-        return Ok((Catalog::from_option(source).map_err(|error| error.to_string())?, Vec::new()));
-    }
-    let (mut market, mut notes) = Market::offline(&args.region).map_err(|error| format!("--region: {error}"))?;
-    if let Some(path) = &args.spot_prices {
-        let shown = path.display();
-        let text =
-            std::fs::read_to_string(path).map_err(|error| format!("--spot-prices: failed to read {shown}: {error}"))?;
-        let spot = SpotPrices::parse(&text).map_err(|error| format!("--spot-prices: {shown}: {error}"))?;
-        notes.retain(|note| !note.starts_with("spot prices are estimates"));
-        notes.extend(spot.notes());
-        market = market.with_spot_prices(spot);
-    }
-    Ok((Catalog::Ec2(Box::new(market)), notes))
 }

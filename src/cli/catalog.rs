@@ -1,0 +1,51 @@
+//! Where instance types and prices come from: flags that several subcommands share.
+
+use std::path::PathBuf;
+
+use crate::catalog::{Catalog, Market, SpotPrices};
+
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Catalogue")]
+pub struct CatalogArgs {
+    /// Region whose prices and zones are used.
+    #[arg(long, env = "AWS_REGION", default_value = "us-east-1", value_name = "REGION")]
+    pub region: String,
+    /// A catalogue instead of the one that the node class stands for: 'kwok', or a JSON file.
+    #[arg(long, value_name = "FILE|kwok")]
+    pub catalog: Option<String>,
+    /// The JSON of 'aws ec2 describe-spot-price-history'.
+    #[arg(long, value_name = "FILE")]
+    pub spot_prices: Option<PathBuf>,
+}
+
+impl CatalogArgs {
+    /// The `--catalog` of the user, if one is given.
+    ///
+    /// # Errors
+    /// One sentence that names the flag, the file and what is wrong.
+    pub fn replacement(&self) -> Result<Option<Catalog>, String> {
+        let Some(source) = &self.catalog else { return Ok(None) };
+        if self.spot_prices.is_some() {
+            return Err("--spot-prices: a catalogue of its own brings its own prices".to_owned());
+        }
+        Catalog::from_option(source).map(Some).map_err(|error| format!("--catalog: {error}"))
+    }
+
+    /// EC2 as far as it is known without a connection, and what had to be assumed.
+    ///
+    /// # Errors
+    /// One sentence that names the flag, the file and what is wrong.
+    pub fn market(&self) -> Result<(Market, Vec<String>), String> {
+        let (mut market, mut notes) = Market::offline(&self.region).map_err(|error| format!("--region: {error}"))?;
+        if let Some(path) = &self.spot_prices {
+            let shown = path.display();
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| format!("--spot-prices: failed to read {shown}: {error}"))?;
+            let spot = SpotPrices::parse(&text).map_err(|error| format!("--spot-prices: {shown}: {error}"))?;
+            notes.retain(|note| !note.starts_with("spot prices are estimates"));
+            notes.extend(spot.notes());
+            market = market.with_spot_prices(spot);
+        }
+        Ok((market, notes))
+    }
+}

@@ -1,0 +1,168 @@
+//! `packwright plan -f PATH...`
+
+mod claims;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use jiff::{SignedDuration, Timestamp};
+
+use super::exit;
+use super::settings::SettingsArgs;
+use crate::host::{self, Decision, Limits};
+use crate::observe::{self, LoadOptions, LoadOutcome};
+use crate::plan::report::Report;
+
+const EXAMPLES: &str = "\
+Examples:
+  packwright plan -f examples/getting-started
+  kubectl get deployments,pods,nodes,nodepools,ec2nodeclasses,daemonsets -A -o yaml | packwright plan -f -
+  packwright plan -f pods.yaml -f nodepools/ --spot-prices history.json -o json | jq .summary
+
+Exit codes, the first that applies:
+  1  internal failure
+  2  invalid input or a refused option, also where a malformed object was skipped and the rest was planned
+  3  some pods cannot be placed
+  0  every pod was placed";
+
+/// Plan the nodes for pending pods: what would be launched, what it costs, and why the rest cannot be placed.
+///
+/// Reads manifests only; touches nothing.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Files, directories, or - for standard input: YAML or JSON, any number of documents and Lists.
+    #[arg(short, long = "filename", required = true, value_name = "PATH")]
+    filename: Vec<PathBuf>,
+    /// How to pack: auto takes the best that is available.
+    #[arg(long, value_enum, default_value_t = Solver::Auto)]
+    solver: Solver,
+    /// The answer is given within this time, counted from the end of reading.
+    #[arg(long, default_value = "2s", value_parser = duration, value_name = "DURATION")]
+    time_limit: Duration,
+    #[command(flatten)]
+    catalog: super::catalog::CatalogArgs,
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// table joins equal nodes, wide lists every claim with its pods, claims prints NodeClaim objects.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Solver {
+    Auto,
+    Greedy,
+    Ilp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Table,
+    Wide,
+    Json,
+    Yaml,
+    Claims,
+}
+
+/// Plans and prints.
+///
+/// # Errors
+/// Standard output is closed, or the plan cannot be written in the chosen format.
+pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    if args.solver == Solver::Ilp {
+        return Ok(refuse("--solver ilp is not available yet: expected auto or greedy"));
+    }
+    let settings = match args.settings.settings() {
+        Ok(settings) => settings,
+        Err(sentence) => return Ok(refuse(&sentence)),
+    };
+    let market = match args.catalog.read() {
+        Ok(market) => market,
+        Err(sentence) => return Ok(refuse(&sentence)),
+    };
+    let options =
+        LoadOptions { settings, region: Arc::from(args.catalog.region.as_str()), taken_at: Timestamp::now(), market };
+    let loaded = observe::load(&args.filename, options);
+    let started = Instant::now();
+    let decision = host::decide(&loaded.snapshot, Limits { time: args.time_limit });
+    let report = report(args, &loaded, &decision, started.elapsed());
+    print(args, &loaded, &decision, &report)?;
+    Ok(ExitCode::from(if !loaded.errors.is_empty() {
+        exit::INVALID_INPUT
+    } else if decision.plan.unplaced.is_empty() {
+        exit::SUCCESS
+    } else {
+        exit::UNPLACED
+    }))
+}
+
+fn refuse(sentence: &str) -> ExitCode {
+    eprintln!("error: {sentence}");
+    ExitCode::from(exit::INVALID_INPUT)
+}
+
+fn report(args: &Args, loaded: &LoadOutcome, decision: &Decision, elapsed: Duration) -> Report {
+    let mut report = Report::of(&loaded.snapshot, &decision.plan, &decision.certificate, decision.greedy);
+    report.summary.elapsed_ms = (elapsed.as_secs_f64() * 1e4).round() / 10.0;
+    report.notes.clone_from(&loaded.notes);
+    if args.solver == Solver::Auto {
+        report.notes.push("solver auto used greedy: the integer program is not available yet".to_owned());
+    }
+    for violation in &decision.refused {
+        report.notes.push(format!("the plan's own check took pods out of it: {violation}"));
+    }
+    let skipped: Vec<String> = loaded.skipped.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    if !skipped.is_empty() {
+        report.notes.push(format!("kinds that no decision needs were skipped: {}", skipped.join(", ")));
+    }
+    report.errors = loaded.errors.iter().map(ToString::to_string).collect();
+    report
+}
+
+fn print(
+    args: &Args,
+    loaded: &LoadOutcome,
+    decision: &Decision,
+    report: &Report,
+) -> Result<(), Box<dyn std::error::Error>> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    match args.output {
+        Output::Json => {
+            serde_json::to_writer_pretty(&mut out, report)?;
+            writeln!(out)?;
+        }
+        Output::Yaml => write!(out, "{}", serde_saphyr::to_string(report)?)?,
+        Output::Claims => {
+            for claim in claims::node_claims(&loaded.snapshot, &decision.plan) {
+                write!(out, "---\n{}", serde_saphyr::to_string(&claim)?)?;
+            }
+        }
+        Output::Table => write!(out, "{}", table::summary(report))?,
+        Output::Wide => write!(out, "{}", table::wide(report))?,
+    }
+    out.flush()?;
+    // what is in the JSON and YAML stays there; on a terminal it goes beside the table
+    if !matches!(args.output, Output::Json | Output::Yaml) {
+        for assumption in &report.assumptions {
+            eprintln!("assumed: {assumption}");
+        }
+        for note in &report.notes {
+            eprintln!("note: {note}");
+        }
+    }
+    for error in &report.errors {
+        eprintln!("error: {error}");
+    }
+    Ok(())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: SignedDuration = text.parse().map_err(|_| "expected a duration such as 500ms, 2s or 1m".to_owned())?;
+    Duration::try_from(parsed).map_err(|_| "expected a duration that is not negative".to_owned())
+}

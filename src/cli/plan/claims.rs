@@ -1,0 +1,82 @@
+//! The launches of a plan as NodeClaim objects.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use kube::api::ObjectMeta;
+use serde_json::{Value, json};
+
+use crate::api::labels;
+use crate::observe::Snapshot;
+use crate::observe::snapshot::{NodePool, Taint};
+use crate::plan::{Launch, Plan};
+use crate::requirements::Requirements;
+use crate::resources::display_amount;
+
+/// One NodeClaim for each launch, as the reference writes them.
+pub fn node_claims<State>(snapshot: &Snapshot, plan: &Plan<State>) -> Vec<Value> {
+    plan.launches.iter().map(|launch| node_claim(&snapshot.node_pools[launch.pool], launch)).collect()
+}
+
+fn node_claim(pool: &NodePool, launch: &Launch) -> Value {
+    let class_label = format!("{}/{}", pool.node_class.group, pool.node_class.kind.to_lowercase());
+    let mut claim_labels: BTreeMap<String, String> =
+        launch.labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+    claim_labels.insert(class_label, pool.node_class.name.to_string());
+    claim_labels.insert(labels::NODEPOOL.to_owned(), pool.name.to_string());
+    let metadata = ObjectMeta {
+        name: Some(launch.name.to_string()),
+        labels: Some(claim_labels),
+        annotations: Some(pool.annotations.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect())
+            .filter(|annotations: &BTreeMap<String, String>| !annotations.is_empty()),
+        ..ObjectMeta::default()
+    };
+    let requests: BTreeMap<String, Quantity> = launch
+        .requests
+        .iter()
+        .map(|(name, amount)| (name.to_string(), Quantity(display_amount(name, amount))))
+        .collect();
+    let mut spec = json!({
+        "nodeClassRef": {
+            "group": pool.node_class.group, "kind": pool.node_class.kind, "name": pool.node_class.name,
+        },
+        "requirements": requirements(&launch.requirements),
+        "resources": { "requests": requests },
+        "expireAfter": pool.expire_after_seconds.map_or_else(|| "Never".to_owned(), |seconds| format!("{seconds}s")),
+    });
+    if let Some(seconds) = pool.termination_grace_period_seconds {
+        spec["terminationGracePeriod"] = json!(format!("{seconds}s"));
+    }
+    for (field, taints) in [("taints", &launch.taints), ("startupTaints", &launch.startup_taints)] {
+        if !taints.is_empty() {
+            spec[field] = json!(taints.iter().map(taint).collect::<Vec<_>>());
+        }
+    }
+    json!({ "apiVersion": "karpenter.sh/v1", "kind": "NodeClaim", "metadata": metadata, "spec": spec })
+}
+
+fn taint(taint: &Taint) -> v1::Taint {
+    v1::Taint {
+        key: taint.key.to_string(),
+        value: Some(taint.value.to_string()).filter(|value| !value.is_empty()),
+        effect: format!("{:?}", taint.effect),
+        time_added: None,
+    }
+}
+
+fn requirements(requirements: &Requirements) -> Vec<Value> {
+    let entries = requirements.iter().flat_map(|(key, requirement)| {
+        requirement.to_operators().into_iter().map(move |(operator, values)| {
+            let mut entry = json!({ "key": key, "operator": format!("{operator:?}") });
+            if !values.is_empty() {
+                entry["values"] = json!(values);
+            }
+            if let Some(minimum) = requirement.min_values {
+                entry["minValues"] = json!(minimum);
+            }
+            entry
+        })
+    });
+    entries.collect()
+}

@@ -1,0 +1,102 @@
+//! A draft that the checker refuses loses the pods concerned, until it is accepted.
+//!
+//! The checker is the judge of our own solvers: what it refuses is a bug of theirs, and must cost the pods that it
+//! concerns, never the plan.
+
+use std::collections::BTreeSet;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crate::observe::Snapshot;
+use crate::plan::check::{Violation, check};
+use crate::plan::{Checked, Draft, Plan, Target, Unplaced};
+
+/// More rounds than any repair needs: every round takes at least one pod or launch out.
+const MOST_ROUNDS: usize = 20;
+
+/// The draft, or what is left of it, checked; `refused` gets every violation that was found on the way.
+pub(super) fn checked(snapshot: &Snapshot, draft: Plan<Draft>, refused: &mut Vec<Violation>) -> Plan<Checked> {
+    let mut draft = draft;
+    for _ in 0..MOST_ROUNDS {
+        let next = clone(&draft);
+        match check(snapshot, draft) {
+            Ok(plan) => return plan,
+            Err(violations) => {
+                draft = without_offenders(snapshot, next, &violations);
+                refused.extend(violations);
+            }
+        }
+    }
+    let reason: Arc<str> = "the plan was refused by its own check".into();
+    let unplaced = snapshot
+        .pending()
+        .map(|(pod, of)| Unplaced { pod, reason: of.refused.clone().unwrap_or_else(|| reason.clone()) });
+    let nothing =
+        Plan { launches: Vec::new(), assignments: Vec::new(), unplaced: unplaced.collect(), state: PhantomData };
+    check(snapshot, nothing).unwrap_or_else(|violations| {
+        unreachable!("a plan that places nothing breaks no rule, but the checker says: {violations:?}")
+    })
+}
+
+fn clone(plan: &Plan<Draft>) -> Plan<Draft> {
+    Plan {
+        launches: plan.launches.clone(),
+        assignments: plan.assignments.clone(),
+        unplaced: plan.unplaced.clone(),
+        state: PhantomData,
+    }
+}
+
+/// The plan without the pods, and all pods of the launches, that the violations name; without all of the last launch
+/// where they name neither.
+fn without_offenders(snapshot: &Snapshot, plan: Plan<Draft>, violations: &[Violation]) -> Plan<Draft> {
+    let mut launches: BTreeSet<usize> = BTreeSet::new();
+    let mut pods: BTreeSet<usize> = BTreeSet::new();
+    for violation in violations {
+        if let Some(key) = &violation.pod {
+            pods.extend(plan.assignments.iter().map(|a| a.pod).filter(|&pod| snapshot.pods[pod].key == *key));
+        }
+        if violation.pod.is_none()
+            && let Some(name) = &violation.node
+        {
+            launches.extend((0..plan.launches.len()).filter(|&launch| plan.launches[launch].name == *name));
+        }
+    }
+    if launches.is_empty() && pods.is_empty() && !plan.launches.is_empty() {
+        launches.insert(plan.launches.len() - 1);
+    }
+    let stays = |assignment: &&crate::plan::Assignment| {
+        !pods.contains(&assignment.pod)
+            && !matches!(assignment.target, Target::Launch(launch) if launches.contains(&launch))
+    };
+    let (kept, dropped): (Vec<_>, Vec<_>) = plan.assignments.iter().partition(stays);
+    let used: BTreeSet<usize> = kept
+        .iter()
+        .filter_map(|assignment| match assignment.target {
+            Target::Launch(launch) => Some(launch),
+            Target::Existing(_) => None,
+        })
+        .collect();
+    let renumbered = |target: Target| match target {
+        Target::Launch(launch) => Target::Launch(used.range(..launch).count()),
+        existing @ Target::Existing(_) => existing,
+    };
+    let reason: Arc<str> = format!(
+        "the plan's own check refused its place: {}",
+        violations.first().map_or_else(String::new, ToString::to_string)
+    )
+    .into();
+    let mut unplaced = plan.unplaced;
+    unplaced.extend(dropped.iter().map(|assignment| Unplaced { pod: assignment.pod, reason: reason.clone() }));
+    unplaced.sort_by_key(|unplaced| unplaced.pod);
+    let launches = plan.launches.into_iter().enumerate().filter(|(index, _)| used.contains(index));
+    Plan {
+        launches: launches.map(|(_, launch)| launch).collect(),
+        assignments: kept
+            .into_iter()
+            .map(|a| crate::plan::Assignment { pod: a.pod, target: renumbered(a.target) })
+            .collect(),
+        unplaced,
+        state: PhantomData,
+    }
+}

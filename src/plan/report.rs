@@ -1,0 +1,171 @@
+//! A decision as people and programs read it: names instead of indices, dollars instead of micro-dollars.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::types::{Certificate, Launch, Plan, Stage, Stop, Target};
+use crate::catalog::CapacityType;
+use crate::observe::Snapshot;
+use crate::observe::snapshot::{Labels, Taint};
+use crate::resources::Resources;
+use crate::units::MicroUsd;
+use crate::units::money::HOURS_PER_MONTH;
+
+/// The JSON of `packwright plan`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub struct Report {
+    pub summary: Summary,
+    pub launches: Vec<LaunchReport>,
+    /// Existing nodes that take pods.
+    pub existing_nodes: Vec<NodeReport>,
+    pub unplaced: Vec<UnplacedReport>,
+    pub region: Arc<str>,
+    pub assumptions: Vec<String>,
+    pub notes: Vec<String>,
+    /// Objects of the input that could not be used.
+    pub errors: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    /// Price of the launches at their chosen offers, dollars an hour.
+    pub cost_usd_hour: f64,
+    /// The same at the dearest offer that the cloud may choose.
+    pub worst_usd_hour: f64,
+    pub cost_usd_month: f64,
+    /// No plan that leaves at most as many pods costs less.
+    pub bound_usd_hour: f64,
+    /// What karpenter's own packing costs.
+    pub greedy_usd_hour: f64,
+    /// (cost - bound) / cost, 0 where the cost is 0.
+    pub gap: f64,
+    pub stage: Stage,
+    pub stop: Stop,
+    /// Nodes to launch.
+    pub nodes: usize,
+    pub pods_placed: usize,
+    pub pods_unplaced: usize,
+    /// Planning, without reading the input.
+    pub elapsed_ms: f64,
+}
+
+#[derive(Debug, Serialize)]
+pub struct LaunchReport {
+    pub name: Arc<str>,
+    pub nodepool: Arc<str>,
+    pub instance_type: Arc<str>,
+    pub capacity_type: CapacityType,
+    /// The zones that the cloud may choose from; more than one: the zone is open.
+    pub zones: Vec<Arc<str>>,
+    pub price_usd_hour: f64,
+    pub worst_usd_hour: f64,
+    pub offers: Vec<OfferReport>,
+    pub labels: Labels,
+    pub taints: Vec<Taint>,
+    pub requests: Resources,
+    /// What the chosen type leaves for pods and daemon pods.
+    pub allocatable: Resources,
+    pub pods: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct OfferReport {
+    pub instance_type: Arc<str>,
+    pub zone: Arc<str>,
+    pub price_usd_hour: f64,
+}
+
+#[derive(Debug, Serialize)]
+pub struct NodeReport {
+    pub name: Arc<str>,
+    pub pods: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct UnplacedReport {
+    pub pod: String,
+    pub reason: Arc<str>,
+}
+
+impl Report {
+    /// Puts a plan into words; `notes` and `errors` of the input, and the time, are filled in by the caller.
+    #[must_use]
+    pub fn of<State>(snapshot: &Snapshot, plan: &Plan<State>, certificate: &Certificate, greedy: MicroUsd) -> Self {
+        let mut on_launch: Vec<Vec<String>> = vec![Vec::new(); plan.launches.len()];
+        let mut on_node: Vec<Vec<String>> = vec![Vec::new(); snapshot.nodes.len()];
+        for assignment in &plan.assignments {
+            let name = snapshot.pods[assignment.pod].key.to_string();
+            match assignment.target {
+                Target::Launch(launch) => on_launch[launch].push(name),
+                Target::Existing(node) => on_node[node].push(name),
+            }
+        }
+        let launches = plan.launches.iter().zip(on_launch).map(|(launch, pods)| launch_report(snapshot, launch, pods));
+        let nodes = snapshot.nodes.iter().zip(on_node).filter(|(_, pods)| !pods.is_empty());
+        let unplaced = plan.unplaced.iter().map(|unplaced| UnplacedReport {
+            pod: snapshot.pods[unplaced.pod].key.to_string(),
+            reason: unplaced.reason.clone(),
+        });
+        Self {
+            summary: Summary::of(plan, certificate, greedy),
+            launches: launches.collect(),
+            existing_nodes: nodes.map(|(node, pods)| NodeReport { name: node.name.clone(), pods }).collect(),
+            unplaced: unplaced.collect(),
+            region: snapshot.region.clone(),
+            assumptions: snapshot.assumptions.clone(),
+            notes: Vec::new(),
+            errors: Vec::new(),
+        }
+    }
+}
+
+impl Summary {
+    fn of<State>(plan: &Plan<State>, certificate: &Certificate, greedy: MicroUsd) -> Self {
+        let cost = certificate.objective;
+        let gap = if cost.0 > 0 { (cost - certificate.bound).as_usd() / cost.as_usd() } else { 0.0 };
+        Self {
+            cost_usd_hour: cost.as_usd(),
+            worst_usd_hour: plan.worst_cost().as_usd(),
+            cost_usd_month: cost.saturating_mul(HOURS_PER_MONTH).as_usd(),
+            bound_usd_hour: certificate.bound.as_usd(),
+            greedy_usd_hour: greedy.as_usd(),
+            gap,
+            stage: certificate.stage,
+            stop: certificate.stop,
+            nodes: plan.launches.len(),
+            pods_placed: plan.assignments.len(),
+            pods_unplaced: plan.unplaced.len(),
+            elapsed_ms: 0.0,
+        }
+    }
+}
+
+fn launch_report(snapshot: &Snapshot, launch: &Launch, pods: Vec<String>) -> LaunchReport {
+    let pool = &snapshot.node_pools[launch.pool];
+    let chosen: Arc<str> = launch.offers.first().map_or_else(|| Arc::from(""), |offer| offer.instance_type.clone());
+    let of_type = pool.instance_types.iter().find(|kind| kind.name == chosen);
+    let zones: BTreeSet<Arc<str>> = launch.offers.iter().map(|offer| offer.zone.clone()).collect();
+    let offers = launch.offers.iter().map(|offer| OfferReport {
+        instance_type: offer.instance_type.clone(),
+        zone: offer.zone.clone(),
+        price_usd_hour: offer.price.as_usd(),
+    });
+    LaunchReport {
+        name: launch.name.clone(),
+        nodepool: pool.name.clone(),
+        instance_type: chosen,
+        capacity_type: launch.capacity_type,
+        zones: zones.into_iter().collect(),
+        price_usd_hour: launch.price().as_usd(),
+        worst_usd_hour: launch.worst_price().as_usd(),
+        offers: offers.collect(),
+        labels: launch.labels.clone(),
+        taints: launch.taints.clone(),
+        requests: launch.requests.clone(),
+        allocatable: of_type.map(|kind| kind.allocatable.clone()).unwrap_or_default(),
+        pods,
+    }
+}
