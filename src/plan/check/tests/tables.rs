@@ -1,1 +1,406 @@
-//! Tables.
+//! One table or story a rule, after the examples of the Kubernetes documentation.
+
+use std::sync::Arc;
+
+use super::world::*;
+use crate::api::labels;
+use crate::catalog::{CapacityType, Reservation};
+use crate::observe::Snapshot;
+use crate::observe::snapshot::*;
+use crate::plan::Target::{Existing, Launch};
+use crate::plan::check::{Rule, check};
+use crate::plan::{Assignment, Draft, Plan, Target};
+use crate::requirements::{Requirement, Requirements};
+use crate::resources::{CPU, PODS, Resources};
+use crate::units::MicroUsd;
+
+fn rules(snapshot: &Snapshot, plan: Plan<Draft>) -> Vec<Rule> {
+    let mut rules: Vec<Rule> = check(snapshot, plan).err().unwrap_or_default().iter().map(|v| v.rule).collect();
+    rules.sort_unstable();
+    rules.dedup();
+    rules
+}
+
+/// Three zones with one node each, with so many pods `x` bound.
+fn three_zones(counts: [usize; 3]) -> Snapshot {
+    let mut snapshot = snapshot();
+    let plain = Arc::new(template("x", 1));
+    for (zone, count) in ZONES.iter().zip(counts) {
+        snapshot.nodes.push(node(zone, zone, 100_000));
+        for _ in 0..count {
+            add_pod(&mut snapshot, &plain, Some(zone));
+        }
+    }
+    snapshot
+}
+
+/// Binds one pod of the template to each target in turn.
+fn bind(snapshot: &mut Snapshot, template: PodTemplate, targets: &[Target]) -> Vec<Rule> {
+    let template = Arc::new(template);
+    let assignments: Vec<(usize, Target)> =
+        targets.iter().map(|target| (add_pod(snapshot, &template, None), *target)).collect();
+    rules(snapshot, plan(snapshot, &[], &assignments))
+}
+
+fn spreading(change: impl Fn(&mut TopologySpreadConstraint)) -> PodTemplate {
+    let mut made = template("x", 1);
+    let mut constraint = spread(labels::ZONE, 1, "x");
+    change(&mut constraint);
+    made.spec.topology_spread.push(constraint);
+    made
+}
+
+#[test]
+fn skew_is_checked_where_the_pod_lands() {
+    let broken = vec![Rule::TopologySpread];
+    // (6, 6, 0) with maxSkew 1: three pods bind to the empty zone one after another
+    assert_eq!(bind(&mut three_zones([6, 6, 0]), spreading(|_| {}), &[Existing(2); 3]), []);
+    assert_eq!(bind(&mut three_zones([6, 6, 0]), spreading(|_| {}), &[Existing(2), Existing(0)]), broken);
+    assert_eq!(bind(&mut three_zones([1, 1, 1]), spreading(|_| {}), &[Existing(0), Existing(1)]), []);
+    assert_eq!(bind(&mut three_zones([1, 1, 1]), spreading(|_| {}), &[Existing(0), Existing(0)]), broken);
+    assert_eq!(bind(&mut three_zones([1, 1, 1]), spreading(|c| c.max_skew = 2), &[Existing(0), Existing(0)]), []);
+    // a selector that does not match the pod itself: it adds nothing to the skew
+    assert_eq!(bind(&mut three_zones([1, 0, 0]), spreading(|c| c.selector = app("y")), &[Existing(0); 5]), []);
+    let soft = |c: &mut TopologySpreadConstraint| c.when_unsatisfiable = WhenUnsatisfiable::ScheduleAnyway;
+    assert_eq!(bind(&mut three_zones([1, 0, 0]), spreading(soft), &[Existing(0); 5]), []);
+}
+
+#[test]
+fn fewer_domains_than_min_domains_make_the_minimum_zero() {
+    let with = |domains| move |c: &mut TopologySpreadConstraint| c.min_domains = Some(domains);
+    assert_eq!(bind(&mut three_zones([1, 1, 1]), spreading(with(3)), &[Existing(0)]), []);
+    assert_eq!(bind(&mut three_zones([1, 1, 1]), spreading(with(4)), &[Existing(0)]), [Rule::TopologySpread]);
+}
+
+#[test]
+fn inclusion_policies_decide_which_domains_count() {
+    let tainted = || {
+        let mut snapshot = three_zones([1, 1, 0]);
+        snapshot.nodes[2].taints.push(dedicated());
+        snapshot
+    };
+    let honor = |c: &mut TopologySpreadConstraint| c.node_taints_policy = NodeInclusionPolicy::Honor;
+    assert_eq!(bind(&mut tainted(), spreading(|_| {}), &[Existing(0)]), [Rule::TopologySpread]);
+    assert_eq!(bind(&mut tainted(), spreading(honor), &[Existing(0)]), []);
+
+    let in_two_zones = |policy| {
+        let mut made = spreading(|c| c.node_affinity_policy = policy);
+        let zones = [(labels::ZONE, Requirement::one_of(["a", "b"]))];
+        made.spec.node_affinity.push(NodeAffinityTerm(zones.into_iter().collect::<Requirements>()));
+        made
+    };
+    let honored = in_two_zones(NodeInclusionPolicy::Honor);
+    assert_eq!(bind(&mut three_zones([1, 1, 0]), honored, &[Existing(0)]), []);
+    let ignored = in_two_zones(NodeInclusionPolicy::Ignore);
+    assert_eq!(bind(&mut three_zones([1, 1, 0]), ignored, &[Existing(0)]), [Rule::TopologySpread]);
+}
+
+#[test]
+fn a_node_needs_the_keys_of_all_constraints_to_be_a_domain() {
+    let two_keys = || {
+        let mut made = spreading(|_| {});
+        made.spec.topology_spread.push(spread("rack", 5, "x"));
+        made
+    };
+    let mut snapshot = three_zones([1, 1, 0]);
+    for node in &mut snapshot.nodes[..2] {
+        node.labels.insert("rack".into(), "r".into());
+    }
+    assert_eq!(bind(&mut snapshot.clone(), two_keys(), &[Existing(0)]), []);
+    assert_eq!(bind(&mut snapshot, two_keys(), &[Existing(2)]), [Rule::TopologySpread]);
+}
+
+#[test]
+fn terminating_pods_and_deleting_nodes_are_not_counted_by_a_spread() {
+    let mut snapshot = three_zones([1, 0, 0]);
+    assert_eq!(bind(&mut snapshot.clone(), spreading(|_| {}), &[Existing(0)]), [Rule::TopologySpread]);
+    let mut terminating = snapshot.clone();
+    terminating.pods[0].terminating = true;
+    assert_eq!(bind(&mut terminating, spreading(|_| {}), &[Existing(0)]), []);
+    snapshot.nodes[1].deleting = true;
+    snapshot.nodes[2].deleting = true;
+    assert_eq!(bind(&mut snapshot.clone(), spreading(|_| {}), &[Existing(0)]), []);
+    assert_eq!(bind(&mut snapshot, spreading(|_| {}), &[Existing(1)]), [Rule::Target]);
+}
+
+fn affine(name: &str, to: &str) -> PodTemplate {
+    let mut made = template(name, 1);
+    made.spec.pod_affinity.push(term(labels::ZONE, to));
+    made
+}
+
+#[test]
+fn only_the_first_pod_of_its_kind_may_be_alone() {
+    let empty = || three_zones([0, 0, 0]);
+    assert_eq!(bind(&mut empty(), affine("x", "x"), &[Existing(0), Existing(0)]), []);
+    assert_eq!(bind(&mut empty(), affine("x", "x"), &[Existing(0), Existing(1)]), [Rule::PodAffinity]);
+    assert_eq!(bind(&mut empty(), affine("y", "x"), &[Existing(0)]), [Rule::PodAffinity]);
+    assert_eq!(bind(&mut three_zones([0, 1, 0]), affine("x", "x"), &[Existing(0)]), [Rule::PodAffinity]);
+}
+
+#[test]
+fn affinity_depends_on_the_order() {
+    let mut snapshot = three_zones([0, 0, 0]);
+    let follower = add_pod(&mut snapshot, &Arc::new(affine("y", "x")), None);
+    let leader = add_pod(&mut snapshot, &Arc::new(template("x", 1)), None);
+    let first = [(leader, Existing(0)), (follower, Existing(0))];
+    assert_eq!(rules(&snapshot, plan(&snapshot, &[], &first)), []);
+    let last = [(follower, Existing(0)), (leader, Existing(0))];
+    assert_eq!(rules(&snapshot, plan(&snapshot, &[], &last)), [Rule::PodAffinity]);
+}
+
+#[test]
+fn anti_affinity_holds_in_both_directions_and_by_namespace() {
+    let mut lonely = template("y", 1);
+    lonely.spec.pod_anti_affinity.push(term(labels::ZONE, "x"));
+    assert_eq!(bind(&mut three_zones([1, 0, 0]), lonely.clone(), &[Existing(0)]), [Rule::PodAntiAffinity]);
+    assert_eq!(bind(&mut three_zones([1, 0, 0]), lonely.clone(), &[Existing(1)]), []);
+    let with_lonely = |lonely: &PodTemplate| {
+        let mut snapshot = three_zones([0, 0, 0]);
+        add_pod(&mut snapshot, &Arc::new(lonely.clone()), Some("a"));
+        snapshot
+    };
+    assert_eq!(bind(&mut with_lonely(&lonely), template("x", 1), &[Existing(0)]), [Rule::PodAntiAffinity]);
+    assert_eq!(bind(&mut with_lonely(&lonely), template("x", 1), &[Existing(2)]), []);
+    // a pod that stays on a deleting node still keeps others away from its zone
+    let mut leaving = with_lonely(&lonely);
+    leaving.nodes[0].deleting = true;
+    leaving.nodes.push(node("a2", "a", 1_000));
+    assert_eq!(bind(&mut leaving, template("x", 1), &[Existing(3)]), [Rule::PodAntiAffinity]);
+
+    lonely.spec.pod_anti_affinity[0].namespaces = vec!["other".into()];
+    assert_eq!(bind(&mut with_lonely(&lonely), template("x", 1), &[Existing(0)]), []);
+    let by_name = SelectorRequirement {
+        key: "kubernetes.io/metadata.name".into(),
+        requirement: Requirement::one_of(["default"]),
+    };
+    for (selector, expected) in [
+        (LabelSelector::Matching(vec![]), vec![Rule::PodAntiAffinity]),
+        (LabelSelector::Matching(vec![by_name]), vec![Rule::PodAntiAffinity]),
+        (LabelSelector::Nothing, vec![]),
+    ] {
+        lonely.spec.pod_anti_affinity[0].namespace_selector = Some(selector);
+        assert_eq!(bind(&mut with_lonely(&lonely), template("x", 1), &[Existing(0)]), expected);
+    }
+}
+
+#[test]
+fn node_affinity_terms_are_alternatives_and_an_empty_one_selects_nothing() {
+    let zone = |zone: &str| NodeAffinityTerm([(labels::ZONE, Requirement::one_of([zone]))].into_iter().collect());
+    for (terms, expected) in [
+        (vec![zone("b"), zone("a")], vec![]),
+        (vec![zone("b"), zone("c")], vec![Rule::NodeAffinity]),
+        (vec![NodeAffinityTerm::default()], vec![Rule::NodeAffinity]),
+    ] {
+        let mut made = template("x", 1);
+        made.spec.node_affinity = terms;
+        assert_eq!(bind(&mut three_zones([0, 0, 0]), made, &[Existing(0)]), expected);
+    }
+}
+
+fn with_volume(claim: &str, change: impl Fn(&mut Volume)) -> PodTemplate {
+    let mut volume = Volume { claim: claim.into(), driver: Some("csi".into()), topology: vec![], single_pod: false };
+    change(&mut volume);
+    let mut made = template("x", 1);
+    made.spec.volumes.push(volume);
+    made
+}
+
+#[test]
+fn volumes_reach_attach_and_are_shared_as_they_may_be() {
+    let in_b = |v: &mut Volume| {
+        let zone = [(labels::ZONE, Requirement::one_of(["b"]))];
+        v.topology.push(NodeAffinityTerm(zone.into_iter().collect()));
+    };
+    assert_eq!(bind(&mut three_zones([0; 3]), with_volume("v", in_b), &[Existing(1)]), []);
+    assert_eq!(bind(&mut three_zones([0; 3]), with_volume("v", in_b), &[Existing(0)]), [Rule::VolumeTopology]);
+
+    let single = |v: &mut Volume| v.single_pod = true;
+    assert_eq!(bind(&mut three_zones([0; 3]), with_volume("v", single), &[Existing(0)]), []);
+    let twice = [Existing(0), Existing(1)];
+    assert_eq!(bind(&mut three_zones([0; 3]), with_volume("v", single), &twice), [Rule::ReadWriteOncePod]);
+
+    let mut limited = three_zones([0; 3]);
+    limited.nodes[0].attach_limits.insert("csi".into(), 1);
+    let other = add_pod(&mut limited, &Arc::new(with_volume("w", |_| {})), Some("a"));
+    assert_eq!(bind(&mut limited.clone(), with_volume("w", |_| {}), &[Existing(0); 2]), []);
+    assert_eq!(bind(&mut limited.clone(), with_volume("v", |_| {}), &[Existing(0)]), [Rule::VolumeLimits]);
+    limited.pods[other].node = None;
+    let moved = plan(&limited, &[], &[(other, Existing(0))]);
+    assert_eq!(rules(&limited, moved), []);
+}
+
+#[test]
+fn daemonsets_take_their_share_where_they_run() {
+    let mut made = template("agent", 500);
+    made.spec.node_selector.insert(labels::ZONE.into(), "a".into());
+    let daemon = DaemonSet {
+        key: PodKey { namespace: "kube-system".into(), name: "agent".into() },
+        uid: "agent".into(),
+        template: Arc::new(made),
+    };
+    let mut snapshot = snapshot();
+    snapshot.daemon_sets.push(daemon.clone());
+    let pod = add_pod(&mut snapshot, &Arc::new(template("x", 1_600)), None);
+    for (zones, expected) in [(["a"], vec![Rule::Resources]), (["b"], vec![])] {
+        let made = plan(&snapshot, &[(0, &["small"], &zones)], &[(pod, Launch(0))]);
+        assert_eq!(rules(&snapshot, made), expected);
+    }
+    // on an existing node the daemon pod that is there already is not counted twice
+    snapshot.nodes.push(node("a", "a", 2_200));
+    let made = || plan(&snapshot, &[], &[(pod, Existing(0))]);
+    assert_eq!(rules(&snapshot, made()), []);
+    let mut with_daemon = snapshot.clone();
+    let there = add_pod(&mut with_daemon, &daemon.template, Some("a"));
+    with_daemon.pods[there].owner =
+        Some(OwnerRef { kind: "DaemonSet".into(), name: "agent".into(), uid: "agent".into() });
+    assert_eq!(rules(&with_daemon, made()), []);
+    with_daemon.nodes[0].allocatable.set(CPU, 2_099);
+    assert_eq!(rules(&with_daemon, made()), [Rule::Resources]);
+}
+
+#[test]
+fn every_offer_must_hold_the_pods() {
+    let mut snapshot = snapshot();
+    let pod = add_pod(&mut snapshot, &Arc::new(template("x", 2_100)), None);
+    let held = plan(&snapshot, &[(0, &["small-b"], &["a"])], &[(pod, Launch(0))]);
+    assert_eq!(rules(&snapshot, held), []);
+    let not_by_one = plan(&snapshot, &[(0, &["small-b", "small"], &["a"])], &[(pod, Launch(0))]);
+    assert_eq!(rules(&snapshot, not_by_one), [Rule::Resources]);
+    let dearer = plan(&snapshot, &[(0, &["small-b", "large"], &["a"])], &[(pod, Launch(0))]);
+    assert_eq!(rules(&snapshot, dearer), [Rule::PriceFlexibility]);
+}
+
+#[test]
+fn an_open_zone_is_refused_only_where_it_matters() {
+    let open: &[&str] = &["a", "b"];
+    let single = |template: PodTemplate| {
+        let mut snapshot = snapshot();
+        let pod = add_pod(&mut snapshot, &Arc::new(template), None);
+        let made = plan(&snapshot, &[(0, &["small"], open)], &[(pod, Launch(0))]);
+        rules(&snapshot, made)
+    };
+    assert_eq!(single(template("x", 1)), []);
+    assert_eq!(single(spreading(|_| {})), [Rule::OpenDomain]);
+    assert_eq!(single(affine("x", "x")), [Rule::OpenDomain]);
+    assert_eq!(single(spreading(|c| c.topology_key = labels::HOSTNAME.into())), []);
+
+    // another launch that may open zone b makes it an empty domain; pods that may be in zone a count there
+    let mut snapshot = snapshot();
+    let (spreads, plain) = (Arc::new(spreading(|_| {})), Arc::new(template("x", 1)));
+    let pods = [add_pod(&mut snapshot, &plain, None), add_pod(&mut snapshot, &spreads, None)];
+    let bought: [Bought<'_>; 2] = [(0, &["small"], open), (0, &["small"], &["a"])];
+    let made = plan(&snapshot, &bought, &[(pods[0], Launch(0)), (pods[1], Launch(1))]);
+    assert_eq!(rules(&snapshot, made), [Rule::TopologySpread]);
+    let made = plan(&snapshot, &bought, &[(pods[1], Launch(1)), (pods[0], Launch(0))]);
+    assert_eq!(rules(&snapshot, made), []);
+}
+
+#[test]
+fn a_launch_cannot_pass_for_a_node_that_a_pod_names() {
+    let mut snapshot = snapshot();
+    let mut picky = template("x", 1);
+    picky.spec.node_selector.insert(labels::HOSTNAME.into(), "launch-0".into());
+    let pod = add_pod(&mut snapshot, &Arc::new(picky), None);
+    let made = plan(&snapshot, &[(0, &["small"], &["a"])], &[(pod, Launch(0))]);
+    assert!(rules(&snapshot, made).contains(&Rule::NodeAffinity));
+
+    // nor share the hostname domain of an existing node
+    let mut snapshot = three_zones([1, 0, 0]);
+    snapshot.nodes[0].labels.insert(labels::HOSTNAME.into(), "launch-0".into());
+    let mut near = template("y", 1);
+    near.spec.pod_affinity.push(term(labels::HOSTNAME, "x"));
+    let pod = add_pod(&mut snapshot, &Arc::new(near), None);
+    let made = plan(&snapshot, &[(0, &["small"], &["a"])], &[(pod, Launch(0))]);
+    assert_eq!(rules(&snapshot, made), [Rule::PodAffinity]);
+}
+
+#[test]
+fn weight_counts_what_limits_leave() {
+    let mut snapshot = snapshot();
+    let small = Arc::new(template("x", 1_500));
+    let pods: Vec<usize> = (0..2).map(|_| add_pod(&mut snapshot, &small, None)).collect();
+    let bought: [Bought<'_>; 2] = [(0, &["small"], &["a"]), (1, &["small"], &["a"])];
+    let made = |s: &Snapshot| plan(s, &bought, &[(pods[0], Launch(0)), (pods[1], Launch(1))]);
+    snapshot.node_pools[0].weight = 5;
+    assert_eq!(rules(&snapshot, made(&snapshot)), [Rule::PoolWeight]);
+    // the first launch uses up the heavier pool, so the second may be of the lighter one
+    snapshot.node_pools[0].limits.nodes = Some(1);
+    assert_eq!(rules(&snapshot, made(&snapshot)), []);
+    snapshot.node_pools[0].limits.nodes = None;
+    snapshot.node_pools[0].limits.resources = Resources::new().with(CPU, 2_100 + 2_099).with(PODS, 100);
+    assert_eq!(rules(&snapshot, made(&snapshot)), []);
+    snapshot.node_pools[0].taints.push(dedicated());
+    assert_eq!(rules(&snapshot, made(&snapshot)), [Rule::Taints]);
+}
+
+#[test]
+fn a_reservation_is_not_overcommitted() {
+    for (free, expected) in [(2, vec![]), (1, vec![Rule::Reservation])] {
+        let mut snapshot = snapshot();
+        for instance_type in Arc::make_mut(&mut snapshot.node_pools[0].instance_types) {
+            let mut reserved = instance_type.offerings[0].clone();
+            reserved.capacity_type = CapacityType::Reserved;
+            reserved.price = MicroUsd(1);
+            reserved.reservation = Some(Reservation { id: "cr".into(), free });
+            instance_type.offerings.push(reserved);
+        }
+        let small = Arc::new(template("x", 1_500));
+        let pods: Vec<usize> = (0..2).map(|_| add_pod(&mut snapshot, &small, None)).collect();
+        let bought: [Bought<'_>; 2] = [(0, &["small"], &["a"]); 2];
+        let mut made = plan(&snapshot, &bought, &[(pods[0], Launch(0)), (pods[1], Launch(1))]);
+        for launch in &mut made.launches {
+            launch.capacity_type = CapacityType::Reserved;
+            launch.offers[0].reservation = Some("cr".into());
+            launch.offers[0].price = MicroUsd(1);
+        }
+        assert_eq!(rules(&snapshot, made), expected);
+    }
+}
+
+#[test]
+fn a_hundred_thousand_pods_on_a_thousand_launches() {
+    let mut snapshot = snapshot();
+    for instance_type in Arc::make_mut(&mut snapshot.node_pools[0].instance_types) {
+        instance_type.allocatable = Resources::new().with(CPU, 1_000_000).with(PODS, 1_000);
+    }
+    let templates: Vec<Arc<PodTemplate>> = (0..112_i64)
+        .map(|i| {
+            let name = format!("app-{}", i % 40);
+            let mut made = template(&name, 10 + i);
+            if i % 3 == 0 {
+                let mut constraint = spread(labels::HOSTNAME, 1_000, &name);
+                constraint.node_taints_policy = NodeInclusionPolicy::Honor;
+                made.spec.topology_spread = vec![spread(labels::ZONE, 50_000, &name), constraint];
+            }
+            if i % 7 == 0 {
+                made.spec.pod_affinity.push(term(labels::ZONE, &name));
+            }
+            if i % 10 == 0 {
+                made.spec.pod_anti_affinity.push(term(labels::HOSTNAME, "nobody"));
+            }
+            Arc::new(made)
+        })
+        .collect();
+    let assignments: Vec<(usize, Target)> =
+        (0..100_000).map(|i| (add_pod(&mut snapshot, &templates[i % 112], None), Launch(i % 1_000))).collect();
+    let bought: Vec<Bought<'_>> = vec![(0, &["small", "small-b"], &["a"]); 1_000];
+    let mut made = plan(&snapshot, &bought, &[]);
+    made.unplaced.clear();
+    made.assignments = assignments.iter().map(|&(pod, target)| Assignment { pod, target }).collect();
+    for launch in &mut made.launches {
+        launch.requests = Resources::new().with(CPU, 1_000_000).with(PODS, 1_000);
+    }
+    let checked = check(&snapshot, made);
+    assert!(checked.is_ok(), "{:#?}", checked.unwrap_err());
+}
+
+#[test]
+fn displays_rule_subject_and_sentence() {
+    let mut snapshot = three_zones([0; 3]);
+    let pod = add_pod(&mut snapshot, &Arc::new(template("x", 1)), None);
+    snapshot.nodes[0].taints.push(dedicated());
+    let violations = check(&snapshot, plan(&snapshot, &[], &[(pod, Existing(0))])).unwrap_err();
+    let shown = "taints: pod default/p000: node a: the pod does not tolerate the taint dedicated=x:NoSchedule";
+    assert_eq!(violations[0].to_string(), shown);
+}
