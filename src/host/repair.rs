@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::observe::Snapshot;
 use crate::plan::check::{Violation, check};
-use crate::plan::{Checked, Draft, Plan, Target, Unplaced};
+use crate::plan::{Assignment, Checked, Draft, Plan, Target, Unplaced};
 
 /// More rounds than any repair needs: every round takes at least one pod or launch out.
 const MOST_ROUNDS: usize = 20;
@@ -65,14 +65,14 @@ fn without_offenders(snapshot: &Snapshot, plan: Plan<Draft>, violations: &[Viola
     if launches.is_empty() && pods.is_empty() && !plan.launches.is_empty() {
         launches.insert(plan.launches.len() - 1);
     }
-    let stays = |assignment: &&crate::plan::Assignment| {
+    let stays = |assignment: &Assignment| {
         !pods.contains(&assignment.pod)
             && !matches!(assignment.target, Target::Launch(launch) if launches.contains(&launch))
     };
-    let (kept, dropped): (Vec<_>, Vec<_>) = plan.assignments.iter().partition(stays);
+    let (kept, dropped): (Vec<Assignment>, Vec<Assignment>) = plan.assignments.iter().copied().partition(stays);
     let used: BTreeSet<usize> = kept
         .iter()
-        .filter_map(|assignment| match assignment.target {
+        .filter_map(|assignment: &Assignment| match assignment.target {
             Target::Launch(launch) => Some(launch),
             Target::Existing(_) => None,
         })
@@ -92,10 +92,7 @@ fn without_offenders(snapshot: &Snapshot, plan: Plan<Draft>, violations: &[Viola
     let launches = plan.launches.into_iter().enumerate().filter(|(index, _)| used.contains(index));
     Plan {
         launches: launches.map(|(_, launch)| launch).collect(),
-        assignments: kept
-            .into_iter()
-            .map(|a| crate::plan::Assignment { pod: a.pod, target: renumbered(a.target) })
-            .collect(),
+        assignments: kept.into_iter().map(|a| Assignment { pod: a.pod, target: renumbered(a.target) }).collect(),
         unplaced,
         state: PhantomData,
     }
