@@ -1,6 +1,7 @@
 //! The command line: one subcommand a file, each with its `Args` and `run`.
 
 pub mod completions;
+pub mod crds;
 
 use std::process::ExitCode;
 
@@ -18,6 +19,8 @@ pub struct Cli {
 enum Command {
     /// Print shell completions.
     Completions(completions::Args),
+    /// Print the CustomResourceDefinitions as YAML.
+    Crds(crds::Args),
 }
 
 /// Exit codes, the first that applies; the same for every subcommand and documented in its help.
@@ -39,6 +42,7 @@ impl Cli {
     pub fn run(self) -> Result<ExitCode, Box<dyn std::error::Error>> {
         match self.command {
             Command::Completions(args) => Ok(completions::run(&args)),
+            Command::Crds(args) => crds::run(&args),
         }
     }
 }

@@ -1,1 +1,3 @@
 //! All integration tests: one module for each subject.
+
+mod crds;

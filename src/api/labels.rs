@@ -169,3 +169,8 @@ pub fn is_restricted(key: &str) -> bool {
     let domain = key.split_once('/').map_or("", |(domain, _)| domain);
     key == HOSTNAME || domain == "karpenter.sh" || domain.ends_with(".karpenter.sh")
 }
+
+/// The well-known labels of karpenter.k8s.aws: the only ones of that domain that users may set or constrain.
+pub fn provider_labels() -> impl Iterator<Item = &'static str> {
+    WELL_KNOWN.into_iter().filter(|key| key.starts_with("karpenter.k8s.aws/"))
+}

@@ -1,0 +1,56 @@
+//! The committed CRD chart is what the types say.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use packwright::api::crds::{crds, to_yaml};
+
+/// Set to write the files instead of comparing them.
+const UPDATE: &str = "UPDATE_CRDS";
+
+fn templates() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/packwright-crd/templates")
+}
+
+/// File name and content of each template: the definition, with Helm told to keep it when the chart is removed, as its
+/// removal would delete every object of the kind.
+fn expected() -> Vec<(String, String)> {
+    const ANNOTATIONS: &str = "metadata:
+  annotations:
+    helm.sh/resource-policy: keep
+    {{- with .Values.additionalAnnotations }}
+      {{- toYaml . | nindent 4 }}
+    {{- end }}
+";
+    crds()
+        .iter()
+        .map(|crd| {
+            let yaml = to_yaml(crd).unwrap();
+            assert!(!yaml.contains("{{"), "Helm would read this as a template");
+            let name = format!("{}_{}.yaml", crd.spec.group, crd.spec.names.plural);
+            (name, yaml.replacen("metadata:\n", ANNOTATIONS, 1))
+        })
+        .collect()
+}
+
+#[test]
+fn the_chart_is_up_to_date() {
+    let expected = expected();
+    if std::env::var_os(UPDATE).is_some() {
+        for (name, content) in &expected {
+            fs::write(templates().join(name), content).unwrap();
+        }
+    }
+    let mut committed: Vec<String> =
+        fs::read_dir(templates()).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
+    committed.sort();
+    let mut names: Vec<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(committed, names, "charts/packwright-crd/templates has other files than there are kinds");
+    for (name, content) in &expected {
+        assert!(
+            fs::read_to_string(templates().join(name)).unwrap() == *content,
+            "charts/packwright-crd/templates/{name} differs from the types: run `make crds` ({UPDATE}=1 cargo test --test integration crds::) and commit the result"
+        );
+    }
+}
