@@ -41,7 +41,7 @@ impl Priorities {
             built_in.into_iter().map(|(name, value)| (Arc::from(name), value)).collect();
         let mut default: Option<(i32, Arc<str>)> = None;
         for (key, class) in &objects.priority_classes {
-            let value = class.object.value;
+            let value = class.object.value.unwrap_or(0);
             classes.insert(key.name.clone(), value);
             // of several global defaults the lowest counts (PriorityClass admission)
             if class.object.global_default == Some(true) && default.as_ref().is_none_or(|(lowest, _)| value < *lowest) {

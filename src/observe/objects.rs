@@ -17,6 +17,12 @@ use serde_json::Value;
 use super::input::{FieldError, InputError, Origin};
 use super::read::RawObject;
 use super::snapshot::PodKey;
+use crate::api::capacity_buffer::CapacityBuffer;
+use crate::api::ec2_node_class::EC2NodeClass;
+use crate::api::kwok_node_class::KWOKNodeClass;
+use crate::api::node_claim::NodeClaim;
+use crate::api::node_overlay::NodeOverlay;
+use crate::api::node_pool::NodePool;
 
 /// Namespace and name; the namespace of a cluster-scoped object is empty.
 pub type ObjectKey = PodKey;
@@ -77,6 +83,12 @@ kinds! {
     priority_classes: PriorityClass = ("scheduling.k8s.io", Cluster);
     storage_classes: StorageClass = ("storage.k8s.io", Cluster);
     csi_nodes: CSINode = ("storage.k8s.io", Cluster);
+    node_pools: NodePool = ("karpenter.sh", Cluster);
+    node_claims: NodeClaim = ("karpenter.sh", Cluster);
+    node_overlays: NodeOverlay = ("karpenter.sh", Cluster);
+    ec2_node_classes: EC2NodeClass = ("karpenter.k8s.aws", Cluster);
+    kwok_node_classes: KWOKNodeClass = ("karpenter.kwok.sh", Cluster);
+    buffers: CapacityBuffer = ("autoscaling.x-k8s.io", Namespaced);
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -65,7 +65,7 @@ pub(super) fn read_template(source: PodSource<'_>, cluster: &mut Cluster) -> Res
         read.collect::<Result<Vec<_>, _>>().within(field)
     };
     let spread = spec.topology_spread_constraints.iter().flatten().enumerate();
-    let (volumes, volume_refusal) = cluster.storage.of_pod(namespace, source.name, spec)?;
+    let (volumes, volume_refusal) = cluster.storage.of_pod(namespace, source.name, spec, &[])?;
     refusal = refusal.or(volume_refusal);
 
     let spec = PodSpec {
@@ -239,9 +239,8 @@ fn read_host_ports(spec: &core::PodSpec) -> Result<Vec<HostPort>, FieldError> {
                 let message = format!("expected a port number, found {number}");
                 FieldError::new(format!("{list}[{i}].ports[{j}].hostPort"), message)
             })?;
-            let or = |text: Option<&str>, default: &str| {
-                Arc::from(text.filter(|text| !text.is_empty()).unwrap_or(default))
-            };
+            let or =
+                |text: Option<&str>, default: &str| Arc::from(text.filter(|text| !text.is_empty()).unwrap_or(default));
             host_ports.push(HostPort {
                 ip: or(port.host_ip.as_deref(), "0.0.0.0"),
                 port: number,

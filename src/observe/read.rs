@@ -137,7 +137,8 @@ fn split_documents(text: &str) -> Vec<(&str, u64)> {
     let mut documents = Vec::new();
     let (mut start, mut lines_before, mut offset, mut has_content) = (0, 0, 0, false);
     for (line, number) in text.split_inclusive('\n').zip(0..) {
-        let marker = line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
+        let marker =
+            line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
         if marker {
             if has_content {
                 documents.push((&text[start..offset], lines_before));
@@ -160,15 +161,18 @@ fn flatten(origin: Origin, value: Value, objects: &mut Vec<RawObject>, errors: &
     let (items, api_version, kind) = match value {
         Value::Array(items) => (items, None, None),
         Value::Object(mut map) => {
-            let list_kind = map.get("kind").and_then(Value::as_str).and_then(|kind| kind.strip_suffix("List"));
-            let kind = list_kind.filter(|kind| !kind.is_empty()).map(str::to_owned);
-            match map.get_mut("items") {
-                Some(Value::Array(items)) if list_kind.is_some() => {
-                    (std::mem::take(items), kind.is_some().then(|| map.remove("apiVersion")).flatten(), kind)
-                }
-                Some(Value::Null) if list_kind.is_some() => return,
-                _ => {
-                    objects.push(RawObject { origin, value: Value::Object(map) });
+            let kind = map.get("kind").and_then(Value::as_str).and_then(|kind| kind.strip_suffix("List"));
+            let Some(kind) = kind.map(str::to_owned) else {
+                objects.push(RawObject { origin, value: Value::Object(map) });
+                return;
+            };
+            match map.remove("items") {
+                Some(Value::Array(items)) => (items, map.remove("apiVersion"), Some(kind).filter(|k| !k.is_empty())),
+                Some(Value::Null) => return,
+                found => {
+                    let found = found.as_ref().map_or("nothing", describe);
+                    let (field, message) = (Some("items".to_owned()), format!("expected an array, found {found}"));
+                    errors.push(InputError { origin, object: Some(format!("{kind}List")), field, message });
                     return;
                 }
             }
@@ -219,10 +223,10 @@ mod tests {
     #[test]
     fn reads_streams_lists_and_json() {
         assert_eq!(kinds("kind: A"), ["A in.yaml"]);
-        assert_eq!(kinds("# c\n---\nkind: A\n---\n# nothing\n---\nkind: B\n...\n"), [
-            "A in.yaml, document 1",
-            "B in.yaml, document 2"
-        ]);
+        assert_eq!(
+            kinds("# c\n---\nkind: A\n---\n# nothing\n---\nkind: B\n...\n"),
+            ["A in.yaml, document 1", "B in.yaml, document 2"]
+        );
         assert_eq!(kinds("kind: List\nitems:\n- kind: A\n- kind: B\n"), ["A in.yaml, item 1", "B in.yaml, item 2"]);
         assert_eq!(kinds(r#"{"kind":"A"} {"kind":"B"}"#), ["A in.yaml, document 1", "B in.yaml, document 2"]);
         assert_eq!(kinds(r#"[{"kind":"A"}]"#), ["A in.yaml, item 1"]);

@@ -36,15 +36,31 @@ impl<'a> Storage<'a> {
         Self { objects, default_class: default_class.map(|(key, _)| key.name.as_ref()) }
     }
 
-    /// The persistent volumes of a pod: claims, and ephemeral volumes, whose claim bears the name of pod and volume.
+    /// The persistent volumes of a pod: claims; ephemeral volumes, whose claim is named `<pod>-<volume>`; and claims of
+    /// a StatefulSet's templates, named `<template>-<pod>`, which take the place of volumes of the template's name.
     pub fn of_pod(
         &self,
         namespace: &Arc<str>,
         pod_name: &str,
         spec: &PodSpec,
+        claim_templates: &[PersistentVolumeClaim],
     ) -> Result<VolumesAndRefusal, FieldError> {
         let (mut volumes, mut refusal) = (Vec::new(), None);
+        for template in claim_templates {
+            let template_name = template.metadata.name.as_deref().unwrap_or_default();
+            let name = Arc::from(format!("{template_name}-{pod_name}"));
+            let key = ObjectKey { namespace: namespace.clone(), name };
+            match self.of_claim(&key, template.spec.as_ref())? {
+                Ok(volume) => volumes.push(volume),
+                Err(reason) => {
+                    refusal.get_or_insert_with(|| Arc::from(reason));
+                }
+            }
+        }
         for (i, volume) in spec.volumes.iter().flatten().enumerate() {
+            if claim_templates.iter().any(|template| template.metadata.name.as_deref() == Some(&volume.name)) {
+                continue;
+            }
             let (name, template) = if let Some(claim) = &volume.persistent_volume_claim {
                 (claim.claim_name.clone(), None)
             } else if let Some(ephemeral) = &volume.ephemeral {
@@ -68,7 +84,7 @@ impl<'a> Storage<'a> {
 
     /// The volume behind a claim; `template` is that of a claim which may not exist yet. The inner error says why the
     /// pod has to wait.
-    pub fn of_claim(
+    fn of_claim(
         &self,
         key: &ObjectKey,
         template: Option<&PersistentVolumeClaimSpec>,
