@@ -1,5 +1,55 @@
 //! Instance types and their offerings: capacity, overhead, labels, prices.
+//!
+//! [`Catalog`] answers one question: which instance types may a node class launch, at what price. The bundled EC2 facts
+//! ([`Ec2Facts`]) become [`InstanceType`]s through a node class ([`NodeClassFacts`]) and a market ([`Market`]); kwok types
+//! and `--catalog` files are taken as they are. NodeOverlays change the result for each NodePool.
 
 pub mod instance_type;
+pub mod allocatable;
+pub mod node_class;
+pub mod market;
+pub mod ec2;
+pub mod kwok;
+pub mod file;
+pub mod overlay;
 
+use std::path::Path;
+
+pub use ec2::Ec2Facts;
 pub use instance_type::{CapacityType, InstanceType, Offering, Overhead, Reservation};
+pub use market::{Market, SpotPrices};
+pub use node_class::NodeClassFacts;
+
+use crate::settings::Settings;
+
+/// Where instance types come from.
+#[derive(Debug, Clone)]
+pub enum Catalog {
+    /// The bundled EC2 facts at the prices of a market.
+    Ec2(Box<Market>),
+    /// A fixed list: kwok types or a `--catalog` file.
+    Fixed(Vec<InstanceType>),
+}
+
+impl Catalog {
+    /// The value of `--catalog`: `kwok`, or the path of a file ([`file`] documents the format).
+    ///
+    /// # Errors
+    /// The file cannot be read or does not follow the format; the message names the file and the entry.
+    pub fn from_option(value: &str) -> Result<Self, file::CatalogFileError> {
+        match value {
+            "kwok" => Ok(Self::Fixed(kwok::instance_types())),
+            path => file::read(Path::new(path)).map(Self::Fixed),
+        }
+    }
+
+    /// The instance types of a node class, sorted by name. A fixed list is the same for every node class, and has no
+    /// estimate margin: its capacity is stated, not predicted.
+    #[must_use]
+    pub fn instance_types(&self, class: &NodeClassFacts, settings: &Settings) -> Vec<InstanceType> {
+        match self {
+            Self::Ec2(market) => ec2::instance_types(Ec2Facts::bundled(), class, market, settings),
+            Self::Fixed(types) => types.clone(),
+        }
+    }
+}

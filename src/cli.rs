@@ -2,6 +2,7 @@
 
 pub mod completions;
 pub mod crds;
+pub mod types;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,8 @@ enum Command {
     Completions(completions::Args),
     /// Print the CustomResourceDefinitions as YAML.
     Crds(crds::Args),
+    /// Search the catalogue of instance types.
+    Types(types::Args),
 }
 
 /// Exit codes, the first that applies; the same for every subcommand and documented in its help.
@@ -43,6 +46,7 @@ impl Cli {
         match self.command {
             Command::Completions(args) => Ok(completions::run(&args)),
             Command::Crds(args) => crds::run(&args),
+            Command::Types(args) => types::run(&args),
         }
     }
 }

@@ -13,5 +13,7 @@ pub mod requirements;
 pub mod settings;
 pub mod catalog;
 pub mod observe;
+pub mod model;
+pub mod solve;
 pub mod plan;
 pub mod cli;

@@ -103,6 +103,25 @@ impl Overhead {
 }
 
 impl Offering {
+    /// The value of a label that a node gets from this offering.
+    #[must_use]
+    pub fn label(&self, key: &str) -> Option<&str> {
+        match key {
+            labels::ZONE => Some(&self.zone),
+            labels::CAPACITY_TYPE => Some(self.capacity_type.label()),
+            _ => self.labels.iter().find(|(known, _)| known.as_ref() == key).map(|(_, value)| value.as_ref()),
+        }
+    }
+
+    /// Whether it has the zone, capacity type and other labels that the requirements ask for.
+    #[must_use]
+    pub fn satisfies(&self, requirements: &Requirements) -> bool {
+        let allows = |key: &str, value: &str| requirements.get(key).is_none_or(|r| r.allows(value));
+        allows(labels::ZONE, &self.zone)
+            && allows(labels::CAPACITY_TYPE, self.capacity_type.label())
+            && self.labels.iter().all(|(key, value)| allows(key, value))
+    }
+
     /// The labels that a node bought through this offering carries because of it.
     #[must_use]
     pub fn requirements(&self) -> Requirements {

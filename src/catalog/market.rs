@@ -1,0 +1,135 @@
+//! Where types are sold and for how much: a region's zones, on-demand and spot prices.
+
+mod spot;
+mod zones;
+
+use std::sync::Arc;
+
+pub use spot::{SpotFileError, SpotPrices};
+
+use super::ec2::{Ec2Type, PriceTable};
+use super::node_class::Zone;
+use crate::units::MicroUsd;
+
+/// One region without a cloud connection: zones of a committed table, prices of the bundled data.
+#[derive(Debug, Clone)]
+pub struct Market {
+    pub region: Arc<str>,
+    pub zones: Vec<Zone>,
+    prices: PriceTable,
+    /// Recorded spot prices; without them an estimate stands in.
+    spot: Option<SpotPrices>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MarketError {
+    #[error("region {region} is priced in CNY, which is not supported: every cost is in US dollars")]
+    Currency { region: String },
+    #[error("'{region}' is not the name of an AWS region, such as us-east-1")]
+    Region { region: String },
+}
+
+impl Market {
+    /// The market of a region, and what had to be assumed, one sentence each.
+    ///
+    /// # Errors
+    /// The region is priced in another currency, or is not the name of a region.
+    pub fn offline(region: &str) -> Result<(Self, Vec<String>), MarketError> {
+        if region.starts_with("cn-") {
+            return Err(MarketError::Currency { region: region.to_owned() });
+        }
+        if !is_region_name(region) {
+            return Err(MarketError::Region { region: region.to_owned() });
+        }
+        let mut notes = Vec::new();
+        let zones = zones::of_region(region).unwrap_or_else(|| {
+            notes.push(format!("region {region} is not in the zone table: zones {region}a to {region}c are assumed"));
+            zones::lettered(region, "abc")
+        });
+        let prices = PriceTable::of_region(region).unwrap_or_else(|| {
+            notes.push(format!("no on-demand prices for {region}: us-east-1 prices are used"));
+            PriceTable::UsEast1
+        });
+        let names: Vec<&str> = zones.iter().map(|zone| &*zone.name).collect();
+        notes.push(format!("every type is taken to be offered in every zone: {}", names.join(", ")));
+        notes.push(
+            "spot prices are estimates between 30 % and 75 % of on-demand; --spot-prices replaces them".to_owned(),
+        );
+        Ok((Self { region: Arc::from(region), zones, prices, spot: None }, notes))
+    }
+
+    /// Replaces the estimated spot prices. A type and zone without a recorded price has no spot offering from then on
+    /// (karpenter-provider-aws, pricing).
+    #[must_use]
+    pub fn with_spot_prices(self, spot: SpotPrices) -> Self {
+        Self { spot: Some(spot), ..self }
+    }
+
+    /// Keeps only the named zones; zones that the region does not have are added as they are.
+    #[must_use]
+    pub fn with_zones(self, names: &[String]) -> Self {
+        let zones = names.iter().map(|name| Zone { name: Arc::from(name.as_str()), id: None }).collect();
+        Self { zones, ..self }
+    }
+
+    /// The on-demand price, if the type has one.
+    #[must_use]
+    pub fn on_demand(&self, ec2_type: &Ec2Type) -> Option<MicroUsd> {
+        ec2_type.price(self.prices)
+    }
+
+    pub(super) fn spot(&self, ec2_type: &Ec2Type, zone: &str) -> SpotQuote {
+        match &self.spot {
+            Some(recorded) => recorded.price(&ec2_type.name, zone).map_or(SpotQuote::NotOffered, SpotQuote::Price),
+            None => match self.on_demand(ec2_type) {
+                Some(on_demand) => SpotQuote::Price(spot::estimate(on_demand, &ec2_type.name, zone)),
+                None => SpotQuote::Unpriced,
+            },
+        }
+    }
+}
+
+/// What is known of a spot offering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SpotQuote {
+    Price(MicroUsd),
+    /// It may exist, but nobody knows its price.
+    Unpriced,
+    /// The recorded prices leave it out.
+    NotOffered,
+}
+
+/// Three or more parts such as `us-gov-west-1`: letters, then a number.
+fn is_region_name(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let is_word = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
+    let Some((number, words)) = parts.split_last() else { return false };
+    words.len() >= 2 && words.iter().all(is_word) && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn assumptions_are_said() {
+        let (market, notes) = Market::offline("us-east-1").unwrap();
+        assert_eq!(market.zones.len(), 6);
+        assert!(!notes.iter().any(|note| note.contains("us-east-1 prices")), "{notes:?}");
+
+        let (market, notes) = Market::offline("xx-nowhere-9").unwrap();
+        assert_eq!(
+            market.zones.iter().map(|z| z.name.to_string()).collect::<Vec<_>>().join(" "),
+            "xx-nowhere-9a xx-nowhere-9b xx-nowhere-9c"
+        );
+        assert!(notes.iter().any(|note| note.contains("not in the zone table")), "{notes:?}");
+        assert!(notes.iter().any(|note| note.contains("us-east-1 prices")), "{notes:?}");
+    }
+
+    #[test]
+    fn other_currencies_and_other_words_are_refused() {
+        assert!(Market::offline("cn-north-1").unwrap_err().to_string().contains("CNY"));
+        assert!(matches!(Market::offline("us-east-1a"), Err(MarketError::Region { .. })));
+        assert!(matches!(Market::offline("Ohio"), Err(MarketError::Region { .. })));
+    }
+}

@@ -1,0 +1,153 @@
+//! `packwright types`: searches the catalogue.
+
+mod listing;
+mod selector;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+
+use self::listing::Listed;
+use super::exit;
+use crate::catalog::node_class::AmiFamily;
+use crate::catalog::{Catalog, Market, NodeClassFacts, SpotPrices};
+use crate::requirements::Requirements;
+use crate::settings::Settings;
+
+const EXAMPLES: &str = "\
+Requirements are label selectors joined by commas: 'k in (a,b)', 'k notin (a,b)', 'k', '!k', 'k=v', 'k!=v', 'k>n', 'k>=n',
+'k<n', 'k<=n'. Labels of karpenter.k8s.aws may be written without the domain.
+
+Examples:
+  packwright types --requirements 'instance-family in (c7g, m7g), instance-cpu > 4'
+  packwright types --requirements 'instance-gpu-count > 0, arch=amd64' --sort price --limit 10 -o wide
+  packwright types --catalog kwok --sort cpu
+  aws ec2 describe-spot-price-history --start-time now > spot.json
+  packwright types --spot-prices spot.json --zone us-east-1a --sort price";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Only types whose labels and offerings satisfy these requirements.
+    #[arg(long, short = 'r', value_name = "SELECTOR")]
+    requirements: Option<String>,
+    /// Region whose prices and zones are used.
+    #[arg(long, env = "AWS_REGION", default_value = "us-east-1")]
+    region: String,
+    /// A catalogue other than EC2: 'kwok', or a JSON file.
+    #[arg(long, value_name = "FILE|kwok")]
+    catalog: Option<String>,
+    /// The JSON of 'aws ec2 describe-spot-price-history'.
+    #[arg(long, value_name = "FILE")]
+    spot_prices: Option<PathBuf>,
+    /// Only offerings in this zone; may be repeated.
+    #[arg(long, value_name = "ZONE")]
+    zone: Vec<String>,
+    /// The image family, which decides reserves and the number of pods.
+    #[arg(long, default_value = "AL2023")]
+    ami_family: String,
+    #[arg(long, value_enum, default_value = "name")]
+    sort: Sort,
+    /// Show at most this many types.
+    #[arg(long)]
+    limit: Option<usize>,
+    #[arg(long, short, value_enum, default_value = "table")]
+    output: Output,
+}
+
+/// The order of the types; equal ones follow by name. Price is the cheapest available offering.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Sort {
+    Price,
+    Cpu,
+    Memory,
+    Name,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Table,
+    Wide,
+    Json,
+    Yaml,
+    Name,
+}
+
+/// Prints the types that satisfy the requirements, and on standard error what had to be assumed.
+///
+/// # Errors
+/// Standard output is closed.
+pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let (listed, notes) = match search(args) {
+        Ok(found) => found,
+        Err(message) => {
+            eprintln!("error: {message}");
+            return Ok(ExitCode::from(exit::INVALID_INPUT));
+        }
+    };
+    for note in notes {
+        eprintln!("note: {note}");
+    }
+    let mut out = std::io::stdout().lock();
+    match args.output {
+        Output::Table | Output::Wide => {
+            writeln!(out, "{}", listing::table(&listed, args.output == Output::Wide).trim_fmt())?
+        }
+        Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&listed)?)?,
+        Output::Yaml => write!(out, "{}", serde_saphyr::to_string(&listed)?)?,
+        Output::Name => listed.iter().try_for_each(|l| writeln!(out, "{}", l.instance_type.name))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The types, in order, and notes; or one sentence that says what is wrong with the input.
+fn search(args: &Args) -> Result<(Vec<Listed>, Vec<String>), String> {
+    let requirements = match &args.requirements {
+        Some(text) => selector::parse(text).map_err(|reason| format!("--requirements: {reason}"))?,
+        None => Requirements::new(),
+    };
+    let (catalog, mut notes) = catalog(args)?;
+    let ami_family = AmiFamily::parse(&args.ami_family)
+        .ok_or_else(|| format!("--ami-family: '{}' is not an AMI family, such as AL2023", args.ami_family))?;
+    let class = NodeClassFacts { ami_family, ..NodeClassFacts::default() };
+    let mut listed = Vec::new();
+    for mut instance_type in catalog.instance_types(&class, &Settings::default()) {
+        instance_type.offerings.retain(|offering| {
+            let in_zone = args.zone.is_empty() || args.zone.iter().any(|zone| **zone == *offering.zone);
+            let mut node = instance_type.requirements.clone();
+            node.add_all(&offering.requirements());
+            in_zone && node.compatible(&requirements, crate::requirements::Undefined::Refuse).is_ok()
+        });
+        if !instance_type.offerings.is_empty() {
+            listed.push(Listed::new(instance_type));
+        }
+    }
+    if listed.is_empty() {
+        notes.push("no instance type satisfies the requirements".to_owned());
+    }
+    listed.sort_by(|a, b| a.order(b, args.sort));
+    listed.truncate(args.limit.unwrap_or(usize::MAX));
+    Ok((listed, notes))
+}
+
+fn catalog(args: &Args) -> Result<(Catalog, Vec<String>), String> {
+    if let Some(source) = &args.catalog {
+        if args.spot_prices.is_some() {
+            return Err("--spot-prices: a catalogue of its own brings its own prices".to_owned());
+        }
+        return Ok((Catalog::from_option(source).map_err(|error| error.to_string())?, Vec::new()));
+    }
+    let (mut market, mut notes) = Market::offline(&args.region).map_err(|error| format!("--region: {error}"))?;
+    if let Some(path) = &args.spot_prices {
+        let shown = path.display();
+        let text =
+            std::fs::read_to_string(path).map_err(|error| format!("--spot-prices: failed to read {shown}: {error}"))?;
+        let spot = SpotPrices::parse(&text).map_err(|error| format!("--spot-prices: {shown}: {error}"))?;
+        notes.retain(|note| !note.starts_with("spot prices are estimates"));
+        notes.extend(spot.notes());
+        market = market.with_spot_prices(spot);
+    }
+    Ok((Catalog::Ec2(Box::new(market)), notes))
+}

@@ -1,0 +1,120 @@
+//! Topology keys and the domains that they have: zones, hosts, any label.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{NodeModel, PoolModel};
+use crate::api::labels;
+use crate::observe::Snapshot;
+
+/// Index into the keys.
+pub type KeyId = usize;
+/// Index into the domains of one key; for the hostname key, see [`Keys::HOST`].
+pub type DomainId = usize;
+
+/// Every topology key that some constraint names, with the domains that exist or could be created.
+///
+/// The hostname key is key 0 and has no list: its domains are the nodes, existing ones first, then new ones in the
+/// order in which they are opened.
+#[derive(Debug)]
+pub struct Keys {
+    names: Vec<Arc<str>>,
+    domains: Vec<Vec<Arc<str>>>,
+    /// For each key and domain: the pools (by model index) that can create it.
+    pub providers: Vec<Vec<BTreeSet<usize>>>,
+}
+
+impl Keys {
+    pub const HOST: KeyId = 0;
+
+    pub(super) fn of(snapshot: &Snapshot, pools: &[PoolModel], nodes: &[NodeModel]) -> Self {
+        let mut names: BTreeSet<Arc<str>> = BTreeSet::new();
+        let mut templates = BTreeSet::new();
+        for pod in &snapshot.pods {
+            if !templates.insert(Arc::as_ptr(&pod.template)) {
+                continue;
+            }
+            let spec = &pod.template.spec;
+            names.extend(spec.topology_spread.iter().map(|c| c.topology_key.clone()));
+            let preferred = spec.preferred_pod_affinity.iter().chain(&spec.preferred_pod_anti_affinity);
+            let terms = spec.pod_affinity.iter().chain(&spec.pod_anti_affinity).chain(preferred.map(|(_, term)| term));
+            names.extend(terms.map(|term| term.topology_key.clone()));
+        }
+        names.remove(labels::HOSTNAME);
+        let names: Vec<Arc<str>> = std::iter::once(Arc::from(labels::HOSTNAME)).chain(names).collect();
+        let mut keys = Self { names, domains: vec![Vec::new()], providers: vec![Vec::new()] };
+        for key in 1..keys.names.len() {
+            let found = domains_of(&keys.names[key], pools, nodes);
+            keys.domains.push(found.keys().cloned().collect());
+            keys.providers.push(found.into_values().collect());
+        }
+        keys
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    #[must_use]
+    pub fn name(&self, key: KeyId) -> &Arc<str> {
+        &self.names[key]
+    }
+
+    #[must_use]
+    pub fn id(&self, name: &str) -> Option<KeyId> {
+        self.names.iter().position(|known| known.as_ref() == name)
+    }
+
+    /// The domains of a key, sorted; empty for the hostname.
+    #[must_use]
+    pub fn domains(&self, key: KeyId) -> &[Arc<str>] {
+        &self.domains[key]
+    }
+
+    #[must_use]
+    pub fn domain(&self, key: KeyId, value: &str) -> Option<DomainId> {
+        self.domains[key].binary_search_by(|known| known.as_ref().cmp(value)).ok()
+    }
+}
+
+/// The values of a label that nodes carry or pools can create, with the pools that can.
+fn domains_of(key: &str, pools: &[PoolModel], nodes: &[NodeModel]) -> BTreeMap<Arc<str>, BTreeSet<usize>> {
+    let mut found: BTreeMap<Arc<str>, BTreeSet<usize>> = BTreeMap::new();
+    for node in nodes {
+        if let Some(value) = node.labels.get(key).and_then(|r| r.single_value()) {
+            found.entry(value.clone()).or_default();
+        }
+    }
+    for (index, pool) in pools.iter().enumerate() {
+        let allowed = pool.requirements.get(key);
+        let mut values: BTreeSet<Arc<str>> = BTreeSet::new();
+        let mut offered = false;
+        for kind in &pool.types {
+            if let Some(of_type) = kind.instance_type.requirements.get(key).and_then(|r| r.finite_values()) {
+                offered = true;
+                values.extend(of_type.iter().cloned());
+            }
+            for offering in &kind.offerings {
+                if let Some(value) = offering.label(key) {
+                    offered = true;
+                    if !values.contains(value) {
+                        values.insert(Arc::from(value));
+                    }
+                }
+            }
+        }
+        if !offered {
+            values.extend(allowed.and_then(|r| r.finite_values()).into_iter().flatten().cloned());
+        }
+        for value in values.into_iter().filter(|value| allowed.is_none_or(|r| r.allows(value))) {
+            found.entry(value).or_default().insert(index);
+        }
+    }
+    found
+}

@@ -1,0 +1,110 @@
+//! Pods with identical signature: cost follows groups, not pods.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::topology::TopologyId;
+use super::{Amounts, Dims};
+use crate::observe::Snapshot;
+use crate::observe::snapshot::{HostPort, LabelSelector, Labels, PodAffinityTerm, PodSpec, PodTemplate};
+
+/// Identical pending pods: same namespace, same spec, same values of every label that some selector reads.
+#[derive(Debug)]
+pub struct Group<'a> {
+    pub namespace: &'a Arc<str>,
+    pub template: &'a Arc<PodTemplate>,
+    /// Indices into `Snapshot::pods`, ascending.
+    pub pods: Vec<usize>,
+    /// Requests by dimension.
+    pub amounts: Amounts,
+    /// Topologies that the group carries, by the position of their constraint: filled by the topology builder.
+    pub carried: Vec<super::Placement>,
+    /// Topologies whose count a placed pod of this group raises.
+    pub counted: Vec<TopologyId>,
+    /// Inverse anti-affinities that forbid this group a domain.
+    pub forbidden_by: Vec<TopologyId>,
+}
+
+impl<'a> Group<'a> {
+    #[must_use]
+    pub fn spec(&self) -> &'a PodSpec {
+        &self.template.spec
+    }
+}
+
+/// Groups the pending pods that may be placed; refused pods are in no group.
+pub(super) fn group(snapshot: &Snapshot) -> Vec<Group<'_>> {
+    let keys = selector_keys(snapshot);
+    let mut groups: Vec<Group> = Vec::new();
+    // replicas share their template: the pointer answers for all but the first of each
+    let mut by_pointer: HashMap<(&str, *const PodTemplate), usize> = HashMap::new();
+    let mut by_signature: HashMap<(&str, Labels, &PodSpec), usize> = HashMap::new();
+    for (index, pod) in snapshot.pending().filter(|(_, pod)| pod.refused.is_none()) {
+        let namespace = pod.key.namespace.as_ref();
+        let found = *by_pointer.entry((namespace, Arc::as_ptr(&pod.template))).or_insert_with(|| {
+            let labels = pod.template.labels.iter().filter(|(key, _)| keys.contains(*key));
+            let labels = labels.map(|(key, value)| (key.clone(), value.clone())).collect();
+            *by_signature.entry((namespace, labels, &pod.template.spec)).or_insert_with(|| {
+                groups.push(Group {
+                    namespace: &pod.key.namespace,
+                    template: &pod.template,
+                    pods: Vec::new(),
+                    amounts: Amounts::default(),
+                    carried: Vec::new(),
+                    counted: Vec::new(),
+                    forbidden_by: Vec::new(),
+                });
+                groups.len() - 1
+            })
+        });
+        groups[found].pods.push(index);
+    }
+    groups
+}
+
+/// Every label key that a selector of some pod reads: two pods that differ in other labels only are the same.
+fn selector_keys(snapshot: &Snapshot) -> BTreeSet<Arc<str>> {
+    let mut seen: HashSet<*const PodTemplate> = HashSet::new();
+    let mut keys = BTreeSet::new();
+    for pod in &snapshot.pods {
+        if !seen.insert(Arc::as_ptr(&pod.template)) {
+            continue;
+        }
+        let spec = &pod.template.spec;
+        for constraint in &spec.topology_spread {
+            collect(&constraint.selector, &mut keys);
+        }
+        for term in affinity_terms(spec) {
+            collect(&term.selector, &mut keys);
+        }
+    }
+    keys
+}
+
+fn affinity_terms(spec: &PodSpec) -> impl Iterator<Item = &PodAffinityTerm> {
+    let preferred = spec.preferred_pod_affinity.iter().chain(&spec.preferred_pod_anti_affinity).map(|(_, term)| term);
+    spec.pod_affinity.iter().chain(&spec.pod_anti_affinity).chain(preferred)
+}
+
+fn collect(selector: &LabelSelector, keys: &mut BTreeSet<Arc<str>>) {
+    if let LabelSelector::Matching(requirements) = selector {
+        keys.extend(requirements.iter().map(|r| r.key.clone()));
+    }
+}
+
+/// Whether two sets of host ports clash: same port and protocol, same address or one of them every address.
+#[must_use]
+pub fn ports_conflict(a: &[HostPort], b: &[HostPort]) -> bool {
+    let any = |ip: &str| ip == "0.0.0.0" || ip == "::";
+    a.iter().any(|x| {
+        b.iter().any(|y| x.port == y.port && x.protocol == y.protocol && (x.ip == y.ip || any(&x.ip) || any(&y.ip)))
+    })
+}
+
+impl Group<'_> {
+    /// The pod's place in karpenter's queue: cpu descending, then memory descending (karpenter-core 3).
+    #[must_use]
+    pub fn queue_key(&self) -> (i64, i64) {
+        (-self.amounts[Dims::CPU], -self.amounts[Dims::MEMORY])
+    }
+}

@@ -1,0 +1,78 @@
+//! Existing and in-flight nodes as targets.
+
+use super::{Amounts, Dims, rules};
+use crate::observe::Snapshot;
+use crate::observe::snapshot::{HostPort, Node, NodeStage, Pod};
+use crate::requirements::{Requirements, Undefined};
+use crate::resources::Resources;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// A node that can take pods.
+#[derive(Debug)]
+pub struct NodeModel<'a> {
+    /// Index into `Snapshot::nodes`.
+    pub index: usize,
+    pub node: &'a Node,
+    pub labels: Requirements,
+    /// Allocatable less what bound pods use and daemon pods will use, by dimension; may be negative.
+    pub room: Amounts,
+    pub ports: Vec<HostPort>,
+    /// Volumes attached by driver.
+    pub volumes: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+}
+
+pub(super) fn build<'a>(snapshot: &'a Snapshot, dims: &Dims) -> Vec<NodeModel<'a>> {
+    let mut bound: HashMap<&str, Vec<&Pod>> = HashMap::new();
+    for pod in &snapshot.pods {
+        if let Some(node) = &pod.node {
+            bound.entry(node.as_ref()).or_default().push(pod);
+        }
+    }
+    let mut order: Vec<usize> = (0..snapshot.nodes.len()).filter(|&i| !snapshot.nodes[i].deleting).collect();
+    order.sort_by_key(|&i| {
+        let node = &snapshot.nodes[i];
+        (node.stage != NodeStage::Initialized, &node.name)
+    });
+    order
+        .into_iter()
+        .map(|index| {
+            let node = &snapshot.nodes[index];
+            node_model(snapshot, index, bound.get(node.name.as_ref()).map_or(&[], Vec::as_slice), dims)
+        })
+        .collect()
+}
+
+fn node_model<'a>(snapshot: &'a Snapshot, index: usize, bound: &[&Pod], dims: &Dims) -> NodeModel<'a> {
+    let node = &snapshot.nodes[index];
+    let labels = Requirements::from_labels(&node.labels);
+    let mut free = node.allocatable.clone();
+    let mut ports = Vec::new();
+    let mut volumes: BTreeMap<Arc<str>, BTreeSet<Arc<str>>> = BTreeMap::new();
+    let mut daemons_here = Resources::new();
+    for pod in bound {
+        let spec = &pod.template.spec;
+        free.subtract(&spec.requests);
+        ports.extend(spec.host_ports.iter().cloned());
+        for volume in &spec.volumes {
+            if let Some(driver) = &volume.driver {
+                volumes.entry(driver.clone()).or_default().insert(volume.claim.clone());
+            }
+        }
+        if pod.owner.as_ref().is_some_and(|owner| &*owner.kind == "DaemonSet") {
+            daemons_here.add(&spec.requests);
+        }
+    }
+    // daemon pods that will still come: what matching DaemonSets ask, less what their pods here already use
+    let mut coming = Resources::new();
+    for daemon in &snapshot.daemon_sets {
+        if rules::must_run(&daemon.template.spec, &node.taints, &labels, Undefined::Refuse) {
+            coming.add(&daemon.template.spec.requests);
+        }
+    }
+    coming.subtract(&daemons_here);
+    coming.raise_to(&coming.iter().map(|(name, _)| (name.clone(), 0)).collect());
+    free.subtract(&coming);
+    NodeModel { index, node, labels, room: dims.amounts(&free), ports, volumes }
+}

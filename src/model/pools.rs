@@ -1,0 +1,153 @@
+//! NodePools with the types that they can launch and the room those leave for pods.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::{Amounts, Dims, rules};
+use crate::api::labels;
+use crate::catalog::{InstanceType, Offering};
+use crate::observe::Snapshot;
+use crate::observe::snapshot::{DaemonSet, HostPort, NodePool, PodSpec};
+use crate::requirements::{Requirement, Requirements, Undefined};
+use crate::resources::Resources;
+use crate::units::MicroUsd;
+
+/// The hostname of a node that does not exist yet: no pod can select it by name.
+const NEW_NODE: &str = "packwright.dev/new-node";
+
+/// A pool that can launch nodes.
+#[derive(Debug)]
+pub struct PoolModel<'a> {
+    /// Index into `Snapshot::node_pools`.
+    pub index: usize,
+    pub pool: &'a NodePool,
+    /// The pool's requirements and the placeholder hostname.
+    pub requirements: Requirements,
+    /// Types that the pool's own requirements allow in some available offering, by name.
+    pub types: Vec<TypeModel<'a>>,
+    pub remaining: RemainingLimits,
+    /// The keys for which the pool asks a minimum of distinct values.
+    pub min_values: Vec<(Arc<str>, u32)>,
+}
+
+/// One type of a pool.
+#[derive(Debug)]
+pub struct TypeModel<'a> {
+    pub instance_type: &'a InstanceType,
+    /// What is left for pods after every daemon pod that may run there, by dimension.
+    pub room: Amounts,
+    /// What is left for pods after the daemon pods that run whatever offering is bought; at least `room`.
+    pub most_room: Amounts,
+    /// What the daemon pods that may run there take.
+    pub daemon_overhead: Resources,
+    /// Host ports of those daemon pods.
+    pub daemon_ports: Vec<HostPort>,
+    /// Available offerings that the pool allows.
+    pub offerings: Vec<&'a Offering>,
+}
+
+/// What a pool's limits leave, after the nodes that exist; `None`: no limit.
+#[derive(Debug, Clone)]
+pub struct RemainingLimits {
+    pub resources: BTreeMap<Arc<str>, i64>,
+    pub nodes: Option<i64>,
+    pub usd_per_hour: Option<MicroUsd>,
+}
+
+pub(super) fn build<'a>(snapshot: &'a Snapshot, dims: &Dims) -> Vec<PoolModel<'a>> {
+    let usable = |pool: &NodePool| pool.unusable.is_none() && pool.replicas.is_none();
+    let mut order: Vec<usize> = (0..snapshot.node_pools.len()).filter(|&i| usable(&snapshot.node_pools[i])).collect();
+    order.sort_by(|&a, &b| {
+        let (a, b) = (&snapshot.node_pools[a], &snapshot.node_pools[b]);
+        b.weight.cmp(&a.weight).then_with(|| b.name.cmp(&a.name))
+    });
+    let pools = order.into_iter().map(|index| pool_model(snapshot, index, dims));
+    pools.filter(|pool| !pool.types.is_empty()).collect()
+}
+
+fn pool_model<'a>(snapshot: &'a Snapshot, index: usize, dims: &Dims) -> PoolModel<'a> {
+    let pool = &snapshot.node_pools[index];
+    let mut requirements = pool.requirements.clone();
+    requirements.replace(labels::HOSTNAME, Requirement::one_of([NEW_NODE]));
+    let daemons: Vec<&DaemonSet> = snapshot
+        .daemon_sets
+        .iter()
+        .filter(|daemon| rules::must_run(&daemon.template.spec, &pool.taints, &requirements, Undefined::AllowWellKnown))
+        .collect();
+    let mut overheads: HashMap<Vec<usize>, (Resources, Vec<HostPort>)> = HashMap::new();
+    let types = pool.instance_types.iter().filter_map(|instance_type| {
+        requirements.intersects(&instance_type.requirements).ok()?;
+        let offerings: Vec<&Offering> =
+            instance_type.offerings.iter().filter(|o| o.available && o.satisfies(&requirements)).collect();
+        if offerings.is_empty() {
+            return None;
+        }
+        let running: Vec<usize> =
+            (0..daemons.len()).filter(|&d| may_run_on(&daemons[d].template.spec, instance_type)).collect();
+        let (overhead, ports) = overheads.entry(running).or_insert_with_key(|running| overhead(&daemons, running));
+        let mut left = instance_type.allocatable.clone();
+        left.subtract(overhead);
+        let mut most = instance_type.allocatable.clone();
+        for daemon in daemons.iter().filter(|d| surely_runs_on(&d.template.spec, &requirements, instance_type)) {
+            most.subtract(&daemon.template.spec.requests);
+        }
+        Some(TypeModel {
+            instance_type,
+            room: dims.amounts(&left),
+            most_room: dims.amounts(&most),
+            daemon_overhead: overhead.clone(),
+            daemon_ports: ports.clone(),
+            offerings,
+        })
+    });
+    let types = types.collect();
+    let min_values =
+        requirements.iter().filter_map(|(key, r)| r.min_values.map(|minimum| (key.clone(), minimum))).collect();
+    PoolModel { index, pool, requirements, types, remaining: remaining(snapshot, pool), min_values }
+}
+
+/// Whether some node of the type could run the daemon pod: only keys that the type defines are compared.
+fn may_run_on(spec: &PodSpec, instance_type: &InstanceType) -> bool {
+    let defined = |wanted: &Requirements| instance_type.requirements.intersects(wanted).is_ok();
+    defined(&Requirements::from_labels(&spec.node_selector))
+        && (spec.node_affinity.is_empty() || spec.node_affinity.iter().any(|term| defined(&term.0)))
+}
+
+/// Whether every node of the type runs the daemon pod: each key that it asks for has one value on all of them.
+fn surely_runs_on(spec: &PodSpec, pool: &Requirements, instance_type: &InstanceType) -> bool {
+    let fixed = |key: &str| {
+        let of_type = instance_type.requirements.get(key).and_then(|r| r.single_value());
+        of_type.or_else(|| pool.get(key).and_then(|r| r.single_value()))
+    };
+    let surely = |wanted: &Requirements| {
+        wanted.iter().all(|(key, requirement)| fixed(key).is_some_and(|value| requirement.allows(value)))
+    };
+    surely(&Requirements::from_labels(&spec.node_selector))
+        && (spec.node_affinity.is_empty() || spec.node_affinity.iter().any(|term| surely(&term.0)))
+}
+
+fn overhead(daemons: &[&DaemonSet], running: &[usize]) -> (Resources, Vec<HostPort>) {
+    let mut total = Resources::new();
+    let mut ports = Vec::new();
+    for &daemon in running {
+        let spec = &daemons[daemon].template.spec;
+        total.add(&spec.requests);
+        ports.extend(spec.host_ports.iter().cloned());
+    }
+    (total, ports)
+}
+
+fn remaining(snapshot: &Snapshot, pool: &NodePool) -> RemainingLimits {
+    let nodes: Vec<_> = snapshot.nodes.iter().filter(|node| node.pool.as_ref() == Some(&pool.name)).collect();
+    let mut used = Resources::new();
+    for node in &nodes {
+        used.add(&node.capacity);
+    }
+    let count = i64::try_from(nodes.len()).unwrap_or(i64::MAX);
+    let spend: MicroUsd = nodes.iter().filter_map(|node| node.price).sum();
+    RemainingLimits {
+        resources: pool.limits.resources.iter().map(|(name, limit)| (name.clone(), limit - used.get(name))).collect(),
+        nodes: pool.limits.nodes.map(|limit| limit - count),
+        usd_per_hour: pool.limits.usd_per_hour.map(|cap| cap - spend),
+    }
+}

@@ -1,0 +1,58 @@
+//! Small rules of Kubernetes that several parts of the model need.
+
+use crate::observe::snapshot::{PodSpec, Taint, TaintEffect, Toleration, TolerationOperator};
+use crate::requirements::{Requirements, Undefined};
+
+/// Whether every taint is tolerated. All effects count, `PreferNoSchedule` too: it is relaxed as a preference
+/// (karpenter-core 2.4).
+#[must_use]
+pub fn tolerates_all(tolerations: &[Toleration], taints: &[Taint]) -> bool {
+    taints.iter().all(|taint| tolerations.iter().any(|toleration| tolerates(toleration, taint)))
+}
+
+fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
+    if toleration.effect.is_some_and(|effect| effect != taint.effect) {
+        return false;
+    }
+    if toleration.key.is_empty() {
+        return toleration.operator == TolerationOperator::Exists;
+    }
+    let integers = || Some((taint.value.parse::<i64>().ok()?, toleration.value.parse::<i64>().ok()?));
+    toleration.key == taint.key
+        && match toleration.operator {
+            TolerationOperator::Exists => true,
+            TolerationOperator::Equal => toleration.value == taint.value,
+            TolerationOperator::Lt => integers().is_some_and(|(taint, limit)| taint < limit),
+            TolerationOperator::Gt => integers().is_some_and(|(taint, limit)| taint > limit),
+        }
+}
+
+/// Whether a pod can go where these taints are; `soft` leaves `PreferNoSchedule` out.
+#[must_use]
+pub fn admits(spec: &PodSpec, taints: &[Taint], soft: SoftTaints) -> bool {
+    match soft {
+        SoftTaints::Count => tolerates_all(&spec.tolerations, taints),
+        SoftTaints::Ignore => taints
+            .iter()
+            .filter(|taint| taint.effect != TaintEffect::PreferNoSchedule)
+            .all(|taint| spec.tolerations.iter().any(|toleration| tolerates(toleration, taint))),
+    }
+}
+
+/// What `PreferNoSchedule` taints mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SoftTaints {
+    /// The same as `NoSchedule`: the preference has not been relaxed yet.
+    Count,
+    Ignore,
+}
+
+/// Whether a daemon pod runs on a node with these taints and requirements: blanket toleration of `PreferNoSchedule`,
+/// every required affinity term tried in turn (karpenter-core 2.5, daemon overhead).
+#[must_use]
+pub fn must_run(spec: &PodSpec, taints: &[Taint], node: &Requirements, undefined: Undefined) -> bool {
+    admits(spec, taints, SoftTaints::Ignore)
+        && node.compatible(&Requirements::from_labels(&spec.node_selector), undefined).is_ok()
+        && (spec.node_affinity.is_empty()
+            || spec.node_affinity.iter().any(|term| node.compatible(&term.0, undefined).is_ok()))
+}

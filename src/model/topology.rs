@@ -1,0 +1,372 @@
+//! Spread, affinity and anti-affinity as counts over domains.
+//!
+//! Pods that match a constraint and pods that carry it are different sets: a [`Topology`] is one constraint, `carried`
+//! of a group names the ones it must obey, `counted` the ones whose counts it raises.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use fixedbitset::FixedBitSet;
+
+use super::{Group, KeyId, Keys, NodeModel, PoolModel, rules};
+use crate::observe::Snapshot;
+use crate::observe::snapshot::{
+    LabelSelector, NodeInclusionPolicy, PodAffinityTerm, PodSpec, PodTemplate, Toleration, TopologySpreadConstraint,
+    WhenUnsatisfiable,
+};
+use crate::requirements::{Requirements, Undefined};
+
+/// Index into `Problem::topologies`.
+pub type TopologyId = usize;
+
+/// One constraint over the domains of a key, shared by all pods that state it.
+#[derive(Debug)]
+pub struct Topology {
+    pub kind: TopologyKind,
+    pub key: KeyId,
+    /// Which nodes count: any of these requirement sets, and these tolerations; `None`: all nodes.
+    pub filter: NodeFilter,
+    /// Pods that count, by domain (by node for the hostname), before anything is placed.
+    pub counts: Vec<u32>,
+    /// Domains that the constraint looks at, where the key is not the hostname: those of nodes that pass the filter,
+    /// and those that a pool can create.
+    pub eligible: FixedBitSet,
+    /// Some pod states it as a requirement: what it counts must land in a known domain.
+    pub hard: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum TopologyKind {
+    /// Counts the pods that the selector matches.
+    Spread { max_skew: u32, min_domains: Option<u32> },
+    /// Counts the pods that the selector matches.
+    Affinity,
+    /// Counts the pods that the selector matches.
+    AntiAffinity,
+    /// Counts the pods that carry the anti-affinity; the pods that its selector matches must stay away.
+    InverseAntiAffinity,
+}
+
+/// The nodes that a spread constraint looks at.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct NodeFilter {
+    /// `nodeAffinityPolicy: Honor`: node selector joined with each required affinity term.
+    pub terms: Option<Vec<Requirements>>,
+    /// `nodeTaintsPolicy: Honor`.
+    pub tolerations: Option<Vec<Toleration>>,
+}
+
+/// A topology that a group carries, and the constraint of its spec that it comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placement {
+    pub topology: TopologyId,
+    /// The pod counts itself once placed.
+    pub self_selects: bool,
+    pub source: Source,
+}
+
+/// Position of a constraint in the pod's spec.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Source {
+    Spread(usize),
+    Affinity(usize),
+    AntiAffinity(usize),
+    PreferredAffinity(usize),
+    PreferredAntiAffinity(usize),
+}
+
+impl Source {
+    /// Whether the pod states the constraint as a requirement rather than a preference.
+    #[must_use]
+    pub fn is_required(self, spec: &PodSpec) -> bool {
+        match self {
+            Self::Spread(i) => spec.topology_spread[i].when_unsatisfiable == WhenUnsatisfiable::DoNotSchedule,
+            Self::Affinity(_) | Self::AntiAffinity(_) => true,
+            Self::PreferredAffinity(_) | Self::PreferredAntiAffinity(_) => false,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Identity {
+    kind: TopologyKind,
+    key: KeyId,
+    namespaces: BTreeSet<Arc<str>>,
+    selector: LabelSelector,
+    filter: NodeFilter,
+}
+
+struct Builder<'p> {
+    snapshot: &'p Snapshot,
+    keys: &'p Keys,
+    all_namespaces: BTreeSet<Arc<str>>,
+    identities: Vec<Identity>,
+    index: HashMap<Identity, TopologyId>,
+}
+
+/// Finds every topology, counts the bound pods, and links the groups to what they carry, raise and must avoid.
+pub(super) fn build(
+    snapshot: &Snapshot,
+    keys: &Keys,
+    pools: &[PoolModel],
+    nodes: &[NodeModel],
+    groups: &mut [Group],
+) -> Vec<Topology> {
+    let mut all_namespaces: BTreeSet<Arc<str>> = snapshot.namespaces.keys().cloned().collect();
+    all_namespaces.extend(snapshot.pods.iter().map(|pod| pod.key.namespace.clone()).collect::<HashSet<_>>());
+    let mut builder = Builder { snapshot, keys, all_namespaces, identities: Vec::new(), index: HashMap::new() };
+
+    let mut owned: Vec<Vec<TopologyId>> = Vec::with_capacity(groups.len());
+    for group in groups.iter_mut() {
+        group.carried = builder.carried(group.namespace, group.template);
+        owned.push(builder.inverse(group.spec()));
+    }
+    let bound = builder.bound_owners(nodes);
+    let mut topologies: Vec<Topology> =
+        builder.identities.iter().map(|identity| topology(identity, keys, pools, nodes)).collect();
+    builder.count_bound(nodes, &bound, &mut topologies);
+
+    for (group, owned) in groups.iter_mut().zip(owned) {
+        for (id, identity) in builder.identities.iter().enumerate() {
+            if !identity.selects(group.namespace, group.template) {
+                continue;
+            }
+            if identity.kind == TopologyKind::InverseAntiAffinity {
+                group.forbidden_by.push(id);
+            } else {
+                group.counted.push(id);
+            }
+        }
+        group.counted.extend(owned);
+        let spec = group.spec();
+        for placement in &mut group.carried {
+            topologies[placement.topology].hard |= placement.source.is_required(spec);
+            placement.self_selects = builder.identities[placement.topology].selects(group.namespace, group.template);
+        }
+    }
+    topologies
+}
+
+impl Identity {
+    fn selects(&self, namespace: &Arc<str>, template: &PodTemplate) -> bool {
+        self.namespaces.contains(namespace) && self.selector.matches(&template.labels)
+    }
+}
+
+impl Builder<'_> {
+    fn intern(&mut self, identity: Identity) -> TopologyId {
+        if let Some(&id) = self.index.get(&identity) {
+            return id;
+        }
+        let id = self.identities.len();
+        self.identities.push(identity.clone());
+        self.index.insert(identity, id);
+        id
+    }
+
+    fn key(&self, name: &str) -> KeyId {
+        self.keys.id(name).expect("every topology key of a pod is known")
+    }
+
+    fn carried(&mut self, namespace: &Arc<str>, template: &PodTemplate) -> Vec<Placement> {
+        let spec = &template.spec;
+        let mut carried = Vec::new();
+        let mut add = |topology, source| carried.push(Placement { topology, self_selects: false, source });
+        for (i, constraint) in spec.topology_spread.iter().enumerate() {
+            add(self.spread(namespace, spec, constraint), Source::Spread(i));
+        }
+        for (i, term) in spec.pod_affinity.iter().enumerate() {
+            add(self.term(TopologyKind::Affinity, term), Source::Affinity(i));
+        }
+        for (i, term) in spec.pod_anti_affinity.iter().enumerate() {
+            add(self.term(TopologyKind::AntiAffinity, term), Source::AntiAffinity(i));
+        }
+        for (i, (_, term)) in spec.preferred_pod_affinity.iter().enumerate() {
+            add(self.term(TopologyKind::Affinity, term), Source::PreferredAffinity(i));
+        }
+        for (i, (_, term)) in spec.preferred_pod_anti_affinity.iter().enumerate() {
+            add(self.term(TopologyKind::AntiAffinity, term), Source::PreferredAntiAffinity(i));
+        }
+        carried
+    }
+
+    fn inverse(&mut self, spec: &PodSpec) -> Vec<TopologyId> {
+        spec.pod_anti_affinity.iter().map(|term| self.term(TopologyKind::InverseAntiAffinity, term)).collect()
+    }
+
+    fn spread(&mut self, namespace: &Arc<str>, spec: &PodSpec, constraint: &TopologySpreadConstraint) -> TopologyId {
+        let honor = |policy| policy == NodeInclusionPolicy::Honor;
+        let filter = NodeFilter {
+            terms: honor(constraint.node_affinity_policy)
+                .then(|| affinity_alternatives(spec))
+                .filter(|terms| terms.iter().any(|term| !term.is_empty())),
+            tolerations: honor(constraint.node_taints_policy).then(|| spec.tolerations.clone()),
+        };
+        let kind = TopologyKind::Spread { max_skew: constraint.max_skew.max(1), min_domains: constraint.min_domains };
+        self.intern(Identity {
+            kind,
+            key: self.key(&constraint.topology_key),
+            namespaces: [namespace.clone()].into(),
+            selector: constraint.selector.clone(),
+            filter,
+        })
+    }
+
+    fn term(&mut self, kind: TopologyKind, term: &PodAffinityTerm) -> TopologyId {
+        self.intern(Identity {
+            kind,
+            key: self.key(&term.topology_key),
+            namespaces: self.namespaces(term),
+            selector: term.selector.clone(),
+            filter: NodeFilter::default(),
+        })
+    }
+
+    fn namespaces(&self, term: &PodAffinityTerm) -> BTreeSet<Arc<str>> {
+        let mut names: BTreeSet<Arc<str>> = term.namespaces.iter().cloned().collect();
+        if let Some(selector) = &term.namespace_selector {
+            let selected = self.all_namespaces.iter().filter(|name| {
+                let mut labels = self.snapshot.namespaces.get(*name).cloned().unwrap_or_default();
+                labels.entry(Arc::from("kubernetes.io/metadata.name")).or_insert_with(|| (*name).clone());
+                selector.matches(&labels)
+            });
+            names.extend(selected.cloned());
+        }
+        names
+    }
+
+    /// Bound pods that count, with the node that holds each and the inverse anti-affinities that they own.
+    fn bound_owners(&mut self, nodes: &[NodeModel]) -> Vec<(usize, usize, Vec<TopologyId>)> {
+        let node_of: HashMap<&str, usize> =
+            nodes.iter().enumerate().map(|(i, node)| (node.node.name.as_ref(), i)).collect();
+        let snapshot = self.snapshot;
+        let mut bound = Vec::new();
+        for (index, pod) in snapshot.pods.iter().enumerate() {
+            let Some(&node) = pod.node.as_deref().and_then(|name| node_of.get(name)) else { continue };
+            if pod.terminating || pod.displaced {
+                continue;
+            }
+            bound.push((index, node, self.inverse(&pod.template.spec)));
+        }
+        bound
+    }
+
+    fn count_bound(&self, nodes: &[NodeModel], bound: &[(usize, usize, Vec<TopologyId>)], topologies: &mut [Topology]) {
+        let mut selected: HashMap<(&str, *const PodTemplate), Vec<TopologyId>> = HashMap::new();
+        for (pod, node, owned) in bound {
+            let pod = &self.snapshot.pods[*pod];
+            let counted =
+                selected.entry((pod.key.namespace.as_ref(), Arc::as_ptr(&pod.template))).or_insert_with(|| {
+                    let counts = |identity: &Identity| {
+                        identity.kind != TopologyKind::InverseAntiAffinity
+                            && identity.selects(&pod.key.namespace, &pod.template)
+                    };
+                    (0..self.identities.len()).filter(|&id| counts(&self.identities[id])).collect()
+                });
+            for &id in counted.iter().chain(owned) {
+                let topology = &mut topologies[id];
+                if topology.filter.admits_node(&nodes[*node])
+                    && let Some(domain) = domain_of_node(self.keys, topology.key, *node, &nodes[*node])
+                {
+                    topology.counts[domain] += 1;
+                }
+            }
+        }
+    }
+}
+
+/// The domain of an existing node under a key: its own index for the hostname; `None` where it lacks the label.
+#[must_use]
+pub fn domain_of_node(keys: &Keys, key: KeyId, index: usize, node: &NodeModel) -> Option<usize> {
+    if key == Keys::HOST {
+        return Some(index);
+    }
+    node.node.label(keys.name(key)).and_then(|value| keys.domain(key, value))
+}
+
+impl NodeFilter {
+    /// Whether an existing node counts.
+    #[must_use]
+    pub fn admits_node(&self, node: &NodeModel) -> bool {
+        let terms = self.terms.as_ref();
+        terms.is_none_or(|terms| terms.iter().any(|t| node.labels.compatible(t, Undefined::Refuse).is_ok()))
+            && self.tolerations.as_ref().is_none_or(|t| rules::tolerates_all(t, &node.node.taints))
+    }
+
+    /// Whether a new node of a pool, with these requirements so far, counts.
+    #[must_use]
+    pub fn admits_new(&self, pool: &PoolModel, requirements: &Requirements) -> bool {
+        let terms = self.terms.as_ref();
+        terms.is_none_or(|terms| terms.iter().any(|t| requirements.compatible(t, Undefined::AllowWellKnown).is_ok()))
+            && self.tolerations.as_ref().is_none_or(|t| rules::tolerates_all(t, &pool.pool.taints))
+    }
+}
+
+/// Node selector joined with each required node affinity term; one empty set where the pod asks nothing.
+#[must_use]
+pub fn affinity_alternatives(spec: &PodSpec) -> Vec<Requirements> {
+    let selector = Requirements::from_labels(&spec.node_selector);
+    if spec.node_affinity.is_empty() {
+        return vec![selector];
+    }
+    let joined = spec.node_affinity.iter().map(|term| {
+        let mut joined = selector.clone();
+        joined.add_all(&term.0);
+        joined
+    });
+    joined.collect()
+}
+
+/// The node requirements joined with each combination of the volumes' topology terms; combinations that contradict
+/// themselves are left out.
+#[must_use]
+pub fn volume_alternatives(spec: &PodSpec, node: &Requirements) -> Vec<Requirements> {
+    let mut alternatives = vec![node.clone()];
+    for volume in spec.volumes.iter().filter(|volume| !volume.topology.is_empty()) {
+        let joined = alternatives.iter().flat_map(|alternative| {
+            volume.topology.iter().filter(|term| alternative.intersects(&term.0).is_ok()).map(|term| {
+                let mut joined = alternative.clone();
+                joined.add_all(&term.0);
+                joined
+            })
+        });
+        alternatives = joined.collect();
+        alternatives.dedup();
+        // a cross product of many volumes over many zones: the first hundred are more than any cluster has zones
+        alternatives.truncate(100);
+    }
+    alternatives
+}
+
+fn topology(identity: &Identity, keys: &Keys, pools: &[PoolModel], nodes: &[NodeModel]) -> Topology {
+    let domains = if identity.key == Keys::HOST { nodes.len() } else { keys.domains(identity.key).len() };
+    let mut eligible = FixedBitSet::with_capacity(domains);
+    if identity.key != Keys::HOST {
+        for (domain, providers) in keys.providers[identity.key].iter().enumerate() {
+            let value = &keys.domains(identity.key)[domain];
+            let wanted = identity.filter.terms.as_ref().is_none_or(|terms| {
+                terms.iter().any(|term| term.get(keys.name(identity.key)).is_none_or(|r| r.allows(value)))
+            });
+            let provided = providers.iter().any(|&pool| {
+                let tolerations = identity.filter.tolerations.as_ref();
+                tolerations.is_none_or(|t| rules::tolerates_all(t, &pools[pool].pool.taints))
+            });
+            eligible.set(domain, wanted && provided);
+        }
+        for (index, node) in nodes.iter().enumerate() {
+            if identity.filter.admits_node(node)
+                && let Some(domain) = domain_of_node(keys, identity.key, index, node)
+            {
+                eligible.insert(domain);
+            }
+        }
+    }
+    Topology {
+        kind: identity.kind.clone(),
+        key: identity.key,
+        filter: identity.filter.clone(),
+        counts: vec![0; domains],
+        eligible,
+        hard: identity.kind == TopologyKind::InverseAntiAffinity,
+    }
+}

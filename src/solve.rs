@@ -1,0 +1,8 @@
+//! Problem -> [`Solution`]: pure, bounded CPU; time and the wish to stop are arguments.
+
+pub mod bound;
+pub mod greedy;
+mod solution;
+mod sets;
+
+pub use solution::{NewNode, Place, Solution};

@@ -1,0 +1,96 @@
+//! Karpenter's own packing: the fallback, the incumbent, and the honest comparison.
+//!
+//! Source: karpenter-core 3 (`pkg/controllers/provisioning/scheduling`): first fit in a fixed queue order; existing
+//! nodes by name, then open nodes by pod count, then a new node of the heaviest pool; a new node keeps every type that
+//! still fits. Where Karpenter's choice depends on chance (map order, unstable sort) ours follows a written rule: first
+//! in name order, earliest opened. Two deliberate differences, both needed for a plan that kube-scheduler can follow in
+//! one go: a new node whose pods are counted by a required topology rule is fixed to one domain at once, where
+//! Karpenter leaves it open (and then blocks every zone for zonal anti-affinity); and the hourly spend cap.
+
+mod nodes;
+mod open;
+mod queue;
+mod topology;
+mod variant;
+
+use crate::model::{Problem, RemainingLimits};
+use crate::solve::sets::RequirementSets;
+use crate::solve::{NewNode, Place, Solution};
+
+use nodes::ExistingNode;
+use open::OpenNode;
+use queue::Queue;
+use topology::Counts;
+use variant::Variants;
+
+/// Packs every group's pods in karpenter's order; stops early when `stop` says so, with what was placed until then.
+#[must_use]
+pub fn solve(problem: &Problem, stop: &dyn Fn() -> bool) -> Solution {
+    let mut greedy = Greedy::new(problem);
+    let mut queue = Queue::new(problem);
+    while let Some((group, pod)) = queue.pop() {
+        if stop() {
+            queue.unplaced(pod);
+            break;
+        }
+        match greedy.place(group) {
+            Some(place) => greedy.placements.push((pod, place)),
+            None => queue.push_back(group, pod),
+        }
+    }
+    greedy.finish(queue)
+}
+
+struct Greedy<'p, 's> {
+    problem: &'p Problem<'s>,
+    sets: RequirementSets,
+    variants: Variants,
+    existing: Vec<ExistingNode>,
+    open: Vec<OpenNode>,
+    counts: Counts,
+    remaining: Vec<RemainingLimits>,
+    placements: Vec<(usize, Place)>,
+}
+
+impl<'p, 's> Greedy<'p, 's> {
+    fn new(problem: &'p Problem<'s>) -> Self {
+        Self {
+            problem,
+            variants: Variants::new(problem),
+            existing: problem.nodes.iter().map(ExistingNode::new).collect(),
+            open: Vec::new(),
+            counts: Counts::new(problem),
+            remaining: problem.pools.iter().map(|pool| pool.remaining.clone()).collect(),
+            placements: Vec::new(),
+            sets: RequirementSets::default(),
+        }
+    }
+
+    /// Places one pod of a group, relaxing its preferences one step at a time (karpenter-core 2.6).
+    fn place(&mut self, group: usize) -> Option<Place> {
+        let mut step = 0;
+        loop {
+            let variant = self.variants.at(self.problem, &mut self.sets, group, step)?;
+            let needs = self.counts.needs(self.problem, &self.variants, variant);
+            let place = self
+                .place_on_existing(variant, &needs)
+                .or_else(|| self.place_on_open(variant, &needs))
+                .or_else(|| self.open_node(variant, &needs));
+            if place.is_some() {
+                return place;
+            }
+            step += 1;
+        }
+    }
+
+    fn finish(self, queue: Queue) -> Solution {
+        let new_nodes = self.open.into_iter().map(|node| NewNode {
+            pool: node.pool,
+            requirements: self.sets.get(node.set).clone(),
+            types: node.types,
+            min_values_relaxed: node.min_values_relaxed,
+            spend_limit: node.spend_limit,
+        });
+        Solution { new_nodes: new_nodes.collect(), placements: self.placements, unplaced: queue.into_unplaced() }
+    }
+}

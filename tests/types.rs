@@ -1,0 +1,60 @@
+//! `packwright types` as a user calls it.
+
+use std::process::{Command, Output};
+
+fn types(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_packwright"));
+    command.env_remove("AWS_REGION").arg("types").args(args).output().unwrap()
+}
+
+fn names(args: &[&str]) -> Vec<String> {
+    let output = types(&[args, &["-o", "name"]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn requirements_select_types() {
+    let selector =
+        "karpenter.k8s.aws/instance-family in (c7g,m7g), karpenter.k8s.aws/instance-cpu > 4, instance-cpu<16";
+    assert_eq!(names(&["--requirements", selector]), ["c7g.2xlarge", "m7g.2xlarge"]);
+    assert_eq!(names(&["--requirements", "instance-family=c7g, zone=us-east-1a, zone=us-east-1b"]).len(), 0);
+    assert_eq!(names(&["--requirements", "instance-family=c7g", "--sort", "memory", "--limit", "1"]), ["c7g.medium"]);
+    assert_eq!(names(&["--requirements", "nitro-sandbox=true"]).len(), 0, "the data do not have this label");
+    assert_eq!(names(&["--catalog", "kwok"]).len(), 144);
+}
+
+#[test]
+fn absent_labels_match_not_in_and_does_not_exist() {
+    let all = names(&[]);
+    assert_eq!(all.len(), 1_357, "AL2023 leaves out the six a1");
+    assert_eq!(names(&["--requirements", "!nitro-sandbox"]), all);
+    assert_eq!(names(&["--requirements", "nitro-sandbox != true"]), all);
+}
+
+#[test]
+fn json_and_table_show_prices() {
+    let output = types(&["--requirements", "instance-type=m5.large", "-o", "json"]);
+    let listed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(listed[0]["name"], "m5.large");
+    assert_eq!(listed[0]["on_demand"], 96_000);
+    let table = String::from_utf8(types(&["--requirements", "instance-type=m5.large"]).stdout).unwrap();
+    assert!(table.contains("m5.large") && table.contains("$0.0960"), "{table}");
+}
+
+#[test]
+fn refused_input_exits_with_2_and_says_why() {
+    for (args, expected) in [
+        (&["--requirements", "a in (b"][..], "not closed"),
+        (&["--region", "cn-north-1"], "CNY"),
+        (&["--region", "moon"], "not the name of an AWS region"),
+        (&["--catalog", "/does/not/exist"], "/does/not/exist"),
+        (&["--spot-prices", "/does/not/exist"], "/does/not/exist"),
+        (&["--ami-family", "Gentoo"], "Gentoo"),
+    ] {
+        let output = types(args);
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {message}");
+        assert!(message.contains(expected), "{args:?}: {message}");
+    }
+}
