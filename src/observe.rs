@@ -1,5 +1,42 @@
 //! Kubernetes objects -> [`Snapshot`]: everything that one decision may know, and nothing else.
+//!
+//! ```text
+//! paths --read--> RawObject --objects--> Objects (typed, by kind) --build--> Snapshot + what went wrong
+//! ```
+//! Only `read` does I/O. A malformed object is one [`InputError`] that names file, object and field, and the rest goes on.
 
 pub mod snapshot;
+pub mod read;
+pub mod objects;
+pub mod build;
+pub mod input;
+mod pod;
+mod requests;
+mod selectors;
+mod volumes;
+mod cluster;
+mod limit_ranges;
+mod live_pods;
+mod owners;
+mod daemon_sets;
+mod disruption;
+mod nodes;
+mod pools;
 
+use std::path::PathBuf;
+
+pub use build::{LoadOptions, LoadOutcome, build};
+pub use input::{InputError, Origin};
+pub use objects::Objects;
+pub use read::{RawObject, read_paths, read_text};
 pub use snapshot::Snapshot;
+
+/// Reads files, directories and stdin (`-`) into a Snapshot.
+#[must_use]
+pub fn load(paths: &[PathBuf], options: LoadOptions) -> LoadOutcome {
+    let (raw, mut unreadable) = read_paths(paths);
+    let mut outcome = build(Objects::collect(raw), options);
+    outcome.errors.append(&mut unreadable);
+    outcome.errors.sort();
+    outcome
+}

@@ -1,0 +1,80 @@
+//! Objects -> Snapshot, as a pure function: the same for files and for a live cluster.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::cluster::Cluster;
+use super::daemon_sets::read_daemon_sets;
+use super::disruption::read_budgets;
+use super::input::InputError;
+use super::live_pods::{Surroundings, read_pods};
+use super::nodes::read_nodes;
+use super::objects::Objects;
+use super::owners::expand_owners;
+use super::pod::read_labels;
+use super::pools::read_pools;
+use super::snapshot::{Labels, Snapshot};
+use crate::settings::Settings;
+
+/// What a Snapshot holds besides the objects.
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    pub settings: Settings,
+    pub region: Arc<str>,
+    pub taken_at: Timestamp,
+}
+
+/// A Snapshot of everything that could be read, and what could not.
+#[derive(Debug, Clone)]
+pub struct LoadOutcome {
+    pub snapshot: Snapshot,
+    /// In the order of the input's files and documents.
+    pub errors: Vec<InputError>,
+    /// Objects of kinds that no decision needs, by `Kind.group`.
+    pub skipped: BTreeMap<String, usize>,
+    /// What was left out or decided while reading, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Builds the Snapshot. A malformed object is one error and the rest is built.
+#[must_use]
+pub fn build(mut objects: Objects, options: LoadOptions) -> LoadOutcome {
+    let mut errors = std::mem::take(&mut objects.errors);
+    let mut notes = std::mem::take(&mut objects.notes);
+    let mut assumptions = Vec::new();
+    let mut cluster = Cluster::read(&objects, &mut errors);
+    let budgets = read_budgets(&objects, &mut errors);
+    let node_pools = read_pools(&objects, &mut errors);
+    let nodes = read_nodes(&objects, &mut errors);
+    let names = |deleting: bool| nodes.iter().filter(move |node| node.deleting || !deleting);
+    let surroundings = Surroundings {
+        budgets: &budgets,
+        deleting_nodes: &names(true).map(|node| node.name.clone()).collect(),
+        nodes: &names(false).map(|node| node.name.clone()).collect(),
+        now: options.taken_at,
+    };
+    let mut pods = read_pods(&objects, &mut cluster, &surroundings, &mut errors, &mut notes);
+    pods.extend(expand_owners(&objects, &mut cluster, &mut errors, &mut notes));
+    pods.sort_by(|a, b| a.key.cmp(&b.key));
+    let daemon_sets = read_daemon_sets(&objects, &mut cluster, &mut errors, &mut notes);
+    let unknown: &BTreeSet<Arc<str>> = &cluster.priorities.unknown;
+    assumptions.extend(unknown.iter().map(|class| format!("PriorityClass {class} is not in the input: priority 0")));
+    let namespaces = read_namespaces(&objects);
+    let skipped = std::mem::take(&mut objects.skipped);
+    errors.sort();
+    let LoadOptions { settings, region, taken_at } = options;
+    let snapshot =
+        Snapshot { taken_at, region, settings, pods, nodes, node_pools, daemon_sets, namespaces, assumptions };
+    LoadOutcome { snapshot, errors, skipped, notes }
+}
+
+fn read_namespaces(objects: &Objects) -> BTreeMap<Arc<str>, Labels> {
+    let read = objects.namespaces.iter().map(|(key, namespace)| {
+        let mut labels = read_labels(namespace.object.metadata.labels.as_ref());
+        labels.insert(Arc::from("kubernetes.io/metadata.name"), key.name.clone()); // as the API server does
+        (key.name.clone(), labels)
+    });
+    read.collect()
+}

@@ -1,0 +1,111 @@
+//! The pods of the input: which of them count, which wait for a place, and which are left out.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::cluster::Cluster;
+use super::disruption::{Budget, belongs_to_node, is_reschedulable};
+use super::input::{FieldError, FieldResult as _, InputError};
+use super::objects::{Objects, Sourced};
+use super::owners::{controller, is_terminal};
+use super::pod::{PodSource, avoids_node_pools, is_gated, read_template};
+use super::snapshot::{OwnerRef, Pod, PodTemplate};
+
+/// What reading pods needs besides the pods.
+pub(super) struct Surroundings<'a> {
+    pub budgets: &'a [Budget],
+    pub deleting_nodes: &'a BTreeSet<Arc<str>>,
+    pub nodes: &'a BTreeSet<Arc<str>>,
+    pub now: Timestamp,
+}
+
+/// Every pod that is not terminal, in the order of their keys. Pods that nobody places now are left out with a note.
+pub(super) fn read_pods(
+    objects: &Objects,
+    cluster: &mut Cluster,
+    surroundings: &Surroundings<'_>,
+    errors: &mut Vec<InputError>,
+    notes: &mut Vec<String>,
+) -> Vec<Pod> {
+    let mut pods = Vec::with_capacity(objects.pods.len());
+    let mut templates: HashSet<Arc<PodTemplate>> = HashSet::new(); // looked up only, so its order does not show
+    let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
+    for (key, Sourced { origin, object }) in &objects.pods {
+        if is_terminal(object) {
+            continue;
+        }
+        let Some(spec) = &object.spec else {
+            let error = FieldError::new("spec", "expected a pod spec, found nothing");
+            errors.push(Objects::field_error("Pod", key, origin, error));
+            continue;
+        };
+        let meta = &object.metadata;
+        let status = object.status.as_ref();
+        let node = spec.node_name.as_deref().filter(|name| !name.is_empty()).map(Arc::from);
+        let terminating = meta.deletion_timestamp.is_some();
+        if node.is_none() && (terminating || belongs_to_node(object)) {
+            continue;
+        }
+        if node.is_none() && is_gated(spec) {
+            *counts.entry("wait behind scheduling gates and are left out").or_default() += 1;
+            continue;
+        }
+        let source = PodSource {
+            namespace: &key.namespace,
+            name: &key.name,
+            labels: meta.labels.as_ref(),
+            annotations: meta.annotations.as_ref(),
+            spec,
+            status,
+            admitted: meta.uid.is_some() || status.is_some(),
+        };
+        let (template, refusal) = match read_template(source, cluster).within("spec") {
+            Ok(read) => read,
+            Err(error) => {
+                errors.push(Objects::field_error("Pod", key, origin, error));
+                continue;
+            }
+        };
+        let on_deleting_node = node.as_ref().is_some_and(|node| surroundings.deleting_nodes.contains(node));
+        let displaced =
+            on_deleting_node && is_reschedulable(key, object, &template.labels, surroundings.budgets, surroundings.now);
+        if node.is_none() && avoids_node_pools(&template) {
+            *counts.entry("may not run on nodes of a NodePool and are left out").or_default() += 1;
+            continue;
+        }
+        if node.is_none() && status.and_then(|status| status.nominated_node_name.as_ref()).is_some() {
+            *counts.entry("are nominated for a node by kube-scheduler and planned as pending").or_default() += 1;
+        }
+        if node.as_ref().is_some_and(|node| !surroundings.nodes.contains(node)) {
+            *counts.entry("are bound to nodes that are not in the input").or_default() += 1;
+        }
+        let template = match templates.get(&template) {
+            Some(shared) => shared.clone(),
+            None => {
+                let template = Arc::new(template);
+                templates.insert(template.clone());
+                template
+            }
+        };
+        pods.push(Pod {
+            key: key.clone(),
+            uid: Arc::from(meta.uid.clone().unwrap_or_else(|| format!("pod/{key}"))),
+            created_at: meta.creation_timestamp.as_ref().map(|time| time.0),
+            template,
+            owner: controller(meta).map(|owner| OwnerRef {
+                kind: Arc::from(owner.kind.as_str()),
+                name: Arc::from(owner.name.as_str()),
+                uid: Arc::from(owner.uid.as_str()),
+            }),
+            refused: refusal.filter(|_| node.is_none() || displaced),
+            node,
+            terminating,
+            displaced,
+            buffer: false,
+        });
+    }
+    notes.extend(counts.into_iter().map(|(what, count)| format!("{count} pods {what}")));
+    pods
+}

@@ -1,0 +1,268 @@
+//! Files, directories and stdin -> raw objects, without looking into them beyond `List`s.
+//!
+//! YAML streams are cut at their document markers first, so that a syntax error costs one document and not the file.
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::input::{InputError, Origin};
+
+/// One Kubernetes object as it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RawObject {
+    pub origin: Origin,
+    pub value: Value,
+}
+
+/// Nesting beyond this is no Kubernetes object (the deepest CRD schemas have about 30 levels).
+const MAX_DEPTH: usize = 200;
+
+/// Reads every path in order: `-` is stdin; a directory stands for the `.yaml`, `.yml` and `.json` files in it and in
+/// its subdirectories, sorted by name. What cannot be read becomes an error, and the rest is read.
+#[must_use]
+pub fn read_paths(paths: &[PathBuf]) -> (Vec<RawObject>, Vec<InputError>) {
+    let mut objects = Vec::new();
+    let mut errors = Vec::new();
+    for path in paths {
+        if path.as_os_str() == "-" {
+            let mut text = String::new();
+            match io::stdin().lock().read_to_string(&mut text) {
+                Ok(_) => read_text("-", &text, &mut objects, &mut errors),
+                Err(error) => errors.push(unreadable("-", &error)),
+            }
+        } else {
+            read_path(path, &mut objects, &mut errors);
+        }
+    }
+    (objects, errors)
+}
+
+fn read_path(path: &Path, objects: &mut Vec<RawObject>, errors: &mut Vec<InputError>) {
+    let name = path.display().to_string();
+    let outcome = if path.is_dir() {
+        manifests_below(path).map(|files| {
+            for file in files {
+                read_path(&file, objects, errors);
+            }
+        })
+    } else {
+        fs::read_to_string(path).map(|text| read_text(&name, &text, objects, errors))
+    };
+    if let Err(error) = outcome {
+        errors.push(unreadable(&name, &error));
+    }
+}
+
+fn manifests_below(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut entries = fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    entries.retain(|path| {
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let manifest = path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
+        // a link to a directory may lead back here
+        !hidden && (manifest || (path.is_dir() && !path.is_symlink()))
+    });
+    entries.sort();
+    Ok(entries)
+}
+
+fn unreadable(file: &str, error: &io::Error) -> InputError {
+    InputError {
+        origin: Origin { file: Arc::from(file), ..Origin::default() },
+        object: None,
+        field: None,
+        message: format!("failed to read: {error}"),
+    }
+}
+
+/// Reads one text, YAML or JSON; `file` is the name that errors give.
+pub fn read_text(file: &str, text: &str, objects: &mut Vec<RawObject>, errors: &mut Vec<InputError>) {
+    let file: Arc<str> = Arc::from(file);
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let documents = match json_documents(text) {
+        Some(values) => values.into_iter().map(Ok).collect(),
+        None => yaml_documents(text),
+    };
+    let several = documents.len() > 1;
+    for (document, number) in documents.into_iter().zip(1..) {
+        let origin = Origin { file: file.clone(), document: several.then_some(number), item: None };
+        match document {
+            Ok(value) => flatten(origin, value, objects, errors),
+            Err(message) => errors.push(InputError { origin, object: None, field: None, message }),
+        }
+    }
+}
+
+/// The documents of a stream of JSON values; `None` where the text is not JSON throughout (it may still be YAML).
+fn json_documents(text: &str) -> Option<Vec<Value>> {
+    if !text.trim_start().starts_with(['{', '[']) {
+        return None;
+    }
+    serde_json::Deserializer::from_str(text).into_iter::<Value>().collect::<Result<_, _>>().ok()
+}
+
+fn yaml_documents(text: &str) -> Vec<Result<Value, String>> {
+    let options = serde_saphyr::options! {
+        // The input is the user's own and may be a whole cluster: only depth and alias expansion are bounded.
+        budget: serde_saphyr::budget! {
+            max_depth: MAX_DEPTH,
+            max_events: usize::MAX,
+            max_nodes: usize::MAX,
+            max_total_scalar_bytes: usize::MAX,
+        },
+    };
+    let mut documents = Vec::new();
+    for (document, lines_before) in split_documents(text) {
+        match serde_saphyr::from_str_with_options::<Value>(document, options.clone()) {
+            Ok(Value::Null) => {}
+            Ok(value) => documents.push(Ok(value)),
+            Err(error) => {
+                let place = error.location().map_or_else(String::new, |location| {
+                    format!(" at line {}, column {}", lines_before + location.line(), location.column())
+                });
+                let reason = error.without_snippet().to_string();
+                documents.push(Err(format!("not valid YAML{place}: {}", reason.lines().next().unwrap_or_default())));
+            }
+        }
+    }
+    documents
+}
+
+/// The documents of a YAML stream, each with the number of lines before it. A `---` at the start of a line is a marker
+/// wherever it stands, even inside a block scalar (YAML 1.2, 9.1.2). Documents that hold only comments are left out.
+fn split_documents(text: &str) -> Vec<(&str, u64)> {
+    let mut documents = Vec::new();
+    let (mut start, mut lines_before, mut offset, mut has_content) = (0, 0, 0, false);
+    for (line, number) in text.split_inclusive('\n').zip(0..) {
+        let marker =
+            line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
+        if marker {
+            if has_content {
+                documents.push((&text[start..offset], lines_before));
+            }
+            (start, lines_before, has_content) = (offset, number, !line[3..].trim().is_empty());
+        } else {
+            let trimmed = line.trim();
+            has_content |= !(trimmed.is_empty() || trimmed.starts_with(['#', '%']) || trimmed == "...");
+        }
+        offset += line.len();
+    }
+    if has_content {
+        documents.push((&text[start..], lines_before));
+    }
+    documents
+}
+
+/// Replaces a `List` (of any kind) or a plain array by its items; the items of a typed list inherit its kind.
+fn flatten(origin: Origin, value: Value, objects: &mut Vec<RawObject>, errors: &mut Vec<InputError>) {
+    let (items, api_version, kind) = match value {
+        Value::Array(items) => (items, None, None),
+        Value::Object(mut map) => {
+            let kind = map.get("kind").and_then(Value::as_str).and_then(|kind| kind.strip_suffix("List"));
+            let Some(kind) = kind.map(str::to_owned) else {
+                objects.push(RawObject { origin, value: Value::Object(map) });
+                return;
+            };
+            match map.remove("items") {
+                Some(Value::Array(items)) => (items, map.remove("apiVersion"), Some(kind).filter(|k| !k.is_empty())),
+                Some(Value::Null) => return,
+                found => {
+                    let found = found.as_ref().map_or("nothing", describe);
+                    let (field, message) = (Some("items".to_owned()), format!("expected an array, found {found}"));
+                    errors.push(InputError { origin, object: Some(format!("{kind}List")), field, message });
+                    return;
+                }
+            }
+        }
+        other => {
+            let message = format!("expected a Kubernetes object, found {}", describe(&other));
+            errors.push(InputError { origin, object: None, field: None, message });
+            return;
+        }
+    };
+    for (mut item, number) in items.into_iter().zip(1..) {
+        let origin = Origin { item: Some(number), ..origin.clone() };
+        if let (Value::Object(map), Some(api_version), Some(kind)) = (&mut item, &api_version, &kind) {
+            map.entry("apiVersion").or_insert_with(|| api_version.clone());
+            map.entry("kind").or_insert_with(|| Value::String(kind.clone()));
+        }
+        flatten(origin, item, objects, errors);
+    }
+}
+
+fn describe(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Vec<RawObject>, Vec<String>) {
+        let (mut objects, mut errors) = (Vec::new(), Vec::new());
+        read_text("in.yaml", text, &mut objects, &mut errors);
+        (objects, errors.iter().map(ToString::to_string).collect())
+    }
+
+    fn kinds(text: &str) -> Vec<String> {
+        let (objects, errors) = read(text);
+        assert_eq!(errors, Vec::<String>::new());
+        objects.iter().map(|o| format!("{} {}", o.value["kind"].as_str().unwrap_or("?"), o.origin)).collect()
+    }
+
+    #[test]
+    fn reads_streams_lists_and_json() {
+        assert_eq!(kinds("kind: A"), ["A in.yaml"]);
+        assert_eq!(
+            kinds("# c\n---\nkind: A\n---\n# nothing\n---\nkind: B\n...\n"),
+            ["A in.yaml, document 1", "B in.yaml, document 2"]
+        );
+        assert_eq!(kinds("kind: List\nitems:\n- kind: A\n- kind: B\n"), ["A in.yaml, item 1", "B in.yaml, item 2"]);
+        assert_eq!(kinds(r#"{"kind":"A"} {"kind":"B"}"#), ["A in.yaml, document 1", "B in.yaml, document 2"]);
+        assert_eq!(kinds(r#"[{"kind":"A"}]"#), ["A in.yaml, item 1"]);
+        assert_eq!(kinds("{kind: A}"), ["A in.yaml"]);
+        assert_eq!(kinds("--- {kind: A}\n--- {kind: B}"), ["A in.yaml, document 1", "B in.yaml, document 2"]);
+        assert_eq!(kinds(""), Vec::<String>::new());
+        assert_eq!(kinds("kind: List\nitems: null"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn items_of_a_typed_list_inherit_its_kind() {
+        let (objects, _) = read(r#"{"kind":"PodList","apiVersion":"v1","items":[{"metadata":{"name":"a"}}]}"#);
+        assert_eq!(objects[0].value["kind"], "Pod");
+        assert_eq!(objects[0].value["apiVersion"], "v1");
+    }
+
+    #[test]
+    fn anchors_and_merge_keys_are_expanded() {
+        let (objects, errors) = read("kind: A\nx: &x {k: v}\ny: *x\nz:\n  <<: *x\n  l: w\n");
+        assert_eq!(errors, Vec::<String>::new());
+        assert_eq!(objects[0].value["y"]["k"], "v");
+        assert_eq!(objects[0].value["z"], serde_json::json!({"k": "v", "l": "w"}));
+    }
+
+    #[test]
+    fn a_syntax_error_costs_one_document() {
+        let (objects, errors) = read("kind: A\n---\nkind: B\n  bad: [\n---\nkind: C\n---\njust text\n");
+        assert_eq!(objects.len(), 2);
+        assert_eq!(errors.len(), 2);
+        assert!(errors[0].starts_with("in.yaml, document 2: not valid YAML at line 4, column "), "{}", errors[0]);
+        assert_eq!(errors[1], "in.yaml, document 4: expected a Kubernetes object, found a string");
+    }
+
+    #[test]
+    fn deep_nesting_is_an_error_and_no_crash() {
+        let (_, errors) = read(&format!("a: {}", "[".repeat(100_000)));
+        assert_eq!(errors.len(), 1);
+    }
+}
