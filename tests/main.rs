@@ -1,3 +1,5 @@
 //! All integration tests: one module for each subject.
 
 mod crds;
+mod examples;
+mod validation;
