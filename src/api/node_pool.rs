@@ -79,7 +79,7 @@ pub struct NodePoolSpec {
 #[schemars(inline)]
 pub struct NodeClaimTemplate {
     /// Labels and annotations of the NodeClaims and their nodes.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "NodeClaimTemplateMetadata::is_empty")]
     pub metadata: NodeClaimTemplateMetadata,
     /// The spec that the NodeClaims start from.
     pub spec: NodeClaimTemplateSpec,
@@ -96,6 +96,12 @@ pub struct NodeClaimTemplateMetadata {
     /// Annotations of the nodes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+}
+
+impl NodeClaimTemplateMetadata {
+    fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.annotations.is_empty()
+    }
 }
 
 /// A NodeClaim's spec without resource requests, which follow from the pods.

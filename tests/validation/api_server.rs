@@ -1,5 +1,6 @@
 //! What the API server would say of an object: its CRD's schema with defaults, and its CEL rules.
 
+use std::fmt;
 use std::sync::LazyLock;
 
 use kube_cel::{ErrorKind, ValidationError, Validator, apply_defaults};
@@ -8,10 +9,15 @@ use regex::Regex;
 use serde_json::Value;
 
 /// A refusal: of the schema, or of a CEL rule, which is then named.
-#[derive(Debug, Clone)]
 pub struct Refusal {
     pub rule: Option<String>,
     pub message: String,
+}
+
+impl fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
 }
 
 pub fn schema(kind: &str) -> Value {
@@ -20,11 +26,17 @@ pub fn schema(kind: &str) -> Value {
     crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
 }
 
+/// The object with the schema's defaults, also those within a default.
+pub fn defaulted(kind: &str, object: &Value) -> Value {
+    let schema = schema(kind);
+    apply_defaults(&schema, &apply_defaults(&schema, object))
+}
+
 /// Refusals of an object that is created, or that replaces `old`.
 pub fn refusals(kind: &str, object: &Value, old: Option<&Value>) -> Vec<Refusal> {
     let schema = schema(kind);
-    let object = apply_defaults(&schema, object);
-    let old = old.map(|old| apply_defaults(&schema, old));
+    let object = defaulted(kind, object);
+    let old = old.map(|old| defaulted(kind, old));
     let mut refusals = Vec::new();
     check(&schema, &object, kind, &mut refusals);
     // the API server evaluates rules only where the schema holds
