@@ -51,7 +51,8 @@ fn the_chart_is_up_to_date() {
     for (name, content) in &expected {
         assert!(
             fs::read_to_string(templates().join(name)).unwrap() == *content,
-            "charts/packwright-crd/templates/{name} differs from the types: run `make crds` ({UPDATE}=1 cargo test --test integration crds::) and commit the result"
+            "charts/packwright-crd/templates/{name} differs from the types: run `make crds` \
+             ({UPDATE}=1 cargo test --test integration crds::) and commit the result"
         );
     }
 }

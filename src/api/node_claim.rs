@@ -62,7 +62,10 @@ pub struct NodeClaimSpec {
     #[schemars(schema_with = "schema::taints")]
     pub startup_taints: Vec<Taint>,
     /// What the node's labels must satisfy.
-    #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = requirement_rules()))]
+    #[schemars(
+        length(max = 100),
+        extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = requirement_rules())
+    )]
     pub requirements: Vec<NodeSelectorRequirementWithMinValues>,
     /// What the node must have room for.
     #[serde(default, skip_serializing_if = "ResourceRequirements::is_empty")]

@@ -47,7 +47,8 @@ use super::schema::{self, rule};
         "a NodePool cannot change between static (with replicas) and dynamic (without)"
     ),
     rule(
-        "!has(self.replicas) || !has(self.limits) || size(self.limits) == 0 || (size(self.limits) == 1 && 'nodes' in self.limits)",
+        "!has(self.replicas) || !has(self.limits) || size(self.limits) == 0 \
+         || (size(self.limits) == 1 && 'nodes' in self.limits)",
         "a static NodePool supports no other limit than nodes"
     ),
     rule("!has(self.replicas) || !has(self.weight)", "a static NodePool supports no weight"),
@@ -119,7 +120,10 @@ pub struct NodeClaimTemplateSpec {
     #[schemars(schema_with = "schema::taints")]
     pub startup_taints: Vec<Taint>,
     /// What the nodes' labels must satisfy, together with what the pods ask for.
-    #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = pool_requirement_rules()))]
+    #[schemars(
+        length(max = 100),
+        extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = pool_requirement_rules())
+    )]
     pub requirements: Vec<NodeSelectorRequirementWithMinValues>,
     /// The node class of the nodes; its group and kind cannot be changed.
     #[schemars(extend("x-kubernetes-validations" = [

@@ -191,6 +191,7 @@ macro_rules! requirement_cases {
             api($pointer, one("a", "Lt", json!([])), concat!($path, "[0].values")),
             api($pointer, one("a", "Gte", json!(["1.5"])), concat!($path, "[0].values")),
             api($pointer, one("a", "Lte", json!(["-1"])), concat!($path, "[0].values")),
+            api($pointer, one("a", "Gt", json!(["1234567890123456789"])), concat!($path, "[0].values")),
             controller($pointer, one("karpenter.sh/capacity-type", "In", json!(["cheap"])), concat!($path, "[0].values")),
         ]
     }};

@@ -118,7 +118,9 @@ impl Errors {
                 [value] if is_non_negative(value) => {}
                 [value] => self.add(
                     field,
-                    format!("found '{value}': operator {operator:?} expects one non-negative integer below 2^63"),
+                    format!(
+                        "found '{value}': operator {operator:?} expects one non-negative integer of at most 18 digits"
+                    ),
                 ),
                 _ => self.add(
                     field,
@@ -172,7 +174,7 @@ fn is_capacity_type(value: &str) -> bool {
     [labels::CAPACITY_ON_DEMAND, labels::CAPACITY_SPOT, labels::CAPACITY_RESERVED].contains(&value)
 }
 
-/// An integer that CEL's `int()` and ours both read.
+/// An integer that fits 64 bits whatever its digits.
 fn is_non_negative(value: &str) -> bool {
-    value.bytes().all(|b| b.is_ascii_digit()) && value.parse::<i64>().is_ok()
+    (1..=18).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit())
 }

@@ -158,7 +158,10 @@ impl Errors {
             if AMIFamily::from_alias(alias).is_none() {
                 self.add(
                     &field,
-                    format!("found '{alias}': expected the family al2, al2023, bottlerocket, windows2019, windows2022 or windows2025"),
+                    format!(
+                        "found '{alias}': expected the family al2, al2023, bottlerocket, \
+                         windows2019, windows2022 or windows2025"
+                    ),
                 );
             }
             if alias.starts_with("windows") && !alias.ends_with("@latest") {
