@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::apps::v1::Deployment;
+use packwright::api::node_pool::NodePool;
 use serde_json::Value;
 
 use crate::validation::{api_server, offline};
@@ -44,6 +45,14 @@ fn examples_are_valid() {
     assert!(seen >= 10, "found {seen} objects of our kinds");
 }
 
+/// Read as typed objects directly, where a number must become a quantity without passing through JSON.
+#[test]
+fn numbers_in_yaml_are_quantities() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/general.yaml");
+    let pool: NodePool = serde_saphyr::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    assert_eq!((pool.spec.limits["cpu"].0.as_str(), pool.spec.limits["memory"].0.as_str()), ("1000", "2000Gi"));
+}
+
 #[test]
 fn getting_started_is_the_exercise() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/getting-started");
@@ -57,7 +66,7 @@ fn getting_started_is_the_exercise() {
     assert_eq!((requests["cpu"].0.as_str(), requests["memory"].0.as_str()), ("1", "1Gi"));
 
     let pool = documents(&folder.join("node-pool.yaml")).remove(0);
-    let pool: packwright::api::node_pool::NodePool = serde_json::from_value(pool).unwrap();
+    let pool: NodePool = serde_json::from_value(pool).unwrap();
     assert_eq!(pool.spec.limits["cpu"].0, "100");
     assert_eq!(pool.spec.disruption.consolidate_after.seconds(), Ok(Some(30)));
     assert_eq!(pool.spec.disruption.budgets[0].nodes, "10%");
