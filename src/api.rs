@@ -1,5 +1,7 @@
 //! The API that users write: one file for each kind, and every well-known name.
 
+#![allow(clippy::duplicated_attributes)] // clippy takes the columns in `printcolumn(...)` for attributes
+
 pub mod labels;
 pub mod duration;
 pub mod requirement;

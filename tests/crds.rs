@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use packwright::api::crds::{crds, to_yaml};
 
@@ -50,7 +51,31 @@ fn the_chart_is_up_to_date() {
     for (name, content) in &expected {
         assert!(
             fs::read_to_string(templates().join(name)).unwrap() == *content,
-            "charts/packwright-crd/templates/{name} differs from the types: run `make crds` ({UPDATE}=1 cargo test --test integration crds::) and commit the result"
+            "charts/packwright-crd/templates/{name} differs from the types: run `make crds` \
+             ({UPDATE}=1 cargo test --test integration crds::) and commit the result"
         );
     }
+}
+
+#[test]
+fn the_command_prints_the_kinds_that_are_named() {
+    let run = |names: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_packwright")).arg("crds").args(names).output().unwrap();
+        let documents: Vec<serde_json::Value> =
+            serde_saphyr::from_multiple(&String::from_utf8(output.stdout).unwrap()).unwrap();
+        let names: Vec<String> =
+            documents.iter().map(|crd| crd["metadata"]["name"].as_str().unwrap().to_owned()).collect();
+        (output.status.code(), names)
+    };
+    let all = [
+        "nodepools.karpenter.sh",
+        "nodeclaims.karpenter.sh",
+        "ec2nodeclasses.karpenter.k8s.aws",
+        "kwoknodeclasses.karpenter.kwok.sh",
+        "nodeoverlays.karpenter.sh",
+        "capacitybuffers.autoscaling.x-k8s.io",
+    ];
+    assert_eq!(run(&[]), (Some(0), all.map(str::to_owned).to_vec()));
+    assert_eq!(run(&["ec2nc", "NodePool"]), (Some(0), vec![all[0].to_owned(), all[2].to_owned()]));
+    assert_eq!(run(&["nodepools", "nodes"]), (Some(2), vec![]));
 }

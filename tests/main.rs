@@ -1,5 +1,7 @@
 //! All integration tests: one module for each subject.
 
+#![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+
 mod crds;
 mod architecture;
 mod catalog;
@@ -7,3 +9,5 @@ mod instances;
 mod karpenter_mix;
 mod licences;
 mod types;
+mod examples;
+mod validation;

@@ -1,7 +1,7 @@
 //! Durations as Kubernetes manifests write them.
 //!
-//! Source: Go's `time.ParseDuration` (`1h30m`, `500ms`) and Karpenter's `NillableDuration`, which adds `Never`. The text
-//! is kept as written, so that an object read and written again does not change.
+//! Source: Go's `time.ParseDuration` (`1h30m`, `500ms`) and Karpenter's `NillableDuration`, which adds `Never`. The
+//! text is kept as written, so that an object read and written again does not change.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

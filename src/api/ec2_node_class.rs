@@ -210,14 +210,16 @@ fn spec_rules() -> Vec<Value> {
             "amiFamily is required without an alias in amiSelectorTerms",
         ),
         rule(
-            "!has(self.amiFamily) || self.amiFamily != 'Custom' || (has(self.amiSelectorTerms) && self.amiSelectorTerms.size() > 0)",
+            "!has(self.amiFamily) || self.amiFamily != 'Custom' \
+             || (has(self.amiSelectorTerms) && self.amiSelectorTerms.size() > 0)",
             "amiFamily Custom needs amiSelectorTerms",
         ),
     ];
     for (family, alias) in ALIAS_FAMILIES {
         rules.push(rule(
             &format!(
-                "!has(self.amiFamily) || self.amiFamily in ['{family}', 'Custom'] || !has(self.amiSelectorTerms) || !self.amiSelectorTerms.exists(x, has(x.alias) && x.alias.startsWith('{alias}@'))"
+                "!has(self.amiFamily) || self.amiFamily in ['{family}', 'Custom'] || !has(self.amiSelectorTerms) \
+                 || !self.amiSelectorTerms.exists(x, has(x.alias) && x.alias.startsWith('{alias}@'))"
             ),
             &format!("with an alias of {alias}, amiFamily can only be {family} or Custom"),
         ));

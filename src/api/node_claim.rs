@@ -62,10 +62,13 @@ pub struct NodeClaimSpec {
     #[schemars(schema_with = "schema::taints")]
     pub startup_taints: Vec<Taint>,
     /// What the node's labels must satisfy.
-    #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = requirement_rules()))]
+    #[schemars(
+        length(max = 100),
+        extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = requirement_rules())
+    )]
     pub requirements: Vec<NodeSelectorRequirementWithMinValues>,
     /// What the node must have room for.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "ResourceRequirements::is_empty")]
     pub resources: ResourceRequirements,
     /// The node class of the node.
     pub node_class_ref: NodeClassReference,
@@ -87,6 +90,12 @@ pub struct ResourceRequirements {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::resource_list")]
     pub requests: BTreeMap<String, Quantity>,
+}
+
+impl ResourceRequirements {
+    fn is_empty(&self) -> bool {
+        self.requests.is_empty()
+    }
 }
 
 /// What became of a NodeClaim.

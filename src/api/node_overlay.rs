@@ -36,7 +36,10 @@ use super::schema::{self, rule};
 ]))]
 pub struct NodeOverlaySpec {
     /// Which instance types, zones, capacity types, pools and template labels the overlay is for.
-    #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = overlay_requirement_rules()))]
+    #[schemars(
+        length(max = 100),
+        extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = overlay_requirement_rules())
+    )]
     pub requirements: Vec<NodeSelectorRequirement>,
     /// The price in dollars an hour, instead of the cloud's.
     #[serde(default, skip_serializing_if = "Option::is_none")]

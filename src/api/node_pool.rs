@@ -47,7 +47,8 @@ use super::schema::{self, rule};
         "a NodePool cannot change between static (with replicas) and dynamic (without)"
     ),
     rule(
-        "!has(self.replicas) || !has(self.limits) || size(self.limits) == 0 || (size(self.limits) == 1 && 'nodes' in self.limits)",
+        "!has(self.replicas) || !has(self.limits) || size(self.limits) == 0 \
+         || (size(self.limits) == 1 && 'nodes' in self.limits)",
         "a static NodePool supports no other limit than nodes"
     ),
     rule("!has(self.replicas) || !has(self.weight)", "a static NodePool supports no weight"),
@@ -79,7 +80,7 @@ pub struct NodePoolSpec {
 #[schemars(inline)]
 pub struct NodeClaimTemplate {
     /// Labels and annotations of the NodeClaims and their nodes.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "NodeClaimTemplateMetadata::is_empty")]
     pub metadata: NodeClaimTemplateMetadata,
     /// The spec that the NodeClaims start from.
     pub spec: NodeClaimTemplateSpec,
@@ -98,6 +99,12 @@ pub struct NodeClaimTemplateMetadata {
     pub annotations: BTreeMap<String, String>,
 }
 
+impl NodeClaimTemplateMetadata {
+    fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.annotations.is_empty()
+    }
+}
+
 /// A NodeClaim's spec without resource requests, which follow from the pods.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -113,7 +120,10 @@ pub struct NodeClaimTemplateSpec {
     #[schemars(schema_with = "schema::taints")]
     pub startup_taints: Vec<Taint>,
     /// What the nodes' labels must satisfy, together with what the pods ask for.
-    #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = pool_requirement_rules()))]
+    #[schemars(
+        length(max = 100),
+        extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = pool_requirement_rules())
+    )]
     pub requirements: Vec<NodeSelectorRequirementWithMinValues>,
     /// The node class of the nodes; its group and kind cannot be changed.
     #[schemars(extend("x-kubernetes-validations" = [

@@ -69,9 +69,10 @@ pub(super) fn requirement_rules() -> Vec<Value> {
         ),
         rule(
             &format!(
-                "self.all(x, !({INTEGER}) || (has(x.values) && x.values.size() == 1 && x.values[0].matches('^[0-9]+$')))"
+                "self.all(x, !({INTEGER}) || (has(x.values) && x.values.size() == 1 \
+                 && x.values[0].matches('^[0-9]{{1,18}}$')))"
             ),
-            "operators Gt, Lt, Gte and Lte need exactly one value, a non-negative integer",
+            "operators Gt, Lt, Gte and Lte need exactly one value, a non-negative integer of at most 18 digits",
         ),
         rule(
             "self.all(x, x.operator != 'In' || !has(x.minValues) || (has(x.values) && x.values.size() >= x.minValues))",

@@ -50,15 +50,18 @@ pub enum InterfaceType {
 pub(super) fn network_interface_rules() -> Vec<Value> {
     vec![
         rule(
-            "self.size() == 0 || self.exists(x, x.networkCardIndex == 0 && x.deviceIndex == 0 && x.interfaceType == 'interface')",
+            "self.size() == 0 \
+             || self.exists(x, x.networkCardIndex == 0 && x.deviceIndex == 0 && x.interfaceType == 'interface')",
             "the first interface of the first network card must be an ordinary one",
         ),
         rule(
-            "self.all(x, self.filter(y, y.networkCardIndex == x.networkCardIndex && y.deviceIndex == x.deviceIndex).size() == 1)",
+            "self.all(x, self.filter(y, \
+             y.networkCardIndex == x.networkCardIndex && y.deviceIndex == x.deviceIndex).size() == 1)",
             "each pair of networkCardIndex and deviceIndex can be used once",
         ),
         rule(
-            "self.all(x, x.interfaceType != 'efa-only' || self.filter(y, y.interfaceType == 'efa-only' && y.networkCardIndex == x.networkCardIndex).size() == 1)",
+            "self.all(x, x.interfaceType != 'efa-only' || self.filter(y, \
+             y.interfaceType == 'efa-only' && y.networkCardIndex == x.networkCardIndex).size() == 1)",
             "a network card can have one efa-only interface",
         ),
     ]

@@ -145,7 +145,8 @@ pub(super) fn capacity_reservation_rules() -> Vec<Value> {
             "each term needs tags, id or instanceMatchCriteria",
         ),
         rule(
-            "self.size() == 0 || !self.all(x, has(x.id) && (has(x.tags) || has(x.ownerID) || has(x.instanceMatchCriteria)))",
+            "self.size() == 0 \
+             || !self.all(x, has(x.id) && (has(x.tags) || has(x.ownerID) || has(x.instanceMatchCriteria)))",
             "id cannot be combined with other fields in a term",
         ),
     ]
@@ -158,11 +159,13 @@ pub(super) fn ami_rules() -> Vec<Value> {
             "each term needs tags, id, name, alias or ssmParameter",
         ),
         rule(
-            "!self.exists(x, has(x.id) && (has(x.alias) || has(x.tags) || has(x.name) || has(x.owner) || has(x.ssmParameter)))",
+            "!self.exists(x, has(x.id) \
+             && (has(x.alias) || has(x.tags) || has(x.name) || has(x.owner) || has(x.ssmParameter)))",
             "id cannot be combined with other fields in a term",
         ),
         rule(
-            "!self.exists(x, has(x.alias) && (has(x.id) || has(x.tags) || has(x.name) || has(x.owner) || has(x.ssmParameter)))",
+            "!self.exists(x, has(x.alias) \
+             && (has(x.id) || has(x.tags) || has(x.name) || has(x.owner) || has(x.ssmParameter)))",
             "alias cannot be combined with other fields in a term",
         ),
         rule("!(self.exists(x, has(x.alias)) && self.size() != 1)", "alias cannot be combined with other terms"),

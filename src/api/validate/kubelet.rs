@@ -50,7 +50,7 @@ impl Errors {
                 None => {}
                 Some(Some(value)) if (0..=high).contains(&value) => {}
                 Some(Some(value)) => {
-                    self.add(format!("{field}.{name}"), format!("found {value}: expected 0 to {high}"))
+                    self.add(format!("{field}.{name}"), format!("found {value}: expected 0 to {high}"));
                 }
                 Some(None) => {
                     self.add(format!("{field}.{name}"), format!("found {}: expected an integer", kubelet[name]));

@@ -9,7 +9,7 @@ impl Validate for NodeClaim {
         let spec = &self.spec;
         let mut errors = Errors::default();
         errors.taints("spec", &spec.taints, &spec.startup_taints);
-        errors.requirements("spec.requirements", &spec.requirements, Place::NodeClaim);
+        errors.requirements("spec.requirements", &spec.requirements, Place::Claim);
         errors.quantities("spec.resources.requests", &spec.resources.requests);
         errors.node_class_ref("spec.nodeClassRef", &spec.node_class_ref);
         if let Some(period) = &spec.termination_grace_period {

@@ -17,12 +17,12 @@ impl Validate for NodePool {
         errors.at_most(labels, template.metadata.labels.len(), 100, "labels");
         for (key, value) in &template.metadata.labels {
             let field = format!("{labels}.{key}");
-            errors.label_key(&field, labels::normalize(key), Place::NodePool);
+            errors.label_key(&field, labels::normalize(key), Place::Pool);
             errors.label_value(&field, value);
         }
         let field = "spec.template.spec";
         errors.taints(field, &template.spec.taints, &template.spec.startup_taints);
-        errors.requirements(&format!("{field}.requirements"), &template.spec.requirements, Place::NodePool);
+        errors.requirements(&format!("{field}.requirements"), &template.spec.requirements, Place::Pool);
         errors.node_class_ref(&format!("{field}.nodeClassRef"), &template.spec.node_class_ref);
         if let Some(period) = &template.spec.termination_grace_period {
             errors.plain_duration(&format!("{field}.terminationGracePeriod"), &period.0);

@@ -12,9 +12,9 @@ use crate::api::schema::{LABEL_VALUE, QUALIFIED_NAME};
 /// Who writes a label key: the rules differ in what is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    NodePool,
-    NodeClaim,
-    NodeOverlay,
+    Pool,
+    Claim,
+    Overlay,
 }
 
 const NAME: &str = "a name of letters, digits, '-', '_' and '.', with an optional DNS domain and '/' before it";
@@ -25,7 +25,7 @@ impl Errors {
         self.qualified_name(field, key);
         let domain = key.split('/').next().unwrap_or_default();
         let restricted = if key == labels::NODEPOOL {
-            place == Place::NodePool
+            place == Place::Pool
         } else {
             domain.ends_with("karpenter.sh") && key != labels::CAPACITY_TYPE
         };
@@ -36,8 +36,8 @@ impl Errors {
             self.add(field, format!("found {key}: nodes get their names at launch, so it cannot be constrained"));
         }
         let known = match place {
-            Place::NodeOverlay => overlay_labels().any(|label| label == key),
-            Place::NodePool | Place::NodeClaim => labels::provider_labels().any(|label| label == key),
+            Place::Overlay => overlay_labels().any(|label| label == key),
+            Place::Pool | Place::Claim => labels::provider_labels().any(|label| label == key),
         };
         if domain.ends_with("karpenter.k8s.aws") && !known {
             self.add(field, format!("found {key}: expected a label of karpenter.k8s.aws that can be used here"));
@@ -93,7 +93,7 @@ impl Errors {
         for (i, requirement) in requirements.iter().enumerate() {
             let field = format!("{field}[{i}]");
             let NodeSelectorRequirement { key, operator, values } = requirement;
-            self.requirement(&field, key, *operator, values, Place::NodeOverlay);
+            self.requirement(&field, key, *operator, values, Place::Overlay);
             if *operator == Operator::NotIn && values.is_empty() {
                 self.add(format!("{field}.values"), "found no values: operator NotIn expects at least one");
             }
@@ -118,7 +118,9 @@ impl Errors {
                 [value] if is_non_negative(value) => {}
                 [value] => self.add(
                     field,
-                    format!("found '{value}': operator {operator:?} expects one non-negative integer below 2^63"),
+                    format!(
+                        "found '{value}': operator {operator:?} expects one non-negative integer of at most 18 digits"
+                    ),
                 ),
                 _ => self.add(
                     field,
@@ -172,7 +174,7 @@ fn is_capacity_type(value: &str) -> bool {
     [labels::CAPACITY_ON_DEMAND, labels::CAPACITY_SPOT, labels::CAPACITY_RESERVED].contains(&value)
 }
 
-/// An integer that CEL's `int()` and ours both read.
+/// An integer that fits 64 bits whatever its digits.
 fn is_non_negative(value: &str) -> bool {
-    value.bytes().all(|b| b.is_ascii_digit()) && value.parse::<i64>().is_ok()
+    (1..=18).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit())
 }

@@ -1,0 +1,74 @@
+//! Every example is valid, by our rules and by the API server's.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use k8s_openapi::api::apps::v1::Deployment;
+use packwright::api::node_pool::NodePool;
+use serde_json::Value;
+
+use crate::validation::{api_server, offline};
+
+fn manifests(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(manifests(&path));
+        } else if path.extension().is_some_and(|e| e == "yaml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+fn documents(path: &Path) -> Vec<Value> {
+    serde_saphyr::from_multiple(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
+fn examples_are_valid() {
+    let kinds = ["NodePool", "NodeClaim", "EC2NodeClass", "KWOKNodeClass", "NodeOverlay", "CapacityBuffer"];
+    let mut seen = 0;
+    for path in manifests(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")) {
+        for object in documents(&path) {
+            let kind = object["kind"].as_str().unwrap_or_default();
+            if kinds.contains(&kind) {
+                assert_eq!(offline(kind, &object), vec![], "{}", path.display());
+                let refusals = api_server::refusals(kind, &object, None);
+                assert!(refusals.is_empty(), "{}: {refusals:?}", path.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 10, "found {seen} objects of our kinds");
+}
+
+/// Read as typed objects directly, where a number must become a quantity without passing through JSON.
+#[test]
+fn numbers_in_yaml_are_quantities() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/general.yaml");
+    let pool: NodePool = serde_saphyr::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    assert_eq!((pool.spec.limits["cpu"].0.as_str(), pool.spec.limits["memory"].0.as_str()), ("1000", "2000Gi"));
+}
+
+#[test]
+fn getting_started_is_the_exercise() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/getting-started");
+    let inflate = documents(&folder.join("inflate.yaml")).remove(0);
+    let inflate: Deployment = serde_json::from_value(inflate).unwrap();
+    let spec = inflate.spec;
+    assert_eq!(spec.replicas, Some(5));
+    let container = &spec.template.spec.unwrap().containers[0];
+    assert_eq!(container.image.as_deref(), Some("registry.k8s.io/pause:3.10"));
+    let requests = container.resources.as_ref().unwrap().requests.as_ref().unwrap();
+    assert_eq!((requests["cpu"].0.as_str(), requests["memory"].0.as_str()), ("1", "1Gi"));
+
+    let pool = documents(&folder.join("node-pool.yaml")).remove(0);
+    let pool: NodePool = serde_json::from_value(pool).unwrap();
+    assert_eq!(pool.spec.limits["cpu"].0, "100");
+    assert_eq!(pool.spec.disruption.consolidate_after.seconds(), Ok(Some(30)));
+    assert_eq!(pool.spec.disruption.budgets[0].nodes, "10%");
+    assert_eq!(pool.spec.template.spec.expire_after.seconds(), Ok(Some(720 * 3600)));
+}
