@@ -3,7 +3,6 @@
 mod catalog;
 pub mod completions;
 pub mod crds;
-#[cfg(any())]
 pub mod plan;
 mod settings;
 pub mod types;
@@ -26,6 +25,8 @@ enum Command {
     Completions(completions::Args),
     /// Print the CustomResourceDefinitions as YAML.
     Crds(crds::Args),
+    /// Plan the nodes for pending pods, on manifests, without touching anything.
+    Plan(plan::Args),
     /// Search the catalogue of instance types.
     Types(types::Args),
 }
@@ -50,6 +51,7 @@ impl Cli {
         match self.command {
             Command::Completions(args) => Ok(completions::run(&args)),
             Command::Crds(args) => crds::run(&args),
+            Command::Plan(args) => plan::run(&args),
             Command::Types(args) => types::run(&args),
         }
     }

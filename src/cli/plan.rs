@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use jiff::{SignedDuration, Timestamp};
 
+use super::catalog::CatalogArgs;
 use super::exit;
 use super::settings::SettingsArgs;
+use crate::catalog::Catalog;
 use crate::host::{self, Decision, Limits};
 use crate::observe::{self, LoadOptions, LoadOutcome};
 use crate::plan::report::Report;
@@ -45,7 +47,7 @@ pub struct Args {
     #[arg(long, default_value = "2s", value_parser = duration, value_name = "DURATION")]
     time_limit: Duration,
     #[command(flatten)]
-    catalog: super::catalog::CatalogArgs,
+    catalog: CatalogArgs,
     #[command(flatten)]
     settings: SettingsArgs,
     /// table joins equal nodes, wide lists every claim with its pods, claims prints NodeClaim objects.
@@ -81,12 +83,12 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Ok(settings) => settings,
         Err(sentence) => return Ok(refuse(&sentence)),
     };
-    let market = match args.catalog.read() {
-        Ok(market) => market,
+    let (catalog, assumptions) = match catalog(&args.catalog) {
+        Ok(catalog) => catalog,
         Err(sentence) => return Ok(refuse(&sentence)),
     };
-    let options =
-        LoadOptions { settings, region: Arc::from(args.catalog.region.as_str()), taken_at: Timestamp::now(), market };
+    let region = Arc::from(args.catalog.region.as_str());
+    let options = LoadOptions { settings, region, taken_at: Timestamp::now(), catalog, assumptions };
     let loaded = observe::load(&args.filename, options);
     let started = Instant::now();
     let decision = host::decide(&loaded.snapshot, Limits { time: args.time_limit });
@@ -99,6 +101,13 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     } else {
         exit::UNPLACED
     }))
+}
+
+fn catalog(args: &CatalogArgs) -> Result<(Catalog, Vec<String>), String> {
+    Ok(match args.replacement()? {
+        Some(catalog) => (catalog, Vec::new()),
+        None => args.market().map(|(market, notes)| (Catalog::Ec2(Box::new(market)), notes))?,
+    })
 }
 
 fn refuse(sentence: &str) -> ExitCode {
