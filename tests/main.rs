@@ -7,3 +7,4 @@ mod instances;
 mod karpenter_mix;
 mod licences;
 mod types;
+mod load;
