@@ -22,6 +22,8 @@ mod daemon_sets;
 mod disruption;
 mod nodes;
 mod pools;
+mod launchable;
+mod buffers;
 
 use std::path::PathBuf;
 
@@ -31,7 +33,7 @@ pub use objects::Objects;
 pub use read::{RawObject, read_paths, read_text};
 pub use snapshot::Snapshot;
 
-/// Reads files, directories and stdin (`-`) into a Snapshot.
+/// Reads files, directories and stdin (`-`) into a Snapshot; see [`read_paths`] and [`build()`].
 #[must_use]
 pub fn load(paths: &[PathBuf], options: LoadOptions) -> LoadOutcome {
     let (raw, mut unreadable) = read_paths(paths);

@@ -11,3 +11,4 @@ mod licences;
 mod types;
 mod examples;
 mod validation;
+mod load;

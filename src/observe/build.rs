@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::buffers::expand_buffers;
 use super::cluster::Cluster;
 use super::daemon_sets::read_daemon_sets;
 use super::disruption::read_budgets;
 use super::input::InputError;
+use super::launchable::{fill_instance_types, overlay_instance_types, price_nodes};
 use super::live_pods::{Surroundings, read_pods};
 use super::nodes::read_nodes;
 use super::objects::Objects;
@@ -16,6 +18,7 @@ use super::owners::expand_owners;
 use super::pod::read_labels;
 use super::pools::read_pools;
 use super::snapshot::{Labels, Snapshot};
+use crate::catalog::Catalog;
 use crate::settings::Settings;
 
 /// What a Snapshot holds besides the objects.
@@ -24,6 +27,9 @@ pub struct LoadOptions {
     pub settings: Settings,
     pub region: Arc<str>,
     pub taken_at: Timestamp,
+    pub catalog: Catalog,
+    /// What the choice of catalogue and market had to assume.
+    pub assumptions: Vec<String>,
 }
 
 /// A Snapshot of everything that could be read, and what could not.
@@ -43,20 +49,32 @@ pub struct LoadOutcome {
 pub fn build(mut objects: Objects, options: LoadOptions) -> LoadOutcome {
     let mut errors = std::mem::take(&mut objects.errors);
     let mut notes = std::mem::take(&mut objects.notes);
-    let mut assumptions = Vec::new();
+    let LoadOptions { settings, region, taken_at, catalog, mut assumptions } = options;
     let mut cluster = Cluster::read(&objects, &mut errors);
     let budgets = read_budgets(&objects, &mut errors);
-    let node_pools = read_pools(&objects, &mut errors);
-    let nodes = read_nodes(&objects, &mut errors);
+    let mut node_pools = read_pools(&objects, &mut errors);
+    fill_instance_types(&mut node_pools, &objects, &catalog, &settings, &mut errors, &mut assumptions);
+    if settings.feature_gates.node_overlay {
+        overlay_instance_types(&mut node_pools, &objects, &mut errors, &mut notes);
+    } else if !objects.node_overlays.is_empty() {
+        notes.push("NodeOverlays are ignored: the feature gate NodeOverlay is off".to_owned());
+    }
+    let mut nodes = read_nodes(&objects, &mut errors);
+    price_nodes(&mut nodes, &node_pools, &objects);
     let names = |deleting: bool| nodes.iter().filter(move |node| node.deleting || !deleting);
     let surroundings = Surroundings {
         budgets: &budgets,
         deleting_nodes: &names(true).map(|node| node.name.clone()).collect(),
         nodes: &names(false).map(|node| node.name.clone()).collect(),
-        now: options.taken_at,
+        now: taken_at,
     };
     let mut pods = read_pods(&objects, &mut cluster, &surroundings, &mut errors, &mut notes);
     pods.extend(expand_owners(&objects, &mut cluster, &mut errors, &mut notes));
+    if settings.feature_gates.capacity_buffer {
+        pods.extend(expand_buffers(&objects, &mut cluster, &mut errors, &mut notes));
+    } else if !objects.buffers.is_empty() {
+        notes.push("CapacityBuffers are ignored: the feature gate CapacityBuffer is off".to_owned());
+    }
     pods.sort_by(|a, b| a.key.cmp(&b.key));
     let daemon_sets = read_daemon_sets(&objects, &mut cluster, &mut errors, &mut notes);
     let unknown: &BTreeSet<Arc<str>> = &cluster.priorities.unknown;
@@ -64,7 +82,6 @@ pub fn build(mut objects: Objects, options: LoadOptions) -> LoadOutcome {
     let namespaces = read_namespaces(&objects);
     let skipped = std::mem::take(&mut objects.skipped);
     errors.sort();
-    let LoadOptions { settings, region, taken_at } = options;
     let snapshot =
         Snapshot { taken_at, region, settings, pods, nodes, node_pools, daemon_sets, namespaces, assumptions };
     LoadOutcome { snapshot, errors, skipped, notes }

@@ -1,0 +1,214 @@
+//! What each NodePool can launch: its node class applied to the catalogue, then the NodeOverlays; and what the nodes
+//! that exist cost.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::input::{FieldError, FieldResult as _, InputError};
+use super::objects::{ObjectKey, Objects, Sourced};
+use super::pools::{not_ready, read_requirements};
+use super::requests::read_resources;
+use super::snapshot::{Node, NodeClassRef, NodePool, NodeStage};
+use crate::api::labels;
+use crate::api::node_overlay::NodeOverlay;
+use crate::api::requirement::NodeSelectorRequirementWithMinValues;
+use crate::api::validate::Validate as _;
+use crate::catalog::overlay::{Overlay, PoolTypes, PriceChange, apply_overlays};
+use crate::catalog::{Catalog, InstanceType, NodeClassFacts, kwok};
+use crate::requirements::Requirement;
+use crate::settings::Settings;
+use crate::units::MicroUsd;
+
+const EC2: &str = "EC2NodeClass";
+const KWOK: &str = "KWOKNodeClass";
+
+/// Fills in the instance types of every pool. A node class that is not in the input is assumed, and each assumption
+/// said; one that is being deleted, not ready or invalid makes its pools unusable.
+pub(super) fn fill_instance_types(
+    pools: &mut [NodePool],
+    objects: &Objects,
+    catalog: &Catalog,
+    settings: &Settings,
+    errors: &mut Vec<InputError>,
+    assumptions: &mut Vec<String>,
+) {
+    let mut classes: BTreeMap<NodeClassRef, (Arc<Vec<InstanceType>>, Option<Arc<str>>)> = BTreeMap::new();
+    for pool in pools.iter_mut() {
+        let (types, unusable) = classes.entry(pool.node_class.clone()).or_insert_with_key(|class| {
+            match resolve(class, objects, errors, assumptions) {
+                Ok(Facts::Ec2(facts)) => (Arc::new(catalog.instance_types(&facts, settings)), None),
+                Ok(Facts::Kwok) => match catalog {
+                    Catalog::Fixed(types) => (Arc::new(types.clone()), None),
+                    Catalog::Ec2(_) => (Arc::new(kwok::instance_types()), None),
+                },
+                Err(reason) => (Arc::default(), Some(Arc::from(reason))),
+            }
+        });
+        pool.instance_types = types.clone();
+        pool.unusable = pool.unusable.take().or_else(|| unusable.clone());
+    }
+}
+
+enum Facts {
+    Ec2(Box<NodeClassFacts>),
+    Kwok,
+}
+
+fn resolve(
+    class: &NodeClassRef,
+    objects: &Objects,
+    errors: &mut Vec<InputError>,
+    assumptions: &mut Vec<String>,
+) -> Result<Facts, String> {
+    let key = ObjectKey { namespace: Arc::from(""), name: class.name.clone() };
+    let shown = format!("{} {}", class.kind, class.name);
+    match &*class.kind {
+        EC2 => {
+            let Some(Sourced { origin, object }) = objects.ec2_node_classes.get(&key) else {
+                assumptions.push(format!("{shown} is not in the input: AL2023 with default settings in every zone"));
+                return Ok(Facts::Ec2(Box::default()));
+            };
+            let conditions = object.status.iter().flat_map(|status| &status.conditions);
+            if object.metadata.deletion_timestamp.is_some() {
+                return Err(format!("its {shown} is being deleted"));
+            }
+            if let Some(reason) = not_ready(conditions) {
+                return Err(format!("its {shown} cannot be used: {reason}"));
+            }
+            let mut invalid = object.validate();
+            let facts = NodeClassFacts::from_ec2(object).map_err(|unreadable| {
+                for error in unreadable {
+                    if !invalid.iter().any(|known| known.field == error.field) {
+                        invalid.push(error);
+                    }
+                }
+            });
+            let first = invalid.first().map(ToString::to_string);
+            errors.extend(
+                invalid
+                    .into_iter()
+                    .map(|error| Objects::field_error(EC2, &key, origin, FieldError::new(error.field, error.message))),
+            );
+            match (facts, first) {
+                (Ok(facts), None) => Ok(Facts::Ec2(Box::new(facts))),
+                (_, Some(reason)) => Err(format!("its {shown} is invalid: {reason}")),
+                (Err(()), None) => Err(format!("its {shown} is invalid")),
+            }
+        }
+        KWOK => {
+            let Some(Sourced { object, .. }) = objects.kwok_node_classes.get(&key) else {
+                assumptions.push(format!("{shown} is not in the input: the kwok instance types are offered"));
+                return Ok(Facts::Kwok);
+            };
+            let conditions = object.status.iter().flat_map(|status| &status.conditions);
+            if object.metadata.deletion_timestamp.is_some() {
+                return Err(format!("its {shown} is being deleted"));
+            }
+            not_ready(conditions).map_or(Ok(Facts::Kwok), |reason| Err(format!("its {shown} cannot be used: {reason}")))
+        }
+        _ => Err(format!("its node class has the unknown kind {}: expected {EC2} or {KWOK}", class.kind)),
+    }
+}
+
+/// Applies the NodeOverlays, where their gate is on. Those that conflict are not applied and noted.
+pub(super) fn overlay_instance_types(
+    pools: &mut [NodePool],
+    objects: &Objects,
+    errors: &mut Vec<InputError>,
+    notes: &mut Vec<String>,
+) {
+    let mut overlays = Vec::new();
+    for (key, Sourced { origin, object }) in &objects.node_overlays {
+        let invalid = object.validate();
+        if !invalid.is_empty() {
+            errors.extend(invalid.into_iter().map(|error| {
+                Objects::field_error("NodeOverlay", key, origin, FieldError::new(error.field, error.message))
+            }));
+            continue;
+        }
+        match read_overlay(key, object) {
+            Ok(overlay) => overlays.push(overlay),
+            Err(error) => errors.push(Objects::field_error("NodeOverlay", key, origin, error)),
+        }
+    }
+    if overlays.is_empty() {
+        return;
+    }
+    let mut types: Vec<PoolTypes> = pools
+        .iter_mut()
+        .map(|pool| PoolTypes {
+            pool: pool.name.clone(),
+            template_labels: pool.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+            types: std::mem::take(Arc::make_mut(&mut pool.instance_types)),
+        })
+        .collect();
+    for (name, reason) in apply_overlays(&overlays, &mut types) {
+        notes.push(format!("NodeOverlay {name} is not applied: {reason}"));
+    }
+    for (pool, types) in pools.iter_mut().zip(types) {
+        pool.instance_types = Arc::new(types.types);
+    }
+}
+
+fn read_overlay(key: &ObjectKey, overlay: &NodeOverlay) -> Result<Overlay, FieldError> {
+    let spec = &overlay.spec;
+    let requirements: Vec<NodeSelectorRequirementWithMinValues> = spec
+        .requirements
+        .iter()
+        .map(|requirement| NodeSelectorRequirementWithMinValues {
+            key: requirement.key.clone(),
+            operator: requirement.operator,
+            values: requirement.values.clone(),
+            min_values: None,
+        })
+        .collect();
+    let price = spec.price.as_deref().map(PriceChange::parse_price).transpose();
+    let adjustment = spec.price_adjustment.as_deref().map(PriceChange::parse_adjustment).transpose();
+    Ok(Overlay {
+        name: key.name.to_string(),
+        weight: spec.weight.unwrap_or(0),
+        requirements: read_requirements(&requirements).within("spec")?,
+        price: price
+            .map_err(|error| FieldError::new("spec.price", error))?
+            .or(adjustment.map_err(|error| FieldError::new("spec.priceAdjustment", error))?),
+        capacity: read_resources(Some(&spec.capacity)).within("spec.capacity")?,
+    })
+}
+
+/// Sets what each node costs an hour: the offering that its labels name; of a claim without Node the dearest that its
+/// requirements leave open.
+pub(super) fn price_nodes(nodes: &mut [Node], pools: &[NodePool], objects: &Objects) {
+    for node in nodes {
+        let pool = node.pool.as_ref().and_then(|name| pools.iter().find(|pool| pool.name == *name));
+        let Some(pool) = pool else { continue };
+        node.price = match node.stage {
+            NodeStage::InFlight => dearest(node, pool, objects),
+            NodeStage::Registered | NodeStage::Initialized => current_price(node, pool),
+        };
+    }
+}
+
+fn current_price(node: &Node, pool: &NodePool) -> Option<MicroUsd> {
+    let name = node.label(labels::INSTANCE_TYPE)?;
+    let types = &pool.instance_types;
+    let found = types.binary_search_by(|instance_type| (*instance_type.name).cmp(name)).ok()?;
+    let (zone, capacity_type) = (node.label(labels::ZONE)?, node.label(labels::CAPACITY_TYPE)?);
+    let mut offerings = types[found].offerings.iter();
+    let offering = offerings.find(|o| &*o.zone == zone && o.capacity_type.label() == capacity_type)?;
+    Some(offering.price)
+}
+
+fn dearest(node: &Node, pool: &NodePool, objects: &Objects) -> Option<MicroUsd> {
+    let key = ObjectKey { namespace: Arc::from(""), name: node.claim.clone()? };
+    let claim = &objects.node_claims.get(&key)?.object;
+    let mut wanted = read_requirements(&claim.spec.requirements).ok()?;
+    // once launched, the claim's labels say what it became
+    for label in [labels::INSTANCE_TYPE, labels::ZONE, labels::CAPACITY_TYPE] {
+        if let Some(value) = node.label(label) {
+            wanted.add(label, Requirement::one_of([value]));
+        }
+    }
+    let types = pool.instance_types.iter().filter(|t| t.requirements.intersects(&wanted).is_ok());
+    let offerings = types.flat_map(|instance_type| &instance_type.offerings);
+    offerings.filter(|offering| offering.satisfies(&wanted)).map(|offering| offering.price).max()
+}
