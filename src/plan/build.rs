@@ -1,8 +1,11 @@
 //! Solution -> [`Plan<Draft>`]: each new node becomes a launch with its ordered offers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::marker::PhantomData;
+use std::rc::Rc;
 use std::sync::Arc;
+
+use fixedbitset::FixedBitSet;
 
 use super::names::Names;
 use super::reasons::Reasons;
@@ -14,7 +17,6 @@ use crate::observe::snapshot::Labels;
 use crate::requirements::{Requirement, Requirements};
 use crate::resources::Resources;
 use crate::solve::{NewNode, Place, Solution};
-use crate::units::MicroUsd;
 
 /// Turns a solution into a plan: chooses capacity type, offers and labels of each launch, and says why pods are left.
 #[must_use]
@@ -62,13 +64,31 @@ fn unplaced(problem: &Problem, solution: &Solution, launches: &[Launch]) -> Vec<
     unplaced
 }
 
-/// What earlier launches of the plan have taken from the cloud.
-struct Market {
+/// What a pool offers under some requirements, cheapest first, and what earlier launches of the plan have taken.
+struct Market<'p> {
+    books: HashMap<(usize, &'p Requirements), Rc<Vec<Candidate>>>,
     reserved: BTreeMap<Arc<str>, u32>,
     nodes_in_zone: BTreeMap<Arc<str>, usize>,
 }
 
-impl Market {
+/// An offering of a type, by their indices in the pool.
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    kind: usize,
+    offering: usize,
+}
+
+impl Candidate {
+    fn kind<'m>(self, pool: &'m PoolModel) -> &'m TypeModel<'m> {
+        &pool.types[self.kind]
+    }
+
+    fn offering<'m>(self, pool: &'m PoolModel) -> &'m Offering {
+        pool.types[self.kind].offerings[self.offering]
+    }
+}
+
+impl<'p> Market<'p> {
     fn new(problem: &Problem) -> Self {
         let mut nodes_in_zone: BTreeMap<Arc<str>, usize> = BTreeMap::new();
         for node in &problem.snapshot.nodes {
@@ -76,7 +96,24 @@ impl Market {
                 *nodes_in_zone.entry(zone.clone()).or_default() += 1;
             }
         }
-        Self { reserved: BTreeMap::new(), nodes_in_zone }
+        Self { books: HashMap::new(), reserved: BTreeMap::new(), nodes_in_zone }
+    }
+
+    /// The offerings of the pool that satisfy the requirements, by price, type name and zone.
+    fn book(&mut self, problem: &Problem, node: &'p NewNode) -> Rc<Vec<Candidate>> {
+        let book = self.books.entry((node.pool, &node.requirements)).or_insert_with(|| {
+            let pool = &problem.pools[node.pool];
+            let all = pool
+                .types
+                .iter()
+                .enumerate()
+                .flat_map(|(kind, of)| (0..of.offerings.len()).map(move |offering| Candidate { kind, offering }));
+            let mut book: Vec<Candidate> = all.filter(|c| c.offering(pool).satisfies(&node.requirements)).collect();
+            // types are sorted by name and offerings by zone
+            book.sort_by_key(|c| (c.offering(pool).price, c.kind, c.offering));
+            Rc::new(book)
+        });
+        book.clone()
     }
 
     fn is_free(&self, offering: &Offering) -> bool {
@@ -85,28 +122,37 @@ impl Market {
             .as_ref()
             .is_none_or(|reservation| self.reserved.get(&reservation.id).copied().unwrap_or(0) < reservation.free)
     }
+
+    fn load(&self, zone: &str) -> usize {
+        self.nodes_in_zone.get(zone).copied().unwrap_or(0)
+    }
 }
 
-type Candidate<'a> = (&'a TypeModel<'a>, &'a Offering);
-
-fn launch(problem: &Problem, node: &NewNode, pods: &[usize], market: &mut Market, names: &mut Names) -> Launch {
+fn launch<'p>(
+    problem: &Problem,
+    node: &'p NewNode,
+    pods: &[usize],
+    market: &mut Market<'p>,
+    names: &mut Names,
+) -> Launch {
     let pool = &problem.pools[node.pool];
-    let (capacity_type, candidates) = candidates(pool, node, market);
-    let offers = offers(problem, pool, node, &candidates, market);
-    if let Some(first) = offers.first() {
+    let book = market.book(problem, node);
+    let (capacity_type, candidates) = candidates(pool, node, &book, market);
+    let chosen = offers(problem, pool, node, &candidates, market);
+    if let Some(first) = chosen.first().map(|first| first.offering(pool)) {
         *market.nodes_in_zone.entry(first.zone.clone()).or_default() += 1;
-        if let Some(id) = &first.reservation {
-            *market.reserved.entry(id.clone()).or_default() += 1;
+        if let Some(reservation) = &first.reservation {
+            *market.reserved.entry(reservation.id.clone()).or_default() += 1;
         }
     }
-    let types: BTreeSet<&str> = offers.iter().map(|offer| offer.instance_type.as_ref()).collect();
-    let offered: Vec<&TypeModel> =
-        pool.types.iter().filter(|kind| types.contains(kind.instance_type.name.as_ref())).collect();
+    let offered: BTreeSet<usize> = chosen.iter().map(|c| c.kind).collect();
+    let offered: Vec<&TypeModel> = offered.into_iter().map(|kind| &pool.types[kind]).collect();
     let mut requests = Resources::new();
     for &pod in pods {
         requests.add(&problem.snapshot.pods[pod].template.spec.requests);
     }
     requests.add(&least_overhead(&offered));
+    let offers: Vec<Offer> = chosen.iter().map(|c| offer(c.kind(pool), c.offering(pool))).collect();
     Launch {
         name: names.claim(&pool.pool.name, pods),
         pool: pool.index,
@@ -122,25 +168,22 @@ fn launch(problem: &Problem, node: &NewNode, pods: &[usize], market: &mut Market
 
 /// The capacity type to buy and its offerings, as the provider filters them (karpenter-aws 3): exotic types only where
 /// nothing else is left, reserved before spot before on-demand, spot only where it is not dearer than on-demand.
-fn candidates<'p>(pool: &'p PoolModel, node: &NewNode, market: &Market) -> (CapacityType, Vec<Candidate<'p>>) {
-    let all = node.types.ones().flat_map(|kind| {
-        let kind = &pool.types[kind];
-        kind.offerings.iter().map(move |offering| (kind, *offering))
-    });
-    let mut all: Vec<Candidate> =
-        all.filter(|(_, offering)| offering.satisfies(&node.requirements) && market.is_free(offering)).collect();
-    if pool.min_values.is_empty() && all.iter().any(|(kind, _)| !is_exotic(kind)) {
-        all.retain(|(kind, _)| !is_exotic(kind));
+fn candidates(pool: &PoolModel, node: &NewNode, book: &[Candidate], market: &Market) -> (CapacityType, Vec<Candidate>) {
+    let usable = |c: &&Candidate| node.types.contains(c.kind) && market.is_free(c.offering(pool));
+    let mut all: Vec<Candidate> = book.iter().filter(usable).copied().collect();
+    if pool.min_values.is_empty() && all.iter().any(|c| !is_exotic(c.kind(pool))) {
+        all.retain(|c| !is_exotic(c.kind(pool)));
     }
-    let cheapest = |of: CapacityType| all.iter().filter(|(_, o)| o.capacity_type == of).map(|(_, o)| o.price).min();
-    let capacity_type =
-        match (cheapest(CapacityType::Reserved), cheapest(CapacityType::Spot), cheapest(CapacityType::OnDemand)) {
-            (Some(_), _, _) => CapacityType::Reserved,
-            (None, Some(spot), Some(on_demand)) if spot > on_demand => CapacityType::OnDemand,
-            (None, Some(_), _) => CapacityType::Spot,
-            (None, None, _) => CapacityType::OnDemand,
-        };
-    all.retain(|(_, offering)| offering.capacity_type == capacity_type);
+    let cheapest =
+        |of: CapacityType| all.iter().map(|c| c.offering(pool)).find(|o| o.capacity_type == of).map(|o| o.price);
+    let reserved = cheapest(CapacityType::Reserved);
+    let capacity_type = match (reserved, cheapest(CapacityType::Spot), cheapest(CapacityType::OnDemand)) {
+        (Some(_), _, _) => CapacityType::Reserved,
+        (None, Some(spot), Some(on_demand)) if spot > on_demand => CapacityType::OnDemand,
+        (None, Some(_), _) => CapacityType::Spot,
+        (None, None, _) => CapacityType::OnDemand,
+    };
+    all.retain(|c| c.offering(pool).capacity_type == capacity_type);
     (capacity_type, all)
 }
 
@@ -160,66 +203,67 @@ fn offers(
     node: &NewNode,
     candidates: &[Candidate],
     market: &Market,
-) -> Vec<Offer> {
+) -> Vec<Candidate> {
     let settings = &problem.snapshot.settings;
-    let mut by_type: BTreeMap<&str, Vec<&Candidate>> = BTreeMap::new();
-    for candidate in candidates {
-        by_type.entry(candidate.0.instance_type.name.as_ref()).or_default().push(candidate);
-    }
-    let mut types: Vec<Vec<&Candidate>> = by_type.into_values().collect();
-    let zone_load = |offering: &Offering| market.nodes_in_zone.get(&offering.zone).copied().unwrap_or(0);
-    for zones in &mut types {
-        zones.sort_by_key(|(_, offering)| (offering.price, zone_load(offering), offering.zone.clone()));
-    }
-    types.sort_by_key(|zones| (zones[0].1.price, zones[0].0.instance_type.name.clone()));
-    let Some(chosen) = types.first().map(|zones| zones[0].1.price) else { return Vec::new() };
-
+    let Some(chosen) = candidates.first().map(|c| c.offering(pool).price) else { return Vec::new() };
     let flexible = chosen.permille(1_000 + settings.price_flexibility_permille);
     let ceiling = node.spend_limit.map_or(flexible, |limit| limit.min(flexible));
-    let affordable = |zones: &[&Candidate], ceiling: MicroUsd| -> Vec<Offer> {
-        zones.iter().filter(|(_, offering)| offering.price <= ceiling).map(|(kind, o)| offer(kind, o)).collect()
-    };
-    let mut taken: Vec<usize> =
-        (0..types.len()).filter(|&t| types[t][0].1.price <= ceiling).take(settings.max_instance_types).collect();
-    let needed = types_for_min_values(pool, &types, &taken, settings.max_instance_types);
-    let mut offers: Vec<Offer> = taken.iter().flat_map(|&t| affordable(&types[t], ceiling)).collect();
-    if let Some(needed) = needed {
-        // a dearer type serves only to keep minValues: its cheapest zone's price is the ceiling of its own offers
-        taken.retain(|t| needed.contains(t));
-        offers = needed.iter().flat_map(|&t| affordable(&types[t], ceiling.max(types[t][0].1.price))).collect();
+    let affordable = candidates.iter().take_while(|c| c.offering(pool).price <= ceiling).map(|c| c.kind);
+    let mut seen = FixedBitSet::with_capacity(pool.types.len());
+    let mut taken: Vec<usize> = affordable.filter(|&kind| !seen.put(kind)).take(settings.max_instance_types).collect();
+    if !pool.min_values.is_empty() {
+        taken = with_min_values(pool, candidates, taken, settings.max_instance_types);
     }
-    offers
+    let mut zones: BTreeMap<usize, Vec<Candidate>> = taken.iter().map(|&kind| (kind, Vec::new())).collect();
+    for candidate in candidates {
+        let price = candidate.offering(pool).price;
+        // a dearer type serves only to keep minValues: its cheapest zone's price is the ceiling of its own offers
+        if let Some(of_type) = zones.get_mut(&candidate.kind)
+            && (price <= ceiling || of_type.first().is_none_or(|first| price <= first.offering(pool).price))
+        {
+            of_type.push(*candidate);
+        }
+    }
+    for of_type in zones.values_mut() {
+        of_type.sort_by_key(|c| {
+            let offering = c.offering(pool);
+            (offering.price, market.load(&offering.zone), c.offering)
+        });
+    }
+    taken.iter().filter_map(|kind| zones.remove(kind)).flatten().collect()
 }
 
-/// The types that keep `minValues`, cheapest first; `None` where those taken already do, or nothing can.
-fn types_for_min_values(
-    pool: &PoolModel,
-    types: &[Vec<&Candidate>],
-    taken: &[usize],
-    most: usize,
-) -> Option<Vec<usize>> {
+/// The types taken so far, and what `minValues` needs beside them, cheapest first; those taken where they already keep
+/// the minimums, or nothing can.
+fn with_min_values(pool: &PoolModel, candidates: &[Candidate], taken: Vec<usize>, most: usize) -> Vec<usize> {
     let distinct = |chosen: &[usize], key: &str| {
         let mut values: BTreeSet<&str> = BTreeSet::new();
-        for &t in chosen {
-            let of_type = types[t][0].0.instance_type.requirements.get(key).and_then(|r| r.finite_values());
+        for candidate in candidates.iter().filter(|c| chosen.contains(&c.kind)) {
+            let of_type = candidate.kind(pool).instance_type.requirements.get(key).and_then(|r| r.finite_values());
             values.extend(of_type.into_iter().flatten().map(AsRef::as_ref));
-            values.extend(types[t].iter().filter_map(|(_, offering)| offering.label(key)));
+            values.extend(candidate.offering(pool).label(key));
         }
         values.len()
     };
     let missing = |chosen: &[usize]| {
         pool.min_values.iter().filter(|(key, minimum)| distinct(chosen, key) < *minimum as usize).count()
     };
-    if missing(taken) == 0 {
-        return None;
+    if missing(&taken) == 0 {
+        return taken;
     }
-    let mut chosen: Vec<usize> = taken.to_vec();
-    for t in 0..types.len() {
-        let adds = |key: &str| distinct(&[chosen.as_slice(), &[t]].concat(), key) > distinct(&chosen, key);
+    let mut order: Vec<usize> = Vec::new();
+    for candidate in candidates {
+        if !order.contains(&candidate.kind) {
+            order.push(candidate.kind);
+        }
+    }
+    let mut chosen = taken;
+    for &kind in &order {
+        let adds = |key: &str| distinct(&[chosen.as_slice(), &[kind]].concat(), key) > distinct(&chosen, key);
         let useful =
             pool.min_values.iter().any(|(key, minimum)| distinct(&chosen, key) < *minimum as usize && adds(key));
-        if !chosen.contains(&t) && useful {
-            chosen.push(t);
+        if !chosen.contains(&kind) && useful {
+            chosen.push(kind);
         }
     }
     // over the cap: drop the dearest types without which the minimums still hold
@@ -232,8 +276,8 @@ fn types_for_min_values(
             chosen = fewer;
         }
     }
-    chosen.sort_unstable();
-    Some(chosen)
+    order.retain(|kind| chosen.contains(kind));
+    order
 }
 
 fn offer(kind: &TypeModel, offering: &Offering) -> Offer {

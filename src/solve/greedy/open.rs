@@ -55,12 +55,23 @@ enum Refusal {
     Never,
 }
 
+impl OpenNode {
+    /// Whether some type could have room left, dimension by dimension.
+    fn may_fit(&self, amounts: &[i64]) -> bool {
+        let left = self.most_room.iter().zip(&self.requests).map(|(room, used)| room - used);
+        amounts.iter().zip(left).all(|(want, left)| *want <= 0 || *want <= left)
+    }
+}
+
 impl Greedy<'_, '_> {
     /// Tries the open nodes, fewest pods first, earliest opened first among equals.
     pub(super) fn place_on_open(&mut self, variant: VariantId, needs: &Needs) -> Option<Place> {
         let entry = self.variants.get_mut(variant);
-        for index in entry.seen..self.open.len() {
-            entry.open.push(Reverse((self.open[index].pods, index)));
+        let amounts = &self.problem.groups[entry.group].amounts;
+        for (index, node) in self.open.iter().enumerate().skip(entry.seen) {
+            if entry.tolerates[node.pool] && node.may_fit(amounts) {
+                entry.open.push(Reverse((node.pods, index)));
+            }
         }
         entry.seen = self.open.len();
         let mut waiting = std::mem::take(&mut entry.open);
@@ -91,13 +102,13 @@ impl Greedy<'_, '_> {
         let entry = self.variants.get(variant);
         let group = &self.problem.groups[entry.group];
         let node = &self.open[index];
-        let fits =
-            |dim: usize| group.amounts[dim] <= 0 || node.requests[dim] + group.amounts[dim] <= node.most_room[dim];
-        if !entry.tolerates[node.pool]
-            || !(0..group.amounts.len()).all(fits)
-            || ports_conflict(&group.spec().host_ports, &node.ports)
-        {
+        if !node.may_fit(&group.amounts) || ports_conflict(&group.spec().host_ports, &node.ports) {
             return Err(Refusal::Never);
+        }
+        // the common refusal first: the node is fixed to another domain
+        let elsewhere = |need: &KeyNeed| node.pins[need.key].is_some_and(|fixed| !need.allowed.contains(fixed));
+        if needs.keys.iter().any(elsewhere) {
+            return Err(Refusal::NotNow);
         }
         match self.counts.host(needs, self.problem.nodes.len() + index) {
             HostVerdict::Yes => {}
