@@ -1,7 +1,6 @@
 //! Solution -> [`Plan<Draft>`]: each new node becomes a launch with its ordered offers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::names::Names;
@@ -40,7 +39,7 @@ pub fn build(problem: &Problem, solution: &Solution) -> Plan<Draft> {
     let assignments =
         solution.placements.iter().map(|(pod, place)| Assignment { pod: *pod, target: target(place) }).collect();
     let unplaced = unplaced(problem, solution, &launches);
-    Plan { launches, assignments, unplaced, state: PhantomData }
+    Plan::draft(launches, assignments, unplaced)
 }
 
 fn unplaced(problem: &Problem, solution: &Solution, launches: &[Launch]) -> Vec<Unplaced> {
