@@ -12,13 +12,13 @@ use crate::model::{PoolModel, Problem, TypeModel};
 use crate::observe::snapshot::Labels;
 use crate::requirements::{Requirement, Requirements};
 use crate::resources::Resources;
+use crate::solve::purchase::{Wish, purchase};
 use crate::solve::{NewNode, Place, Solution};
-use crate::units::MicroUsd;
 
 /// Turns a solution into a plan: chooses capacity type, offers and labels of each launch, and says why pods are left.
 #[must_use]
 pub fn build(problem: &Problem, solution: &Solution) -> Plan<Draft> {
-    let mut market = Market::new(problem);
+    let mut load = zone_load(problem);
     let mut names = Names::new(problem.snapshot);
     let mut pods: Vec<Vec<usize>> = vec![Vec::new(); solution.new_nodes.len()];
     for (pod, place) in &solution.placements {
@@ -30,7 +30,7 @@ pub fn build(problem: &Problem, solution: &Solution) -> Plan<Draft> {
         .new_nodes
         .iter()
         .zip(&pods)
-        .map(|(node, pods)| launch(problem, node, pods, &mut market, &mut names))
+        .map(|(node, pods)| launch(problem, node, pods, &mut load, &mut names))
         .collect();
     let target = |place: &Place| match place {
         Place::Existing(node) => Target::Existing(problem.nodes[*node].index),
@@ -61,42 +61,30 @@ fn unplaced(problem: &Problem, solution: &Solution, launches: &[Launch]) -> Vec<
     unplaced
 }
 
-/// What earlier launches of the plan have taken from the cloud.
-struct Market {
-    reserved: BTreeMap<Arc<str>, u32>,
-    nodes_in_zone: BTreeMap<Arc<str>, usize>,
+/// How many nodes each zone has: existing ones, and launches so far.
+type ZoneLoad = BTreeMap<Arc<str>, usize>;
+
+fn zone_load(problem: &Problem) -> ZoneLoad {
+    let mut load = ZoneLoad::new();
+    for zone in problem.snapshot.nodes.iter().filter_map(|node| node.labels.get(labels::ZONE)) {
+        *load.entry(zone.clone()).or_default() += 1;
+    }
+    load
 }
 
-impl Market {
-    fn new(problem: &Problem) -> Self {
-        let mut nodes_in_zone: BTreeMap<Arc<str>, usize> = BTreeMap::new();
-        for node in &problem.snapshot.nodes {
-            if let Some(zone) = node.labels.get(labels::ZONE) {
-                *nodes_in_zone.entry(zone.clone()).or_default() += 1;
-            }
-        }
-        Self { reserved: BTreeMap::new(), nodes_in_zone }
-    }
-
-    fn is_free(&self, offering: &Offering) -> bool {
-        offering
-            .reservation
-            .as_ref()
-            .is_none_or(|reservation| self.reserved.get(&reservation.id).copied().unwrap_or(0) < reservation.free)
-    }
-}
-
-type Candidate<'a> = (&'a TypeModel<'a>, &'a Offering);
-
-fn launch(problem: &Problem, node: &NewNode, pods: &[usize], market: &mut Market, names: &mut Names) -> Launch {
+fn launch(problem: &Problem, node: &NewNode, pods: &[usize], load: &mut ZoneLoad, names: &mut Names) -> Launch {
     let pool = &problem.pools[node.pool];
-    let (capacity_type, candidates) = candidates(pool, node, market);
-    let offers = offers(problem, pool, node, &candidates, market);
+    let wish = Wish {
+        requirements: &node.requirements,
+        types: &node.types,
+        reservations: &node.reservations,
+        spend_limit: node.spend_limit,
+    };
+    let bought = purchase(pool, &problem.snapshot.settings, wish, load);
+    let capacity_type = bought.as_ref().map_or(CapacityType::OnDemand, |bought| bought.capacity_type);
+    let offers: Vec<Offer> = bought.iter().flat_map(|bought| &bought.offers).map(|(kind, o)| offer(kind, o)).collect();
     if let Some(first) = offers.first() {
-        *market.nodes_in_zone.entry(first.zone.clone()).or_default() += 1;
-        if let Some(id) = &first.reservation {
-            *market.reserved.entry(id.clone()).or_default() += 1;
-        }
+        *load.entry(first.zone.clone()).or_default() += 1;
     }
     let types: BTreeSet<&str> = offers.iter().map(|offer| offer.instance_type.as_ref()).collect();
     let offered: Vec<&TypeModel> =
@@ -119,122 +107,6 @@ fn launch(problem: &Problem, node: &NewNode, pods: &[usize], market: &mut Market
     }
 }
 
-/// The capacity type to buy and its offerings, as the provider filters them (karpenter-aws 3): exotic types only where
-/// nothing else is left, reserved before spot before on-demand, spot only where it is not dearer than on-demand.
-fn candidates<'p>(pool: &'p PoolModel, node: &NewNode, market: &Market) -> (CapacityType, Vec<Candidate<'p>>) {
-    let all = node.types.ones().flat_map(|kind| {
-        let kind = &pool.types[kind];
-        kind.offerings.iter().map(move |offering| (kind, *offering))
-    });
-    let mut all: Vec<Candidate> =
-        all.filter(|(_, offering)| offering.satisfies(&node.requirements) && market.is_free(offering)).collect();
-    if pool.min_values.is_empty() && all.iter().any(|(kind, _)| !is_exotic(kind)) {
-        all.retain(|(kind, _)| !is_exotic(kind));
-    }
-    let cheapest = |of: CapacityType| all.iter().filter(|(_, o)| o.capacity_type == of).map(|(_, o)| o.price).min();
-    let capacity_type =
-        match (cheapest(CapacityType::Reserved), cheapest(CapacityType::Spot), cheapest(CapacityType::OnDemand)) {
-            (Some(_), _, _) => CapacityType::Reserved,
-            (None, Some(spot), Some(on_demand)) if spot > on_demand => CapacityType::OnDemand,
-            (None, Some(_), _) => CapacityType::Spot,
-            (None, None, _) => CapacityType::OnDemand,
-        };
-    all.retain(|(_, offering)| offering.capacity_type == capacity_type);
-    (capacity_type, all)
-}
-
-/// Bare metal and accelerators: bought only by those who need them.
-fn is_exotic(kind: &TypeModel) -> bool {
-    const ACCELERATORS: [&str; 4] = ["nvidia.com/gpu", "amd.com/gpu", "aws.amazon.com/neuron", "habana.ai/gaudi"];
-    let of_type = kind.instance_type;
-    let metal = of_type.requirements.get(labels::INSTANCE_SIZE).and_then(|r| r.single_value());
-    metal.is_some_and(|size| size.contains("metal")) || ACCELERATORS.iter().any(|name| of_type.capacity.get(name) > 0)
-}
-
-/// Offers by type, cheapest first; zones of a type by price, then the zone with the fewest nodes. At most
-/// `max_instance_types`, none dearer than the price flexibility allows, except where `minValues` needs more types.
-fn offers(
-    problem: &Problem,
-    pool: &PoolModel,
-    node: &NewNode,
-    candidates: &[Candidate],
-    market: &Market,
-) -> Vec<Offer> {
-    let settings = &problem.snapshot.settings;
-    let mut by_type: BTreeMap<&str, Vec<&Candidate>> = BTreeMap::new();
-    for candidate in candidates {
-        by_type.entry(candidate.0.instance_type.name.as_ref()).or_default().push(candidate);
-    }
-    let mut types: Vec<Vec<&Candidate>> = by_type.into_values().collect();
-    let zone_load = |offering: &Offering| market.nodes_in_zone.get(&offering.zone).copied().unwrap_or(0);
-    for zones in &mut types {
-        zones.sort_by_key(|(_, offering)| (offering.price, zone_load(offering), offering.zone.clone()));
-    }
-    types.sort_by_key(|zones| (zones[0].1.price, zones[0].0.instance_type.name.clone()));
-    let Some(chosen) = types.first().map(|zones| zones[0].1.price) else { return Vec::new() };
-
-    let flexible = chosen.permille(1_000 + settings.price_flexibility_permille);
-    let ceiling = node.spend_limit.map_or(flexible, |limit| limit.min(flexible));
-    let affordable = |zones: &[&Candidate], ceiling: MicroUsd| -> Vec<Offer> {
-        zones.iter().filter(|(_, offering)| offering.price <= ceiling).map(|(kind, o)| offer(kind, o)).collect()
-    };
-    let mut taken: Vec<usize> =
-        (0..types.len()).filter(|&t| types[t][0].1.price <= ceiling).take(settings.max_instance_types).collect();
-    let needed = types_for_min_values(pool, &types, &taken, settings.max_instance_types);
-    let mut offers: Vec<Offer> = taken.iter().flat_map(|&t| affordable(&types[t], ceiling)).collect();
-    if let Some(needed) = needed {
-        // a dearer type serves only to keep minValues: its cheapest zone's price is the ceiling of its own offers
-        taken.retain(|t| needed.contains(t));
-        offers = needed.iter().flat_map(|&t| affordable(&types[t], ceiling.max(types[t][0].1.price))).collect();
-    }
-    offers
-}
-
-/// The types that keep `minValues`, cheapest first; `None` where those taken already do, or nothing can.
-fn types_for_min_values(
-    pool: &PoolModel,
-    types: &[Vec<&Candidate>],
-    taken: &[usize],
-    most: usize,
-) -> Option<Vec<usize>> {
-    let distinct = |chosen: &[usize], key: &str| {
-        let mut values: BTreeSet<&str> = BTreeSet::new();
-        for &t in chosen {
-            let of_type = types[t][0].0.instance_type.requirements.get(key).and_then(|r| r.finite_values());
-            values.extend(of_type.into_iter().flatten().map(AsRef::as_ref));
-            values.extend(types[t].iter().filter_map(|(_, offering)| offering.label(key)));
-        }
-        values.len()
-    };
-    let missing = |chosen: &[usize]| {
-        pool.min_values.iter().filter(|(key, minimum)| distinct(chosen, key) < *minimum as usize).count()
-    };
-    if missing(taken) == 0 {
-        return None;
-    }
-    let mut chosen: Vec<usize> = taken.to_vec();
-    for t in 0..types.len() {
-        let adds = |key: &str| distinct(&[chosen.as_slice(), &[t]].concat(), key) > distinct(&chosen, key);
-        let useful =
-            pool.min_values.iter().any(|(key, minimum)| distinct(&chosen, key) < *minimum as usize && adds(key));
-        if !chosen.contains(&t) && useful {
-            chosen.push(t);
-        }
-    }
-    // over the cap: drop the dearest types without which the minimums still hold
-    let mut position = chosen.len();
-    while chosen.len() > most && position > 1 {
-        position -= 1;
-        let mut fewer = chosen.clone();
-        fewer.remove(position);
-        if missing(&fewer) <= missing(&chosen) {
-            chosen = fewer;
-        }
-    }
-    chosen.sort_unstable();
-    Some(chosen)
-}
-
 fn offer(kind: &TypeModel, offering: &Offering) -> Offer {
     Offer {
         instance_type: kind.instance_type.name.clone(),
@@ -255,29 +127,30 @@ fn least_overhead(offered: &[&TypeModel]) -> Resources {
 }
 
 /// Labels of the node beyond those of type and offering: the pool's, and one fixed value for each custom label and for
-/// each label of the type that is still open (tenancy: `default` where it is allowed).
+/// each label that every offered type leaves open (tenancy: `default` where it is allowed). Where only some of the types
+/// have such a label, the claim's requirements alone decide its value.
 fn node_labels(pool: &PoolModel, requirements: &Requirements, offered: &[&TypeModel]) -> Labels {
     let mut labels_of_node = pool.pool.labels.clone();
-    let Some(first) = offered.first() else { return labels_of_node };
-    for (key, requirement) in requirements {
-        let of_offering = first.offerings.first().is_some_and(|offering| offering.label(key).is_some());
-        if key.as_ref() == labels::HOSTNAME || labels_of_node.contains_key(key) || of_offering {
-            continue;
-        }
-        let of_type = first.instance_type.requirements.get(key);
-        let value = match of_type {
-            Some(of_type) if of_type.single_value().is_some() => continue,
-            Some(of_type) => preferred_value(&of_type.intersection(requirement)),
-            None if labels::is_well_known(key) => requirement.single_value().cloned(),
-            None => requirement.any_value(),
-        };
-        if let Some(value) = value {
-            labels_of_node.insert(key.clone(), value);
+    let of_types = |key: &str| -> Vec<&Requirement> {
+        offered.iter().filter_map(|kind| kind.instance_type.requirements.get(key)).collect()
+    };
+    for (key, requirement) in requirements.iter().filter(|(key, _)| !labels::is_well_known(key)) {
+        if key.as_ref() != labels::HOSTNAME && !labels_of_node.contains_key(key) && of_types(key).is_empty() {
+            labels_of_node.extend(requirement.any_value().map(|value| (key.clone(), value)));
         }
     }
-    for (key, of_type) in &first.instance_type.requirements {
-        if of_type.single_value().is_none() && !labels_of_node.contains_key(key) {
-            labels_of_node.extend(preferred_value(of_type).map(|value| (key.clone(), value)));
+    let open: BTreeSet<&Arc<str>> = offered
+        .iter()
+        .flat_map(|kind| &kind.instance_type.requirements)
+        .filter(|(_, of_type)| of_type.single_value().is_none())
+        .map(|(key, _)| key)
+        .collect();
+    for key in open.into_iter().filter(|key| !pool.pool.labels.contains_key(*key)) {
+        let of_types = of_types(key);
+        if of_types.len() == offered.len() {
+            let wanted = requirements.get(key).cloned().unwrap_or_else(Requirement::exists);
+            let shared = of_types.into_iter().fold(wanted, |shared, of_type| shared.intersection(of_type));
+            labels_of_node.extend(preferred_value(&shared).map(|value| (key.clone(), value)));
         }
     }
     labels_of_node

@@ -81,11 +81,12 @@ fn volume(dice: &mut Dice, namespace: &str) -> Volume {
     } else {
         vec![]
     };
+    let claim = dice.below(6);
     Volume {
-        claim: format!("{namespace}/claim-{}", dice.below(4)).into(),
-        driver: dice.percent(70).then(|| DRIVER.into()),
+        claim: format!("{namespace}/claim-{claim}").into(),
+        driver: (claim > 1).then(|| DRIVER.into()),
         topology,
-        single_pod: dice.percent(20),
+        single_pod: claim == 5,
     }
 }
 
