@@ -63,11 +63,8 @@ pub fn decide(snapshot: &Snapshot, limits: Limits) -> Decision {
 /// # Errors
 /// As [`check`].
 pub fn accepts(snapshot: &Snapshot, plan: &Plan<Checked>) -> Result<(), Vec<Violation>> {
-    let draft = Plan {
-        launches: plan.launches.clone(),
-        assignments: plan.assignments.clone(),
-        unplaced: plan.unplaced.clone(),
-        state: std::marker::PhantomData,
-    };
-    check(snapshot, draft).map(|_| ())
+    check(snapshot, plan.to_draft()).map(|_| ())
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 pub mod bound;
 pub mod greedy;
+pub mod purchase;
 mod solution;
 mod sets;
 

@@ -4,7 +4,6 @@
 //! concerns, never the plan.
 
 use std::collections::BTreeSet;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use crate::observe::Snapshot;
@@ -18,7 +17,7 @@ const MOST_ROUNDS: usize = 20;
 pub(super) fn checked(snapshot: &Snapshot, draft: Plan<Draft>, refused: &mut Vec<Violation>) -> Plan<Checked> {
     let mut draft = draft;
     for _ in 0..MOST_ROUNDS {
-        let next = clone(&draft);
+        let next = draft.to_draft();
         match check(snapshot, draft) {
             Ok(plan) => return plan,
             Err(violations) => {
@@ -31,20 +30,10 @@ pub(super) fn checked(snapshot: &Snapshot, draft: Plan<Draft>, refused: &mut Vec
     let unplaced = snapshot
         .pending()
         .map(|(pod, of)| Unplaced { pod, reason: of.refused.clone().unwrap_or_else(|| reason.clone()) });
-    let nothing =
-        Plan { launches: Vec::new(), assignments: Vec::new(), unplaced: unplaced.collect(), state: PhantomData };
+    let nothing = Plan::draft(Vec::new(), Vec::new(), unplaced.collect());
     check(snapshot, nothing).unwrap_or_else(|violations| {
         unreachable!("a plan that places nothing breaks no rule, but the checker says: {violations:?}")
     })
-}
-
-fn clone(plan: &Plan<Draft>) -> Plan<Draft> {
-    Plan {
-        launches: plan.launches.clone(),
-        assignments: plan.assignments.clone(),
-        unplaced: plan.unplaced.clone(),
-        state: PhantomData,
-    }
 }
 
 /// The plan without the pods, and all pods of the launches, that the violations name; without all of the last launch
@@ -90,10 +79,9 @@ fn without_offenders(snapshot: &Snapshot, plan: Plan<Draft>, violations: &[Viola
     unplaced.extend(dropped.iter().map(|assignment| Unplaced { pod: assignment.pod, reason: reason.clone() }));
     unplaced.sort_by_key(|unplaced| unplaced.pod);
     let launches = plan.launches.into_iter().enumerate().filter(|(index, _)| used.contains(index));
-    Plan {
-        launches: launches.map(|(_, launch)| launch).collect(),
-        assignments: kept.into_iter().map(|a| Assignment { pod: a.pod, target: renumbered(a.target) }).collect(),
+    Plan::draft(
+        launches.map(|(_, launch)| launch).collect(),
+        kept.into_iter().map(|a| Assignment { pod: a.pod, target: renumbered(a.target) }).collect(),
         unplaced,
-        state: PhantomData,
-    }
+    )
 }

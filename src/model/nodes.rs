@@ -2,7 +2,7 @@
 
 use super::{Amounts, Dims, rules};
 use crate::observe::Snapshot;
-use crate::observe::snapshot::{HostPort, Node, NodeStage, Pod};
+use crate::observe::snapshot::{DaemonSet, HostPort, Node, NodeStage, OwnerRef, Pod};
 use crate::requirements::{Requirements, Undefined};
 use crate::resources::Resources;
 
@@ -69,10 +69,19 @@ fn node_model<'a>(snapshot: &'a Snapshot, index: usize, bound: &[&Pod], dims: &D
     for daemon in &snapshot.daemon_sets {
         if rules::must_run(&daemon.template.spec, &node.taints, &labels, Undefined::Refuse) {
             coming.add(&daemon.template.spec.requests);
+            if !bound.iter().any(|pod| is_of(pod, daemon)) {
+                ports.extend(daemon.template.spec.host_ports.iter().cloned());
+            }
         }
     }
     coming.subtract(&daemons_here);
     coming.raise_to(&coming.iter().map(|(name, _)| (name.clone(), 0)).collect());
     free.subtract(&coming);
     NodeModel { index, node, labels, room: dims.amounts(&free), ports, volumes }
+}
+
+/// Whether the pod is one of the DaemonSet's.
+fn is_of(pod: &Pod, daemon: &DaemonSet) -> bool {
+    let owned = |owner: &OwnerRef| &*owner.kind == "DaemonSet" && owner.name == daemon.key.name;
+    pod.key.namespace == daemon.key.namespace && pod.owner.as_ref().is_some_and(owned)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Amounts, Dims, rules};
 use crate::api::labels;
-use crate::catalog::{InstanceType, Offering};
+use crate::catalog::{CapacityType, InstanceType, Offering};
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{DaemonSet, HostPort, NodePool, PodSpec};
 use crate::requirements::{Requirement, Requirements, Undefined};
@@ -28,6 +28,8 @@ pub struct PoolModel<'a> {
     pub remaining: RemainingLimits,
     /// The keys for which the pool asks a minimum of distinct values.
     pub min_values: Vec<(Arc<str>, u32)>,
+    /// Some offering is one of a capacity reservation.
+    pub has_reservations: bool,
 }
 
 /// One type of a pool.
@@ -54,6 +56,46 @@ pub struct RemainingLimits {
     pub usd_per_hour: Option<MicroUsd>,
 }
 
+impl PoolModel<'_> {
+    /// The labels that a node with these requirements must get from its type or offering: a well-known label that the
+    /// pool does not write cannot be invented.
+    #[must_use]
+    pub fn labels_to_be_had(&self, wanted: &Requirements) -> Vec<Arc<str>> {
+        labels_to_be_had(self.pool, wanted)
+    }
+}
+
+impl TypeModel<'_> {
+    /// Whether a node of this type bought through this offering meets the requirements, as far as the offering decides;
+    /// `must_have` as [`PoolModel::labels_to_be_had`] says.
+    #[must_use]
+    pub fn sells(&self, offering: &Offering, wanted: &Requirements, must_have: &[Arc<str>]) -> bool {
+        offering.satisfies(wanted) && has_labels(self.instance_type, offering, must_have)
+    }
+
+    /// What an offering counts towards a spend cap: reserved capacity at the on-demand price of its zone.
+    #[must_use]
+    pub fn counted_price(&self, offering: &Offering) -> MicroUsd {
+        if offering.capacity_type != CapacityType::Reserved {
+            return offering.price;
+        }
+        let of_zone = self.instance_type.offerings.iter().filter(|o| o.zone == offering.zone);
+        let on_demand = of_zone.filter(|o| o.capacity_type == CapacityType::OnDemand).map(|o| o.price);
+        on_demand.fold(offering.price, MicroUsd::max)
+    }
+}
+
+fn labels_to_be_had(pool: &NodePool, wanted: &Requirements) -> Vec<Arc<str>> {
+    let must = wanted.iter().filter(|(key, requirement)| {
+        !requirement.allows_absence() && labels::is_well_known(key) && !pool.labels.contains_key(*key)
+    });
+    must.map(|(key, _)| key.clone()).collect()
+}
+
+fn has_labels(instance_type: &InstanceType, offering: &Offering, must_have: &[Arc<str>]) -> bool {
+    must_have.iter().all(|key| instance_type.requirements.contains_key(key) || offering.label(key).is_some())
+}
+
 pub(super) fn build<'a>(snapshot: &'a Snapshot, dims: &Dims) -> Vec<PoolModel<'a>> {
     let usable = |pool: &NodePool| pool.unusable.is_none() && pool.replicas.is_none();
     let mut order: Vec<usize> = (0..snapshot.node_pools.len()).filter(|&i| usable(&snapshot.node_pools[i])).collect();
@@ -74,11 +116,13 @@ fn pool_model<'a>(snapshot: &'a Snapshot, index: usize, dims: &Dims) -> PoolMode
         .iter()
         .filter(|daemon| rules::must_run(&daemon.template.spec, &pool.taints, &requirements, Undefined::AllowWellKnown))
         .collect();
+    let must_have = labels_to_be_had(pool, &requirements);
     let mut overheads: HashMap<Vec<usize>, (Resources, Vec<HostPort>)> = HashMap::new();
     let types = pool.instance_types.iter().filter_map(|instance_type| {
         requirements.intersects(&instance_type.requirements).ok()?;
-        let offerings: Vec<&Offering> =
-            instance_type.offerings.iter().filter(|o| o.available && o.satisfies(&requirements)).collect();
+        let sold =
+            |o: &&Offering| o.available && o.satisfies(&requirements) && has_labels(instance_type, o, &must_have);
+        let offerings: Vec<&Offering> = instance_type.offerings.iter().filter(sold).collect();
         if offerings.is_empty() {
             return None;
         }
@@ -100,10 +144,11 @@ fn pool_model<'a>(snapshot: &'a Snapshot, index: usize, dims: &Dims) -> PoolMode
             offerings,
         })
     });
-    let types = types.collect();
+    let types: Vec<TypeModel> = types.collect();
+    let has_reservations = types.iter().flat_map(|kind| &kind.offerings).any(|offering| offering.reservation.is_some());
     let min_values =
         requirements.iter().filter_map(|(key, r)| r.min_values.map(|minimum| (key.clone(), minimum))).collect();
-    PoolModel { index, pool, requirements, types, remaining: remaining(snapshot, pool), min_values }
+    PoolModel { index, pool, requirements, types, remaining: remaining(snapshot, pool), min_values, has_reservations }
 }
 
 /// Whether some node of the type could run the daemon pod: only keys that the type defines are compared.

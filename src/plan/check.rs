@@ -38,8 +38,6 @@ mod weight;
 
 pub use violation::{Rule, Violation};
 
-use std::marker::PhantomData;
-
 use crate::observe::Snapshot;
 use crate::plan::{Checked, Draft, Plan};
 use classes::Classes;
@@ -56,8 +54,7 @@ pub fn check(snapshot: &Snapshot, plan: Plan<Draft>) -> Result<Plan<Checked>, Ve
     if !violations.is_empty() {
         return Err(violations);
     }
-    let Plan { launches, assignments, unplaced, .. } = plan;
-    Ok(Plan { launches, assignments, unplaced, state: PhantomData })
+    Ok(plan.into_checked())
 }
 
 fn violations(snapshot: &Snapshot, plan: &Plan<Draft>) -> Vec<Violation> {

@@ -20,6 +20,14 @@ pub enum Draft {}
 pub enum Checked {}
 
 /// Every pending pod of the Snapshot is in exactly one of `assignments` and `unplaced`.
+///
+/// A draft is made with [`Plan::draft`]; a checked plan by the checker alone:
+///
+/// ```compile_fail,E0451
+/// use packwright::plan::{Checked, Plan};
+/// let forged: Plan<Checked> =
+///     Plan { launches: vec![], assignments: vec![], unplaced: vec![], state: std::marker::PhantomData };
+/// ```
 #[derive(Debug, Clone, Serialize)]
 pub struct Plan<State> {
     pub launches: Vec<Launch>,
@@ -28,7 +36,7 @@ pub struct Plan<State> {
     /// In the order of the Snapshot.
     pub unplaced: Vec<Unplaced>,
     #[serde(skip)]
-    pub state: PhantomData<State>,
+    state: PhantomData<State>,
 }
 
 /// One pod and where it goes.
@@ -105,7 +113,26 @@ impl Launch {
     }
 }
 
+impl Plan<Draft> {
+    #[must_use]
+    pub fn draft(launches: Vec<Launch>, assignments: Vec<Assignment>, unplaced: Vec<Unplaced>) -> Self {
+        Self { launches, assignments, unplaced, state: PhantomData }
+    }
+
+    /// For the checker alone.
+    pub(super) fn into_checked(self) -> Plan<Checked> {
+        let Self { launches, assignments, unplaced, .. } = self;
+        Plan { launches, assignments, unplaced, state: PhantomData }
+    }
+}
+
 impl<State> Plan<State> {
+    /// The same plan, to be checked.
+    #[must_use]
+    pub fn to_draft(&self) -> Plan<Draft> {
+        Plan::draft(self.launches.clone(), self.assignments.clone(), self.unplaced.clone())
+    }
+
     /// Cost of the launches, micro-dollars an hour.
     #[must_use]
     pub fn cost(&self) -> MicroUsd {

@@ -7,16 +7,21 @@
 //! one go: a new node whose pods are counted by a required topology rule is fixed to one domain at once, where
 //! Karpenter leaves it open (and then blocks every zone for zonal anti-affinity); and the hourly spend cap.
 
+mod claims;
 mod nodes;
 mod open;
 mod queue;
 mod topology;
 mod variant;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use crate::model::{Problem, RemainingLimits};
 use crate::solve::sets::RequirementSets;
 use crate::solve::{NewNode, Place, Solution};
 
+use claims::Claims;
 use nodes::ExistingNode;
 use open::OpenNode;
 use queue::Queue;
@@ -49,6 +54,9 @@ struct Greedy<'p, 's> {
     open: Vec<OpenNode>,
     counts: Counts,
     remaining: Vec<RemainingLimits>,
+    claims: Claims,
+    /// Instances of each capacity reservation that are kept for open nodes.
+    reserved: BTreeMap<Arc<str>, u32>,
     placements: Vec<(usize, Place)>,
 }
 
@@ -61,6 +69,8 @@ impl<'p, 's> Greedy<'p, 's> {
             open: Vec::new(),
             counts: Counts::new(problem),
             remaining: problem.pools.iter().map(|pool| pool.remaining.clone()).collect(),
+            claims: Claims::of(problem.snapshot),
+            reserved: BTreeMap::new(),
             placements: Vec::new(),
             sets: RequirementSets::default(),
         }
@@ -68,6 +78,10 @@ impl<'p, 's> Greedy<'p, 's> {
 
     /// Places one pod of a group, relaxing its preferences one step at a time (karpenter-core 2.6).
     fn place(&mut self, group: usize) -> Option<Place> {
+        let spec = self.problem.groups[group].spec();
+        if !self.claims.admit(spec) {
+            return None;
+        }
         let mut step = 0;
         loop {
             let variant = self.variants.at(self.problem, &mut self.sets, group, step)?;
@@ -77,6 +91,7 @@ impl<'p, 's> Greedy<'p, 's> {
                 .or_else(|| self.place_on_open(variant, &needs))
                 .or_else(|| self.open_node(variant, &needs));
             if place.is_some() {
+                self.claims.take(spec);
                 return place;
             }
             step += 1;
@@ -88,7 +103,7 @@ impl<'p, 's> Greedy<'p, 's> {
             pool: node.pool,
             requirements: self.sets.get(node.set).clone(),
             types: node.types,
-            min_values_relaxed: node.min_values_relaxed,
+            reservations: node.reservations,
             spend_limit: node.spend_limit,
         });
         Solution { new_nodes: new_nodes.collect(), placements: self.placements, unplaced: queue.into_unplaced() }

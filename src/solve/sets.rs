@@ -77,9 +77,10 @@ impl RequirementSets {
 
 fn matching_types(pool: &PoolModel, set: &Requirements) -> FixedBitSet {
     let mut found = FixedBitSet::with_capacity(pool.types.len());
+    let must_have = pool.labels_to_be_had(set);
     for (index, kind) in pool.types.iter().enumerate() {
         let matches = set.intersects(&kind.instance_type.requirements).is_ok()
-            && kind.offerings.iter().any(|offering| offering.satisfies(set));
+            && kind.offerings.iter().any(|offering| kind.sells(offering, set, &must_have));
         found.set(index, matches);
     }
     found

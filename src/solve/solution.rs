@@ -1,5 +1,8 @@
 //! What a solver answers, in terms of the Problem.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use fixedbitset::FixedBitSet;
 
 use crate::requirements::Requirements;
@@ -31,8 +34,8 @@ pub struct NewNode {
     pub requirements: Requirements,
     /// Over the pool's types.
     pub types: FixedBitSet,
-    /// `minValues` that were lowered (policy `BestEffort`).
-    pub min_values_relaxed: bool,
+    /// Capacity reservations that are kept for it, by id.
+    pub reservations: BTreeSet<Arc<str>>,
     /// The most that it may cost an hour under the pool's spend cap, in micro-dollars; `None` without a cap.
     pub spend_limit: Option<crate::units::MicroUsd>,
 }

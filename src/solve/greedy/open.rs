@@ -1,7 +1,7 @@
 //! Nodes that this plan opens: pool, the types that still fit, and what has been promised to pods.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fixedbitset::FixedBitSet;
@@ -11,8 +11,8 @@ use super::topology::{HostVerdict, KeyNeed, Needs};
 use super::variant::VariantId;
 use crate::model::{Amounts, DomainId, Keys, PoolModel, Problem, RemainingLimits, ports_conflict};
 use crate::observe::snapshot::HostPort;
-use crate::settings::MinValuesPolicy;
 use crate::solve::Place;
+use crate::solve::purchase::{Wish, purchase};
 use crate::solve::sets::SetId;
 use crate::units::MicroUsd;
 
@@ -22,9 +22,9 @@ pub struct OpenNode {
     pub pool: usize,
     pub set: SetId,
     pub types: FixedBitSet,
-    pub min_values_relaxed: bool,
+    /// Capacity reservations that are kept for it.
+    pub reservations: BTreeSet<Arc<str>>,
     pub spend_limit: Option<MicroUsd>,
-    min_values: Vec<(Arc<str>, u32)>,
     /// Requests of its pods.
     requests: Amounts,
     /// The most room that any of its types has, by dimension.
@@ -41,12 +41,7 @@ struct Narrowed {
     types: FixedBitSet,
     pins: Vec<Option<DomainId>>,
     spend_limit: Option<MicroUsd>,
-}
-
-/// The `minValues` that a new node keeps.
-struct Minimums {
-    values: Vec<(Arc<str>, u32)>,
-    relaxed: bool,
+    reservations: BTreeSet<Arc<str>>,
 }
 
 /// Why a node did not take a pod.
@@ -127,66 +122,78 @@ impl Greedy<'_, '_> {
             }
             let pool = &self.problem.pools[node.pool];
             keep_fitting(pool, &mut types, &requests, &group.spec().host_ports);
-            if types.is_clear() || !min_values_hold(pool, &types, &node.min_values) {
+            if types.is_clear() {
                 continue;
             }
-            let (pool, pins, min_values) = (node.pool, node.pins.clone(), node.min_values.clone());
-            let start = Narrowed { set, types, pins, spend_limit: node.spend_limit };
-            let Some(mut narrowed) = self.fix_domains(pool, &needs.keys, start, &min_values) else {
-                refusal = Refusal::NotNow;
-                continue;
-            };
-            if self.within_spend(pool, self.open[index].spend_limit, &mut narrowed) {
-                return Ok(narrowed);
+            let (pool, pins) = (node.pool, node.pins.clone());
+            let start =
+                Narrowed { set, types, pins, spend_limit: node.spend_limit, reservations: node.reservations.clone() };
+            match self.fix_domains(pool, &needs.keys, start) {
+                Some(narrowed) => return Ok(narrowed),
+                None => refusal = Refusal::NotNow,
             }
         }
         Err(refusal)
     }
 
     /// Fixes the domain of every key that the pod needs, in order of preference; backtracks over all keys.
-    fn fix_domains(
-        &mut self,
-        pool: usize,
-        keys: &[KeyNeed],
-        node: Narrowed,
-        min_values: &[(Arc<str>, u32)],
-    ) -> Option<Narrowed> {
-        let Some((need, others)) = keys.split_first() else { return Some(node) };
+    fn fix_domains(&mut self, pool: usize, keys: &[KeyNeed], node: Narrowed) -> Option<Narrowed> {
+        let Some((need, others)) = keys.split_first() else { return self.bought(pool, node) };
         if let Some(fixed) = node.pins[need.key] {
-            return if need.allowed.contains(fixed) { self.fix_domains(pool, others, node, min_values) } else { None };
+            return if need.allowed.contains(fixed) { self.fix_domains(pool, others, node) } else { None };
         }
         for &domain in &need.domains {
             let pin = self.sets.pin(self.problem, need.key, domain);
             let Some(set) = self.sets.meet(node.set, pin) else { continue };
             let mut types = node.types.clone();
             types.intersect_with(&self.sets.types(self.problem, pool, set));
-            if types.is_clear() || !min_values_hold(&self.problem.pools[pool], &types, min_values) {
+            if types.is_clear() {
                 continue;
             }
             let mut pins = node.pins.clone();
             pins[need.key] = Some(domain);
-            let pinned = Narrowed { set, types, pins, spend_limit: node.spend_limit };
-            if let Some(fixed) = self.fix_domains(pool, others, pinned, min_values) {
+            let (spend_limit, reservations) = (node.spend_limit, node.reservations.clone());
+            let pinned = Narrowed { set, types, pins, spend_limit, reservations };
+            if let Some(fixed) = self.fix_domains(pool, others, pinned) {
                 return Some(fixed);
             }
         }
         // the node has no such label: a rule that only counts pods does not see it
-        if need.required { None } else { self.fix_domains(pool, others, node, min_values) }
+        if need.required { None } else { self.fix_domains(pool, others, node) }
     }
 
-    /// Whether the pool's hourly cap allows the cheapest remaining offer with its price flexibility; reserves it.
-    fn within_spend(&mut self, pool: usize, reserved: Option<MicroUsd>, node: &mut Narrowed) -> bool {
-        let Some(left) = self.remaining[pool].usd_per_hour else { return true };
-        let set = self.sets.get(node.set);
+    /// The node with the reservations that it keeps and what it counts towards the pool's spend cap; `None` where what is
+    /// left of the market, the cap or `minValues` refuses it.
+    ///
+    /// A node keeps every reservation that it could use, as karpenter's does, and gives back what it cannot use any more.
+    fn bought(&self, pool: usize, mut node: Narrowed) -> Option<Narrowed> {
         let model = &self.problem.pools[pool];
-        let prices = node.types.ones().flat_map(|kind| &model.types[kind].offerings);
-        let Some(cheapest) = prices.filter(|offering| offering.satisfies(set)).map(|offering| offering.price).min()
-        else {
-            return false;
+        let cap = self.remaining[pool].usd_per_hour;
+        if cap.is_none() && model.min_values.is_empty() && !model.has_reservations {
+            return Some(node);
+        }
+        let requirements = self.sets.get(node.set);
+        if model.has_reservations {
+            let must_have = model.labels_to_be_had(requirements);
+            let kinds = node.types.ones().map(|kind| &model.types[kind]);
+            let of_kind = kinds.flat_map(|kind| kind.offerings.iter().map(move |offering| (kind, offering)));
+            let usable = of_kind.filter_map(|(kind, offering)| {
+                let reservation = offering.reservation.as_ref()?;
+                let taken = self.reserved.get(&reservation.id).copied().unwrap_or(0);
+                let is_free = taken < reservation.free || node.reservations.contains(&reservation.id);
+                (is_free && kind.sells(offering, requirements, &must_have)).then(|| reservation.id.clone())
+            });
+            node.reservations = usable.collect();
+        }
+        let wish = Wish {
+            requirements,
+            types: &node.types,
+            reservations: &node.reservations,
+            spend_limit: cap.map(|left| left + node.spend_limit.unwrap_or_default()),
         };
-        let limit = cheapest.permille(1_000 + self.problem.snapshot.settings.price_flexibility_permille);
-        node.spend_limit = Some(limit);
-        limit - reserved.unwrap_or_default() <= left
+        let spend = purchase(model, &self.problem.snapshot.settings, wish, &BTreeMap::new())?.spend();
+        node.spend_limit = cap.map(|_| spend);
+        Some(node)
     }
 
     fn commit_open(&mut self, variant: VariantId, index: usize, narrowed: Narrowed) {
@@ -202,6 +209,13 @@ impl Greedy<'_, '_> {
         node.types = narrowed.types;
         node.pins = narrowed.pins;
         node.spend_limit = narrowed.spend_limit;
+        for id in &node.reservations {
+            *self.reserved.get_mut(id).expect("a kept reservation is counted") -= 1;
+        }
+        for id in &narrowed.reservations {
+            *self.reserved.entry(id.clone()).or_default() += 1;
+        }
+        node.reservations = narrowed.reservations;
         for (requested, amount) in node.requests.iter_mut().zip(&group.amounts) {
             *requested += amount;
         }
@@ -249,22 +263,19 @@ impl Greedy<'_, '_> {
                 }
                 hopeless = false;
                 keep_within_limits(pool, &mut types, &self.remaining[index]);
-                let Some(minimums) = self.min_values(pool, &types) else { continue };
-                let start = Narrowed { set, types, pins: vec![None; self.problem.keys.len()], spend_limit: None };
-                let Some(mut narrowed) = self.fix_domains(index, &needs.keys, start, &minimums.values) else {
-                    continue;
-                };
-                if !self.within_spend(index, None, &mut narrowed) {
+                if types.is_clear() {
                     continue;
                 }
+                let pins = vec![None; self.problem.keys.len()];
+                let start = Narrowed { set, types, pins, spend_limit: None, reservations: BTreeSet::new() };
+                let Some(narrowed) = self.fix_domains(index, &needs.keys, start) else { continue };
                 self.remaining[index].take(pool, &narrowed.types);
                 let node = OpenNode {
                     pool: index,
                     set,
                     types: FixedBitSet::with_capacity(pool.types.len()),
-                    min_values_relaxed: minimums.relaxed,
                     spend_limit: None,
-                    min_values: minimums.values,
+                    reservations: BTreeSet::new(),
                     requests: self.problem.dims.zero(),
                     most_room: self.problem.dims.zero(),
                     ports: Vec::new(),
@@ -278,25 +289,6 @@ impl Greedy<'_, '_> {
         }
         self.variants.get_mut(variant).hopeless = hopeless;
         None
-    }
-
-    /// The minimums that a new node keeps: the pool's; under `BestEffort` lowered to what the types have.
-    /// `None` where no type is left, or the policy is strict and a minimum cannot be kept.
-    fn min_values(&self, pool: &PoolModel, types: &FixedBitSet) -> Option<Minimums> {
-        if types.is_clear() {
-            return None;
-        }
-        if min_values_hold(pool, types, &pool.min_values) {
-            return Some(Minimums { values: pool.min_values.clone(), relaxed: false });
-        }
-        if self.problem.snapshot.settings.min_values_policy == MinValuesPolicy::Strict {
-            return None;
-        }
-        let lowered = pool.min_values.iter().map(|(key, minimum)| {
-            let have = u32::try_from(distinct_values(pool, types, key, usize::MAX)).unwrap_or(u32::MAX);
-            (key.clone(), have.min(*minimum))
-        });
-        Some(Minimums { values: lowered.collect(), relaxed: true })
     }
 }
 
@@ -346,26 +338,4 @@ fn most_room(problem: &Problem, pool: usize, types: &FixedBitSet) -> Amounts {
         }
     }
     most
-}
-
-fn min_values_hold(pool: &PoolModel, types: &FixedBitSet, minimums: &[(Arc<str>, u32)]) -> bool {
-    minimums.iter().all(|(key, minimum)| {
-        let minimum = *minimum as usize;
-        distinct_values(pool, types, key, minimum) >= minimum
-    })
-}
-
-/// Distinct values of a label over the types; counting stops at `enough`.
-fn distinct_values(pool: &PoolModel, types: &FixedBitSet, key: &str, enough: usize) -> usize {
-    let mut values: BTreeSet<&str> = BTreeSet::new();
-    for kind in types.ones() {
-        if values.len() >= enough {
-            break;
-        }
-        let kind = &pool.types[kind];
-        let of_type = kind.instance_type.requirements.get(key).and_then(|r| r.finite_values());
-        values.extend(of_type.into_iter().flatten().map(AsRef::as_ref));
-        values.extend(kind.offerings.iter().filter_map(|offering| offering.label(key)));
-    }
-    values.len()
 }

@@ -1,6 +1,5 @@
 //! A small world to build snapshots and plans in: cpu and pods only, three zones, three pools.
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use crate::api::labels;
@@ -169,12 +168,11 @@ pub fn plan(snapshot: &Snapshot, bought: &[Bought<'_>], assignments: &[(usize, T
     });
     let placed = |pod: usize| assignments.iter().any(|(p, _)| *p == pod);
     let unplaced = snapshot.pending().filter(|(pod, _)| !placed(*pod));
-    Plan {
-        launches: launches.collect(),
-        assignments: assignments.iter().map(|&(pod, target)| Assignment { pod, target }).collect(),
-        unplaced: unplaced.map(|(pod, _)| Unplaced { pod, reason: "no room".into() }).collect(),
-        state: PhantomData,
-    }
+    Plan::draft(
+        launches.collect(),
+        assignments.iter().map(|&(pod, target)| Assignment { pod, target }).collect(),
+        unplaced.map(|(pod, _)| Unplaced { pod, reason: "no room".into() }).collect(),
+    )
 }
 
 fn launch(snapshot: &Snapshot, index: usize, (pool, types, zones): Bought<'_>, pods: &[usize]) -> Launch {

@@ -1,0 +1,6 @@
+//! Properties of the whole pipeline over random worlds in which all rules are mixed.
+
+mod dice;
+mod features;
+mod properties;
+mod worlds;

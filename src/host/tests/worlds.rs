@@ -1,0 +1,64 @@
+//! Random Snapshots: every rule of the checker may occur together with every other one.
+
+mod nodes;
+mod pods;
+mod pools;
+
+use super::dice::Dice;
+use crate::observe::Snapshot;
+use crate::observe::snapshot::Labels;
+use crate::settings::{MinValuesPolicy, PreferencePolicy, Settings};
+
+pub const ZONES: [&str; 3] = ["a", "b", "c"];
+/// A custom label that pools may fix, restrict or leave open.
+pub const TEAM: &str = "example.com/team";
+pub const TEAMS: [&str; 3] = ["red", "green", "blue"];
+pub const NAMESPACES: [&str; 2] = ["default", "prod"];
+pub const APPS: [&str; 3] = ["x", "y", "z"];
+pub const GPU: &str = "nvidia.com/gpu";
+pub const DRIVER: &str = "ebs.csi.example.com";
+
+/// How large a world is.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    pub pools: usize,
+    pub types: usize,
+    pub zones: usize,
+    pub nodes: usize,
+    pub templates: usize,
+    pub replicas: usize,
+}
+
+pub const MIXED: Size = Size { pools: 3, types: 5, zones: 3, nodes: 4, templates: 5, replicas: 4 };
+pub const TINY: Size = Size { pools: 2, types: 2, zones: 2, nodes: 2, templates: 3, replicas: 1 };
+
+pub fn labels<const N: usize>(of: [(&str, &str); N]) -> Labels {
+    of.into_iter().map(|(key, value)| (key.into(), value.into())).collect()
+}
+
+pub fn world(seed: u64, size: Size) -> Snapshot {
+    let dice = &mut Dice::new(seed);
+    let mut settings = Settings::default();
+    if dice.percent(25) {
+        settings.preference_policy = PreferencePolicy::Ignore;
+    }
+    if dice.percent(25) {
+        settings.min_values_policy = MinValuesPolicy::BestEffort;
+    }
+    settings.max_instance_types = *dice.pick(&[1, 3, 60]);
+    settings.price_flexibility_permille = *dice.pick(&[0, 100, 400]);
+    let mut snapshot = Snapshot {
+        taken_at: jiff::Timestamp::UNIX_EPOCH,
+        region: "r".into(),
+        settings,
+        pods: vec![],
+        nodes: vec![],
+        node_pools: pools::pools(dice, size),
+        daemon_sets: pods::daemon_sets(dice),
+        namespaces: [("prod".into(), labels([("tier", "gold")]))].into(),
+        assumptions: vec![],
+    };
+    snapshot.nodes = nodes::nodes(dice, size, &snapshot.node_pools);
+    pods::add_pods(dice, size, &mut snapshot);
+    snapshot
+}

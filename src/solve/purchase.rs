@@ -1,0 +1,210 @@
+//! What a new node may buy: one capacity type, and offers in order of preference.
+//!
+//! The solver asks it whether a node can be bought at all, and the plan what to write into the launch: one answer, so that
+//! no node is opened that cannot be launched.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use fixedbitset::FixedBitSet;
+
+use crate::api::labels;
+use crate::catalog::{CapacityType, Offering};
+use crate::model::{PoolModel, TypeModel};
+use crate::requirements::Requirements;
+use crate::settings::{MinValuesPolicy, Settings};
+use crate::units::MicroUsd;
+
+/// A node to be bought.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish<'w> {
+    pub requirements: &'w Requirements,
+    /// Over the pool's types.
+    pub types: &'w FixedBitSet,
+    /// Reservations that are kept for this node; it may name no others.
+    pub reservations: &'w BTreeSet<Arc<str>>,
+    /// The most that an offer may count towards the pool's spend cap, micro-dollars an hour.
+    pub spend_limit: Option<MicroUsd>,
+}
+
+/// What to buy.
+#[derive(Debug, Clone)]
+pub struct Purchase<'p> {
+    pub capacity_type: CapacityType,
+    /// Types by their cheapest offer, the offers of a type together, cheapest first.
+    pub offers: Vec<Candidate<'p>>,
+    /// `minValues` that could not be kept (policy `BestEffort`).
+    pub min_values_relaxed: bool,
+}
+
+pub type Candidate<'p> = (&'p TypeModel<'p>, &'p Offering);
+
+impl Purchase<'_> {
+    /// What the launch counts towards a spend cap: its dearest offer.
+    #[must_use]
+    pub fn spend(&self) -> MicroUsd {
+        self.offers.iter().map(|(kind, offering)| kind.counted_price(offering)).max().unwrap_or(MicroUsd::ZERO)
+    }
+}
+
+/// Chooses capacity type and offers; `None` where nothing can be bought, or `minValues` cannot be kept.
+///
+/// As the provider filters (karpenter-aws 3): exotic types only where nothing else is left, reserved before spot before
+/// on-demand, spot only where it is not dearer than on-demand. A launch has one capacity type: where the preferred one
+/// cannot keep `minValues`, the next is taken. Zones of equal price are ordered by `zone_load`.
+#[must_use]
+pub fn purchase<'p>(
+    pool: &'p PoolModel<'p>,
+    settings: &Settings,
+    wish: Wish<'_>,
+    zone_load: &BTreeMap<Arc<str>, usize>,
+) -> Option<Purchase<'p>> {
+    let must_have = pool.labels_to_be_had(wish.requirements);
+    let mut all: Vec<Candidate<'p>> = Vec::new();
+    for kind in wish.types.ones().map(|kind| &pool.types[kind]) {
+        let bought = kind.offerings.iter().filter(|offering| {
+            let kept = offering.reservation.as_ref().is_none_or(|r| wish.reservations.contains(&r.id));
+            let within = wish.spend_limit.is_none_or(|limit| kind.counted_price(offering) <= limit);
+            kept && within && kind.sells(offering, wish.requirements, &must_have)
+        });
+        all.extend(bought.map(|offering| (kind, *offering)));
+    }
+    if pool.min_values.is_empty() && all.iter().any(|(kind, _)| !is_exotic(kind)) {
+        all.retain(|(kind, _)| !is_exotic(kind));
+    }
+    let order = capacity_types(&all);
+    let lists: Vec<(CapacityType, Types)> =
+        order.into_iter().map(|capacity_type| (capacity_type, by_type(&all, capacity_type, zone_load))).collect();
+    let kept = lists.iter().find_map(|(capacity_type, types)| {
+        let offers = offers_with_minimums(pool, settings, types)?;
+        Some(Purchase { capacity_type: *capacity_type, offers, min_values_relaxed: false })
+    });
+    kept.or_else(|| {
+        let (capacity_type, types) =
+            lists.first().filter(|_| settings.min_values_policy == MinValuesPolicy::BestEffort)?;
+        let offers = within_window(settings, types).into_iter().flatten().collect();
+        Some(Purchase { capacity_type: *capacity_type, offers, min_values_relaxed: true })
+    })
+}
+
+/// The capacity types that there are, preferred ones first.
+fn capacity_types(all: &[Candidate]) -> Vec<CapacityType> {
+    let cheapest = |of: CapacityType| all.iter().filter(|(_, o)| o.capacity_type == of).map(|(_, o)| o.price).min();
+    let spot_is_dearer = match (cheapest(CapacityType::Spot), cheapest(CapacityType::OnDemand)) {
+        (Some(spot), Some(on_demand)) => spot > on_demand,
+        _ => false,
+    };
+    let order = if spot_is_dearer {
+        [CapacityType::Reserved, CapacityType::OnDemand, CapacityType::Spot]
+    } else {
+        [CapacityType::Reserved, CapacityType::Spot, CapacityType::OnDemand]
+    };
+    order.into_iter().filter(|of| cheapest(*of).is_some()).collect()
+}
+
+/// Bare metal and accelerators: bought only by those who need them.
+fn is_exotic(kind: &TypeModel) -> bool {
+    const ACCELERATORS: [&str; 4] = ["nvidia.com/gpu", "amd.com/gpu", "aws.amazon.com/neuron", "habana.ai/gaudi"];
+    let of_type = kind.instance_type;
+    let metal = of_type.requirements.get(labels::INSTANCE_SIZE).and_then(|r| r.single_value());
+    metal.is_some_and(|size| size.contains("metal")) || ACCELERATORS.iter().any(|name| of_type.capacity.get(name) > 0)
+}
+
+/// Candidates of one capacity type, by type; cheapest type first, cheapest zone first.
+type Types<'p> = Vec<Vec<Candidate<'p>>>;
+
+fn by_type<'p>(all: &[Candidate<'p>], of: CapacityType, zone_load: &BTreeMap<Arc<str>, usize>) -> Types<'p> {
+    let mut by_name: BTreeMap<&str, Vec<Candidate<'p>>> = BTreeMap::new();
+    for candidate in all.iter().filter(|(_, offering)| offering.capacity_type == of) {
+        by_name.entry(candidate.0.instance_type.name.as_ref()).or_default().push(*candidate);
+    }
+    let mut types: Types = by_name.into_values().collect();
+    let load = |offering: &Offering| zone_load.get(&offering.zone).copied().unwrap_or(0);
+    for zones in &mut types {
+        zones.sort_by_key(|(_, offering)| (offering.price, load(offering), offering.zone.clone()));
+    }
+    types.sort_by_key(|zones| (zones[0].1.price, zones[0].0.instance_type.name.clone()));
+    types
+}
+
+fn window(settings: &Settings, types: &Types) -> MicroUsd {
+    let chosen = types.first().map_or(MicroUsd::ZERO, |zones| zones[0].1.price);
+    chosen.permille(1_000 + settings.price_flexibility_permille)
+}
+
+/// At most `max_instance_types`, no offer dearer than the price flexibility allows.
+fn within_window<'p>(settings: &Settings, types: &Types<'p>) -> Types<'p> {
+    let window = window(settings, types);
+    let affordable = |zones: &Vec<Candidate<'p>>| -> Vec<Candidate<'p>> {
+        zones.iter().filter(|(_, offering)| offering.price <= window).copied().collect()
+    };
+    let types = types.iter().map(affordable).filter(|zones| !zones.is_empty());
+    types.take(settings.max_instance_types).collect()
+}
+
+/// The offers within the window, joined by the dearer ones without which `minValues` would be unmet; `None` where it
+/// cannot be kept.
+fn offers_with_minimums<'p>(pool: &PoolModel, settings: &Settings, types: &Types<'p>) -> Option<Vec<Candidate<'p>>> {
+    let cheap = within_window(settings, types);
+    if unmet(pool, &cheap) == 0 {
+        return Some(cheap.into_iter().flatten().collect());
+    }
+    let window = window(settings, types);
+    let mut chosen = cheap;
+    for zones in types {
+        let name = &zones[0].0.instance_type.name;
+        // a type beyond the window is taken whole: a minimum may be one of zones
+        let mut wider: Types = chosen.iter().filter(|of| of[0].0.instance_type.name != *name).cloned().collect();
+        wider.push(zones.clone());
+        if missing_values(pool, &wider) < missing_values(pool, &chosen) {
+            chosen = wider;
+        }
+    }
+    if unmet(pool, &chosen) > 0 {
+        return None;
+    }
+    let price =
+        |zones: &Vec<Candidate>| zones.iter().map(|(_, offering)| offering.price).max().unwrap_or(MicroUsd::ZERO);
+    // what is dearer than the window and not needed goes, dearest first; then what is too much
+    let mut dearest_first = chosen.clone();
+    dearest_first.sort_by_key(|zones| std::cmp::Reverse((price(zones), zones[0].0.instance_type.name.clone())));
+    for zones in dearest_first {
+        let name = &zones[0].0.instance_type.name;
+        let fewer: Types = chosen.iter().filter(|of| of[0].0.instance_type.name != *name).cloned().collect();
+        let too_many = chosen.len() > settings.max_instance_types;
+        if (price(&zones) > window || too_many) && !fewer.is_empty() && unmet(pool, &fewer) == 0 {
+            chosen = fewer;
+        }
+    }
+    if chosen.len() > settings.max_instance_types {
+        return None;
+    }
+    chosen.sort_by_key(|zones| (zones[0].1.price, zones[0].0.instance_type.name.clone()));
+    // without its cheapest types the window may have moved: the chosen price decides what may stand beside it
+    Some(chosen.into_iter().flatten().collect())
+}
+
+/// How many minimums are not kept.
+fn unmet(pool: &PoolModel, types: &Types) -> usize {
+    pool.min_values.iter().filter(|(key, minimum)| distinct(types, key) < *minimum as usize).count()
+}
+
+/// How many values are missing, over all minimums.
+fn missing_values(pool: &PoolModel, types: &Types) -> usize {
+    pool.min_values.iter().map(|(key, minimum)| (*minimum as usize).saturating_sub(distinct(types, key))).sum()
+}
+
+/// Distinct values of a label over the offers.
+fn distinct(types: &Types, key: &str) -> usize {
+    let mut values: BTreeSet<&str> = BTreeSet::new();
+    for (kind, offering) in types.iter().flatten() {
+        match offering.label(key) {
+            Some(value) => drop(values.insert(value)),
+            None => {
+                let of_type = kind.instance_type.requirements.get(key).and_then(|r| r.finite_values());
+                values.extend(of_type.into_iter().flatten().map(AsRef::as_ref));
+            }
+        }
+    }
+    values.len()
+}
