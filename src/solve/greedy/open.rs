@@ -9,7 +9,7 @@ use fixedbitset::FixedBitSet;
 use super::Greedy;
 use super::topology::{HostVerdict, KeyNeed, Needs};
 use super::variant::VariantId;
-use crate::model::{Amounts, DomainId, Keys, PoolModel, Problem, RemainingLimits, ports_conflict};
+use crate::model::{Amounts, DomainId, Keys, PoolModel, Problem, RemainingLimits, TopologyId, ports_conflict};
 use crate::observe::snapshot::HostPort;
 use crate::solve::Place;
 use crate::solve::purchase::{Wish, purchase};
@@ -33,6 +33,8 @@ pub struct OpenNode {
     /// The domain that is fixed, by key.
     pins: Vec<Option<DomainId>>,
     pods: usize,
+    /// Topologies that some of its pods count for once its labels are known.
+    uncounted: Vec<TopologyId>,
 }
 
 /// What an open node becomes when it takes a pod.
@@ -131,6 +133,7 @@ impl Greedy<'_, '_> {
         if let Some(fixed) = node.pins[need.key] {
             return if need.allowed.contains(fixed) { self.fix_domains(pool, others, node) } else { None };
         }
+        let mut reachable = false;
         for &domain in &need.domains {
             let pin = self.sets.pin(self.problem, need.key, domain);
             let Some(set) = self.sets.meet(node.set, pin) else { continue };
@@ -139,6 +142,7 @@ impl Greedy<'_, '_> {
             if types.is_clear() {
                 continue;
             }
+            reachable = true;
             let mut pins = node.pins.clone();
             pins[need.key] = Some(domain);
             let (spend_limit, reservations) = (node.spend_limit, node.reservations.clone());
@@ -148,7 +152,7 @@ impl Greedy<'_, '_> {
             }
         }
         // the node has no such label: a rule that only counts pods does not see it
-        if need.required { None } else { self.fix_domains(pool, others, node) }
+        if need.required || reachable { None } else { self.fix_domains(pool, others, node) }
     }
 
     /// The node with the reservations that it keeps and what it counts towards the pool's spend cap; `None` where what is
@@ -211,7 +215,9 @@ impl Greedy<'_, '_> {
         node.ports.extend(group.spec().host_ports.iter().cloned());
         node.pods += 1;
         let requirements = self.sets.get(node.set);
-        for &id in &group.counted {
+        // what earlier pods of the node could not be counted for, its domain being open, may count now
+        let waiting = std::mem::take(&mut node.uncounted);
+        for id in group.counted.iter().copied().chain(waiting) {
             let topology = &self.problem.topologies[id];
             let domain = if topology.key == Keys::HOST {
                 Some(self.problem.nodes.len() + index)
@@ -225,6 +231,8 @@ impl Greedy<'_, '_> {
                 && topology.filter.admits_new(&self.problem.pools[node.pool], requirements)
             {
                 self.counts.raise(id, domain);
+            } else {
+                node.uncounted.push(id);
             }
         }
     }
@@ -270,6 +278,7 @@ impl Greedy<'_, '_> {
                     ports: Vec::new(),
                     pins: Vec::new(),
                     pods: 0,
+                    uncounted: Vec::new(),
                 };
                 self.open.push(node);
                 self.commit_open(variant, self.open.len() - 1, narrowed);
