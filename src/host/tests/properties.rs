@@ -1,13 +1,16 @@
 //! What holds of every decision, whatever the world.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::dice::Dice;
 use super::features::Features;
 use super::worlds::{MIXED, TINY, world};
+use crate::api::labels;
 use crate::host::{Decision, Limits, accepts, decide};
 use crate::observe::Snapshot;
+use crate::observe::snapshot::{Node, NodeStage};
+use crate::plan::{Checked, Plan, Target};
 
 pub const NO_HURRY: Limits = Limits { time: Duration::from_secs(3_600) };
 
@@ -75,4 +78,61 @@ fn a_checked_plan_stays_accepted() {
         let plan = decide(&snapshot, NO_HURRY).plan;
         assert_eq!(accepts(&snapshot, &plan), Ok(()), "world {seed}");
     }
+}
+
+/// The Snapshot once the plan is carried out: launches are ready nodes, placed pods are bound.
+fn applied(snapshot: &Snapshot, plan: &Plan<Checked>) -> Snapshot {
+    let mut after = snapshot.clone();
+    for launch in &plan.launches {
+        let pool = &snapshot.node_pools[launch.pool];
+        let chosen = &launch.offers[0];
+        let kind = pool.instance_types.iter().find(|kind| kind.name == chosen.instance_type).unwrap();
+        let mut labels = launch.labels.clone();
+        labels.extend(kind.requirements.single_values().map(|(key, value)| (key.clone(), value.clone())));
+        labels.insert(labels::HOSTNAME.into(), launch.name.clone());
+        labels.insert(labels::ZONE.into(), chosen.zone.clone());
+        labels.insert(labels::CAPACITY_TYPE.into(), launch.capacity_type.label().into());
+        after.nodes.push(Node {
+            name: launch.name.clone(),
+            claim: None,
+            pool: Some(pool.name.clone()),
+            stage: NodeStage::Initialized,
+            created_at: None,
+            labels,
+            taints: launch.taints.clone(),
+            capacity: kind.capacity.clone(),
+            allocatable: kind.allocatable.clone(),
+            attach_limits: [].into(),
+            deleting: false,
+            price: Some(chosen.price),
+        });
+    }
+    for assignment in &plan.assignments {
+        let pod = &mut after.pods[assignment.pod];
+        pod.displaced = false;
+        pod.node = Some(match assignment.target {
+            Target::Existing(node) => snapshot.nodes[node].name.clone(),
+            Target::Launch(launch) => plan.launches[launch].name.clone(),
+        });
+    }
+    after.nodes.sort_by(|a, b| a.name.cmp(&b.name));
+    after
+}
+
+#[test]
+fn a_plan_that_was_carried_out_leaves_nothing_to_launch() {
+    let mut launched = 0;
+    for seed in 0..WORLDS / 3 {
+        let snapshot = world(seed, MIXED);
+        let first = decide(&snapshot, NO_HURRY);
+        let second = decide(&applied(&snapshot, &first.plan), NO_HURRY);
+        assert!(second.refused.is_empty(), "world {seed}: {:#?}", second.refused);
+        let pending: BTreeSet<usize> = first.plan.unplaced.iter().map(|unplaced| unplaced.pod).collect();
+        assert!(second.plan.assignments.iter().all(|a| pending.contains(&a.pod)), "world {seed}");
+        if pending.is_empty() {
+            assert!(second.plan.launches.is_empty(), "world {seed}");
+            launched += first.plan.launches.len();
+        }
+    }
+    assert!(launched > 0);
 }
