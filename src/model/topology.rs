@@ -123,10 +123,14 @@ pub(super) fn build(
     all_namespaces.extend(snapshot.pods.iter().map(|pod| pod.key.namespace.clone()).collect::<HashSet<_>>());
     let mut builder = Builder { snapshot, keys, all_namespaces, identities: Vec::new(), index: HashMap::new() };
 
-    let mut owned: Vec<Vec<TopologyId>> = Vec::with_capacity(groups.len());
-    for group in groups.iter_mut() {
+    // numbered by content, so that the order of the pods does not matter
+    let mut order: Vec<usize> = (0..groups.len()).collect();
+    order.sort_by_key(|&group| (groups[group].namespace, groups[group].template));
+    let mut owned: Vec<Vec<TopologyId>> = vec![Vec::new(); groups.len()];
+    for index in order {
+        let group = &mut groups[index];
         group.carried = builder.carried(group.namespace, group.template);
-        owned.push(builder.inverse(group.spec()));
+        owned[index] = builder.inverse(group.spec());
     }
     let bound = builder.bound_owners(nodes);
     let mut topologies: Vec<Topology> =
@@ -275,6 +279,12 @@ impl Builder<'_> {
         let all: HashMap<&str, usize> =
             self.snapshot.nodes.iter().enumerate().map(|(i, node)| (node.name.as_ref(), i)).collect();
         let snapshot = self.snapshot;
+        let bound_pods = snapshot.pods.iter().filter(|pod| pod.node.is_some());
+        let terms: BTreeSet<&PodAffinityTerm> =
+            bound_pods.flat_map(|pod| &pod.template.spec.pod_anti_affinity).collect();
+        for term in terms {
+            self.term(TopologyKind::InverseAntiAffinity, term);
+        }
         let mut bound = Vec::new();
         for (pod, of) in snapshot.pods.iter().enumerate().filter(|(_, pod)| !pod.terminating && !pod.displaced) {
             let Some(name) = of.node.as_deref() else { continue };

@@ -123,7 +123,7 @@ impl<'p, 's> Search<'p, 's> {
 #[test]
 fn no_plan_of_a_tiny_world_is_cheaper_than_the_bound() {
     let (mut worlds, mut dearer, mut checks, mut greedy, mut best) = (0, 0, 0, 0, 0);
-    for seed in 0..400 {
+    for seed in 0..1_000 {
         let snapshot = world(seed, TINY);
         let problem = Problem::new(&snapshot);
         let decision = decide(&snapshot, NO_HURRY);
@@ -147,7 +147,7 @@ fn no_plan_of_a_tiny_world_is_cheaper_than_the_bound() {
 
 /// Pods that the greedy leaves although the checker accepts its plan with one more node for them, by what they carry.
 #[test]
-fn pods_are_left_for_known_reasons_only() {
+fn few_pods_are_left_that_one_more_node_would_hold() {
     let mut misses: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     let mut left = 0;
     for seed in 0..2_000 {
@@ -175,7 +175,7 @@ fn pods_are_left_for_known_reasons_only() {
     for (cause, seeds) in &misses {
         println!("  {} {cause}: {:?}", seeds.len(), &seeds[..seeds.len().min(4)]);
     }
-    assert!(left > 100);
+    assert!(left > 100 && count * 20 < left, "{count} of {left}");
 }
 
 fn cause(problem: &Problem, pod: usize) -> String {

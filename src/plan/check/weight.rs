@@ -8,7 +8,8 @@
 //!
 //! Preferences come before weight, as they come before cost: a heavier pool is no better where the pod would lose one that
 //! it keeps here (an untolerated `PreferNoSchedule` taint, a preferred node affinity, the domain that a preferred pod
-//! affinity or a `ScheduleAnyway` spread looks at). A launch counts towards the limits of the heavier pool with the
+//! affinity or a `ScheduleAnyway` spread looks at), or hold it by a later one of its ORed node affinity terms only: the
+//! reference tries them in order (karpenter-core 2.6). A launch counts towards the limits of the heavier pool with the
 //! largest type that the pool has: while the plan was made it could still become that.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,6 +52,8 @@ struct Kept {
     no_soft_taint: bool,
     /// Its preferred node affinity terms that hold, by position.
     terms: Vec<usize>,
+    /// The first of its required node affinity terms that holds.
+    required: Option<usize>,
 }
 
 /// `ties`: for each class the topology keys that tie its pods to others.
@@ -128,7 +131,11 @@ fn kept(cluster: &Cluster<'_>, slot: &Slot<'_>, class: &Class<'_>) -> Kept {
     };
     let respected = cluster.snapshot.settings.preference_policy == PreferencePolicy::Respect;
     let terms = spec.preferred_node_affinity.iter().enumerate().filter(|(_, (_, term))| respected && holds(term));
-    Kept { no_soft_taint: !has_soft_taint(slot.taints, spec), terms: terms.map(|(i, _)| i).collect() }
+    Kept {
+        no_soft_taint: !has_soft_taint(slot.taints, spec),
+        terms: terms.map(|(i, _)| i).collect(),
+        required: spec.node_affinity.iter().position(holds),
+    }
 }
 
 fn has_soft_taint(taints: &[Taint], spec: &PodSpec) -> bool {
@@ -190,7 +197,7 @@ impl<'a> Question<'a, '_> {
                     && is_left
                     && domains.iter().all(in_domains)
                     && has_room(pool, &self.usage[pool_index], &offer)
-                    && admits(pool, class, &offer)
+                    && admits(pool, class, &offer, kept.required)
                     && kept.terms.iter().all(|&i| {
                         let term = &class.spec().preferred_node_affinity[i].1;
                         term.0.iter().all(|(key, wanted)| could_be(pool, &offer, key, wanted))
@@ -235,8 +242,9 @@ impl<'a> Question<'a, '_> {
     }
 }
 
-/// Whether a node of the pool could have the labels that the pool and the pod demand.
-fn admits(pool: &NodePool, class: &Class<'_>, offer: &OfferShape<'_>) -> bool {
+/// Whether a node of the pool could have the labels that the pool and the pod demand, the pod by one of its required
+/// affinity terms up to `last`.
+fn admits(pool: &NodePool, class: &Class<'_>, offer: &OfferShape<'_>, last: Option<usize>) -> bool {
     let spec = class.spec();
     let term = |term: &NodeAffinityTerm| term.0.iter().all(|(key, wanted)| could_be(pool, offer, key, wanted));
     pool.requirements.iter().all(|(key, wanted)| could_be(pool, offer, key, wanted))
@@ -244,7 +252,12 @@ fn admits(pool: &NodePool, class: &Class<'_>, offer: &OfferShape<'_>) -> bool {
             .node_selector
             .iter()
             .all(|(key, value)| could_be(pool, offer, key, &Requirement::one_of([value.clone()])))
-        && (spec.node_affinity.is_empty() || spec.node_affinity.iter().any(|t| !t.0.is_empty() && term(t)))
+        && (spec.node_affinity.is_empty()
+            || spec
+                .node_affinity
+                .iter()
+                .take(last.map_or(usize::MAX, |last| last + 1))
+                .any(|t| !t.0.is_empty() && term(t)))
         && spec.volumes.iter().all(|volume| volume.topology.is_empty() || volume.topology.iter().any(term))
 }
 
