@@ -21,7 +21,7 @@ use super::daemons;
 use super::limits::{Usage, has_room};
 use super::offers::{reserved, unmet_min_values};
 use super::selection::term_holds;
-use super::shape::{Known, OfferShape, Shape};
+use super::shape::{Known, OfferShape};
 use super::taints::first_untolerated;
 use super::violation::{Report, Rule, Violation};
 use crate::api::labels;
@@ -228,8 +228,8 @@ impl<'a> Question<'a, '_> {
 
     fn fits(&mut self, pool: usize, position: usize, class: &Class<'a>, offer: &OfferShape<'a>) -> bool {
         let snapshot = self.cluster.snapshot;
-        let shape = Shape::Offer(*offer);
-        let daemons = || daemons::on_shape(&snapshot.daemon_sets, &shape, &snapshot.node_pools[pool].taints);
+        let of_pool = &snapshot.node_pools[pool];
+        let daemons = || snapshot.daemon_sets.iter().filter(|d| may_run(of_pool, &d.template.spec, offer));
         let amounts = &self.classes.amounts;
         let room = self.rooms[pool][position].get_or_insert_with(|| {
             let mut room = offer.instance_type.allocatable.clone();
@@ -240,6 +240,20 @@ impl<'a> Question<'a, '_> {
             && (class.spec().host_ports.is_empty()
                 || !super::ports::clash(&class.spec().host_ports, daemons().flat_map(|d| &d.template.spec.host_ports)))
     }
+}
+
+/// Whether a daemon pod may run on some node of the type, whatever is bought: a pool is planned with all of them.
+fn may_run(pool: &NodePool, spec: &PodSpec, offer: &OfferShape<'_>) -> bool {
+    first_untolerated(&pool.taints, &spec.tolerations).is_none()
+        && offer.instance_type.offerings.iter().any(|offering| {
+            let shape = OfferShape { offering, ..*offer };
+            let holds = |(key, wanted): (&Arc<str>, &Requirement)| could_be(pool, &shape, key, wanted);
+            let selected = |(key, value): (&Arc<str>, &Arc<str>)| {
+                could_be(pool, &shape, key, &Requirement::one_of([value.clone()]))
+            };
+            spec.node_selector.iter().all(selected)
+                && (spec.node_affinity.is_empty() || spec.node_affinity.iter().any(|t| t.0.iter().all(holds)))
+        })
 }
 
 /// Whether a node of the pool could have the labels that the pool and the pod demand, the pod by one of its required

@@ -158,7 +158,7 @@ impl Greedy<'_, '_> {
     /// The node with the reservations that it keeps and what it counts towards the pool's spend cap; `None` where what is
     /// left of the market, the cap or `minValues` refuses it.
     ///
-    /// A node keeps every reservation that it could use, as karpenter's does, and gives back what it cannot use any more.
+    /// A node keeps the reservations that its launch would name, and gives back what it cannot use any more.
     fn bought(&self, pool: usize, mut node: Narrowed) -> Option<Narrowed> {
         let model = &self.problem.pools[pool];
         let cap = self.remaining[pool].usd_per_hour;
@@ -184,7 +184,10 @@ impl Greedy<'_, '_> {
             reservations: &node.reservations,
             spend_limit: cap.map(|left| left + node.spend_limit.unwrap_or_default()),
         };
-        let spend = purchase(model, &self.problem.snapshot.settings, wish, &BTreeMap::new())?.spend();
+        let bought = purchase(model, &self.problem.snapshot.settings, wish, &BTreeMap::new())?;
+        let named = bought.offers.iter().filter_map(|(_, offering)| Some(offering.reservation.as_ref()?.id.clone()));
+        let (named, spend) = (named.collect(), bought.spend());
+        node.reservations = named;
         node.spend_limit = cap.map(|_| spend);
         Some(node)
     }
