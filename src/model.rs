@@ -44,7 +44,7 @@ impl<'a> Problem<'a> {
         let dims = Dims::of(&grouping);
         let pools = pools::build(snapshot, &dims);
         let nodes = nodes::build(snapshot, &dims);
-        let keys = Keys::of(snapshot, &pools, &nodes);
+        let keys = Keys::of(snapshot, &pools);
         let mut groups = grouping;
         for group in &mut groups {
             group.amounts = dims.amounts(&group.spec().requests);

@@ -3,4 +3,5 @@
 mod dice;
 mod features;
 mod properties;
+mod tiny;
 mod worlds;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{NodeModel, PoolModel};
+use super::PoolModel;
 use crate::api::labels;
 use crate::observe::Snapshot;
 
@@ -27,7 +27,7 @@ pub struct Keys {
 impl Keys {
     pub const HOST: KeyId = 0;
 
-    pub(super) fn of(snapshot: &Snapshot, pools: &[PoolModel], nodes: &[NodeModel]) -> Self {
+    pub(super) fn of(snapshot: &Snapshot, pools: &[PoolModel]) -> Self {
         let mut names: BTreeSet<Arc<str>> = BTreeSet::new();
         let mut templates = BTreeSet::new();
         for pod in &snapshot.pods {
@@ -43,8 +43,9 @@ impl Keys {
         names.remove(labels::HOSTNAME);
         let names: Vec<Arc<str>> = std::iter::once(Arc::from(labels::HOSTNAME)).chain(names).collect();
         let mut keys = Self { names, domains: vec![Vec::new()], providers: vec![Vec::new()] };
+        let asked = asked_values(snapshot);
         for key in 1..keys.names.len() {
-            let found = domains_of(&keys.names[key], pools, nodes);
+            let found = domains_of(&keys.names[key], snapshot, pools, &asked);
             keys.domains.push(found.keys().cloned().collect());
             keys.providers.push(found.into_values().collect());
         }
@@ -83,13 +84,34 @@ impl Keys {
     }
 }
 
-/// The values of a label that nodes carry or pools can create, with the pools that can.
-fn domains_of(key: &str, pools: &[PoolModel], nodes: &[NodeModel]) -> BTreeMap<Arc<str>, BTreeSet<usize>> {
-    let mut found: BTreeMap<Arc<str>, BTreeSet<usize>> = BTreeMap::new();
-    for node in nodes {
-        if let Some(value) = node.labels.get(key).and_then(|r| r.single_value()) {
-            found.entry(value.clone()).or_default();
+/// The values that pods ask for by label, which a pool that leaves the label open can create.
+fn asked_values(snapshot: &Snapshot) -> BTreeMap<Arc<str>, BTreeSet<Arc<str>>> {
+    let mut asked: BTreeMap<Arc<str>, BTreeSet<Arc<str>>> = BTreeMap::new();
+    let mut templates = BTreeSet::new();
+    for (_, pod) in snapshot.pending().filter(|(_, pod)| templates.insert(Arc::as_ptr(&pod.template))) {
+        let spec = &pod.template.spec;
+        for (key, value) in &spec.node_selector {
+            asked.entry(key.clone()).or_default().insert(value.clone());
         }
+        let preferred = spec.preferred_node_affinity.iter().map(|(_, term)| term);
+        for (key, requirement) in spec.node_affinity.iter().chain(preferred).flat_map(|term| &term.0) {
+            asked.entry(key.clone()).or_default().extend(requirement.finite_values().into_iter().flatten().cloned());
+        }
+    }
+    asked
+}
+
+/// The values of a label that nodes carry (deleting ones too: pods that stay there count) or pools can create, with the
+/// pools that can.
+fn domains_of(
+    key: &str,
+    snapshot: &Snapshot,
+    pools: &[PoolModel],
+    asked: &BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+) -> BTreeMap<Arc<str>, BTreeSet<usize>> {
+    let mut found: BTreeMap<Arc<str>, BTreeSet<usize>> = BTreeMap::new();
+    for value in snapshot.nodes.iter().filter_map(|node| node.labels.get(key)) {
+        found.entry(value.clone()).or_default();
     }
     for (index, pool) in pools.iter().enumerate() {
         let allowed = pool.requirements.get(key);
@@ -111,6 +133,11 @@ fn domains_of(key: &str, pools: &[PoolModel], nodes: &[NodeModel]) -> BTreeMap<A
         }
         if !offered {
             values.extend(allowed.and_then(|r| r.finite_values()).into_iter().flatten().cloned());
+            if let Some(open) = allowed.filter(|r| r.finite_values().is_none()) {
+                // the pool leaves the label open: what its nodes get by themselves, and what pods ask for
+                values.extend(open.any_value().filter(|_| !open.allows_absence()));
+                values.extend(asked.get(key).into_iter().flatten().cloned());
+            }
         }
         for value in values.into_iter().filter(|value| allowed.is_none_or(|r| r.allows(value))) {
             found.entry(value).or_default().insert(index);

@@ -27,15 +27,19 @@ fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
         }
 }
 
+/// The first taint that keeps a pod with these tolerations out; `PreferNoSchedule` never does.
+#[must_use]
+pub fn keep_out<'t>(tolerations: &[Toleration], taints: &'t [Taint]) -> Option<&'t Taint> {
+    let hard = |taint: &&Taint| taint.effect != TaintEffect::PreferNoSchedule;
+    taints.iter().filter(hard).find(|taint| !tolerations.iter().any(|toleration| tolerates(toleration, taint)))
+}
+
 /// Whether a pod can go where these taints are; `soft` leaves `PreferNoSchedule` out.
 #[must_use]
 pub fn admits(spec: &PodSpec, taints: &[Taint], soft: SoftTaints) -> bool {
     match soft {
         SoftTaints::Count => tolerates_all(&spec.tolerations, taints),
-        SoftTaints::Ignore => taints
-            .iter()
-            .filter(|taint| taint.effect != TaintEffect::PreferNoSchedule)
-            .all(|taint| spec.tolerations.iter().any(|toleration| tolerates(toleration, taint))),
+        SoftTaints::Ignore => keep_out(&spec.tolerations, taints).is_none(),
     }
 }
 

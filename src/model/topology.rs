@@ -9,6 +9,7 @@ use std::sync::Arc;
 use fixedbitset::FixedBitSet;
 
 use super::{Group, KeyId, Keys, NodeModel, PoolModel, rules};
+use crate::api::labels;
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{
     LabelSelector, NodeInclusionPolicy, PodAffinityTerm, PodSpec, PodTemplate, Toleration, TopologySpreadConstraint,
@@ -31,6 +32,8 @@ pub struct Topology {
     /// Domains that the constraint looks at, where the key is not the hostname: those of nodes that pass the filter,
     /// and those that a pool can create.
     pub eligible: FixedBitSet,
+    /// Pods that count and are on hosts that take no pods (hostname only): no node can join them.
+    pub elsewhere: u32,
     /// Some pod states it as a requirement: what it counts must land in a known domain.
     pub hard: bool,
 }
@@ -54,6 +57,8 @@ pub struct NodeFilter {
     pub terms: Option<Vec<Requirements>>,
     /// `nodeTaintsPolicy: Honor`.
     pub tolerations: Option<Vec<Toleration>>,
+    /// Topology keys of all required constraints of the pod: a node that lacks one does not count (hostname left out).
+    pub keys: Vec<Arc<str>>,
 }
 
 /// A topology that a group carries, and the constraint of its spec that it comes from.
@@ -93,6 +98,8 @@ struct Identity {
     key: KeyId,
     namespaces: BTreeSet<Arc<str>>,
     selector: LabelSelector,
+    /// The other required affinity terms of the pod: a pod counts only if it matches all of them.
+    also: Vec<(BTreeSet<Arc<str>>, LabelSelector)>,
     filter: NodeFilter,
 }
 
@@ -116,10 +123,14 @@ pub(super) fn build(
     all_namespaces.extend(snapshot.pods.iter().map(|pod| pod.key.namespace.clone()).collect::<HashSet<_>>());
     let mut builder = Builder { snapshot, keys, all_namespaces, identities: Vec::new(), index: HashMap::new() };
 
-    let mut owned: Vec<Vec<TopologyId>> = Vec::with_capacity(groups.len());
-    for group in groups.iter_mut() {
+    // numbered by content, so that the order of the pods does not matter
+    let mut order: Vec<usize> = (0..groups.len()).collect();
+    order.sort_by_key(|&group| (groups[group].namespace, groups[group].template));
+    let mut owned: Vec<Vec<TopologyId>> = vec![Vec::new(); groups.len()];
+    for index in order {
+        let group = &mut groups[index];
         group.carried = builder.carried(group.namespace, group.template);
-        owned.push(builder.inverse(group.spec()));
+        owned[index] = builder.inverse(group.spec());
     }
     let bound = builder.bound_owners(nodes);
     let mut topologies: Vec<Topology> =
@@ -149,7 +160,10 @@ pub(super) fn build(
 
 impl Identity {
     fn selects(&self, namespace: &Arc<str>, template: &PodTemplate) -> bool {
-        self.namespaces.contains(namespace) && self.selector.matches(&template.labels)
+        let matches = |namespaces: &BTreeSet<Arc<str>>, selector: &LabelSelector| {
+            namespaces.contains(namespace) && selector.matches(&template.labels)
+        };
+        matches(&self.namespaces, &self.selector) && self.also.iter().all(|(n, s)| matches(n, s))
     }
 }
 
@@ -176,7 +190,7 @@ impl Builder<'_> {
             add(self.spread(namespace, spec, constraint), Source::Spread(i));
         }
         for (i, term) in spec.pod_affinity.iter().enumerate() {
-            add(self.term(TopologyKind::Affinity, term), Source::Affinity(i));
+            add(self.required_affinity(spec, term), Source::Affinity(i));
         }
         for (i, term) in spec.pod_anti_affinity.iter().enumerate() {
             add(self.term(TopologyKind::AntiAffinity, term), Source::AntiAffinity(i));
@@ -201,6 +215,7 @@ impl Builder<'_> {
                 .then(|| affinity_alternatives(spec))
                 .filter(|terms| terms.iter().any(|term| !term.is_empty())),
             tolerations: honor(constraint.node_taints_policy).then(|| spec.tolerations.clone()),
+            keys: required_keys(spec, constraint),
         };
         let kind = TopologyKind::Spread { max_skew: constraint.max_skew.max(1), min_domains: constraint.min_domains };
         self.intern(Identity {
@@ -208,6 +223,7 @@ impl Builder<'_> {
             key: self.key(&constraint.topology_key),
             namespaces: [namespace.clone()].into(),
             selector: constraint.selector.clone(),
+            also: Vec::new(),
             filter,
         })
     }
@@ -218,6 +234,27 @@ impl Builder<'_> {
             key: self.key(&term.topology_key),
             namespaces: self.namespaces(term),
             selector: term.selector.clone(),
+            also: Vec::new(),
+            filter: NodeFilter::default(),
+        })
+    }
+
+    /// kube-scheduler counts a pod for required affinity only if it matches every term of it.
+    fn required_affinity(&mut self, spec: &PodSpec, term: &PodAffinityTerm) -> TopologyId {
+        let mut also: Vec<(BTreeSet<Arc<str>>, LabelSelector)> = spec
+            .pod_affinity
+            .iter()
+            .map(|other| (self.namespaces(other), other.selector.clone()))
+            .filter(|(namespaces, selector)| *selector != term.selector || *namespaces != self.namespaces(term))
+            .collect();
+        also.sort_unstable();
+        also.dedup();
+        self.intern(Identity {
+            kind: TopologyKind::Affinity,
+            key: self.key(&term.topology_key),
+            namespaces: self.namespaces(term),
+            selector: term.selector.clone(),
+            also,
             filter: NodeFilter::default(),
         })
     }
@@ -235,25 +272,31 @@ impl Builder<'_> {
         names
     }
 
-    /// Bound pods that count, with the node that holds each and the inverse anti-affinities that they own.
-    fn bound_owners(&mut self, nodes: &[NodeModel]) -> Vec<(usize, usize, Vec<TopologyId>)> {
+    /// Bound pods that count.
+    fn bound_owners(&mut self, nodes: &[NodeModel]) -> Vec<Bound> {
         let node_of: HashMap<&str, usize> =
             nodes.iter().enumerate().map(|(i, node)| (node.node.name.as_ref(), i)).collect();
+        let all: HashMap<&str, usize> =
+            self.snapshot.nodes.iter().enumerate().map(|(i, node)| (node.name.as_ref(), i)).collect();
         let snapshot = self.snapshot;
+        let bound_pods = snapshot.pods.iter().filter(|pod| pod.node.is_some());
+        let terms: BTreeSet<&PodAffinityTerm> =
+            bound_pods.flat_map(|pod| &pod.template.spec.pod_anti_affinity).collect();
+        for term in terms {
+            self.term(TopologyKind::InverseAntiAffinity, term);
+        }
         let mut bound = Vec::new();
-        for (index, pod) in snapshot.pods.iter().enumerate() {
-            let Some(&node) = pod.node.as_deref().and_then(|name| node_of.get(name)) else { continue };
-            if pod.terminating || pod.displaced {
-                continue;
-            }
-            bound.push((index, node, self.inverse(&pod.template.spec)));
+        for (pod, of) in snapshot.pods.iter().enumerate().filter(|(_, pod)| !pod.terminating && !pod.displaced) {
+            let Some(name) = of.node.as_deref() else { continue };
+            let Some(&index) = all.get(name) else { continue };
+            bound.push(Bound { pod, index, node: node_of.get(name).copied(), owned: self.inverse(&of.template.spec) });
         }
         bound
     }
 
-    fn count_bound(&self, nodes: &[NodeModel], bound: &[(usize, usize, Vec<TopologyId>)], topologies: &mut [Topology]) {
+    fn count_bound(&self, nodes: &[NodeModel], bound: &[Bound], topologies: &mut [Topology]) {
         let mut selected: HashMap<(&str, *const PodTemplate), Vec<TopologyId>> = HashMap::new();
-        for (pod, node, owned) in bound {
+        for Bound { pod, index, node, owned } in bound {
             let pod = &self.snapshot.pods[*pod];
             let counted =
                 selected.entry((pod.key.namespace.as_ref(), Arc::as_ptr(&pod.template))).or_insert_with(|| {
@@ -265,12 +308,44 @@ impl Builder<'_> {
                 });
             for &id in counted.iter().chain(owned) {
                 let topology = &mut topologies[id];
+                let Some(node) = node else {
+                    self.count_on_deleting(*index, topology);
+                    continue;
+                };
                 if topology.filter.admits_node(&nodes[*node])
                     && let Some(domain) = domain_of_node(self.keys, topology.key, *node, &nodes[*node])
                 {
                     topology.counts[domain] += 1;
                 }
             }
+        }
+    }
+}
+
+/// A bound pod that counts.
+struct Bound {
+    /// Index into `Snapshot::pods`.
+    pod: usize,
+    /// Index into `Snapshot::nodes`.
+    index: usize,
+    /// Index into the model's nodes; `None` for a deleting node.
+    node: Option<usize>,
+    /// The inverse anti-affinities that it owns.
+    owned: Vec<TopologyId>,
+}
+
+impl Builder<'_> {
+    /// A pod that stays on a deleting node counts for affinity and anti-affinity; spread does not look at such nodes.
+    fn count_on_deleting(&self, node: usize, topology: &mut Topology) {
+        if matches!(topology.kind, TopologyKind::Spread { .. }) {
+            return;
+        }
+        if topology.key == Keys::HOST {
+            topology.elsewhere += 1;
+        } else if let Some(value) = self.snapshot.nodes[node].label(self.keys.name(topology.key))
+            && let Some(domain) = self.keys.domain(topology.key, value)
+        {
+            topology.counts[domain] += 1;
         }
     }
 }
@@ -290,7 +365,8 @@ impl NodeFilter {
     pub fn admits_node(&self, node: &NodeModel) -> bool {
         let terms = self.terms.as_ref();
         terms.is_none_or(|terms| terms.iter().any(|t| node.labels.compatible(t, Undefined::Refuse).is_ok()))
-            && self.tolerations.as_ref().is_none_or(|t| rules::tolerates_all(t, &node.node.taints))
+            && self.tolerations.as_ref().is_none_or(|t| rules::keep_out(t, &node.node.taints).is_none())
+            && self.keys.iter().all(|key| node.labels.contains_key(key))
     }
 
     /// Whether a new node of a pool, with these requirements so far, counts.
@@ -298,8 +374,23 @@ impl NodeFilter {
     pub fn admits_new(&self, pool: &PoolModel, requirements: &Requirements) -> bool {
         let terms = self.terms.as_ref();
         terms.is_none_or(|terms| terms.iter().any(|t| requirements.compatible(t, Undefined::AllowWellKnown).is_ok()))
-            && self.tolerations.as_ref().is_none_or(|t| rules::tolerates_all(t, &pool.pool.taints))
+            && self.tolerations.as_ref().is_none_or(|t| rules::keep_out(t, &pool.pool.taints).is_none())
+            && self
+                .keys
+                .iter()
+                .all(|key| labels::is_well_known(key) || requirements.get(key).is_some_and(|r| !r.allows_absence()))
     }
+}
+
+/// The keys of the pod's required spread constraints, for a constraint that is one of them.
+fn required_keys(spec: &PodSpec, constraint: &TopologySpreadConstraint) -> Vec<Arc<str>> {
+    if constraint.when_unsatisfiable != WhenUnsatisfiable::DoNotSchedule {
+        return Vec::new();
+    }
+    let hard = spec.topology_spread.iter().filter(|c| c.when_unsatisfiable == WhenUnsatisfiable::DoNotSchedule);
+    let keys: BTreeSet<Arc<str>> =
+        hard.map(|c| c.topology_key.clone()).filter(|key| key.as_ref() != labels::HOSTNAME).collect();
+    keys.into_iter().collect()
 }
 
 /// Node selector joined with each required node affinity term; one empty set where the pod asks nothing.
@@ -349,7 +440,7 @@ fn topology(identity: &Identity, keys: &Keys, pools: &[PoolModel], nodes: &[Node
             });
             let provided = providers.iter().any(|&pool| {
                 let tolerations = identity.filter.tolerations.as_ref();
-                tolerations.is_none_or(|t| rules::tolerates_all(t, &pools[pool].pool.taints))
+                tolerations.is_none_or(|t| rules::keep_out(t, &pools[pool].pool.taints).is_none())
             });
             eligible.set(domain, wanted && provided);
         }
@@ -367,6 +458,7 @@ fn topology(identity: &Identity, keys: &Keys, pools: &[PoolModel], nodes: &[Node
         filter: identity.filter.clone(),
         counts: vec![0; domains],
         eligible,
+        elsewhere: 0,
         hard: identity.kind == TopologyKind::InverseAntiAffinity,
     }
 }

@@ -135,7 +135,8 @@ fn node_labels(pool: &PoolModel, requirements: &Requirements, offered: &[&TypeMo
         offered.iter().filter_map(|kind| kind.instance_type.requirements.get(key)).collect()
     };
     for (key, requirement) in requirements.iter().filter(|(key, _)| !labels::is_well_known(key)) {
-        if key.as_ref() != labels::HOSTNAME && !labels_of_node.contains_key(key) && of_types(key).is_empty() {
+        let written = key.as_ref() != labels::HOSTNAME && !requirement.allows_absence();
+        if written && !labels_of_node.contains_key(key) && of_types(key).is_empty() {
             labels_of_node.extend(requirement.any_value().map(|value| (key.clone(), value)));
         }
     }

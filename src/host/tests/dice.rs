@@ -5,7 +5,9 @@ pub struct Dice(u64);
 
 impl Dice {
     pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        // scrambled first: neighbouring seeds must not walk the same sequence
+        let start = Self(seed).next();
+        Self(start)
     }
 
     fn next(&mut self) -> u64 {

@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use super::classes::{Class, Classes};
 use super::cluster::Cluster;
 use super::selection::{Holds, Selection, Selections};
+use super::shape::Known;
 use super::taints::first_untolerated;
 use super::topology::{Domain, Keys};
 use crate::observe::snapshot::{
@@ -167,7 +168,19 @@ impl<'a> Group<'a> {
                 let all = over_shapes.reduce(|a, b| if a == b { a } else { Holds::Perhaps });
                 eligible = eligible.min(all.unwrap_or(Holds::No));
             }
+            // a domain that only offers outside the selection would bring is none of the constraint's
+            let selected = |domain: &&usize, selections: &mut Selections<'a>| {
+                let Some(selection) = selection.filter(|_| slot.shapes.len() > 1) else { return true };
+                let name = keys.all[identity.key].names[**domain];
+                let mut in_domain = slot.shapes.iter().filter(|&&shape| {
+                    !matches!(cluster.shapes[shape].label(keys.all[identity.key].name), Known::Value(v) if v != name)
+                });
+                in_domain.any(|&shape| selections.holds(selection, shape, &cluster.shapes) > Holds::No)
+            };
             for &domain in domains[i].possible().iter().filter(|_| eligible > Holds::No) {
+                if !selected(&&domain, selections) {
+                    continue;
+                }
                 group.possible[domain] = true;
                 certain[domain] |= eligible == Holds::Surely && matches!(domains[i], Domain::At(_));
             }

@@ -5,6 +5,12 @@
 //! admit the pod, its volumes reach, `minValues` can be met, what the pool's limits leave after this plan is enough for
 //! one more node, and it lies in the domains in which the plan has the pod, for every topology key that ties the pod to
 //! others. Only a strictly greater weight makes a pool heavier.
+//!
+//! Preferences come before weight, as they come before cost: a heavier pool is no better where the pod would lose one that
+//! it keeps here (an untolerated `PreferNoSchedule` taint, a preferred node affinity, the domain that a preferred pod
+//! affinity or a `ScheduleAnyway` spread looks at), or hold it by a later one of its ORed node affinity terms only: the
+//! reference tries them in order (karpenter-core 2.6). A launch counts towards the limits of the heavier pool with the
+//! largest type that the pool has: while the plan was made it could still become that.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,13 +20,17 @@ use super::cluster::{Cluster, Slot};
 use super::daemons;
 use super::limits::{Usage, has_room};
 use super::offers::{reserved, unmet_min_values};
-use super::shape::{Known, OfferShape, Shape};
+use super::selection::term_holds;
+use super::shape::{Known, OfferShape};
 use super::taints::first_untolerated;
 use super::violation::{Report, Rule, Violation};
 use crate::api::labels;
-use crate::observe::snapshot::{NodeAffinityTerm, NodePool};
+use crate::catalog::CapacityType;
+use crate::observe::snapshot::{
+    NodeAffinityTerm, NodePool, PodSpec, Taint, TaintEffect, Toleration, WhenUnsatisfiable,
+};
 use crate::requirements::Requirement;
-use crate::settings::MinValuesPolicy;
+use crate::settings::{MinValuesPolicy, PreferencePolicy};
 
 /// The values that a node may have for each topology key that ties a pod to others.
 type Domains<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
@@ -32,7 +42,18 @@ struct Question<'a, 'c> {
     reserved: BTreeMap<&'a Arc<str>, u32>,
     /// What each offering of a pool leaves for pods, by pool and position.
     rooms: Vec<Vec<Option<Vec<i64>>>>,
-    answers: BTreeMap<(usize, usize, Domains<'a>), bool>,
+    answers: BTreeMap<(usize, usize, Domains<'a>, Kept), bool>,
+}
+
+/// The preferences that a pod keeps where the plan has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Kept {
+    /// No `PreferNoSchedule` taint that it does not tolerate.
+    no_soft_taint: bool,
+    /// Its preferred node affinity terms that hold, by position.
+    terms: Vec<usize>,
+    /// The first of its required node affinity terms that holds.
+    required: Option<usize>,
 }
 
 /// `ties`: for each class the topology keys that tie its pods to others.
@@ -43,6 +64,7 @@ pub(super) fn check<'a>(
     ties: &[BTreeSet<&'a str>],
     report: &mut Report,
 ) {
+    let usage = &at_largest(cluster, usage);
     let pools = &cluster.snapshot.node_pools;
     let rooms = pools.iter().map(|pool| vec![None; pool.instance_types.iter().map(|t| t.offerings.len()).sum()]);
     let (reserved, rooms) = (reserved(cluster), rooms.collect());
@@ -55,8 +77,12 @@ pub(super) fn check<'a>(
         let mut better = None;
         let justified = heavier.is_empty()
             || on_slot.iter().any(|&class| {
-                let domains = domains_of(cluster, slot, &ties[class]);
-                let found = heavier.iter().find(|&&pool| question.is_feasible(class, pool, &domains));
+                let class_of = &classes.all[class];
+                let ties: BTreeSet<&str> =
+                    ties[class].iter().copied().chain(preferred_keys(cluster, class_of)).collect();
+                let domains = domains_of(cluster, slot, &ties);
+                let kept = kept(cluster, slot, class_of);
+                let found = heavier.iter().find(|&&pool| question.is_feasible(class, pool, &domains, &kept));
                 better = better.or(found.copied());
                 found.is_none()
             });
@@ -70,6 +96,62 @@ pub(super) fn check<'a>(
     }
 }
 
+/// Usage with every launch at the largest type of its pool that the pool's limits admit.
+fn at_largest(cluster: &Cluster<'_>, usage: &[Usage]) -> Vec<Usage> {
+    let mut usage = usage.to_vec();
+    for (slot, _, pool) in cluster.launches().filter(|(_, _, pool)| !pool.limits.resources.is_empty()) {
+        let index = cluster.snapshot.node_pools.iter().position(|other| std::ptr::eq(other, pool));
+        let used = &mut usage[index.expect("the pool of a launch is one of the snapshot's")].capacity;
+        for (name, limit) in pool.limits.resources.iter() {
+            let named = slot.shapes.iter().filter_map(|&shape| cluster.offer_shape(shape));
+            let counted = named.map(|offer| offer.instance_type.capacity.get(name)).max().unwrap_or(0);
+            let types = pool.instance_types.iter().map(|of_type| of_type.capacity.get(name));
+            let largest = types.filter(|amount| *amount <= limit).max().unwrap_or(0);
+            used.set(name.clone(), used.get(name).saturating_add((largest - counted).max(0)));
+        }
+    }
+    usage
+}
+
+/// The topology keys that the pod's preferences look at.
+fn preferred_keys<'a>(cluster: &Cluster<'a>, class: &Class<'a>) -> Vec<&'a str> {
+    if cluster.snapshot.settings.preference_policy == PreferencePolicy::Ignore {
+        return Vec::new();
+    }
+    let spec = class.spec();
+    let terms = spec.preferred_pod_affinity.iter().chain(&spec.preferred_pod_anti_affinity);
+    let anyway = spec.topology_spread.iter().filter(|c| c.when_unsatisfiable == WhenUnsatisfiable::ScheduleAnyway);
+    terms.map(|(_, term)| &*term.topology_key).chain(anyway.map(|c| &*c.topology_key)).collect()
+}
+
+fn kept(cluster: &Cluster<'_>, slot: &Slot<'_>, class: &Class<'_>) -> Kept {
+    let spec = class.spec();
+    let holds = |term: &NodeAffinityTerm| {
+        slot.shapes.iter().all(|&shape| term_holds(term, &|key: &str| cluster.shapes[shape].label(key)))
+    };
+    let respected = cluster.snapshot.settings.preference_policy == PreferencePolicy::Respect;
+    let terms = spec.preferred_node_affinity.iter().enumerate().filter(|(_, (_, term))| respected && holds(term));
+    Kept {
+        no_soft_taint: !has_soft_taint(slot.taints, spec),
+        terms: terms.map(|(i, _)| i).collect(),
+        required: spec.node_affinity.iter().position(holds),
+    }
+}
+
+fn has_soft_taint(taints: &[Taint], spec: &PodSpec) -> bool {
+    taints.iter().filter(|taint| taint.effect == TaintEffect::PreferNoSchedule).any(|taint| {
+        // asked as a hard one
+        let effect = TaintEffect::NoSchedule;
+        let tolerations: Vec<Toleration> = spec
+            .tolerations
+            .iter()
+            .filter(|t| t.effect.is_none_or(|of| of == TaintEffect::PreferNoSchedule))
+            .map(|t| Toleration { effect: None, ..t.clone() })
+            .collect();
+        first_untolerated(&[Taint { effect, ..taint.clone() }], &tolerations).is_some()
+    })
+}
+
 /// Where the plan has the slot's pods; the hostname ties nothing to a new node.
 fn domains_of<'a>(cluster: &Cluster<'a>, slot: &Slot<'a>, keys: &BTreeSet<&'a str>) -> Domains<'a> {
     let values = |key: &str| {
@@ -80,19 +162,20 @@ fn domains_of<'a>(cluster: &Cluster<'a>, slot: &Slot<'a>, keys: &BTreeSet<&'a st
 }
 
 impl<'a> Question<'a, '_> {
-    fn is_feasible(&mut self, class: usize, pool: usize, domains: &Domains<'a>) -> bool {
-        let key = (class, pool, domains.clone());
+    fn is_feasible(&mut self, class: usize, pool: usize, domains: &Domains<'a>, kept: &Kept) -> bool {
+        let key = (class, pool, domains.clone(), kept.clone());
         if let Some(&answer) = self.answers.get(&key) {
             return answer;
         }
-        let answer = self.ask(class, pool, domains);
+        let answer = self.ask(class, pool, domains, kept);
         self.answers.insert(key, answer);
         answer
     }
 
-    fn ask(&mut self, class: usize, pool_index: usize, domains: &Domains<'a>) -> bool {
+    fn ask(&mut self, class: usize, pool_index: usize, domains: &Domains<'a>, kept: &Kept) -> bool {
         let (class, pool) = (&self.classes.all[class], &self.cluster.snapshot.node_pools[pool_index]);
-        if first_untolerated(&pool.taints, &class.spec().tolerations).is_some() {
+        let loses_taint = kept.no_soft_taint && has_soft_taint(&pool.taints, class.spec());
+        if loses_taint || first_untolerated(&pool.taints, &class.spec().tolerations).is_some() {
             return false;
         }
         let strict = self.cluster.snapshot.settings.min_values_policy == MinValuesPolicy::Strict;
@@ -114,7 +197,11 @@ impl<'a> Question<'a, '_> {
                     && is_left
                     && domains.iter().all(in_domains)
                     && has_room(pool, &self.usage[pool_index], &offer)
-                    && admits(pool, class, &offer)
+                    && admits(pool, class, &offer, kept.required)
+                    && kept.terms.iter().all(|&i| {
+                        let term = &class.spec().preferred_node_affinity[i].1;
+                        term.0.iter().all(|(key, wanted)| could_be(pool, &offer, key, wanted))
+                    })
                     && self.fits(pool_index, position, class, &offer)
                 {
                     if !wants_many {
@@ -125,13 +212,24 @@ impl<'a> Question<'a, '_> {
                 position += 1;
             }
         }
-        !holding.is_empty() && unmet_min_values(pool, &holding.iter().collect::<Vec<_>>()).is_none()
+        self.keeps_min_values(pool, &holding)
+    }
+
+    /// Whether the offers of one capacity type, as many types of them as a launch may name, keep the pool's `minValues`.
+    fn keeps_min_values(&self, pool: &NodePool, holding: &[OfferShape<'a>]) -> bool {
+        let capacity_types: BTreeSet<CapacityType> = holding.iter().map(|o| o.offering.capacity_type).collect();
+        capacity_types.into_iter().any(|capacity_type| {
+            let of: Vec<&OfferShape<'a>> =
+                holding.iter().filter(|offer| offer.offering.capacity_type == capacity_type).collect();
+            let types: BTreeSet<&Arc<str>> = of.iter().map(|offer| &offer.instance_type.name).collect();
+            types.len() <= self.cluster.snapshot.settings.max_instance_types && unmet_min_values(pool, &of).is_none()
+        })
     }
 
     fn fits(&mut self, pool: usize, position: usize, class: &Class<'a>, offer: &OfferShape<'a>) -> bool {
         let snapshot = self.cluster.snapshot;
-        let shape = Shape::Offer(*offer);
-        let daemons = || daemons::on_shape(&snapshot.daemon_sets, &shape, &snapshot.node_pools[pool].taints);
+        let of_pool = &snapshot.node_pools[pool];
+        let daemons = || snapshot.daemon_sets.iter().filter(|d| may_run(of_pool, &d.template.spec, offer));
         let amounts = &self.classes.amounts;
         let room = self.rooms[pool][position].get_or_insert_with(|| {
             let mut room = offer.instance_type.allocatable.clone();
@@ -144,8 +242,23 @@ impl<'a> Question<'a, '_> {
     }
 }
 
-/// Whether a node of the pool could have the labels that the pool and the pod demand.
-fn admits(pool: &NodePool, class: &Class<'_>, offer: &OfferShape<'_>) -> bool {
+/// Whether a daemon pod may run on some node of the type, whatever is bought: a pool is planned with all of them.
+fn may_run(pool: &NodePool, spec: &PodSpec, offer: &OfferShape<'_>) -> bool {
+    first_untolerated(&pool.taints, &spec.tolerations).is_none()
+        && offer.instance_type.offerings.iter().any(|offering| {
+            let shape = OfferShape { offering, ..*offer };
+            let holds = |(key, wanted): (&Arc<str>, &Requirement)| could_be(pool, &shape, key, wanted);
+            let selected = |(key, value): (&Arc<str>, &Arc<str>)| {
+                could_be(pool, &shape, key, &Requirement::one_of([value.clone()]))
+            };
+            spec.node_selector.iter().all(selected)
+                && (spec.node_affinity.is_empty() || spec.node_affinity.iter().any(|t| t.0.iter().all(holds)))
+        })
+}
+
+/// Whether a node of the pool could have the labels that the pool and the pod demand, the pod by one of its required
+/// affinity terms up to `last`.
+fn admits(pool: &NodePool, class: &Class<'_>, offer: &OfferShape<'_>, last: Option<usize>) -> bool {
     let spec = class.spec();
     let term = |term: &NodeAffinityTerm| term.0.iter().all(|(key, wanted)| could_be(pool, offer, key, wanted));
     pool.requirements.iter().all(|(key, wanted)| could_be(pool, offer, key, wanted))
@@ -153,7 +266,12 @@ fn admits(pool: &NodePool, class: &Class<'_>, offer: &OfferShape<'_>) -> bool {
             .node_selector
             .iter()
             .all(|(key, value)| could_be(pool, offer, key, &Requirement::one_of([value.clone()])))
-        && (spec.node_affinity.is_empty() || spec.node_affinity.iter().any(|t| !t.0.is_empty() && term(t)))
+        && (spec.node_affinity.is_empty()
+            || spec
+                .node_affinity
+                .iter()
+                .take(last.map_or(usize::MAX, |last| last + 1))
+                .any(|t| !t.0.is_empty() && term(t)))
         && spec.volumes.iter().all(|volume| volume.topology.is_empty() || volume.topology.iter().any(term))
 }
 

@@ -64,17 +64,23 @@ impl Classes {
 
     fn assemble(problem: &Problem, reach: &Reach, merged: &[usize], of_group: &[usize]) -> Self {
         let count = merged.iter().copied().max().map_or(0, |most| most + 1);
-        let mut shapes: HashMap<(FixedBitSet, Amounts, Option<i64>), MicroUsd> = HashMap::new();
+        // each reservation is a shape of its own: what two of them hold together is not what one of them holds
+        let mut shapes: HashMap<(FixedBitSet, Amounts, Option<(&str, i64)>), MicroUsd> = HashMap::new();
         for (index, shape) in reach.shapes.iter().enumerate() {
             let holds = reach.holds(merged, count, |signature| reach.on_shape[signature].contains(index));
             let kind = &problem.pools[shape.pool].types[shape.kind];
             let offering = kind.offerings[shape.offering];
-            let most = offering.reservation.as_ref().map(|reservation| i64::from(reservation.free));
+            let most = offering.reservation.as_ref().map(|reservation| (&*reservation.id, i64::from(reservation.free)));
             let price = shapes.entry((holds, kind.most_room.clone(), most)).or_insert(offering.price);
             *price = (*price).min(offering.price);
         }
-        let mut shapes: Vec<Shape> =
-            shapes.into_iter().map(|((holds, room, most), price)| Shape { holds, room, price, most }).collect();
+        let shape = |((holds, room, most), price): ((_, _, Option<(&str, i64)>), _)| Shape {
+            holds,
+            room,
+            price,
+            most: most.map(|(_, free)| free),
+        };
+        let mut shapes: Vec<Shape> = shapes.into_iter().map(shape).collect();
         shapes.sort_by(|a, b| {
             let holds = |shape: &Shape| shape.holds.ones().collect::<Vec<_>>();
             (a.price, &a.room, a.most, holds(a)).cmp(&(b.price, &b.room, b.most, holds(b)))

@@ -9,7 +9,7 @@ use fixedbitset::FixedBitSet;
 use super::Greedy;
 use super::topology::{HostVerdict, KeyNeed, Needs};
 use super::variant::VariantId;
-use crate::model::{Amounts, DomainId, Keys, PoolModel, Problem, RemainingLimits, ports_conflict};
+use crate::model::{Amounts, DomainId, Keys, PoolModel, Problem, RemainingLimits, TopologyId, ports_conflict};
 use crate::observe::snapshot::HostPort;
 use crate::solve::Place;
 use crate::solve::purchase::{Wish, purchase};
@@ -33,6 +33,8 @@ pub struct OpenNode {
     /// The domain that is fixed, by key.
     pins: Vec<Option<DomainId>>,
     pods: usize,
+    /// Topologies that some of its pods count for once its labels are known.
+    uncounted: Vec<TopologyId>,
 }
 
 /// What an open node becomes when it takes a pod.
@@ -142,6 +144,7 @@ impl Greedy<'_, '_> {
         if let Some(fixed) = node.pins[need.key] {
             return if need.allowed.contains(fixed) { self.fix_domains(pool, others, node) } else { None };
         }
+        let mut reachable = false;
         for &domain in &need.domains {
             let pin = self.sets.pin(self.problem, need.key, domain);
             let Some(set) = self.sets.meet(node.set, pin) else { continue };
@@ -150,6 +153,7 @@ impl Greedy<'_, '_> {
             if types.is_clear() {
                 continue;
             }
+            reachable = true;
             let mut pins = node.pins.clone();
             pins[need.key] = Some(domain);
             let (spend_limit, reservations) = (node.spend_limit, node.reservations.clone());
@@ -159,13 +163,13 @@ impl Greedy<'_, '_> {
             }
         }
         // the node has no such label: a rule that only counts pods does not see it
-        if need.required { None } else { self.fix_domains(pool, others, node) }
+        if need.required || reachable { None } else { self.fix_domains(pool, others, node) }
     }
 
     /// The node with the reservations that it keeps and what it counts towards the pool's spend cap; `None` where what is
     /// left of the market, the cap or `minValues` refuses it.
     ///
-    /// A node keeps every reservation that it could use, as karpenter's does, and gives back what it cannot use any more.
+    /// A node keeps the reservations that its launch would name, and gives back what it cannot use any more.
     fn bought(&self, pool: usize, mut node: Narrowed) -> Option<Narrowed> {
         let model = &self.problem.pools[pool];
         let cap = self.remaining[pool].usd_per_hour;
@@ -191,7 +195,10 @@ impl Greedy<'_, '_> {
             reservations: &node.reservations,
             spend_limit: cap.map(|left| left + node.spend_limit.unwrap_or_default()),
         };
-        let spend = purchase(model, &self.problem.snapshot.settings, wish, &BTreeMap::new())?.spend();
+        let bought = purchase(model, &self.problem.snapshot.settings, wish, &BTreeMap::new())?;
+        let named = bought.offers.iter().filter_map(|(_, offering)| Some(offering.reservation.as_ref()?.id.clone()));
+        let (named, spend) = (named.collect(), bought.spend());
+        node.reservations = named;
         node.spend_limit = cap.map(|_| spend);
         Some(node)
     }
@@ -222,7 +229,9 @@ impl Greedy<'_, '_> {
         node.ports.extend(group.spec().host_ports.iter().cloned());
         node.pods += 1;
         let requirements = self.sets.get(node.set);
-        for &id in &group.counted {
+        // what earlier pods of the node could not be counted for, its domain being open, may count now
+        let waiting = std::mem::take(&mut node.uncounted);
+        for id in group.counted.iter().copied().chain(waiting) {
             let topology = &self.problem.topologies[id];
             let domain = if topology.key == Keys::HOST {
                 Some(self.problem.nodes.len() + index)
@@ -236,6 +245,8 @@ impl Greedy<'_, '_> {
                 && topology.filter.admits_new(&self.problem.pools[node.pool], requirements)
             {
                 self.counts.raise(id, domain);
+            } else {
+                node.uncounted.push(id);
             }
         }
     }
@@ -281,6 +292,7 @@ impl Greedy<'_, '_> {
                     ports: Vec::new(),
                     pins: Vec::new(),
                     pods: 0,
+                    uncounted: Vec::new(),
                 };
                 self.open.push(node);
                 self.commit_open(variant, self.open.len() - 1, narrowed);

@@ -3,7 +3,7 @@
 use fixedbitset::FixedBitSet;
 
 use super::variant::{VariantId, Variants};
-use crate::model::{DomainId, KeyId, Keys, Placement, Problem, TopologyId, TopologyKind};
+use crate::model::{DomainId, KeyId, Keys, Placement, Problem, Source, TopologyId, TopologyKind};
 
 /// Counts of every topology as pods are placed; hosts grow as nodes are opened.
 pub struct Counts(Vec<Vec<u32>>);
@@ -63,13 +63,21 @@ impl Counts {
         let variant = variants.get(variant);
         let group = &problem.groups[variant.group];
         let mut needs = Needs { keys: Vec::new(), hosts: Vec::new() };
+        // kube-scheduler's exception for the first pod of a series looks at all required affinity terms together
+        let required = variant.active.iter().filter(|placement| matches!(placement.source, Source::Affinity(_)));
+        let mut required = required.peekable();
+        let is_first = required.peek().is_some()
+            && required.all(|placement| placement.self_selects && self.is_empty(problem, placement.topology));
         for placement in &variant.active {
-            self.require(problem, *placement, &mut needs);
+            let first = match placement.source {
+                Source::Affinity(_) => is_first,
+                _ => placement.self_selects && self.is_empty(problem, placement.topology),
+            };
+            self.require(problem, *placement, first, &mut needs);
         }
         for &inverse in &group.forbidden_by {
-            let placement =
-                Placement { topology: inverse, self_selects: false, source: crate::model::Source::AntiAffinity(0) };
-            self.require(problem, placement, &mut needs);
+            let placement = Placement { topology: inverse, self_selects: false, source: Source::AntiAffinity(0) };
+            self.require(problem, placement, false, &mut needs);
         }
         for &counted in &group.counted {
             let topology = &problem.topologies[counted];
@@ -83,7 +91,8 @@ impl Counts {
         needs
     }
 
-    fn require(&self, problem: &Problem, placement: Placement, needs: &mut Needs) {
+    /// `first`: for affinity, the pod may be the first of its kind.
+    fn require(&self, problem: &Problem, placement: Placement, first: bool, needs: &mut Needs) {
         let id = placement.topology;
         let topology = &problem.topologies[id];
         let own = u32::from(placement.self_selects);
@@ -95,7 +104,7 @@ impl Counts {
                 }
                 TopologyKind::Spread { max_skew, .. } => HostNeed::AtMost(max_skew - own),
                 TopologyKind::AntiAffinity | TopologyKind::InverseAntiAffinity => HostNeed::AtMost(0),
-                TopologyKind::Affinity if placement.self_selects && self.is_empty(id) => return,
+                TopologyKind::Affinity if first => return,
                 TopologyKind::Affinity => HostNeed::Populated,
             };
             needs.hosts.push((id, need));
@@ -112,7 +121,7 @@ impl Counts {
                 allowed
                     .extend(topology.eligible.ones().filter(|&domain| self.at(id, domain) + own <= least + max_skew));
             }
-            TopologyKind::Affinity if placement.self_selects && self.is_empty(id) => allowed.insert_range(..),
+            TopologyKind::Affinity if first => allowed.insert_range(..),
             TopologyKind::Affinity => allowed.extend((0..all).filter(|&domain| self.at(id, domain) > 0)),
             TopologyKind::AntiAffinity | TopologyKind::InverseAntiAffinity => {
                 allowed.extend((0..all).filter(|&domain| self.at(id, domain) == 0));
@@ -143,8 +152,8 @@ impl Counts {
         needs.keys.last_mut().expect("just pushed")
     }
 
-    fn is_empty(&self, topology: TopologyId) -> bool {
-        self.0[topology].iter().all(|&count| count == 0)
+    fn is_empty(&self, problem: &Problem, topology: TopologyId) -> bool {
+        problem.topologies[topology].elsewhere == 0 && self.0[topology].iter().all(|&count| count == 0)
     }
 
     /// Whether a host (existing nodes first, then open ones) can take the pod now.
