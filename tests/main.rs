@@ -12,3 +12,4 @@ mod types;
 mod examples;
 mod validation;
 mod load;
+mod scenarios;
