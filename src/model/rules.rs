@@ -17,7 +17,7 @@ fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
     if toleration.key.is_empty() {
         return toleration.operator == TolerationOperator::Exists;
     }
-    let integers = || Some((taint.value.parse::<i64>().ok()?, toleration.value.parse::<i64>().ok()?));
+    let integers = || Some((integer(&taint.value)?, integer(&toleration.value)?));
     toleration.key == taint.key
         && match toleration.operator {
             TolerationOperator::Exists => true,
@@ -25,6 +25,11 @@ fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
             TolerationOperator::Lt => integers().is_some_and(|(taint, limit)| taint < limit),
             TolerationOperator::Gt => integers().is_some_and(|(taint, limit)| taint > limit),
         }
+}
+
+/// What comparison operators accept: an integer without plus sign, leading zeros or minus zero.
+fn integer(text: &str) -> Option<i64> {
+    text.parse::<i64>().ok().filter(|number| number.to_string() == text)
 }
 
 /// Whether a pod can go where these taints are; `soft` leaves `PreferNoSchedule` out.

@@ -4,7 +4,9 @@
 //! that node: it is available, a reservation behind it has an instance left, the pool's requirements, taints and labels
 //! admit the pod, its volumes reach, `minValues` can be met, what the pool's limits leave after this plan is enough for
 //! one more node, and it lies in the domains in which the plan has the pod, for every topology key that ties the pod to
-//! others. Only a strictly greater weight makes a pool heavier.
+//! others. Only a strictly greater weight makes a pool heavier. Karpenter asks for preferences before weight: a pool with
+//! a `PreferNoSchedule` taint that the pod does not tolerate, or without a preferred label that the pod's node has, is no
+//! better place.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,15 +17,18 @@ use super::daemons;
 use super::limits::{Usage, has_room};
 use super::offers::{reserved, unmet_min_values};
 use super::shape::{Known, OfferShape, Shape};
-use super::taints::first_untolerated;
+use super::taints::tolerates_all;
 use super::violation::{Report, Rule, Violation};
 use crate::api::labels;
 use crate::observe::snapshot::{NodeAffinityTerm, NodePool};
 use crate::requirements::Requirement;
-use crate::settings::MinValuesPolicy;
+use crate::settings::{MinValuesPolicy, PreferencePolicy};
 
 /// The values that a node may have for each topology key that ties a pod to others.
 type Domains<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
+
+/// What the plan gives a pod: its domains, and which of its preferred node affinity terms hold.
+type Place<'a> = (Domains<'a>, Vec<usize>);
 
 struct Question<'a, 'c> {
     cluster: &'c Cluster<'a>,
@@ -32,7 +37,7 @@ struct Question<'a, 'c> {
     reserved: BTreeMap<&'a Arc<str>, u32>,
     /// What each offering of a pool leaves for pods, by pool and position.
     rooms: Vec<Vec<Option<Vec<i64>>>>,
-    answers: BTreeMap<(usize, usize, Domains<'a>), bool>,
+    answers: BTreeMap<(usize, usize, Place<'a>), bool>,
 }
 
 /// `ties`: for each class the topology keys that tie its pods to others.
@@ -55,8 +60,9 @@ pub(super) fn check<'a>(
         let mut better = None;
         let justified = heavier.is_empty()
             || on_slot.iter().any(|&class| {
-                let domains = domains_of(cluster, slot, &ties[class]);
-                let found = heavier.iter().find(|&&pool| question.is_feasible(class, pool, &domains));
+                let place =
+                    (domains_of(cluster, slot, &ties[class]), preferences_met(cluster, slot, &classes.all[class]));
+                let found = heavier.iter().find(|&&pool| question.is_feasible(class, pool, &place));
                 better = better.or(found.copied());
                 found.is_none()
             });
@@ -79,22 +85,39 @@ fn domains_of<'a>(cluster: &Cluster<'a>, slot: &Slot<'a>, keys: &BTreeSet<&'a st
     keys.iter().filter(|key| labels::normalize(key) != labels::HOSTNAME).map(|key| (*key, values(key))).collect()
 }
 
+/// The preferred node affinity terms of a pod that hold whatever its launch buys; none where preferences are ignored.
+fn preferences_met(cluster: &Cluster<'_>, slot: &Slot<'_>, class: &Class<'_>) -> Vec<usize> {
+    if cluster.snapshot.settings.preference_policy == PreferencePolicy::Ignore {
+        return Vec::new();
+    }
+    let holds = |term: &NodeAffinityTerm| {
+        let mut shapes = slot.shapes.iter().map(|&shape| cluster.shapes[shape]);
+        shapes.all(|shape| term.0.iter().all(|(key, wanted)| shape.label(key).meets(wanted)))
+    };
+    let terms = class.spec().preferred_node_affinity.iter().enumerate();
+    terms.filter(|(_, (_, term))| holds(term)).map(|(index, _)| index).collect()
+}
+
 impl<'a> Question<'a, '_> {
-    fn is_feasible(&mut self, class: usize, pool: usize, domains: &Domains<'a>) -> bool {
-        let key = (class, pool, domains.clone());
+    fn is_feasible(&mut self, class: usize, pool: usize, place: &Place<'a>) -> bool {
+        let key = (class, pool, place.clone());
         if let Some(&answer) = self.answers.get(&key) {
             return answer;
         }
-        let answer = self.ask(class, pool, domains);
+        let answer = self.ask(class, pool, place);
         self.answers.insert(key, answer);
         answer
     }
 
-    fn ask(&mut self, class: usize, pool_index: usize, domains: &Domains<'a>) -> bool {
+    fn ask(&mut self, class: usize, pool_index: usize, (domains, preferred): &Place<'a>) -> bool {
         let (class, pool) = (&self.classes.all[class], &self.cluster.snapshot.node_pools[pool_index]);
-        if first_untolerated(&pool.taints, &class.spec().tolerations).is_some() {
+        if !tolerates_all(&pool.taints, &class.spec().tolerations) {
             return false;
         }
+        let is_as_good = |offer: &OfferShape<'_>| {
+            let mut terms = preferred.iter().map(|&index| &class.spec().preferred_node_affinity[index].1);
+            terms.all(|term| term.0.iter().all(|(key, wanted)| could_be(pool, offer, key, wanted)))
+        };
         let strict = self.cluster.snapshot.settings.min_values_policy == MinValuesPolicy::Strict;
         let wants_many = strict && pool.requirements.iter().any(|(_, r)| r.min_values.is_some());
         let mut holding: Vec<OfferShape<'a>> = Vec::new();
@@ -115,6 +138,7 @@ impl<'a> Question<'a, '_> {
                     && domains.iter().all(in_domains)
                     && has_room(pool, &self.usage[pool_index], &offer)
                     && admits(pool, class, &offer)
+                    && is_as_good(&offer)
                     && self.fits(pool_index, position, class, &offer)
                 {
                     if !wants_many {
