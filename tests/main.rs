@@ -13,3 +13,4 @@ mod types;
 mod examples;
 mod validation;
 mod load;
+mod scenarios;

@@ -17,7 +17,7 @@ fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
     if toleration.key.is_empty() {
         return toleration.operator == TolerationOperator::Exists;
     }
-    let integers = || Some((taint.value.parse::<i64>().ok()?, toleration.value.parse::<i64>().ok()?));
+    let integers = || Some((integer(&taint.value)?, integer(&toleration.value)?));
     toleration.key == taint.key
         && match toleration.operator {
             TolerationOperator::Exists => true,
@@ -32,6 +32,11 @@ fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
 pub fn keep_out<'t>(tolerations: &[Toleration], taints: &'t [Taint]) -> Option<&'t Taint> {
     let hard = |taint: &&Taint| taint.effect != TaintEffect::PreferNoSchedule;
     taints.iter().filter(hard).find(|taint| !tolerations.iter().any(|toleration| tolerates(toleration, taint)))
+}
+
+/// What comparison operators accept: an integer without plus sign, leading zeros or minus zero.
+fn integer(text: &str) -> Option<i64> {
+    text.parse::<i64>().ok().filter(|number| number.to_string() == text)
 }
 
 /// Whether a pod can go where these taints are; `soft` leaves `PreferNoSchedule` out.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use fixedbitset::FixedBitSet;
 
+use crate::api::labels;
 use crate::model::{KeyId, PoolModel, Problem};
 use crate::requirements::{Requirement, Requirements, Undefined};
 
@@ -47,6 +48,12 @@ impl RequirementSets {
         let met = a.compatible(&b, Undefined::AllowWellKnown).ok().map(|()| {
             let mut joined = (*a).clone();
             joined.add_all(&b);
+            // a key that only a pod names, and that the cloud does not give, is on no node of the pool
+            for (key, wanted) in b.iter().filter(|(key, _)| !a.contains_key(key) && !labels::is_well_known(key)) {
+                if wanted.allows_absence() {
+                    joined.replace(key, Requirement::does_not_exist());
+                }
+            }
             self.intern(joined)
         });
         self.meets.insert((node, pod), met);

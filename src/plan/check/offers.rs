@@ -120,7 +120,7 @@ pub(super) fn unmet_min_values(pool: &NodePool, offers: &[&OfferShape<'_>]) -> O
 }
 
 /// An alternative above the price window of the chosen offer stands only where `minValues` needs its type: without the
-/// dearest of them they would be unmet.
+/// dearest of them a key would have too few values, and fewer than with it (`BestEffort` may not reach the minimum).
 fn too_dear(settings: &Settings, launch: &Launch, pool: &NodePool, offers: &[&OfferShape<'_>]) -> Option<String> {
     let chosen = launch.offers.first()?;
     let window = i128::from(chosen.price.0) * (1_000 + i128::from(settings.price_flexibility_permille));
@@ -128,7 +128,12 @@ fn too_dear(settings: &Settings, launch: &Launch, pool: &NodePool, offers: &[&Of
     let dearest = offers.iter().filter(|o| dear(o)).max_by_key(|o| (o.offering.price, &o.instance_type.name))?;
     let cheaper: Vec<&OfferShape<'_>> =
         offers.iter().filter(|o| o.instance_type.name != dearest.instance_type.name).copied().collect();
-    if unmet_min_values(pool, &cheaper).is_some() && unmet_min_values(pool, offers).is_none() {
+    let is_needed = pool.requirements.iter().any(|(key, requirement)| {
+        let without = distinct_values(key, &cheaper).len();
+        let wanted = requirement.min_values.map_or(0, |wanted| usize::try_from(wanted).unwrap_or(usize::MAX));
+        without < wanted && without < distinct_values(key, offers).len()
+    });
+    if is_needed {
         return None;
     }
     let (name, zone, price) = (&dearest.instance_type.name, &dearest.offering.zone, dearest.offering.price);
