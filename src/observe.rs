@@ -23,11 +23,14 @@ mod disruption;
 mod nodes;
 mod pools;
 mod launchable;
+mod gates;
+mod spreading;
 mod buffers;
 
 use std::path::PathBuf;
 
 pub use build::{LoadOptions, LoadOutcome, build};
+pub use gates::GatesByInput;
 pub use input::{InputError, Origin};
 pub use objects::Objects;
 pub use read::{RawObject, read_paths, read_text};

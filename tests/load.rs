@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use packwright::catalog::{Catalog, Market};
 use packwright::observe::snapshot::NodeStage;
-use packwright::observe::{LoadOptions, LoadOutcome, Objects, build, read_text};
+use packwright::observe::{GatesByInput, LoadOptions, LoadOutcome, Objects, build, read_text};
 use packwright::settings::Settings;
 
 fn load(text: &str) -> LoadOutcome {
@@ -18,7 +18,8 @@ fn load(text: &str) -> LoadOutcome {
         region: Arc::from("us-east-1"),
         taken_at: "2026-01-01T00:00:00Z".parse().expect("a timestamp"),
         catalog: Catalog::Ec2(Box::new(market)),
-        assumptions: Vec::new(),
+        assumptions: vec!["of the market".to_owned()],
+        gates: GatesByInput::TurnOn,
     };
     build(Objects::collect(raw), options)
 }

@@ -74,6 +74,7 @@ fn virtual_pods(
     };
     let (mut read, refusal) = read_template(source, cluster).within("template.spec")?;
     read.spec.priority = i32::MIN;
+    cluster.spreading.apply(&key.namespace, &mut read, None)?;
     let limits = read_resources(Some(&buffer.spec.limits)).within("spec.limits")?;
     let by_limits = limits
         .iter()

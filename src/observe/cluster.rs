@@ -8,20 +8,24 @@ use k8s_openapi::api::core::v1::PodSpec;
 use super::input::InputError;
 use super::limit_ranges::{ContainerDefaults, read_limit_ranges};
 use super::objects::Objects;
+use super::spreading::DefaultSpreading;
 use super::volumes::Storage;
+use crate::settings::Settings;
 
 pub(super) struct Cluster<'a> {
     pub priorities: Priorities,
     pub limit_ranges: BTreeMap<Arc<str>, ContainerDefaults>,
     pub storage: Storage<'a>,
+    pub spreading: DefaultSpreading<'a>,
 }
 
 impl<'a> Cluster<'a> {
-    pub fn read(objects: &'a Objects, errors: &mut Vec<InputError>) -> Self {
+    pub fn read(objects: &'a Objects, settings: &'a Settings, errors: &mut Vec<InputError>) -> Self {
         Self {
             priorities: Priorities::read(objects),
             limit_ranges: read_limit_ranges(objects, errors),
             storage: Storage::new(objects),
+            spreading: DefaultSpreading::new(objects, &settings.default_topology_spread),
         }
     }
 }

@@ -61,7 +61,12 @@ pub(super) fn read_pods(
             status,
             admitted: meta.uid.is_some() || status.is_some(),
         };
-        let (template, refusal) = match read_template(source, cluster).within("spec") {
+        let read = read_template(source, cluster).within("spec").and_then(|(mut template, refusal)| {
+            let selector = cluster.spreading.selector_of(&key.namespace, meta);
+            cluster.spreading.apply(&key.namespace, &mut template, selector.as_ref())?;
+            Ok((template, refusal))
+        });
+        let (template, refusal) = match read {
             Ok(read) => read,
             Err(error) => {
                 errors.push(Objects::field_error("Pod", key, origin, error));

@@ -9,7 +9,8 @@ fn expand(manifests: &[Value]) -> Vec<String> {
     let objects = Objects::collect(raw);
     assert_eq!(objects.errors, []);
     let (mut errors, mut notes) = (Vec::new(), Vec::new());
-    let mut cluster = Cluster::read(&objects, &mut errors);
+    let settings = crate::settings::Settings::default();
+    let mut cluster = Cluster::read(&objects, &settings, &mut errors);
     let pods = expand_owners(&objects, &mut cluster, &mut errors, &mut notes);
     assert_eq!(errors, []);
     pods.iter().map(|pod| pod.key.name.to_string()).chain(notes).collect()
