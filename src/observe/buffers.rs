@@ -27,7 +27,9 @@ pub(super) fn expand_buffers(
         let mut refuse = |error| errors.push(Objects::field_error("CapacityBuffer", key, origin, error));
         let invalid = object.validate();
         if !invalid.is_empty() {
-            invalid.into_iter().for_each(|error| refuse(FieldError::new(error.field, error.message)));
+            for error in invalid {
+                refuse(FieldError::new(error.field, error.message));
+            }
             continue;
         }
         match virtual_pods(key, object, objects, cluster) {

@@ -62,12 +62,10 @@ impl Priorities {
             return (priority, named);
         }
         let Some(class) = named.or_else(|| self.default.clone()) else { return (0, None) };
-        match self.classes.get(&class) {
-            Some(value) => (*value, Some(class)),
-            None => {
-                self.unknown.insert(class.clone());
-                (0, Some(class))
-            }
+        let value = self.classes.get(&class).copied();
+        if value.is_none() {
+            self.unknown.insert(class.clone());
         }
+        (value.unwrap_or(0), Some(class))
     }
 }

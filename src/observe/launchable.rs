@@ -29,6 +29,9 @@ pub(super) enum MarketUse {
     Some,
 }
 
+/// What a node class can launch, and why it cannot.
+type TypesOrReason = (Arc<Vec<InstanceType>>, Option<Arc<str>>);
+
 /// Fills in the instance types of every pool. A node class that is not in the input is assumed, and each assumption
 /// said; one that is being deleted, not ready or invalid makes its pools unusable.
 pub(super) fn fill_instance_types(
@@ -40,7 +43,7 @@ pub(super) fn fill_instance_types(
     assumptions: &mut Vec<String>,
 ) -> MarketUse {
     let mut market = MarketUse::None;
-    let mut classes: BTreeMap<NodeClassRef, (Arc<Vec<InstanceType>>, Option<Arc<str>>)> = BTreeMap::new();
+    let mut classes: BTreeMap<NodeClassRef, TypesOrReason> = BTreeMap::new();
     for pool in pools.iter_mut() {
         let (types, unusable) = classes.entry(pool.node_class.clone()).or_insert_with_key(|class| {
             match resolve(class, objects, catalog, errors, assumptions) {

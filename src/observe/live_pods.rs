@@ -86,14 +86,11 @@ pub(super) fn read_pods(
         if node.as_ref().is_some_and(|node| !surroundings.nodes.contains(node)) {
             *counts.entry("are bound to nodes that are not in the input").or_default() += 1;
         }
-        let template = match templates.get(&template) {
-            Some(shared) => shared.clone(),
-            None => {
-                let template = Arc::new(template);
-                templates.insert(template.clone());
-                template
-            }
-        };
+        let template = templates.get(&template).cloned().unwrap_or_else(|| {
+            let template = Arc::new(template);
+            templates.insert(template.clone());
+            template
+        });
         pods.push(Pod {
             key: key.clone(),
             uid: Arc::from(meta.uid.clone().unwrap_or_else(|| format!("pod/{key}"))),

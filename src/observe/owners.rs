@@ -176,8 +176,11 @@ pub(super) fn controller(meta: &ObjectMeta) -> Option<&OwnerReference> {
 
 /// Active pods by kind, namespace and name of their controller: one (controller's uid, `pod-template-hash`) for each.
 struct Children<'a> {
-    pods: BTreeMap<(&'a str, &'a str, &'a str), Vec<(&'a str, Option<&'a str>)>>,
+    pods: BTreeMap<ControllerName<'a>, Vec<(&'a str, Option<&'a str>)>>,
 }
+
+/// Kind, namespace and name.
+type ControllerName<'a> = (&'a str, &'a str, &'a str);
 
 impl<'a> Children<'a> {
     fn index(objects: &'a Objects) -> Self {

@@ -71,15 +71,15 @@ impl<'a> DefaultSpreading<'a> {
             "StatefulSet" => {
                 self.objects.stateful_sets.get(&named(&owner.name)).map(|set| set.object.spec.selector.clone())
             }
-            "ReplicaSet" => match self.objects.replica_sets.get(&named(&owner.name)) {
-                Some(set) => Some(set.object.spec.selector.clone()),
-                None => {
-                    let hash = pod.labels.as_ref()?.get(labels::POD_TEMPLATE_HASH)?;
-                    let deployment = owner.name.strip_suffix(hash.as_str())?.strip_suffix('-')?;
-                    let deployment = &self.objects.deployments.get(&named(deployment))?.object;
-                    Some(selector_of_revision(deployment, hash))
+            "ReplicaSet" => {
+                if let Some(set) = self.objects.replica_sets.get(&named(&owner.name)) {
+                    return Some(set.object.spec.selector.clone());
                 }
-            },
+                let hash = pod.labels.as_ref()?.get(labels::POD_TEMPLATE_HASH)?;
+                let deployment = owner.name.strip_suffix(hash.as_str())?.strip_suffix('-')?;
+                let deployment = &self.objects.deployments.get(&named(deployment))?.object;
+                Some(selector_of_revision(deployment, hash))
+            }
             _ => None,
         }
     }

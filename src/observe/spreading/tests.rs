@@ -31,7 +31,7 @@ fn selectors(manifests: &[Value]) -> Vec<String> {
     shown.collect()
 }
 
-fn owner(kind: &str, spec: Value) -> Value {
+fn owner(kind: &str, spec: &Value) -> Value {
     let mut owner = json!({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "web"}, "spec": {
         "replicas": 1, "serviceName": "web", "selector": {"matchLabels": {"app": "web"}},
         "template": {"metadata": {"labels": {"app": "web", "tier": "front"}}, "spec": {"containers": [{"name": "c"}]}}}});
@@ -39,38 +39,38 @@ fn owner(kind: &str, spec: Value) -> Value {
     owner
 }
 
-fn service(selector: Value, namespace: &str) -> Value {
+fn service(selector: &Value, namespace: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "namespace": namespace},
         "spec": {"selector": selector}})
 }
 
 #[test]
 fn the_selector_is_that_of_the_owner() {
-    assert_eq!(selectors(&[owner("ReplicaSet", json!({}))]), ["app In [web]"]);
-    assert_eq!(selectors(&[owner("StatefulSet", json!({}))]), ["app In [web]"]);
+    assert_eq!(selectors(&[owner("ReplicaSet", &json!({}))]), ["app In [web]"]);
+    assert_eq!(selectors(&[owner("StatefulSet", &json!({}))]), ["app In [web]"]);
     let expressions = json!({"selector": {"matchExpressions": [{"key": "tier", "operator": "Exists"}]}});
-    assert_eq!(selectors(&[owner("ReplicaSet", expressions)]), ["tier Exists"]);
+    assert_eq!(selectors(&[owner("ReplicaSet", &expressions)]), ["tier Exists"]);
     // a Deployment's pods are spread revision by revision, as its ReplicaSet selects them
-    let of_deployment = selectors(&[owner("Deployment", json!({}))]);
+    let of_deployment = selectors(&[owner("Deployment", &json!({}))]);
     assert!(of_deployment[0].starts_with("app In [web], pod-template-hash In ["), "{of_deployment:?}");
 }
 
 #[test]
 fn services_that_match_are_merged_into_it() {
-    let set = owner("ReplicaSet", json!({}));
+    let set = owner("ReplicaSet", &json!({}));
     assert_eq!(
-        selectors(&[set.clone(), service(json!({"tier": "front"}), "default")]),
+        selectors(&[set.clone(), service(&json!({"tier": "front"}), "default")]),
         ["app In [web], tier In [front]"]
     );
-    assert_eq!(selectors(&[set.clone(), service(json!({"tier": "back"}), "default")]), ["app In [web]"]);
-    assert_eq!(selectors(&[set.clone(), service(json!({"tier": "front"}), "elsewhere")]), ["app In [web]"]);
-    assert_eq!(selectors(&[set, service(json!(null), "default")]), ["app In [web]"]);
+    assert_eq!(selectors(&[set.clone(), service(&json!({"tier": "back"}), "default")]), ["app In [web]"]);
+    assert_eq!(selectors(&[set.clone(), service(&json!({"tier": "front"}), "elsewhere")]), ["app In [web]"]);
+    assert_eq!(selectors(&[set, service(&json!(null), "default")]), ["app In [web]"]);
 }
 
 #[test]
 fn a_pod_without_selector_or_with_its_own_constraint_is_left_alone() {
-    assert_eq!(selectors(&[owner("ReplicaSet", json!({"selector": {}}))]), ["-"]);
-    let mut own = owner("ReplicaSet", json!({}));
+    assert_eq!(selectors(&[owner("ReplicaSet", &json!({"selector": {}}))]), ["-"]);
+    let mut own = owner("ReplicaSet", &json!({}));
     own["spec"]["template"]["spec"]["topologySpreadConstraints"] = json!([{"maxSkew": 3, "topologyKey":
         "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {"matchLabels":
         {"tier": "front"}}}]);
