@@ -13,7 +13,7 @@ use std::{fs, io};
 
 use packwright::catalog::{Catalog, Market};
 use packwright::model::Problem;
-use packwright::observe::{self, LoadOptions, Snapshot};
+use packwright::observe::{self, GatesByInput, LoadOptions, Snapshot};
 use packwright::plan;
 use packwright::settings::Settings;
 use packwright::solve::{bound, greedy};
@@ -105,6 +105,7 @@ fn measure(
         taken_at: jiff::Timestamp::UNIX_EPOCH,
         catalog,
         assumptions: Vec::new(),
+        gates: GatesByInput::TurnOn,
     };
     let loaded = observe::load(paths, options);
     let load_ms = milliseconds(started.elapsed());

@@ -23,26 +23,24 @@ mod disruption;
 mod nodes;
 mod pools;
 mod launchable;
-mod buffers;
 mod gates;
+mod spreading;
+mod buffers;
 
 use std::path::PathBuf;
 
 pub use build::{LoadOptions, LoadOutcome, build};
+pub use gates::GatesByInput;
 pub use input::{InputError, Origin};
 pub use objects::Objects;
 pub use read::{RawObject, read_paths, read_text};
 pub use snapshot::Snapshot;
 
-/// Reads files, directories and stdin (`-`) into a Snapshot; see [`read_paths`] and [`build()`]. Who gives an object of a
-/// gated kind asks for it: its feature gate is turned on, and a note says so.
+/// Reads files, directories and stdin (`-`) into a Snapshot; see [`read_paths`] and [`build()`].
 #[must_use]
-pub fn load(paths: &[PathBuf], mut options: LoadOptions) -> LoadOutcome {
+pub fn load(paths: &[PathBuf], options: LoadOptions) -> LoadOutcome {
     let (raw, mut unreadable) = read_paths(paths);
-    let objects = Objects::collect(raw);
-    let mut notes = gates::turn_on(&mut options.settings.feature_gates, &objects);
-    let mut outcome = build(objects, options);
-    outcome.notes.append(&mut notes);
+    let mut outcome = build(Objects::collect(raw), options);
     outcome.errors.append(&mut unreadable);
     outcome.errors.sort();
     outcome

@@ -2,6 +2,12 @@
 //!
 //! Source: karpenter core settings (6.3, 6.4) and provider settings (9); ours follow.
 
+mod scheduler_config;
+
+pub use scheduler_config::{
+    DefaultSpread, NodeInclusionPolicy, SchedulerConfigError, WhenUnsatisfiable, parse_scheduler_config,
+};
+
 use serde::{Deserialize, Serialize};
 
 /// Part of every Snapshot, so that a decision can be reproduced from it.
@@ -16,6 +22,8 @@ pub struct Settings {
     pub preference_policy: PreferencePolicy,
     /// `MIN_VALUES_POLICY`.
     pub min_values_policy: MinValuesPolicy,
+    /// `SCHEDULER_CONFIG`: the spread of pods that have no constraint of their own.
+    pub default_topology_spread: Vec<DefaultSpread>,
     /// `FEATURE_GATES`.
     pub feature_gates: FeatureGates,
     /// A launch names at most this many instance types.
@@ -83,6 +91,7 @@ impl Default for Settings {
             reserved_enis: 0,
             preference_policy: PreferencePolicy::Respect,
             min_values_policy: MinValuesPolicy::Strict,
+            default_topology_spread: Vec::new(),
             feature_gates: FeatureGates::default(),
             max_instance_types: 60,
             price_flexibility_permille: 100,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use packwright::catalog::{Catalog, Market};
 use packwright::host::{self, Decision, Limits};
-use packwright::observe::{self, LoadOptions};
+use packwright::observe::{self, GatesByInput, LoadOptions};
 use packwright::settings::Settings;
 
 /// Documents that follow each other, as in a file of manifests.
@@ -77,6 +77,7 @@ fn decide(paths: &[PathBuf]) -> Decision {
         taken_at: jiff::Timestamp::UNIX_EPOCH,
         catalog: Catalog::Ec2(Box::new(market)),
         assumptions: Vec::new(),
+        gates: GatesByInput::TurnOn,
     };
     let loaded = observe::load(paths, options);
     assert_eq!(loaded.errors, []);

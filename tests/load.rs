@@ -1,14 +1,20 @@
 //! Manifests -> Snapshot, end to end.
 
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
 use packwright::catalog::{Catalog, Market};
 use packwright::observe::snapshot::NodeStage;
-use packwright::observe::{LoadOptions, LoadOutcome, Objects, build, read_text};
+use packwright::observe::{GatesByInput, LoadOptions, LoadOutcome, Objects, Snapshot, build, read_text};
 use packwright::settings::Settings;
 
 fn load(text: &str) -> LoadOutcome {
+    load_with(text, GatesByInput::TurnOn)
+}
+
+fn load_with(text: &str, gates: GatesByInput) -> LoadOutcome {
     let (mut raw, mut errors) = (Vec::new(), Vec::new());
     read_text("in.yaml", text, &mut raw, &mut errors);
     assert_eq!(errors, []);
@@ -18,7 +24,8 @@ fn load(text: &str) -> LoadOutcome {
         region: Arc::from("us-east-1"),
         taken_at: "2026-01-01T00:00:00Z".parse().expect("a timestamp"),
         catalog: Catalog::Ec2(Box::new(market)),
-        assumptions: Vec::new(),
+        assumptions: vec!["of the market".to_owned()],
+        gates,
     };
     build(Objects::collect(raw), options)
 }
@@ -32,7 +39,7 @@ fn a_malformed_object_is_one_error_and_the_rest_is_loaded() {
     let outcome = load(
         "{apiVersion: v1, kind: Pod, metadata: {name: good}, spec: {containers: [{name: c}]}}\n---\n\
          {apiVersion: v1, kind: Pod, metadata: {name: bad}, spec: {containers: [{name: c, ports: x}]}}\n---\n\
-         {apiVersion: v1, kind: Pod, metadata: {name: odd, namespace: n}, spec: {containers: \
+         {apiVersion: v1, kind: Pod, metadata: {name: odd, namespace: shop}, spec: {containers: \
          [{name: c, resources: {requests: {cpu: 1x}}}]}}\n---\n\
          {apiVersion: v1, kind: ConfigMap, metadata: {name: skipped}}\n---\n\
          {apiVersion: v1, kind: Pod, spec: {}}\n",
@@ -43,7 +50,7 @@ fn a_malformed_object_is_one_error_and_the_rest_is_loaded() {
         errors(&outcome),
         [
             "in.yaml, document 2: Pod default/bad: spec.containers[0].ports: invalid type: string \"x\", expected a sequence",
-            "in.yaml, document 3: Pod n/odd: spec.containers[0].resources.requests.cpu: '1x' is not a quantity: expected a \
+            "in.yaml, document 3: Pod shop/odd: spec.containers[0].resources.requests.cpu: '1x' is not a quantity: expected a \
          number with an optional suffix, such as 100m, 1.5, 2Gi or 1e3",
             "in.yaml, document 5: Pod: metadata.name: expected a name, found nothing",
         ]
@@ -134,11 +141,172 @@ fn claims_wait_for_what_is_missing_and_volumes_pin_zones() {
     assert_eq!(pods[2].refused.as_deref(), Some("persistent volume claim default/none does not exist"));
 }
 
+fn pool(name: &str, kind: &str, extra: &str) -> String {
+    let group = if kind == "KWOKNodeClass" { "karpenter.kwok.sh" } else { "karpenter.k8s.aws" };
+    format!(
+        "---\n{{apiVersion: karpenter.sh/v1, kind: NodePool, metadata: {{name: {name}}}, spec: {{{extra}template: {{spec: \
+         {{nodeClassRef: {{group: {group}, kind: {kind}, name: default}}, requirements: []}}}}}}}}\n"
+    )
+}
+
+#[test]
+fn the_market_is_assumed_only_where_a_pool_buys_on_it() {
+    let kwok = load(&pool("a", "KWOKNodeClass", ""));
+    assert_eq!(kwok.snapshot.assumptions, ["KWOKNodeClass default is not in the input: it is taken to be ready"]);
+    assert_eq!(kwok.snapshot.node_pools[0].instance_types.len(), 144);
+    let both = load(&[pool("a", "KWOKNodeClass", ""), pool("b", "EC2NodeClass", "")].concat());
+    assert_eq!(both.snapshot.assumptions.last().map(String::as_str), Some("of the market"));
+    assert!(both.snapshot.node_pools[1].instance_types.len() > 500);
+}
+
+const BUFFER: &str = "---\n{apiVersion: autoscaling.x-k8s.io/v1beta1, kind: CapacityBuffer, metadata: {name: room}, spec: \
+                      {scalableRef: {apiGroup: apps, kind: Deployment, name: web}, percentage: 50}}\n---\n\
+                      {apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: 3, selector: {}, \
+                      template: {spec: {containers: [{name: c}]}}}}\n";
+const OVERLAY: &str = "---\n{apiVersion: karpenter.sh/v1alpha1, kind: NodeOverlay, metadata: {name: dear}, spec: \
+                       {requirements: [{key: node.kubernetes.io/instance-type, operator: In, values: [c-1x-amd64-linux]}], \
+                       price: '9.5'}}\n";
+
+#[test]
+fn kinds_behind_a_gate_turn_it_on_or_are_ignored() {
+    let manifests = [BUFFER, OVERLAY, &pool("fixed", "KWOKNodeClass", "replicas: 2, ")].concat();
+    let price = |outcome: &LoadOutcome| {
+        let types = &outcome.snapshot.node_pools[0].instance_types;
+        types.iter().find(|t| &*t.name == "c-1x-amd64-linux").expect("a kwok type").offerings[0].price.0
+    };
+    let buffers = |outcome: &LoadOutcome| outcome.snapshot.pods.iter().filter(|pod| pod.buffer).count();
+
+    let on = load_with(&manifests, GatesByInput::TurnOn);
+    assert_eq!(errors(&on), Vec::<String>::new());
+    assert_eq!((price(&on), buffers(&on)), (9_500_000, 2));
+    let gates = on.snapshot.settings.feature_gates;
+    assert!(gates.node_overlay && gates.capacity_buffer && gates.static_capacity);
+    assert_eq!(
+        on.notes,
+        [
+            "feature gate NodeOverlay is turned on, because the input has NodeOverlays",
+            "feature gate CapacityBuffer is turned on, because the input has CapacityBuffers",
+            "feature gate StaticCapacity is turned on, because the input has static NodePools",
+            "NodePool fixed is static: it keeps its 2 nodes and gets no others",
+        ]
+    );
+
+    let off = load_with(&manifests, GatesByInput::AsConfigured);
+    assert_eq!((price(&off) < 100_000, buffers(&off)), (true, 0));
+    assert_eq!(off.snapshot.settings.feature_gates, Settings::default().feature_gates);
+    assert_eq!(off.notes[0], "the NodeOverlays of the input are ignored: the feature gate NodeOverlay is off");
+    assert_eq!(off.notes.len(), 4);
+}
+
+#[test]
+fn each_pool_that_is_not_used_says_why_once() {
+    let outcome = load(
+        &[
+            pool("fine", "EC2NodeClass", ""),
+            pool("odd", "GCENodeClass", ""),
+            pool("nothing", "EC2NodeClass", "").replace(
+                "requirements: []",
+                "requirements: [{key: node.kubernetes.io/instance-type, operator: In, values: [m5.tiny]}]",
+            ),
+            pool("broken", "EC2NodeClass", "weight: 1000, "),
+            "---\n{apiVersion: karpenter.k8s.aws/v1, kind: EC2NodeClass, metadata: {name: waiting}, spec: {role: r, \
+             subnetSelectorTerms: [{id: subnet-1}], securityGroupSelectorTerms: [{id: sg-1}], amiSelectorTerms: [{alias: \
+             al2023@latest}]}, status: {conditions: [{type: Ready, status: 'False', reason: SubnetsNotFound, message: no \
+             subnets, lastTransitionTime: 2026-01-01T00:00:00Z}]}}\n"
+                .to_owned(),
+            pool("unready", "EC2NodeClass", "").replace("name: default", "name: waiting"),
+        ]
+        .concat(),
+    );
+    let of = |name: &str| {
+        let prefix = format!("NodePool {name} ");
+        outcome.notes.iter().filter(|note| note.starts_with(&prefix)).map(String::as_str).collect::<Vec<_>>()
+    };
+    assert_eq!(of("fine"), Vec::<&str>::new());
+    assert_eq!(
+        of("odd"),
+        ["NodePool odd is not used: its node class has the unknown kind GCENodeClass: expected EC2NodeClass or \
+          KWOKNodeClass"]
+    );
+    assert_eq!(of("nothing"), ["NodePool nothing is not used: no instance type satisfies its requirements"]);
+    assert_eq!(
+        of("unready"),
+        ["NodePool unready is not used: its EC2NodeClass waiting cannot be used: it is not ready: no subnets"]
+    );
+    assert!(
+        of("broken")[0].starts_with("NodePool broken is not used: its spec.weight is invalid: "),
+        "{:?}",
+        of("broken")
+    );
+    assert_eq!(outcome.errors.len(), 1, "{:?}", errors(&outcome));
+}
+
+#[test]
+fn daemon_pods_request_their_limits_and_the_namespaces_defaults() {
+    let outcome = load(
+        "{apiVersion: v1, kind: LimitRange, metadata: {name: l, namespace: kube}, spec: {limits: [{type: Container, \
+         default: {memory: 64Mi}, defaultRequest: {cpu: 50m}}, {type: Pod, max: {cpu: 9}}]}}\n---\n\
+         {apiVersion: apps/v1, kind: DaemonSet, metadata: {name: d, namespace: kube}, spec: {selector: {}, template: {spec: \
+         {containers: [{name: a, resources: {limits: {cpu: 200m}}}, {name: b}]}}}}\n",
+    );
+    assert_eq!(errors(&outcome), Vec::<String>::new());
+    let spec = &outcome.snapshot.daemon_sets[0].template.spec;
+    // a: its limit of cpu, the default memory; b: both defaults
+    assert_eq!(spec.requests.to_string(), "cpu 250m, memory 128Mi, pods 1");
+    assert!(spec.tolerations.iter().any(|toleration| &*toleration.key == "node.kubernetes.io/unschedulable"));
+}
+
+#[test]
+fn a_snapshot_survives_json() {
+    let outcome = load(
+        &[
+            pool("general", "EC2NodeClass", "limits: {cpu: 10}, "),
+            pool("kwok", "KWOKNodeClass", "").replace(
+                "requirements: []",
+                "requirements: [{key: karpenter.kwok.sh/instance-cpu, operator: Gt, values: ['4'], minValues: 2}, \
+                 {key: team, operator: NotIn, values: [a]}]",
+            ),
+            BUFFER.to_owned(),
+            OVERLAY.to_owned(),
+            "---\n{apiVersion: v1, kind: Node, metadata: {name: n1, labels: {team: b}}, status: {capacity: {cpu: 4}}}\n".to_owned(),
+        ]
+        .concat(),
+    );
+    let text = serde_json::to_string(&outcome.snapshot).expect("a Snapshot is JSON");
+    let back: Snapshot = serde_json::from_str(&text).expect("its own JSON");
+    assert_eq!(back, outcome.snapshot);
+    assert_eq!(serde_json::to_string(&back).expect("JSON again"), text);
+}
+
+#[test]
+fn stdin_is_read_like_a_file() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_packwright"));
+    let mut child = command
+        .args(["plan", "-f", "-", "-o", "json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let manifests = [BUFFER, &pool("kwok", "KWOKNodeClass", "")].concat();
+    child.stdin.take().expect("a pipe").write_all(manifests.as_bytes()).expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["summary"]["pods_placed"], 5);
+    let notes = report["notes"].as_array().expect("notes");
+    assert!(
+        notes
+            .iter()
+            .any(|note| note.as_str().is_some_and(|n| n.starts_with("feature gate CapacityBuffer is turned on")))
+    );
+}
+
 /// Figures on 2 cores in this profile are far below; the bounds leave room for a busy machine and still catch a loop
 /// that is quadratic.
 #[test]
 fn large_inputs_load_quickly() {
-    let pods: String = (0..8_152)
+    let pods: Vec<String> = (0..8_152)
         .map(|i| {
             format!(
                 "---\napiVersion: v1\nkind: Pod\nmetadata:\n  name: p-{i}\n  labels:\n    app: a{}\nspec:\n  containers:\n  \
@@ -149,9 +317,9 @@ fn large_inputs_load_quickly() {
         })
         .collect();
     let start = Instant::now();
-    assert_eq!(load(&pods).snapshot.pods.len(), 8_152);
+    assert_eq!(load(&pods.concat()).snapshot.pods.len(), 8_152);
     let manifests = start.elapsed();
-    let deployments: String = (0..112)
+    let deployments: Vec<String> = (0..112)
         .map(|i| {
             format!(
                 "---\n{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: d{i}}}, spec: {{replicas: 893, selector: \
@@ -160,7 +328,7 @@ fn large_inputs_load_quickly() {
         })
         .collect();
     let start = Instant::now();
-    assert_eq!(load(&deployments).snapshot.pods.len(), 100_016);
+    assert_eq!(load(&deployments.concat()).snapshot.pods.len(), 100_016);
     let replicas = start.elapsed();
     println!("8,152 manifests in {manifests:?}; 100,016 replicas in {replicas:?}");
     assert!(manifests.as_secs() < 10 && replicas.as_secs() < 10);

@@ -38,6 +38,12 @@ fn json_and_table_show_prices() {
     let listed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(listed[0]["name"], "m5.large");
     assert_eq!(listed[0]["on_demand"], 96_000);
+    let requirements = listed[0]["requirements"].as_array().unwrap();
+    let of = |key: &str| requirements.iter().find(|requirement| requirement["key"] == key).unwrap();
+    let family = "karpenter.k8s.aws/instance-family";
+    assert_eq!(*of(family), serde_json::json!({"key": family, "operator": "In", "values": ["m5"]}));
+    let gpu = "karpenter.k8s.aws/instance-gpu-name";
+    assert_eq!(*of(gpu), serde_json::json!({"key": gpu, "operator": "DoesNotExist"}));
     let table = String::from_utf8(types(&["--requirements", "instance-type=m5.large"]).stdout).unwrap();
     assert!(table.contains("m5.large") && table.contains("$0.0960"), "{table}");
 }

@@ -11,6 +11,8 @@ pub const ZONE: &str = "topology.kubernetes.io/zone";
 pub const REGION: &str = "topology.kubernetes.io/region";
 pub const WINDOWS_BUILD: &str = "node.kubernetes.io/windows-build";
 pub const POD_TEMPLATE_HASH: &str = "pod-template-hash";
+pub const STATEFUL_SET_POD_NAME: &str = "statefulset.kubernetes.io/pod-name";
+pub const POD_INDEX: &str = "apps.kubernetes.io/pod-index";
 
 // ---- labels of karpenter.sh
 pub const NODEPOOL: &str = "karpenter.sh/nodepool";

@@ -16,7 +16,7 @@ use super::exit;
 use super::settings::SettingsArgs;
 use crate::catalog::Catalog;
 use crate::host::{self, Decision, Limits};
-use crate::observe::{self, LoadOptions, LoadOutcome};
+use crate::observe::{self, GatesByInput, LoadOptions, LoadOutcome};
 use crate::plan::report::Report;
 
 const EXAMPLES: &str = "\
@@ -88,7 +88,8 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Err(sentence) => return Ok(refuse(&sentence)),
     };
     let region = Arc::from(args.catalog.region.as_str());
-    let options = LoadOptions { settings, region, taken_at: Timestamp::now(), catalog, assumptions };
+    let gates = GatesByInput::TurnOn;
+    let options = LoadOptions { settings, region, taken_at: Timestamp::now(), catalog, assumptions, gates };
     let loaded = observe::load(&args.filename, options);
     let started = Instant::now();
     let decision = host::decide(&loaded.snapshot, Limits { time: args.time_limit });

@@ -1,6 +1,6 @@
 //! The settings of the reference that change a decision, by the same flag and variable.
 
-use crate::settings::{FeatureGates, MinValuesPolicy, PreferencePolicy, Settings};
+use crate::settings::{FeatureGates, MinValuesPolicy, PreferencePolicy, Settings, parse_scheduler_config};
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Settings (the reference's flags and variables)")]
@@ -17,6 +17,9 @@ pub struct SettingsArgs {
     /// Whether minValues must hold, or are lowered to what can be had.
     #[arg(long, env = "MIN_VALUES_POLICY", value_enum, ignore_case = true, default_value_t = MinValuesPolicy::Strict)]
     min_values_policy: MinValuesPolicy,
+    /// Default topology spread as YAML or JSON: podTopologySpread.defaultConstraints, for pods without constraints.
+    #[arg(long, env = "SCHEDULER_CONFIG", default_value = "", value_name = "CONFIG")]
+    scheduler_config: String,
     /// Gates as Name=true|false, separated by commas; plan turns on the gate of every kind in its input by itself.
     #[arg(long, env = "FEATURE_GATES", default_value = "", value_name = "GATES")]
     feature_gates: String,
@@ -41,6 +44,8 @@ impl SettingsArgs {
             reserved_enis: self.reserved_enis,
             preference_policy: self.preference_policy,
             min_values_policy: self.min_values_policy,
+            default_topology_spread: parse_scheduler_config(&self.scheduler_config)
+                .map_err(|error| format!("--scheduler-config (SCHEDULER_CONFIG): {error}"))?,
             feature_gates: parse_gates(&self.feature_gates)?,
             ..Settings::default()
         })

@@ -1,12 +1,13 @@
 //! Pods with identical signature: cost follows groups, not pods.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::topology::TopologyId;
 use super::{Amounts, Dims};
 use crate::observe::Snapshot;
-use crate::observe::snapshot::{HostPort, LabelSelector, Labels, PodAffinityTerm, PodSpec, PodTemplate};
+use crate::observe::snapshot::{HostPort, LabelSelector, Labels, PodAffinityTerm, PodSpec, PodTemplate, Volume};
 
 /// Identical pending pods: same namespace, same spec, same values of every label that some selector reads.
 #[derive(Debug)]
@@ -35,16 +36,17 @@ impl<'a> Group<'a> {
 /// Groups the pending pods that may be placed; refused pods are in no group.
 pub(super) fn group(snapshot: &Snapshot) -> Vec<Group<'_>> {
     let keys = selector_keys(snapshot);
+    let claims = Claims::read(snapshot);
     let mut groups: Vec<Group> = Vec::new();
     // replicas share their template: the pointer answers for all but the first of each
     let mut by_pointer: HashMap<(&str, *const PodTemplate), usize> = HashMap::new();
-    let mut by_signature: HashMap<(&str, Labels, &PodSpec), usize> = HashMap::new();
+    let mut by_signature: HashMap<(&str, Labels, Cow<PodSpec>), usize> = HashMap::new();
     for (index, pod) in snapshot.pending().filter(|(_, pod)| pod.refused.is_none()) {
         let namespace = pod.key.namespace.as_ref();
         let found = *by_pointer.entry((namespace, Arc::as_ptr(&pod.template))).or_insert_with(|| {
             let labels = pod.template.labels.iter().filter(|(key, _)| keys.contains(*key));
             let labels = labels.map(|(key, value)| (key.clone(), value.clone())).collect();
-            *by_signature.entry((namespace, labels, &pod.template.spec)).or_insert_with(|| {
+            *by_signature.entry((namespace, labels, claims.without_own(&pod.template.spec))).or_insert_with(|| {
                 groups.push(Group {
                     namespace: &pod.key.namespace,
                     template: &pod.template,
@@ -60,6 +62,39 @@ pub(super) fn group(snapshot: &Snapshot) -> Vec<Group<'_>> {
         groups[found].pods.push(index);
     }
     groups
+}
+
+/// Claims whose name matters: those of several pods, and those whose driver attaches only so many to a node.
+struct Claims<'a> {
+    users: BTreeMap<&'a str, usize>,
+    limited_drivers: BTreeSet<&'a str>,
+}
+
+impl<'a> Claims<'a> {
+    fn read(snapshot: &'a Snapshot) -> Self {
+        let mut users = BTreeMap::new();
+        for volume in snapshot.pods.iter().flat_map(|pod| &pod.template.spec.volumes) {
+            *users.entry(volume.claim.as_ref()).or_default() += 1;
+        }
+        let limits = snapshot.nodes.iter().flat_map(|node| node.attach_limits.keys());
+        Self { users, limited_drivers: limits.map(AsRef::as_ref).collect() }
+    }
+
+    /// The spec without the names of claims that are nobody else's: replicas of a StatefulSet differ only in them. A
+    /// claim for one pod keeps its name, as the pods of a group must not be taken for its second user.
+    fn without_own<'s>(&self, spec: &'s PodSpec) -> Cow<'s, PodSpec> {
+        let own = |volume: &Volume| {
+            let limited = volume.driver.as_ref().is_some_and(|driver| self.limited_drivers.contains(driver.as_ref()));
+            !volume.single_pod && !limited && self.users.get(volume.claim.as_ref()) == Some(&1)
+        };
+        if !spec.volumes.iter().any(own) {
+            return Cow::Borrowed(spec);
+        }
+        let mut shared = spec.clone();
+        shared.volumes.iter_mut().filter(|volume| own(volume)).for_each(|volume| volume.claim = Arc::from(""));
+        shared.volumes.sort();
+        Cow::Owned(shared)
+    }
 }
 
 /// Every label key that a selector of some pod reads: two pods that differ in other labels only are the same.

@@ -27,7 +27,9 @@ pub(super) fn expand_buffers(
         let mut refuse = |error| errors.push(Objects::field_error("CapacityBuffer", key, origin, error));
         let invalid = object.validate();
         if !invalid.is_empty() {
-            invalid.into_iter().for_each(|error| refuse(FieldError::new(error.field, error.message)));
+            for error in invalid {
+                refuse(FieldError::new(error.field, error.message));
+            }
             continue;
         }
         match virtual_pods(key, object, objects, cluster) {
@@ -74,6 +76,7 @@ fn virtual_pods(
     };
     let (mut read, refusal) = read_template(source, cluster).within("template.spec")?;
     read.spec.priority = i32::MIN;
+    cluster.spreading.apply(&key.namespace, &mut read, None)?;
     let limits = read_resources(Some(&buffer.spec.limits)).within("spec.limits")?;
     let by_limits = limits
         .iter()

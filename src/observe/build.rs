@@ -9,8 +9,9 @@ use super::buffers::expand_buffers;
 use super::cluster::Cluster;
 use super::daemon_sets::read_daemon_sets;
 use super::disruption::read_budgets;
+use super::gates::{self, GatesByInput};
 use super::input::InputError;
-use super::launchable::{fill_instance_types, overlay_instance_types, price_nodes};
+use super::launchable::{MarketUse, fill_instance_types, overlay_instance_types, price_nodes, unused_pools};
 use super::live_pods::{Surroundings, read_pods};
 use super::nodes::read_nodes;
 use super::objects::Objects;
@@ -28,8 +29,9 @@ pub struct LoadOptions {
     pub region: Arc<str>,
     pub taken_at: Timestamp,
     pub catalog: Catalog,
-    /// What the choice of catalogue and market had to assume.
+    /// What the market had to assume, said where some pool buys on it.
     pub assumptions: Vec<String>,
+    pub gates: GatesByInput,
 }
 
 /// A Snapshot of everything that could be read, and what could not.
@@ -49,16 +51,19 @@ pub struct LoadOutcome {
 pub fn build(mut objects: Objects, options: LoadOptions) -> LoadOutcome {
     let mut errors = std::mem::take(&mut objects.errors);
     let mut notes = std::mem::take(&mut objects.notes);
-    let LoadOptions { settings, region, taken_at, catalog, mut assumptions } = options;
-    let mut cluster = Cluster::read(&objects, &mut errors);
+    let LoadOptions { mut settings, region, taken_at, catalog, mut assumptions, gates } = options;
+    gates::settle(gates, &mut settings.feature_gates, &mut objects, &mut notes);
+    let mut cluster = Cluster::read(&objects, &settings, &mut errors);
     let budgets = read_budgets(&objects, &mut errors);
     let mut node_pools = read_pools(&objects, &mut errors);
-    fill_instance_types(&mut node_pools, &objects, &catalog, &settings, &mut errors, &mut assumptions);
-    if settings.feature_gates.node_overlay {
-        overlay_instance_types(&mut node_pools, &objects, &mut errors, &mut notes);
-    } else if !objects.node_overlays.is_empty() {
-        notes.push("NodeOverlays are ignored: the feature gate NodeOverlay is off".to_owned());
+    let mut assumed_classes = Vec::new();
+    let market = fill_instance_types(&mut node_pools, &objects, &catalog, &settings, &mut errors, &mut assumed_classes);
+    if market == MarketUse::None {
+        assumptions.clear();
     }
+    assumptions.splice(0..0, assumed_classes);
+    overlay_instance_types(&mut node_pools, &objects, &mut errors, &mut notes);
+    notes.extend(unused_pools(&node_pools));
     let mut nodes = read_nodes(&objects, &mut errors);
     price_nodes(&mut nodes, &node_pools, &objects);
     let names = |deleting: bool| nodes.iter().filter(move |node| node.deleting || !deleting);
@@ -70,11 +75,7 @@ pub fn build(mut objects: Objects, options: LoadOptions) -> LoadOutcome {
     };
     let mut pods = read_pods(&objects, &mut cluster, &surroundings, &mut errors, &mut notes);
     pods.extend(expand_owners(&objects, &mut cluster, &mut errors, &mut notes));
-    if settings.feature_gates.capacity_buffer {
-        pods.extend(expand_buffers(&objects, &mut cluster, &mut errors, &mut notes));
-    } else if !objects.buffers.is_empty() {
-        notes.push("CapacityBuffers are ignored: the feature gate CapacityBuffer is off".to_owned());
-    }
+    pods.extend(expand_buffers(&objects, &mut cluster, &mut errors, &mut notes));
     pods.sort_by(|a, b| a.key.cmp(&b.key));
     let daemon_sets = read_daemon_sets(&objects, &mut cluster, &mut errors, &mut notes);
     let unknown: &BTreeSet<Arc<str>> = &cluster.priorities.unknown;

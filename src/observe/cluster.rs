@@ -8,20 +8,24 @@ use k8s_openapi::api::core::v1::PodSpec;
 use super::input::InputError;
 use super::limit_ranges::{ContainerDefaults, read_limit_ranges};
 use super::objects::Objects;
+use super::spreading::DefaultSpreading;
 use super::volumes::Storage;
+use crate::settings::Settings;
 
 pub(super) struct Cluster<'a> {
     pub priorities: Priorities,
     pub limit_ranges: BTreeMap<Arc<str>, ContainerDefaults>,
     pub storage: Storage<'a>,
+    pub spreading: DefaultSpreading<'a>,
 }
 
 impl<'a> Cluster<'a> {
-    pub fn read(objects: &'a Objects, errors: &mut Vec<InputError>) -> Self {
+    pub fn read(objects: &'a Objects, settings: &'a Settings, errors: &mut Vec<InputError>) -> Self {
         Self {
             priorities: Priorities::read(objects),
             limit_ranges: read_limit_ranges(objects, errors),
             storage: Storage::new(objects),
+            spreading: DefaultSpreading::new(objects, &settings.default_topology_spread),
         }
     }
 }
@@ -58,12 +62,10 @@ impl Priorities {
             return (priority, named);
         }
         let Some(class) = named.or_else(|| self.default.clone()) else { return (0, None) };
-        match self.classes.get(&class) {
-            Some(value) => (*value, Some(class)),
-            None => {
-                self.unknown.insert(class.clone());
-                (0, Some(class))
-            }
+        let value = self.classes.get(&class).copied();
+        if value.is_none() {
+            self.unknown.insert(class.clone());
         }
+        (value.unwrap_or(0), Some(class))
     }
 }

@@ -1,20 +1,44 @@
-//! Feature gates of the kinds that are present in an offline input.
+//! Feature gates and the kinds behind them.
 
 use super::objects::Objects;
 use crate::settings::FeatureGates;
 
-/// Turns on the gate of every kind and field that the input holds; one sentence for each gate that was off.
-pub(super) fn turn_on(gates: &mut FeatureGates, objects: &Objects) -> Vec<String> {
-    let is_static = objects.node_pools.values().any(|pool| pool.object.spec.replicas.is_some());
-    let present = [
-        (!objects.node_overlays.is_empty(), &mut gates.node_overlay, "NodeOverlay", "NodeOverlays"),
-        (!objects.buffers.is_empty(), &mut gates.capacity_buffer, "CapacityBuffer", "CapacityBuffers"),
-        (is_static, &mut gates.static_capacity, "StaticCapacity", "NodePools with replicas"),
+/// What becomes of the objects of a kind whose feature gate is off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GatesByInput {
+    /// They are ignored: a controller does what it is configured to do.
+    AsConfigured,
+    /// Their presence turns the gate on: who asks for a plan with them wants to see what they do.
+    TurnOn,
+}
+
+/// Brings gates and objects in line; either way it is said in one note a gate. Static NodePools stay where they are: they
+/// never take planned nodes, and their nodes count in any case.
+pub(super) fn settle(choice: GatesByInput, gates: &mut FeatureGates, objects: &mut Objects, notes: &mut Vec<String>) {
+    let statics = objects.node_pools.values().filter(|pool| pool.object.spec.replicas.is_some()).count();
+    let kinds = [
+        ("NodeOverlay", "NodeOverlays", objects.node_overlays.len(), &mut gates.node_overlay),
+        ("CapacityBuffer", "CapacityBuffers", objects.buffers.len(), &mut gates.capacity_buffer),
+        ("StaticCapacity", "static NodePools", statics, &mut gates.static_capacity),
     ];
-    let turned_on = present.into_iter().filter_map(|(present, gate, name, what)| {
-        let off = present && !*gate;
-        *gate |= present;
-        off.then(|| format!("feature gate {name} is turned on: the input has {what}"))
-    });
-    turned_on.collect()
+    for (gate, kind, count, on) in kinds {
+        if count == 0 || *on {
+            continue;
+        }
+        match choice {
+            GatesByInput::AsConfigured => {
+                notes.push(format!("the {kind} of the input are ignored: the feature gate {gate} is off"));
+            }
+            GatesByInput::TurnOn => {
+                *on = true;
+                notes.push(format!("feature gate {gate} is turned on, because the input has {kind}"));
+            }
+        }
+    }
+    if !gates.node_overlay {
+        objects.node_overlays.clear();
+    }
+    if !gates.capacity_buffer {
+        objects.buffers.clear();
+    }
 }

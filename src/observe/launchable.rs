@@ -22,6 +22,16 @@ use crate::units::MicroUsd;
 const EC2: &str = "EC2NodeClass";
 const KWOK: &str = "KWOKNodeClass";
 
+/// Whether some pool buys on the market that the catalogue describes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MarketUse {
+    None,
+    Some,
+}
+
+/// What a node class can launch, and why it cannot.
+type TypesOrReason = (Arc<Vec<InstanceType>>, Option<Arc<str>>);
+
 /// Fills in the instance types of every pool. A node class that is not in the input is assumed, and each assumption
 /// said; one that is being deleted, not ready or invalid makes its pools unusable.
 pub(super) fn fill_instance_types(
@@ -31,12 +41,18 @@ pub(super) fn fill_instance_types(
     settings: &Settings,
     errors: &mut Vec<InputError>,
     assumptions: &mut Vec<String>,
-) {
-    let mut classes: BTreeMap<NodeClassRef, (Arc<Vec<InstanceType>>, Option<Arc<str>>)> = BTreeMap::new();
+) -> MarketUse {
+    let mut market = MarketUse::None;
+    let mut classes: BTreeMap<NodeClassRef, TypesOrReason> = BTreeMap::new();
     for pool in pools.iter_mut() {
         let (types, unusable) = classes.entry(pool.node_class.clone()).or_insert_with_key(|class| {
-            match resolve(class, objects, errors, assumptions) {
-                Ok(Facts::Ec2(facts)) => (Arc::new(catalog.instance_types(&facts, settings)), None),
+            match resolve(class, objects, catalog, errors, assumptions) {
+                Ok(Facts::Ec2(facts)) => {
+                    if matches!(catalog, Catalog::Ec2(_)) {
+                        market = MarketUse::Some;
+                    }
+                    (Arc::new(catalog.instance_types(&facts, settings)), None)
+                }
                 Ok(Facts::Kwok) => match catalog {
                     Catalog::Fixed(types) => (Arc::new(types.clone()), None),
                     Catalog::Ec2(_) => (Arc::new(kwok::instance_types()), None),
@@ -47,6 +63,26 @@ pub(super) fn fill_instance_types(
         pool.instance_types = types.clone();
         pool.unusable = pool.unusable.take().or_else(|| unusable.clone());
     }
+    market
+}
+
+/// One sentence for each pool that no planned node can come from.
+pub(super) fn unused_pools(pools: &[NodePool]) -> Vec<String> {
+    let reason = |pool: &NodePool| {
+        if let Some(reason) = &pool.unusable {
+            return Some(format!("NodePool {} is not used: {reason}", pool.name));
+        }
+        if let Some(replicas) = pool.replicas {
+            return Some(format!("NodePool {} is static: it keeps its {replicas} nodes and gets no others", pool.name));
+        }
+        let launchable = pool.instance_types.iter().any(|instance_type| {
+            instance_type.requirements.intersects(&pool.requirements).is_ok()
+                && instance_type.offerings.iter().any(|o| o.available && o.satisfies(&pool.requirements))
+        });
+        (!launchable)
+            .then(|| format!("NodePool {} is not used: no instance type satisfies its requirements", pool.name))
+    };
+    pools.iter().filter_map(reason).collect()
 }
 
 enum Facts {
@@ -57,6 +93,7 @@ enum Facts {
 fn resolve(
     class: &NodeClassRef,
     objects: &Objects,
+    catalog: &Catalog,
     errors: &mut Vec<InputError>,
     assumptions: &mut Vec<String>,
 ) -> Result<Facts, String> {
@@ -65,7 +102,12 @@ fn resolve(
     match &*class.kind {
         EC2 => {
             let Some(Sourced { origin, object }) = objects.ec2_node_classes.get(&key) else {
-                assumptions.push(format!("{shown} is not in the input: AL2023 with default settings in every zone"));
+                assumptions.push(match catalog {
+                    Catalog::Ec2(_) => {
+                        format!("{shown} is not in the input: AL2023 with default settings in every zone")
+                    }
+                    Catalog::Fixed(_) => format!("{shown} is not in the input: it is taken to be ready"),
+                });
                 return Ok(Facts::Ec2(Box::default()));
             };
             let conditions = object.status.iter().flat_map(|status| &status.conditions);
@@ -97,7 +139,7 @@ fn resolve(
         }
         KWOK => {
             let Some(Sourced { object, .. }) = objects.kwok_node_classes.get(&key) else {
-                assumptions.push(format!("{shown} is not in the input: the kwok instance types are offered"));
+                assumptions.push(format!("{shown} is not in the input: it is taken to be ready"));
                 return Ok(Facts::Kwok);
             };
             let conditions = object.status.iter().flat_map(|status| &status.conditions);

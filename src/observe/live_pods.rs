@@ -61,7 +61,12 @@ pub(super) fn read_pods(
             status,
             admitted: meta.uid.is_some() || status.is_some(),
         };
-        let (template, refusal) = match read_template(source, cluster).within("spec") {
+        let read = read_template(source, cluster).within("spec").and_then(|(mut template, refusal)| {
+            let selector = cluster.spreading.selector_of(&key.namespace, meta);
+            cluster.spreading.apply(&key.namespace, &mut template, selector.as_ref())?;
+            Ok((template, refusal))
+        });
+        let (template, refusal) = match read {
             Ok(read) => read,
             Err(error) => {
                 errors.push(Objects::field_error("Pod", key, origin, error));
@@ -81,14 +86,11 @@ pub(super) fn read_pods(
         if node.as_ref().is_some_and(|node| !surroundings.nodes.contains(node)) {
             *counts.entry("are bound to nodes that are not in the input").or_default() += 1;
         }
-        let template = match templates.get(&template) {
-            Some(shared) => shared.clone(),
-            None => {
-                let template = Arc::new(template);
-                templates.insert(template.clone());
-                template
-            }
-        };
+        let template = templates.get(&template).cloned().unwrap_or_else(|| {
+            let template = Arc::new(template);
+            templates.insert(template.clone());
+            template
+        });
         pods.push(Pod {
             key: key.clone(),
             uid: Arc::from(meta.uid.clone().unwrap_or_else(|| format!("pod/{key}"))),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
-    LimitRange, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PodTemplate,
+    LimitRange, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PodTemplate, Service,
 };
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::scheduling::v1::PriorityClass;
@@ -74,6 +74,7 @@ kinds! {
     volumes: PersistentVolume = ("", Cluster);
     volume_claims: PersistentVolumeClaim = ("", Namespaced);
     pod_templates: PodTemplate = ("", Namespaced);
+    services: Service = ("", Namespaced);
     deployments: Deployment = ("apps", Namespaced);
     replica_sets: ReplicaSet = ("apps", Namespaced);
     stateful_sets: StatefulSet = ("apps", Namespaced);

@@ -8,13 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 
 use super::cluster::Cluster;
 use super::input::{FieldError, FieldResult as _, InputError};
 use super::objects::{ObjectKey, Objects, Sourced, Table, object_name};
 use super::pod::{PodSource, avoids_node_pools, is_gated, read_template};
-use super::snapshot::{OwnerRef, Pod, PodKey, PodTemplate};
+use super::snapshot::{OwnerRef, Pod, PodKey};
+use super::spreading::selector_of_revision;
 use crate::api::labels;
 
 /// An owner with what it still needs.
@@ -26,6 +27,8 @@ struct Owner<'a> {
     claim_templates: &'a [core::PersistentVolumeClaim],
     /// Labels that the controller adds to its pods.
     extra_labels: Vec<(&'static str, String)>,
+    /// Of the ReplicaSet or StatefulSet, for default topology spread.
+    selector: Option<LabelSelector>,
     missing: Missing,
 }
 
@@ -54,6 +57,7 @@ pub(super) fn expand_owners(
     };
     for (key, Sourced { origin, object }) in &objects.deployments {
         let wanted = replicas(&object.metadata, object.spec.replicas);
+        let revision = revision(key);
         expand(
             Owner {
                 kind: "Deployment",
@@ -61,7 +65,8 @@ pub(super) fn expand_owners(
                 meta: &object.metadata,
                 template: Some(&object.spec.template),
                 claim_templates: &[],
-                extra_labels: vec![(labels::POD_TEMPLATE_HASH, revision(key))],
+                selector: Some(selector_of_revision(object, &revision)),
+                extra_labels: vec![(labels::POD_TEMPLATE_HASH, revision)],
                 missing: Missing::Count(wanted.saturating_sub(children.of_deployment(key, &object.metadata, objects))),
             },
             origin,
@@ -77,6 +82,7 @@ pub(super) fn expand_owners(
                 template: object.spec.template.as_ref(),
                 claim_templates: &[],
                 extra_labels: Vec::new(),
+                selector: Some(object.spec.selector.clone()),
                 missing: Missing::Count(wanted.saturating_sub(children.pods("ReplicaSet", key, &object.metadata))),
             },
             origin,
@@ -100,6 +106,7 @@ pub(super) fn expand_owners(
                 template: Some(&spec.template),
                 claim_templates: spec.volume_claim_templates.as_deref().unwrap_or_default(),
                 extra_labels: Vec::new(),
+                selector: Some(spec.selector.clone()),
                 missing: Missing::Ordinals(ordinals.filter(|ordinal| !taken(ordinal)).collect()),
             },
             origin,
@@ -118,6 +125,7 @@ pub(super) fn expand_owners(
                     ("batch.kubernetes.io/job-name", key.name.to_string()),
                     ("job-name", key.name.to_string()),
                 ],
+                selector: None,
                 missing: Missing::Count(wanted_by_job(object, active).saturating_sub(active)),
             },
             origin,
@@ -168,8 +176,11 @@ pub(super) fn controller(meta: &ObjectMeta) -> Option<&OwnerReference> {
 
 /// Active pods by kind, namespace and name of their controller: one (controller's uid, `pod-template-hash`) for each.
 struct Children<'a> {
-    pods: BTreeMap<(&'a str, &'a str, &'a str), Vec<(&'a str, Option<&'a str>)>>,
+    pods: BTreeMap<ControllerName<'a>, Vec<(&'a str, Option<&'a str>)>>,
 }
+
+/// Kind, namespace and name.
+type ControllerName<'a> = (&'a str, &'a str, &'a str);
 
 impl<'a> Children<'a> {
     fn index(objects: &'a Objects) -> Self {
@@ -280,7 +291,8 @@ fn pods_of(owner: &Owner<'_>, objects: &Objects, cluster: &mut Cluster) -> Resul
     let own_volumes = !owner.claim_templates.is_empty() || has_ephemeral_volumes(spec);
     let shared_spec = own_volumes.then(|| core::PodSpec { volumes: None, ..spec.clone() });
     let source = PodSource { spec: shared_spec.as_ref().unwrap_or(spec), ..source };
-    let (template, refusal) = read_template(source, cluster).within("spec.template.spec")?;
+    let (mut template, refusal) = read_template(source, cluster).within("spec.template.spec")?;
+    cluster.spreading.apply(&owner.key.namespace, &mut template, owner.selector.as_ref())?;
     if is_gated(spec) {
         return Ok(Expanded::LeftOut(count, "wait behind scheduling gates and are left out"));
     }
@@ -296,17 +308,22 @@ fn pods_of(owner: &Owner<'_>, objects: &Objects, cluster: &mut Cluster) -> Resul
     let mut pods = Vec::with_capacity(count);
     for suffix in suffixes(owner, objects, count) {
         let name: Arc<str> = Arc::from(format!("{}-{suffix}", owner.key.name));
-        let (template, refused) = if own_volumes {
-            let (volumes, refused) = cluster
+        let ordinal = matches!(owner.missing, Missing::Ordinals(_));
+        let mut template = template.clone();
+        if ordinal {
+            let own = &mut Arc::make_mut(&mut template).labels;
+            own.insert(Arc::from(labels::STATEFUL_SET_POD_NAME), name.clone());
+            own.insert(Arc::from(labels::POD_INDEX), Arc::from(suffix.as_str()));
+        }
+        let mut refused = refusal.clone();
+        if own_volumes {
+            let (volumes, lacking) = cluster
                 .storage
                 .of_pod(&owner.key.namespace, &name, spec, owner.claim_templates)
                 .within("spec.template.spec")?;
-            let mut own: PodTemplate = (*template).clone();
-            own.spec.volumes = volumes;
-            (Arc::new(own), refusal.clone().or(refused))
-        } else {
-            (template.clone(), refusal.clone())
-        };
+            Arc::make_mut(&mut template).spec.volumes = volumes;
+            refused = refused.or(lacking);
+        }
         pods.push(Pod {
             uid: Arc::from(format!("{uid}/{suffix}")),
             key: PodKey { namespace: owner.key.namespace.clone(), name },

@@ -10,6 +10,7 @@ use super::objects::{ObjectKey, Objects, Sourced};
 use super::pod::read_labels;
 use super::requests::read_resources;
 use super::snapshot::{Disruption, Limits, NodeClassRef, NodePool};
+use crate::api::duration::Duration;
 use crate::api::labels;
 use crate::api::node_pool as api;
 use crate::api::requirement::NodeSelectorRequirementWithMinValues;
@@ -53,7 +54,7 @@ fn read_pool(key: &ObjectKey, pool: &api::NodePool) -> Result<NodePool, FieldErr
     let seconds = |path: &str, result: Result<Option<u64>, String>| {
         result.map_err(|message| FieldError::new(format!("spec.{path}"), message))
     };
-    let grace = template.spec.termination_grace_period.as_ref().map(|grace| grace.seconds()).transpose();
+    let grace = template.spec.termination_grace_period.as_ref().map(Duration::seconds).transpose();
     let conditions = pool.status.iter().flat_map(|status| &status.conditions);
     let unusable = if pool.metadata.deletion_timestamp.is_some() {
         Some(Arc::from("it is being deleted"))

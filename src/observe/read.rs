@@ -4,8 +4,10 @@
 
 use std::fs;
 use std::io::{self, Read as _};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 use serde_json::Value;
 
@@ -17,6 +19,9 @@ pub struct RawObject {
     pub origin: Origin,
     pub value: Value,
 }
+
+/// Reading this many documents takes some 10 ms, hundreds of times what starting a thread takes.
+const DOCUMENTS_WORTH_A_THREAD: usize = 100;
 
 /// Nesting beyond this is no Kubernetes object (the deepest CRD schemas have about 30 levels).
 const MAX_DEPTH: usize = 200;
@@ -104,7 +109,20 @@ fn json_documents(text: &str) -> Option<Vec<Value>> {
     serde_json::Deserializer::from_str(text).into_iter::<Value>().collect::<Result<_, _>>().ok()
 }
 
+/// The documents that are not null, in order. Threads share the parsing, which is most of the time that loading takes.
 fn yaml_documents(text: &str) -> Vec<Result<Value, String>> {
+    let documents = split_documents(text);
+    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let share = documents.len().div_ceil(threads).max(DOCUMENTS_WORTH_A_THREAD);
+    let parse = |part: &[(&str, u64)]| part.iter().map(|(text, before)| yaml_document(text, *before)).collect();
+    let parsed: Vec<Vec<Result<Value, String>>> = thread::scope(|scope| {
+        let parts: Vec<_> = documents.chunks(share).map(|part| scope.spawn(move || parse(part))).collect();
+        parts.into_iter().map(|part| part.join().expect("parsing reports errors and does not panic")).collect()
+    });
+    parsed.into_iter().flatten().filter(|document| *document != Ok(Value::Null)).collect()
+}
+
+fn yaml_document(text: &str, lines_before: u64) -> Result<Value, String> {
     let options = serde_saphyr::options! {
         // The input is the user's own and may be a whole cluster: only depth and alias expansion are bounded.
         budget: serde_saphyr::budget! {
@@ -114,21 +132,13 @@ fn yaml_documents(text: &str) -> Vec<Result<Value, String>> {
             max_total_scalar_bytes: usize::MAX,
         },
     };
-    let mut documents = Vec::new();
-    for (document, lines_before) in split_documents(text) {
-        match serde_saphyr::from_str_with_options::<Value>(document, options.clone()) {
-            Ok(Value::Null) => {}
-            Ok(value) => documents.push(Ok(value)),
-            Err(error) => {
-                let place = error.location().map_or_else(String::new, |location| {
-                    format!(" at line {}, column {}", lines_before + location.line(), location.column())
-                });
-                let reason = error.without_snippet().to_string();
-                documents.push(Err(format!("not valid YAML{place}: {}", reason.lines().next().unwrap_or_default())));
-            }
-        }
-    }
-    documents
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        let place = error.location().map_or_else(String::new, |location| {
+            format!(" at line {}, column {}", lines_before + location.line(), location.column())
+        });
+        let reason = error.without_snippet().to_string();
+        format!("not valid YAML{place}: {}", reason.lines().next().unwrap_or_default())
+    })
 }
 
 /// The documents of a YAML stream, each with the number of lines before it. A `---` at the start of a line is a marker

@@ -61,16 +61,12 @@ const NODE_OPERATORS: [Operator; 6] =
     [Operator::In, Operator::NotIn, Operator::Exists, Operator::DoesNotExist, Operator::Gt, Operator::Lt];
 
 fn requirement(operator: &str, values: &[String], allowed: &[Operator]) -> Result<Requirement, FieldError> {
-    match Operator::parse(operator).filter(|operator| allowed.contains(operator)) {
-        Some(operator) => {
-            Requirement::from_operator(operator, values).map_err(|message| FieldError::new("values", message))
-        }
-        None => {
-            let names: Vec<String> = allowed.iter().map(|operator| format!("{operator:?}")).collect();
-            let message = format!("expected one of {}, found '{operator}'", names.join(", "));
-            Err(FieldError::new("operator", message))
-        }
-    }
+    let Some(known) = Operator::parse(operator).filter(|operator| allowed.contains(operator)) else {
+        let names: Vec<String> = allowed.iter().map(|operator| format!("{operator:?}")).collect();
+        let message = format!("expected one of {}, found '{operator}'", names.join(", "));
+        return Err(FieldError::new("operator", message));
+    };
+    Requirement::from_operator(known, values).map_err(|message| FieldError::new("values", message))
 }
 
 /// The label expressions of a node selector term; `matchFields` are left to the caller.

@@ -179,7 +179,9 @@ fn topology_of_volume(volume: &PersistentVolume) -> Result<Vec<NodeAffinityTerm>
         if topology.is_empty() {
             topology.push(NodeAffinityTerm::default());
         }
-        topology.iter_mut().for_each(|term| term.0.add_all(&labelled));
+        for term in &mut topology {
+            term.0.add_all(&labelled);
+        }
     }
     // a term without requirements allows every node, and so does the whole
     if topology.iter().any(|term| term.0.is_empty()) {

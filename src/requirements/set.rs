@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Requirement;
 use crate::api::labels;
+use crate::api::requirement::NodeSelectorRequirementWithMinValues;
 
 /// Requirements by label key; keys are normalised ([`labels::normalize`]), one entry a key.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -78,6 +79,12 @@ impl Requirements {
         self.0.insert(Arc::from(labels::normalize(key)), requirement);
     }
 
+    /// [`Self::replace`] with a key that is normalised and shared with other sets, for tables of thousands.
+    pub fn replace_shared(&mut self, key: &Arc<str>, requirement: Requirement) {
+        debug_assert_eq!(labels::normalize(key), &**key);
+        self.0.insert(key.clone(), requirement);
+    }
+
     pub fn remove(&mut self, key: &str) -> Option<Requirement> {
         self.0.remove(labels::normalize(key))
     }
@@ -113,6 +120,22 @@ impl Requirements {
     /// The labels that have exactly one value.
     pub fn single_values(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
         self.0.iter().filter_map(|(key, requirement)| requirement.single_value().map(|value| (key, value)))
+    }
+
+    /// The requirements as the API writes them: one entry for each operator that a key needs, in key order.
+    #[must_use]
+    pub fn to_entries(&self) -> Vec<NodeSelectorRequirementWithMinValues> {
+        let entries = self.0.iter().flat_map(|(key, requirement)| {
+            let min_values = requirement.min_values.map(i64::from);
+            let entry = move |(operator, values)| NodeSelectorRequirementWithMinValues {
+                key: key.to_string(),
+                operator,
+                values,
+                min_values,
+            };
+            requirement.to_operators().into_iter().map(entry)
+        });
+        entries.collect()
     }
 
     /// karpenter's `Compatible`: every key that `wanted` names must exist here, unless `wanted` is satisfied by its

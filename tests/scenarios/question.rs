@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use packwright::catalog::{Catalog, Market, SpotPrices};
-use packwright::observe::{LoadOptions, LoadOutcome, Objects, build, read_text};
+use packwright::observe::{GatesByInput, LoadOptions, LoadOutcome, Objects, build, read_text};
 use packwright::settings::Settings;
 use serde::Deserialize;
 
@@ -67,6 +67,7 @@ impl Question {
             taken_at: "2026-01-05T12:00:00Z".parse().unwrap(),
             catalog: self.catalog(),
             assumptions: Vec::new(),
+            gates: GatesByInput::TurnOn,
         };
         let mut outcome = build(Objects::collect(raw), options);
         outcome.errors.append(&mut errors);

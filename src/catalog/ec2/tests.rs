@@ -108,6 +108,7 @@ fn kubelet_settings_override_the_defaults() {
 
 #[test]
 fn ephemeral_storage_follows_devices_and_instance_store() {
+    use AmiFamily::{Al2023, Bottlerocket, Custom, Windows2022};
     let device = |name: &str, root, gib: i64| BlockDevice {
         device_name: name.to_owned(),
         root,
@@ -117,7 +118,6 @@ fn ephemeral_storage_follows_devices_and_instance_store() {
         let class = NodeClassFacts { block_devices: devices.to_vec(), instance_store_raid0: raid0, ..class(family) };
         one(&class, "m5d.large").capacity.get(EPHEMERAL_STORAGE)
     };
-    use AmiFamily::{Al2023, Bottlerocket, Custom, Windows2022};
     assert_eq!(storage(Al2023, &[], false), 20 * GIB);
     assert_eq!(storage(Windows2022, &[], false), 50 * GIB);
     assert_eq!(storage(Al2023, &[device("/dev/xvda", false, 100)], false), 100 * GIB);
@@ -191,6 +191,7 @@ fn recorded_spot_prices_replace_the_estimates() {
 
 #[test]
 fn subnets_and_reservations_of_the_status_become_offerings() {
+    use CapacityType::{OnDemand, Reserved, Spot};
     let zone = |name: &str, id: &str| Zone { name: name.into(), id: Some(id.into()) };
     let reservation = |id: &str, free| ReservationFacts {
         id: id.into(),
@@ -207,7 +208,6 @@ fn subnets_and_reservations_of_the_status_become_offerings() {
     };
     let m5 = one(&class, "m5.large");
     let shown: Vec<_> = m5.offerings.iter().map(|o| (&*o.zone, o.capacity_type, o.available)).collect();
-    use CapacityType::{OnDemand, Reserved, Spot};
     assert_eq!(
         shown,
         [

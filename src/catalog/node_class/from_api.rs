@@ -86,7 +86,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn refuse(&mut self, field: &str, message: impl ToString) {
+    fn refuse(&mut self, field: &str, message: &dyn ToString) {
         self.errors.push(FieldError { field: field.to_owned(), message: message.to_string() });
     }
 
@@ -96,7 +96,7 @@ impl Reader {
         if count.is_none() {
             self.refuse(
                 &format!("spec.kubelet.{key}"),
-                format!("found {value}: expected a whole number, not negative"),
+                &format!("found {value}: expected a whole number, not negative"),
             );
         }
         count
@@ -107,8 +107,8 @@ impl Reader {
         for (name, value) in kubelet.get(key).and_then(Value::as_object).into_iter().flatten() {
             match Resources::parse_amount(name, &plain(value)) {
                 Ok(amount) if amount >= 0 => resources.set(name.as_str(), amount),
-                Ok(_) => self.refuse(&format!("spec.kubelet.{key}.{name}"), "must not be negative"),
-                Err(error) => self.refuse(&format!("spec.kubelet.{key}.{name}"), error),
+                Ok(_) => self.refuse(&format!("spec.kubelet.{key}.{name}"), &"must not be negative"),
+                Err(error) => self.refuse(&format!("spec.kubelet.{key}.{name}"), &error),
             }
         }
         resources
@@ -119,7 +119,7 @@ impl Reader {
         match Threshold::parse(&plain(value)) {
             Ok(threshold) => Some(threshold),
             Err(error) => {
-                self.refuse(&format!("spec.kubelet.evictionHard[{signal}]"), error);
+                self.refuse(&format!("spec.kubelet.evictionHard[{signal}]"), &error);
                 None
             }
         }
@@ -134,7 +134,7 @@ impl Reader {
                 None => None,
                 Some(Ok(size)) => Some(whole_gib(size.value())),
                 Some(Err(error)) => {
-                    self.refuse(&format!("spec.blockDeviceMappings[{i}].ebs.volumeSize"), error);
+                    self.refuse(&format!("spec.blockDeviceMappings[{i}].ebs.volumeSize"), &error);
                     None
                 }
             };
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
     use crate::resources::{CPU, MEMORY};
 
-    fn class(spec: Value, status: Value) -> EC2NodeClass {
+    fn class(spec: &Value, status: &Value) -> EC2NodeClass {
         serde_json::from_value(serde_json::json!({
             "apiVersion": "karpenter.k8s.aws/v1", "kind": "EC2NodeClass", "metadata": {"name": "default"},
             "spec": spec, "status": status
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn every_field_that_matters_is_read() {
         let class = class(
-            serde_json::json!({
+            &serde_json::json!({
                 "role": "node", "subnetSelectorTerms": [], "securityGroupSelectorTerms": [],
                 "amiSelectorTerms": [{"alias": "bottlerocket@latest"}],
                 "kubelet": {"maxPods": 50, "podsPerCore": 4, "kubeReserved": {"cpu": "200m"},
@@ -182,7 +182,7 @@ mod tests {
                 "instanceStorePolicy": "RAID0",
                 "networkInterfaces": [{"networkCardIndex": 0, "deviceIndex": 1, "interfaceType": "efa-only"}]
             }),
-            serde_json::json!({"subnets": [
+            &serde_json::json!({"subnets": [
                 {"id": "subnet-2", "zone": "us-east-1b"}, {"id": "subnet-1", "zone": "us-east-1a", "zoneID": "use1-az6"},
                 {"id": "subnet-3", "zone": "us-east-1b"}], "conditions": []}),
         );
@@ -204,9 +204,9 @@ mod tests {
     #[test]
     fn what_cannot_be_read_names_its_field() {
         let class = class(
-            serde_json::json!({"subnetSelectorTerms": [], "securityGroupSelectorTerms": [], "kubelet": {
+            &serde_json::json!({"subnetSelectorTerms": [], "securityGroupSelectorTerms": [], "kubelet": {
                 "maxPods": "vcpus * 10", "kubeReserved": {"cpu": "lots"}, "evictionHard": {"memory.available": "x%"}}}),
-            serde_json::json!({}),
+            &serde_json::json!({}),
         );
         let errors = NodeClassFacts::from_ec2(&class).unwrap_err();
         let fields: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();

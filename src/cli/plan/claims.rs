@@ -11,7 +11,6 @@ use crate::api::labels;
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{NodePool, Taint};
 use crate::plan::{Launch, Plan};
-use crate::requirements::Requirements;
 use crate::resources::display_amount;
 
 /// One NodeClaim for each launch, as the reference writes them.
@@ -41,7 +40,7 @@ fn node_claim(pool: &NodePool, launch: &Launch) -> Value {
         "nodeClassRef": {
             "group": pool.node_class.group, "kind": pool.node_class.kind, "name": pool.node_class.name,
         },
-        "requirements": requirements(&launch.requirements),
+        "requirements": launch.requirements.to_entries(),
         "resources": { "requests": requests },
         "expireAfter": pool.expire_after_seconds.map_or_else(|| "Never".to_owned(), |seconds| format!("{seconds}s")),
     });
@@ -63,20 +62,4 @@ fn taint(taint: &Taint) -> v1::Taint {
         effect: format!("{:?}", taint.effect),
         time_added: None,
     }
-}
-
-fn requirements(requirements: &Requirements) -> Vec<Value> {
-    let entries = requirements.iter().flat_map(|(key, requirement)| {
-        requirement.to_operators().into_iter().map(move |(operator, values)| {
-            let mut entry = json!({ "key": key, "operator": format!("{operator:?}") });
-            if !values.is_empty() {
-                entry["values"] = json!(values);
-            }
-            if let Some(minimum) = requirement.min_values {
-                entry["minValues"] = json!(minimum);
-            }
-            entry
-        })
-    });
-    entries.collect()
 }

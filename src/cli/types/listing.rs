@@ -3,20 +3,20 @@
 use std::cmp::Ordering;
 
 use comfy_table::{CellAlignment, Table, presets};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::Sort;
 use crate::api::labels;
-use crate::catalog::{CapacityType, InstanceType};
+use crate::api::requirement::NodeSelectorRequirementWithMinValues;
+use crate::catalog::{CapacityType, InstanceType, Offering, Overhead};
 use crate::resources::{CPU, EPHEMERAL_STORAGE, MEMORY, PODS, Resources, display_amount};
 use crate::units::MicroUsd;
 
 const GPUS: [&str; 4] = ["nvidia.com/gpu", "amd.com/gpu", "habana.ai/gaudi", "aws.amazon.com/neuron"];
 
 /// A type with the cheapest available offering of each capacity type.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(super) struct Listed {
-    #[serde(flatten)]
     pub(super) instance_type: InstanceType,
     on_demand: Option<MicroUsd>,
     spot: Option<MicroUsd>,
@@ -52,6 +52,37 @@ impl Listed {
             Sort::Memory => amount(self, MEMORY).cmp(&amount(other, MEMORY)),
         };
         first.then_with(|| self.instance_type.name.cmp(&other.instance_type.name))
+    }
+}
+
+/// The requirements as people write them; a Snapshot holds them as sets.
+impl Serialize for Listed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Shown<'a> {
+            name: &'a str,
+            requirements: Vec<NodeSelectorRequirementWithMinValues>,
+            capacity: &'a Resources,
+            overhead: &'a Overhead,
+            allocatable: &'a Resources,
+            offerings: &'a [Offering],
+            on_demand: Option<MicroUsd>,
+            spot: Option<MicroUsd>,
+            spot_zone: Option<&'a str>,
+        }
+        let t = &self.instance_type;
+        let shown = Shown {
+            name: &t.name,
+            requirements: t.requirements.to_entries(),
+            capacity: &t.capacity,
+            overhead: &t.overhead,
+            allocatable: &t.allocatable,
+            offerings: &t.offerings,
+            on_demand: self.on_demand,
+            spot: self.spot,
+            spot_zone: self.spot_zone.as_deref(),
+        };
+        shown.serialize(serializer)
     }
 }
 
@@ -130,7 +161,7 @@ fn others(capacity: &Resources) -> String {
 
 /// GiB with two decimals at most, rounded down.
 fn gib(bytes: i64) -> String {
-    let hundredths = i128::from(bytes) * 100 >> 30;
+    let hundredths = (i128::from(bytes) * 100) >> 30;
     let text = format!("{}.{:02}", hundredths / 100, hundredths % 100);
     format!("{}Gi", text.trim_end_matches('0').trim_end_matches('.'))
 }

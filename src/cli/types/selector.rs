@@ -44,6 +44,17 @@ fn terms(text: &str) -> Result<Vec<&str>, String> {
     if terms.contains(&"") { Err(format!("'{text}': a term is empty")) } else { Ok(terms) }
 }
 
+/// The longer operators first.
+const COMPARISONS: [(&str, Operator); 7] = [
+    ("!=", Operator::NotIn),
+    (">=", Operator::Gte),
+    ("<=", Operator::Lte),
+    ("==", Operator::In),
+    ("=", Operator::In),
+    (">", Operator::Gt),
+    ("<", Operator::Lt),
+];
+
 fn parse_term(term: &str) -> Result<(String, Requirement), String> {
     if let Some(list) = term.strip_suffix(')') {
         let (head, values) = list.split_once('(').ok_or("a closing parenthesis without an opening one")?;
@@ -63,16 +74,6 @@ fn parse_term(term: &str) -> Result<(String, Requirement), String> {
     if let Some(key) = term.strip_prefix('!') {
         return Ok((full_key(key.trim())?, Requirement::does_not_exist()));
     }
-    // the longer operators first
-    const COMPARISONS: [(&str, Operator); 7] = [
-        ("!=", Operator::NotIn),
-        (">=", Operator::Gte),
-        ("<=", Operator::Lte),
-        ("==", Operator::In),
-        ("=", Operator::In),
-        (">", Operator::Gt),
-        ("<", Operator::Lt),
-    ];
     for (sign, operator) in COMPARISONS {
         if let Some((key, value)) = term.split_once(sign) {
             return Ok((full_key(key.trim())?, Requirement::from_operator(operator, &[plain_value(value)?])?));

@@ -9,7 +9,8 @@ fn expand(manifests: &[Value]) -> Vec<String> {
     let objects = Objects::collect(raw);
     assert_eq!(objects.errors, []);
     let (mut errors, mut notes) = (Vec::new(), Vec::new());
-    let mut cluster = Cluster::read(&objects, &mut errors);
+    let settings = crate::settings::Settings::default();
+    let mut cluster = Cluster::read(&objects, &settings, &mut errors);
     let pods = expand_owners(&objects, &mut cluster, &mut errors, &mut notes);
     assert_eq!(errors, []);
     pods.iter().map(|pod| pod.key.name.to_string()).chain(notes).collect()
@@ -95,4 +96,18 @@ fn gated_replicas_are_left_out_with_a_note() {
     let mut gated = deployment(2);
     gated["spec"]["template"]["spec"]["schedulingGates"] = json!([{"name": "quota"}]);
     assert_eq!(expand(&[gated]), ["Deployment default/web: 2 pods wait behind scheduling gates and are left out"]);
+}
+
+#[test]
+fn pods_of_a_stateful_set_carry_their_ordinal() {
+    let set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db"},
+        "spec": {"replicas": 2, "serviceName": "db", "selector": {}, "template": template()}});
+    let objects = Objects::collect([RawObject { origin: Origin::default(), value: set }]);
+    let settings = crate::settings::Settings::default();
+    let mut cluster = Cluster::read(&objects, &settings, &mut Vec::new());
+    let pods = expand_owners(&objects, &mut cluster, &mut Vec::new(), &mut Vec::new());
+    let label = |pod: &Pod, key: &str| pod.template.labels.get(key).map(ToString::to_string);
+    let names: Vec<_> = pods.iter().filter_map(|pod| label(pod, "statefulset.kubernetes.io/pod-name")).collect();
+    let indices: Vec<_> = pods.iter().filter_map(|pod| label(pod, "apps.kubernetes.io/pod-index")).collect();
+    assert_eq!((names, indices), (vec!["db-0".into(), "db-1".into()], vec!["0".into(), "1".into()]));
 }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use crate::settings::{NodeInclusionPolicy, WhenUnsatisfiable};
+
 use super::{Labels, TaintEffect};
 use crate::requirements::{Requirement, Requirements};
 use crate::resources::Resources;
@@ -147,18 +149,6 @@ pub struct TopologySpreadConstraint {
     pub selector: LabelSelector,
     pub node_affinity_policy: NodeInclusionPolicy,
     pub node_taints_policy: NodeInclusionPolicy,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum WhenUnsatisfiable {
-    DoNotSchedule,
-    ScheduleAnyway,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum NodeInclusionPolicy {
-    Honor,
-    Ignore,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
