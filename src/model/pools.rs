@@ -127,7 +127,7 @@ fn pool_model<'a>(snapshot: &'a Snapshot, index: usize, dims: &Dims) -> PoolMode
             return None;
         }
         let running: Vec<usize> =
-            (0..daemons.len()).filter(|&d| may_run_on(&daemons[d].template.spec, instance_type)).collect();
+            (0..daemons.len()).filter(|&d| may_run_on(&daemons[d].template.spec, instance_type, &offerings)).collect();
         let (overhead, ports) = overheads.entry(running).or_insert_with_key(|running| overhead(&daemons, running));
         let mut left = instance_type.allocatable.clone();
         left.subtract(overhead);
@@ -151,9 +151,12 @@ fn pool_model<'a>(snapshot: &'a Snapshot, index: usize, dims: &Dims) -> PoolMode
     PoolModel { index, pool, requirements, types, remaining: remaining(snapshot, pool), min_values, has_reservations }
 }
 
-/// Whether some node of the type could run the daemon pod: only keys that the type defines are compared.
-fn may_run_on(spec: &PodSpec, instance_type: &InstanceType) -> bool {
-    let defined = |wanted: &Requirements| instance_type.requirements.intersects(wanted).is_ok();
+/// Whether some node of the type could run the daemon pod: only keys that the type and its offerings define are compared.
+fn may_run_on(spec: &PodSpec, instance_type: &InstanceType, offerings: &[&Offering]) -> bool {
+    let defined = |wanted: &Requirements| {
+        instance_type.requirements.intersects(wanted).is_ok()
+            && offerings.iter().any(|offering| offering.satisfies(wanted))
+    };
     defined(&Requirements::from_labels(&spec.node_selector))
         && (spec.node_affinity.is_empty() || spec.node_affinity.iter().any(|term| defined(&term.0)))
 }

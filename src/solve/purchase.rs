@@ -198,12 +198,11 @@ fn missing_values(pool: &PoolModel, types: &Types) -> usize {
 fn distinct(types: &Types, key: &str) -> usize {
     let mut values: BTreeSet<&str> = BTreeSet::new();
     for (kind, offering) in types.iter().flatten() {
-        match offering.label(key) {
-            Some(value) => drop(values.insert(value)),
-            None => {
-                let of_type = kind.instance_type.requirements.get(key).and_then(|r| r.finite_values());
-                values.extend(of_type.into_iter().flatten().map(AsRef::as_ref));
-            }
+        if let Some(value) = offering.label(key) {
+            values.insert(value);
+        } else {
+            let of_type = kind.instance_type.requirements.get(key).and_then(|r| r.finite_values());
+            values.extend(of_type.into_iter().flatten().map(AsRef::as_ref));
         }
     }
     values.len()

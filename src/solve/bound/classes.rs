@@ -65,7 +65,7 @@ impl Classes {
     fn assemble(problem: &Problem, reach: &Reach, merged: &[usize], of_group: &[usize]) -> Self {
         let count = merged.iter().copied().max().map_or(0, |most| most + 1);
         // each reservation is a shape of its own: what two of them hold together is not what one of them holds
-        let mut shapes: HashMap<(FixedBitSet, Amounts, Option<(&str, i64)>), MicroUsd> = HashMap::new();
+        let mut shapes: HashMap<(FixedBitSet, Amounts, Option<Reserved>), MicroUsd> = HashMap::new();
         for (index, shape) in reach.shapes.iter().enumerate() {
             let holds = reach.holds(merged, count, |signature| reach.on_shape[signature].contains(index));
             let kind = &problem.pools[shape.pool].types[shape.kind];
@@ -74,7 +74,7 @@ impl Classes {
             let price = shapes.entry((holds, kind.most_room.clone(), most)).or_insert(offering.price);
             *price = (*price).min(offering.price);
         }
-        let shape = |((holds, room, most), price): ((_, _, Option<(&str, i64)>), _)| Shape {
+        let shape = |((holds, room, most), price): ((_, _, Option<Reserved>), _)| Shape {
             holds,
             room,
             price,
@@ -117,6 +117,9 @@ impl Classes {
         classes
     }
 }
+
+/// Id of a capacity reservation, and how many instances it has left.
+type Reserved<'p> = (&'p str, i64);
 
 /// One offering of one type of one pool, by index.
 struct ShapeIndex {

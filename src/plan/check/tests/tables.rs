@@ -12,6 +12,7 @@ use crate::plan::check::{Rule, check};
 use crate::plan::{Assignment, Draft, Plan, Target};
 use crate::requirements::{Requirement, Requirements};
 use crate::resources::{CPU, PODS, Resources};
+use crate::settings::PreferencePolicy;
 use crate::units::MicroUsd;
 
 fn rules(snapshot: &Snapshot, plan: Plan<Draft>) -> Vec<Rule> {
@@ -332,6 +333,41 @@ fn weight_counts_what_limits_leave() {
     assert_eq!(rules(&snapshot, made(&snapshot)), []);
     snapshot.node_pools[0].taints.push(dedicated());
     assert_eq!(rules(&snapshot, made(&snapshot)), [Rule::Taints]);
+}
+
+#[test]
+fn weight_yields_to_preferences() {
+    let soft = Taint { effect: TaintEffect::PreferNoSchedule, ..dedicated() };
+    let mut snapshot = snapshot();
+    snapshot.node_pools[0].weight = 5;
+    let mut prefers = template("x", 1_500);
+    let zone_b = [(labels::ZONE, Requirement::one_of(["b"]))].into_iter().collect();
+    prefers.spec.preferred_node_affinity.push((1, NodeAffinityTerm(zone_b)));
+    let pod = add_pod(&mut snapshot, &Arc::new(prefers), None);
+    let made = |s: &Snapshot| plan(s, &[(1, &["small"], &["b"])], &[(pod, Launch(0))]);
+    assert_eq!(rules(&snapshot, made(&snapshot)), [Rule::PoolWeight]);
+    snapshot.node_pools[0].taints = vec![soft.clone()];
+    assert_eq!(rules(&snapshot, made(&snapshot)), []);
+    snapshot.node_pools[1].taints = vec![soft];
+    assert_eq!(rules(&snapshot, made(&snapshot)), [Rule::PoolWeight]);
+    snapshot.node_pools[0].requirements.add(labels::ZONE, Requirement::one_of(["a"]));
+    assert_eq!(rules(&snapshot, made(&snapshot)), []);
+    snapshot.settings.preference_policy = PreferencePolicy::Ignore;
+    assert_eq!(rules(&snapshot, made(&snapshot)), [Rule::PoolWeight]);
+}
+
+#[test]
+fn an_open_launch_brings_a_selective_spread_no_domain_that_it_does_not_select() {
+    let mut snapshot = snapshot();
+    let mut bound_to_a = template("x", 500);
+    bound_to_a.spec.node_selector.insert(labels::ZONE.into(), "a".into());
+    bound_to_a.spec.topology_spread.push(spread(labels::ZONE, 1, "x"));
+    let bound_to_a = Arc::new(bound_to_a);
+    let pods: Vec<usize> = (0..2).map(|_| add_pod(&mut snapshot, &bound_to_a, None)).collect();
+    let other = add_pod(&mut snapshot, &Arc::new(template("y", 500)), None);
+    let bought: [Bought<'_>; 2] = [(0, &["small"], &["a"]), (0, &["small"], &["a", "b"])];
+    let made = plan(&snapshot, &bought, &[(pods[0], Launch(0)), (pods[1], Launch(0)), (other, Launch(1))]);
+    assert_eq!(rules(&snapshot, made), []);
 }
 
 #[test]
