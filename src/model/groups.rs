@@ -143,3 +143,50 @@ impl Group<'_> {
         (-self.amounts[Dims::CPU], -self.amounts[Dims::MEMORY])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::group;
+    use crate::catalog::Catalog;
+    use crate::observe::{GatesByInput, LoadOptions, Objects, build, read_text};
+    use crate::settings::Settings;
+
+    /// Sizes of the groups of a StatefulSet with three replicas, a claim each, and one node besides.
+    fn sizes(access_mode: &str, attach_limits: bool) -> Vec<usize> {
+        let mut list = vec![
+            json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "ebs"},
+                "provisioner": "ebs.csi.aws.com", "volumeBindingMode": "WaitForFirstConsumer"}),
+            json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db"}, "spec": {"replicas": 3,
+                "serviceName": "db", "selector": {}, "template": {"spec": {"containers": [{"name": "c"}]}},
+                "volumeClaimTemplates": [{"metadata": {"name": "data"},
+                    "spec": {"storageClassName": "ebs", "accessModes": [access_mode]}}]}}),
+            json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}}),
+        ];
+        if attach_limits {
+            list.push(json!({"apiVersion": "storage.k8s.io/v1", "kind": "CSINode", "metadata": {"name": "n1"}, "spec":
+                {"drivers": [{"name": "ebs.csi.aws.com", "nodeID": "i-1", "allocatable": {"count": 2}}]}}));
+        }
+        let (mut raw, mut errors) = (Vec::new(), Vec::new());
+        read_text("in.json", &json!(list).to_string(), &mut raw, &mut errors);
+        let options = LoadOptions {
+            settings: Settings::default(),
+            region: "us-east-1".into(),
+            taken_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+            catalog: Catalog::Fixed(Vec::new()),
+            assumptions: Vec::new(),
+            gates: GatesByInput::AsConfigured,
+        };
+        let outcome = build(Objects::collect(raw), options);
+        assert_eq!((errors, outcome.errors), (vec![], vec![]));
+        group(&outcome.snapshot).iter().map(|group| group.pods.len()).collect()
+    }
+
+    #[test]
+    fn replicas_that_differ_in_their_own_claims_are_one_group_where_no_rule_counts_claims() {
+        assert_eq!(sizes("ReadWriteOnce", false), [3]);
+        assert_eq!(sizes("ReadWriteOnce", true), [1, 1, 1], "each claim takes one of the node's attachments");
+        assert_eq!(sizes("ReadWriteOncePod", false), [1, 1, 1]);
+    }
+}

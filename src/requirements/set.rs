@@ -79,12 +79,6 @@ impl Requirements {
         self.0.insert(Arc::from(labels::normalize(key)), requirement);
     }
 
-    /// [`Self::replace`] with a key that is normalised and shared with other sets, for tables of thousands.
-    pub fn replace_shared(&mut self, key: &Arc<str>, requirement: Requirement) {
-        debug_assert_eq!(labels::normalize(key), &**key);
-        self.0.insert(key.clone(), requirement);
-    }
-
     pub fn remove(&mut self, key: &str) -> Option<Requirement> {
         self.0.remove(labels::normalize(key))
     }

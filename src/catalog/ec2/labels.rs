@@ -61,6 +61,7 @@ pub(super) struct TypeLabels<'a> {
 
 impl TypeLabels<'_> {
     pub(super) fn requirements(&self, interner: &mut Interner) -> Requirements {
+        let mut one_of = |value: &str| Requirement::one_of([interner.value(value)]);
         let (family, size) = self.name.split_once('.').unwrap_or((self.name, ""));
         let (category, generation) = category_and_generation(family);
         let flex = if family.contains("-flex") { "true" } else { "false" };
@@ -74,23 +75,13 @@ impl TypeLabels<'_> {
             (labels::INSTANCE_GENERATION, generation),
             (labels::INSTANCE_CAPABILITY_FLEX, flex),
         ];
-        let mut requirements = Requirements::new();
-        // no values: the label does not exist
-        let mut set = |key: &str, values: &[&str]| {
-            let requirement = match values {
-                [] => Requirement::does_not_exist(),
-                values => Requirement::one_of(values.iter().map(|value| interner.value(value))),
-            };
-            requirements.replace_shared(&interner.value(key), requirement);
-        };
-        for (key, value) in always {
-            set(key, &[value]);
-        }
+        let mut requirements: Requirements = always.into_iter().map(|(key, value)| (key, one_of(value))).collect();
         for (key, value) in CELL_KEYS.into_iter().zip(self.cell_labels) {
-            set(key, if value.is_empty() { &[] } else { std::slice::from_ref(&value) });
+            let requirement = if value.is_empty() { Requirement::does_not_exist() } else { one_of(value) };
+            requirements.replace(key, requirement);
         }
-        set(labels::NITRO_SANDBOX, &[]);
-        set(labels::INSTANCE_TENANCY, &["default", "dedicated"]);
+        requirements.replace(labels::NITRO_SANDBOX, Requirement::does_not_exist());
+        requirements.replace(labels::INSTANCE_TENANCY, Requirement::one_of(["default", "dedicated"]));
         requirements
     }
 }
@@ -110,7 +101,6 @@ fn category_and_generation(family: &str) -> (&str, &str) {
 /// The labels that the node class and the region give to every type.
 pub(super) struct NodeClassLabels {
     shared: Requirements,
-    offering_keys: [Arc<str>; 5],
 }
 
 impl NodeClassLabels {
@@ -122,15 +112,15 @@ impl NodeClassLabels {
             (labels::REGION, Requirement::one_of([market.region.clone()])),
             (labels::WINDOWS_BUILD, build.map_or_else(Requirement::does_not_exist, |b| Requirement::one_of([b]))),
         ];
-        Self { shared: shared.into_iter().collect(), offering_keys: OFFERING_KEYS.map(Arc::from) }
+        Self { shared: shared.into_iter().collect() }
     }
 
     pub(super) fn requirements(&self, ec2_type: &Ec2Type, offerings: &[Offering]) -> Requirements {
         let mut requirements = ec2_type.labels.clone();
         requirements.add_all(&self.shared);
-        for key in &self.offering_keys {
-            if !offerings.iter().any(|offering| offering.labels.iter().any(|(label, _)| label == key)) {
-                requirements.replace_shared(key, Requirement::does_not_exist());
+        for key in OFFERING_KEYS {
+            if !offerings.iter().any(|offering| offering.labels.iter().any(|(label, _)| &**label == key)) {
+                requirements.replace(key, Requirement::does_not_exist());
             }
         }
         requirements

@@ -7,13 +7,13 @@ use crate::observe::read::RawObject;
 
 const NOW: &str = "2026-01-01T01:00:00Z";
 
-fn budget(spec: Value) -> Value {
+fn budget(spec: &Value) -> Value {
     let name = spec.to_string();
     json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": name}, "spec": spec})
 }
 
 /// Whether a running pod labelled `app=web`, with more metadata, is placed elsewhere under these budgets.
-fn moves(metadata: Value, budgets: &[Value]) -> bool {
+fn moves(metadata: &Value, budgets: &[Value]) -> bool {
     let mut pod = json!({"metadata": {"name": "p", "labels": {"app": "web"}}, "spec": {"containers": []},
         "status": {"phase": "Running", "startTime": "2026-01-01T00:30:00Z"}});
     pod["metadata"].as_object_mut().unwrap().extend(metadata.as_object().unwrap().clone());
@@ -33,26 +33,26 @@ fn owned_by(kind: &str, api_version: &str) -> Value {
 
 #[test]
 fn pods_that_belong_to_the_node_stay() {
-    assert!(moves(json!({}), &[]));
-    assert!(moves(owned_by("ReplicaSet", "apps/v1"), &[]));
-    assert!(!moves(owned_by("DaemonSet", "apps/v1"), &[]));
-    assert!(!moves(owned_by("Node", "v1"), &[]));
-    assert!(!moves(json!({"annotations": {"kubernetes.io/config.mirror": "x"}}), &[]));
+    assert!(moves(&json!({}), &[]));
+    assert!(moves(&owned_by("ReplicaSet", "apps/v1"), &[]));
+    assert!(!moves(&owned_by("DaemonSet", "apps/v1"), &[]));
+    assert!(!moves(&owned_by("Node", "v1"), &[]));
+    assert!(!moves(&json!({"annotations": {"kubernetes.io/config.mirror": "x"}}), &[]));
 }
 
 #[test]
 fn of_terminating_pods_only_those_of_a_stateful_set_come_back() {
     let mut metadata = owned_by("StatefulSet", "apps/v1");
     metadata["deletionTimestamp"] = json!(NOW);
-    assert!(moves(metadata, &[]));
-    assert!(!moves(json!({"deletionTimestamp": NOW}), &[]));
+    assert!(moves(&metadata, &[]));
+    assert!(!moves(&json!({"deletionTimestamp": NOW}), &[]));
 }
 
 #[test]
 fn do_not_disrupt_holds_forever_or_from_the_start_for_a_while() {
     // the pod is 30 minutes old
     for (value, expected) in [("true", false), ("31m", false), ("30m", true), ("false", true), ("soon", true)] {
-        assert_eq!(moves(json!({"annotations": {"karpenter.sh/do-not-disrupt": value}}), &[]), expected, "{value}");
+        assert_eq!(moves(&json!({"annotations": {"karpenter.sh/do-not-disrupt": value}}), &[]), expected, "{value}");
     }
 }
 
@@ -61,7 +61,7 @@ fn a_budget_holds_a_pod_only_where_it_never_lets_go() {
     let of = |field: &str, amount: Value| {
         let mut spec = json!({"selector": {"matchLabels": {"app": "web"}}});
         spec[field] = amount;
-        budget(spec)
+        budget(&spec)
     };
     for (field, amount, expected) in [
         ("maxUnavailable", json!(0), false),
@@ -70,11 +70,11 @@ fn a_budget_holds_a_pod_only_where_it_never_lets_go() {
         ("minAvailable", json!("100%"), false),
         ("minAvailable", json!(1000), true),
     ] {
-        assert_eq!(moves(json!({}), &[of(field, amount.clone())]), expected, "{field} {amount}");
+        assert_eq!(moves(&json!({}), &[of(field, amount.clone())]), expected, "{field} {amount}");
     }
     // two budgets: the eviction API refuses
-    assert!(!moves(json!({}), &[of("maxUnavailable", json!(1)), of("minAvailable", json!(1))]));
+    assert!(!moves(&json!({}), &[of("maxUnavailable", json!(1)), of("minAvailable", json!(1))]));
     // an empty selector is every pod of the namespace, none is no pod
-    assert!(!moves(json!({}), &[budget(json!({"maxUnavailable": 0, "selector": {}}))]));
-    assert!(moves(json!({}), &[budget(json!({"maxUnavailable": 0}))]));
+    assert!(!moves(&json!({}), &[budget(&json!({"maxUnavailable": 0, "selector": {}}))]));
+    assert!(moves(&json!({}), &[budget(&json!({"maxUnavailable": 0}))]));
 }

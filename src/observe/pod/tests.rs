@@ -27,7 +27,7 @@ fn template(spec: Value) -> PodSpec {
     read(spec).unwrap().0.spec
 }
 
-fn node_affinity(terms: Value) -> Value {
+fn node_affinity(terms: &Value) -> Value {
     json!({"containers": [], "affinity": {"nodeAffinity":
         {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}})
 }
@@ -38,7 +38,7 @@ fn expression(key: &str, operator: &str) -> Value {
 
 #[test]
 fn affinity_terms_are_ored_and_empty_ones_left_out() {
-    let spec = template(node_affinity(json!([expression("a", "Exists"), {}, expression("b", "DoesNotExist")])));
+    let spec = template(node_affinity(&json!([expression("a", "Exists"), {}, expression("b", "DoesNotExist")])));
     let shown: Vec<String> = spec.node_affinity.iter().map(|term| term.0.to_string()).collect();
     assert_eq!(shown, ["a Exists", "b DoesNotExist"]);
 }
@@ -54,11 +54,11 @@ fn pods_that_no_plan_can_place_say_why() {
             Some("its nodeSelector uses the restricted label kubernetes.io/hostname"),
         ),
         (
-            node_affinity(json!([expression("karpenter.sh/custom", "Exists")])),
+            node_affinity(&json!([expression("karpenter.sh/custom", "Exists")])),
             Some("its node affinity uses the restricted label karpenter.sh/custom"),
         ),
-        (node_affinity(fields), Some("its node affinity uses matchFields, which is not supported")),
-        (node_affinity(json!([{}, {}])), Some("its node affinity has only empty terms, which match no node")),
+        (node_affinity(&fields), Some("its node affinity uses matchFields, which is not supported")),
+        (node_affinity(&json!([{}, {}])), Some("its node affinity has only empty terms, which match no node")),
         (
             json!({"containers": [], "resourceClaims": [{"name": "gpu"}]}),
             Some("it has resource claims, and Dynamic Resource Allocation is not supported"),
@@ -70,7 +70,7 @@ fn pods_that_no_plan_can_place_say_why() {
 
 #[test]
 fn pods_that_avoid_every_node_pool_are_recognised() {
-    let avoids = |terms| avoids_node_pools(&read(node_affinity(terms)).unwrap().0);
+    let avoids = |terms| avoids_node_pools(&read(node_affinity(&terms)).unwrap().0);
     let away = || expression("karpenter.sh/nodepool", "DoesNotExist");
     assert!(avoids(json!([away()])));
     assert!(!avoids(json!([away(), expression("a", "Exists")])), "the other term allows it");
@@ -133,7 +133,7 @@ fn mistakes_name_the_field_and_what_was_expected() {
             "expected a number from 1 to 100, found 0",
         ),
         (
-            node_affinity(json!([expression("a", "Near")])),
+            node_affinity(&json!([expression("a", "Near")])),
             "affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0]\
              .matchExpressions[0].operator",
             "expected one of In, NotIn, Exists, DoesNotExist, Gt, Lt, found 'Near'",
