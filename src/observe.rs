@@ -25,6 +25,7 @@ mod pools;
 mod launchable;
 mod buffers;
 mod gates;
+mod single_pod;
 
 use std::path::PathBuf;
 

@@ -69,6 +69,7 @@ fn node_model<'a>(snapshot: &'a Snapshot, index: usize, bound: &[&Pod], dims: &D
     for daemon in &snapshot.daemon_sets {
         if rules::must_run(&daemon.template.spec, &node.taints, &labels, Undefined::Refuse) {
             coming.add(&daemon.template.spec.requests);
+            ports.extend(daemon.template.spec.host_ports.iter().cloned());
         }
     }
     coming.subtract(&daemons_here);

@@ -17,6 +17,7 @@ use super::objects::Objects;
 use super::owners::expand_owners;
 use super::pod::read_labels;
 use super::pools::read_pools;
+use super::single_pod::refuse_second_users;
 use super::snapshot::{Labels, Snapshot};
 use crate::catalog::Catalog;
 use crate::settings::Settings;
@@ -76,6 +77,7 @@ pub fn build(mut objects: Objects, options: LoadOptions) -> LoadOutcome {
         notes.push("CapacityBuffers are ignored: the feature gate CapacityBuffer is off".to_owned());
     }
     pods.sort_by(|a, b| a.key.cmp(&b.key));
+    refuse_second_users(&mut pods);
     let daemon_sets = read_daemon_sets(&objects, &mut cluster, &mut errors, &mut notes);
     let unknown: &BTreeSet<Arc<str>> = &cluster.priorities.unknown;
     assumptions.extend(unknown.iter().map(|class| format!("PriorityClass {class} is not in the input: priority 0")));

@@ -69,6 +69,8 @@ struct PodExpectation {
     types: Option<Vec<String>>,
     /// Every zone that it leaves open, sorted.
     zones: Option<Vec<String>>,
+    /// The zones that it leaves open are some of these.
+    zones_within: Option<Vec<String>>,
     capacity_type: Option<String>,
     /// Labels that every offer's node carries; `null`: none carries it.
     labels: BTreeMap<String, Option<String>>,
@@ -194,6 +196,9 @@ impl Answer<'_> {
         faults.equal_if(&label("pool"), &pool.name.to_string(), expect.pool.as_ref());
         faults.equal_if(&label("type"), &launch.offers[0].instance_type.to_string(), expect.r#type.as_ref());
         faults.equal_if(&label("types"), &types.into_iter().collect(), expect.types.as_ref());
+        if let Some(within) = &expect.zones_within {
+            faults.check(zones.iter().all(|zone| within.contains(zone)), || format!("{name}: zones {zones:?}"));
+        }
         faults.equal_if(&label("zones"), &zones.into_iter().collect(), expect.zones.as_ref());
         faults.equal_if(&label("capacity_type"), &launch.capacity_type.to_string(), expect.capacity_type.as_ref());
         for (key, wanted) in &expect.labels {
