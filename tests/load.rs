@@ -32,7 +32,7 @@ fn a_malformed_object_is_one_error_and_the_rest_is_loaded() {
     let outcome = load(
         "{apiVersion: v1, kind: Pod, metadata: {name: good}, spec: {containers: [{name: c}]}}\n---\n\
          {apiVersion: v1, kind: Pod, metadata: {name: bad}, spec: {containers: [{name: c, ports: x}]}}\n---\n\
-         {apiVersion: v1, kind: Pod, metadata: {name: odd, namespace: n}, spec: {containers: \
+         {apiVersion: v1, kind: Pod, metadata: {name: odd, namespace: shop}, spec: {containers: \
          [{name: c, resources: {requests: {cpu: 1x}}}]}}\n---\n\
          {apiVersion: v1, kind: ConfigMap, metadata: {name: skipped}}\n---\n\
          {apiVersion: v1, kind: Pod, spec: {}}\n",
@@ -43,7 +43,7 @@ fn a_malformed_object_is_one_error_and_the_rest_is_loaded() {
         errors(&outcome),
         [
             "in.yaml, document 2: Pod default/bad: spec.containers[0].ports: invalid type: string \"x\", expected a sequence",
-            "in.yaml, document 3: Pod n/odd: spec.containers[0].resources.requests.cpu: '1x' is not a quantity: expected a \
+            "in.yaml, document 3: Pod shop/odd: spec.containers[0].resources.requests.cpu: '1x' is not a quantity: expected a \
          number with an optional suffix, such as 100m, 1.5, 2Gi or 1e3",
             "in.yaml, document 5: Pod: metadata.name: expected a name, found nothing",
         ]

@@ -27,7 +27,7 @@ pub fn instance_types() -> Vec<InstanceType> {
             for os in ["linux", "windows"] {
                 for arch in ["amd64", "arm64"] {
                     let name = format!("{family}-{vcpus}x-{arch}-{os}");
-                    let memory = vcpus * gib_per_vcpu << 30;
+                    let memory = (vcpus * gib_per_vcpu) << 30;
                     let capacity = Resources::new()
                         .with(CPU, vcpus * 1_000)
                         .with(MEMORY, memory)

@@ -130,7 +130,7 @@ fn others(capacity: &Resources) -> String {
 
 /// GiB with two decimals at most, rounded down.
 fn gib(bytes: i64) -> String {
-    let hundredths = i128::from(bytes) * 100 >> 30;
+    let hundredths = (i128::from(bytes) * 100) >> 30;
     let text = format!("{}.{:02}", hundredths / 100, hundredths % 100);
     format!("{}Gi", text.trim_end_matches('0').trim_end_matches('.'))
 }
