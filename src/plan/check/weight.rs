@@ -5,8 +5,8 @@
 //! admit the pod, its volumes reach, `minValues` can be met, what the pool's limits leave after this plan is enough for
 //! one more node, and it lies in the domains in which the plan has the pod, for every topology key that ties the pod to
 //! others. Only a strictly greater weight makes a pool heavier. Karpenter asks for preferences before weight: a pool with
-//! a `PreferNoSchedule` taint that the pod does not tolerate, or without a preferred label that the pod's node has, is no
-//! better place.
+//! a `PreferNoSchedule` taint that the pod does not tolerate, without a preferred label that the pod's node has, or in
+//! another domain of a preferred topology rule is no better place.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use super::shape::{Known, OfferShape, Shape};
 use super::taints::tolerates_all;
 use super::violation::{Report, Rule, Violation};
 use crate::api::labels;
-use crate::observe::snapshot::{NodeAffinityTerm, NodePool};
+use crate::observe::snapshot::{NodeAffinityTerm, NodePool, WhenUnsatisfiable};
 use crate::requirements::Requirement;
 use crate::settings::{MinValuesPolicy, PreferencePolicy};
 
@@ -60,8 +60,10 @@ pub(super) fn check<'a>(
         let mut better = None;
         let justified = heavier.is_empty()
             || on_slot.iter().any(|&class| {
-                let place =
-                    (domains_of(cluster, slot, &ties[class]), preferences_met(cluster, slot, &classes.all[class]));
+                let place = (
+                    domains_of(cluster, slot, &preferred_ties(cluster, &classes.all[class], &ties[class])),
+                    preferences_met(cluster, slot, &classes.all[class]),
+                );
                 let found = heavier.iter().find(|&&pool| question.is_feasible(class, pool, &place));
                 better = better.or(found.copied());
                 found.is_none()
@@ -74,6 +76,19 @@ pub(super) fn check<'a>(
             report.push(Violation::new(Rule::PoolWeight, text).node(&launch.name).pool(&pool.name));
         }
     }
+}
+
+/// The keys that tie the pod to others, those of its preferences too where these are respected.
+fn preferred_ties<'a>(cluster: &Cluster<'a>, class: &Class<'a>, ties: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
+    let mut keys = ties.clone();
+    if cluster.snapshot.settings.preference_policy == PreferencePolicy::Respect {
+        let spec = class.spec();
+        let terms = spec.preferred_pod_affinity.iter().chain(&spec.preferred_pod_anti_affinity);
+        keys.extend(terms.map(|(_, term)| term.topology_key.as_ref()));
+        let spread = spec.topology_spread.iter().filter(|c| c.when_unsatisfiable == WhenUnsatisfiable::ScheduleAnyway);
+        keys.extend(spread.map(|constraint| constraint.topology_key.as_ref()));
+    }
+    keys
 }
 
 /// Where the plan has the slot's pods; the hostname ties nothing to a new node.
