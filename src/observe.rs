@@ -26,6 +26,7 @@ mod launchable;
 mod gates;
 mod spreading;
 mod buffers;
+mod single_pod;
 
 use std::path::PathBuf;
 

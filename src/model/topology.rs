@@ -15,7 +15,7 @@ use crate::observe::snapshot::{
     LabelSelector, NodeInclusionPolicy, PodAffinityTerm, PodSpec, PodTemplate, Toleration, TopologySpreadConstraint,
     WhenUnsatisfiable,
 };
-use crate::requirements::{Requirements, Undefined};
+use crate::requirements::{Requirement, Requirements, Undefined};
 
 /// Index into `Problem::topologies`.
 pub type TopologyId = usize;
@@ -429,20 +429,35 @@ pub fn volume_alternatives(spec: &PodSpec, node: &Requirements) -> Vec<Requireme
     alternatives
 }
 
+/// Whether some node of the pool could have this value of a label and match the term.
+fn can_create(pool: &PoolModel, term: &Requirements, key: &str, value: &Arc<str>) -> bool {
+    if pool.requirements.compatible(term, Undefined::AllowWellKnown).is_err() {
+        return false;
+    }
+    let mut node = pool.requirements.clone();
+    node.add_all(term);
+    node.add(key, Requirement::one_of([value.clone()]));
+    let mut types = pool.types.iter();
+    types.any(|kind| {
+        node.intersects(&kind.instance_type.requirements).is_ok() && kind.offerings.iter().any(|o| o.satisfies(&node))
+    })
+}
+
 fn topology(identity: &Identity, keys: &Keys, pools: &[PoolModel], nodes: &[NodeModel]) -> Topology {
     let domains = if identity.key == Keys::HOST { nodes.len() } else { keys.domains(identity.key).len() };
     let mut eligible = FixedBitSet::with_capacity(domains);
     if identity.key != Keys::HOST {
         for (domain, providers) in keys.providers[identity.key].iter().enumerate() {
             let value = &keys.domains(identity.key)[domain];
-            let wanted = identity.filter.terms.as_ref().is_none_or(|terms| {
-                terms.iter().any(|term| term.get(keys.name(identity.key)).is_none_or(|r| r.allows(value)))
-            });
             let provided = providers.iter().any(|&pool| {
                 let tolerations = identity.filter.tolerations.as_ref();
+                let terms = identity.filter.terms.as_ref();
                 tolerations.is_none_or(|t| rules::keep_out(t, &pools[pool].pool.taints).is_none())
+                    && terms.is_none_or(|terms| {
+                        terms.iter().any(|term| can_create(&pools[pool], term, keys.name(identity.key), value))
+                    })
             });
-            eligible.set(domain, wanted && provided);
+            eligible.set(domain, provided);
         }
         for (index, node) in nodes.iter().enumerate() {
             if identity.filter.admits_node(node)

@@ -18,6 +18,7 @@ use super::objects::Objects;
 use super::owners::expand_owners;
 use super::pod::read_labels;
 use super::pools::read_pools;
+use super::single_pod::refuse_second_users;
 use super::snapshot::{Labels, Snapshot};
 use crate::catalog::Catalog;
 use crate::settings::Settings;
@@ -77,6 +78,7 @@ pub fn build(mut objects: Objects, options: LoadOptions) -> LoadOutcome {
     pods.extend(expand_owners(&objects, &mut cluster, &mut errors, &mut notes));
     pods.extend(expand_buffers(&objects, &mut cluster, &mut errors, &mut notes));
     pods.sort_by(|a, b| a.key.cmp(&b.key));
+    refuse_second_users(&mut pods);
     let daemon_sets = read_daemon_sets(&objects, &mut cluster, &mut errors, &mut notes);
     let unknown: &BTreeSet<Arc<str>> = &cluster.priorities.unknown;
     assumptions.extend(unknown.iter().map(|class| format!("PriorityClass {class} is not in the input: priority 0")));

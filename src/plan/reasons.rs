@@ -6,7 +6,9 @@
 use std::collections::BTreeSet;
 
 use super::types::Launch;
-use crate::model::{Group, PoolModel, Problem, Source, TypeModel, affinity_alternatives, ports_conflict, rules};
+use crate::model::{
+    Group, PoolModel, Problem, Source, TypeModel, affinity_alternatives, ports_conflict, rules, volume_alternatives,
+};
 use crate::observe::snapshot::{PodSpec, TaintEffect};
 use crate::requirements::{Requirements, Undefined};
 use crate::resources::display_amount;
@@ -175,10 +177,8 @@ fn label_causes(alternatives: &[Requirements], pool: &PoolModel, kind: &TypeMode
 }
 
 fn volumes_reach(spec: &PodSpec, kind: &TypeModel) -> bool {
-    spec.volumes.iter().all(|volume| {
-        volume.topology.is_empty()
-            || volume.topology.iter().any(|term| kind.offerings.iter().any(|offering| offering.satisfies(&term.0)))
-    })
+    let together = volume_alternatives(spec, &Requirements::new());
+    kind.offerings.iter().any(|offering| together.iter().any(|alternative| offering.satisfies(alternative)))
 }
 
 /// A smallest set of causes that has one in common with every exclusion: exact up to three causes, greedy beyond;

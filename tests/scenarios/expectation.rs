@@ -1,7 +1,7 @@
 //! What a scenario expects, and whether a decision is it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Debug;
+use std::fmt::{Debug, Write as _};
 
 use packwright::catalog::InstanceType;
 use packwright::host::Decision;
@@ -69,6 +69,8 @@ struct PodExpectation {
     types: Option<Vec<String>>,
     /// Every zone that it leaves open, sorted.
     zones: Option<Vec<String>>,
+    /// The zones that it leaves open are some of these.
+    zones_within: Option<Vec<String>>,
     capacity_type: Option<String>,
     /// Labels that every offer's node carries; `null`: none carries it.
     labels: BTreeMap<String, Option<String>>,
@@ -194,6 +196,9 @@ impl Answer<'_> {
         faults.equal_if(&label("pool"), &pool.name.to_string(), expect.pool.as_ref());
         faults.equal_if(&label("type"), &launch.offers[0].instance_type.to_string(), expect.r#type.as_ref());
         faults.equal_if(&label("types"), &types.into_iter().collect(), expect.types.as_ref());
+        if let Some(within) = &expect.zones_within {
+            faults.check(zones.iter().all(|zone| within.contains(zone)), || format!("{name}: zones {zones:?}"));
+        }
         faults.equal_if(&label("zones"), &zones.into_iter().collect(), expect.zones.as_ref());
         faults.equal_if(&label("capacity_type"), &launch.capacity_type.to_string(), expect.capacity_type.as_ref());
         for (key, wanted) in &expect.labels {
@@ -261,7 +266,7 @@ impl Answer<'_> {
                     "karpenter.sh/capacity-type" => launch.capacity_type.to_string(),
                     _ => {
                         let values: BTreeSet<_> = self.types(launch).map(|t| launch_label(launch, t, key)).collect();
-                        values.into_iter().map(|v| v.unwrap_or_default()).collect::<Vec<_>>().join(" or ")
+                        values.into_iter().map(Option::unwrap_or_default).collect::<Vec<_>>().join(" or ")
                     }
                 }
             }
@@ -280,16 +285,16 @@ impl Answer<'_> {
                 .map(|a| self.snapshot().pods[a.pod].key.name.as_ref())
                 .collect();
             let offers: Vec<String> = launch.offers.iter().map(|o| format!("{}/{}", o.instance_type, o.zone)).collect();
-            text += &format!("\n    {} {} {}: {pods:?}", launch.name, launch.capacity_type, offers.join(" "));
+            let _ = write!(text, "\n    {} {} {}: {pods:?}", launch.name, launch.capacity_type, offers.join(" "));
         }
         for assignment in &plan.assignments {
             if let Target::Existing(node) = assignment.target {
                 let pod = &self.snapshot().pods[assignment.pod].key.name;
-                text += &format!("\n    {pod} on {}", self.snapshot().nodes[node].name);
+                let _ = write!(text, "\n    {pod} on {}", self.snapshot().nodes[node].name);
             }
         }
         for left in &plan.unplaced {
-            text += &format!("\n    {} left: {}", self.snapshot().pods[left.pod].key.name, left.reason);
+            let _ = write!(text, "\n    {} left: {}", self.snapshot().pods[left.pod].key.name, left.reason);
         }
         text
     }

@@ -1,0 +1,258 @@
+//! The binary as a user calls it: `packwright plan` and what surrounds it.
+
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+
+use packwright::api::node_claim::NodeClaim;
+use packwright::api::validate::Validate as _;
+use serde_json::Value;
+
+const SHARED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios/shared");
+const EXERCISE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/getting-started");
+
+/// Settings of whoever runs the tests must not show.
+fn packwright(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_packwright"));
+    for name in [
+        "AWS_REGION",
+        "VM_MEMORY_OVERHEAD_PERCENT",
+        "RESERVED_ENIS",
+        "PREFERENCE_POLICY",
+        "MIN_VALUES_POLICY",
+        "FEATURE_GATES",
+        "IGNORE_DRA_REQUESTS",
+    ] {
+        command.env_remove(name);
+    }
+    command.args(args);
+    command
+}
+
+/// Plans what stands on stdin beside the shared pool, on the shared catalogue.
+fn plan(manifests: &str, args: &[&str], env: &[(&str, &str)]) -> Output {
+    let catalog = format!("{SHARED}/catalog.json");
+    let pool = format!("{SHARED}/pool.yaml");
+    let mut command = packwright(&["plan", "-f", "-", "-f", &pool, "--catalog", &catalog]);
+    command.args(args).envs(env.iter().copied());
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+    // a refused option ends the program before it reads
+    let _ = child.stdin.take().unwrap().write_all(manifests.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no JSON: {}", text(&output.stderr)))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+const POD: &str = "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: c, resources: \
+                   {requests: {cpu: '1'}}}]}}\n";
+
+#[test]
+fn every_pod_placed_is_0() {
+    let output = plan(POD, &[], &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("1 nodes for 1 pods, 0 not placed: $0.1000/h"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn invalid_input_is_2_and_the_rest_is_planned() {
+    let bad = "---\n{apiVersion: v1, kind: Pod, metadata: {name: bad}, spec: {containers: [{name: c, resources: \
+               {requests: {cpu: 1x}}}]}}\n";
+    let unplaceable = "---\n{apiVersion: v1, kind: Pod, metadata: {name: arm}, spec: {nodeSelector: \
+                       {kubernetes.io/arch: arm64}, containers: [{name: c}]}}\n";
+    // 2 comes before 3
+    let output = plan(&[POD, bad, unplaceable].concat(), &["-o", "json"], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    let report = json(&output);
+    assert_eq!(report["summary"]["pods_placed"], 1);
+    assert_eq!(report["summary"]["pods_unplaced"], 1);
+    let expected = "-, document 2: Pod default/bad: spec.containers[0].resources.requests.cpu: '1x' is not a quantity";
+    assert!(report["errors"][0].as_str().unwrap().starts_with(expected), "{report}");
+    assert!(text(&output.stderr).contains(expected));
+}
+
+#[test]
+fn pods_that_cannot_be_placed_are_3() {
+    let pod = "{apiVersion: v1, kind: Pod, metadata: {name: arm}, spec: {nodeSelector: {kubernetes.io/arch: arm64}, \
+               containers: [{name: c}]}}\n";
+    let output = plan(pod, &[], &[]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output.stdout).contains("not placed: default/arm (1)"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn what_is_refused_is_2_in_one_sentence() {
+    for (args, env, expected) in [
+        (&["--solver", "ilp"][..], &[][..], "--solver ilp is not available yet"),
+        (&["--ignore-dra-requests", "false"], &[], "--ignore-dra-requests (IGNORE_DRA_REQUESTS) must be true"),
+        (&[], &[("IGNORE_DRA_REQUESTS", "false")], "IGNORE_DRA_REQUESTS"),
+        (&["--feature-gates", "Nope=true"], &[], "there is no gate Nope"),
+        (&[], &[("FEATURE_GATES", "NodeOverlay")], "is not Name=true or Name=false"),
+        (&["--spot-prices", "x"], &[], "a catalogue of its own brings its own prices"),
+    ] {
+        let output = plan(POD, args, env);
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?} {env:?}: {message}");
+        assert!(message.contains(expected), "{args:?} {env:?}: {message}");
+        assert_eq!(message.trim().lines().count(), 1, "{message}");
+    }
+}
+
+#[test]
+fn options_that_do_not_parse_are_2() {
+    for args in [
+        &["--vm-memory-overhead-percent", "7"][..],
+        &["--preference-policy", "Maybe"],
+        &["--time-limit", "soon"],
+        &["--output", "html"],
+        &["--no-such-option"],
+    ] {
+        let output = plan(POD, args, &[]);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", text(&output.stderr));
+    }
+    assert_eq!(packwright(&["plan", "-f", "/does/not/exist"]).output().unwrap().status.code(), Some(2));
+    assert_eq!(packwright(&["plan"]).output().unwrap().status.code(), Some(2));
+}
+
+#[test]
+fn the_summary_has_the_fields_that_scripts_read() {
+    let report = json(&plan(POD, &["-o", "json"], &[]));
+    let summary = report["summary"].as_object().unwrap();
+    for field in ["cost_usd_hour", "bound_usd_hour", "greedy_usd_hour", "gap", "elapsed_ms"] {
+        assert!(summary[field].is_number(), "{field}: {summary:?}");
+    }
+    for (field, value) in [("nodes", 1), ("pods_placed", 1), ("pods_unplaced", 0)] {
+        assert_eq!(summary[field], value, "{field}");
+    }
+    assert!(summary["stage"].is_string());
+    assert_eq!(summary["cost_usd_hour"], 0.1);
+    // half of a std-2 by cpu
+    assert!(summary["bound_usd_hour"].as_f64().unwrap() <= 0.1);
+}
+
+#[test]
+fn yaml_says_the_same_as_json() {
+    let from_yaml: Value = serde_saphyr::from_str(&text(&plan(POD, &["-o", "yaml"], &[]).stdout)).unwrap();
+    let from_json = json(&plan(POD, &["-o", "json"], &[]));
+    assert_eq!(from_yaml["launches"], from_json["launches"]);
+    assert_eq!(from_yaml["summary"]["nodes"], from_json["summary"]["nodes"]);
+}
+
+#[test]
+fn claims_are_valid_node_claims() {
+    let output = packwright(&["plan", "-f", EXERCISE, "-o", "claims"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let stdout = text(&output.stdout);
+    let documents: Vec<&str> = stdout.split("---\n").filter(|document| !document.trim().is_empty()).collect();
+    assert!(!documents.is_empty());
+    for document in documents {
+        let claim: NodeClaim = serde_saphyr::from_str(document).unwrap();
+        assert_eq!(claim.validate(), [], "{document}");
+        assert_eq!(claim.metadata.labels.as_ref().unwrap()["karpenter.sh/nodepool"], "default");
+        let keys: Vec<&str> = claim.spec.requirements.iter().map(|r| r.key.as_str()).collect();
+        for key in ["node.kubernetes.io/instance-type", "topology.kubernetes.io/zone", "karpenter.sh/capacity-type"] {
+            assert!(keys.contains(&key), "{document}");
+        }
+    }
+}
+
+#[test]
+fn the_exercise_is_planned_and_its_assumptions_are_printed() {
+    let output = packwright(&["plan", "-f", EXERCISE]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("for 5 pods, 0 not placed"), "{}", text(&output.stdout));
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("assumed: spot prices are estimates"), "{stderr}");
+    assert!(stderr.contains("note: solver auto used greedy"), "{stderr}");
+}
+
+#[test]
+fn variables_and_flags_of_settings_are_the_same() {
+    let spread = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: 3\n  selector: \
+                  {matchLabels: {app: web}}\n  template:\n    metadata: {labels: {app: web}}\n    spec:\n      \
+                  containers: [{name: c}]\n      topologySpreadConstraints: [{maxSkew: 1, topologyKey: \
+                  topology.kubernetes.io/zone, whenUnsatisfiable: ScheduleAnyway, labelSelector: {matchLabels: {app: \
+                  web}}}]\n";
+    let nodes = |args: &[&str], env: &[(&str, &str)]| {
+        json(&plan(spread, &[&["-o", "json"], args].concat(), env))["summary"]["nodes"].as_u64().unwrap()
+    };
+    assert_eq!(nodes(&[], &[]), 3);
+    assert_eq!(nodes(&["--preference-policy", "Ignore"], &[]), 1);
+    assert_eq!(nodes(&[], &[("PREFERENCE_POLICY", "Ignore")]), 1);
+    assert_eq!(nodes(&["--preference-policy", "Respect"], &[("PREFERENCE_POLICY", "Ignore")]), 3);
+}
+
+#[test]
+fn settings_of_nodes_change_what_fits() {
+    let allocatable = |args: &[&str], env: &[(&str, &str)]| {
+        let mut command = packwright(&["plan", "-f", EXERCISE, "-o", "json"]);
+        let report = json(&command.args(args).envs(env.iter().copied()).output().unwrap());
+        let launch = &report["launches"][0];
+        let of_pods = launch["allocatable"]["pods"].clone();
+        (launch["instance_type"].clone(), launch["allocatable"]["memory"].as_i64().unwrap(), of_pods)
+    };
+    let (kind, memory, _) = allocatable(&[], &[]);
+    for less in [
+        allocatable(&["--vm-memory-overhead-percent", "0.1"], &[]),
+        allocatable(&[], &[("VM_MEMORY_OVERHEAD_PERCENT", "0.1")]),
+    ] {
+        assert!(less.0 != kind || less.1 < memory, "{less:?}");
+    }
+    let (kind, _, pods) = allocatable(&[], &[]);
+    let reserved = allocatable(&[], &[("RESERVED_ENIS", "1")]);
+    assert!(reserved.0 != kind || reserved.2 != pods, "{reserved:?}");
+    assert_eq!(reserved, allocatable(&["--reserved-enis", "1"], &[]));
+}
+
+#[test]
+fn kinds_of_the_input_turn_their_gates_on() {
+    let buffer = "---\n{apiVersion: v1, kind: PodTemplate, metadata: {name: t}, template: {spec: {containers: [{name: \
+                  c}]}}}\n---\n{apiVersion: autoscaling.x-k8s.io/v1beta1, kind: CapacityBuffer, metadata: {name: b}, \
+                  spec: {podTemplateRef: {name: t}, replicas: 2}}\n";
+    let overlay = "---\n{apiVersion: karpenter.sh/v1alpha1, kind: NodeOverlay, metadata: {name: o}, spec: \
+                   {requirements: [], price: '0.5'}}\n";
+    let report = json(&plan(&[POD, buffer, overlay].concat(), &["-o", "json"], &[]));
+    let notes = report["notes"].to_string();
+    assert!(notes.contains("feature gate CapacityBuffer is turned on"), "{notes}");
+    assert!(notes.contains("feature gate NodeOverlay is turned on"), "{notes}");
+    assert!(!notes.contains("StaticCapacity"), "{notes}");
+    assert_eq!(report["summary"]["pods_placed"], 3);
+    assert_eq!(report["summary"]["cost_usd_hour"], 0.5);
+    let without = json(&plan(POD, &["-o", "json"], &[]));
+    assert!(!without["notes"].to_string().contains("feature gate"), "{without}");
+}
+
+#[test]
+fn stdin_takes_json_too() {
+    let pods = r#"{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},
+        "spec":{"containers":[{"name":"c"}]}}]}"#;
+    let report = json(&plan(pods, &["-o", "json"], &[]));
+    assert_eq!(report["launches"][0]["pods"][0], "default/p");
+}
+
+#[test]
+fn help_has_examples_and_version_a_number() {
+    let help = text(&packwright(&["plan", "--help"]).output().unwrap().stdout);
+    assert!(help.contains("Examples:") && help.contains("packwright plan -f examples/getting-started"), "{help}");
+    assert!(help.contains("Exit codes"), "{help}");
+    let help = text(&packwright(&["--help"]).output().unwrap().stdout);
+    for command in ["plan", "types", "crds", "completions"] {
+        assert!(help.contains(command), "{help}");
+    }
+    let version = packwright(&["--version"]).output().unwrap();
+    assert_eq!(text(&version.stdout).trim(), format!("packwright {}", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn shells_get_completions() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = packwright(&["completions", shell]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        assert!(text(&output.stdout).contains("spot-prices"), "{shell}");
+    }
+}
