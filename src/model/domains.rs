@@ -146,7 +146,9 @@ fn domains_of(
     // a pool that leaves a custom label open can be pinned to any value that is known
     for (index, pool) in pools.iter().enumerate().filter(|_| !labels::is_well_known(key)) {
         if let Some(open) = pool.requirements.get(key).filter(|r| r.finite_values().is_none()) {
-            found.iter_mut().filter(|(value, _)| open.allows(value)).for_each(|(_, pools)| drop(pools.insert(index)));
+            for (_, pools) in found.iter_mut().filter(|(value, _)| open.allows(value)) {
+                pools.insert(index);
+            }
         }
     }
     found

@@ -67,7 +67,7 @@ impl Question {
             taken_at: "2026-01-05T12:00:00Z".parse().unwrap(),
             catalog: self.catalog(),
             assumptions: Vec::new(),
-            gates: GatesByInput::TurnOn,
+            gates: GatesByInput::AsConfigured,
         };
         let mut outcome = build(Objects::collect(raw), options);
         outcome.errors.append(&mut errors);

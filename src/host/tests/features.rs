@@ -82,12 +82,12 @@ fn of_cluster(snapshot: &Snapshot) -> Found {
 
 /// Of pods that were placed: only these test a rule.
 fn of_placed(snapshot: &Snapshot, plan: &Plan<Checked>) -> Found {
-    let any = |test: fn(&PodSpec) -> bool| plan.assignments.iter().any(|a| test(&snapshot.pods[a.pod].template.spec));
-    let hard = |c: &TopologySpreadConstraint| c.when_unsatisfiable == WhenUnsatisfiable::DoNotSchedule;
     fn spread(spec: &PodSpec, key: &str) -> bool {
         let hard = spec.topology_spread.iter().filter(|c| c.when_unsatisfiable == WhenUnsatisfiable::DoNotSchedule);
         hard.into_iter().any(|c| &*c.topology_key == key)
     }
+    let any = |test: fn(&PodSpec) -> bool| plan.assignments.iter().any(|a| test(&snapshot.pods[a.pod].template.spec));
+    let hard = |c: &TopologySpreadConstraint| c.when_unsatisfiable == WhenUnsatisfiable::DoNotSchedule;
     let of_any_spread = |test: fn(&TopologySpreadConstraint) -> bool| {
         let specs = plan.assignments.iter().map(|a| &snapshot.pods[a.pod].template.spec);
         specs.flat_map(|spec| &spec.topology_spread).filter(|c| hard(c)).any(test)

@@ -13,11 +13,6 @@ pub(super) fn first_untolerated<'t>(taints: &'t [Taint], tolerations: &[Tolerati
         .find(|taint| !tolerations.iter().any(|toleration| tolerates(toleration, taint)))
 }
 
-/// Whether every taint is tolerated, `PreferNoSchedule` too: nothing about these taints is against the pod.
-pub(super) fn tolerates_all(taints: &[Taint], tolerations: &[Toleration]) -> bool {
-    taints.iter().all(|taint| tolerations.iter().any(|toleration| tolerates(toleration, taint)))
-}
-
 fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
     if toleration.effect.is_some_and(|effect| effect != taint.effect) {
         return false;

@@ -113,7 +113,7 @@ fn template(dice: &mut Dice, namespace: &str) -> PodTemplate {
     if dice.percent(8) {
         spec.requests.set(GPU, 1);
     }
-    spec.priority = i32::try_from(*dice.pick(&[0, 0, 0, 100])).unwrap();
+    spec.priority = *dice.pick(&[0, 0, 0, 100]);
     if dice.percent(35) {
         spec.tolerations.push(toleration(dice));
     }
@@ -195,7 +195,7 @@ pub fn add_pods(dice: &mut Dice, size: Size, snapshot: &mut Snapshot) {
         let namespace = *dice.pick(&["default", "default", "prod"]);
         let template = Arc::new(template(dice, namespace));
         for replica in 0..=dice.below(size.replicas) {
-            pods.push(pod(format!("app-{i}-{replica}"), namespace, &template, dice));
+            pods.push(pod(&format!("app-{i}-{replica}"), namespace, &template, dice));
         }
     }
     for i in 0..dice.below(size.nodes * 2 + 1).min(snapshot.nodes.len() * 2) {
@@ -207,7 +207,7 @@ pub fn add_pods(dice: &mut Dice, size: Size, snapshot: &mut Snapshot) {
         if node.stage == NodeStage::InFlight {
             continue;
         }
-        let mut bound = pod(format!("bound-{i}"), namespace, &template, dice);
+        let mut bound = pod(&format!("bound-{i}"), namespace, &template, dice);
         bound.refused = None;
         bound.node = Some(node.name.clone());
         bound.terminating = dice.percent(10);
@@ -217,7 +217,7 @@ pub fn add_pods(dice: &mut Dice, size: Size, snapshot: &mut Snapshot) {
     for daemon in &snapshot.daemon_sets {
         for node in snapshot.nodes.iter().filter(|node| node.stage == NodeStage::Initialized) {
             if dice.percent(50) {
-                let mut bound = pod(format!("{}-{}", daemon.key.name, node.name), "default", &daemon.template, dice);
+                let mut bound = pod(&format!("{}-{}", daemon.key.name, node.name), "default", &daemon.template, dice);
                 bound.owner =
                     Some(OwnerRef { kind: "DaemonSet".into(), name: daemon.key.name.clone(), uid: daemon.uid.clone() });
                 bound.refused = None;
@@ -230,10 +230,10 @@ pub fn add_pods(dice: &mut Dice, size: Size, snapshot: &mut Snapshot) {
     snapshot.pods = pods;
 }
 
-fn pod(name: String, namespace: &str, template: &Arc<PodTemplate>, dice: &mut Dice) -> Pod {
+fn pod(name: &str, namespace: &str, template: &Arc<PodTemplate>, dice: &mut Dice) -> Pod {
     Pod {
-        key: PodKey { namespace: namespace.into(), name: name.as_str().into() },
-        uid: name.as_str().into(),
+        key: PodKey { namespace: namespace.into(), name: name.into() },
+        uid: name.into(),
         created_at: None,
         template: template.clone(),
         owner: None,

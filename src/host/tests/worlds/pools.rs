@@ -70,7 +70,7 @@ fn pool(dice: &mut Dice, name: &str, types: &Arc<Vec<InstanceType>>) -> NodePool
     NodePool {
         name: name.into(),
         uid: name.into(),
-        weight: i32::try_from(*dice.pick(&[0, 0, 0, 5, 10])).unwrap(),
+        weight: *dice.pick(&[0, 0, 0, 5, 10]),
         replicas: dice.percent(5).then_some(1),
         labels,
         annotations: Labels::new(),
