@@ -1,6 +1,6 @@
 //! Solution -> [`Plan<Draft>`]: each new node becomes a launch with its ordered offers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::names::Names;
@@ -12,7 +12,7 @@ use crate::model::{PoolModel, Problem, TypeModel};
 use crate::observe::snapshot::Labels;
 use crate::requirements::{Requirement, Requirements};
 use crate::resources::Resources;
-use crate::solve::purchase::{Wish, purchase};
+use crate::solve::purchase::{Book, Wish, purchase};
 use crate::solve::{NewNode, Place, Solution};
 
 /// Turns a solution into a plan: chooses capacity type, offers and labels of each launch, and says why pods are left.
@@ -26,12 +26,14 @@ pub fn build(problem: &Problem, solution: &Solution) -> Plan<Draft> {
             pods[*node].push(*pod);
         }
     }
-    let launches: Vec<Launch> = solution
-        .new_nodes
-        .iter()
-        .zip(&pods)
-        .map(|(node, pods)| launch(problem, node, pods, &mut load, &mut names))
-        .collect();
+    let mut books: HashMap<(usize, &Requirements), Book> = HashMap::new();
+    let mut launches: Vec<Launch> = Vec::with_capacity(solution.new_nodes.len());
+    for (node, pods) in solution.new_nodes.iter().zip(&pods) {
+        let book = books
+            .entry((node.pool, &node.requirements))
+            .or_insert_with(|| Book::of(&problem.pools[node.pool], &node.requirements));
+        launches.push(launch(problem, node, book, pods, &mut load, &mut names));
+    }
     let target = |place: &Place| match place {
         Place::Existing(node) => Target::Existing(problem.nodes[*node].index),
         Place::New(node) => Target::Launch(*node),
@@ -72,15 +74,17 @@ fn zone_load(problem: &Problem) -> ZoneLoad {
     load
 }
 
-fn launch(problem: &Problem, node: &NewNode, pods: &[usize], load: &mut ZoneLoad, names: &mut Names) -> Launch {
+fn launch(
+    problem: &Problem,
+    node: &NewNode,
+    book: &Book,
+    pods: &[usize],
+    load: &mut ZoneLoad,
+    names: &mut Names,
+) -> Launch {
     let pool = &problem.pools[node.pool];
-    let wish = Wish {
-        requirements: &node.requirements,
-        types: &node.types,
-        reservations: &node.reservations,
-        spend_limit: node.spend_limit,
-    };
-    let bought = purchase(pool, &problem.snapshot.settings, wish, load);
+    let wish = Wish { types: &node.types, reservations: &node.reservations, spend_limit: node.spend_limit };
+    let bought = purchase(pool, &problem.snapshot.settings, book, wish, load);
     let capacity_type = bought.as_ref().map_or(CapacityType::OnDemand, |bought| bought.capacity_type);
     let offers: Vec<Offer> = bought.iter().flat_map(|bought| &bought.offers).map(|(kind, o)| offer(kind, o)).collect();
     if let Some(first) = offers.first() {

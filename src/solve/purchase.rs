@@ -18,7 +18,6 @@ use crate::units::MicroUsd;
 /// A node to be bought.
 #[derive(Debug, Clone, Copy)]
 pub struct Wish<'w> {
-    pub requirements: &'w Requirements,
     /// Over the pool's types.
     pub types: &'w FixedBitSet,
     /// Reservations that are kept for this node; it may name no others.
@@ -47,6 +46,25 @@ impl Purchase<'_> {
     }
 }
 
+/// What a pool sells under some requirements, cheapest first. Many nodes of a plan share one.
+#[derive(Debug, Clone)]
+pub struct Book<'p>(Vec<(usize, Candidate<'p>)>);
+
+impl<'p> Book<'p> {
+    #[must_use]
+    pub fn of(pool: &'p PoolModel<'p>, requirements: &Requirements) -> Self {
+        let must_have = pool.labels_to_be_had(requirements);
+        let mut book: Vec<(usize, Candidate<'p>)> = Vec::new();
+        for (index, kind) in pool.types.iter().enumerate() {
+            let sold = kind.offerings.iter().filter(|offering| kind.sells(offering, requirements, &must_have));
+            book.extend(sold.map(|offering| (index, (kind, *offering))));
+        }
+        // stable: types by name and their offerings by zone among equal prices
+        book.sort_by_key(|(_, (_, offering))| offering.price);
+        Self(book)
+    }
+}
+
 /// Chooses capacity type and offers; `None` where nothing can be bought, or `minValues` cannot be kept.
 ///
 /// As the provider filters (karpenter-aws 3): exotic types only where nothing else is left, reserved before spot before
@@ -54,27 +72,25 @@ impl Purchase<'_> {
 /// cannot keep `minValues`, the next is taken. Zones of equal price are ordered by `zone_load`.
 #[must_use]
 pub fn purchase<'p>(
-    pool: &'p PoolModel<'p>,
+    pool: &PoolModel,
     settings: &Settings,
+    book: &Book<'p>,
     wish: Wish<'_>,
     zone_load: &BTreeMap<Arc<str>, usize>,
 ) -> Option<Purchase<'p>> {
-    let must_have = pool.labels_to_be_had(wish.requirements);
-    let mut all: Vec<Candidate<'p>> = Vec::new();
-    for kind in wish.types.ones().map(|kind| &pool.types[kind]) {
-        let bought = kind.offerings.iter().filter(|offering| {
-            let kept = offering.reservation.as_ref().is_none_or(|r| wish.reservations.contains(&r.id));
-            let within = wish.spend_limit.is_none_or(|limit| kind.counted_price(offering) <= limit);
-            kept && within && kind.sells(offering, wish.requirements, &must_have)
-        });
-        all.extend(bought.map(|offering| (kind, *offering)));
-    }
+    let can_be_bought = |(index, (kind, offering)): &(usize, Candidate<'p>)| {
+        let kept = offering.reservation.as_ref().is_none_or(|r| wish.reservations.contains(&r.id));
+        let within = wish.spend_limit.is_none_or(|limit| kind.counted_price(offering) <= limit);
+        let candidate = wish.types.contains(*index) && kept && within;
+        candidate.then_some((*kind, *offering))
+    };
+    let mut all: Vec<Candidate<'p>> = book.0.iter().filter_map(can_be_bought).collect();
     if pool.min_values.is_empty() && all.iter().any(|(kind, _)| !is_exotic(kind)) {
         all.retain(|(kind, _)| !is_exotic(kind));
     }
     let order = capacity_types(&all);
     let lists: Vec<(CapacityType, Types)> =
-        order.into_iter().map(|capacity_type| (capacity_type, by_type(&all, capacity_type, zone_load))).collect();
+        order.into_iter().map(|of| (of, by_type(affordable(pool, settings, &all, of), zone_load))).collect();
     let kept = lists.iter().find_map(|(capacity_type, types)| {
         let offers = offers_with_minimums(pool, settings, types)?;
         Some(Purchase { capacity_type: *capacity_type, offers, min_values_relaxed: false })
@@ -113,10 +129,27 @@ fn is_exotic(kind: &TypeModel) -> bool {
 /// Candidates of one capacity type, by type; cheapest type first, cheapest zone first.
 type Types<'p> = Vec<Vec<Candidate<'p>>>;
 
-fn by_type<'p>(all: &[Candidate<'p>], of: CapacityType, zone_load: &BTreeMap<Arc<str>, usize>) -> Types<'p> {
+/// The offers of one capacity type, cheapest first; only those within the window where no `minValues` may widen it.
+fn affordable<'p>(
+    pool: &PoolModel,
+    settings: &Settings,
+    all: &[Candidate<'p>],
+    of: CapacityType,
+) -> Vec<Candidate<'p>> {
+    let offers = all.iter().filter(|(_, offering)| offering.capacity_type == of).copied();
+    let cheapest = all.iter().find(|(_, offering)| offering.capacity_type == of).map(|(_, offering)| offering.price);
+    let most = cheapest.filter(|_| pool.min_values.is_empty()).map(|price| flexible(settings, price));
+    offers.take_while(|(_, offering)| most.is_none_or(|most| offering.price <= most)).collect()
+}
+
+fn flexible(settings: &Settings, chosen: MicroUsd) -> MicroUsd {
+    chosen.permille(1_000 + settings.price_flexibility_permille)
+}
+
+fn by_type<'p>(offers: Vec<Candidate<'p>>, zone_load: &BTreeMap<Arc<str>, usize>) -> Types<'p> {
     let mut by_name: BTreeMap<&str, Vec<Candidate<'p>>> = BTreeMap::new();
-    for candidate in all.iter().filter(|(_, offering)| offering.capacity_type == of) {
-        by_name.entry(candidate.0.instance_type.name.as_ref()).or_default().push(*candidate);
+    for candidate in offers {
+        by_name.entry(candidate.0.instance_type.name.as_ref()).or_default().push(candidate);
     }
     let mut types: Types = by_name.into_values().collect();
     let load = |offering: &Offering| zone_load.get(&offering.zone).copied().unwrap_or(0);
@@ -128,8 +161,7 @@ fn by_type<'p>(all: &[Candidate<'p>], of: CapacityType, zone_load: &BTreeMap<Arc
 }
 
 fn window(settings: &Settings, types: &Types) -> MicroUsd {
-    let chosen = types.first().map_or(MicroUsd::ZERO, |zones| zones[0].1.price);
-    chosen.permille(1_000 + settings.price_flexibility_permille)
+    flexible(settings, types.first().map_or(MicroUsd::ZERO, |zones| zones[0].1.price))
 }
 
 /// At most `max_instance_types`, no offer dearer than the price flexibility allows.

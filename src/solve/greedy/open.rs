@@ -12,7 +12,7 @@ use super::variant::VariantId;
 use crate::model::{Amounts, DomainId, Keys, PoolModel, Problem, RemainingLimits, TopologyId, ports_conflict};
 use crate::observe::snapshot::HostPort;
 use crate::solve::Place;
-use crate::solve::purchase::{Wish, purchase};
+use crate::solve::purchase::{Book, Wish, purchase};
 use crate::solve::sets::SetId;
 use crate::units::MicroUsd;
 
@@ -190,12 +190,12 @@ impl Greedy<'_, '_> {
             node.reservations = usable.collect();
         }
         let wish = Wish {
-            requirements,
             types: &node.types,
             reservations: &node.reservations,
             spend_limit: cap.map(|left| left + node.spend_limit.unwrap_or_default()),
         };
-        let bought = purchase(model, &self.problem.snapshot.settings, wish, &BTreeMap::new())?;
+        let bought =
+            purchase(model, &self.problem.snapshot.settings, &Book::of(model, requirements), wish, &BTreeMap::new())?;
         let named = bought.offers.iter().filter_map(|(_, offering)| Some(offering.reservation.as_ref()?.id.clone()));
         let (named, spend) = (named.collect(), bought.spend());
         node.reservations = named;
