@@ -90,9 +90,8 @@ fn launch(
     if let Some(first) = offers.first() {
         *load.entry(first.zone.clone()).or_default() += 1;
     }
-    let types: BTreeSet<&str> = offers.iter().map(|offer| offer.instance_type.as_ref()).collect();
-    let offered: Vec<&TypeModel> =
-        pool.types.iter().filter(|kind| types.contains(kind.instance_type.name.as_ref())).collect();
+    let mut offered: Vec<&TypeModel> = bought.iter().flat_map(|bought| &bought.offers).map(|(kind, _)| *kind).collect();
+    offered.dedup_by_key(|kind| std::ptr::from_ref(*kind)); // the offers of a type stand together
     let mut requests = Resources::new();
     for &pod in pods {
         requests.add(&problem.snapshot.pods[pod].template.spec.requests);
