@@ -132,7 +132,7 @@ impl Summary {
             cost_usd_month: cost.saturating_mul(HOURS_PER_MONTH).as_usd(),
             bound_usd_hour: certificate.bound.as_usd(),
             greedy_usd_hour: greedy.as_usd(),
-            gap,
+            gap: (gap * 1e6).round() / 1e6,
             stage: certificate.stage,
             stop: certificate.stop,
             nodes: plan.launches.len(),

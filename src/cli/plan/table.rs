@@ -150,8 +150,13 @@ fn with_summary(report: &Report, launches: &str) -> String {
     let s = &report.summary;
     let _ = writeln!(
         text,
-        "{} nodes for {} pods, {} not placed: ${:.4}/h (at most ${:.4}/h), ${:.2} a month",
-        s.nodes, s.pods_placed, s.pods_unplaced, s.cost_usd_hour, s.worst_usd_hour, s.cost_usd_month
+        "{} for {} pods, {} not placed: ${:.4}/h (at most ${:.4}/h), ${:.2} a month",
+        if s.nodes == 1 { "1 node".to_owned() } else { format!("{} nodes", s.nodes) },
+        s.pods_placed,
+        s.pods_unplaced,
+        s.cost_usd_hour,
+        s.worst_usd_hour,
+        s.cost_usd_month
     );
     let _ = writeln!(
         text,
