@@ -49,7 +49,7 @@ impl Cli {
     /// An internal failure: what is wrong with the input has its own exit code and is printed by the subcommand.
     pub fn run(self) -> Result<ExitCode, Box<dyn std::error::Error>> {
         match self.command {
-            Command::Completions(args) => Ok(completions::run(&args)),
+            Command::Completions(args) => completions::run(&args),
             Command::Crds(args) => crds::run(&args),
             Command::Plan(args) => plan::run(&args),
             Command::Types(args) => types::run(&args),

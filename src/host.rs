@@ -49,7 +49,7 @@ pub fn decide(snapshot: &Snapshot, limits: Limits) -> Decision {
     };
     let stop = if stopped {
         Stop::Deadline
-    } else if objective == bound {
+    } else if objective == bound && plan.unplaced.is_empty() {
         Stop::Optimal
     } else {
         Stop::Complete

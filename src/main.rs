@@ -1,5 +1,6 @@
 //! Parses arguments, runs the command, and maps errors to exit codes.
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -8,6 +9,10 @@ use packwright::cli::{Cli, exit};
 fn main() -> ExitCode {
     match Cli::parse().run() {
         Ok(code) => code,
+        // who reads our output has seen enough
+        Err(error) if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) => {
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::from(exit::INTERNAL)

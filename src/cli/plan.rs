@@ -22,7 +22,7 @@ use crate::plan::report::Report;
 const EXAMPLES: &str = "\
 Examples:
   packwright plan -f examples/getting-started
-  kubectl get deployments,pods,nodes,nodepools,ec2nodeclasses,daemonsets -A -o yaml | packwright plan -f -
+  kubectl get deployments,pods,nodes,nodeclaims,nodepools,ec2nodeclasses,daemonsets -A -o yaml | packwright plan -f -
   packwright plan -f pods.yaml -f nodepools/ --spot-prices history.json -o json | jq .summary
 
 Exit codes, the first that applies:
@@ -51,7 +51,7 @@ pub struct Args {
     #[command(flatten)]
     settings: SettingsArgs,
     /// table joins equal nodes, wide lists every claim with its pods, claims prints NodeClaim objects.
-    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    #[arg(short, long, value_enum, default_value_t = Output::Table, help_heading = "Output")]
     output: Output,
 }
 
@@ -144,8 +144,7 @@ fn print(
     let mut out = std::io::stdout().lock();
     match args.output {
         Output::Json => {
-            serde_json::to_writer_pretty(&mut out, report)?;
-            writeln!(out)?;
+            writeln!(out, "{}", serde_json::to_string_pretty(report)?)?;
         }
         Output::Yaml => write!(out, "{}", serde_saphyr::to_string(report)?)?,
         Output::Claims => {

@@ -36,8 +36,8 @@ pub(super) fn checked(snapshot: &Snapshot, draft: Plan<Draft>, refused: &mut Vec
     })
 }
 
-/// The plan without the pods, and all pods of the launches, that the violations name; without all of the last launch
-/// where they name neither.
+/// The plan without the pods, and all pods of the nodes, that the violations name; without the last launch of a pool that
+/// is named alone, and without the last launch of all where nothing is named.
 fn without_offenders(snapshot: &Snapshot, plan: Plan<Draft>, violations: &[Violation]) -> Plan<Draft> {
     let mut launches: BTreeSet<usize> = BTreeSet::new();
     let mut pods: BTreeSet<usize> = BTreeSet::new();
@@ -49,6 +49,16 @@ fn without_offenders(snapshot: &Snapshot, plan: Plan<Draft>, violations: &[Viola
             && let Some(name) = &violation.node
         {
             launches.extend((0..plan.launches.len()).filter(|&launch| plan.launches[launch].name == *name));
+            let on_node =
+                |target: Target| matches!(target, Target::Existing(node) if snapshot.nodes[node].name == *name);
+            pods.extend(plan.assignments.iter().filter(|a| on_node(a.target)).map(|a| a.pod));
+        }
+        if violation.pod.is_none()
+            && violation.node.is_none()
+            && let Some(name) = &violation.pool
+        {
+            launches
+                .extend((0..plan.launches.len()).rfind(|&l| snapshot.node_pools[plan.launches[l].pool].name == *name));
         }
     }
     if launches.is_empty() && pods.is_empty() && !plan.launches.is_empty() {

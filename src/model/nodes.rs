@@ -66,8 +66,9 @@ fn node_model<'a>(snapshot: &'a Snapshot, index: usize, bound: &[&Pod], dims: &D
     }
     // daemon pods that will still come: what matching DaemonSets ask, less what their pods here already use
     let mut coming = Resources::new();
+    let ready = if node.stage == NodeStage::Initialized { labels.clone() } else { rules::once_initialized(&labels) };
     for daemon in &snapshot.daemon_sets {
-        if rules::must_run(&daemon.template.spec, &node.taints, &labels, Undefined::Refuse) {
+        if rules::must_run(&daemon.template.spec, &node.taints, &ready, Undefined::Refuse) {
             coming.add(&daemon.template.spec.requests);
             if !bound.iter().any(|pod| is_of(pod, daemon)) {
                 ports.extend(daemon.template.spec.host_ports.iter().cloned());

@@ -111,10 +111,11 @@ fn pool_model<'a>(snapshot: &'a Snapshot, index: usize, dims: &Dims) -> PoolMode
     let pool = &snapshot.node_pools[index];
     let mut requirements = pool.requirements.clone();
     requirements.replace(labels::HOSTNAME, Requirement::one_of([NEW_NODE]));
+    let ready = rules::once_initialized(&requirements);
     let daemons: Vec<&DaemonSet> = snapshot
         .daemon_sets
         .iter()
-        .filter(|daemon| rules::must_run(&daemon.template.spec, &pool.taints, &requirements, Undefined::AllowWellKnown))
+        .filter(|daemon| rules::must_run(&daemon.template.spec, &pool.taints, &ready, Undefined::AllowWellKnown))
         .collect();
     let must_have = labels_to_be_had(pool, &requirements);
     let mut overheads: HashMap<Vec<usize>, (Resources, Vec<HostPort>)> = HashMap::new();
@@ -132,7 +133,7 @@ fn pool_model<'a>(snapshot: &'a Snapshot, index: usize, dims: &Dims) -> PoolMode
         let mut left = instance_type.allocatable.clone();
         left.subtract(overhead);
         let mut most = instance_type.allocatable.clone();
-        for daemon in daemons.iter().filter(|d| surely_runs_on(&d.template.spec, &requirements, instance_type)) {
+        for daemon in daemons.iter().filter(|d| surely_runs_on(&d.template.spec, &ready, instance_type)) {
             most.subtract(&daemon.template.spec.requests);
         }
         Some(TypeModel {

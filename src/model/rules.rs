@@ -1,7 +1,8 @@
 //! Small rules of Kubernetes that several parts of the model need.
 
+use crate::api::labels;
 use crate::observe::snapshot::{PodSpec, Taint, TaintEffect, Toleration, TolerationOperator};
-use crate::requirements::{Requirements, Undefined};
+use crate::requirements::{Requirement, Requirements, Undefined};
 
 /// Whether every taint is tolerated. All effects count, `PreferNoSchedule` too: it is relaxed as a preference
 /// (karpenter-core 2.4).
@@ -54,6 +55,17 @@ pub enum SoftTaints {
     /// The same as `NoSchedule`: the preference has not been relaxed yet.
     Count,
     Ignore,
+}
+
+/// The requirements of a node that is still to come, with the labels that it gets once it is ready: daemon pods may select
+/// them (karpenter-core 2.5).
+#[must_use]
+pub fn once_initialized(node: &Requirements) -> Requirements {
+    let mut ready = node.clone();
+    for key in [labels::REGISTERED, labels::INITIALIZED] {
+        ready.replace(key, Requirement::one_of(["true"]));
+    }
+    ready
 }
 
 /// Whether a daemon pod runs on a node with these taints and requirements: blanket toleration of `PreferNoSchedule`,

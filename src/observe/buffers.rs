@@ -84,7 +84,7 @@ fn virtual_pods(
         .min()
         .map(|count| usize::try_from(count).unwrap_or(0));
     let template = Arc::new(read);
-    let pods = (0..replicas(buffer, scale, by_limits)).map(|i| {
+    let pods = (0..replicas(buffer, scale, by_limits).min(MOST_REPLICAS)).map(|i| {
         let name: Arc<str> = Arc::from(format!("capacity-buffer-{}-{i}", key.name));
         Pod {
             uid: Arc::from(format!("capacitybuffer/{key}/{i}")),
@@ -101,6 +101,9 @@ fn virtual_pods(
     });
     Ok(Ok(pods.collect()))
 }
+
+/// A buffer of more pods than any cluster has is a mistyped number (Kubernetes supports 150,000 pods).
+const MOST_REPLICAS: usize = 1_000_000;
 
 /// The larger of `replicas` and the percentage of the scaled object (at least 1), within what the limits hold; the
 /// limits alone where neither is given.

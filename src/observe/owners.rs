@@ -134,8 +134,15 @@ pub(super) fn expand_owners(
     pods
 }
 
+/// More replicas of one owner than any cluster has pods (Kubernetes supports 150,000): what is beyond is a mistyped number,
+/// and must not cost the memory of a machine.
+const MOST_REPLICAS: usize = 1_000_000;
+
 fn replicas(meta: &ObjectMeta, replicas: Option<i32>) -> usize {
-    if meta.deletion_timestamp.is_some() { 0 } else { usize::try_from(replicas.unwrap_or(1)).unwrap_or(0) }
+    if meta.deletion_timestamp.is_some() {
+        return 0;
+    }
+    usize::try_from(replicas.unwrap_or(1)).unwrap_or(0).min(MOST_REPLICAS)
 }
 
 /// Pods that a Job runs at once: `parallelism`, at most the completions still to come. Without `completions` the first

@@ -47,6 +47,7 @@ pub fn build(problem: &Problem, solution: &Solution) -> Plan<Draft> {
 fn unplaced(problem: &Problem, solution: &Solution, launches: &[Launch]) -> Vec<Unplaced> {
     let snapshot = problem.snapshot;
     let mut reasons = Reasons::new(problem, launches);
+    let not_reached: Arc<str> = "not reached within the time limit".into();
     let refused = snapshot
         .pending()
         .filter_map(|(pod, of)| of.refused.as_ref().map(|reason| Unplaced { pod, reason: reason.clone() }));
@@ -55,7 +56,7 @@ fn unplaced(problem: &Problem, solution: &Solution, launches: &[Launch]) -> Vec<
     for (group, model) in problem.groups.iter().enumerate() {
         let mut members = model.pods.iter().filter(|pod| left.contains(pod)).peekable();
         if members.peek().is_some() {
-            let reason: Arc<str> = reasons.why(group).into();
+            let reason = if solution.stopped { not_reached.clone() } else { reasons.why(group).into() };
             unplaced.extend(members.map(|&pod| Unplaced { pod, reason: reason.clone() }));
         }
     }

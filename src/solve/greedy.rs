@@ -33,9 +33,11 @@ use variant::Variants;
 pub fn solve(problem: &Problem, stop: &dyn Fn() -> bool) -> Solution {
     let mut greedy = Greedy::new(problem);
     let mut queue = Queue::new(problem);
+    let mut stopped = false;
     while let Some((group, pod)) = queue.pop() {
         if stop() {
             queue.unplaced(pod);
+            stopped = true;
             break;
         }
         match greedy.place(group) {
@@ -43,7 +45,7 @@ pub fn solve(problem: &Problem, stop: &dyn Fn() -> bool) -> Solution {
             None => queue.push_back(group, pod),
         }
     }
-    greedy.finish(queue)
+    Solution { stopped, ..greedy.finish(queue) }
 }
 
 struct Greedy<'p, 's> {
@@ -106,6 +108,11 @@ impl<'p, 's> Greedy<'p, 's> {
             reservations: node.reservations,
             spend_limit: node.spend_limit,
         });
-        Solution { new_nodes: new_nodes.collect(), placements: self.placements, unplaced: queue.into_unplaced() }
+        Solution {
+            new_nodes: new_nodes.collect(),
+            placements: self.placements,
+            unplaced: queue.into_unplaced(),
+            stopped: false,
+        }
     }
 }

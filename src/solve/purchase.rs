@@ -88,6 +88,13 @@ pub fn purchase<'p>(
     if pool.min_values.is_empty() && all.iter().any(|(kind, _)| !is_exotic(kind)) {
         all.retain(|(kind, _)| !is_exotic(kind));
     }
+    if pool.min_values.is_empty() {
+        let on_demand =
+            all.iter().filter(|(_, o)| o.capacity_type == CapacityType::OnDemand).map(|(_, o)| o.price).min();
+        let is_dear =
+            |o: &Offering| o.capacity_type == CapacityType::Spot && on_demand.is_some_and(|most| o.price > most);
+        all.retain(|(_, offering)| !is_dear(offering));
+    }
     let order = capacity_types(&all);
     let lists: Vec<(CapacityType, Types)> =
         order.into_iter().map(|of| (of, by_type(affordable(pool, settings, &all, of), zone_load))).collect();

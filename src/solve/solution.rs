@@ -15,6 +15,8 @@ pub struct Solution {
     pub placements: Vec<(usize, Place)>,
     /// Indices into `Snapshot::pods`, ascending.
     pub unplaced: Vec<usize>,
+    /// The search was stopped: some of the unplaced pods have not been tried.
+    pub stopped: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -90,7 +90,7 @@ impl Classes {
             let holds = reach.holds(merged, count, |signature| reach.on_node[signature].contains(index));
             let room = nodes.entry(holds.ones().collect()).or_insert_with(|| problem.dims.zero());
             for (total, free) in room.iter_mut().zip(&node.room) {
-                *total += (*free).max(0);
+                *total = total.saturating_add((*free).max(0));
             }
         }
         let nodes = nodes.into_iter().map(|(holds, room)| {

@@ -99,10 +99,7 @@ impl Counts {
         if topology.key == Keys::HOST {
             let need = match topology.kind {
                 // the least count over hosts is zero: a new node can always be opened (karpenter-core 2.7)
-                TopologyKind::Spread { max_skew, .. } if own > max_skew => {
-                    return needs.hosts.push((id, HostNeed::Populated));
-                }
-                TopologyKind::Spread { max_skew, .. } => HostNeed::AtMost(max_skew - own),
+                TopologyKind::Spread { max_skew, .. } => HostNeed::AtMost(max_skew.max(1) - own),
                 TopologyKind::AntiAffinity | TopologyKind::InverseAntiAffinity => HostNeed::AtMost(0),
                 TopologyKind::Affinity if first => return,
                 TopologyKind::Affinity => HostNeed::Populated,
