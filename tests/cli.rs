@@ -56,7 +56,7 @@ const POD: &str = "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {conta
 fn every_pod_placed_is_0() {
     let output = plan(POD, &[], &[]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert!(text(&output.stdout).contains("1 nodes for 1 pods, 0 not placed: $0.1000/h"), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("1 node for 1 pod, 0 not placed: $0.1000/h"), "{}", text(&output.stdout));
 }
 
 #[test]

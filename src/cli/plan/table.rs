@@ -150,9 +150,9 @@ fn with_summary(report: &Report, launches: &str) -> String {
     let s = &report.summary;
     let _ = writeln!(
         text,
-        "{} for {} pods, {} not placed: ${:.4}/h (at most ${:.4}/h), ${:.2} a month",
-        if s.nodes == 1 { "1 node".to_owned() } else { format!("{} nodes", s.nodes) },
-        s.pods_placed,
+        "{} for {}, {} not placed: ${:.4}/h (at most ${:.4}/h), ${:.2} a month",
+        counted(s.nodes, "node"),
+        counted(s.pods_placed, "pod"),
         s.pods_unplaced,
         s.cost_usd_hour,
         s.worst_usd_hour,
@@ -167,4 +167,8 @@ fn with_summary(report: &Report, launches: &str) -> String {
         s.elapsed_ms
     );
     text
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
