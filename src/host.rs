@@ -1,61 +1,88 @@
 //! The clock around the pure stages: solves under a deadline, checks every answer, keeps the best.
 
 mod repair;
+mod stages;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use crate::model::Problem;
 use crate::observe::Snapshot;
 use crate::plan::check::{Violation, check};
-use crate::plan::{self, Certificate, Checked, Plan, Stage, Stop};
-use crate::solve::{bound, greedy};
-use crate::units::MicroUsd;
+use crate::plan::{Certificate, Checked, Outcome, Plan, Stop};
 
 /// How long a decision may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Counted from the moment at which the Problem is built.
+    /// Counted from the call; at its end the best checked plan is the answer, whatever the stages are doing.
     pub time: Duration,
 }
 
 /// A checked plan with what is known about it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Decision {
     pub plan: Plan<Checked>,
     pub certificate: Certificate,
-    /// What karpenter's own packing costs on the same Snapshot, micro-dollars an hour.
-    pub greedy: MicroUsd,
+    /// Karpenter's own packing of the same Snapshot; `None` where there was no time to finish it.
+    pub greedy: Option<Outcome>,
     /// Rules that the checker found broken in a draft; the pods concerned were taken out of it. A bug of ours, shown.
     pub refused: Vec<Violation>,
 }
 
 /// Decides what to launch for the pending pods of a Snapshot.
+///
+/// The stages run on a thread of their own and hand over every improved, checked answer. A stage that overruns the
+/// deadline or panics costs what it was working on: the last answer stands, and where there is none yet, the plan that
+/// launches nothing.
 #[must_use]
-pub fn decide(snapshot: &Snapshot, limits: Limits) -> Decision {
+pub fn decide(snapshot: &Arc<Snapshot>, limits: Limits) -> Decision {
     let started = Instant::now();
-    let stop = || started.elapsed() >= limits.time;
-    let problem = Problem::new(snapshot);
-    let solution = greedy::solve(&problem, &stop);
-    let stopped = stop();
-    let draft = plan::build(&problem, &solution);
-    let mut refused = Vec::new();
-    let plan = repair::checked(snapshot, draft, &mut refused);
-    let objective = plan.cost();
-    let bound = if stopped {
-        MicroUsd::ZERO
-    } else {
-        let unplaced: Vec<usize> = plan.unplaced.iter().map(|unplaced| unplaced.pod).collect();
-        bound::lower_bound(&problem, &unplaced)
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let (sender, answers) = channel();
+    let stages = {
+        let (snapshot, cancelled) = (snapshot.clone(), cancelled.clone());
+        // half of the time goes into searching at most: the answer must still be written down and checked
+        let search = limits.time / 2;
+        move || {
+            let stop = || cancelled.load(Ordering::Relaxed) || started.elapsed() >= search;
+            stages::run(&snapshot, &stop, &|decision| drop(sender.send(decision)));
+        }
     };
-    let stop = if stopped {
-        Stop::Deadline
-    } else if objective == bound && plan.unplaced.is_empty() {
-        Stop::Optimal
-    } else {
-        Stop::Complete
+    let spawned = std::thread::Builder::new().name("solve".to_owned()).stack_size(64 << 20).spawn(stages);
+    let (last, stop) = match spawned {
+        Ok(_) => last_answer(&answers, started, limits.time),
+        Err(_) => (None, Some(Stop::Failed)),
     };
-    let certificate = Certificate { objective, bound, stage: Stage::Greedy, stop };
-    Decision { plan, certificate, greedy: objective, refused }
+    cancelled.store(true, Ordering::Relaxed);
+    let mut decision = last.unwrap_or_else(|| Decision {
+        plan: Plan::nothing(snapshot, "not reached within the time limit"),
+        certificate: Certificate::nothing(),
+        greedy: None,
+        refused: Vec::new(),
+    });
+    if let Some(stop) = stop {
+        decision.certificate.stop = stop;
+    }
+    decision
+}
+
+/// The last answer that comes in time, and why there was no other; `None` where the stages came to their end.
+fn last_answer(answers: &Receiver<Decision>, started: Instant, time: Duration) -> (Option<Decision>, Option<Stop>) {
+    let mut last: Option<Decision> = None;
+    loop {
+        match answers.recv_timeout(time.saturating_sub(started.elapsed())) {
+            Ok(decision) => {
+                let is_final = decision.certificate.stop != Stop::Unfinished;
+                last = Some(decision);
+                if is_final {
+                    return (last, None);
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => return (last, Some(Stop::Deadline)),
+            Err(RecvTimeoutError::Disconnected) => return (last, Some(Stop::Failed)),
+        }
+    }
 }
 
 /// Whether a Snapshot and a plan agree: what the tests of other modules ask.

@@ -9,4 +9,4 @@ pub mod report;
 
 pub use build::build;
 pub use check::{Rule, Violation, check};
-pub use types::{Assignment, Certificate, Checked, Draft, Launch, Offer, Plan, Stage, Stop, Target, Unplaced};
+pub use types::{Assignment, Certificate, Checked, Draft, Launch, Offer, Outcome, Plan, Stage, Stop, Target, Unplaced};

@@ -274,7 +274,7 @@ fn a_snapshot_survives_json() {
     );
     let text = serde_json::to_string(&outcome.snapshot).expect("a Snapshot is JSON");
     let back: Snapshot = serde_json::from_str(&text).expect("its own JSON");
-    assert_eq!(back, outcome.snapshot);
+    assert_eq!(back, *outcome.snapshot);
     assert_eq!(serde_json::to_string(&back).expect("JSON again"), text);
 }
 

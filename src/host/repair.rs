@@ -26,14 +26,7 @@ pub(super) fn checked(snapshot: &Snapshot, draft: Plan<Draft>, refused: &mut Vec
             }
         }
     }
-    let reason: Arc<str> = "the plan was refused by its own check".into();
-    let unplaced = snapshot
-        .pending()
-        .map(|(pod, of)| Unplaced { pod, reason: of.refused.clone().unwrap_or_else(|| reason.clone()) });
-    let nothing = Plan::draft(Vec::new(), Vec::new(), unplaced.collect());
-    check(snapshot, nothing).unwrap_or_else(|violations| {
-        unreachable!("a plan that places nothing breaks no rule, but the checker says: {violations:?}")
-    })
+    Plan::nothing(snapshot, "the plan was refused by its own check")
 }
 
 /// The plan without the pods, and all pods of the nodes, that the violations name; without the last launch of a pool that

@@ -42,6 +42,8 @@ pub struct TypeModel<'a> {
     pub most_room: Amounts,
     /// What the daemon pods that may run there take.
     pub daemon_overhead: Resources,
+    /// What a node counts towards each resource limit of the pool, in the order of [`RemainingLimits::resources`].
+    pub counts: Amounts,
     /// Host ports of those daemon pods.
     pub daemon_ports: Vec<HostPort>,
     /// Available offerings that the pool allows.
@@ -57,6 +59,13 @@ pub struct RemainingLimits {
 }
 
 impl PoolModel<'_> {
+    /// Whether something other than the market bounds what it can launch.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        let RemainingLimits { resources, nodes, usd_per_hour } = &self.remaining;
+        self.has_reservations || !resources.is_empty() || nodes.is_some() || usd_per_hour.is_some()
+    }
+
     /// The labels that a node with these requirements must get from its type or offering: a well-known label that the
     /// pool does not write cannot be invented.
     #[must_use]
@@ -140,6 +149,7 @@ fn pool_model<'a>(snapshot: &'a Snapshot, index: usize, dims: &Dims) -> PoolMode
             instance_type,
             room: dims.amounts(&left),
             most_room: dims.amounts(&most),
+            counts: pool.limits.resources.iter().map(|(name, _)| instance_type.capacity.get(name)).collect(),
             daemon_overhead: overhead.clone(),
             daemon_ports: ports.clone(),
             offerings,

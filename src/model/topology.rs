@@ -12,8 +12,8 @@ use super::{Group, KeyId, Keys, NodeModel, PoolModel, rules};
 use crate::api::labels;
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{
-    LabelSelector, NodeInclusionPolicy, PodAffinityTerm, PodSpec, PodTemplate, Toleration, TopologySpreadConstraint,
-    WhenUnsatisfiable,
+    LabelSelector, NodeInclusionPolicy, PodAffinityTerm, PodSpec, PodTemplate, SelectorRequirement, Toleration,
+    TopologySpreadConstraint, WhenUnsatisfiable,
 };
 use crate::requirements::{Requirement, Requirements, Undefined};
 
@@ -133,16 +133,20 @@ pub(super) fn build(
         owned[index] = builder.inverse(group.spec());
     }
     let bound = builder.bound_owners(nodes);
-    let mut topologies: Vec<Topology> =
-        builder.identities.iter().map(|identity| topology(identity, keys, pools, nodes)).collect();
+    // many workloads state the same constraint for themselves: the domains are those of its key and filter
+    let mut of_filter: HashMap<(KeyId, &NodeFilter), FixedBitSet> = HashMap::new();
+    let mut topologies: Vec<Topology> = Vec::with_capacity(builder.identities.len());
+    for identity in &builder.identities {
+        let (key, filter) = (identity.key, &identity.filter);
+        let domains = of_filter.entry((key, filter)).or_insert_with(|| eligible(key, filter, keys, pools, nodes));
+        topologies.push(topology(identity, domains.clone(), nodes, keys));
+    }
     builder.count_bound(nodes, &bound, &mut topologies);
 
+    let selecting = Selecting::of(&builder.identities);
     for (group, owned) in groups.iter_mut().zip(owned) {
-        for (id, identity) in builder.identities.iter().enumerate() {
-            if !identity.selects(group.namespace, group.template) {
-                continue;
-            }
-            if identity.kind == TopologyKind::InverseAntiAffinity {
+        for id in selecting.pod(&builder.identities, group.namespace, group.template) {
+            if builder.identities[id].kind == TopologyKind::InverseAntiAffinity {
                 group.forbidden_by.push(id);
             } else {
                 group.counted.push(id);
@@ -164,6 +168,46 @@ impl Identity {
             namespaces.contains(namespace) && selector.matches(&template.labels)
         };
         matches(&self.namespaces, &self.selector) && self.also.iter().all(|(n, s)| matches(n, s))
+    }
+}
+
+/// Identities by one label that a pod must have, so that a pod is held against few of them.
+struct Selecting {
+    by_label: HashMap<(Arc<str>, Arc<str>), Vec<TopologyId>>,
+    /// Those that demand no particular label.
+    others: Vec<TopologyId>,
+}
+
+impl Selecting {
+    fn of(identities: &[Identity]) -> Self {
+        let mut selecting = Self { by_label: HashMap::new(), others: Vec::new() };
+        for (id, identity) in identities.iter().enumerate() {
+            let LabelSelector::Matching(requirements) = &identity.selector else { continue };
+            let values_of = |r: &SelectorRequirement| {
+                let values = r.requirement.finite_values().filter(|_| !r.requirement.allows_absence())?;
+                Some((r.key.clone(), values.iter().cloned().collect::<Vec<_>>()))
+            };
+            let fewest = requirements.iter().filter_map(values_of).min_by_key(|(_, values)| values.len());
+            let Some((key, values)) = fewest else {
+                selecting.others.push(id);
+                continue;
+            };
+            for value in values {
+                selecting.by_label.entry((key.clone(), value)).or_default().push(id);
+            }
+        }
+        selecting
+    }
+
+    /// The identities whose selectors match a pod, ascending.
+    fn pod(&self, identities: &[Identity], namespace: &Arc<str>, template: &PodTemplate) -> Vec<TopologyId> {
+        let labelled = template.labels.iter();
+        let labelled = labelled.filter_map(|(key, value)| self.by_label.get(&(key.clone(), value.clone()))).flatten();
+        let candidates = labelled.chain(&self.others).copied();
+        let mut found: Vec<TopologyId> = candidates.filter(|&id| identities[id].selects(namespace, template)).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
     }
 }
 
@@ -295,16 +339,15 @@ impl Builder<'_> {
     }
 
     fn count_bound(&self, nodes: &[NodeModel], bound: &[Bound], topologies: &mut [Topology]) {
+        let selecting = Selecting::of(&self.identities);
         let mut selected: HashMap<(&str, *const PodTemplate), Vec<TopologyId>> = HashMap::new();
         for Bound { pod, index, node, owned } in bound {
             let pod = &self.snapshot.pods[*pod];
             let counted =
                 selected.entry((pod.key.namespace.as_ref(), Arc::as_ptr(&pod.template))).or_insert_with(|| {
-                    let counts = |identity: &Identity| {
-                        identity.kind != TopologyKind::InverseAntiAffinity
-                            && identity.selects(&pod.key.namespace, &pod.template)
-                    };
-                    (0..self.identities.len()).filter(|&id| counts(&self.identities[id])).collect()
+                    let mut ids = selecting.pod(&self.identities, &pod.key.namespace, &pod.template);
+                    ids.retain(|&id| self.identities[id].kind != TopologyKind::InverseAntiAffinity);
+                    ids
                 });
             for &id in counted.iter().chain(owned) {
                 let topology = &mut topologies[id];
@@ -408,8 +451,8 @@ pub fn affinity_alternatives(spec: &PodSpec) -> Vec<Requirements> {
     joined.collect()
 }
 
-/// The node requirements joined with each combination of the volumes' topology terms; combinations that contradict
-/// themselves are left out.
+/// The node requirements joined with each combination of the volumes' topology terms, each once; combinations that
+/// contradict themselves are left out. As many as there are different ones: zones, not products of them.
 #[must_use]
 pub fn volume_alternatives(spec: &PodSpec, node: &Requirements) -> Vec<Requirements> {
     let mut alternatives = vec![node.clone()];
@@ -421,10 +464,8 @@ pub fn volume_alternatives(spec: &PodSpec, node: &Requirements) -> Vec<Requireme
                 joined
             })
         });
-        alternatives = joined.collect();
-        alternatives.dedup();
-        // a cross product of many volumes over many zones: the first hundred are more than any cluster has zones
-        alternatives.truncate(100);
+        let mut seen = HashSet::new();
+        alternatives = joined.filter(|alternative| seen.insert(alternative.clone())).collect();
     }
     alternatives
 }
@@ -443,30 +484,8 @@ fn can_create(pool: &PoolModel, term: &Requirements, key: &str, value: &Arc<str>
     })
 }
 
-fn topology(identity: &Identity, keys: &Keys, pools: &[PoolModel], nodes: &[NodeModel]) -> Topology {
+fn topology(identity: &Identity, eligible: FixedBitSet, nodes: &[NodeModel], keys: &Keys) -> Topology {
     let domains = if identity.key == Keys::HOST { nodes.len() } else { keys.domains(identity.key).len() };
-    let mut eligible = FixedBitSet::with_capacity(domains);
-    if identity.key != Keys::HOST {
-        for (domain, providers) in keys.providers[identity.key].iter().enumerate() {
-            let value = &keys.domains(identity.key)[domain];
-            let provided = providers.iter().any(|&pool| {
-                let tolerations = identity.filter.tolerations.as_ref();
-                let terms = identity.filter.terms.as_ref();
-                tolerations.is_none_or(|t| rules::keep_out(t, &pools[pool].pool.taints).is_none())
-                    && terms.is_none_or(|terms| {
-                        terms.iter().any(|term| can_create(&pools[pool], term, keys.name(identity.key), value))
-                    })
-            });
-            eligible.set(domain, provided);
-        }
-        for (index, node) in nodes.iter().enumerate() {
-            if identity.filter.admits_node(node)
-                && let Some(domain) = domain_of_node(keys, identity.key, index, node)
-            {
-                eligible.insert(domain);
-            }
-        }
-    }
     Topology {
         kind: identity.kind.clone(),
         key: identity.key,
@@ -476,4 +495,31 @@ fn topology(identity: &Identity, keys: &Keys, pools: &[PoolModel], nodes: &[Node
         elsewhere: 0,
         hard: identity.kind == TopologyKind::InverseAntiAffinity,
     }
+}
+
+/// The domains of a key that a constraint with this filter looks at; none for the hostname.
+fn eligible(key: KeyId, filter: &NodeFilter, keys: &Keys, pools: &[PoolModel], nodes: &[NodeModel]) -> FixedBitSet {
+    let mut eligible = FixedBitSet::with_capacity(keys.domains(key).len());
+    if key == Keys::HOST {
+        return eligible;
+    }
+    for (domain, providers) in keys.providers[key].iter().enumerate() {
+        let value = &keys.domains(key)[domain];
+        let provided = providers.iter().any(|&pool| {
+            let tolerations = filter.tolerations.as_ref();
+            let terms = filter.terms.as_ref();
+            tolerations.is_none_or(|t| rules::keep_out(t, &pools[pool].pool.taints).is_none())
+                && terms
+                    .is_none_or(|terms| terms.iter().any(|term| can_create(&pools[pool], term, keys.name(key), value)))
+        });
+        eligible.set(domain, provided);
+    }
+    for (index, node) in nodes.iter().enumerate() {
+        if filter.admits_node(node)
+            && let Some(domain) = domain_of_node(keys, key, index, node)
+        {
+            eligible.insert(domain);
+        }
+    }
+    eligible
 }

@@ -38,7 +38,7 @@ pub struct LoadOptions {
 /// A Snapshot of everything that could be read, and what could not.
 #[derive(Debug, Clone)]
 pub struct LoadOutcome {
-    pub snapshot: Snapshot,
+    pub snapshot: Arc<Snapshot>,
     /// In the order of the input's files and documents.
     pub errors: Vec<InputError>,
     /// Objects of kinds that no decision needs, by `Kind.group`.
@@ -87,7 +87,7 @@ pub fn build(mut objects: Objects, options: LoadOptions) -> LoadOutcome {
     errors.sort();
     let snapshot =
         Snapshot { taken_at, region, settings, pods, nodes, node_pools, daemon_sets, namespaces, assumptions };
-    LoadOutcome { snapshot, errors, skipped, notes }
+    LoadOutcome { snapshot: Arc::new(snapshot), errors, skipped, notes }
 }
 
 fn read_namespaces(objects: &Objects) -> BTreeMap<Arc<str>, Labels> {

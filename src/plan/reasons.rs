@@ -181,33 +181,44 @@ fn volumes_reach(spec: &PodSpec, kind: &TypeModel) -> bool {
     kind.offerings.iter().any(|offering| together.iter().any(|alternative| offering.satisfies(alternative)))
 }
 
+/// Causes beyond this number are found greedily.
+const MOST_EXACT_CAUSES: usize = 3;
+
 /// A smallest set of causes that has one in common with every exclusion: exact up to three causes, greedy beyond;
 /// among equals the first in alphabetical order.
 fn smallest_hitting_set(exclusions: &BTreeSet<BTreeSet<Cause>>) -> Vec<Cause> {
-    let causes: Vec<&Cause> = exclusions.iter().flatten().collect::<BTreeSet<_>>().into_iter().collect();
-    let hits = |chosen: &[&Cause]| exclusions.iter().all(|set| chosen.iter().any(|cause| set.contains(*cause)));
-    let found = (1..=3).find_map(|size| combination(&causes, size, &mut Vec::new(), &hits));
-    found.unwrap_or_else(|| greedy_hitting_set(exclusions))
+    // what hits a set hits every larger one: only the smallest sets decide
+    let mut by_size: Vec<&BTreeSet<Cause>> = exclusions.iter().collect();
+    by_size.sort_by_key(|set| set.len());
+    let mut smallest: Vec<&BTreeSet<Cause>> = Vec::new();
+    for set in by_size {
+        if !smallest.iter().any(|kept| kept.is_subset(set)) {
+            smallest.push(set);
+        }
+    }
+    let mut best = None;
+    branch(&smallest, &mut Vec::new(), &mut best);
+    best.map_or_else(|| greedy_hitting_set(exclusions), |best| best.into_iter().cloned().collect())
 }
 
-fn combination<'c>(
-    causes: &[&'c Cause],
-    size: usize,
-    chosen: &mut Vec<&'c Cause>,
-    hits: &dyn Fn(&[&Cause]) -> bool,
-) -> Option<Vec<Cause>> {
-    if chosen.len() == size {
-        return hits(chosen).then(|| chosen.iter().map(|cause| (*cause).clone()).collect());
-    }
-    for (i, cause) in causes.iter().enumerate() {
-        chosen.push(cause);
-        let found = combination(&causes[i + 1..], size, chosen, hits);
-        if found.is_some() {
-            return found;
+/// One of the causes of the first set that is not hit yet must be chosen.
+fn branch<'c>(sets: &[&'c BTreeSet<Cause>], chosen: &mut Vec<&'c Cause>, best: &mut Option<Vec<&'c Cause>>) {
+    let open = sets.iter().find(|set| !chosen.iter().any(|cause| set.contains(*cause)));
+    let Some(open) = open else {
+        let mut found = chosen.clone();
+        found.sort_unstable();
+        if best.as_ref().is_none_or(|best| (found.len(), &found) < (best.len(), best)) {
+            *best = Some(found);
         }
-        chosen.pop();
+        return;
+    };
+    if chosen.len() < best.as_ref().map_or(MOST_EXACT_CAUSES, Vec::len) {
+        for cause in *open {
+            chosen.push(cause);
+            branch(sets, chosen, best);
+            chosen.pop();
+        }
     }
-    None
 }
 
 fn greedy_hitting_set(exclusions: &BTreeSet<BTreeSet<Cause>>) -> Vec<Cause> {

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::types::{Certificate, Launch, Plan, Stage, Stop, Target};
+use super::types::{Certificate, Launch, Outcome, Plan, Stage, Stop, Target};
 use crate::catalog::CapacityType;
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{Labels, Taint};
 use crate::resources::Resources;
-use crate::units::MicroUsd;
 use crate::units::money::HOURS_PER_MONTH;
 
 /// The JSON of `packwright plan`.
@@ -38,8 +37,10 @@ pub struct Summary {
     pub cost_usd_month: f64,
     /// No plan that leaves at most as many pods costs less.
     pub bound_usd_hour: f64,
-    /// What karpenter's own packing costs.
-    pub greedy_usd_hour: f64,
+    /// What karpenter's own packing costs; null where there was no time to finish it.
+    pub greedy_usd_hour: Option<f64>,
+    /// How many pods karpenter's own packing leaves.
+    pub greedy_pods_unplaced: Option<usize>,
     /// (cost - bound) / cost, 0 where the cost is 0.
     pub gap: f64,
     pub stage: Stage,
@@ -93,7 +94,12 @@ pub struct UnplacedReport {
 impl Report {
     /// Puts a plan into words; `notes` and `errors` of the input, and the time, are filled in by the caller.
     #[must_use]
-    pub fn of<State>(snapshot: &Snapshot, plan: &Plan<State>, certificate: &Certificate, greedy: MicroUsd) -> Self {
+    pub fn of<State>(
+        snapshot: &Snapshot,
+        plan: &Plan<State>,
+        certificate: &Certificate,
+        greedy: Option<Outcome>,
+    ) -> Self {
         let mut on_launch: Vec<Vec<String>> = vec![Vec::new(); plan.launches.len()];
         let mut on_node: Vec<Vec<String>> = vec![Vec::new(); snapshot.nodes.len()];
         for assignment in &plan.assignments {
@@ -123,7 +129,7 @@ impl Report {
 }
 
 impl Summary {
-    fn of<State>(plan: &Plan<State>, certificate: &Certificate, greedy: MicroUsd) -> Self {
+    fn of<State>(plan: &Plan<State>, certificate: &Certificate, greedy: Option<Outcome>) -> Self {
         let cost = certificate.objective;
         let gap = if cost.0 > 0 { (cost - certificate.bound).as_usd() / cost.as_usd() } else { 0.0 };
         Self {
@@ -131,7 +137,8 @@ impl Summary {
             worst_usd_hour: plan.worst_cost().as_usd(),
             cost_usd_month: cost.saturating_mul(HOURS_PER_MONTH).as_usd(),
             bound_usd_hour: certificate.bound.as_usd(),
-            greedy_usd_hour: greedy.as_usd(),
+            greedy_usd_hour: greedy.map(|greedy| greedy.cost.as_usd()),
+            greedy_pods_unplaced: greedy.map(|greedy| greedy.unplaced),
             gap: (gap * 1e6).round() / 1e6,
             stage: certificate.stage,
             stop: certificate.stop,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::catalog::CapacityType;
-use crate::observe::snapshot::{Labels, Taint};
+use crate::observe::Snapshot;
+use crate::observe::snapshot::{Labels, Pod, Taint};
 use crate::requirements::Requirements;
 use crate::resources::Resources;
 use crate::units::MicroUsd;
@@ -126,6 +127,22 @@ impl Plan<Draft> {
     }
 }
 
+impl Plan<Checked> {
+    /// The plan that places nothing: it breaks no rule. `reason` is that of every pod which is not refused.
+    #[must_use]
+    pub fn nothing(snapshot: &Snapshot, reason: &str) -> Self {
+        let reason: Arc<str> = reason.into();
+        let left =
+            |(pod, of): (usize, &Pod)| Unplaced { pod, reason: of.refused.clone().unwrap_or_else(|| reason.clone()) };
+        Self {
+            launches: Vec::new(),
+            assignments: Vec::new(),
+            unplaced: snapshot.pending().map(left).collect(),
+            state: PhantomData,
+        }
+    }
+}
+
 impl<State> Plan<State> {
     /// The same plan, to be checked.
     #[must_use]
@@ -155,6 +172,15 @@ pub struct Certificate {
     pub stop: Stop,
 }
 
+/// What a packing comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// Micro-dollars an hour.
+    pub cost: MicroUsd,
+    /// Pods that it leaves.
+    pub unplaced: usize,
+}
+
 /// The stage that produced the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -174,4 +200,16 @@ pub enum Stop {
     /// Objective and bound are equal.
     Optimal,
     Deadline,
+    /// A stage broke down: the answer is what was known before it.
+    Failed,
+    /// The search goes on.
+    Unfinished,
+}
+
+impl Certificate {
+    /// Of a plan that does nothing, before anything is known.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self { objective: MicroUsd::ZERO, bound: MicroUsd::ZERO, stage: Stage::Greedy, stop: Stop::Unfinished }
+    }
 }

@@ -3,27 +3,32 @@
 //! Source: karpenter-core 3 (`pkg/controllers/provisioning/scheduling`): first fit in a fixed queue order; existing
 //! nodes by name, then open nodes by pod count, then a new node of the heaviest pool; a new node keeps every type that
 //! still fits. Where Karpenter's choice depends on chance (map order, unstable sort) ours follows a written rule: first
-//! in name order, earliest opened. Two deliberate differences, both needed for a plan that kube-scheduler can follow in
-//! one go: a new node whose pods are counted by a required topology rule is fixed to one domain at once, where
-//! Karpenter leaves it open (and then blocks every zone for zonal anti-affinity); and the hourly spend cap.
+//! in name order, earliest opened. Three deliberate differences, all needed for a plan that is right in one go:
+//! a new node whose pods are counted by a required topology rule is fixed to one domain at once, where Karpenter leaves
+//! it open (and then blocks every zone for zonal anti-affinity); the hourly spend cap; and what [`passes`] does about
+//! limits, which Karpenter resolves over several loops of its controller.
 
 mod claims;
 mod nodes;
 mod open;
+mod passes;
 mod queue;
 mod topology;
 mod variant;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::model::{Problem, RemainingLimits};
-use crate::solve::sets::RequirementSets;
+use crate::solve::purchase::Book;
+use crate::solve::sets::{RequirementSets, SetId};
 use crate::solve::{NewNode, Place, Solution};
 
 use claims::Claims;
 use nodes::ExistingNode;
-use open::OpenNode;
+use open::{OpenNode, Opened};
+use passes::Pass;
 use queue::Queue;
 use topology::Counts;
 use variant::Variants;
@@ -33,18 +38,7 @@ use variant::Variants;
 pub fn solve(problem: &Problem, stop: &dyn Fn() -> bool) -> Solution {
     let mut greedy = Greedy::new(problem);
     let mut queue = Queue::new(problem);
-    let mut stopped = false;
-    while let Some((group, pod)) = queue.pop() {
-        if stop() {
-            queue.unplaced(pod);
-            stopped = true;
-            break;
-        }
-        match greedy.place(group) {
-            Some(place) => greedy.placements.push((pod, place)),
-            None => queue.push_back(group, pod),
-        }
-    }
+    let stopped = greedy.run(&mut queue, stop);
     Solution { stopped, ..greedy.finish(queue) }
 }
 
@@ -59,6 +53,11 @@ struct Greedy<'p, 's> {
     claims: Claims,
     /// Instances of each capacity reservation that are kept for open nodes.
     reserved: BTreeMap<Arc<str>, u32>,
+    pass: Pass,
+    /// Some pod waits for the second pass.
+    waits: bool,
+    /// What pools sell under requirements that open nodes have.
+    books: HashMap<(usize, SetId), Rc<Book<'p>>>,
     placements: Vec<(usize, Place)>,
 }
 
@@ -73,6 +72,9 @@ impl<'p, 's> Greedy<'p, 's> {
             remaining: problem.pools.iter().map(|pool| pool.remaining.clone()).collect(),
             claims: Claims::of(problem.snapshot),
             reserved: BTreeMap::new(),
+            pass: Pass::Pessimistic,
+            waits: false,
+            books: HashMap::new(),
             placements: Vec::new(),
             sets: RequirementSets::default(),
         }
@@ -88,15 +90,19 @@ impl<'p, 's> Greedy<'p, 's> {
         loop {
             let variant = self.variants.at(self.problem, &mut self.sets, group, step)?;
             let needs = self.counts.needs(self.problem, &self.variants, variant);
-            let place = self
-                .place_on_existing(variant, &needs)
-                .or_else(|| self.place_on_open(variant, &needs))
-                .or_else(|| self.open_node(variant, &needs));
-            if place.is_some() {
-                self.claims.take(spec);
-                return place;
+            let found = self.place_on_existing(variant, &needs).or_else(|| self.place_on_open(variant, &needs));
+            let opened = found.map_or_else(|| self.open_node(variant, &needs), Opened::Yes);
+            match opened {
+                Opened::Yes(place) => {
+                    self.claims.take(spec);
+                    return Some(place);
+                }
+                Opened::Waits => {
+                    self.waits = true;
+                    return None;
+                }
+                Opened::No => step += 1,
             }
-            step += 1;
         }
     }
 

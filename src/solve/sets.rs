@@ -21,6 +21,7 @@ pub struct RequirementSets {
     meets: HashMap<(SetId, SetId), Option<SetId>>,
     types: HashMap<(usize, SetId), Rc<FixedBitSet>>,
     pins: HashMap<(KeyId, usize), SetId>,
+    pools: HashMap<usize, SetId>,
 }
 
 impl RequirementSets {
@@ -68,6 +69,16 @@ impl RequirementSets {
         let value = problem.keys.domains(key)[domain].clone();
         let id = self.intern([(problem.keys.name(key), Requirement::one_of([value]))].into_iter().collect());
         self.pins.insert((key, domain), id);
+        id
+    }
+
+    /// The requirements of a pool.
+    pub fn intern_pool(&mut self, problem: &Problem, pool: usize) -> SetId {
+        if let Some(&known) = self.pools.get(&pool) {
+            return known;
+        }
+        let id = self.intern(problem.pools[pool].requirements.clone());
+        self.pools.insert(pool, id);
         id
     }
 

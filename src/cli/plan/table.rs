@@ -158,12 +158,19 @@ fn with_summary(report: &Report, launches: &str) -> String {
         s.worst_usd_hour,
         s.cost_usd_month
     );
+    let greedy = match (s.greedy_usd_hour, s.greedy_pods_unplaced) {
+        (Some(cost), Some(unplaced)) if unplaced != s.pods_unplaced => {
+            format!("${cost:.4}/h without {}", counted(unplaced, "pod"))
+        }
+        (Some(cost), _) => format!("${cost:.4}/h"),
+        (None, _) => "not finished".to_owned(),
+    };
     let _ = writeln!(
         text,
-        "proven bound ${:.4}/h (gap {:.1} %), karpenter's packing ${:.4}/h, planned in {:.0} ms",
+        "proven bound ${:.4}/h (gap {:.1} %), karpenter's packing {}, planned in {:.0} ms",
         s.bound_usd_hour,
         100.0 * s.gap,
-        s.greedy_usd_hour,
+        greedy,
         s.elapsed_ms
     );
     text

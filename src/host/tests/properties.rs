@@ -1,6 +1,7 @@
 //! What holds of every decision, whatever the world.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::dice::Dice;
@@ -28,7 +29,7 @@ fn no_draft_is_refused_and_every_pod_is_accounted_for() {
     let mut refused = 0;
     for seed in 0..WORLDS {
         let snapshot = world(seed, MIXED);
-        let decision = decide(&snapshot, NO_HURRY);
+        let decision = decide(&Arc::new(snapshot.clone()), NO_HURRY);
         features.count(&snapshot, &decision.plan);
         let (plan, certificate) = (&decision.plan, &decision.certificate);
         assert_eq!(plan.assignments.len() + plan.unplaced.len(), snapshot.pending().count(), "world {seed}");
@@ -52,7 +53,7 @@ fn no_draft_is_refused_and_every_pod_is_accounted_for() {
 fn equal_snapshots_give_equal_plans() {
     for seed in 0..WORLDS / 10 {
         let bytes = || {
-            let decision = decide(&world(seed, MIXED), NO_HURRY);
+            let decision = decide(&Arc::new(world(seed, MIXED)), NO_HURRY);
             serde_json::to_string(&(decision.plan, decision.certificate)).unwrap()
         };
         assert_eq!(bytes(), bytes(), "world {seed}");
@@ -70,7 +71,7 @@ fn the_order_of_the_input_does_not_matter() {
         dice.shuffle(&mut shuffled.node_pools);
         dice.shuffle(&mut shuffled.daemon_sets);
         let counts = |snapshot: &Snapshot| {
-            let Decision { plan, certificate, .. } = decide(snapshot, NO_HURRY);
+            let Decision { plan, certificate, .. } = decide(&Arc::new(snapshot.clone()), NO_HURRY);
             (plan.cost(), plan.launches.len(), plan.assignments.len(), plan.unplaced.len(), certificate.bound)
         };
         assert_eq!(counts(&sorted), counts(&shuffled), "world {seed}");
@@ -81,7 +82,7 @@ fn the_order_of_the_input_does_not_matter() {
 fn a_checked_plan_stays_accepted() {
     for seed in 0..WORLDS / 10 {
         let snapshot = world(seed, TINY);
-        let plan = decide(&snapshot, NO_HURRY).plan;
+        let plan = decide(&Arc::new(snapshot.clone()), NO_HURRY).plan;
         assert_eq!(accepts(&snapshot, &plan), Ok(()), "world {seed}");
     }
 }
@@ -130,8 +131,8 @@ fn a_plan_that_was_carried_out_leaves_nothing_to_launch() {
     let mut launched = 0;
     for seed in 0..WORLDS / 3 {
         let snapshot = world(seed, MIXED);
-        let first = decide(&snapshot, NO_HURRY);
-        let second = decide(&applied(&snapshot, &first.plan), NO_HURRY);
+        let first = decide(&Arc::new(snapshot.clone()), NO_HURRY);
+        let second = decide(&Arc::new(applied(&snapshot, &first.plan)), NO_HURRY);
         let pending: BTreeSet<usize> = first.plan.unplaced.iter().map(|unplaced| unplaced.pod).collect();
         assert!(second.plan.assignments.iter().all(|a| pending.contains(&a.pod)), "world {seed}");
         if pending.is_empty() {

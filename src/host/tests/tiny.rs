@@ -127,7 +127,7 @@ fn no_plan_of_a_tiny_world_is_cheaper_than_the_bound() {
     for seed in 0..1_000 {
         let snapshot = world(seed, TINY);
         let problem = Problem::new(&snapshot);
-        let decision = decide(&snapshot, NO_HURRY);
+        let decision = decide(&Arc::new(snapshot.clone()), NO_HURRY);
         let cost = decision.plan.cost();
         if cost == MicroUsd::ZERO {
             continue;

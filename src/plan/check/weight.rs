@@ -9,8 +9,7 @@
 //! Preferences come before weight, as they come before cost: a heavier pool is no better where the pod would lose one that
 //! it keeps here (an untolerated `PreferNoSchedule` taint, a preferred node affinity, the domain that a preferred pod
 //! affinity or a `ScheduleAnyway` spread looks at), or hold it by a later one of its ORed node affinity terms only: the
-//! reference tries them in order (karpenter-core 2.6). A launch counts towards the limits of the heavier pool with the
-//! largest type that the pool has: while the plan was made it could still become that.
+//! reference tries them in order (karpenter-core 2.6).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -64,7 +63,6 @@ pub(super) fn check<'a>(
     ties: &[BTreeSet<&'a str>],
     report: &mut Report,
 ) {
-    let usage = &at_largest(cluster, usage);
     let pools = &cluster.snapshot.node_pools;
     let rooms = pools.iter().map(|pool| vec![None; pool.instance_types.iter().map(|t| t.offerings.len()).sum()]);
     let (reserved, rooms) = (reserved(cluster), rooms.collect());
@@ -94,23 +92,6 @@ pub(super) fn check<'a>(
             report.push(Violation::new(Rule::PoolWeight, text).node(&launch.name).pool(&pool.name));
         }
     }
-}
-
-/// Usage with every launch at the largest type of its pool that the pool's limits admit.
-fn at_largest(cluster: &Cluster<'_>, usage: &[Usage]) -> Vec<Usage> {
-    let mut usage = usage.to_vec();
-    for (slot, _, pool) in cluster.launches().filter(|(_, _, pool)| !pool.limits.resources.is_empty()) {
-        let index = cluster.snapshot.node_pools.iter().position(|other| std::ptr::eq(other, pool));
-        let used = &mut usage[index.expect("the pool of a launch is one of the snapshot's")].capacity;
-        for (name, limit) in pool.limits.resources.iter() {
-            let named = slot.shapes.iter().filter_map(|&shape| cluster.offer_shape(shape));
-            let counted = named.map(|offer| offer.instance_type.capacity.get(name)).max().unwrap_or(0);
-            let types = pool.instance_types.iter().map(|of_type| of_type.capacity.get(name));
-            let largest = types.filter(|amount| *amount <= limit).max().unwrap_or(0);
-            used.set(name.clone(), used.get(name).saturating_add((largest - counted).max(0)));
-        }
-    }
-    usage
 }
 
 /// The topology keys that the pod's preferences look at.
@@ -222,7 +203,11 @@ impl<'a> Question<'a, '_> {
             let of: Vec<&OfferShape<'a>> =
                 holding.iter().filter(|offer| offer.offering.capacity_type == capacity_type).collect();
             let types: BTreeSet<&Arc<str>> = of.iter().map(|offer| &offer.instance_type.name).collect();
-            types.len() <= self.cluster.snapshot.settings.max_instance_types && unmet_min_values(pool, &of).is_none()
+            // a smallest set of types that keeps every minimum has no more types than the minimums together
+            let minimums =
+                pool.requirements.iter().filter_map(|(_, r)| r.min_values).map(|wanted| wanted as usize).sum();
+            types.len().min(minimums) <= self.cluster.snapshot.settings.max_instance_types
+                && unmet_min_values(pool, &of).is_none()
         })
     }
 

@@ -2,14 +2,18 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use fixedbitset::FixedBitSet;
 
 use super::Greedy;
+use super::passes::Pass;
 use super::topology::{HostVerdict, KeyNeed, Needs};
 use super::variant::VariantId;
-use crate::model::{Amounts, DomainId, Keys, PoolModel, Problem, RemainingLimits, TopologyId, ports_conflict};
+use crate::model::{
+    Amounts, DomainId, Keys, PoolModel, Problem, RemainingLimits, TopologyId, TypeModel, ports_conflict,
+};
 use crate::observe::snapshot::HostPort;
 use crate::solve::Place;
 use crate::solve::purchase::{Book, Wish, purchase};
@@ -25,6 +29,8 @@ pub struct OpenNode {
     /// Capacity reservations that are kept for it.
     pub reservations: BTreeSet<Arc<str>>,
     pub spend_limit: Option<MicroUsd>,
+    /// What it counts towards each resource limit of its pool, in their order.
+    pub counted: Amounts,
     /// Requests of its pods.
     requests: Amounts,
     /// The most room that any of its types has, by dimension.
@@ -44,6 +50,24 @@ struct Narrowed {
     pins: Vec<Option<DomainId>>,
     spend_limit: Option<MicroUsd>,
     reservations: BTreeSet<Arc<str>>,
+    counted: Amounts,
+}
+
+/// What became of the wish for a new node.
+pub enum Opened {
+    Yes(Place),
+    /// Only limits keep the pod out of its heaviest pool: it waits for what they give back.
+    Waits,
+    No,
+}
+
+/// What a new node is held against.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Market {
+    /// What limits, spend cap and reservations leave.
+    Left,
+    /// As if nothing were taken yet.
+    Whole,
 }
 
 /// Why a node did not take a pod.
@@ -53,6 +77,27 @@ enum Refusal {
 }
 
 impl OpenNode {
+    fn empty(problem: &Problem, pool: usize, set: SetId) -> Self {
+        Self {
+            pool,
+            set,
+            types: FixedBitSet::with_capacity(problem.pools[pool].types.len()),
+            reservations: BTreeSet::new(),
+            spend_limit: None,
+            counted: vec![0; problem.pools[pool].remaining.resources.len()].into(),
+            requests: problem.dims.zero(),
+            most_room: problem.dims.zero(),
+            ports: Vec::new(),
+            pins: Vec::new(),
+            pods: 0,
+            uncounted: Vec::new(),
+        }
+    }
+
+    pub fn wish(&self) -> Wish<'_> {
+        Wish { types: &self.types, reservations: &self.reservations, spend_limit: self.spend_limit }
+    }
+
     /// Whether some type could have room left, dimension by dimension.
     fn may_fit(&self, amounts: &[i64]) -> bool {
         let left = self.most_room.iter().zip(&self.requests).map(|(room, used)| room - used);
@@ -60,7 +105,7 @@ impl OpenNode {
     }
 }
 
-impl Greedy<'_, '_> {
+impl<'p> Greedy<'p, '_> {
     /// Tries the open nodes, fewest pods first, earliest opened first among equals.
     pub(super) fn place_on_open(&mut self, variant: VariantId, needs: &Needs) -> Option<Place> {
         let entry = self.variants.get_mut(variant);
@@ -128,9 +173,12 @@ impl Greedy<'_, '_> {
                 continue;
             }
             let (pool, pins) = (node.pool, node.pins.clone());
-            let start =
-                Narrowed { set, types, pins, spend_limit: node.spend_limit, reservations: node.reservations.clone() };
-            match self.fix_domains(pool, &needs.keys, start) {
+            let (spend_limit, counted) = (node.spend_limit, node.counted.clone());
+            let start = Narrowed { set, types, pins, spend_limit, reservations: node.reservations.clone(), counted };
+            if !self.within_limits(pool, &start) {
+                continue;
+            }
+            match self.fix_domains(pool, &needs.keys, start, Market::Left) {
                 Some(narrowed) => return Ok(narrowed),
                 None => refusal = Refusal::NotNow,
             }
@@ -139,10 +187,10 @@ impl Greedy<'_, '_> {
     }
 
     /// Fixes the domain of every key that the pod needs, in order of preference; backtracks over all keys.
-    fn fix_domains(&mut self, pool: usize, keys: &[KeyNeed], node: Narrowed) -> Option<Narrowed> {
-        let Some((need, others)) = keys.split_first() else { return self.bought(pool, node) };
+    fn fix_domains(&mut self, pool: usize, keys: &[KeyNeed], node: Narrowed, market: Market) -> Option<Narrowed> {
+        let Some((need, others)) = keys.split_first() else { return self.bought(pool, node, market) };
         if let Some(fixed) = node.pins[need.key] {
-            return if need.allowed.contains(fixed) { self.fix_domains(pool, others, node) } else { None };
+            return if need.allowed.contains(fixed) { self.fix_domains(pool, others, node, market) } else { None };
         }
         let mut reachable = false;
         for &domain in &need.domains {
@@ -156,35 +204,51 @@ impl Greedy<'_, '_> {
             reachable = true;
             let mut pins = node.pins.clone();
             pins[need.key] = Some(domain);
-            let (spend_limit, reservations) = (node.spend_limit, node.reservations.clone());
-            let pinned = Narrowed { set, types, pins, spend_limit, reservations };
-            if let Some(fixed) = self.fix_domains(pool, others, pinned) {
+            let pinned = Narrowed {
+                set,
+                types,
+                pins,
+                reservations: node.reservations.clone(),
+                counted: node.counted.clone(),
+                ..node
+            };
+            if let Some(fixed) = self.fix_domains(pool, others, pinned, market) {
                 return Some(fixed);
             }
         }
         // the node has no such label: a rule that only counts pods does not see it
-        if need.required || reachable { None } else { self.fix_domains(pool, others, node) }
+        if need.required || reachable { None } else { self.fix_domains(pool, others, node, market) }
     }
 
-    /// The node with the reservations that it keeps and what it counts towards the pool's spend cap; `None` where what is
-    /// left of the market, the cap or `minValues` refuses it.
+    /// The node with the reservations that it keeps and what it counts towards the pool's limits and spend cap; `None`
+    /// where what is left of the market, the limits, the cap or `minValues` refuses it.
     ///
     /// A node keeps the reservations that its launch would name, and gives back what it cannot use any more.
-    fn bought(&self, pool: usize, mut node: Narrowed) -> Option<Narrowed> {
+    fn bought(&mut self, pool: usize, mut node: Narrowed, market: Market) -> Option<Narrowed> {
         let model = &self.problem.pools[pool];
-        let cap = self.remaining[pool].usd_per_hour;
-        if cap.is_none() && model.min_values.is_empty() && !model.has_reservations {
+        let cap = match market {
+            Market::Left => self.remaining[pool].usd_per_hour,
+            Market::Whole => model.remaining.usd_per_hour,
+        };
+        let counts_names = self.pass == Pass::AsNamed && !model.remaining.resources.is_empty();
+        if cap.is_none() && !counts_names && model.min_values.is_empty() && !model.has_reservations {
             return Some(node);
         }
-        let requirements = self.sets.get(node.set);
+        if counts_names {
+            let left = self.remaining[pool].resources.values();
+            let most: Amounts = node.counted.iter().zip(left).map(|(counted, left)| counted + left).collect();
+            keep_counting_at_most(model, &mut node.types, &most);
+        }
         if model.has_reservations {
+            let requirements = self.sets.get(node.set);
             let must_have = model.labels_to_be_had(requirements);
             let kinds = node.types.ones().map(|kind| &model.types[kind]);
             let of_kind = kinds.flat_map(|kind| kind.offerings.iter().map(move |offering| (kind, offering)));
             let usable = of_kind.filter_map(|(kind, offering)| {
                 let reservation = offering.reservation.as_ref()?;
                 let taken = self.reserved.get(&reservation.id).copied().unwrap_or(0);
-                let is_free = taken < reservation.free || node.reservations.contains(&reservation.id);
+                let is_free =
+                    market == Market::Whole || taken < reservation.free || node.reservations.contains(&reservation.id);
                 (is_free && kind.sells(offering, requirements, &must_have)).then(|| reservation.id.clone())
             });
             node.reservations = usable.collect();
@@ -194,13 +258,50 @@ impl Greedy<'_, '_> {
             reservations: &node.reservations,
             spend_limit: cap.map(|left| left + node.spend_limit.unwrap_or_default()),
         };
-        let bought =
-            purchase(model, &self.problem.snapshot.settings, &Book::of(model, requirements), wish, &BTreeMap::new())?;
+        let book = self.book(pool, node.set);
+        let bought = purchase(model, &self.problem.snapshot.settings, &book, wish, &BTreeMap::new())?;
         let named = bought.offers.iter().filter_map(|(_, offering)| Some(offering.reservation.as_ref()?.id.clone()));
         let (named, spend) = (named.collect(), bought.spend());
+        if counts_names {
+            node.counted = most_counted(model, bought.offers.iter().map(|(kind, _)| *kind));
+        }
         node.reservations = named;
         node.spend_limit = cap.map(|_| spend);
         Some(node)
+    }
+
+    /// What a node counts towards its pool's resource limits with the types that its launch would name; `None` where the
+    /// pool has none, or nothing can be bought.
+    pub(super) fn counted_as_named(&self, pool: usize, set: SetId, wish: Wish) -> Option<Amounts> {
+        let model = &self.problem.pools[pool];
+        if model.remaining.resources.is_empty() {
+            return None;
+        }
+        let book = Book::of(model, self.sets.get(set));
+        let bought = purchase(model, &self.problem.snapshot.settings, &book, wish, &BTreeMap::new())?;
+        Some(most_counted(model, bought.offers.iter().map(|(kind, _)| *kind)))
+    }
+
+    fn book(&mut self, pool: usize, set: SetId) -> Rc<Book<'p>> {
+        let of = || Rc::new(Book::of(&self.problem.pools[pool], self.sets.get(set)));
+        self.books.entry((pool, set)).or_insert_with(of).clone()
+    }
+
+    /// Whether some type of the node stays within the limits, in the pass that looks at them again.
+    fn within_limits(&self, pool: usize, node: &Narrowed) -> bool {
+        if self.pass == Pass::Pessimistic {
+            return true;
+        }
+        let fits = |kind: usize| {
+            let of_type = &self.problem.pools[pool].types[kind].counts;
+            let left = self.remaining[pool].resources.values();
+            of_type
+                .iter()
+                .zip(&node.counted)
+                .zip(left)
+                .all(|((amount, counted), left)| *amount <= (counted + left).max(0))
+        };
+        node.types.ones().any(fits)
     }
 
     fn commit_open(&mut self, variant: VariantId, index: usize, narrowed: Narrowed) {
@@ -209,6 +310,12 @@ impl Greedy<'_, '_> {
         if let Some(left) = &mut self.remaining[node.pool].usd_per_hour {
             *left = *left + node.spend_limit.unwrap_or_default() - narrowed.spend_limit.unwrap_or_default();
         }
+        for ((left, old), new) in
+            self.remaining[node.pool].resources.values_mut().zip(&node.counted).zip(&narrowed.counted)
+        {
+            *left += old - new;
+        }
+        node.counted = narrowed.counted;
         if narrowed.types.count_ones(..) != node.types.count_ones(..) {
             node.most_room = most_room(self.problem, node.pool, &narrowed.types);
         }
@@ -252,68 +359,73 @@ impl Greedy<'_, '_> {
     }
 
     /// Opens a node of the heaviest pool that can hold the pod.
-    pub(super) fn open_node(&mut self, variant: VariantId, needs: &Needs) -> Option<Place> {
+    pub(super) fn open_node(&mut self, variant: VariantId, needs: &Needs) -> Opened {
         let entry = self.variants.get(variant);
         if entry.hopeless || self.counts.host(needs, self.problem.nodes.len() + self.open.len()) != HostVerdict::Yes {
-            return None;
+            return Opened::No;
         }
-        let group = &self.problem.groups[entry.group];
-        let requests = group.amounts.clone();
-        let ports = &group.spec().host_ports;
-        let alternatives = entry.alternatives.clone();
         let tolerates = entry.tolerates.clone();
         let mut hopeless = true;
-        for (index, pool) in self.problem.pools.iter().enumerate().filter(|(index, _)| tolerates[*index]) {
-            let base = self.sets.intern(pool.requirements.clone());
-            for &alternative in &alternatives {
-                let Some(set) = self.sets.meet(base, alternative) else { continue };
-                let mut types = (*self.sets.types(self.problem, index, set)).clone();
-                keep_fitting(pool, &mut types, &requests, ports);
-                if types.is_clear() {
-                    continue;
+        for pool in (0..self.problem.pools.len()).filter(|&pool| tolerates[pool]) {
+            if self.is_too_small(variant, pool) {
+                continue;
+            }
+            hopeless = false;
+            if let Some(narrowed) = self.new_node(variant, needs, pool, Market::Left) {
+                if let Some(left) = &mut self.remaining[pool].nodes {
+                    *left -= 1;
                 }
-                hopeless = false;
-                keep_within_limits(pool, &mut types, &self.remaining[index]);
-                if types.is_clear() {
-                    continue;
-                }
-                let pins = vec![None; self.problem.keys.len()];
-                let start = Narrowed { set, types, pins, spend_limit: None, reservations: BTreeSet::new() };
-                let Some(narrowed) = self.fix_domains(index, &needs.keys, start) else { continue };
-                self.remaining[index].take(pool, &narrowed.types);
-                let node = OpenNode {
-                    pool: index,
-                    set,
-                    types: FixedBitSet::with_capacity(pool.types.len()),
-                    spend_limit: None,
-                    reservations: BTreeSet::new(),
-                    requests: self.problem.dims.zero(),
-                    most_room: self.problem.dims.zero(),
-                    ports: Vec::new(),
-                    pins: Vec::new(),
-                    pods: 0,
-                    uncounted: Vec::new(),
-                };
-                self.open.push(node);
+                self.open.push(OpenNode::empty(self.problem, pool, narrowed.set));
                 self.commit_open(variant, self.open.len() - 1, narrowed);
-                return Some(Place::New(self.open.len() - 1));
+                return Opened::Yes(Place::New(self.open.len() - 1));
+            }
+            let limited = self.problem.pools[pool].is_limited() && self.pass == Pass::Pessimistic;
+            if limited && self.new_node(variant, needs, pool, Market::Whole).is_some() {
+                return Opened::Waits;
             }
         }
         self.variants.get_mut(variant).hopeless = hopeless;
-        None
+        Opened::No
     }
-}
 
-impl RemainingLimits {
-    /// Takes a new node off the limits: of each resource the most that any of its types has (karpenter-core 2.5).
-    fn take(&mut self, pool: &PoolModel, types: &FixedBitSet) {
-        for (name, left) in &mut self.resources {
-            let most = types.ones().map(|kind| pool.types[kind].instance_type.capacity.get(name)).max();
-            *left -= most.unwrap_or(0);
-        }
-        if let Some(left) = &mut self.nodes {
-            *left -= 1;
-        }
+    /// Whether no type of the pool holds the pod, whatever its limits.
+    fn is_too_small(&mut self, variant: VariantId, pool: usize) -> bool {
+        let alternatives = self.variants.get(variant).alternatives.clone();
+        alternatives.iter().all(|&alternative| self.fitting(variant, pool, alternative).is_none())
+    }
+
+    /// The types of the pool that hold the pod on an empty node, with the node's requirements.
+    fn fitting(&mut self, variant: VariantId, pool: usize, alternative: SetId) -> Option<(SetId, FixedBitSet)> {
+        let group = &self.problem.groups[self.variants.get(variant).group];
+        let model = &self.problem.pools[pool];
+        let base = self.sets.intern_pool(self.problem, pool);
+        let set = self.sets.meet(base, alternative)?;
+        let mut types = (*self.sets.types(self.problem, pool, set)).clone();
+        keep_fitting(model, &mut types, &group.amounts, &group.spec().host_ports);
+        (!types.is_clear()).then_some((set, types))
+    }
+
+    /// An empty node of the pool, narrowed by the pod; the first of its alternatives that can be bought.
+    fn new_node(&mut self, variant: VariantId, needs: &Needs, pool: usize, market: Market) -> Option<Narrowed> {
+        let alternatives = self.variants.get(variant).alternatives.clone();
+        alternatives.into_iter().find_map(|alternative| {
+            let (set, mut types) = self.fitting(variant, pool, alternative)?;
+            let model = &self.problem.pools[pool];
+            let limits = if market == Market::Left { &self.remaining[pool] } else { &model.remaining };
+            keep_within_limits(model, &mut types, limits);
+            if types.is_clear() {
+                return None;
+            }
+            let pins = vec![None; self.problem.keys.len()];
+            let counted = vec![0; model.remaining.resources.len()].into();
+            let start = Narrowed { set, types, pins, spend_limit: None, reservations: BTreeSet::new(), counted };
+            let mut narrowed = self.fix_domains(pool, &needs.keys, start, market)?;
+            if self.pass == Pass::Pessimistic {
+                // of each resource the most that any of its types has (karpenter-core 2.5)
+                narrowed.counted = most_counted(model, narrowed.types.ones().map(|kind| &model.types[kind]));
+            }
+            Some(narrowed)
+        })
     }
 }
 
@@ -334,12 +446,27 @@ fn keep_within_limits(pool: &PoolModel, types: &mut FixedBitSet, remaining: &Rem
         types.clear();
         return;
     }
+    let left: Amounts = remaining.resources.values().copied().collect();
+    keep_counting_at_most(pool, types, &left);
+}
+
+fn keep_counting_at_most(pool: &PoolModel, types: &mut FixedBitSet, most: &[i64]) {
     for index in 0..pool.types.len() {
-        let capacity = &pool.types[index].instance_type.capacity;
-        if remaining.resources.iter().any(|(name, &left)| capacity.get(name) > left.max(0)) {
+        if pool.types[index].counts.iter().zip(most).any(|(counted, most)| *counted > (*most).max(0)) {
             types.set(index, false);
         }
     }
+}
+
+/// Of each limited resource the most that any of the types has.
+fn most_counted<'t>(pool: &PoolModel, types: impl Iterator<Item = &'t TypeModel<'t>>) -> Amounts {
+    let mut most = vec![0; pool.remaining.resources.len()].into_boxed_slice();
+    for kind in types {
+        for (most, amount) in most.iter_mut().zip(&kind.counts) {
+            *most = (*most).max(*amount);
+        }
+    }
+    most
 }
 
 fn most_room(problem: &Problem, pool: usize, types: &FixedBitSet) -> Amounts {

@@ -42,6 +42,15 @@ impl Queue {
         self.pushed_at.insert(pod, self.waiting.len());
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// One more cycle over what waits.
+    pub fn start_over(&mut self) {
+        self.pushed_at.clear();
+    }
+
     /// A popped pod that is not tried any more.
     pub fn unplaced(&mut self, pod: usize) {
         self.unplaced.push(pod);

@@ -72,6 +72,15 @@ impl Variants {
         &mut self.all[id]
     }
 
+    /// Lets every open node be asked again: what refused it for good may have changed.
+    pub fn forget_refusals(&mut self, problem: &Problem) {
+        for variant in &mut self.all {
+            variant.nodes = (0..problem.nodes.len()).collect();
+            variant.open.clear();
+            variant.seen = 0;
+        }
+    }
+
     /// The group after `step` steps of relaxation; `None` when nothing is left to give up.
     pub fn at(
         &mut self,
