@@ -3,28 +3,44 @@
 //! Each type of each pool is excluded by some of the pod's requirements (a taint, a label key, a resource, a limit);
 //! the reason is a smallest set of requirements that hits all of these exclusions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
+
+use fixedbitset::FixedBitSet;
 
 use super::types::Launch;
 use crate::model::{
     Group, PoolModel, Problem, Source, TypeModel, affinity_alternatives, ports_conflict, rules, volume_alternatives,
 };
-use crate::observe::snapshot::{PodSpec, TaintEffect};
+use crate::observe::snapshot::{TaintEffect, Toleration};
 use crate::requirements::{Requirements, Undefined};
 use crate::resources::display_amount;
 
 /// Explains groups against the pools of a problem and what the plan's launches have taken of their limits.
 pub(super) struct Reasons<'p, 's> {
     problem: &'p Problem<'s>,
-    launches: &'p [Launch],
+    /// By pool and type: what the pool's limits say once the plan is carried out.
+    limits: Vec<Vec<Vec<Cause>>>,
+    /// What rules types out whatever the pod's size; many groups differ in nothing else.
+    excluded: HashMap<Demands<'p>, Rc<Excluded>>,
 }
 
-/// One requirement of the pod that rules types out, with how to say it.
+/// One requirement of the pod that rules types out, in words.
 type Cause = String;
 
+/// What a pod asks of a node, besides room: alternatives of its node requirements and of its volumes, and its tolerations.
+type Demands<'p> = (Vec<Requirements>, Vec<Requirements>, &'p [Toleration]);
+
+/// For each type of each pool the causes that exclude it, as a set over `causes`.
+struct Excluded {
+    causes: Vec<Cause>,
+    types: Vec<Vec<FixedBitSet>>,
+}
+
 impl<'p, 's> Reasons<'p, 's> {
-    pub fn new(problem: &'p Problem<'s>, launches: &'p [Launch]) -> Self {
-        Self { problem, launches }
+    pub fn new(problem: &'p Problem<'s>, launches: &[Launch]) -> Self {
+        let limits = problem.pools.iter().map(|pool| limit_causes(pool, launches)).collect();
+        Self { problem, limits, excluded: HashMap::new() }
     }
 
     /// One line for a group that was not placed.
@@ -33,15 +49,35 @@ impl<'p, 's> Reasons<'p, 's> {
         if self.problem.pools.is_empty() {
             return self.no_pools();
         }
-        let mut exclusions: BTreeSet<BTreeSet<Cause>> = BTreeSet::new();
-        for pool in &self.problem.pools {
-            self.exclude(group, pool, &mut exclusions);
+        let excluded = self.excluded(group);
+        let names = self.problem.dims.names();
+        let mut causes = excluded.causes.clone();
+        let first_dim = causes.len();
+        causes.extend(
+            names
+                .iter()
+                .zip(&group.amounts)
+                .map(|(name, &amount)| format!("requests {name} {}", display_amount(name, amount))),
+        );
+        let ports = causes.len();
+        causes.push("its host ports clash with those of a daemon pod".to_owned());
+        let mut exclusions: HashSet<FixedBitSet> = HashSet::new();
+        for (pool, of_types) in self.problem.pools.iter().zip(&excluded.types) {
+            for (kind, of_type) in pool.types.iter().zip(of_types) {
+                let mut set = of_type.clone();
+                set.grow(causes.len());
+                set.extend(too_large(group, kind).map(|dim| first_dim + dim));
+                if !group.spec().host_ports.is_empty() && ports_conflict(&group.spec().host_ports, &kind.daemon_ports) {
+                    set.insert(ports);
+                }
+                if set.is_clear() {
+                    return self.crowded_out(group);
+                }
+                exclusions.insert(set);
+            }
         }
-        if exclusions.remove(&BTreeSet::new()) {
-            return self.crowded_out(group);
-        }
-        let causes = smallest_hitting_set(&exclusions);
-        format!("no NodePool can hold it: {}", causes.join("; "))
+        let sets = exclusions.iter().map(|set| set.ones().map(|cause| causes[cause].clone()).collect()).collect();
+        format!("no NodePool can hold it: {}", smallest_hitting_set(&sets).join("; "))
     }
 
     fn no_pools(&self) -> String {
@@ -55,66 +91,14 @@ impl<'p, 's> Reasons<'p, 's> {
         if unusable.is_empty() { "there is no NodePool that can launch nodes".to_owned() } else { unusable.join("; ") }
     }
 
-    /// Adds, for every type of the pool, the causes that exclude it; an empty set where nothing does.
-    fn exclude(&self, group: &Group, pool: &PoolModel, exclusions: &mut BTreeSet<BTreeSet<Cause>>) {
+    fn excluded(&mut self, group: &'p Group<'s>) -> Rc<Excluded> {
         let spec = group.spec();
-        let mut of_pool: BTreeSet<Cause> = BTreeSet::new();
-        let untolerated = pool.pool.taints.iter().filter(|taint| taint.effect != TaintEffect::PreferNoSchedule);
-        for taint in untolerated.filter(|taint| !rules::tolerates_all(&spec.tolerations, std::slice::from_ref(*taint)))
-        {
-            let value = if taint.value.is_empty() { String::new() } else { format!("={}", taint.value) };
-            of_pool.insert(format!("it does not tolerate {}{value}:{:?}", taint.key, taint.effect));
-        }
-        let alternatives = affinity_alternatives(spec);
-        for kind in &pool.types {
-            let mut causes = of_pool.clone();
-            causes.extend(label_causes(&alternatives, pool, kind));
-            self.resource_causes(group, kind, &mut causes);
-            if ports_conflict(&spec.host_ports, &kind.daemon_ports) {
-                causes.insert("its host ports clash with those of a daemon pod".to_owned());
-            }
-            if !volumes_reach(spec, kind) {
-                causes.insert("its volumes can be used only in zones that the pool does not offer".to_owned());
-            }
-            self.limit_causes(pool, kind, &mut causes);
-            exclusions.insert(causes);
-        }
-    }
-
-    fn resource_causes(&self, group: &Group, kind: &TypeModel, causes: &mut BTreeSet<Cause>) {
-        let names = self.problem.dims.names();
-        for (dim, (&want, &room)) in group.amounts.iter().zip(&kind.room).enumerate() {
-            if want > 0 && want > room {
-                causes.insert(format!("requests {} {}", names[dim], display_amount(&names[dim], want)));
-            }
-        }
-    }
-
-    fn limit_causes(&self, pool: &PoolModel, kind: &TypeModel, causes: &mut BTreeSet<Cause>) {
-        let launches: Vec<&Launch> = self.launches.iter().filter(|launch| launch.pool == pool.index).collect();
-        let name = &pool.pool.name;
-        for (resource, left) in &pool.remaining.resources {
-            let of_launch = |launch: &&Launch| {
-                let types = launch.offers.iter().map(|offer| offer.instance_type.as_ref()).collect::<BTreeSet<&str>>();
-                let models = pool.types.iter().filter(|t| types.contains(t.instance_type.name.as_ref()));
-                models.map(|t| t.instance_type.capacity.get(resource)).max().unwrap_or(0)
-            };
-            let used: i64 = launches.iter().map(of_launch).sum();
-            if kind.instance_type.capacity.get(resource) > (left - used).max(0) {
-                let limit = pool.pool.limits.resources.get(resource);
-                causes.insert(format!("NodePool {name} is limited to {resource} {}", display_amount(resource, limit)));
-            }
-        }
-        let count = i64::try_from(launches.len()).unwrap_or(i64::MAX);
-        if pool.remaining.nodes.is_some_and(|left| left - count < 1) {
-            causes.insert(format!("NodePool {name} is limited to {} nodes", pool.pool.limits.nodes.unwrap_or(0)));
-        }
-        if let (Some(left), Some(cap)) = (pool.remaining.usd_per_hour, pool.pool.limits.usd_per_hour) {
-            let spent = launches.iter().map(|launch| launch.worst_price()).sum();
-            if kind.offerings.iter().all(|offering| offering.price > left - spent) {
-                causes.insert(format!("NodePool {name} is limited to {cap} an hour"));
-            }
-        }
+        let demands =
+            (affinity_alternatives(spec), volume_alternatives(spec, &Requirements::new()), spec.tolerations.as_slice());
+        let (problem, limits) = (self.problem, &self.limits);
+        let made =
+            self.excluded.entry(demands).or_insert_with_key(|demands| Rc::new(exclude(problem, limits, demands)));
+        made.clone()
     }
 
     /// Some type could hold the pod alone: a topology rule, minValues or time stands against it.
@@ -149,6 +133,84 @@ impl<'p, 's> Reasons<'p, 's> {
     }
 }
 
+fn exclude(problem: &Problem, limits: &[Vec<Vec<Cause>>], (alternatives, volumes, tolerations): &Demands) -> Excluded {
+    let mut excluded = Excluded { causes: Vec::new(), types: Vec::new() };
+    let mut ids: HashMap<Cause, usize> = HashMap::new();
+    for (pool, limits) in problem.pools.iter().zip(limits) {
+        let mut of_pool: Vec<Cause> = Vec::new();
+        let hard = pool.pool.taints.iter().filter(|taint| taint.effect != TaintEffect::PreferNoSchedule);
+        for taint in hard.filter(|taint| !rules::tolerates_all(tolerations, std::slice::from_ref(*taint))) {
+            let value = if taint.value.is_empty() { String::new() } else { format!("={}", taint.value) };
+            of_pool.push(format!("it does not tolerate {}{value}:{:?}", taint.key, taint.effect));
+        }
+        let of_types = pool.types.iter().zip(limits).map(|(kind, of_limits)| {
+            let mut causes = of_pool.clone();
+            causes.extend(label_causes(alternatives, pool, kind));
+            if !kind.offerings.iter().any(|offering| volumes.iter().any(|reach| offering.satisfies(reach))) {
+                causes.push("its volumes can be used only in zones that the pool does not offer".to_owned());
+            }
+            causes.extend(of_limits.iter().cloned());
+            let mut set = FixedBitSet::new();
+            for cause in causes {
+                let next = excluded.causes.len();
+                let id = *ids.entry(cause.clone()).or_insert(next);
+                if id == next {
+                    excluded.causes.push(cause);
+                }
+                set.grow_and_insert(id);
+            }
+            set
+        });
+        let of_types = of_types.collect();
+        excluded.types.push(of_types);
+    }
+    excluded
+}
+
+/// The dimensions in which a pod of the group is larger than an empty node of the type.
+fn too_large(group: &Group, kind: &TypeModel) -> impl Iterator<Item = usize> {
+    let dims = group.amounts.iter().zip(&kind.room).enumerate();
+    dims.filter(|(_, (want, room))| **want > 0 && want > room).map(|(dim, _)| dim)
+}
+
+/// For each type of the pool the limits that one more node of it would exceed.
+fn limit_causes(pool: &PoolModel, launches: &[Launch]) -> Vec<Vec<Cause>> {
+    let name = &pool.pool.name;
+    let of_pool: Vec<&Launch> = launches.iter().filter(|launch| launch.pool == pool.index).collect();
+    let by_name: HashMap<&str, &TypeModel> =
+        pool.types.iter().map(|kind| (kind.instance_type.name.as_ref(), kind)).collect();
+    let mut left: Vec<i64> = pool.remaining.resources.values().copied().collect();
+    for launch in &of_pool {
+        let kinds: Vec<&TypeModel> =
+            launch.offers.iter().filter_map(|offer| by_name.get(offer.instance_type.as_ref()).copied()).collect();
+        for (limit, left) in left.iter_mut().enumerate() {
+            *left -= kinds.iter().map(|kind| kind.counts[limit]).max().unwrap_or(0);
+        }
+    }
+    let mut always = Vec::new();
+    let count = i64::try_from(of_pool.len()).unwrap_or(i64::MAX);
+    if pool.remaining.nodes.is_some_and(|left| left - count < 1) {
+        always.push(format!("NodePool {name} is limited to {} nodes", pool.pool.limits.nodes.unwrap_or(0)));
+    }
+    let spent = of_pool.iter().map(|launch| launch.worst_price()).sum();
+    let of_type = |kind: &TypeModel| {
+        let mut causes = always.clone();
+        for (resource, (counts, left)) in pool.remaining.resources.keys().zip(kind.counts.iter().zip(&left)) {
+            if *counts > (*left).max(0) {
+                let limit = display_amount(resource, pool.pool.limits.resources.get(resource));
+                causes.push(format!("NodePool {name} is limited to {resource} {limit}"));
+            }
+        }
+        if let (Some(left), Some(cap)) = (pool.remaining.usd_per_hour, pool.pool.limits.usd_per_hour)
+            && kind.offerings.iter().all(|offering| kind.counted_price(offering) > left - spent)
+        {
+            causes.push(format!("NodePool {name} is limited to {cap} an hour"));
+        }
+        causes
+    };
+    pool.types.iter().map(of_type).collect()
+}
+
 /// The label keys that exclude a type: by key where the pod has one alternative, else the node affinity as a whole.
 fn label_causes(alternatives: &[Requirements], pool: &PoolModel, kind: &TypeModel) -> Vec<Cause> {
     let mut node = pool.requirements.clone();
@@ -174,11 +236,6 @@ fn label_causes(alternatives: &[Requirements], pool: &PoolModel, kind: &TypeMode
         }
         _ => Vec::new(),
     }
-}
-
-fn volumes_reach(spec: &PodSpec, kind: &TypeModel) -> bool {
-    let together = volume_alternatives(spec, &Requirements::new());
-    kind.offerings.iter().any(|offering| together.iter().any(|alternative| offering.satisfies(alternative)))
 }
 
 /// Causes beyond this number are found greedily.
