@@ -1,9 +1,13 @@
 //! Problem -> [`Solution`]: pure, bounded CPU; time and the wish to stop are arguments.
 
 pub mod bound;
+pub mod columns;
 pub mod greedy;
+pub mod integer;
+mod lp;
 pub mod purchase;
 mod solution;
+mod reduce;
 mod sets;
 
 pub use solution::{NewNode, Place, Solution};

@@ -1,17 +1,22 @@
 //! The stages of a decision, from the cheapest answer to the best.
 
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{Decision, repair};
 use crate::model::Problem;
 use crate::observe::Snapshot;
-use crate::plan::{self, Certificate, Outcome, Stage, Stop};
-use crate::solve::{bound, greedy};
+use crate::plan::check::check;
+use crate::plan::{self, Certificate, Checked, Outcome, Plan, Stage, Stop};
+use crate::solve::columns::Work;
+use crate::solve::{bound, greedy, integer};
 use crate::units::MicroUsd;
 
 /// Runs the stages; `sink` gets every answer that is better than the one before, or says more about it. The last one
 /// says why the search ended.
 pub(super) fn run(snapshot: &Snapshot, stop: &dyn Fn() -> bool, sink: &dyn Fn(Decision)) {
     let problem = Problem::new(snapshot);
-    let solution = greedy::solve(&problem, stop);
+    let (solution, worked) = greedy::work(&problem, stop);
     let draft = plan::build(&problem, &solution);
     let greedy = (!solution.stopped).then(|| Outcome { cost: draft.cost(), unplaced: draft.unplaced.len() });
     let mut refused = Vec::new();
@@ -27,7 +32,41 @@ pub(super) fn run(snapshot: &Snapshot, stop: &dyn Fn() -> bool, sink: &dyn Fn(De
     sink(decision.clone());
     let unplaced: Vec<usize> = decision.plan.unplaced.iter().map(|unplaced| unplaced.pod).collect();
     certificate.bound = bound::lower_bound(&problem, &unplaced);
-    let is_optimal = objective == certificate.bound && unplaced.is_empty();
-    certificate.stop = if is_optimal { Stop::Optimal } else { Stop::Complete };
-    sink(Decision { certificate, ..decision });
+    decision.certificate = certificate;
+    sink(decision.clone());
+    integer::improve(&problem, &solution, &worked, Work::default(), stop, &mut |solution| {
+        let draft = plan::build(&problem, &solution);
+        if let Ok(plan) = check(snapshot, draft)
+            && is_better(snapshot, &plan, &decision.plan)
+        {
+            decision.certificate.objective = plan.cost();
+            decision.certificate.stage = Stage::Columns;
+            decision.plan = plan;
+            sink(decision.clone());
+        }
+    });
+    let certificate = &mut decision.certificate;
+    let is_optimal = certificate.objective == certificate.bound && decision.plan.unplaced.is_empty();
+    certificate.stop = match (is_optimal, stop()) {
+        (true, _) => Stop::Optimal,
+        (false, true) => Stop::Deadline,
+        (false, false) => Stop::Complete,
+    };
+    sink(decision);
+}
+
+/// Whether a plan beats another: fewer pods left, the highest priority first, then cost.
+fn is_better(snapshot: &Snapshot, plan: &Plan<Checked>, other: &Plan<Checked>) -> bool {
+    let left = |plan: &Plan<Checked>| {
+        let mut by_priority: BTreeMap<Reverse<i32>, i64> = BTreeMap::new();
+        for unplaced in &plan.unplaced {
+            *by_priority.entry(Reverse(snapshot.pods[unplaced.pod].template.spec.priority)).or_default() += 1;
+        }
+        by_priority
+    };
+    let (ours, theirs) = (left(plan), left(other));
+    let priorities: BTreeSet<Reverse<i32>> = ours.keys().chain(theirs.keys()).copied().collect();
+    let count = |of: &BTreeMap<Reverse<i32>, i64>, priority| of.get(priority).copied().unwrap_or(0);
+    let pods = priorities.iter().map(|priority| count(&ours, priority).cmp(&count(&theirs, priority)));
+    pods.chain([plan.cost().cmp(&other.cost())]).find(|order| order.is_ne()) == Some(Ordering::Less)
 }

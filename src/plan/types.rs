@@ -189,6 +189,8 @@ pub enum Stage {
     Greedy,
     /// Bin-centric, weighted by the shadow prices of the resource LP.
     PriceGreedy,
+    /// Patterns from column generation, carried out.
+    Columns,
 }
 
 /// Why the search ended.

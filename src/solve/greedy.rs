@@ -9,6 +9,7 @@
 //! limits, which Karpenter resolves over several loops of its controller.
 
 mod claims;
+pub mod guide;
 mod nodes;
 mod open;
 mod passes;
@@ -26,20 +27,45 @@ use crate::solve::sets::{RequirementSets, SetId};
 use crate::solve::{NewNode, Place, Solution};
 
 use claims::Claims;
+use guide::Guide;
 use nodes::ExistingNode;
 use open::{OpenNode, Opened};
 use passes::Pass;
 use queue::Queue;
 use topology::Counts;
-use variant::Variants;
+pub(super) use variant::Variants;
 
 /// Packs every group's pods in karpenter's order; stops early when `stop` says so, with what was placed until then.
 #[must_use]
 pub fn solve(problem: &Problem, stop: &dyn Fn() -> bool) -> Solution {
-    let mut greedy = Greedy::new(problem);
+    work(problem, stop).0
+}
+
+/// What a solver that builds on the greedy's answer learns from it.
+#[derive(Debug, Clone)]
+pub struct Worked {
+    /// By group: how many relaxation steps its pods needed at most.
+    pub steps: Vec<usize>,
+}
+
+/// As [`solve`], with what was learned.
+#[must_use]
+pub fn work(problem: &Problem, stop: &dyn Fn() -> bool) -> (Solution, Worked) {
+    run(problem, Guide::default(), stop)
+}
+
+/// Puts the pods where the guide says, as far as the rules allow it, and the others where the greedy would.
+#[must_use]
+pub fn guided(problem: &Problem, guide: Guide, stop: &dyn Fn() -> bool) -> Solution {
+    run(problem, guide, stop).0
+}
+
+fn run(problem: &Problem, guide: Guide, stop: &dyn Fn() -> bool) -> (Solution, Worked) {
+    let mut greedy = Greedy { guide, ..Greedy::new(problem) };
     let mut queue = Queue::new(problem);
     let stopped = greedy.run(&mut queue, stop);
-    Solution { stopped, ..greedy.finish(queue) }
+    let worked = Worked { steps: std::mem::take(&mut greedy.steps) };
+    (Solution { stopped, ..greedy.finish(queue) }, worked)
 }
 
 struct Greedy<'p, 's> {
@@ -54,6 +80,9 @@ struct Greedy<'p, 's> {
     /// Instances of each capacity reservation that are kept for open nodes.
     reserved: BTreeMap<Arc<str>, u32>,
     pass: Pass,
+    guide: Guide,
+    /// By group: how many relaxation steps its pods needed at most.
+    steps: Vec<usize>,
     /// Some pod waits for the second pass.
     waits: bool,
     /// What pools sell under requirements that open nodes have.
@@ -73,6 +102,8 @@ impl<'p, 's> Greedy<'p, 's> {
             claims: Claims::of(problem.snapshot),
             reserved: BTreeMap::new(),
             pass: Pass::Pessimistic,
+            guide: Guide::default(),
+            steps: vec![0; problem.groups.len()],
             waits: false,
             books: HashMap::new(),
             placements: Vec::new(),
@@ -95,6 +126,7 @@ impl<'p, 's> Greedy<'p, 's> {
             match opened {
                 Opened::Yes(place) => {
                     self.claims.take(spec);
+                    self.steps[group] = self.steps[group].max(step);
                     return Some(place);
                 }
                 Opened::Waits => {

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use good_lp::{Expression, Solution as _, SolverModel as _, Variable, highs, variable, variables};
-
 use super::classes::{Classes, Shape};
 use super::proof::{Demand, Prices};
 use crate::model::Amounts;
+use crate::solve::lp::{Expression, Solution as _, SolverModel as _, Variable, highs, variable, variables};
 
 /// Prices of resources that maximise the bound; zero prices where HiGHS finds none, which prove a bound of zero.
 pub fn resource_prices(classes: &Classes, demand: &Demand) -> Prices {

@@ -50,6 +50,10 @@ impl Greedy<'_, '_> {
         Some(Place::Existing(node))
     }
 
+    pub(super) fn takes_existing(&self, variant: VariantId, needs: &Needs, index: usize) -> bool {
+        self.try_existing(variant, needs, index) == HostVerdict::Yes
+    }
+
     fn try_existing(&self, variant: VariantId, needs: &Needs, index: usize) -> HostVerdict {
         let variant = self.variants.get(variant);
         let group = &self.problem.groups[variant.group];
@@ -93,7 +97,7 @@ impl Greedy<'_, '_> {
         })
     }
 
-    fn commit_existing(&mut self, variant: VariantId, index: usize) {
+    pub(super) fn commit_existing(&mut self, variant: VariantId, index: usize) {
         let group = self.variants.get(variant).group;
         let group = &self.problem.groups[group];
         let left = &mut self.existing[index];

@@ -371,13 +371,8 @@ impl<'p> Greedy<'p, '_> {
                 continue;
             }
             hopeless = false;
-            if let Some(narrowed) = self.new_node(variant, needs, pool, Market::Left) {
-                if let Some(left) = &mut self.remaining[pool].nodes {
-                    *left -= 1;
-                }
-                self.open.push(OpenNode::empty(self.problem, pool, narrowed.set));
-                self.commit_open(variant, self.open.len() - 1, narrowed);
-                return Opened::Yes(Place::New(self.open.len() - 1));
+            if let opened @ Opened::Yes(_) = self.open_in(variant, needs, pool) {
+                return opened;
             }
             let limited = self.problem.pools[pool].is_limited() && self.pass == Pass::Pessimistic;
             if limited && self.new_node(variant, needs, pool, Market::Whole).is_some() {
@@ -386,6 +381,32 @@ impl<'p> Greedy<'p, '_> {
         }
         self.variants.get_mut(variant).hopeless = hopeless;
         Opened::No
+    }
+
+    /// Opens a node of this pool, if it can hold the pod.
+    pub(super) fn open_in(&mut self, variant: VariantId, needs: &Needs, pool: usize) -> Opened {
+        if !self.variants.get(variant).tolerates[pool]
+            || self.counts.host(needs, self.problem.nodes.len() + self.open.len()) != HostVerdict::Yes
+        {
+            return Opened::No;
+        }
+        let Some(narrowed) = self.new_node(variant, needs, pool, Market::Left) else { return Opened::No };
+        if let Some(left) = &mut self.remaining[pool].nodes {
+            *left -= 1;
+        }
+        self.open.push(OpenNode::empty(self.problem, pool, narrowed.set));
+        self.commit_open(variant, self.open.len() - 1, narrowed);
+        Opened::Yes(Place::New(self.open.len() - 1))
+    }
+
+    /// Puts the pod on an open node, if it can take it.
+    pub(super) fn join(&mut self, variant: VariantId, needs: &Needs, index: usize) -> Option<Place> {
+        if !self.variants.get(variant).tolerates[self.open[index].pool] {
+            return None;
+        }
+        let narrowed = self.try_open(variant, needs, index).ok()?;
+        self.commit_open(variant, index, narrowed);
+        Some(Place::New(index))
     }
 
     /// Whether no type of the pool holds the pod, whatever its limits.

@@ -6,8 +6,8 @@
 //! or reservations that are taken) keep out of a heavier pool waits. The second pass counts every node with the types
 //! that its launch names, and what the limits still refuse goes to lighter pools.
 
-use super::Greedy;
 use super::queue::Queue;
+use super::{Greedy, Place};
 
 /// How nodes count towards the resource limits of their pools, and what becomes of a pod that limits refuse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,14 @@ pub enum Pass {
 impl Greedy<'_, '_> {
     /// Places what can be placed; returns whether it was stopped.
     pub(super) fn run(&mut self, queue: &mut Queue, stop: &dyn Fn() -> bool) -> bool {
-        if self.cycle(queue, stop) {
+        if !self.guide.steps.is_empty() {
+            if self.cycle(queue, stop, Self::place_guided) {
+                return true;
+            }
+            self.variants.forget_refusals(self.problem);
+            queue.start_over();
+        }
+        if self.cycle(queue, stop, Self::place) {
             return true;
         }
         if queue.is_empty() || !self.waits {
@@ -31,16 +38,21 @@ impl Greedy<'_, '_> {
         self.count_as_named();
         self.variants.forget_refusals(self.problem);
         queue.start_over();
-        self.cycle(queue, stop)
+        self.cycle(queue, stop, Self::place)
     }
 
-    fn cycle(&mut self, queue: &mut Queue, stop: &dyn Fn() -> bool) -> bool {
+    fn cycle(
+        &mut self,
+        queue: &mut Queue,
+        stop: &dyn Fn() -> bool,
+        place: fn(&mut Self, usize) -> Option<Place>,
+    ) -> bool {
         while let Some((group, pod)) = queue.pop() {
             if stop() {
                 queue.unplaced(pod);
                 return true;
             }
-            match self.place(group) {
+            match place(self, group) {
                 Some(place) => self.placements.push((pod, place)),
                 None => queue.push_back(group, pod),
             }

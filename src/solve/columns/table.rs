@@ -1,0 +1,230 @@
+//! One table over two dimensions prices every bin of a class at once: an upper bound of what each capacity can hold.
+//!
+//! Room is worth `prices` a unit; beyond that an item is worth its profit. The table holds the best total profit by
+//! capacity, sizes and capacities rounded down to the grid: a cell plus the worth of the room is an upper bound. The
+//! search reads it as the completion bound of a depth-first enumeration, which makes it exact for bins of few items.
+
+use super::instance::{Class, Instance};
+
+pub struct Table<'i> {
+    instance: &'i Instance,
+    prices: Vec<f64>,
+    step: [i64; 2],
+    rows: usize,
+    columns: usize,
+    profit: Vec<f32>,
+    entries: Vec<Entry>,
+    /// Rows, columns, entry and profit of each item in the table.
+    shapes: Vec<(usize, usize, usize, f32)>,
+}
+
+/// Which way sizes go to the grid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rounding {
+    /// The table is an upper bound.
+    Down,
+    /// Fillings of the table fit.
+    Up,
+    Nearest,
+}
+
+/// An item that is worth something and fits.
+struct Entry {
+    position: usize,
+    item: usize,
+    value: f64,
+}
+
+/// What the search found: counts by position in the class's items, their value, and what no filling can exceed.
+pub struct Found {
+    pub counts: Vec<u32>,
+    pub value: f64,
+    pub most: f64,
+}
+
+impl<'i> Table<'i> {
+    /// `values` by item; `None` where an item with profit is smaller than the grid in both dimensions.
+    pub fn new(
+        instance: &'i Instance,
+        class: &Class,
+        room: &[i64],
+        values: &[f64],
+        most: &[u32],
+        prices: Vec<f64>,
+        cells: [usize; 2],
+        rounding: Rounding,
+    ) -> Option<Self> {
+        let step = [0, 1].map(|dim| room[dim].max(0) / cells[dim] as i64 + 1);
+        let (rows, columns) = ((room[0].max(0) / step[0]) as usize + 1, (room[1].max(0) / step[1]) as usize + 1);
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut shapes = Vec::new();
+        let mut steps: Vec<(usize, usize, f32)> = Vec::new();
+        for (position, &item) in class.items.iter().enumerate() {
+            let (size, value) = (&instance.items[item].size, values[item]);
+            if value <= 0.0 || most[item] == 0 || size.iter().zip(room).any(|(size, room)| size > room) {
+                continue;
+            }
+            entries.push(Entry { position, item, value });
+            let profit = value - size.iter().zip(&prices).map(|(s, p)| *s as f64 * p).sum::<f64>();
+            if profit > 1e-12 {
+                let of = |dim: usize| match rounding {
+                    Rounding::Down => size[dim] / step[dim],
+                    Rounding::Up => (size[dim] + step[dim] - 1) / step[dim],
+                    Rounding::Nearest => (size[dim] + step[dim] / 2) / step[dim],
+                } as usize;
+                let (r, c) = (of(0), of(1));
+                if r == 0 && c == 0 {
+                    return None;
+                }
+                shapes.push((r, c, entries.len() - 1, profit as f32));
+                steps.push((r, c, profit as f32 * (1.0 + 1e-6)));
+            }
+        }
+        // an item that is no smaller and worth no more than another is never needed
+        steps.sort_by(|a, b| b.2.total_cmp(&a.2).then((a.0, a.1).cmp(&(b.0, b.1))));
+        let mut useful: Vec<(usize, usize, f32)> = Vec::new();
+        for entry in steps {
+            if !useful.iter().any(|kept| kept.0 <= entry.0 && kept.1 <= entry.1) {
+                useful.push(entry);
+            }
+        }
+        let mut table = vec![0.0_f32; rows * columns];
+        for &(r, c, profit) in &useful {
+            for row in r..rows {
+                if r == 0 {
+                    for column in c..columns {
+                        let at = row * columns + column;
+                        table[at] = table[at].max(table[at - c] + profit);
+                    }
+                } else if c < columns {
+                    let (before, here) = table.split_at_mut(row * columns);
+                    let from = &before[(row - r) * columns..(row - r + 1) * columns - c];
+                    for (to, from) in here[c..columns].iter_mut().zip(from) {
+                        *to = to.max(from + profit);
+                    }
+                }
+            }
+        }
+        Some(Self { instance, prices, step, rows, columns, profit: table, entries, shapes })
+    }
+
+    /// The most that a bin with this room can hold.
+    pub fn bound(&self, room: &[i64]) -> f64 {
+        let at = |dim: usize, most: usize| ((room[dim].max(0) / self.step[dim]) as usize).min(most - 1);
+        let base: f64 = room.iter().zip(&self.prices).map(|(r, p)| (*r).max(0) as f64 * p).sum();
+        base + f64::from(self.profit[at(0, self.rows) * self.columns + at(1, self.columns)])
+    }
+
+    /// A filling that comes near the table's value and fits, at most `most` of each item: counts by position.
+    pub fn filling(&self, positions: usize, room: &[i64], most: &[u32], slack: usize) -> Vec<u32> {
+        let at = |dim: usize, most: usize| ((room[dim].max(0) / self.step[dim]) as usize).min(most - 1);
+        let (mut row, mut column) = (at(0, self.rows).saturating_sub(slack), at(1, self.columns).saturating_sub(slack));
+        let mut counts = vec![0; positions];
+        let mut left = room.to_vec();
+        loop {
+            let mut best: Option<(f32, usize, usize, usize)> = None;
+            for &(r, c, index, profit) in &self.shapes {
+                if r > row || c > column {
+                    continue;
+                }
+                let value = self.profit[(row - r) * self.columns + column - c] + profit;
+                if best.is_some_and(|(most, ..)| value <= most) {
+                    continue;
+                }
+                let entry = &self.entries[index];
+                let model = &self.instance.items[entry.item];
+                if counts[entry.position] < most[entry.item].min(model.most)
+                    && model.size.iter().zip(&left).all(|(size, left)| size <= left)
+                {
+                    best = Some((value, index, r, c));
+                }
+            }
+            let Some((_, index, r, c)) = best else { return counts };
+            let entry = &self.entries[index];
+            counts[entry.position] += 1;
+            (row, column) = (row - r, column - c);
+            for (left, size) in left.iter_mut().zip(&self.instance.items[entry.item].size) {
+                *left -= size;
+            }
+        }
+    }
+
+    /// Searches for a filling worth more than `start`, at most `most` of each item (by item), in at most `nodes` steps.
+    pub fn search(&self, room: &[i64], most: &[u32], start: (Vec<u32>, f64), nodes: usize) -> Found {
+        let mut search = Search {
+            table: self,
+            most,
+            nodes,
+            counts: vec![0; start.0.len()],
+            best: start.0,
+            value: start.1,
+            open: 0.0,
+        };
+        search.descend(&mut room.to_vec(), 0.0, 0);
+        let most = search.value.max(search.open) * (1.0 + 1e-9);
+        Found { counts: search.best, value: search.value, most }
+    }
+}
+
+struct Search<'t, 'i> {
+    table: &'t Table<'i>,
+    most: &'t [u32],
+    nodes: usize,
+    counts: Vec<u32>,
+    best: Vec<u32>,
+    value: f64,
+    /// The largest bound of a part that was not searched.
+    open: f64,
+}
+
+impl Search<'_, '_> {
+    /// Adds entries from `first` on.
+    fn descend(&mut self, left: &mut [i64], value: f64, first: usize) {
+        if value > self.value * (1.0 + 1e-9) {
+            self.value = value;
+            self.best.clone_from(&self.counts);
+        }
+        let table = self.table;
+        let mut children: Vec<(f64, usize)> = Vec::new();
+        for (index, entry) in table.entries.iter().enumerate().skip(first) {
+            let model = &table.instance.items[entry.item];
+            if self.counts[entry.position] >= self.most[entry.item].min(model.most)
+                || model.size.iter().zip(left.iter()).any(|(size, left)| size > left)
+            {
+                continue;
+            }
+            for (left, size) in left.iter_mut().zip(&model.size) {
+                *left -= size;
+            }
+            let bound = value + entry.value + table.bound(left);
+            for (left, size) in left.iter_mut().zip(&model.size) {
+                *left += size;
+            }
+            if bound > self.value * (1.0 + 1e-6) {
+                children.push((bound, index));
+            }
+        }
+        children.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        for (bound, index) in children {
+            if bound <= self.value * (1.0 + 1e-6) {
+                return;
+            }
+            if self.nodes == 0 {
+                self.open = self.open.max(bound);
+                return;
+            }
+            self.nodes -= 1;
+            let entry = &table.entries[index];
+            let size = &table.instance.items[entry.item].size;
+            self.counts[entry.position] += 1;
+            for (left, size) in left.iter_mut().zip(size) {
+                *left -= size;
+            }
+            self.descend(left, value + entry.value, index);
+            for (left, size) in left.iter_mut().zip(size) {
+                *left += size;
+            }
+            self.counts[entry.position] -= 1;
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Patterns carried out: every pod goes to a node that was chosen for it, under the same rules as any other pod.
+
+use std::collections::HashMap;
+
+use super::open::Opened;
+use super::topology::Needs;
+use super::variant::VariantId;
+use super::{Greedy, Place};
+use crate::model::{DomainId, KeyId};
+
+/// Where the pods of each group should go.
+#[derive(Debug, Default)]
+pub struct Guide {
+    pub targets: Vec<Target>,
+    /// By group: targets (indices into `targets`) with how many of its pods each should take.
+    pub of_group: HashMap<usize, Vec<(usize, u32)>>,
+    /// By group: how many pods should go to each existing node.
+    pub existing: HashMap<usize, Vec<(usize, u32)>>,
+    /// By group: the last relaxation step that may be tried.
+    pub steps: Vec<usize>,
+}
+
+/// A node to open.
+#[derive(Debug)]
+pub struct Target {
+    pub pool: usize,
+    /// Its domain of each topology key that some of its pods look at.
+    pub domains: Vec<(KeyId, DomainId)>,
+    /// Index into the open nodes, once it is open.
+    pub opened: Option<usize>,
+}
+
+impl Greedy<'_, '_> {
+    /// Places one pod of a group on a node that was chosen for it.
+    pub(super) fn place_guided(&mut self, group: usize) -> Option<Place> {
+        let spec = self.problem.groups[group].spec();
+        if !self.claims.admit(spec) {
+            return None;
+        }
+        let last = self.guide.steps[group];
+        for step in 0..=last {
+            let variant = self.variants.at(self.problem, &mut self.sets, group, step)?;
+            let needs = self.counts.needs(self.problem, &self.variants, variant);
+            let place = self.guided_to_existing(group, variant, &needs).or_else(|| self.guided(group, variant, needs));
+            if place.is_some() {
+                self.claims.take(spec);
+                return place;
+            }
+        }
+        None
+    }
+
+    fn guided_to_existing(&mut self, group: usize, variant: VariantId, needs: &Needs) -> Option<Place> {
+        let chosen = self.guide.existing.get(&group)?;
+        let position = chosen.iter().position(|&(node, left)| left > 0 && self.takes_existing(variant, needs, node))?;
+        let chosen = &mut self.guide.existing.get_mut(&group).expect("just found")[position];
+        chosen.1 -= 1;
+        let node = chosen.0;
+        self.commit_existing(variant, node);
+        Some(Place::Existing(node))
+    }
+
+    fn guided(&mut self, group: usize, variant: VariantId, mut needs: Needs) -> Option<Place> {
+        let chosen = self.guide.of_group.get(&group)?.clone();
+        for (position, (target, _)) in chosen.into_iter().enumerate().filter(|(_, (_, left))| *left > 0) {
+            let of = &self.guide.targets[target];
+            let domain = |key: KeyId| of.domains.iter().find(|(of, _)| *of == key).map(|(_, domain)| *domain);
+            let elsewhere = needs.keys.iter().any(|need| domain(need.key).is_some_and(|d| !need.allowed.contains(d)));
+            if elsewhere {
+                continue;
+            }
+            let place = if let Some(open) = of.opened {
+                self.join(variant, &needs, open)
+            } else {
+                for need in &mut needs.keys {
+                    if let Some(domain) = domain(need.key) {
+                        need.domains = vec![domain];
+                    }
+                }
+                let pool = of.pool;
+                match self.open_in(variant, &needs, pool) {
+                    Opened::Yes(Place::New(open)) => {
+                        self.guide.targets[target].opened = Some(open);
+                        Some(Place::New(open))
+                    }
+                    _ => None,
+                }
+            };
+            if place.is_some() {
+                self.guide.of_group.get_mut(&group).expect("just read")[position].1 -= 1;
+                return place;
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,75 @@
+//! The only file that names a solver.
+//!
+//! Models that are built once are written with good_lp; the master of the column generation grows by columns and keeps its
+//! basis, which takes HiGHS itself. Everything here is single-threaded and seeded, so that equal models give equal answers.
+
+pub use good_lp::{Expression, Solution, SolverModel, Variable, highs, variable, variables};
+
+use ::highs::{ColProblem, HighsModelStatus, Model, Row, RowProblem, Sense};
+
+/// The restricted master: how many of each column, at the least cost that covers every row's demand.
+pub struct Master {
+    model: Option<Model>,
+    rows: Vec<Row>,
+}
+
+/// Its optimum.
+#[derive(Debug, Clone)]
+pub struct Optimum {
+    pub cost: f64,
+    /// By column, in the order in which they were added.
+    pub amounts: Vec<f64>,
+    /// By row: what one more of it would cost.
+    pub duals: Vec<f64>,
+}
+
+impl Master {
+    /// One row for each demand.
+    pub fn new(demands: &[u32]) -> Self {
+        let mut problem = ColProblem::default();
+        let rows: Vec<Row> = demands.iter().map(|demand| problem.add_row(f64::from(*demand)..)).collect();
+        let mut model = problem.optimise(Sense::Minimise);
+        model.make_quiet();
+        model.set_option("threads", 1);
+        model.set_option("random_seed", 1);
+        model.set_option("presolve", "off");
+        model.set_option("solver", "simplex");
+        Self { model: Some(model), rows }
+    }
+
+    /// A column that costs `cost` dollars and covers `counts` of each row.
+    pub fn add(&mut self, cost: f64, counts: &[(usize, u32)]) {
+        let factors = counts.iter().map(|(row, count)| (self.rows[*row], f64::from(*count)));
+        self.model.as_mut().expect("a model between solves").add_col(cost, 0.0.., factors);
+    }
+
+    /// `None` where HiGHS finds no optimum (not enough columns yet, or a numerical failure).
+    pub fn solve(&mut self) -> Option<Optimum> {
+        let solved = self.model.take()?.try_solve().ok()?;
+        let optimum = (solved.status() == HighsModelStatus::Optimal).then(|| {
+            let solution = solved.get_solution();
+            Optimum {
+                cost: solved.objective_value(),
+                amounts: solution.columns().to_vec(),
+                duals: solution.dual_rows().iter().map(|dual| dual.max(0.0)).collect(),
+            }
+        });
+        self.model = Some(solved.into());
+        optimum
+    }
+}
+
+/// The prices that are worth the most for `totals` without making any of `rows` worth more than its bound; `None` where
+/// HiGHS finds no optimum. Not negative; by column.
+pub fn best_prices(totals: &[f64], rows: &[(Vec<f64>, f64)]) -> Option<Vec<f64>> {
+    let mut problem = RowProblem::default();
+    let prices: Vec<_> = totals.iter().map(|total| problem.add_column(-total, 0.0..)).collect();
+    for (factors, most) in rows {
+        problem.add_row(..*most, prices.iter().copied().zip(factors.iter().copied()));
+    }
+    let mut model = problem.optimise(Sense::Minimise);
+    model.make_quiet();
+    model.set_option("threads", 1);
+    let solved = model.try_solve().ok()?;
+    (solved.status() == HighsModelStatus::Optimal).then(|| solved.get_solution().columns().to_vec())
+}
