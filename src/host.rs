@@ -17,6 +17,16 @@ use crate::plan::{Certificate, Checked, Outcome, Plan, Stop};
 pub struct Limits {
     /// Counted from the call; at its end the best checked plan is the answer, whatever the stages are doing.
     pub time: Duration,
+    pub search: Search,
+}
+
+/// What may look for a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Search {
+    /// Karpenter's own packing alone.
+    Greedy,
+    /// The integer program as well.
+    Integer,
 }
 
 /// A checked plan with what is known about it.
@@ -46,7 +56,7 @@ pub fn decide(snapshot: &Arc<Snapshot>, limits: Limits) -> Decision {
         let search = limits.time / 2;
         move || {
             let stop = || cancelled.load(Ordering::Relaxed) || started.elapsed() >= search;
-            stages::run(&snapshot, &stop, &|decision| drop(sender.send(decision)));
+            stages::run(&snapshot, limits.search, &stop, &|decision| drop(sender.send(decision)));
         }
     };
     let spawned = std::thread::Builder::new().name("solve".to_owned()).stack_size(64 << 20).spawn(stages);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use packwright::catalog::{Catalog, Market};
-use packwright::host::{self, Decision, Limits};
+use packwright::host::{self, Decision, Limits, Search};
 use packwright::observe::{self, GatesByInput, LoadOptions};
 use packwright::settings::Settings;
 
@@ -81,7 +81,7 @@ fn decide(paths: &[PathBuf]) -> Decision {
     };
     let loaded = observe::load(paths, options);
     assert_eq!(loaded.errors, []);
-    let decision = host::decide(&loaded.snapshot, Limits { time: Duration::MAX });
+    let decision = host::decide(&loaded.snapshot, Limits { time: Duration::MAX, search: Search::Greedy });
     assert_eq!(decision.refused, []);
     assert_eq!(decision.plan.assignments.len(), 1_000);
     decision

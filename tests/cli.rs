@@ -88,7 +88,6 @@ fn pods_that_cannot_be_placed_are_3() {
 #[test]
 fn what_is_refused_is_2_in_one_sentence() {
     for (args, env, expected) in [
-        (&["--solver", "ilp"][..], &[][..], "--solver ilp is not available yet"),
         (&["--ignore-dra-requests", "false"], &[], "--ignore-dra-requests (IGNORE_DRA_REQUESTS) must be true"),
         (&[], &[("IGNORE_DRA_REQUESTS", "false")], "IGNORE_DRA_REQUESTS"),
         (&["--feature-gates", "Nope=true"], &[], "there is no gate Nope"),

@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use packwright::host::{self, Limits};
+use packwright::host::{self, Limits, Search};
 
 use expectation::Answer;
 use question::Question;
@@ -56,7 +56,7 @@ fn faults(file: &Path) -> Vec<String> {
         Err(fault) => return vec![fault],
     };
     let loaded = question.load();
-    let decision = host::decide(&loaded.snapshot, Limits { time: Duration::from_secs(60) });
+    let decision = host::decide(&loaded.snapshot, Limits { time: Duration::from_secs(60), search: Search::Greedy });
     let answer = Answer { loaded: &loaded, decision: &decision };
     let mut faults = answer.broken_promises();
     faults.extend(answer.faults(&question.scenario.expect));

@@ -15,7 +15,7 @@ use super::catalog::CatalogArgs;
 use super::exit;
 use super::settings::SettingsArgs;
 use crate::catalog::Catalog;
-use crate::host::{self, Decision, Limits};
+use crate::host::{self, Decision, Limits, Search};
 use crate::observe::{self, GatesByInput, LoadOptions, LoadOutcome};
 use crate::plan::report::Report;
 
@@ -40,7 +40,7 @@ pub struct Args {
     /// Files, directories, or - for standard input: YAML or JSON, any number of documents and Lists.
     #[arg(short, long = "filename", required = true, value_name = "PATH")]
     filename: Vec<PathBuf>,
-    /// How to pack: auto takes the best that is available.
+    /// How to pack: greedy is karpenter's own way; ilp is the integer program, which starts from it; auto is ilp.
     #[arg(long, value_enum, default_value_t = Solver::Auto)]
     solver: Solver,
     /// The answer is given within this time, counted from the end of reading.
@@ -53,6 +53,16 @@ pub struct Args {
     /// table joins equal nodes, wide lists every claim with its pods, claims prints NodeClaim objects.
     #[arg(short, long, value_enum, default_value_t = Output::Table, help_heading = "Output")]
     output: Output,
+}
+
+impl Args {
+    fn limits(&self) -> Limits {
+        let search = match self.solver {
+            Solver::Greedy => Search::Greedy,
+            Solver::Auto | Solver::Ilp => Search::Integer,
+        };
+        Limits { time: self.time_limit, search }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -76,9 +86,6 @@ enum Output {
 /// # Errors
 /// Standard output is closed, or the plan cannot be written in the chosen format.
 pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    if args.solver == Solver::Ilp {
-        return Ok(refuse("--solver ilp is not available yet: expected auto or greedy"));
-    }
     let settings = match args.settings.settings() {
         Ok(settings) => settings,
         Err(sentence) => return Ok(refuse(&sentence)),
@@ -92,7 +99,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let options = LoadOptions { settings, region, taken_at: Timestamp::now(), catalog, assumptions, gates };
     let loaded = observe::load(&args.filename, options);
     let started = Instant::now();
-    let decision = host::decide(&loaded.snapshot, Limits { time: args.time_limit });
+    let decision = host::decide(&loaded.snapshot, args.limits());
     let report = report(args, &loaded, &decision, started.elapsed());
     print(args, &loaded, &decision, &report)?;
     Ok(ExitCode::from(if !loaded.errors.is_empty() {
@@ -120,9 +127,6 @@ fn report(args: &Args, loaded: &LoadOutcome, decision: &Decision, elapsed: Durat
     let mut report = Report::of(&loaded.snapshot, &decision.plan, &decision.certificate, decision.greedy);
     report.summary.elapsed_ms = (elapsed.as_secs_f64() * 1e4).round() / 10.0;
     report.notes.clone_from(&loaded.notes);
-    if args.solver == Solver::Auto {
-        report.notes.push("solver auto used greedy: the integer program is not available yet".to_owned());
-    }
     for violation in &decision.refused {
         report.notes.push(format!("the plan's own check took pods out of it: {violation}"));
     }

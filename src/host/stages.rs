@@ -3,7 +3,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Decision, repair};
+use super::{Decision, Search, repair};
 use crate::model::Problem;
 use crate::observe::Snapshot;
 use crate::plan::check::check;
@@ -14,7 +14,7 @@ use crate::units::MicroUsd;
 
 /// Runs the stages; `sink` gets every answer that is better than the one before, or says more about it. The last one
 /// says why the search ended.
-pub(super) fn run(snapshot: &Snapshot, stop: &dyn Fn() -> bool, sink: &dyn Fn(Decision)) {
+pub(super) fn run(snapshot: &Snapshot, search: Search, stop: &dyn Fn() -> bool, sink: &dyn Fn(Decision)) {
     let problem = Problem::new(snapshot);
     let (solution, worked) = greedy::work(&problem, stop);
     let draft = plan::build(&problem, &solution);
@@ -34,17 +34,19 @@ pub(super) fn run(snapshot: &Snapshot, stop: &dyn Fn() -> bool, sink: &dyn Fn(De
     certificate.bound = bound::lower_bound(&problem, &unplaced);
     decision.certificate = certificate;
     sink(decision.clone());
-    integer::improve(&problem, &solution, &worked, Work::default(), stop, &mut |solution| {
-        let draft = plan::build(&problem, &solution);
-        if let Ok(plan) = check(snapshot, draft)
-            && is_better(snapshot, &plan, &decision.plan)
-        {
-            decision.certificate.objective = plan.cost();
-            decision.certificate.stage = Stage::Columns;
-            decision.plan = plan;
-            sink(decision.clone());
-        }
-    });
+    if search == Search::Integer {
+        integer::improve(&problem, &solution, &worked, Work::default(), stop, &mut |solution| {
+            let draft = plan::build(&problem, &solution);
+            if let Ok(plan) = check(snapshot, draft)
+                && is_better(snapshot, &plan, &decision.plan)
+            {
+                decision.certificate.objective = plan.cost();
+                decision.certificate.stage = Stage::Columns;
+                decision.plan = plan;
+                sink(decision.clone());
+            }
+        });
+    }
     let certificate = &mut decision.certificate;
     let is_optimal = certificate.objective == certificate.bound && decision.plan.unplaced.is_empty();
     certificate.stop = match (is_optimal, stop()) {

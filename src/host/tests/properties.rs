@@ -8,12 +8,12 @@ use super::dice::Dice;
 use super::features::Features;
 use super::worlds::{MIXED, TINY, world};
 use crate::api::labels;
-use crate::host::{Decision, Limits, accepts, decide};
+use crate::host::{Decision, Limits, Search, accepts, decide};
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{Node, NodeStage};
 use crate::plan::{Checked, Plan, Target};
 
-pub const NO_HURRY: Limits = Limits { time: Duration::from_secs(3_600) };
+pub const NO_HURRY: Limits = Limits { time: Duration::from_secs(3_600), search: Search::Integer };
 
 /// How many worlds each property sees.
 const WORLDS: u64 = 3_000;
