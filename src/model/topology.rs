@@ -286,7 +286,7 @@ impl Builder<'_> {
             self.term(TopologyKind::InverseAntiAffinity, term);
         }
         let mut bound = Vec::new();
-        for (pod, of) in snapshot.pods.iter().enumerate().filter(|(_, pod)| !pod.terminating && !pod.displaced) {
+        for (pod, of) in snapshot.pods.iter().enumerate().filter(|(_, pod)| !pod.displaced) {
             let Some(name) = of.node.as_deref() else { continue };
             let Some(&index) = all.get(name) else { continue };
             bound.push(Bound { pod, index, node: node_of.get(name).copied(), owned: self.inverse(&of.template.spec) });
@@ -308,6 +308,10 @@ impl Builder<'_> {
                 });
             for &id in counted.iter().chain(owned) {
                 let topology = &mut topologies[id];
+                // kube-scheduler's PodTopologySpread leaves terminating pods out, InterPodAffinity does not
+                if pod.terminating && matches!(topology.kind, TopologyKind::Spread { .. }) {
+                    continue;
+                }
                 let Some(node) = node else {
                     self.count_on_deleting(*index, topology);
                     continue;

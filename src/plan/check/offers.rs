@@ -119,24 +119,28 @@ pub(super) fn unmet_min_values(pool: &NodePool, offers: &[&OfferShape<'_>]) -> O
     })
 }
 
-/// An alternative above the price window of the chosen offer stands only where `minValues` needs its type: without the
-/// dearest of them a key would have too few values, and fewer than with it (`BestEffort` may not reach the minimum).
+/// Alternatives above the price window of the chosen offer stand only where `minValues` needs them, each type by itself:
+/// without its offers above the window a key has too few values, and fewer than with them (`BestEffort` may not reach the
+/// minimum). The dearest type that is not needed is named.
 fn too_dear(settings: &Settings, launch: &Launch, pool: &NodePool, offers: &[&OfferShape<'_>]) -> Option<String> {
     let chosen = launch.offers.first()?;
     let window = i128::from(chosen.price.0) * (1_000 + i128::from(settings.price_flexibility_permille));
     let dear = |offer: &OfferShape<'_>| i128::from(offer.offering.price.0) * 1_000 > window;
-    let dearest = offers.iter().filter(|o| dear(o)).max_by_key(|o| (o.offering.price, &o.instance_type.name))?;
-    let cheaper: Vec<&OfferShape<'_>> =
-        offers.iter().filter(|o| o.instance_type.name != dearest.instance_type.name).copied().collect();
-    let is_needed = pool.requirements.iter().any(|(key, requirement)| {
-        let without = distinct_values(key, &cheaper).len();
-        let wanted = requirement.min_values.map_or(0, |wanted| usize::try_from(wanted).unwrap_or(usize::MAX));
-        without < wanted && without < distinct_values(key, offers).len()
-    });
-    if is_needed {
-        return None;
-    }
-    let (name, zone, price) = (&dearest.instance_type.name, &dearest.offering.zone, dearest.offering.price);
+    let mut dearest: Vec<&OfferShape<'_>> = offers.iter().filter(|offer| dear(offer)).copied().collect();
+    dearest.sort_by_key(|o| std::cmp::Reverse((o.offering.price, &o.instance_type.name)));
+    let mut asked: BTreeSet<&str> = BTreeSet::new();
+    dearest.retain(|offer| asked.insert(&offer.instance_type.name));
+    let needed = |of: &OfferShape<'_>| {
+        let others = |offer: &&&OfferShape<'_>| !dear(offer) || offer.instance_type.name != of.instance_type.name;
+        let without: Vec<&OfferShape<'_>> = offers.iter().filter(others).copied().collect();
+        pool.requirements.iter().any(|(key, requirement)| {
+            let wanted = requirement.min_values.map_or(0, |wanted| usize::try_from(wanted).unwrap_or(usize::MAX));
+            let left = distinct_values(key, &without).len();
+            left < wanted && left < distinct_values(key, offers).len()
+        })
+    };
+    let unneeded = dearest.into_iter().find(|offer| !needed(offer))?;
+    let (name, zone, price) = (&unneeded.instance_type.name, &unneeded.offering.zone, unneeded.offering.price);
     let permille = settings.price_flexibility_permille;
     Some(format!("{name} in {zone} at {price} is more than {permille} permille dearer than {}", chosen.price))
 }
