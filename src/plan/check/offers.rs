@@ -14,34 +14,47 @@ use crate::requirements::Requirement;
 use crate::settings::{MinValuesPolicy, Settings};
 
 pub(super) fn check(cluster: &Cluster<'_>, report: &mut Report) {
-    let settings = &cluster.snapshot.settings;
-    let mut shape_faults: BTreeMap<usize, Option<(Rule, String)>> = BTreeMap::new();
+    let mut shape_faults: Vec<Option<Option<(Rule, String)>>> = vec![None; cluster.shapes.len()];
+    let mut by_kind: Vec<Option<Vec<(Rule, String)>>> = vec![None; cluster.kinds];
     for (slot, launch, pool) in cluster.launches() {
-        let offers: Vec<&OfferShape<'_>> = slot.shapes.iter().filter_map(|&s| cluster.offer_shape(s)).collect();
-        let mut found: Vec<(Rule, String)> = Vec::new();
-        if launch.offers.is_empty() {
-            found.push((Rule::UnknownOffer, "a launch needs at least one offer".to_owned()));
-        }
-        for (&shape, offer) in slot.shapes.iter().zip(&offers) {
-            let fault = shape_faults.entry(shape).or_insert_with(|| shape_fault(launch, pool, offer));
-            found.extend(fault.clone());
-        }
-        found.extend(claim_excludes(launch, pool, &offers).map(|text| (Rule::LaunchRequirements, text)));
-        found.extend(wrong_price(cluster, slot, launch).map(|text| (Rule::Price, text)));
-        let types: BTreeSet<&Arc<str>> = launch.offers.iter().map(|offer| &offer.instance_type).collect();
-        if types.len() > settings.max_instance_types {
-            let text = format!("{} instance types, at most {} may be named", types.len(), settings.max_instance_types);
-            found.push((Rule::TooManyTypes, text));
-        }
-        if settings.min_values_policy == MinValuesPolicy::Strict {
-            found.extend(unmet_min_values(pool, &offers).map(|text| (Rule::MinValues, text)));
-        }
-        found.extend(too_dear(settings, launch, pool, &offers).map(|text| (Rule::PriceFlexibility, text)));
+        let found = by_kind[slot.kind].get_or_insert_with(|| faults(cluster, slot, launch, pool, &mut shape_faults));
         for (rule, text) in found {
-            report.push(Violation::new(rule, text).node(&launch.name).pool(&pool.name));
+            report.push(Violation::new(*rule, text.clone()).node(&launch.name).pool(&pool.name));
         }
     }
     check_reservations(cluster, report);
+}
+
+/// What is wrong with the offers of every launch of this kind.
+fn faults(
+    cluster: &Cluster<'_>,
+    slot: &Slot<'_>,
+    launch: &Launch,
+    pool: &NodePool,
+    shape_faults: &mut [Option<Option<(Rule, String)>>],
+) -> Vec<(Rule, String)> {
+    let settings = &cluster.snapshot.settings;
+    let offers: Vec<&OfferShape<'_>> = slot.shapes.iter().filter_map(|&s| cluster.offer_shape(s)).collect();
+    let mut found: Vec<(Rule, String)> = Vec::new();
+    if launch.offers.is_empty() {
+        found.push((Rule::UnknownOffer, "a launch needs at least one offer".to_owned()));
+    }
+    for (&shape, offer) in slot.shapes.iter().zip(&offers) {
+        let fault = shape_faults[shape].get_or_insert_with(|| shape_fault(launch, pool, offer));
+        found.extend(fault.clone());
+    }
+    found.extend(claim_excludes(launch, pool, &offers).map(|text| (Rule::LaunchRequirements, text)));
+    found.extend(wrong_price(cluster, slot, launch).map(|text| (Rule::Price, text)));
+    let types: BTreeSet<&Arc<str>> = launch.offers.iter().map(|offer| &offer.instance_type).collect();
+    if types.len() > settings.max_instance_types {
+        let text = format!("{} instance types, at most {} may be named", types.len(), settings.max_instance_types);
+        found.push((Rule::TooManyTypes, text));
+    }
+    if settings.min_values_policy == MinValuesPolicy::Strict {
+        found.extend(unmet_min_values(pool, &offers).map(|text| (Rule::MinValues, text)));
+    }
+    found.extend(too_dear(settings, launch, pool, &offers).map(|text| (Rule::PriceFlexibility, text)));
+    found
 }
 
 /// What is wrong with a type and offering whoever launches it.
@@ -148,6 +161,9 @@ fn too_dear(settings: &Settings, launch: &Launch, pool: &NodePool, offers: &[&Of
 /// Each launch that names a reservation may take one instance of it.
 fn check_reservations(cluster: &Cluster<'_>, report: &mut Report) {
     let mut claims = reserved(cluster);
+    if claims.is_empty() {
+        return;
+    }
     for (slot, launch, _) in cluster.launches() {
         for offer in slot.shapes.iter().filter_map(|&shape| cluster.offer_shape(shape)) {
             if let Some(reservation) = &offer.offering.reservation

@@ -136,7 +136,8 @@ impl<'a> Group<'a> {
         selections: &mut Selections<'a>,
         keys: &Keys<'a>,
     ) -> Self {
-        let selection = identity.selection.map(|selection| selections.intern(selection));
+        let selection = identity.selection.filter(|selection| !selection.is_empty());
+        let selection = selection.map(|selection| selections.intern(selection));
         let domains = &keys.all[identity.key].domains;
         let mut group = Self {
             namespace: identity.namespace,
@@ -163,14 +164,14 @@ impl<'a> Group<'a> {
             if identity.tolerations.is_some_and(|own| first_untolerated(slot.taints, own).is_some()) {
                 eligible = Holds::No;
             }
-            if let Some(selection) = selection.filter(|_| eligible > Holds::No) {
-                let over_shapes = slot.shapes.iter().map(|&shape| selections.holds(selection, shape, &cluster.shapes));
-                let all = over_shapes.reduce(|a, b| if a == b { a } else { Holds::Perhaps });
-                eligible = eligible.min(all.unwrap_or(Holds::No));
-            }
+            let of_selection = match selection.filter(|_| eligible > Holds::No) {
+                Some(selection) => selections.holds_on(selection, slot, cluster),
+                None => Holds::Surely,
+            };
+            eligible = eligible.min(of_selection);
             // a domain that only offers outside the selection would bring is none of the constraint's
             let selected = |domain: &&usize, selections: &mut Selections<'a>| {
-                let Some(selection) = selection.filter(|_| slot.shapes.len() > 1) else { return true };
+                let Some(selection) = selection.filter(|_| of_selection == Holds::Perhaps) else { return true };
                 let name = keys.all[identity.key].names[**domain];
                 let mut in_domain = slot.shapes.iter().filter(|&&shape| {
                     !matches!(cluster.shapes[shape].label(keys.all[identity.key].name), Known::Value(v) if v != name)
