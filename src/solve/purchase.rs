@@ -48,19 +48,28 @@ impl Purchase<'_> {
 
 /// What a pool sells under some requirements, cheapest first. Many nodes of a plan share one.
 #[derive(Debug, Clone)]
-pub struct Book<'p>(Vec<(usize, Candidate<'p>)>);
+pub struct Book<'p>(Vec<Sold<'p>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Sold<'p> {
+    /// Index into the pool's types.
+    index: usize,
+    candidate: Candidate<'p>,
+    is_exotic: bool,
+}
 
 impl<'p> Book<'p> {
     #[must_use]
     pub fn of(pool: &'p PoolModel<'p>, requirements: &Requirements) -> Self {
         let must_have = pool.labels_to_be_had(requirements);
-        let mut book: Vec<(usize, Candidate<'p>)> = Vec::new();
+        let mut book: Vec<Sold<'p>> = Vec::new();
         for (index, kind) in pool.types.iter().enumerate() {
+            let is_exotic = is_exotic(kind);
             let sold = kind.offerings.iter().filter(|offering| kind.sells(offering, requirements, &must_have));
-            book.extend(sold.map(|offering| (index, (kind, *offering))));
+            book.extend(sold.map(|offering| Sold { index, candidate: (kind, *offering), is_exotic }));
         }
         // stable: types by name and their offerings by zone among equal prices
-        book.sort_by_key(|(_, (_, offering))| offering.price);
+        book.sort_by_key(|sold| sold.candidate.1.price);
         Self(book)
     }
 }
@@ -78,16 +87,16 @@ pub fn purchase<'p>(
     wish: Wish<'_>,
     zone_load: &BTreeMap<Arc<str>, usize>,
 ) -> Option<Purchase<'p>> {
-    let can_be_bought = |(index, (kind, offering)): &(usize, Candidate<'p>)| {
-        let kept = offering.reservation.as_ref().is_none_or(|r| wish.reservations.contains(&r.id));
-        let within = wish.spend_limit.is_none_or(|limit| kind.counted_price(offering) <= limit);
-        let candidate = wish.types.contains(*index) && kept && within;
-        candidate.then_some((*kind, *offering))
+    let can_be_bought = |sold: &&Sold<'p>| {
+        let (kind, offering) = sold.candidate;
+        wish.types.contains(sold.index)
+            && offering.reservation.as_ref().is_none_or(|r| wish.reservations.contains(&r.id))
+            && wish.spend_limit.is_none_or(|limit| kind.counted_price(offering) <= limit)
     };
-    let mut all: Vec<Candidate<'p>> = book.0.iter().filter_map(can_be_bought).collect();
-    if pool.min_values.is_empty() && all.iter().any(|(kind, _)| !is_exotic(kind)) {
-        all.retain(|(kind, _)| !is_exotic(kind));
-    }
+    let has_plain = || book.0.iter().filter(can_be_bought).any(|sold| !sold.is_exotic);
+    let only_plain = pool.min_values.is_empty() && has_plain();
+    let bought = book.0.iter().filter(can_be_bought).filter(|sold| !(only_plain && sold.is_exotic));
+    let mut all: Vec<Candidate<'p>> = bought.map(|sold| sold.candidate).collect();
     if pool.min_values.is_empty() {
         let on_demand =
             all.iter().filter(|(_, o)| o.capacity_type == CapacityType::OnDemand).map(|(_, o)| o.price).min();

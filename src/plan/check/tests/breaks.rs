@@ -297,9 +297,11 @@ fn on_existing(plan: &Plan<Draft>) -> Option<(usize, usize)> {
 
 /// Two placed pods of one node.
 fn neighbours(plan: &Plan<Draft>) -> Option<[usize; 2]> {
-    let mut pairs = plan.assignments.iter().enumerate().flat_map(|(i, a)| {
-        plan.assignments[..i].iter().filter(|b| a.target == b.target).map(|b| [b.pod, a.pod])
-    });
+    let mut pairs = plan
+        .assignments
+        .iter()
+        .enumerate()
+        .flat_map(|(i, a)| plan.assignments[..i].iter().filter(|b| a.target == b.target).map(|b| [b.pod, a.pod]));
     pairs.next()
 }
 
@@ -336,6 +338,9 @@ fn a_checker_without_any_one_rule_would_accept_a_broken_plan() {
         let of_rule = |number: usize| times.get(&(rule, number)).copied().unwrap_or_default();
         let numbers = 0..breaks(rule).len();
         assert!(numbers.clone().all(|number| of_rule(number).0 > 0), "some break of {rule} was never done: {times:?}");
-        assert!(numbers.map(|number| of_rule(number).1).sum::<u32>() > 0, "no plan is caught by {rule} alone: {times:?}");
+        assert!(
+            numbers.map(|number| of_rule(number).1).sum::<u32>() > 0,
+            "no plan is caught by {rule} alone: {times:?}"
+        );
     }
 }
