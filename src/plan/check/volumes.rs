@@ -10,12 +10,13 @@ use super::cluster::Cluster;
 use super::selection::term_holds;
 use super::shape::Shape;
 use super::violation::{Report, Rule, Violation};
-use crate::observe::snapshot::{PodSpec, Volume};
+use crate::observe::snapshot::{NodeAffinityTerm, PodSpec, Volume};
 
-/// The first volume that a node of this shape cannot use, if there is one.
+/// The first volume that a node of this shape cannot use, if there is one. A term without expressions selects nothing.
 pub(super) fn unreachable<'p>(spec: &'p PodSpec, shape: &Shape<'_>) -> Option<&'p Volume> {
     let reachable = |volume: &&Volume| {
-        volume.topology.is_empty() || volume.topology.iter().any(|term| term_holds(term, &|key: &str| shape.label(key)))
+        let holds = |term: &NodeAffinityTerm| !term.0.is_empty() && term_holds(term, &|key: &str| shape.label(key));
+        volume.topology.is_empty() || volume.topology.iter().any(holds)
     };
     spec.volumes.iter().find(|volume| !reachable(volume))
 }
