@@ -12,8 +12,8 @@ use super::{Group, KeyId, Keys, NodeModel, PoolModel, rules};
 use crate::api::labels;
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{
-    LabelSelector, NodeInclusionPolicy, PodAffinityTerm, PodSpec, PodTemplate, Toleration, TopologySpreadConstraint,
-    WhenUnsatisfiable,
+    LabelSelector, NodeInclusionPolicy, PodAffinityTerm, PodSpec, PodTemplate, Taint, Toleration,
+    TopologySpreadConstraint, WhenUnsatisfiable,
 };
 use crate::requirements::{Requirement, Requirements, Undefined};
 
@@ -339,14 +339,13 @@ struct Bound {
 }
 
 impl Builder<'_> {
-    /// A pod that stays on a deleting node counts for affinity and anti-affinity; spread does not look at such nodes.
+    /// A pod that stays on a deleting node counts, although the node is no domain any more.
     fn count_on_deleting(&self, node: usize, topology: &mut Topology) {
-        if matches!(topology.kind, TopologyKind::Spread { .. }) {
-            return;
-        }
+        let node = &self.snapshot.nodes[node];
         if topology.key == Keys::HOST {
             topology.elsewhere += 1;
-        } else if let Some(value) = self.snapshot.nodes[node].label(self.keys.name(topology.key))
+        } else if topology.filter.admits(&Requirements::from_labels(&node.labels), &node.taints)
+            && let Some(value) = node.label(self.keys.name(topology.key))
             && let Some(domain) = self.keys.domain(topology.key, value)
         {
             topology.counts[domain] += 1;
@@ -367,22 +366,40 @@ impl NodeFilter {
     /// Whether an existing node counts.
     #[must_use]
     pub fn admits_node(&self, node: &NodeModel) -> bool {
+        self.admits(&node.labels, &node.node.taints)
+    }
+
+    fn admits(&self, labels: &Requirements, taints: &[Taint]) -> bool {
         let terms = self.terms.as_ref();
-        terms.is_none_or(|terms| terms.iter().any(|t| node.labels.compatible(t, Undefined::Refuse).is_ok()))
-            && self.tolerations.as_ref().is_none_or(|t| rules::keep_out(t, &node.node.taints).is_none())
-            && self.keys.iter().all(|key| node.labels.contains_key(key))
+        terms.is_none_or(|terms| terms.iter().any(|t| labels.compatible(t, Undefined::Refuse).is_ok()))
+            && self.tolerations.as_ref().is_none_or(|t| rules::keep_out(t, taints).is_none())
+            && self.keys.iter().all(|key| labels.contains_key(key))
     }
 
     /// Whether a new node of a pool, with these requirements so far, counts.
     #[must_use]
     pub fn admits_new(&self, pool: &PoolModel, requirements: &Requirements) -> bool {
-        let terms = self.terms.as_ref();
-        terms.is_none_or(|terms| terms.iter().any(|t| requirements.compatible(t, Undefined::AllowWellKnown).is_ok()))
+        let holds = |term: &Requirements| {
+            requirements.compatible(term, Undefined::AllowWellKnown).is_ok()
+                && term
+                    .iter()
+                    .all(|(key, wanted)| labels::is_well_known(key) || holds_as_written(requirements, key, wanted))
+        };
+        self.terms.as_ref().is_none_or(|terms| terms.iter().any(holds))
             && self.tolerations.as_ref().is_none_or(|t| rules::keep_out(t, &pool.pool.taints).is_none())
             && self
                 .keys
                 .iter()
                 .all(|key| labels::is_well_known(key) || requirements.get(key).is_some_and(|r| !r.allows_absence()))
+    }
+}
+
+/// Whether a custom label holds with the value that the launch would write for these requirements: one that may be absent
+/// is left out. Requirements that only could come to hold do not: nothing may narrow them any more.
+fn holds_as_written(requirements: &Requirements, key: &str, wanted: &Requirement) -> bool {
+    match requirements.get(key).filter(|own| !own.allows_absence()) {
+        Some(own) => own.any_value().is_some_and(|value| wanted.allows(&value)),
+        None => wanted.allows_absence(),
     }
 }
 

@@ -9,7 +9,8 @@
 //! * *minimum* is the least count over the domains of eligible nodes, 0 where there are fewer of them than `minDomains`.
 //!
 //! The domains are those of nodes that exist, deleting ones left out, and of launches ([`Group::survey`]), never those
-//! that a pool could still open. Where the offers of a launch leave its eligibility or domain open, the worst case of
+//! that a pool could still open. Pods that stay on a deleting node count in the domains that others have, as long as they
+//! are there. Where the offers of a launch leave its eligibility or domain open, the worst case of
 //! each side counts: pods that may be there in *matching*, only those that surely are in *minimum*, and every domain
 //! that it may open.
 
@@ -153,7 +154,7 @@ impl<'a> Group<'a> {
         };
         let mut certain = vec![false; group.most.len()];
         for (i, slot) in cluster.slots.iter().enumerate() {
-            let mut eligible = if slot.deleting { Holds::No } else { Holds::Surely };
+            let mut eligible = Holds::Surely;
             for &key in &identity.required_keys {
                 eligible = eligible.min(match &keys.all[key].domains[i] {
                     Domain::Absent => Holds::No,
@@ -178,7 +179,7 @@ impl<'a> Group<'a> {
                 });
                 in_domain.any(|&shape| selections.holds(selection, shape, &cluster.shapes) > Holds::No)
             };
-            for &domain in domains[i].possible().iter().filter(|_| eligible > Holds::No) {
+            for &domain in domains[i].possible().iter().filter(|_| eligible > Holds::No && !slot.deleting) {
                 if !selected(&&domain, selections) {
                     continue;
                 }
@@ -200,7 +201,9 @@ impl<'a> Group<'a> {
         for &domain in domain.possible() {
             self.most[domain] += 1;
         }
-        if let (Domain::At(domain), Holds::Surely) = (domain, self.eligible[slot]) {
+        if let (Domain::At(domain), Holds::Surely) = (domain, self.eligible[slot])
+            && self.possible[*domain]
+        {
             let before = self.least[*domain];
             self.least[*domain] += 1;
             self.move_up(before);

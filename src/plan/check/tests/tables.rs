@@ -125,6 +125,19 @@ fn terminating_pods_and_deleting_nodes_are_not_counted_by_a_spread() {
 }
 
 #[test]
+fn a_pod_that_stays_on_a_deleting_node_counts_where_it_is() {
+    let mut snapshot = three_zones([2, 1, 1]);
+    snapshot.nodes[0].deleting = true;
+    snapshot.nodes.push(node("a2", "a", 1_000));
+    assert_eq!(bind(&mut snapshot.clone(), spreading(|_| {}), &[Existing(3)]), [Rule::TopologySpread]);
+    // what the eviction moves does not
+    snapshot.pods[0].displaced = true;
+    snapshot.pods[1].displaced = true;
+    let moved: Vec<(usize, Target)> = vec![(0, Existing(3)), (1, Existing(1))];
+    assert_eq!(rules(&snapshot, plan(&snapshot, &[], &moved)), []);
+}
+
+#[test]
 fn terminating_pods_count_for_affinity_and_anti_affinity() {
     let leaving = |template: &PodTemplate| {
         let mut snapshot = three_zones([0; 3]);
@@ -233,6 +246,9 @@ fn volumes_reach_attach_and_are_shared_as_they_may_be() {
     };
     assert_eq!(bind(&mut three_zones([0; 3]), with_volume("v", in_b), &[Existing(1)]), []);
     assert_eq!(bind(&mut three_zones([0; 3]), with_volume("v", in_b), &[Existing(0)]), [Rule::VolumeTopology]);
+
+    let nowhere = |v: &mut Volume| v.topology.push(NodeAffinityTerm::default());
+    assert_eq!(bind(&mut three_zones([0; 3]), with_volume("v", nowhere), &[Existing(1)]), [Rule::VolumeTopology]);
 
     let single = |v: &mut Volume| v.single_pod = true;
     assert_eq!(bind(&mut three_zones([0; 3]), with_volume("v", single), &[Existing(0)]), []);
