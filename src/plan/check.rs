@@ -80,7 +80,7 @@ fn violations(snapshot: &Snapshot, plan: &Plan<Draft>) -> Vec<Violation> {
     fit::check(&cluster, &classes, &mut report);
     selected::check(&cluster, &classes, &mut selections, &mut report);
     volumes::check_limits(&cluster, &mut report);
-    volumes::check_single_pod(&cluster, &mut report);
+    volumes::check_single_pod(&cluster, &classes, &mut report);
     ports::check(&cluster, &mut report);
     let ties = replay::check(&cluster, &classes, &mut selections, &mut report);
     weight::check(&cluster, &classes, &usage, &ties, &mut report);

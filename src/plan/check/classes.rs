@@ -41,7 +41,8 @@ impl<'a> Classes<'a> {
     pub(super) fn of(pods: &'a [Pod], selections: &mut Selections<'a>) -> Self {
         let mut classes = Self { all: Vec::new(), of_pod: Vec::with_capacity(pods.len()), amounts: Amounts::default() };
         let mut by_address: HashMap<(*const PodTemplate, &'a str), usize> = HashMap::new();
-        let mut by_content: HashMap<Content<'a>, usize> = HashMap::new();
+        // to grow is to hash every template again: room for more templates than most clusters have
+        let mut by_content: HashMap<Content<'a>, usize> = HashMap::with_capacity(pods.len().min(16_384));
         let mut groupes: HashMap<(&'a str, &'a Labels), usize> = HashMap::new();
         let mut before: Option<(&Pod, usize)> = None;
         for pod in pods {

@@ -22,7 +22,7 @@ pub(super) fn check(cluster: &Cluster<'_>, classes: &Classes<'_>, report: &mut R
     for (slot, launch, pool) in cluster.launches() {
         let of_kind = by_kind[slot.kind].get_or_insert_with(|| OfKind {
             faults: faults(launch, pool),
-            overhead: least_overhead(cluster, slot, &mut overheads),
+            overhead: Overhead::of(least_overhead(cluster, slot, &mut overheads), classes),
         });
         let found = [
             slot.assigned.is_empty().then(|| (Rule::EmptyLaunch, "the launch holds no pod".to_owned())),
@@ -38,8 +38,21 @@ pub(super) fn check(cluster: &Cluster<'_>, classes: &Classes<'_>, report: &mut R
 /// What holds of every launch of a kind.
 struct OfKind {
     faults: Vec<(Rule, String)>,
-    /// The least daemon overhead over the offers, resource by resource.
-    overhead: Resources,
+    overhead: Overhead,
+}
+
+/// The least daemon overhead over the offers, resource by resource.
+struct Overhead {
+    all: Resources,
+    /// Of what pods request, as a vector by index.
+    dense: Vec<i64>,
+}
+
+impl Overhead {
+    fn of(all: Resources, classes: &Classes<'_>) -> Self {
+        let dense = classes.amounts.dense(&all);
+        Self { all, dense }
+    }
 }
 
 fn faults(launch: &Launch, pool: &NodePool) -> Vec<(Rule, String)> {
@@ -155,7 +168,7 @@ fn least_overhead(cluster: &Cluster<'_>, slot: &Slot<'_>, overheads: &mut [Optio
 }
 
 /// At least the pods' requests and what the daemon pods take of every offer.
-fn requests(slot: &Slot<'_>, launch: &Launch, classes: &Classes<'_>, overhead: &Resources) -> Option<String> {
+fn requests(slot: &Slot<'_>, launch: &Launch, classes: &Classes<'_>, overhead: &Overhead) -> Option<String> {
     let mut needed = vec![0_i64; classes.amounts.names.len()];
     for &pod in &slot.assigned {
         for &(resource, amount) in &classes.all[classes.of_pod[pod]].requests {
@@ -163,13 +176,12 @@ fn requests(slot: &Slot<'_>, launch: &Launch, classes: &Classes<'_>, overhead: &
         }
     }
     let asked = classes.amounts.dense(&launch.requests);
-    let of_daemons = classes.amounts.dense(overhead);
-    let enough = (0..asked.len()).all(|r| needed[r].saturating_add(of_daemons[r]) <= asked[r]);
-    if enough && overhead.first_excess(&launch.requests).is_none() {
+    let enough = (0..asked.len()).all(|r| needed[r].saturating_add(overhead.dense[r]) <= asked[r]);
+    if enough && overhead.all.first_excess(&launch.requests).is_none() {
         return None;
     }
     let mut total: Resources = classes.amounts.names.iter().cloned().zip(needed).collect();
-    total.add(overhead);
+    total.add(&overhead.all);
     let short = total.first_excess(&launch.requests)?;
     Some(format!("asks for {} {}, its pods and daemon pods need {}", short.2, short.0, short.1))
 }

@@ -14,7 +14,7 @@ use crate::requirements::Requirement;
 use crate::settings::{MinValuesPolicy, Settings};
 
 pub(super) fn check(cluster: &Cluster<'_>, report: &mut Report) {
-    let mut shape_faults: Vec<Option<Option<(Rule, String)>>> = vec![None; cluster.shapes.len()];
+    let mut shape_faults: BTreeMap<usize, Option<(Rule, String)>> = BTreeMap::new();
     let mut by_kind: Vec<Option<Vec<(Rule, String)>>> = vec![None; cluster.kinds];
     for (slot, launch, pool) in cluster.launches() {
         let found = by_kind[slot.kind].get_or_insert_with(|| faults(cluster, slot, launch, pool, &mut shape_faults));
@@ -31,7 +31,7 @@ fn faults(
     slot: &Slot<'_>,
     launch: &Launch,
     pool: &NodePool,
-    shape_faults: &mut [Option<Option<(Rule, String)>>],
+    shape_faults: &mut BTreeMap<usize, Option<(Rule, String)>>,
 ) -> Vec<(Rule, String)> {
     let settings = &cluster.snapshot.settings;
     let offers: Vec<&OfferShape<'_>> = slot.shapes.iter().filter_map(|&s| cluster.offer_shape(s)).collect();
@@ -40,7 +40,7 @@ fn faults(
         found.push((Rule::UnknownOffer, "a launch needs at least one offer".to_owned()));
     }
     for (&shape, offer) in slot.shapes.iter().zip(&offers) {
-        let fault = shape_faults[shape].get_or_insert_with(|| shape_fault(launch, pool, offer));
+        let fault = shape_faults.entry(shape).or_insert_with(|| shape_fault(launch, pool, offer));
         found.extend(fault.clone());
     }
     found.extend(claim_excludes(launch, pool, &offers).map(|text| (Rule::LaunchRequirements, text)));

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::classes::Classes;
 use super::cluster::Cluster;
 use super::selection::term_holds;
 use super::shape::Shape;
@@ -60,7 +61,10 @@ impl<'a> Attached<'a> {
 }
 
 /// A `ReadWriteOncePod` claim has one user among bound pods, terminating ones too, and placed pods.
-pub(super) fn check_single_pod(cluster: &Cluster<'_>, report: &mut Report) {
+pub(super) fn check_single_pod(cluster: &Cluster<'_>, classes: &Classes<'_>, report: &mut Report) {
+    if !classes.all.iter().any(|class| class.spec().volumes.iter().any(|volume| volume.single_pod)) {
+        return;
+    }
     let pods = &cluster.snapshot.pods;
     let mut users: HashMap<&Arc<str>, usize> = HashMap::new();
     let bound = (0..pods.len()).filter(|&pod| pods[pod].node.is_some() && !pods[pod].displaced);
