@@ -379,11 +379,12 @@ impl NodeFilter {
     /// Whether a new node of a pool, with these requirements so far, counts.
     #[must_use]
     pub fn admits_new(&self, pool: &PoolModel, requirements: &Requirements) -> bool {
+        let of_types = |key: &str| pool.types.iter().any(|kind| kind.instance_type.requirements.contains_key(key));
+        let as_written = |(key, wanted): (&Arc<str>, &Requirement)| {
+            labels::is_well_known(key) || holds_as_written(requirements, key, wanted) || of_types(key)
+        };
         let holds = |term: &Requirements| {
-            requirements.compatible(term, Undefined::AllowWellKnown).is_ok()
-                && term
-                    .iter()
-                    .all(|(key, wanted)| labels::is_well_known(key) || holds_as_written(requirements, key, wanted))
+            requirements.compatible(term, Undefined::AllowWellKnown).is_ok() && term.iter().all(as_written)
         };
         self.terms.as_ref().is_none_or(|terms| terms.iter().any(holds))
             && self.tolerations.as_ref().is_none_or(|t| rules::keep_out(t, &pool.pool.taints).is_none())
@@ -394,8 +395,8 @@ impl NodeFilter {
     }
 }
 
-/// Whether a custom label holds with the value that the launch would write for these requirements: one that may be absent
-/// is left out. Requirements that only could come to hold do not: nothing may narrow them any more.
+/// Whether a custom label holds with the value that the launch would write for these requirements; a label that may be
+/// absent is not written. That it could still be narrowed to another value does not count: nobody may narrow it.
 fn holds_as_written(requirements: &Requirements, key: &str, wanted: &Requirement) -> bool {
     match requirements.get(key).filter(|own| !own.allows_absence()) {
         Some(own) => own.any_value().is_some_and(|value| wanted.allows(&value)),
