@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::observe::Snapshot;
-use crate::plan::check::{Violation, check};
+use crate::plan::check::{Violation, check, review};
 use crate::plan::{Assignment, Checked, Draft, Plan, Target, Unplaced};
 
 /// More rounds than any repair needs: every round takes at least one pod or launch out.
@@ -17,11 +17,10 @@ const MOST_ROUNDS: usize = 20;
 pub(super) fn checked(snapshot: &Snapshot, draft: Plan<Draft>, refused: &mut Vec<Violation>) -> Plan<Checked> {
     let mut draft = draft;
     for _ in 0..MOST_ROUNDS {
-        let next = draft.to_draft();
-        match check(snapshot, draft) {
+        match review(snapshot, draft) {
             Ok(plan) => return plan,
-            Err(violations) => {
-                draft = without_offenders(snapshot, next, &violations);
+            Err((refused_plan, violations)) => {
+                draft = without_offenders(snapshot, refused_plan, &violations);
                 refused.extend(violations);
             }
         }

@@ -3,5 +3,6 @@
 mod dice;
 mod features;
 mod properties;
+mod purchases;
 mod tiny;
 mod worlds;

@@ -330,7 +330,7 @@ impl Builder<'_> {
             self.term(TopologyKind::InverseAntiAffinity, term);
         }
         let mut bound = Vec::new();
-        for (pod, of) in snapshot.pods.iter().enumerate().filter(|(_, pod)| !pod.terminating && !pod.displaced) {
+        for (pod, of) in snapshot.pods.iter().enumerate().filter(|(_, pod)| !pod.displaced) {
             let Some(name) = of.node.as_deref() else { continue };
             let Some(&index) = all.get(name) else { continue };
             bound.push(Bound { pod, index, node: node_of.get(name).copied(), owned: self.inverse(&of.template.spec) });
@@ -351,6 +351,10 @@ impl Builder<'_> {
                 });
             for &id in counted.iter().chain(owned) {
                 let topology = &mut topologies[id];
+                // kube-scheduler's PodTopologySpread leaves terminating pods out, InterPodAffinity does not
+                if pod.terminating && matches!(topology.kind, TopologyKind::Spread { .. }) {
+                    continue;
+                }
                 let Some(node) = node else {
                     self.count_on_deleting(*index, topology);
                     continue;
@@ -378,14 +382,13 @@ struct Bound {
 }
 
 impl Builder<'_> {
-    /// A pod that stays on a deleting node counts for affinity and anti-affinity; spread does not look at such nodes.
+    /// A pod that stays on a deleting node counts, although the node is no domain any more.
     fn count_on_deleting(&self, node: usize, topology: &mut Topology) {
-        if matches!(topology.kind, TopologyKind::Spread { .. }) {
-            return;
-        }
+        let node = &self.snapshot.nodes[node];
         if topology.key == Keys::HOST {
             topology.elsewhere += 1;
-        } else if let Some(value) = self.snapshot.nodes[node].label(self.keys.name(topology.key))
+        } else if topology.filter.admits(&Requirements::from_labels(&node.labels), &node.taints)
+            && let Some(value) = node.label(self.keys.name(topology.key))
             && let Some(domain) = self.keys.domain(topology.key, value)
         {
             topology.counts[domain] += 1;
@@ -400,29 +403,6 @@ pub fn domain_of_node(keys: &Keys, key: KeyId, index: usize, node: &NodeModel) -
         return Some(index);
     }
     node.node.label(keys.name(key)).and_then(|value| keys.domain(key, value))
-}
-
-impl NodeFilter {
-    /// Whether an existing node counts.
-    #[must_use]
-    pub fn admits_node(&self, node: &NodeModel) -> bool {
-        let terms = self.terms.as_ref();
-        terms.is_none_or(|terms| terms.iter().any(|t| node.labels.compatible(t, Undefined::Refuse).is_ok()))
-            && self.tolerations.as_ref().is_none_or(|t| rules::keep_out(t, &node.node.taints).is_none())
-            && self.keys.iter().all(|key| node.labels.contains_key(key))
-    }
-
-    /// Whether a new node of a pool, with these requirements so far, counts.
-    #[must_use]
-    pub fn admits_new(&self, pool: &PoolModel, requirements: &Requirements) -> bool {
-        let terms = self.terms.as_ref();
-        terms.is_none_or(|terms| terms.iter().any(|t| requirements.compatible(t, Undefined::AllowWellKnown).is_ok()))
-            && self.tolerations.as_ref().is_none_or(|t| rules::keep_out(t, &pool.pool.taints).is_none())
-            && self
-                .keys
-                .iter()
-                .all(|key| labels::is_well_known(key) || requirements.get(key).is_some_and(|r| !r.allows_absence()))
-    }
 }
 
 /// The keys of the pod's required spread constraints, for a constraint that is one of them.

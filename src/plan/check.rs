@@ -50,11 +50,16 @@ use violation::Report;
 /// # Errors
 /// What is wrong, at most 100 violations. Rules that need sound indices are not asked of a plan that lacks them.
 pub fn check(snapshot: &Snapshot, plan: Plan<Draft>) -> Result<Plan<Checked>, Vec<Violation>> {
+    review(snapshot, plan).map_err(|(_, violations)| violations)
+}
+
+/// As [`check`], for those who go on with a plan that is refused.
+///
+/// # Errors
+/// The plan, and what is wrong with it.
+pub fn review(snapshot: &Snapshot, plan: Plan<Draft>) -> Result<Plan<Checked>, (Plan<Draft>, Vec<Violation>)> {
     let violations = violations(snapshot, &plan);
-    if !violations.is_empty() {
-        return Err(violations);
-    }
-    Ok(plan.into_checked())
+    if violations.is_empty() { Ok(plan.into_checked()) } else { Err((plan, violations)) }
 }
 
 fn violations(snapshot: &Snapshot, plan: &Plan<Draft>) -> Vec<Violation> {
@@ -75,7 +80,7 @@ fn violations(snapshot: &Snapshot, plan: &Plan<Draft>) -> Vec<Violation> {
     fit::check(&cluster, &classes, &mut report);
     selected::check(&cluster, &classes, &mut selections, &mut report);
     volumes::check_limits(&cluster, &mut report);
-    volumes::check_single_pod(&cluster, &mut report);
+    volumes::check_single_pod(&cluster, &classes, &mut report);
     ports::check(&cluster, &mut report);
     let ties = replay::check(&cluster, &classes, &mut selections, &mut report);
     weight::check(&cluster, &classes, &usage, &ties, &mut report);

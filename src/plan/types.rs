@@ -81,7 +81,7 @@ pub struct Launch {
 }
 
 /// One instance type in one zone at one price.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Offer {
     pub instance_type: Arc<str>,
     pub zone: Arc<str>,

@@ -48,19 +48,28 @@ impl Purchase<'_> {
 
 /// What a pool sells under some requirements, cheapest first. Many nodes of a plan share one.
 #[derive(Debug, Clone)]
-pub struct Book<'p>(Vec<(usize, Candidate<'p>)>);
+pub struct Book<'p>(Vec<Sold<'p>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Sold<'p> {
+    /// Index into the pool's types.
+    index: usize,
+    candidate: Candidate<'p>,
+    is_exotic: bool,
+}
 
 impl<'p> Book<'p> {
     #[must_use]
     pub fn of(pool: &'p PoolModel<'p>, requirements: &Requirements) -> Self {
         let must_have = pool.labels_to_be_had(requirements);
-        let mut book: Vec<(usize, Candidate<'p>)> = Vec::new();
+        let mut book: Vec<Sold<'p>> = Vec::new();
         for (index, kind) in pool.types.iter().enumerate() {
+            let is_exotic = is_exotic(kind);
             let sold = kind.offerings.iter().filter(|offering| kind.sells(offering, requirements, &must_have));
-            book.extend(sold.map(|offering| (index, (kind, *offering))));
+            book.extend(sold.map(|offering| Sold { index, candidate: (kind, *offering), is_exotic }));
         }
         // stable: types by name and their offerings by zone among equal prices
-        book.sort_by_key(|(_, (_, offering))| offering.price);
+        book.sort_by_key(|sold| sold.candidate.1.price);
         Self(book)
     }
 }
@@ -78,16 +87,16 @@ pub fn purchase<'p>(
     wish: Wish<'_>,
     zone_load: &BTreeMap<Arc<str>, usize>,
 ) -> Option<Purchase<'p>> {
-    let can_be_bought = |(index, (kind, offering)): &(usize, Candidate<'p>)| {
-        let kept = offering.reservation.as_ref().is_none_or(|r| wish.reservations.contains(&r.id));
-        let within = wish.spend_limit.is_none_or(|limit| kind.counted_price(offering) <= limit);
-        let candidate = wish.types.contains(*index) && kept && within;
-        candidate.then_some((*kind, *offering))
+    let can_be_bought = |sold: &&Sold<'p>| {
+        let (kind, offering) = sold.candidate;
+        wish.types.contains(sold.index)
+            && offering.reservation.as_ref().is_none_or(|r| wish.reservations.contains(&r.id))
+            && wish.spend_limit.is_none_or(|limit| kind.counted_price(offering) <= limit)
     };
-    let mut all: Vec<Candidate<'p>> = book.0.iter().filter_map(can_be_bought).collect();
-    if pool.min_values.is_empty() && all.iter().any(|(kind, _)| !is_exotic(kind)) {
-        all.retain(|(kind, _)| !is_exotic(kind));
-    }
+    let has_plain = || book.0.iter().filter(can_be_bought).any(|sold| !sold.is_exotic);
+    let only_plain = pool.min_values.is_empty() && has_plain();
+    let bought = book.0.iter().filter(can_be_bought).filter(|sold| !(only_plain && sold.is_exotic));
+    let mut all: Vec<Candidate<'p>> = bought.map(|sold| sold.candidate).collect();
     if pool.min_values.is_empty() {
         let on_demand =
             all.iter().filter(|(_, o)| o.capacity_type == CapacityType::OnDemand).map(|(_, o)| o.price).min();
@@ -174,27 +183,27 @@ fn window(settings: &Settings, types: &Types) -> MicroUsd {
 /// At most `max_instance_types`, no offer dearer than the price flexibility allows.
 fn within_window<'p>(settings: &Settings, types: &Types<'p>) -> Types<'p> {
     let window = window(settings, types);
-    let affordable = |zones: &Vec<Candidate<'p>>| -> Vec<Candidate<'p>> {
-        zones.iter().filter(|(_, offering)| offering.price <= window).copied().collect()
-    };
-    let types = types.iter().map(affordable).filter(|zones| !zones.is_empty());
+    let types = types.iter().map(|zones| up_to(zones, window)).filter(|zones| !zones.is_empty());
     types.take(settings.max_instance_types).collect()
 }
 
 /// The offers within the window, joined by the dearer ones without which `minValues` would be unmet; `None` where it
 /// cannot be kept.
+///
+/// No dear part and, where there are more types than a launch may name, no type is left that could go: of each of k
+/// values that a minimum asks for one type is a witness, and the witnesses of all minimums keep them, so that what is left
+/// is at most the sum of the minimums. Types are too many only where that sum is.
 fn offers_with_minimums<'p>(pool: &PoolModel, settings: &Settings, types: &Types<'p>) -> Option<Vec<Candidate<'p>>> {
-    let cheap = within_window(settings, types);
-    if unmet(pool, &cheap) == 0 {
-        return Some(cheap.into_iter().flatten().collect());
+    let mut chosen = within_window(settings, types);
+    if unmet(pool, &chosen) == 0 {
+        return Some(chosen.into_iter().flatten().collect());
     }
-    let window = window(settings, types);
-    let mut chosen = cheap;
-    for zones in types {
-        let name = &zones[0].0.instance_type.name;
-        // a type beyond the window is taken whole: a minimum may be one of zones
-        let mut wider: Types = chosen.iter().filter(|of| of[0].0.instance_type.name != *name).cloned().collect();
-        wider.push(zones.clone());
+    // first what is within the window but beyond the number of types, then whole types: a minimum may be one of zones
+    let window_of_all = window(settings, types);
+    let within = types.iter().map(|zones| up_to(zones, window_of_all));
+    for zones in within.chain(types.iter().cloned()).filter(|zones| !zones.is_empty()) {
+        let mut wider = without(&chosen, name(&zones));
+        wider.push(zones);
         if missing_values(pool, &wider) < missing_values(pool, &chosen) {
             chosen = wider;
         }
@@ -202,16 +211,10 @@ fn offers_with_minimums<'p>(pool: &PoolModel, settings: &Settings, types: &Types
     if unmet(pool, &chosen) > 0 {
         return None;
     }
-    let price =
-        |zones: &Vec<Candidate>| zones.iter().map(|(_, offering)| offering.price).max().unwrap_or(MicroUsd::ZERO);
-    // what is dearer than the window and not needed goes, dearest first; then what is too much
-    let mut dearest_first = chosen.clone();
-    dearest_first.sort_by_key(|zones| std::cmp::Reverse((price(zones), zones[0].0.instance_type.name.clone())));
-    for zones in dearest_first {
-        let name = &zones[0].0.instance_type.name;
-        let fewer: Types = chosen.iter().filter(|of| of[0].0.instance_type.name != *name).cloned().collect();
-        let too_many = chosen.len() > settings.max_instance_types;
-        if (price(&zones) > window || too_many) && !fewer.is_empty() && unmet(pool, &fewer) == 0 {
+    drop_unneeded(pool, &mut chosen, window_of_all);
+    for zones in dearest_first(&chosen) {
+        let fewer = without(&chosen, name(&zones));
+        if chosen.len() > settings.max_instance_types && unmet(pool, &fewer) == 0 {
             chosen = fewer;
         }
     }
@@ -220,7 +223,47 @@ fn offers_with_minimums<'p>(pool: &PoolModel, settings: &Settings, types: &Types
     }
     chosen.sort_by_key(|zones| (zones[0].1.price, zones[0].0.instance_type.name.clone()));
     // without its cheapest types the window may have moved: the chosen price decides what may stand beside it
+    let window_of_chosen = window(settings, &chosen);
+    drop_unneeded(pool, &mut chosen, window_of_chosen);
     Some(chosen.into_iter().flatten().collect())
+}
+
+/// Drops of each type the offers dearer than the window, dearest type first, where the minimums are kept without them.
+fn drop_unneeded(pool: &PoolModel, chosen: &mut Types, window: MicroUsd) {
+    for zones in dearest_first(chosen) {
+        let cheaper = up_to(&zones, window);
+        if cheaper.len() == zones.len() {
+            continue;
+        }
+        let mut fewer = chosen.clone();
+        if let Some(of_type) = fewer.iter_mut().find(|of| name(of) == name(&zones)) {
+            *of_type = cheaper;
+        }
+        fewer.retain(|zones| !zones.is_empty());
+        if unmet(pool, &fewer) == 0 {
+            *chosen = fewer;
+        }
+    }
+}
+
+fn name<'p>(zones: &[Candidate<'p>]) -> &'p str {
+    &zones[0].0.instance_type.name
+}
+
+fn without<'p>(types: &Types<'p>, type_name: &str) -> Types<'p> {
+    types.iter().filter(|zones| name(zones) != type_name).cloned().collect()
+}
+
+fn up_to<'p>(zones: &[Candidate<'p>], price: MicroUsd) -> Vec<Candidate<'p>> {
+    zones.iter().filter(|(_, offering)| offering.price <= price).copied().collect()
+}
+
+/// By the dearest offer of each type, then by name.
+fn dearest_first<'p>(types: &Types<'p>) -> Types<'p> {
+    let price = |zones: &Vec<Candidate>| zones.iter().map(|(_, offering)| offering.price).max();
+    let mut types = types.clone();
+    types.sort_by(|a, b| (price(b), name(b)).cmp(&(price(a), name(a))));
+    types
 }
 
 /// How many minimums are not kept.

@@ -2,6 +2,7 @@
 //! for its class.
 
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::selection::{Selection, Selections};
@@ -40,12 +41,22 @@ impl<'a> Classes<'a> {
     pub(super) fn of(pods: &'a [Pod], selections: &mut Selections<'a>) -> Self {
         let mut classes = Self { all: Vec::new(), of_pod: Vec::with_capacity(pods.len()), amounts: Amounts::default() };
         let mut by_address: HashMap<(*const PodTemplate, &'a str), usize> = HashMap::new();
-        let mut by_content: HashMap<(&'a PodTemplate, &'a str), usize> = HashMap::new();
+        // to grow is to hash every template again: room for more templates than most clusters have
+        let mut by_content: HashMap<Content<'a>, usize> = HashMap::with_capacity(pods.len().min(16_384));
         let mut groupes: HashMap<(&'a str, &'a Labels), usize> = HashMap::new();
+        let mut before: Option<(&Pod, usize)> = None;
         for pod in pods {
             let namespace = pod.key.namespace.as_ref();
+            // replicas stand together
+            let as_before = |(of, _): &(&Pod, usize)| {
+                Arc::ptr_eq(&of.template, &pod.template) && of.key.namespace == pod.key.namespace
+            };
+            if let Some((_, class)) = before.filter(as_before) {
+                classes.of_pod.push(class);
+                continue;
+            }
             let class = *by_address.entry((Arc::as_ptr(&pod.template), namespace)).or_insert_with(|| {
-                *by_content.entry((&*pod.template, namespace)).or_insert_with(|| {
+                *by_content.entry(Content { namespace, template: &pod.template }).or_insert_with(|| {
                     let next = groupes.len();
                     let group = *groupes.entry((namespace, &pod.template.labels)).or_insert(next);
                     classes.all.push(Class {
@@ -59,8 +70,24 @@ impl<'a> Classes<'a> {
                 })
             });
             classes.of_pod.push(class);
+            before = Some((pod, class));
         }
         classes
+    }
+}
+
+#[derive(PartialEq, Eq)]
+struct Content<'a> {
+    namespace: &'a str,
+    template: &'a PodTemplate,
+}
+
+/// By what tells most templates apart: hashing every constraint of each costs more than to compare the few that agree.
+impl Hash for Content<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let spec = &self.template.spec;
+        (self.namespace, &self.template.labels, &spec.requests).hash(state);
+        (spec.topology_spread.len(), spec.pod_affinity.len(), spec.pod_anti_affinity.len()).hash(state);
     }
 }
 

@@ -1,17 +1,19 @@
 //! The simulated cluster: every existing node and every launch as a slot, each slot with the shapes it may turn out to be.
 //!
 //! An existing node has one shape; a launch has one for every offer that it names, and a rule holds on a slot only if it
-//! holds for all of them. Equal shapes of different launches are one, so that what is decided for a shape is decided once.
+//! holds for all of them. Equal shapes of different launches are one, so that what is decided for a shape is decided once; and
+//! launches that differ in name and pods only are of one kind, so that what their pods have no part in is decided once.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::shape::{OfferShape, Shape};
 use super::violation::{Report, Rule, Violation};
-use crate::catalog::{InstanceType, Offering};
+use crate::catalog::{CapacityType, InstanceType, Offering};
 use crate::observe::snapshot::{Labels, NodePool, Snapshot, Taint};
 use crate::plan::{Draft, Launch, Offer, Plan, Target};
-use crate::requirements::Requirement;
+use crate::requirements::{Requirement, Requirements};
 
 pub(super) struct Cluster<'a> {
     pub snapshot: &'a Snapshot,
@@ -19,12 +21,48 @@ pub(super) struct Cluster<'a> {
     /// The nodes of the Snapshot in their order, then the launches in theirs.
     pub slots: Vec<Slot<'a>>,
     pub shapes: Vec<Shape<'a>>,
+    /// The number of kinds.
+    pub kinds: usize,
+}
+
+/// What the launches of a kind have in common: all that they are without name, pods and requests.
+#[derive(PartialEq, Eq)]
+struct Kind<'a> {
+    pool: usize,
+    capacity_type: CapacityType,
+    offers: &'a [Offer],
+    labels: &'a Labels,
+    taints: [&'a [Taint]; 2],
+    requirements: &'a Requirements,
+}
+
+/// By what tells most kinds apart: hashing all of some 60 offers costs more than to compare them with those of a kind.
+impl Hash for Kind<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.pool, self.capacity_type, self.offers.len(), self.labels.len()).hash(state);
+        (self.offers.first(), self.offers.last()).hash(state);
+    }
+}
+
+impl<'a> Kind<'a> {
+    fn of(launch: &'a Launch) -> Self {
+        Self {
+            pool: launch.pool,
+            capacity_type: launch.capacity_type,
+            offers: &launch.offers,
+            labels: &launch.labels,
+            taints: [&launch.taints, &launch.startup_taints],
+            requirements: &launch.requirements,
+        }
+    }
 }
 
 pub(super) struct Slot<'a> {
     pub name: &'a Arc<str>,
-    /// Indices into `Cluster::shapes`, without repetition. Empty for a launch without a known offer.
-    pub shapes: Vec<usize>,
+    /// Equal for launches of one kind, at most `Cluster::kinds`; every existing node is a kind of its own.
+    pub kind: usize,
+    /// Indices into `Cluster::shapes`, without repetition. Empty for a launch without a known offer. Equal for one kind.
+    pub shapes: Arc<[usize]>,
     pub taints: &'a [Taint],
     /// Takes no pods and is no domain of a spread.
     pub deleting: bool,
@@ -44,7 +82,8 @@ impl<'a> Cluster<'a> {
             .enumerate()
             .map(|(i, node)| Slot {
                 name: &node.name,
-                shapes: vec![i],
+                kind: i,
+                shapes: Arc::from([i]),
                 taints: &node.taints,
                 deleting: node.deleting,
                 residents: Vec::new(),
@@ -60,45 +99,58 @@ impl<'a> Cluster<'a> {
         let catalogues: Vec<Catalogue<'a>> = snapshot.node_pools.iter().map(Catalogue::index).collect();
         let mut profiles: BTreeMap<Profile<'a>, usize> = BTreeMap::new();
         let mut known: HashMap<(usize, usize, usize), usize> = HashMap::new();
+        let mut kinds: HashMap<Kind<'a>, usize> = HashMap::new();
+        // by kind: its shapes, and what is wrong with its offers
+        let mut bought: Vec<(Arc<[usize]>, Vec<String>)> = Vec::new();
         for launch in &plan.launches {
             let catalogue = &catalogues[launch.pool];
-            let next = profiles.len();
-            let profile = *profiles.entry(catalogue.profile(launch)).or_insert(next);
-            let mut of_launch = Vec::with_capacity(launch.offers.len());
-            for offer in &launch.offers {
-                let Some((type_index, offering_index)) = catalogue.find(launch, offer) else {
-                    report.push(unknown_offer(launch, offer, "the pool's catalogue has no such offering"));
-                    continue;
-                };
-                let shape = *known.entry((profile, type_index, offering_index)).or_insert_with(|| {
-                    let instance_type = &catalogue.pool.instance_types[type_index];
-                    shapes.push(Shape::Offer(OfferShape {
-                        instance_type,
-                        offering: &instance_type.offerings[offering_index],
-                        labels: &launch.labels,
-                        claim: &launch.requirements,
-                    }));
-                    shapes.len() - 1
-                });
-                of_launch.push(shape);
+            let kind = *kinds.entry(Kind::of(launch)).or_insert(bought.len());
+            if kind == bought.len() {
+                let next = profiles.len();
+                let profile = *profiles.entry(catalogue.profile(launch)).or_insert(next);
+                let mut faults = Vec::new();
+                let mut of_kind = Vec::with_capacity(launch.offers.len());
+                for offer in &launch.offers {
+                    let Some((type_index, offering_index)) = catalogue.find(launch, offer) else {
+                        faults.push(unknown_offer(launch, offer));
+                        continue;
+                    };
+                    let shape = *known.entry((profile, type_index, offering_index)).or_insert_with(|| {
+                        let instance_type = &catalogue.pool.instance_types[type_index];
+                        shapes.push(Shape::Offer(OfferShape {
+                            instance_type,
+                            offering: &instance_type.offerings[offering_index],
+                            labels: &launch.labels,
+                            claim: &launch.requirements,
+                        }));
+                        shapes.len() - 1
+                    });
+                    of_kind.push(shape);
+                }
+                let named = of_kind.len();
+                of_kind.sort_unstable();
+                of_kind.dedup();
+                if of_kind.len() < named {
+                    faults.push("an offer stands in the launch twice".to_owned());
+                }
+                bought.push((of_kind.into(), faults));
             }
-            let named = of_launch.len();
-            of_launch.sort_unstable();
-            of_launch.dedup();
-            if of_launch.len() < named {
-                let text = "an offer stands in the launch twice".to_owned();
-                report.push(Violation::new(Rule::UnknownOffer, text).node(&launch.name));
+            let (shapes, faults) = &bought[kind];
+            for fault in faults {
+                report.push(Violation::new(Rule::UnknownOffer, fault.clone()).node(&launch.name));
             }
             slots.push(Slot {
                 name: &launch.name,
-                shapes: of_launch,
+                kind: snapshot.nodes.len() + kind,
+                shapes: shapes.clone(),
                 taints: &catalogue.pool.taints,
                 deleting: false,
                 residents: Vec::new(),
                 assigned: Vec::new(),
             });
         }
-        let mut cluster = Self { snapshot, plan, slots, shapes };
+        let kinds = snapshot.nodes.len() + bought.len();
+        let mut cluster = Self { snapshot, plan, slots, shapes, kinds };
         for assignment in &plan.assignments {
             let slot = cluster.slot_of(assignment.target);
             cluster.slots[slot].assigned.push(assignment.pod);
@@ -130,10 +182,12 @@ impl<'a> Cluster<'a> {
     }
 }
 
-fn unknown_offer(launch: &Launch, offer: &Offer, why: &str) -> Violation {
+fn unknown_offer(launch: &Launch, offer: &Offer) -> String {
     let reserved = offer.reservation.as_ref().map(|id| format!(" of reservation {id}")).unwrap_or_default();
-    let text = format!("{} in {} ({}{reserved}): {why}", offer.instance_type, offer.zone, launch.capacity_type);
-    Violation::new(Rule::UnknownOffer, text).node(&launch.name)
+    format!(
+        "{} in {} ({}{reserved}): the pool's catalogue has no such offering",
+        offer.instance_type, offer.zone, launch.capacity_type
+    )
 }
 
 /// What distinguishes the nodes of two launches of one type and offering: pool, labels, and the claim's requirements for

@@ -6,35 +6,63 @@ use std::sync::Arc;
 use super::classes::Classes;
 use super::cluster::{Cluster, Slot};
 use super::daemons;
+use super::selection::Selection;
 use super::shape::{Known, OfferShape};
 use super::violation::{Report, Rule, Violation};
 use crate::api::labels;
-use crate::observe::snapshot::{NodePool, PodSpec};
+use crate::observe::snapshot::NodePool;
 use crate::plan::Launch;
 use crate::requirements::{Requirement, Requirements};
 use crate::resources::Resources;
 
 pub(super) fn check(cluster: &Cluster<'_>, classes: &Classes<'_>, report: &mut Report) {
+    let mut by_kind: Vec<Option<OfKind>> = Vec::new();
+    by_kind.resize_with(cluster.kinds, || None);
     let mut overheads: Vec<Option<Resources>> = vec![None; cluster.shapes.len()];
     for (slot, launch, pool) in cluster.launches() {
-        let specs = specs_on(slot, classes);
+        let of_kind = by_kind[slot.kind].get_or_insert_with(|| OfKind {
+            faults: faults(launch, pool),
+            overhead: Overhead::of(least_overhead(cluster, slot, &mut overheads), classes),
+        });
         let found = [
-            pool_state(pool).map(|text| (Rule::PoolState, text)),
             slot.assigned.is_empty().then(|| (Rule::EmptyLaunch, "the launch holds no pod".to_owned())),
-            taints(launch, pool).map(|text| (Rule::LaunchTaints, text)),
-            written_labels(launch, pool).map(|text| (Rule::LaunchLabels, text)),
-            requirements(launch, pool, &specs).map(|text| (Rule::LaunchRequirements, text)),
-            requests(cluster, slot, launch, classes, &mut overheads).map(|text| (Rule::LaunchRequests, text)),
+            wider_than_pods(launch, slot, classes).map(|text| (Rule::LaunchRequirements, text)),
+            requests(slot, launch, classes, &of_kind.overhead).map(|text| (Rule::LaunchRequests, text)),
         ];
-        for (rule, text) in found.into_iter().flatten() {
+        for (rule, text) in of_kind.faults.iter().cloned().chain(found.into_iter().flatten()) {
             report.push(Violation::new(rule, text).node(&launch.name).pool(&pool.name));
         }
     }
 }
 
-fn specs_on<'a>(slot: &Slot<'_>, classes: &Classes<'a>) -> Vec<&'a PodSpec> {
-    let distinct: BTreeSet<usize> = slot.assigned.iter().map(|&pod| classes.of_pod[pod]).collect();
-    distinct.into_iter().map(|class| classes.all[class].spec()).collect()
+/// What holds of every launch of a kind.
+struct OfKind {
+    faults: Vec<(Rule, String)>,
+    overhead: Overhead,
+}
+
+/// The least daemon overhead over the offers, resource by resource.
+struct Overhead {
+    all: Resources,
+    /// Of what pods request, as a vector by index.
+    dense: Vec<i64>,
+}
+
+impl Overhead {
+    fn of(all: Resources, classes: &Classes<'_>) -> Self {
+        let dense = classes.amounts.dense(&all);
+        Self { all, dense }
+    }
+}
+
+fn faults(launch: &Launch, pool: &NodePool) -> Vec<(Rule, String)> {
+    let found = [
+        pool_state(pool).map(|text| (Rule::PoolState, text)),
+        taints(launch, pool).map(|text| (Rule::LaunchTaints, text)),
+        written_labels(launch, pool).map(|text| (Rule::LaunchLabels, text)),
+        wider_than_pool(launch, pool).map(|text| (Rule::LaunchRequirements, text)),
+    ];
+    found.into_iter().flatten().collect()
 }
 
 fn pool_state(pool: &NodePool) -> Option<String> {
@@ -89,13 +117,19 @@ pub(super) fn label_of_offer(launch: &Launch, pool: &NodePool, offer: &OfferShap
     })
 }
 
-/// The claim asks for nothing that its pool or its pods exclude.
-fn requirements(launch: &Launch, pool: &NodePool, pods: &[&PodSpec]) -> Option<String> {
+/// The claim asks for nothing that its pool excludes.
+fn wider_than_pool(launch: &Launch, pool: &NodePool) -> Option<String> {
+    let (key, wanted) = pool.requirements.iter().find(|(key, wanted)| !within(&launch.requirements, key, wanted))?;
+    Some(format!("wider than the pool's {key} {wanted}"))
+}
+
+/// The claim asks for nothing that its pods exclude.
+fn wider_than_pods(launch: &Launch, slot: &Slot<'_>, classes: &Classes<'_>) -> Option<String> {
     let claim = &launch.requirements;
-    if let Some((key, wanted)) = pool.requirements.iter().find(|(key, wanted)| !within(claim, key, wanted)) {
-        return Some(format!("wider than the pool's {key} {wanted}"));
-    }
-    pods.iter().find_map(|pod| {
+    let demanding = |class: &usize| !Selection::of(classes.all[*class].spec()).is_empty();
+    let distinct: BTreeSet<usize> = slot.assigned.iter().map(|&pod| classes.of_pod[pod]).filter(demanding).collect();
+    let mut pods = distinct.into_iter().map(|class| classes.all[class].spec());
+    pods.find_map(|pod| {
         let selector =
             |(key, value): (&Arc<str>, &Arc<str>)| !within(claim, key, &Requirement::one_of([value.clone()]));
         if let Some((key, value)) = pod.node_selector.iter().find(|entry| selector(*entry)) {
@@ -118,16 +152,9 @@ fn within(claim: &Requirements, key: &str, wanted: &Requirement) -> bool {
     both == *asked
 }
 
-/// At least the pods' requests and the least daemon overhead over the offers, resource by resource.
-fn requests(
-    cluster: &Cluster<'_>,
-    slot: &Slot<'_>,
-    launch: &Launch,
-    classes: &Classes<'_>,
-    overheads: &mut [Option<Resources>],
-) -> Option<String> {
+fn least_overhead(cluster: &Cluster<'_>, slot: &Slot<'_>, overheads: &mut [Option<Resources>]) -> Resources {
     let mut least: Option<Resources> = None;
-    for &shape in &slot.shapes {
+    for &shape in slot.shapes.iter() {
         let overhead = overheads[shape].get_or_insert_with(|| {
             let sets = &cluster.snapshot.daemon_sets;
             daemons::overhead(daemons::on_shape(sets, &cluster.shapes[shape], slot.taints))
@@ -137,14 +164,24 @@ fn requests(
             Some(least) => least.iter().map(|(name, a)| (name.clone(), a.min(overhead.get(name)))).collect(),
         });
     }
+    least.unwrap_or_default()
+}
+
+/// At least the pods' requests and what the daemon pods take of every offer.
+fn requests(slot: &Slot<'_>, launch: &Launch, classes: &Classes<'_>, overhead: &Overhead) -> Option<String> {
     let mut needed = vec![0_i64; classes.amounts.names.len()];
     for &pod in &slot.assigned {
         for &(resource, amount) in &classes.all[classes.of_pod[pod]].requests {
             needed[resource] = needed[resource].saturating_add(amount);
         }
     }
+    let asked = classes.amounts.dense(&launch.requests);
+    let enough = (0..asked.len()).all(|r| needed[r].saturating_add(overhead.dense[r]) <= asked[r]);
+    if enough && overhead.all.first_excess(&launch.requests).is_none() {
+        return None;
+    }
     let mut total: Resources = classes.amounts.names.iter().cloned().zip(needed).collect();
-    total.add(&least.unwrap_or_default());
+    total.add(&overhead.all);
     let short = total.first_excess(&launch.requests)?;
     Some(format!("asks for {} {}, its pods and daemon pods need {}", short.2, short.0, short.1))
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Slot};
 use super::shape::OfferShape;
 use super::violation::{Report, Rule, Violation};
 use crate::catalog::{CapacityType, Offering};
@@ -48,23 +48,30 @@ pub(super) fn check(cluster: &Cluster<'_>, usage: &[Usage], report: &mut Report)
 /// What each pool uses once the plan is applied, at worst. A node of unknown price costs nothing.
 pub(super) fn after(cluster: &Cluster<'_>) -> Vec<Usage> {
     let mut usage = today(cluster.snapshot);
+    let mut by_kind: Vec<Option<(Resources, MicroUsd)>> = vec![None; cluster.kinds];
     for (slot, launch, _) in cluster.launches() {
+        let (largest, dearest) = by_kind[slot.kind].get_or_insert_with(|| at_worst(cluster, slot));
         let used = &mut usage[launch.pool];
-        let mut largest = Resources::new();
-        let mut dearest = MicroUsd::ZERO;
-        let mut types: Vec<&Arc<str>> = Vec::new();
-        for offer in slot.shapes.iter().filter_map(|&shape| cluster.offer_shape(shape)) {
-            if types.last() != Some(&&offer.instance_type.name) {
-                largest.raise_to(&offer.instance_type.capacity);
-                types.push(&offer.instance_type.name);
-            }
-            dearest = dearest.max(counted_price(offer.instance_type.offerings.as_slice(), offer.offering));
-        }
-        used.capacity.add(&largest);
+        used.capacity.add(largest);
         used.nodes = used.nodes.saturating_add(1);
-        used.price += dearest;
+        used.price += *dearest;
     }
     usage
+}
+
+/// The largest capacity of each resource and the dearest price that a launch may come to.
+fn at_worst(cluster: &Cluster<'_>, slot: &Slot<'_>) -> (Resources, MicroUsd) {
+    let mut largest = Resources::new();
+    let mut dearest = MicroUsd::ZERO;
+    let mut types: Vec<&Arc<str>> = Vec::new();
+    for offer in slot.shapes.iter().filter_map(|&shape| cluster.offer_shape(shape)) {
+        if types.last() != Some(&&offer.instance_type.name) {
+            largest.raise_to(&offer.instance_type.capacity);
+            types.push(&offer.instance_type.name);
+        }
+        dearest = dearest.max(counted_price(offer.instance_type.offerings.as_slice(), offer.offering));
+    }
+    (largest, dearest)
 }
 
 fn today(snapshot: &Snapshot) -> Vec<Usage> {

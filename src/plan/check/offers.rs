@@ -14,34 +14,47 @@ use crate::requirements::Requirement;
 use crate::settings::{MinValuesPolicy, Settings};
 
 pub(super) fn check(cluster: &Cluster<'_>, report: &mut Report) {
-    let settings = &cluster.snapshot.settings;
     let mut shape_faults: BTreeMap<usize, Option<(Rule, String)>> = BTreeMap::new();
+    let mut by_kind: Vec<Option<Vec<(Rule, String)>>> = vec![None; cluster.kinds];
     for (slot, launch, pool) in cluster.launches() {
-        let offers: Vec<&OfferShape<'_>> = slot.shapes.iter().filter_map(|&s| cluster.offer_shape(s)).collect();
-        let mut found: Vec<(Rule, String)> = Vec::new();
-        if launch.offers.is_empty() {
-            found.push((Rule::UnknownOffer, "a launch needs at least one offer".to_owned()));
-        }
-        for (&shape, offer) in slot.shapes.iter().zip(&offers) {
-            let fault = shape_faults.entry(shape).or_insert_with(|| shape_fault(launch, pool, offer));
-            found.extend(fault.clone());
-        }
-        found.extend(claim_excludes(launch, pool, &offers).map(|text| (Rule::LaunchRequirements, text)));
-        found.extend(wrong_price(cluster, slot, launch).map(|text| (Rule::Price, text)));
-        let types: BTreeSet<&Arc<str>> = launch.offers.iter().map(|offer| &offer.instance_type).collect();
-        if types.len() > settings.max_instance_types {
-            let text = format!("{} instance types, at most {} may be named", types.len(), settings.max_instance_types);
-            found.push((Rule::TooManyTypes, text));
-        }
-        if settings.min_values_policy == MinValuesPolicy::Strict {
-            found.extend(unmet_min_values(pool, &offers).map(|text| (Rule::MinValues, text)));
-        }
-        found.extend(too_dear(settings, launch, pool, &offers).map(|text| (Rule::PriceFlexibility, text)));
+        let found = by_kind[slot.kind].get_or_insert_with(|| faults(cluster, slot, launch, pool, &mut shape_faults));
         for (rule, text) in found {
-            report.push(Violation::new(rule, text).node(&launch.name).pool(&pool.name));
+            report.push(Violation::new(*rule, text.clone()).node(&launch.name).pool(&pool.name));
         }
     }
     check_reservations(cluster, report);
+}
+
+/// What is wrong with the offers of every launch of this kind.
+fn faults(
+    cluster: &Cluster<'_>,
+    slot: &Slot<'_>,
+    launch: &Launch,
+    pool: &NodePool,
+    shape_faults: &mut BTreeMap<usize, Option<(Rule, String)>>,
+) -> Vec<(Rule, String)> {
+    let settings = &cluster.snapshot.settings;
+    let offers: Vec<&OfferShape<'_>> = slot.shapes.iter().filter_map(|&s| cluster.offer_shape(s)).collect();
+    let mut found: Vec<(Rule, String)> = Vec::new();
+    if launch.offers.is_empty() {
+        found.push((Rule::UnknownOffer, "a launch needs at least one offer".to_owned()));
+    }
+    for (&shape, offer) in slot.shapes.iter().zip(&offers) {
+        let fault = shape_faults.entry(shape).or_insert_with(|| shape_fault(launch, pool, offer));
+        found.extend(fault.clone());
+    }
+    found.extend(claim_excludes(launch, pool, &offers).map(|text| (Rule::LaunchRequirements, text)));
+    found.extend(wrong_price(cluster, slot, launch).map(|text| (Rule::Price, text)));
+    let types: BTreeSet<&Arc<str>> = launch.offers.iter().map(|offer| &offer.instance_type).collect();
+    if types.len() > settings.max_instance_types {
+        let text = format!("{} instance types, at most {} may be named", types.len(), settings.max_instance_types);
+        found.push((Rule::TooManyTypes, text));
+    }
+    if settings.min_values_policy == MinValuesPolicy::Strict {
+        found.extend(unmet_min_values(pool, &offers).map(|text| (Rule::MinValues, text)));
+    }
+    found.extend(too_dear(settings, launch, pool, &offers).map(|text| (Rule::PriceFlexibility, text)));
+    found
 }
 
 /// What is wrong with a type and offering whoever launches it.
@@ -119,24 +132,28 @@ pub(super) fn unmet_min_values(pool: &NodePool, offers: &[&OfferShape<'_>]) -> O
     })
 }
 
-/// An alternative above the price window of the chosen offer stands only where `minValues` needs its type: without the
-/// dearest of them a key would have too few values, and fewer than with it (`BestEffort` may not reach the minimum).
+/// Alternatives above the price window of the chosen offer stand only where `minValues` needs them, each type by itself:
+/// without its offers above the window a key has too few values, and fewer than with them (`BestEffort` may not reach the
+/// minimum). The dearest type that is not needed is named.
 fn too_dear(settings: &Settings, launch: &Launch, pool: &NodePool, offers: &[&OfferShape<'_>]) -> Option<String> {
     let chosen = launch.offers.first()?;
     let window = i128::from(chosen.price.0) * (1_000 + i128::from(settings.price_flexibility_permille));
     let dear = |offer: &OfferShape<'_>| i128::from(offer.offering.price.0) * 1_000 > window;
-    let dearest = offers.iter().filter(|o| dear(o)).max_by_key(|o| (o.offering.price, &o.instance_type.name))?;
-    let cheaper: Vec<&OfferShape<'_>> =
-        offers.iter().filter(|o| o.instance_type.name != dearest.instance_type.name).copied().collect();
-    let is_needed = pool.requirements.iter().any(|(key, requirement)| {
-        let without = distinct_values(key, &cheaper).len();
-        let wanted = requirement.min_values.map_or(0, |wanted| usize::try_from(wanted).unwrap_or(usize::MAX));
-        without < wanted && without < distinct_values(key, offers).len()
-    });
-    if is_needed {
-        return None;
-    }
-    let (name, zone, price) = (&dearest.instance_type.name, &dearest.offering.zone, dearest.offering.price);
+    let mut dearest: Vec<&OfferShape<'_>> = offers.iter().filter(|offer| dear(offer)).copied().collect();
+    dearest.sort_by_key(|o| std::cmp::Reverse((o.offering.price, &o.instance_type.name)));
+    let mut asked: BTreeSet<&str> = BTreeSet::new();
+    dearest.retain(|offer| asked.insert(&offer.instance_type.name));
+    let needed = |of: &OfferShape<'_>| {
+        let others = |offer: &&&OfferShape<'_>| !dear(offer) || offer.instance_type.name != of.instance_type.name;
+        let without: Vec<&OfferShape<'_>> = offers.iter().filter(others).copied().collect();
+        pool.requirements.iter().any(|(key, requirement)| {
+            let wanted = requirement.min_values.map_or(0, |wanted| usize::try_from(wanted).unwrap_or(usize::MAX));
+            let left = distinct_values(key, &without).len();
+            left < wanted && left < distinct_values(key, offers).len()
+        })
+    };
+    let unneeded = dearest.into_iter().find(|offer| !needed(offer))?;
+    let (name, zone, price) = (&unneeded.instance_type.name, &unneeded.offering.zone, unneeded.offering.price);
     let permille = settings.price_flexibility_permille;
     Some(format!("{name} in {zone} at {price} is more than {permille} permille dearer than {}", chosen.price))
 }
@@ -144,6 +161,9 @@ fn too_dear(settings: &Settings, launch: &Launch, pool: &NodePool, offers: &[&Of
 /// Each launch that names a reservation may take one instance of it.
 fn check_reservations(cluster: &Cluster<'_>, report: &mut Report) {
     let mut claims = reserved(cluster);
+    if claims.is_empty() {
+        return;
+    }
     for (slot, launch, _) in cluster.launches() {
         for offer in slot.shapes.iter().filter_map(|&shape| cluster.offer_shape(shape)) {
             if let Some(reservation) = &offer.offering.reservation

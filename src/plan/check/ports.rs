@@ -38,7 +38,7 @@ fn daemon_ports<'a>(cluster: &Cluster<'a>, slot: &Slot<'a>) -> Vec<&'a HostPort>
         return Vec::new();
     }
     let mut ports = Vec::new();
-    for &shape in &slot.shapes {
+    for &shape in slot.shapes.iter() {
         for daemon in daemons::on_shape(&snapshot.daemon_sets, &cluster.shapes[shape], slot.taints) {
             if daemons::is_missing(daemon, &slot.residents, &snapshot.pods) {
                 ports.extend(&daemon.template.spec.host_ports);

@@ -1,7 +1,9 @@
 //! The assignments one after another, as kube-scheduler would bind them, against the rules that look at other pods.
 //!
-//! All launched nodes are ready before the first pod binds. Bound pods count where they are, unless they are terminating
-//! or displaced; a placed pod counts from its turn on. Counters are kept by constraint and domain, so that a pod costs
+//! All launched nodes are ready before the first pod binds. Bound pods count where they are, unless they are displaced;
+//! terminating ones count for affinity and anti-affinity until they are gone, for spread never (kube-scheduler's
+//! InterPodAffinity looks at every pod of a node, PodTopologySpread skips those with a deletion timestamp). A placed pod
+//! counts from its turn on. Counters are kept by constraint and domain, so that a pod costs
 //! what the constraints that touch its class cost.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,8 +46,11 @@ pub(super) fn check<'a>(
 ) -> Vec<BTreeSet<&'a str>> {
     let mut replay = Replay::collect(cluster, classes, selections);
     for (slot, pods) in cluster.slots.iter().enumerate().map(|(i, slot)| (i, &slot.residents)) {
-        for &pod in pods.iter().filter(|&&pod| !cluster.snapshot.pods[pod].terminating) {
-            replay.count(classes.of_pod[pod], slot);
+        for &pod in pods {
+            if !cluster.snapshot.pods[pod].terminating {
+                replay.count_for_spread(classes.of_pod[pod], slot);
+            }
+            replay.count_for_affinity(classes.of_pod[pod], slot);
         }
     }
     let mut open = OpenDomains::default();
@@ -56,7 +61,8 @@ pub(super) fn check<'a>(
             for (rule, text) in replay.faults(class, slot, &mut open, report) {
                 report.push(Violation::new(rule, text).pod(pod).node(cluster.slots[slot].name));
             }
-            replay.count(class, slot);
+            replay.count_for_spread(class, slot);
+            replay.count_for_affinity(class, slot);
         }
     }
     (0..classes.all.len()).map(|class| replay.ties(class)).collect()
@@ -114,14 +120,20 @@ impl<'a, 'c> Replay<'a, 'c> {
         &self.keys.all[key].domains[slot]
     }
 
-    /// A pod of the class is on the slot from now on.
-    fn count(&mut self, class: usize, slot: usize) {
+    /// A pod of the class is on the slot from now on, as the spread constraints see it.
+    fn count_for_spread(&mut self, class: usize, slot: usize) {
         let touching = &self.touching[class];
         let keys = &self.keys;
         for &group in &touching.spread_counting {
             let group = &mut self.groups.all[group];
             group.count(slot, &keys.all[group.key].domains[slot]);
         }
+    }
+
+    /// A pod of the class is on the slot from now on, as affinity and anti-affinity see it.
+    fn count_for_affinity(&mut self, class: usize, slot: usize) {
+        let touching = &self.touching[class];
+        let keys = &self.keys;
         for &together in &touching.affinity_counting {
             self.terms.together[together].count(slot, keys);
         }

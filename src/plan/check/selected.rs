@@ -46,9 +46,10 @@ fn reasons<'a>(
         Shape::Node(_) => "the node".to_owned(),
         Shape::Offer(offer) => format!("{} in {}", offer.instance_type.name, offer.offering.zone),
     };
-    let mut unselected =
-        slot.shapes.iter().filter(|&&s| selections.holds(class.selection, s, &cluster.shapes) != Holds::Surely);
-    if let Some(&shape) = unselected.next() {
+    let surely = selections.holds_on(class.selection, slot, cluster) == Holds::Surely;
+    let mut unselected = slot.shapes.iter().filter(|_| !surely);
+    let mut surely_on = |shape: usize| selections.holds(class.selection, shape, &cluster.shapes) == Holds::Surely;
+    if let Some(&shape) = unselected.find(|&&shape| !surely_on(shape)) {
         let text = format!("{} does not satisfy the node selector or required node affinity", place(shape));
         found.push((Rule::NodeAffinity, text));
     }

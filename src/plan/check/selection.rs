@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::cluster::{Cluster, Slot};
 use super::shape::{Known, Shape};
 use crate::observe::snapshot::{Labels, NodeAffinityTerm, PodSpec};
 
@@ -60,11 +61,17 @@ pub(super) fn term_holds<'n>(term: &NodeAffinityTerm, label: &impl Fn(&str) -> K
     term.0.iter().all(|(key, requirement)| label(key).meets(requirement))
 }
 
-/// Selections by identity, and on which shapes each holds.
+/// Selections by identity, and where each holds.
 #[derive(Default)]
 pub(super) struct Selections<'a> {
     index: HashMap<Selection<'a>, usize>,
-    all: Vec<(Selection<'a>, Vec<Option<Holds>>)>,
+    all: Vec<Asked<'a>>,
+}
+
+struct Asked<'a> {
+    selection: Selection<'a>,
+    by_shape: Vec<Option<Holds>>,
+    by_kind: Vec<Option<Holds>>,
 }
 
 impl<'a> Selections<'a> {
@@ -72,19 +79,32 @@ impl<'a> Selections<'a> {
         let next = self.all.len();
         let id = *self.index.entry(selection).or_insert(next);
         if id == next {
-            self.all.push((selection, Vec::new()));
+            self.all.push(Asked { selection, by_shape: Vec::new(), by_kind: Vec::new() });
         }
         id
     }
 
     pub(super) fn holds(&mut self, id: usize, shape: usize, shapes: &[Shape<'a>]) -> Holds {
-        let (selection, known) = &mut self.all[id];
+        let Asked { selection, by_shape, .. } = &mut self.all[id];
         if selection.is_empty() {
             return Holds::Surely;
         }
-        if known.is_empty() {
-            known.resize(shapes.len(), None);
+        if by_shape.is_empty() {
+            by_shape.resize(shapes.len(), None);
         }
-        *known[shape].get_or_insert_with(|| selection.holds(|key| shapes[shape].label(key)))
+        *by_shape[shape].get_or_insert_with(|| selection.holds(|key| shapes[shape].label(key)))
+    }
+
+    /// Over all shapes of a slot: what they agree on, else `Perhaps`; `No` where there is none.
+    pub(super) fn holds_on(&mut self, id: usize, slot: &Slot<'a>, cluster: &Cluster<'a>) -> Holds {
+        if let Some(&Some(known)) = self.all[id].by_kind.get(slot.kind) {
+            return known;
+        }
+        let over_shapes = slot.shapes.iter().map(|&shape| self.holds(id, shape, &cluster.shapes));
+        let all = over_shapes.reduce(|a, b| if a == b { a } else { Holds::Perhaps }).unwrap_or(Holds::No);
+        let by_kind = &mut self.all[id].by_kind;
+        by_kind.resize(cluster.kinds, None);
+        by_kind[slot.kind] = Some(all);
+        all
     }
 }

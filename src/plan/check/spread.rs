@@ -9,7 +9,8 @@
 //! * *minimum* is the least count over the domains of eligible nodes, 0 where there are fewer of them than `minDomains`.
 //!
 //! The domains are those of nodes that exist, deleting ones left out, and of launches ([`Group::survey`]), never those
-//! that a pool could still open. Where the offers of a launch leave its eligibility or domain open, the worst case of
+//! that a pool could still open. Pods that stay on a deleting node count in the domains that others have, as long as they
+//! are there. Where the offers of a launch leave its eligibility or domain open, the worst case of
 //! each side counts: pods that may be there in *matching*, only those that surely are in *minimum*, and every domain
 //! that it may open.
 
@@ -136,7 +137,8 @@ impl<'a> Group<'a> {
         selections: &mut Selections<'a>,
         keys: &Keys<'a>,
     ) -> Self {
-        let selection = identity.selection.map(|selection| selections.intern(selection));
+        let selection = identity.selection.filter(|selection| !selection.is_empty());
+        let selection = selection.map(|selection| selections.intern(selection));
         let domains = &keys.all[identity.key].domains;
         let mut group = Self {
             namespace: identity.namespace,
@@ -152,7 +154,7 @@ impl<'a> Group<'a> {
         };
         let mut certain = vec![false; group.most.len()];
         for (i, slot) in cluster.slots.iter().enumerate() {
-            let mut eligible = if slot.deleting { Holds::No } else { Holds::Surely };
+            let mut eligible = Holds::Surely;
             for &key in &identity.required_keys {
                 eligible = eligible.min(match &keys.all[key].domains[i] {
                     Domain::Absent => Holds::No,
@@ -163,21 +165,21 @@ impl<'a> Group<'a> {
             if identity.tolerations.is_some_and(|own| first_untolerated(slot.taints, own).is_some()) {
                 eligible = Holds::No;
             }
-            if let Some(selection) = selection.filter(|_| eligible > Holds::No) {
-                let over_shapes = slot.shapes.iter().map(|&shape| selections.holds(selection, shape, &cluster.shapes));
-                let all = over_shapes.reduce(|a, b| if a == b { a } else { Holds::Perhaps });
-                eligible = eligible.min(all.unwrap_or(Holds::No));
-            }
+            let of_selection = match selection.filter(|_| eligible > Holds::No) {
+                Some(selection) => selections.holds_on(selection, slot, cluster),
+                None => Holds::Surely,
+            };
+            eligible = eligible.min(of_selection);
             // a domain that only offers outside the selection would bring is none of the constraint's
             let selected = |domain: &&usize, selections: &mut Selections<'a>| {
-                let Some(selection) = selection.filter(|_| slot.shapes.len() > 1) else { return true };
+                let Some(selection) = selection.filter(|_| of_selection == Holds::Perhaps) else { return true };
                 let name = keys.all[identity.key].names[**domain];
                 let mut in_domain = slot.shapes.iter().filter(|&&shape| {
                     !matches!(cluster.shapes[shape].label(keys.all[identity.key].name), Known::Value(v) if v != name)
                 });
                 in_domain.any(|&shape| selections.holds(selection, shape, &cluster.shapes) > Holds::No)
             };
-            for &domain in domains[i].possible().iter().filter(|_| eligible > Holds::No) {
+            for &domain in domains[i].possible().iter().filter(|_| eligible > Holds::No && !slot.deleting) {
                 if !selected(&&domain, selections) {
                     continue;
                 }
@@ -199,7 +201,9 @@ impl<'a> Group<'a> {
         for &domain in domain.possible() {
             self.most[domain] += 1;
         }
-        if let (Domain::At(domain), Holds::Surely) = (domain, self.eligible[slot]) {
+        if let (Domain::At(domain), Holds::Surely) = (domain, self.eligible[slot])
+            && self.possible[*domain]
+        {
             let before = self.least[*domain];
             self.least[*domain] += 1;
             self.move_up(before);

@@ -1,5 +1,6 @@
 //! Tables from the Kubernetes documentation, plans that are valid by construction, and plans broken in one way.
 
+mod breaks;
 mod naive;
 mod random;
 mod tables;

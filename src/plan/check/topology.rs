@@ -51,52 +51,68 @@ impl<'a> Keys<'a> {
 
 impl<'a> Key<'a> {
     fn survey(name: &'a str, cluster: &Cluster<'a>) -> Self {
-        let mut key = Self { name, domains: Vec::new(), names: Vec::new() };
+        let mut key = Self { name, domains: Vec::with_capacity(cluster.slots.len()), names: Vec::new() };
         let mut by_value: HashMap<&'a str, usize> = HashMap::new();
-        let mut by_shape: Vec<Option<Vec<Option<usize>>>> = vec![None; cluster.shapes.len()];
+        let mut by_kind: Vec<Option<OfKind>> = Vec::new();
+        by_kind.resize_with(cluster.kinds, || None);
         for slot in &cluster.slots {
-            let mut found: BTreeSet<Option<usize>> = BTreeSet::new();
-            let mut own: Option<usize> = None;
-            for &shape in &slot.shapes {
-                let values = by_shape[shape].get_or_insert_with(|| {
-                    let mut domain = |value: &'a str| {
-                        *by_value.entry(value).or_insert_with(|| {
-                            key.names.push(value);
-                            key.names.len() - 1
-                        })
-                    };
-                    match cluster.shapes[shape].label(name) {
-                        Known::Absent => vec![None],
-                        Known::Value(value) => vec![Some(domain(value))],
-                        Known::OneOf(values) => values.iter().map(|value| Some(domain(value))).collect(),
-                        // a domain that no other slot has; of a label that nothing is known of it may be absent too
-                        Known::Fresh | Known::Unknown => Vec::new(),
-                    }
-                });
-                if values.is_empty() {
-                    let own = *own.get_or_insert_with(|| {
-                        key.names.push(slot.name);
+            let of_kind = by_kind[slot.kind].get_or_insert_with(|| {
+                let labels = slot.shapes.iter().map(|&shape| cluster.shapes[shape].label(name));
+                OfKind::survey(labels, |value| {
+                    *by_value.entry(value).or_insert_with(|| {
+                        key.names.push(value);
                         key.names.len() - 1
-                    });
-                    let is_there = cluster.shapes[shape].label(name) == Known::Fresh;
-                    found.extend([Some(own), None].into_iter().take(if is_there { 1 } else { 2 }));
-                } else {
-                    found.extend(values.iter().copied());
-                }
-            }
-            key.domains.push(Domain::from_values(&found));
+                    })
+                })
+            });
+            let domain = if of_kind.has_own {
+                key.names.push(slot.name);
+                Domain::from_values(of_kind.domains.iter().copied().chain([key.names.len() - 1]), of_kind.absent)
+            } else {
+                Domain::from_values(of_kind.domains.iter().copied(), of_kind.absent)
+            };
+            key.domains.push(domain);
         }
         key
     }
 }
 
+/// What the slots of a kind have in common under a key.
+#[derive(Default)]
+struct OfKind {
+    domains: BTreeSet<usize>,
+    /// Some shape may lack the key.
+    absent: bool,
+    /// Some shape is in a domain that no other slot has.
+    has_own: bool,
+}
+
+impl OfKind {
+    fn survey<'a>(labels: impl Iterator<Item = Known<'a>>, mut domain: impl FnMut(&'a str) -> usize) -> Self {
+        let mut all = Self::default();
+        for label in labels {
+            match label {
+                Known::Absent => all.absent = true,
+                Known::Value(value) => drop(all.domains.insert(domain(value))),
+                Known::OneOf(values) => all.domains.extend(values.iter().map(|value| domain(value))),
+                Known::Fresh => all.has_own = true,
+                // nothing is known of it: it may be absent too
+                Known::Unknown => (all.has_own, all.absent) = (true, true),
+            }
+        }
+        all
+    }
+}
+
 impl Domain {
-    fn from_values(values: &BTreeSet<Option<usize>>) -> Self {
-        let domains: Vec<usize> = values.iter().copied().flatten().collect();
-        match (domains.as_slice(), values.contains(&None)) {
-            ([], _) => Self::Absent,
-            ([domain], false) => Self::At(*domain),
-            (_, absent) => Self::Open { domains, absent },
+    /// `absent`: the slot may have none of them.
+    fn from_values(mut values: impl Iterator<Item = usize>, absent: bool) -> Self {
+        match (values.next(), values.next()) {
+            (None, _) => Self::Absent,
+            (Some(domain), None) if !absent => Self::At(domain),
+            (Some(first), second) => {
+                Self::Open { domains: [first].into_iter().chain(second).chain(values).collect(), absent }
+            }
         }
     }
 

@@ -7,10 +7,24 @@ use serde::Serialize;
 
 use crate::observe::snapshot::PodKey;
 
-/// The rules of the checker; each is named in kebab-case in reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Rule {
+/// The rules as one list, so that none can be left out of [`Rule::ALL`].
+macro_rules! rules {
+    ($($(#[$meta:meta])* $name:ident,)+) => {
+        /// The rules of the checker; each is named in kebab-case in reports.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum Rule {
+            $($(#[$meta])* $name,)+
+        }
+
+        impl Rule {
+            /// In the order of their declaration.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+        }
+    };
+}
+
+rules! {
     // ---- accounting
     /// Every pending pod is in exactly one of assignments and unplaced; no other pod appears.
     PodAccounting,

@@ -6,16 +6,18 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::classes::Classes;
 use super::cluster::Cluster;
 use super::selection::term_holds;
 use super::shape::Shape;
 use super::violation::{Report, Rule, Violation};
-use crate::observe::snapshot::{PodSpec, Volume};
+use crate::observe::snapshot::{NodeAffinityTerm, PodSpec, Volume};
 
-/// The first volume that a node of this shape cannot use, if there is one.
+/// The first volume that a node of this shape cannot use, if there is one. A term without expressions selects nothing.
 pub(super) fn unreachable<'p>(spec: &'p PodSpec, shape: &Shape<'_>) -> Option<&'p Volume> {
     let reachable = |volume: &&Volume| {
-        volume.topology.is_empty() || volume.topology.iter().any(|term| term_holds(term, &|key: &str| shape.label(key)))
+        let holds = |term: &NodeAffinityTerm| !term.0.is_empty() && term_holds(term, &|key: &str| shape.label(key));
+        volume.topology.is_empty() || volume.topology.iter().any(holds)
     };
     spec.volumes.iter().find(|volume| !reachable(volume))
 }
@@ -59,7 +61,10 @@ impl<'a> Attached<'a> {
 }
 
 /// A `ReadWriteOncePod` claim has one user among bound pods, terminating ones too, and placed pods.
-pub(super) fn check_single_pod(cluster: &Cluster<'_>, report: &mut Report) {
+pub(super) fn check_single_pod(cluster: &Cluster<'_>, classes: &Classes<'_>, report: &mut Report) {
+    if !classes.all.iter().any(|class| class.spec().volumes.iter().any(|volume| volume.single_pod)) {
+        return;
+    }
     let pods = &cluster.snapshot.pods;
     let mut users: HashMap<&Arc<str>, usize> = HashMap::new();
     let bound = (0..pods.len()).filter(|&pod| pods[pod].node.is_some() && !pods[pod].displaced);

@@ -124,6 +124,37 @@ fn terminating_pods_and_deleting_nodes_are_not_counted_by_a_spread() {
     assert_eq!(bind(&mut snapshot, spreading(|_| {}), &[Existing(1)]), [Rule::Target]);
 }
 
+#[test]
+fn a_pod_that_stays_on_a_deleting_node_counts_where_it_is() {
+    let mut snapshot = three_zones([2, 1, 1]);
+    snapshot.nodes[0].deleting = true;
+    snapshot.nodes.push(node("a2", "a", 1_000));
+    assert_eq!(bind(&mut snapshot.clone(), spreading(|_| {}), &[Existing(3)]), [Rule::TopologySpread]);
+    // what the eviction moves does not
+    snapshot.pods[0].displaced = true;
+    snapshot.pods[1].displaced = true;
+    let moved: Vec<(usize, Target)> = vec![(0, Existing(3)), (1, Existing(1))];
+    assert_eq!(rules(&snapshot, plan(&snapshot, &[], &moved)), []);
+}
+
+#[test]
+fn terminating_pods_count_for_affinity_and_anti_affinity() {
+    let leaving = |template: &PodTemplate| {
+        let mut snapshot = three_zones([0; 3]);
+        let pod = add_pod(&mut snapshot, &Arc::new(template.clone()), Some("a"));
+        snapshot.pods[pod].terminating = true;
+        snapshot
+    };
+    let mut lonely = template("y", 1);
+    lonely.spec.pod_anti_affinity.push(term(labels::ZONE, "x"));
+    assert_eq!(bind(&mut leaving(&template("x", 1)), lonely.clone(), &[Existing(0)]), [Rule::PodAntiAffinity]);
+    assert_eq!(bind(&mut leaving(&lonely), template("x", 1), &[Existing(0)]), [Rule::PodAntiAffinity]);
+    assert_eq!(bind(&mut leaving(&lonely), template("x", 1), &[Existing(1)]), []);
+    assert_eq!(bind(&mut leaving(&template("x", 1)), affine("y", "x"), &[Existing(0)]), []);
+    // with one of its kind still there, no pod is the first
+    assert_eq!(bind(&mut leaving(&template("x", 1)), affine("x", "x"), &[Existing(1)]), [Rule::PodAffinity]);
+}
+
 fn affine(name: &str, to: &str) -> PodTemplate {
     let mut made = template(name, 1);
     made.spec.pod_affinity.push(term(labels::ZONE, to));
@@ -216,6 +247,9 @@ fn volumes_reach_attach_and_are_shared_as_they_may_be() {
     assert_eq!(bind(&mut three_zones([0; 3]), with_volume("v", in_b), &[Existing(1)]), []);
     assert_eq!(bind(&mut three_zones([0; 3]), with_volume("v", in_b), &[Existing(0)]), [Rule::VolumeTopology]);
 
+    let nowhere = |v: &mut Volume| v.topology.push(NodeAffinityTerm::default());
+    assert_eq!(bind(&mut three_zones([0; 3]), with_volume("v", nowhere), &[Existing(1)]), [Rule::VolumeTopology]);
+
     let single = |v: &mut Volume| v.single_pod = true;
     assert_eq!(bind(&mut three_zones([0; 3]), with_volume("v", single), &[Existing(0)]), []);
     let twice = [Existing(0), Existing(1)];
@@ -270,6 +304,36 @@ fn every_offer_must_hold_the_pods() {
     assert_eq!(rules(&snapshot, not_by_one), [Rule::Resources]);
     let dearer = plan(&snapshot, &[(0, &["small-b", "large"], &["a"])], &[(pod, Launch(0))]);
     assert_eq!(rules(&snapshot, dearer), [Rule::PriceFlexibility]);
+}
+
+#[test]
+fn each_dear_type_must_be_needed_by_min_values() {
+    let mut snapshot = snapshot();
+    let pod = add_pod(&mut snapshot, &Arc::new(template("x", 100)), None);
+    let types = Arc::make_mut(&mut snapshot.node_pools[0].instance_types);
+    for (name, family) in [("large", "l"), ("small", "s"), ("small-b", "s")] {
+        let of_type = types.iter_mut().find(|t| &*t.name == name).unwrap();
+        of_type.requirements.add(labels::INSTANCE_FAMILY, Requirement::one_of([family]));
+    }
+    let mut larger = types.iter().find(|t| &*t.name == "large").unwrap().clone();
+    larger.name = "larger".into();
+    larger.requirements.replace(labels::INSTANCE_TYPE, Requirement::one_of(["larger"]));
+    types.push(larger);
+    types.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut two = Requirement::exists();
+    two.min_values = Some(2);
+    snapshot.node_pools[0].requirements.add(labels::INSTANCE_FAMILY, two);
+    let named = |types: &[&str]| {
+        let mut made = plan(&snapshot, &[(0, types, &["a"])], &[(pod, Launch(0))]);
+        for offer in &mut made.launches[0].offers {
+            offer.price = if &*offer.instance_type == "larger" { MicroUsd(200) } else { offer.price };
+        }
+        rules(&snapshot, made)
+    };
+    assert_eq!(named(&["small", "small-b", "large"]), []);
+    // each of the two alone would do, so that neither is needed
+    assert_eq!(named(&["small", "large", "larger"]), [Rule::PriceFlexibility]);
+    assert_eq!(named(&["small", "small-b"]), [Rule::MinValues]);
 }
 
 #[test]
