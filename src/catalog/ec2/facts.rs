@@ -86,9 +86,14 @@ impl Ec2Facts {
     /// The table that is part of the program.
     #[must_use]
     pub fn bundled() -> &'static Self {
-        static FACTS: LazyLock<Ec2Facts> =
-            LazyLock::new(|| Ec2Facts::parse(BUNDLED).expect("the bundled table is well-formed, as a test checks"));
+        static FACTS: LazyLock<Ec2Facts> = LazyLock::new(Ec2Facts::parse_bundled);
         &FACTS
+    }
+
+    /// Reads the table that is part of the program anew; [`Self::bundled`] does so once.
+    #[must_use]
+    pub fn parse_bundled() -> Self {
+        Self::parse(BUNDLED).expect("the bundled table is well-formed, as a test checks")
     }
 
     #[must_use]
