@@ -33,6 +33,28 @@ fn absent_labels_match_not_in_and_does_not_exist() {
 }
 
 #[test]
+fn settings_that_change_allocatable_are_obeyed() {
+    let allocatable = |args: &[&str], env: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_packwright"));
+        for name in ["AWS_REGION", "VM_MEMORY_OVERHEAD_PERCENT", "RESERVED_ENIS", "PACKWRIGHT_ESTIMATE_MARGIN"] {
+            command.env_remove(name);
+        }
+        command.args(["types", "-r", "instance-type=m5.large", "-o", "json"]).args(args);
+        let output = command.envs(env.iter().copied()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let listed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let of = |name: &str| listed[0]["allocatable"][name].as_i64().unwrap();
+        (of("memory"), of("pods"))
+    };
+    let (memory, pods) = allocatable(&[], &[]);
+    assert!(allocatable(&[], &[("VM_MEMORY_OVERHEAD_PERCENT", "0.2")]).0 < memory);
+    assert!(allocatable(&["--vm-memory-overhead-percent", "0.2"], &[]).0 < memory);
+    assert!(allocatable(&["--estimate-margin", "0"], &[]).0 > memory);
+    assert!(allocatable(&[], &[("RESERVED_ENIS", "1")]).1 < pods);
+    assert_eq!(allocatable(&["--reserved-enis", "0"], &[("RESERVED_ENIS", "1")]), (memory, pods));
+}
+
+#[test]
 fn json_and_table_show_prices() {
     let output = types(&["--requirements", "instance-type=m5.large", "-o", "json"]);
     let listed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

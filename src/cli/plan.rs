@@ -16,7 +16,7 @@ use super::exit;
 use super::settings::SettingsArgs;
 use crate::catalog::Catalog;
 use crate::host::{self, Decision, Limits};
-use crate::observe::{self, GatesByInput, LoadOptions, LoadOutcome};
+use crate::observe::{self, LoadOptions, LoadOutcome};
 use crate::plan::report::Report;
 
 const EXAMPLES: &str = "\
@@ -79,7 +79,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     if args.solver == Solver::Ilp {
         return Ok(refuse("--solver ilp is not available yet: expected auto or greedy"));
     }
-    let settings = match args.settings.settings() {
+    let (settings, gates) = match args.settings.settings() {
         Ok(settings) => settings,
         Err(sentence) => return Ok(refuse(&sentence)),
     };
@@ -88,7 +88,6 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Err(sentence) => return Ok(refuse(&sentence)),
     };
     let region = Arc::from(args.catalog.region.as_str());
-    let gates = GatesByInput::TurnOn;
     let options = LoadOptions { settings, region, taken_at: Timestamp::now(), catalog, assumptions, gates };
     let loaded = observe::load(&args.filename, options);
     let started = Instant::now();
@@ -128,7 +127,7 @@ fn report(args: &Args, loaded: &LoadOutcome, decision: &Decision, elapsed: Durat
     }
     let skipped: Vec<String> = loaded.skipped.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     if !skipped.is_empty() {
-        report.notes.push(format!("kinds that no decision needs were skipped: {}", skipped.join(", ")));
+        report.notes.push(format!("kinds that are not read were skipped: {}", skipped.join(", ")));
     }
     report.errors = loaded.errors.iter().map(ToString::to_string).collect();
     report
