@@ -42,7 +42,13 @@ fn plan(manifests: &str, args: &[&str], env: &[(&str, &str)]) -> Output {
     let catalog = format!("{SHARED}/catalog.json");
     let pool = format!("{SHARED}/pool.yaml");
     let mut command = packwright(&["plan", "-f", "-", "-f", &pool, "--catalog", &catalog]);
-    command.args(args).envs(env.iter().copied());
+    command.args(args);
+    answer(command, manifests, env)
+}
+
+/// What a command says to manifests on stdin.
+fn answer(mut command: Command, manifests: &str, env: &[(&str, &str)]) -> Output {
+    command.envs(env.iter().copied());
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
     // a refused option ends the program before it reads

@@ -25,7 +25,10 @@ pub struct Read<T> {
 pub fn read<T: DeserializeOwned>(value: &Value) -> Result<Read<T>, FieldError> {
     let mut unknown = Vec::new();
     match serde_ignored::deserialize(value, |path| unknown.push(FieldPath::of_ignored(&path))) {
-        Ok(object) => Ok(Read { object, unknown }),
+        Ok(object) => {
+            unknown.retain(|path| !path.is_type_meta());
+            Ok(Read { object, unknown })
+        }
         Err(error) => Err(error_of::<T>(value, &error)),
     }
 }

@@ -47,7 +47,9 @@ impl CatalogArgs {
             let shown = path.display();
             let text = std::fs::read_to_string(path)
                 .map_err(|error| format!("--spot-prices: failed to read {shown}: {error}"))?;
-            let spot = SpotPrices::parse(&text).and_then(|spot| spot.of_region(&self.region)).map_err(|error| format!("--spot-prices: {shown}: {error}"))?;
+            let spot = SpotPrices::parse(&text)
+                .and_then(|spot| spot.of_region(&self.region))
+                .map_err(|error| format!("--spot-prices: {shown}: {error}"))?;
             notes.retain(|note| !note.starts_with("spot prices are estimates"));
             notes.extend(spot.notes());
             market = market.with_spot_prices(spot);

@@ -206,6 +206,8 @@ mod tests {
         assert_eq!((flexibility("0.1"), flexibility("2")), (Ok(100), Ok(2_000)));
         assert!(flexibility("11").unwrap_err().contains("from 0 to 10"));
         assert_eq!((whole("7"), count("60")), (Ok(7), Ok(60)));
-        assert!(whole::<u32>("-1").is_err() && whole::<u32>("x").is_err() && count("0").is_err() && count("1.5").is_err());
+        assert!(
+            whole::<u32>("-1").is_err() && whole::<u32>("x").is_err() && count("0").is_err() && count("1.5").is_err()
+        );
     }
 }

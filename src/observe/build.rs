@@ -42,7 +42,7 @@ pub struct LoadOutcome {
     pub snapshot: Snapshot,
     /// In the order of the input's files and documents.
     pub errors: Vec<InputError>,
-    /// Objects of kinds that no decision needs, by `Kind.group`.
+    /// Objects of kinds that are not read, by `Kind.group`.
     pub skipped: BTreeMap<String, usize>,
     /// What was left out or decided while reading, one sentence each.
     pub notes: Vec<String>,

@@ -100,9 +100,11 @@ pub(super) fn expand_owners(
                 claim_templates: &[],
                 extra_labels: Vec::new(),
                 selector: Some(selector_of_controller(object)),
-                missing: Missing::Count(
-                    wanted.saturating_sub(children.pods("ReplicationController", key, &object.metadata)),
-                ),
+                missing: Missing::Count(wanted.saturating_sub(children.pods(
+                    "ReplicationController",
+                    key,
+                    &object.metadata,
+                ))),
             },
             origin,
         );

@@ -139,7 +139,10 @@ mod tests {
         };
         assert_eq!(parse_scheduler_config(&one("")).map(|read| read.len()), Ok(1));
         for (text, expected) in [
-            (one(", labelSelector: {}"), "defaultConstraints[0].labelSelector: unknown field: expected one of maxSkew,"),
+            (
+                one(", labelSelector: {}"),
+                "defaultConstraints[0].labelSelector: unknown field: expected one of maxSkew,",
+            ),
             (one(", matchLabelKeys: [a]"), "matchLabelKeys"),
             (one(", minDomains: 2"), "[0]: minDomains needs"),
             (

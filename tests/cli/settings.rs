@@ -66,9 +66,15 @@ fn bad_values_say_what_is_expected() {
 
 #[test]
 fn thresholds_of_launches_are_flags_and_variables() {
+    // what many types hold at much the same price
+    let pod = POD.replace("cpu: '1'", "cpu: '7', memory: 25Gi");
+    let pool = "---\n{apiVersion: karpenter.sh/v1, kind: NodePool, metadata: {name: any}, spec: {template: {spec: \
+                {nodeClassRef: {group: karpenter.k8s.aws, kind: EC2NodeClass, name: default}, requirements: [{key: \
+                karpenter.sh/capacity-type, operator: In, values: [on-demand]}, {key: \
+                karpenter.k8s.aws/instance-category, operator: In, values: [m]}]}}}}\n";
     let types = |args: &[&str], env: &[(&str, &str)]| {
-        let mut command = packwright(&["plan", "-f", EXERCISE, "-o", "json"]);
-        let report = json(&command.args(args).envs(env.iter().copied()).output().unwrap());
+        let command = packwright(&[&["plan", "-f", "-", "-o", "json"], args].concat());
+        let report = json(&answer(command, &[&pod, pool].concat(), env));
         let launch = &report["launches"][0];
         let offers = launch["offers"].as_array().unwrap().iter();
         let names: std::collections::BTreeSet<String> = offers.map(|o| o["instance_type"].to_string()).collect();

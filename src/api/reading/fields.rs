@@ -44,6 +44,11 @@ impl FieldPath {
         self
     }
 
+    /// Whether it is `apiVersion` or `kind` of the object itself, which kube's types leave to whoever reads them.
+    pub(super) fn is_type_meta(&self) -> bool {
+        matches!(self.0.as_slice(), [Step::Field(name)] if name == "apiVersion" || name == "kind")
+    }
+
     pub(super) fn is_of_field(&self, field: &str) -> bool {
         self.0.last() == Some(&Step::Field(field.to_owned()))
     }

@@ -34,9 +34,10 @@ fn errors_are_in_plain_words() {
         (pod(json!({"nodeSelector": {"a": 5}})), "spec.nodeSelector.a: expected a string in quotes, found 5"),
         (pod(json!({"nodeSelector": {"a": true}})), "spec.nodeSelector.a: expected a string in quotes, found true"),
         (pod(json!({"nodeSelector": {"a": {}}})), "spec.nodeSelector.a: expected a string, found an object"),
-        (pod(json!({"nodeSelector": "x".repeat(70)})), &format!(
-            "spec.nodeSelector: expected an object, found '{}...'", "x".repeat(60)
-        )),
+        (
+            pod(json!({"nodeSelector": "x".repeat(70)})),
+            &format!("spec.nodeSelector: expected an object, found '{}...'", "x".repeat(60)),
+        ),
     ] {
         assert_eq!(message::<Pod>(&value), expected, "{value}");
     }
@@ -84,7 +85,7 @@ fn unknown_fields_are_found_with_the_name_that_was_meant() {
             said("spec.whatever", None),
         ]
     );
-    let pool = json!({"metadata": {"name": "p"}, "spec": {"wieght": 1, "template": {"spec": {
+    let pool = json!({"apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": {"name": "p"}, "spec": {"wieght": 1, "template": {"spec": {
         "requirements": [], "nodeClassRef": {"group": "g", "kind": "k", "name": "n"}, "taint": []}}}});
     assert_eq!(
         unknown::<NodePool>(&pool),

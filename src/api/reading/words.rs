@@ -21,7 +21,8 @@ pub(super) fn field_error(value: &Value, path: FieldPath, message: &str) -> Fiel
         (path, format!("unknown field: expected {known}"))
     } else if let Some((variant, known)) = of_several(message, "unknown variant ") {
         (path, format!("expected {known}, found '{variant}'"))
-    } else if let Some(expected) = message.starts_with("invalid ").then(|| message.rsplit_once(", expected ")).flatten() {
+    } else if let Some(expected) = message.starts_with("invalid ").then(|| message.rsplit_once(", expected ")).flatten()
+    {
         (path, format!("expected {}, found {}", expectation(expected.1, found), description(found)))
     } else if message.starts_with("data did not match any variant") {
         (path, format!("found {}, which fits none of the forms that this field may have", description(found)))

@@ -100,7 +100,8 @@ impl SpotPrices {
     /// No price is left.
     pub fn of_region(mut self, region: &str) -> Result<Self, SpotFileError> {
         // us-east-1a, and the local zone us-east-1-bos-1a
-        let is_here = |zone: &str| zone.strip_prefix(region).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()));
+        let is_here =
+            |zone: &str| zone.strip_prefix(region).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()));
         let zones: BTreeSet<Arc<str>> = self.prices.values().flat_map(BTreeMap::keys).cloned().collect();
         for zones in self.prices.values_mut() {
             let before = zones.len();
@@ -112,7 +113,10 @@ impl SpotPrices {
             const MOST: usize = 3;
             let names: Vec<&str> = zones.iter().take(MOST).map(AsRef::as_ref).collect();
             let more = if zones.len() > MOST { " and others" } else { "" };
-            return Err(SpotFileError::Region { region: region.to_owned(), found: format!("{}{more}", names.join(", ")) });
+            return Err(SpotFileError::Region {
+                region: region.to_owned(),
+                found: format!("{}{more}", names.join(", ")),
+            });
         }
         Ok(self)
     }

@@ -133,7 +133,10 @@ impl Recorded {
         term.id.as_ref().is_none_or(|id| **id == *self.facts.id)
             && term.owner_id.as_ref().is_none_or(|owner| *owner == self.owner_id)
             && term.instance_match_criteria.is_none_or(|criteria| criteria == self.criteria)
-            && term.tags.iter().all(|(key, wanted)| self.tags.get(key).is_some_and(|own| wanted == "*" || wanted == own))
+            && term
+                .tags
+                .iter()
+                .all(|(key, wanted)| self.tags.get(key).is_some_and(|own| wanted == "*" || wanted == own))
     }
 }
 
@@ -239,7 +242,8 @@ mod tests {
             json!({"id": id, "availabilityZone": "us-east-1b", "instanceType": "m5.large", "ownerID": "111111111111",
                 "instanceMatchCriteria": "open", "reservationType": "capacity-block", "state": state})
         };
-        let class = class(json!([{"id": "cr-2"}]), json!([of("cr-1", "active"), of("cr-2", "expiring"), of("cr-9", "active")]));
+        let class =
+            class(json!([{"id": "cr-2"}]), json!([of("cr-1", "active"), of("cr-2", "expiring"), of("cr-9", "active")]));
         let missing = "not among the active capacity reservations: cr-9".to_owned();
         assert_eq!(ids(&class), ("cr-1".to_owned(), Some(missing)));
         let (found, _) = of_class(&class, Some(&file()));

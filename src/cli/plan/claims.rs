@@ -73,7 +73,8 @@ fn offers(launch: &Launch) -> String {
 fn requirements(launch: &Launch) -> Requirements {
     let mut requirements = launch.requirements.clone();
     let of = |values: BTreeSet<Arc<str>>| Requirement::one_of(values);
-    requirements.add(labels::INSTANCE_TYPE, of(launch.offers.iter().map(|offer| offer.instance_type.clone()).collect()));
+    requirements
+        .add(labels::INSTANCE_TYPE, of(launch.offers.iter().map(|offer| offer.instance_type.clone()).collect()));
     requirements.add(labels::ZONE, of(launch.offers.iter().map(|offer| offer.zone.clone()).collect()));
     let reservations: BTreeSet<Arc<str>> = launch.offers.iter().filter_map(|offer| offer.reservation.clone()).collect();
     if !reservations.is_empty() {

@@ -135,10 +135,9 @@ pub(super) fn insert<T: DeserializeOwned + JsonSchema>(
     }
     findings.unusable.remove(&(kind.name, key.clone()));
     if table.insert(key.clone(), Sourced { origin, object: read.object }).is_some() {
-        findings.repeated.push(format!(
-            "{} was given more than once; the last one is used",
-            object_name(kind.name, &key)
-        ));
+        findings
+            .repeated
+            .push(format!("{} was given more than once; the last one is used", object_name(kind.name, &key)));
     }
 }
 
