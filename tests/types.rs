@@ -33,6 +33,23 @@ fn absent_labels_match_not_in_and_does_not_exist() {
 }
 
 #[test]
+fn reserved_offerings_are_listed_where_reservations_are_given() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios/shared/capacity-reservations.json");
+    let reserved = "capacity-type=reserved";
+    assert_eq!(names(&["-r", reserved]).len(), 0);
+    assert_eq!(names(&["-r", reserved, "--capacity-reservations", file]), ["m5.4xlarge"]);
+    assert_eq!(names(&["-r", "capacity-type=reserved, zone=us-east-1c", "--capacity-reservations", file]).len(), 0);
+    let output = types(&["--capacity-reservations", "/does/not/exist"]);
+    assert_eq!(output.status.code(), Some(2));
+    let output = types(&["--capacity-reservations", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")]);
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        message.contains("Cargo.toml: not JSON") && message.contains("describe-capacity-reservations"),
+        "{message}"
+    );
+}
+
+#[test]
 fn settings_that_change_allocatable_are_obeyed() {
     let allocatable = |args: &[&str], env: &[(&str, &str)]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_packwright"));

@@ -16,7 +16,7 @@ pub struct CatalogArgs {
     /// The JSON of 'aws ec2 describe-spot-price-history'.
     #[arg(long, value_name = "FILE")]
     pub spot_prices: Option<PathBuf>,
-    /// The JSON of 'aws ec2 describe-capacity-reservations': what is free of the reservations that node classes select.
+    /// The JSON of 'aws ec2 describe-capacity-reservations': how much is free of the reservations that node classes select.
     #[arg(long, value_name = "FILE")]
     pub capacity_reservations: Option<PathBuf>,
 }

@@ -61,8 +61,8 @@ impl Interner {
     }
 }
 
-/// The values of [`TYPE_KEYS`] for one type. They become requirements only for a node class: a set of requirements takes
-/// ten times as long to make or copy.
+/// The values of [`TYPE_KEYS`] for one type. They become requirements only for a node class: to make a set of
+/// requirements takes longer than to read the whole line, and to copy one as long as to make it.
 #[derive(Debug, Clone)]
 pub(super) struct TypeLabels([Arc<str>; TYPE_KEYS.len()]);
 
@@ -129,7 +129,7 @@ impl NodeClassLabels {
             let requirement = match source {
                 Source::Type(i) => match &ec2_type.labels.0[*i] {
                     absent if absent.is_empty() && *i >= ALWAYS => Requirement::does_not_exist(),
-                    value => Requirement::one_of([value.clone()]),
+                    value => Requirement::only(value.clone()),
                 },
                 Source::Class(requirement) => requirement.clone(),
                 Source::Offerings if brought(key) => return None,

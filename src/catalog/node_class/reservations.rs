@@ -100,6 +100,12 @@ impl Reservations {
         Ok(Self(reservations))
     }
 
+    /// All of them, by id.
+    #[must_use]
+    pub fn facts(&self) -> Vec<ReservationFacts> {
+        self.0.values().map(|recorded| recorded.facts.clone()).collect()
+    }
+
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
