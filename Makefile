@@ -10,7 +10,7 @@ PACKWRIGHT := $(CARGO_TARGET_DIR)/debug/packwright
 GETTING_STARTED := examples/getting-started
 OPENB := benchmarks/instances/openb
 
-.PHONY: help setup build demo test lint crds instances bench
+.PHONY: help setup build demo test lint crds instances bench bench-loading
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,3 +46,6 @@ instances: setup ## Derive the manifests of the benchmark instances from their d
 
 bench: setup ## Measure planning throughput on Karpenter's benchmark mix
 	@cargo bench --locked --profile dev --bench throughput
+
+bench-loading: setup ## Measure how long reading manifests and the catalogue takes
+	@cargo bench --locked --profile dev --bench loading

@@ -14,4 +14,5 @@ pub mod node_overlay;
 pub mod capacity_buffer;
 pub mod crds;
 pub mod validate;
+pub mod reading;
 mod schema;

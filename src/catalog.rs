@@ -19,6 +19,7 @@ pub use ec2::Ec2Facts;
 pub use instance_type::{CapacityType, InstanceType, Offering, Overhead, Reservation};
 pub use market::{Market, SpotPrices};
 pub use node_class::NodeClassFacts;
+pub use node_class::reservations::Reservations;
 
 use crate::settings::Settings;
 

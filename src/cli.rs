@@ -7,9 +7,14 @@ pub mod plan;
 mod settings;
 pub mod types;
 
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 /// A Kubernetes node provisioner that plans.
 #[derive(Debug, Parser)]
@@ -43,6 +48,16 @@ pub mod exit {
 }
 
 impl Cli {
+    /// Reads the command line and the environment, where an empty variable counts as unset; ends the program after help
+    /// and on mistakes.
+    #[must_use]
+    pub fn from_command_line() -> Self {
+        let command = without_empty_variables(Self::command());
+        let variables = variables(&command);
+        let parsed = command.try_get_matches().and_then(|matches| Self::from_arg_matches(&matches));
+        parsed.unwrap_or_else(|error| with_its_variable(error, &variables).exit())
+    }
+
     /// Runs the subcommand.
     ///
     /// # Errors
@@ -55,4 +70,32 @@ impl Cli {
             Command::Types(args) => types::run(&args),
         }
     }
+}
+
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let without = command.mut_args(|arg| {
+        let value = arg.get_env().and_then(env::var_os);
+        if value.is_some_and(|value| value.is_empty()) { arg.env(None::<&'static str>) } else { arg }
+    });
+    without.mut_subcommands(without_empty_variables)
+}
+
+/// The variable of each flag that has one.
+fn variables(command: &clap::Command) -> BTreeMap<String, OsString> {
+    let of_flags = command.get_arguments().filter_map(|arg| Some((format!("--{}", arg.get_long()?), arg.get_env()?)));
+    let mut found: BTreeMap<String, OsString> = of_flags.map(|(flag, variable)| (flag, variable.to_owned())).collect();
+    found.extend(command.get_subcommands().flat_map(variables));
+    found
+}
+
+/// Says of a value that nobody typed where it comes from.
+fn with_its_variable(mut error: clap::Error, variables: &BTreeMap<String, OsString>) -> clap::Error {
+    let Some(ContextValue::String(arg)) = error.get(ContextKind::InvalidArg) else { return error };
+    let flag = arg.split(' ').next().unwrap_or_default().to_owned();
+    let typed = env::args().any(|arg| arg.split('=').next() == Some(&flag));
+    if let Some(variable) = variables.get(&flag).filter(|_| !typed) {
+        let tip = StyledStr::from(format!("the value is that of the variable {}", variable.display()));
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    }
+    error
 }

@@ -3,11 +3,10 @@
 use std::io;
 use std::process::ExitCode;
 
-use clap::Parser;
 use packwright::cli::{Cli, exit};
 
 fn main() -> ExitCode {
-    match Cli::parse().run() {
+    match Cli::from_command_line().run() {
         Ok(code) => code,
         // who reads our output has seen enough
         Err(error) if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) => {

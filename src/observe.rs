@@ -27,6 +27,8 @@ mod gates;
 mod spreading;
 mod buffers;
 mod single_pod;
+mod not_expanded;
+mod runtime_classes;
 
 use std::path::PathBuf;
 

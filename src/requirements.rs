@@ -42,6 +42,14 @@ impl Requirement {
         Self { values: values.into_iter().map(Into::into).collect(), ..Self::NOTHING }
     }
 
+    /// `one_of` with one value, without the list that sorting several takes.
+    #[must_use]
+    pub(crate) fn only(value: Arc<str>) -> Self {
+        let mut values = BTreeSet::new();
+        values.insert(value);
+        Self { values, ..Self::NOTHING }
+    }
+
     #[must_use]
     pub fn none_of<V: Into<Arc<str>>>(values: impl IntoIterator<Item = V>) -> Self {
         Self { complement: true, absence: true, ..Self::one_of(values) }

@@ -1,5 +1,8 @@
 //! The binary as a user calls it: `packwright plan` and what surrounds it.
 
+mod settings;
+
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
@@ -19,8 +22,14 @@ fn packwright(args: &[&str]) -> Command {
         "RESERVED_ENIS",
         "PREFERENCE_POLICY",
         "MIN_VALUES_POLICY",
+        "SCHEDULER_CONFIG",
         "FEATURE_GATES",
         "IGNORE_DRA_REQUESTS",
+        "PACKWRIGHT_ESTIMATE_MARGIN",
+        "PACKWRIGHT_MAX_INSTANCE_TYPES",
+        "PACKWRIGHT_PRICE_FLEXIBILITY",
+        "PACKWRIGHT_ZONE_TIE",
+        "PACKWRIGHT_ROBUSTNESS",
     ] {
         command.env_remove(name);
     }
@@ -33,7 +42,13 @@ fn plan(manifests: &str, args: &[&str], env: &[(&str, &str)]) -> Output {
     let catalog = format!("{SHARED}/catalog.json");
     let pool = format!("{SHARED}/pool.yaml");
     let mut command = packwright(&["plan", "-f", "-", "-f", &pool, "--catalog", &catalog]);
-    command.args(args).envs(env.iter().copied());
+    command.args(args);
+    answer(command, manifests, env)
+}
+
+/// What a command says to manifests on stdin.
+fn answer(mut command: Command, manifests: &str, env: &[(&str, &str)]) -> Output {
+    command.envs(env.iter().copied());
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
     // a refused option ends the program before it reads
@@ -88,7 +103,7 @@ fn pods_that_cannot_be_placed_are_3() {
 #[test]
 fn what_is_refused_is_2_in_one_sentence() {
     for (args, env, expected) in [
-        (&["--ignore-dra-requests", "false"], &[], "--ignore-dra-requests (IGNORE_DRA_REQUESTS) must be true"),
+        (&["--ignore-dra-requests", "false"][..], &[][..], "--ignore-dra-requests (IGNORE_DRA_REQUESTS) must be true"),
         (&[], &[("IGNORE_DRA_REQUESTS", "false")], "IGNORE_DRA_REQUESTS"),
         (&["--feature-gates", "Nope=true"], &[], "there is no gate Nope"),
         (&[], &[("FEATURE_GATES", "NodeOverlay")], "is not Name=true or Name=false"),
@@ -135,6 +150,24 @@ fn the_summary_has_the_fields_that_scripts_read() {
 }
 
 #[test]
+fn wide_names_every_pod_and_the_table_counts_them_by_node() {
+    let node = "---\n{apiVersion: v1, kind: Node, metadata: {name: n1, labels: {kubernetes.io/os: linux}}, status: \
+                {allocatable: {cpu: '3', memory: 8Gi, pods: '20'}, conditions: [{type: Ready, status: 'True'}]}}\n";
+    let set = "---\n{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: a-name-that-is-rather-long}, spec: {serviceName: \
+               s, replicas: 12, selector: {}, template: {spec: {containers: [{name: c, resources: {requests: {cpu: \
+               500m}}}]}}}}\n";
+    let wide = text(&plan(&[node, set].concat(), &["-o", "wide"], &[]).stdout);
+    for ordinal in 0..12 {
+        let name = format!("default/a-name-that-is-rather-long-{ordinal}");
+        let named = wide.split_whitespace().filter(|word| *word == name).count();
+        assert_eq!(named, 1, "{name}: {wide}");
+    }
+    let table = text(&plan(&[node, set].concat(), &[], &[]).stdout);
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert!(rows.contains(&vec!["EXISTING", "NODE", "PODS"]) && rows.contains(&vec!["n1", "6"]), "{table}");
+}
+
+#[test]
 fn yaml_says_the_same_as_json() {
     let from_yaml: Value = serde_saphyr::from_str(&text(&plan(POD, &["-o", "yaml"], &[]).stdout)).unwrap();
     let from_json = json(&plan(POD, &["-o", "json"], &[]));
@@ -157,6 +190,17 @@ fn claims_are_valid_node_claims() {
         for key in ["node.kubernetes.io/instance-type", "topology.kubernetes.io/zone", "karpenter.sh/capacity-type"] {
             assert!(keys.contains(&key), "{document}");
         }
+        let annotations = claim.metadata.annotations.as_ref().unwrap();
+        let offers: Vec<(&str, &str)> = annotations["packwright.dev/offers"]
+            .split(',')
+            .map(|offer| offer.split_once('/').unwrap_or_else(|| panic!("{offer}")))
+            .collect();
+        let values = |key: &str| -> BTreeSet<&str> {
+            let requirement = claim.spec.requirements.iter().find(|r| r.key == key).unwrap();
+            requirement.values.iter().map(String::as_str).collect()
+        };
+        assert_eq!(values("node.kubernetes.io/instance-type"), offers.iter().map(|(kind, _)| *kind).collect());
+        assert_eq!(values("topology.kubernetes.io/zone"), offers.iter().map(|(_, zone)| *zone).collect());
     }
 }
 

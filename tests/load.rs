@@ -49,7 +49,7 @@ fn a_malformed_object_is_one_error_and_the_rest_is_loaded() {
     assert_eq!(
         errors(&outcome),
         [
-            "in.yaml, document 2: Pod default/bad: spec.containers[0].ports: invalid type: string \"x\", expected a sequence",
+            "in.yaml, document 2: Pod default/bad: spec.containers[0].ports: expected a list, found 'x'",
             "in.yaml, document 3: Pod shop/odd: spec.containers[0].resources.requests.cpu: '1x' is not a quantity: expected a \
          number with an optional suffix, such as 100m, 1.5, 2Gi or 1e3",
             "in.yaml, document 5: Pod: metadata.name: expected a name, found nothing",

@@ -33,6 +33,45 @@ fn absent_labels_match_not_in_and_does_not_exist() {
 }
 
 #[test]
+fn reserved_offerings_are_listed_where_reservations_are_given() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios/shared/capacity-reservations.json");
+    let reserved = "capacity-type=reserved";
+    assert_eq!(names(&["-r", reserved]).len(), 0);
+    assert_eq!(names(&["-r", reserved, "--capacity-reservations", file]), ["m5.4xlarge"]);
+    assert_eq!(names(&["-r", "capacity-type=reserved, zone=us-east-1c", "--capacity-reservations", file]).len(), 0);
+    let output = types(&["--capacity-reservations", "/does/not/exist"]);
+    assert_eq!(output.status.code(), Some(2));
+    let output = types(&["--capacity-reservations", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")]);
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        message.contains("Cargo.toml: not JSON") && message.contains("describe-capacity-reservations"),
+        "{message}"
+    );
+}
+
+#[test]
+fn settings_that_change_allocatable_are_obeyed() {
+    let allocatable = |args: &[&str], env: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_packwright"));
+        for name in ["AWS_REGION", "VM_MEMORY_OVERHEAD_PERCENT", "RESERVED_ENIS", "PACKWRIGHT_ESTIMATE_MARGIN"] {
+            command.env_remove(name);
+        }
+        command.args(["types", "-r", "instance-type=m5.large", "-o", "json"]).args(args);
+        let output = command.envs(env.iter().copied()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let listed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let of = |name: &str| listed[0]["allocatable"][name].as_i64().unwrap();
+        (of("memory"), of("pods"))
+    };
+    let (memory, pods) = allocatable(&[], &[]);
+    assert!(allocatable(&[], &[("VM_MEMORY_OVERHEAD_PERCENT", "0.2")]).0 < memory);
+    assert!(allocatable(&["--vm-memory-overhead-percent", "0.2"], &[]).0 < memory);
+    assert!(allocatable(&["--estimate-margin", "0"], &[]).0 > memory);
+    assert!(allocatable(&[], &[("RESERVED_ENIS", "1")]).1 < pods);
+    assert_eq!(allocatable(&["--reserved-enis", "0"], &[("RESERVED_ENIS", "1")]), (memory, pods));
+}
+
+#[test]
 fn json_and_table_show_prices() {
     let output = types(&["--requirements", "instance-type=m5.large", "-o", "json"]);
     let listed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

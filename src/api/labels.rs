@@ -95,6 +95,8 @@ pub const FINALIZER_EC2_NODE_CLASS: &str = "karpenter.k8s.aws/termination";
 pub const LIMIT_USD_PER_HOUR: &str = "packwright.dev/usd-per-hour";
 /// Key in a NodePool's `limits`: a number of nodes.
 pub const LIMIT_NODES: &str = "nodes";
+/// Annotation of a planned NodeClaim: its offers in order of preference, `type/zone[/reservation]` separated by commas.
+pub const OFFERS: &str = "packwright.dev/offers";
 pub const PLANNED: &str = "packwright.dev/planned";
 
 /// Labels that may be undefined on a NodePool because every new node gets a value for them at launch.

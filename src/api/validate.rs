@@ -25,7 +25,7 @@ use super::kwok_node_class::KWOKNodeClass;
 /// What is wrong with one field of an object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub struct FieldError {
-    /// The path of the field, such as `spec.template.spec.requirements[2].operator`.
+    /// The path of the field, such as `spec.template.spec.requirements[2].operator`; empty for the object as a whole.
     pub field: String,
     /// One sentence: what was found and what is expected.
     pub message: String,
@@ -33,7 +33,7 @@ pub struct FieldError {
 
 impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.field, self.message)
+        if self.field.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.field, self.message) }
     }
 }
 

@@ -32,6 +32,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::InstanceType;
+use crate::api::reading;
 use crate::resources::Resources;
 use crate::units::MicroUsd;
 use crate::units::quantity::Quantity;
@@ -82,7 +83,7 @@ pub fn parse(text: &str) -> Result<Vec<InstanceType>, CatalogFileError> {
         let name = entry.get("name").and_then(Value::as_str).map_or_else(|| format!("#{}", i + 1), str::to_owned);
         let fail = |reason: String| CatalogFileError::Entry { entry: name.clone(), reason };
         let is_kwok = entry.get("resources").is_some();
-        let instance_type = if is_kwok { kwok_format::read(entry) } else { own_format::read(entry) }.map_err(fail)?;
+        let instance_type = if is_kwok { kwok_format::read(&entry) } else { own_format::read(&entry) }.map_err(fail)?;
         if !names.insert(instance_type.name.clone()) {
             return Err(fail("the name occurs twice".to_owned()));
         }
@@ -93,11 +94,8 @@ pub fn parse(text: &str) -> Result<Vec<InstanceType>, CatalogFileError> {
 }
 
 /// Reads a value into a type; the error begins with the path of the field.
-fn typed<T: DeserializeOwned>(value: Value) -> Result<T, String> {
-    serde_path_to_error::deserialize(value).map_err(|error| match error.path().to_string().as_str() {
-        "." => error.inner().to_string(),
-        path => format!("{path}: {}", error.inner()),
-    })
+fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
+    reading::read(value).map(|read| read.object).map_err(|error| error.to_string())
 }
 
 fn amounts(field: &str, texts: &BTreeMap<String, Value>) -> Result<Resources, String> {

@@ -9,6 +9,7 @@ pub use spot::{SpotFileError, SpotPrices};
 
 use super::ec2::{Ec2Type, PriceTable};
 use super::node_class::Zone;
+use super::node_class::reservations::Reservations;
 use crate::units::MicroUsd;
 
 /// One region without a cloud connection: zones of a committed table, prices of the bundled data.
@@ -19,6 +20,8 @@ pub struct Market {
     prices: PriceTable,
     /// Recorded spot prices; without them an estimate stands in.
     spot: Option<SpotPrices>,
+    /// Recorded capacity reservations; without them it is not known what is free.
+    reservations: Option<Reservations>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,7 +58,7 @@ impl Market {
         notes.push(
             "spot prices are estimates between 30 % and 75 % of on-demand; --spot-prices replaces them".to_owned(),
         );
-        Ok((Self { region: Arc::from(region), zones, prices, spot: None }, notes))
+        Ok((Self { region: Arc::from(region), zones, prices, spot: None, reservations: None }, notes))
     }
 
     /// Replaces the estimated spot prices. A type and zone without a recorded price has no spot offering from then on
@@ -63,6 +66,16 @@ impl Market {
     #[must_use]
     pub fn with_spot_prices(self, spot: SpotPrices) -> Self {
         Self { spot: Some(spot), ..self }
+    }
+
+    #[must_use]
+    pub fn with_reservations(self, reservations: Reservations) -> Self {
+        Self { reservations: Some(reservations), ..self }
+    }
+
+    #[must_use]
+    pub fn reservations(&self) -> Option<&Reservations> {
+        self.reservations.as_ref()
     }
 
     /// Keeps only the named zones; zones that the region does not have are added as they are.

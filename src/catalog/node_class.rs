@@ -4,6 +4,7 @@
 //! and in integers, so that the catalogue's rules depend on no API type.
 
 mod from_api;
+pub mod reservations;
 
 use std::fmt;
 use std::sync::Arc;

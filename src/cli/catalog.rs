@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::catalog::{Catalog, Market, SpotPrices};
+use crate::catalog::{Catalog, Market, Reservations, SpotPrices};
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Catalogue")]
@@ -16,6 +16,9 @@ pub struct CatalogArgs {
     /// The JSON of 'aws ec2 describe-spot-price-history'.
     #[arg(long, value_name = "FILE")]
     pub spot_prices: Option<PathBuf>,
+    /// The JSON of 'aws ec2 describe-capacity-reservations': how much is free of the reservations that node classes select.
+    #[arg(long, value_name = "FILE")]
+    pub capacity_reservations: Option<PathBuf>,
 }
 
 impl CatalogArgs {
@@ -27,6 +30,9 @@ impl CatalogArgs {
         let Some(source) = &self.catalog else { return Ok(None) };
         if self.spot_prices.is_some() {
             return Err("--spot-prices: a catalogue of its own brings its own prices".to_owned());
+        }
+        if self.capacity_reservations.is_some() {
+            return Err("--capacity-reservations: a catalogue of its own brings its own reservations".to_owned());
         }
         Catalog::from_option(source).map(Some).map_err(|error| format!("--catalog: {error}"))
     }
@@ -41,10 +47,20 @@ impl CatalogArgs {
             let shown = path.display();
             let text = std::fs::read_to_string(path)
                 .map_err(|error| format!("--spot-prices: failed to read {shown}: {error}"))?;
-            let spot = SpotPrices::parse(&text).map_err(|error| format!("--spot-prices: {shown}: {error}"))?;
+            let spot = SpotPrices::parse(&text)
+                .and_then(|spot| spot.of_region(&self.region))
+                .map_err(|error| format!("--spot-prices: {shown}: {error}"))?;
             notes.retain(|note| !note.starts_with("spot prices are estimates"));
             notes.extend(spot.notes());
             market = market.with_spot_prices(spot);
+        }
+        if let Some(path) = &self.capacity_reservations {
+            let shown = path.display();
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| format!("--capacity-reservations: failed to read {shown}: {error}"))?;
+            let reservations =
+                Reservations::parse(&text).map_err(|error| format!("--capacity-reservations: {shown}: {error}"))?;
+            market = market.with_reservations(reservations);
         }
         Ok((market, notes))
     }

@@ -16,7 +16,7 @@ use super::exit;
 use super::settings::SettingsArgs;
 use crate::catalog::Catalog;
 use crate::host::{self, Decision, Limits, Search};
-use crate::observe::{self, GatesByInput, LoadOptions, LoadOutcome};
+use crate::observe::{self, LoadOptions, LoadOutcome};
 use crate::plan::report::Report;
 
 const EXAMPLES: &str = "\
@@ -86,7 +86,7 @@ enum Output {
 /// # Errors
 /// Standard output is closed, or the plan cannot be written in the chosen format.
 pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let settings = match args.settings.settings() {
+    let (settings, gates) = match args.settings.settings() {
         Ok(settings) => settings,
         Err(sentence) => return Ok(refuse(&sentence)),
     };
@@ -95,12 +95,11 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Err(sentence) => return Ok(refuse(&sentence)),
     };
     let region = Arc::from(args.catalog.region.as_str());
-    let gates = GatesByInput::TurnOn;
     let options = LoadOptions { settings, region, taken_at: Timestamp::now(), catalog, assumptions, gates };
     let loaded = observe::load(&args.filename, options);
     let started = Instant::now();
     let decision = host::decide(&loaded.snapshot, args.limits());
-    let report = report(args, &loaded, &decision, started.elapsed());
+    let report = report(&loaded, &decision, started.elapsed());
     print(args, &loaded, &decision, &report)?;
     Ok(ExitCode::from(if !loaded.errors.is_empty() {
         exit::INVALID_INPUT
@@ -123,7 +122,7 @@ fn refuse(sentence: &str) -> ExitCode {
     ExitCode::from(exit::INVALID_INPUT)
 }
 
-fn report(args: &Args, loaded: &LoadOutcome, decision: &Decision, elapsed: Duration) -> Report {
+fn report(loaded: &LoadOutcome, decision: &Decision, elapsed: Duration) -> Report {
     let mut report = Report::of(&loaded.snapshot, &decision.plan, &decision.certificate, decision.greedy);
     report.summary.elapsed_ms = (elapsed.as_secs_f64() * 1e4).round() / 10.0;
     report.notes.clone_from(&loaded.notes);
@@ -132,7 +131,7 @@ fn report(args: &Args, loaded: &LoadOutcome, decision: &Decision, elapsed: Durat
     }
     let skipped: Vec<String> = loaded.skipped.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     if !skipped.is_empty() {
-        report.notes.push(format!("kinds that no decision needs were skipped: {}", skipped.join(", ")));
+        report.notes.push(format!("kinds that are not read were skipped: {}", skipped.join(", ")));
     }
     report.errors = loaded.errors.iter().map(ToString::to_string).collect();
     report

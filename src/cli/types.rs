@@ -11,10 +11,10 @@ use clap::ValueEnum;
 use self::listing::Listed;
 use super::catalog::CatalogArgs;
 use super::exit;
+use super::settings::{NodeSettingsArgs, whole};
 use crate::catalog::node_class::AmiFamily;
-use crate::catalog::{Catalog, NodeClassFacts};
-use crate::requirements::Requirements;
-use crate::settings::Settings;
+use crate::catalog::{Catalog, NodeClassFacts, Reservations};
+use crate::requirements::{Requirements, Undefined};
 
 const EXAMPLES: &str = "\
 Requirements are label selectors joined by commas: 'k in (a,b)', 'k notin (a,b)', 'k', '!k', 'k=v', 'k!=v', 'k>n', 'k>=n',
@@ -44,10 +44,12 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "name")]
     sort: Sort,
     /// Show at most this many types.
-    #[arg(long)]
+    #[arg(long, value_parser = whole::<usize>)]
     limit: Option<usize>,
     #[arg(long, short, value_enum, default_value = "table")]
     output: Output,
+    #[command(flatten)]
+    settings: NodeSettingsArgs,
 }
 
 /// The order of the types; equal ones follow by name. Price is the cheapest available offering.
@@ -107,14 +109,25 @@ fn search(args: &Args) -> Result<(Vec<Listed>, Vec<String>), String> {
     };
     let ami_family = AmiFamily::parse(&args.ami_family)
         .ok_or_else(|| format!("--ami-family: '{}' is not an AMI family, such as AL2023", args.ami_family))?;
-    let class = NodeClassFacts { ami_family, ..NodeClassFacts::default() };
+    // there is no node class to select among the reservations, so all are shown
+    let reservations = match &catalog {
+        Catalog::Ec2(market) => market.reservations().map(Reservations::facts).unwrap_or_default(),
+        Catalog::Fixed(_) => Vec::new(),
+    };
+    let class = NodeClassFacts { ami_family, reservations, ..NodeClassFacts::default() };
     let mut listed = Vec::new();
-    for mut instance_type in catalog.instance_types(&class, &Settings::default()) {
+    for mut instance_type in catalog.instance_types(&class, &args.settings.settings()) {
+        if instance_type.requirements.intersects(&requirements).is_err() {
+            continue; // whatever its offerings are
+        }
         instance_type.offerings.retain(|offering| {
             let in_zone = args.zone.is_empty() || args.zone.iter().any(|zone| **zone == *offering.zone);
-            let mut node = instance_type.requirements.clone();
-            node.add_all(&offering.requirements());
-            in_zone && node.compatible(&requirements, crate::requirements::Undefined::Refuse).is_ok()
+            let is_wanted = || {
+                let mut node = instance_type.requirements.clone();
+                node.add_all(&offering.requirements());
+                node.compatible(&requirements, Undefined::Refuse).is_ok()
+            };
+            in_zone && (requirements.is_empty() || is_wanted())
         });
         if !instance_type.offerings.is_empty() {
             listed.push(Listed::new(instance_type));

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::observe::Snapshot;
-use crate::plan::check::{Violation, check, review};
+use crate::plan::check::{Violation, review};
 use crate::plan::{Assignment, Checked, Draft, Plan, Target, Unplaced};
 
 /// More rounds than any repair needs: every round takes at least one pod or launch out.

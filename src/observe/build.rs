@@ -14,6 +14,7 @@ use super::input::InputError;
 use super::launchable::{MarketUse, fill_instance_types, overlay_instance_types, price_nodes, unused_pools};
 use super::live_pods::{Surroundings, read_pods};
 use super::nodes::read_nodes;
+use super::not_expanded;
 use super::objects::Objects;
 use super::owners::expand_owners;
 use super::pod::read_labels;
@@ -41,7 +42,7 @@ pub struct LoadOutcome {
     pub snapshot: Arc<Snapshot>,
     /// In the order of the input's files and documents.
     pub errors: Vec<InputError>,
-    /// Objects of kinds that no decision needs, by `Kind.group`.
+    /// Objects of kinds that are not read, by `Kind.group`.
     pub skipped: BTreeMap<String, usize>,
     /// What was left out or decided while reading, one sentence each.
     pub notes: Vec<String>,
@@ -53,7 +54,8 @@ pub fn build(mut objects: Objects, options: LoadOptions) -> LoadOutcome {
     let mut errors = std::mem::take(&mut objects.errors);
     let mut notes = std::mem::take(&mut objects.notes);
     let LoadOptions { mut settings, region, taken_at, catalog, mut assumptions, gates } = options;
-    gates::settle(gates, &mut settings.feature_gates, &mut objects, &mut notes);
+    gates::settle(&gates, &mut settings.feature_gates, &mut objects, &mut notes);
+    notes.extend(not_expanded::notes(&mut objects));
     let mut cluster = Cluster::read(&objects, &settings, &mut errors);
     let budgets = read_budgets(&objects, &mut errors);
     let mut node_pools = read_pools(&objects, &mut errors);
@@ -82,6 +84,8 @@ pub fn build(mut objects: Objects, options: LoadOptions) -> LoadOutcome {
     let daemon_sets = read_daemon_sets(&objects, &mut cluster, &mut errors, &mut notes);
     let unknown: &BTreeSet<Arc<str>> = &cluster.priorities.unknown;
     assumptions.extend(unknown.iter().map(|class| format!("PriorityClass {class} is not in the input: priority 0")));
+    let unknown: &BTreeSet<Arc<str>> = &cluster.runtime_classes.unknown;
+    assumptions.extend(unknown.iter().map(|class| format!("RuntimeClass {class} is not in the input: no overhead")));
     let namespaces = read_namespaces(&objects);
     let skipped = std::mem::take(&mut objects.skipped);
     errors.sort();

@@ -1,4 +1,4 @@
-//! What pods refer to: priority classes, LimitRanges, storage.
+//! What pods refer to: priority classes, LimitRanges, storage, runtime classes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::PodSpec;
 use super::input::InputError;
 use super::limit_ranges::{ContainerDefaults, read_limit_ranges};
 use super::objects::Objects;
+use super::runtime_classes::RuntimeClasses;
 use super::spreading::DefaultSpreading;
 use super::volumes::Storage;
 use crate::settings::Settings;
@@ -17,6 +18,7 @@ pub(super) struct Cluster<'a> {
     pub limit_ranges: BTreeMap<Arc<str>, ContainerDefaults>,
     pub storage: Storage<'a>,
     pub spreading: DefaultSpreading<'a>,
+    pub runtime_classes: RuntimeClasses<'a>,
 }
 
 impl<'a> Cluster<'a> {
@@ -26,6 +28,7 @@ impl<'a> Cluster<'a> {
             limit_ranges: read_limit_ranges(objects, errors),
             storage: Storage::new(objects),
             spreading: DefaultSpreading::new(objects, &settings.default_topology_spread),
+            runtime_classes: RuntimeClasses::new(objects),
         }
     }
 }

@@ -13,8 +13,9 @@ use crate::api::labels;
 use crate::api::node_overlay::NodeOverlay;
 use crate::api::requirement::NodeSelectorRequirementWithMinValues;
 use crate::api::validate::Validate as _;
+use crate::catalog::node_class::reservations;
 use crate::catalog::overlay::{Overlay, PoolTypes, PriceChange, apply_overlays};
-use crate::catalog::{Catalog, InstanceType, NodeClassFacts, kwok};
+use crate::catalog::{Catalog, InstanceType, Market, NodeClassFacts, kwok};
 use crate::requirements::Requirement;
 use crate::settings::Settings;
 use crate::units::MicroUsd;
@@ -47,9 +48,12 @@ pub(super) fn fill_instance_types(
     for pool in pools.iter_mut() {
         let (types, unusable) = classes.entry(pool.node_class.clone()).or_insert_with_key(|class| {
             match resolve(class, objects, catalog, errors, assumptions) {
-                Ok(Facts::Ec2(facts)) => {
-                    if matches!(catalog, Catalog::Ec2(_)) {
+                Ok(Facts::Ec2(mut facts)) => {
+                    if let Catalog::Ec2(of_region) = catalog {
                         market = MarketUse::Some;
+                        if settings.feature_gates.reserved_capacity {
+                            add_reservations(&mut facts, class, objects, of_region, assumptions);
+                        }
                     }
                     (Arc::new(catalog.instance_types(&facts, settings)), None)
                 }
@@ -85,6 +89,20 @@ pub(super) fn unused_pools(pools: &[NodePool]) -> Vec<String> {
     pools.iter().filter_map(reason).collect()
 }
 
+fn add_reservations(
+    facts: &mut NodeClassFacts,
+    class: &NodeClassRef,
+    objects: &Objects,
+    market: &Market,
+    assumptions: &mut Vec<String>,
+) {
+    let key = ObjectKey { namespace: Arc::from(""), name: class.name.clone() };
+    let Some(Sourced { object, .. }) = objects.ec2_node_classes.get(&key) else { return };
+    let (found, missing) = reservations::of_class(object, market.reservations());
+    facts.reservations = found;
+    assumptions.extend(missing.map(|missing| format!("{} {}: {missing}", class.kind, class.name)));
+}
+
 enum Facts {
     Ec2(Box<NodeClassFacts>),
     Kwok,
@@ -99,6 +117,10 @@ fn resolve(
 ) -> Result<Facts, String> {
     let key = ObjectKey { namespace: Arc::from(""), name: class.name.clone() };
     let shown = format!("{} {}", class.kind, class.name);
+    // taking the default in place of a class that cannot be read would plan nodes that nobody described
+    if let Some(reason) = objects.why_unusable(&class.kind, &key) {
+        return Err(format!("its {shown} is invalid: {reason}"));
+    }
     match &*class.kind {
         EC2 => {
             let Some(Sourced { origin, object }) = objects.ec2_node_classes.get(&key) else {

@@ -1,19 +1,21 @@
 //! Raw objects -> typed objects by kind. k8s-openapi types are parsed here and nowhere else.
 
+mod add;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{
-    LimitRange, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PodTemplate, Service,
+    LimitRange, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PodTemplate, ReplicationController,
+    Service,
 };
+use k8s_openapi::api::node::v1::RuntimeClass;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::api::storage::v1::{CSINode, StorageClass};
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 
+use self::add::{Findings, Kind, Scope, Written, insert};
 use super::input::{FieldError, InputError, Origin};
 use super::read::RawObject;
 use super::snapshot::PodKey;
@@ -37,29 +39,33 @@ pub struct Sourced<T> {
 }
 
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $field:ident: $type:ident = ($group:literal, $scope:ident);)*) => {
+    ($($(#[$doc:meta])* $field:ident: $type:ident = ($group:literal, $version:literal, $scope:ident);)*) => {
         /// Everything that was read, by kind.
         #[derive(Debug, Clone, Default)]
         pub struct Objects {
             $($(#[$doc])* pub $field: Table<$type>,)*
-            /// Objects of kinds that no decision needs: how many of each.
+            /// Objects of kinds that are not read: how many of each.
             pub skipped: BTreeMap<String, usize>,
             pub errors: Vec<InputError>,
             pub notes: Vec<String>,
+            /// Kind and name of objects that are in the input and cannot be read, and why.
+            pub unusable: BTreeMap<(&'static str, ObjectKey), String>,
         }
 
         impl Objects {
-            fn add(&mut self, raw: RawObject) -> Result<(), InputError> {
-                let (group, kind) = group_and_kind(&raw)?;
-                match (group.as_str(), kind.as_str()) {
+            fn add(&mut self, raw: RawObject, findings: &mut Findings) {
+                let written = match Written::of(&raw) {
+                    Ok(written) => written,
+                    Err(error) => return findings.errors.push(error),
+                };
+                match (written.group.as_str(), written.kind.as_str()) {
                     $(($group, stringify!($type)) => {
-                        insert(&mut self.$field, raw, &kind, Scope::$scope, &mut self.notes)
+                        let kind = Kind {
+                            name: stringify!($type), group: $group, version: $version, scope: Scope::$scope,
+                        };
+                        insert(&mut self.$field, raw, &written, kind, findings);
                     })*
-                    _ => {
-                        let name = if group.is_empty() { kind } else { format!("{kind}.{group}") };
-                        *self.skipped.entry(name).or_default() += 1;
-                        Ok(())
-                    }
+                    _ => *self.skipped.entry(written.full_kind()).or_default() += 1,
                 }
             }
         }
@@ -67,35 +73,32 @@ macro_rules! kinds {
 }
 
 kinds! {
-    pods: Pod = ("", Namespaced);
-    nodes: Node = ("", Cluster);
-    namespaces: Namespace = ("", Cluster);
-    limit_ranges: LimitRange = ("", Namespaced);
-    volumes: PersistentVolume = ("", Cluster);
-    volume_claims: PersistentVolumeClaim = ("", Namespaced);
-    pod_templates: PodTemplate = ("", Namespaced);
-    services: Service = ("", Namespaced);
-    deployments: Deployment = ("apps", Namespaced);
-    replica_sets: ReplicaSet = ("apps", Namespaced);
-    stateful_sets: StatefulSet = ("apps", Namespaced);
-    daemon_sets: DaemonSet = ("apps", Namespaced);
-    jobs: Job = ("batch", Namespaced);
-    disruption_budgets: PodDisruptionBudget = ("policy", Namespaced);
-    priority_classes: PriorityClass = ("scheduling.k8s.io", Cluster);
-    storage_classes: StorageClass = ("storage.k8s.io", Cluster);
-    csi_nodes: CSINode = ("storage.k8s.io", Cluster);
-    node_pools: NodePool = ("karpenter.sh", Cluster);
-    node_claims: NodeClaim = ("karpenter.sh", Cluster);
-    node_overlays: NodeOverlay = ("karpenter.sh", Cluster);
-    ec2_node_classes: EC2NodeClass = ("karpenter.k8s.aws", Cluster);
-    kwok_node_classes: KWOKNodeClass = ("karpenter.kwok.sh", Cluster);
-    buffers: CapacityBuffer = ("autoscaling.x-k8s.io", Namespaced);
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Scope {
-    Namespaced,
-    Cluster,
+    pods: Pod = ("", "v1", Namespaced);
+    nodes: Node = ("", "v1", Cluster);
+    namespaces: Namespace = ("", "v1", Cluster);
+    limit_ranges: LimitRange = ("", "v1", Namespaced);
+    volumes: PersistentVolume = ("", "v1", Cluster);
+    volume_claims: PersistentVolumeClaim = ("", "v1", Namespaced);
+    pod_templates: PodTemplate = ("", "v1", Namespaced);
+    services: Service = ("", "v1", Namespaced);
+    replication_controllers: ReplicationController = ("", "v1", Namespaced);
+    deployments: Deployment = ("apps", "v1", Namespaced);
+    replica_sets: ReplicaSet = ("apps", "v1", Namespaced);
+    stateful_sets: StatefulSet = ("apps", "v1", Namespaced);
+    daemon_sets: DaemonSet = ("apps", "v1", Namespaced);
+    jobs: Job = ("batch", "v1", Namespaced);
+    cron_jobs: CronJob = ("batch", "v1", Namespaced);
+    disruption_budgets: PodDisruptionBudget = ("policy", "v1", Namespaced);
+    priority_classes: PriorityClass = ("scheduling.k8s.io", "v1", Cluster);
+    runtime_classes: RuntimeClass = ("node.k8s.io", "v1", Cluster);
+    storage_classes: StorageClass = ("storage.k8s.io", "v1", Cluster);
+    csi_nodes: CSINode = ("storage.k8s.io", "v1", Cluster);
+    node_pools: NodePool = ("karpenter.sh", "v1", Cluster);
+    node_claims: NodeClaim = ("karpenter.sh", "v1", Cluster);
+    node_overlays: NodeOverlay = ("karpenter.sh", "v1alpha1", Cluster);
+    ec2_node_classes: EC2NodeClass = ("karpenter.k8s.aws", "v1", Cluster);
+    kwok_node_classes: KWOKNodeClass = ("karpenter.kwok.sh", "v1alpha1", Cluster);
+    buffers: CapacityBuffer = ("autoscaling.x-k8s.io", "v1beta1", Namespaced);
 }
 
 impl Objects {
@@ -103,12 +106,20 @@ impl Objects {
     #[must_use]
     pub fn collect(raw: impl IntoIterator<Item = RawObject>) -> Self {
         let mut objects = Self::default();
+        let mut findings = Findings::default();
         for object in raw {
-            if let Err(error) = objects.add(object) {
-                objects.errors.push(error);
-            }
+            objects.add(object, &mut findings);
         }
+        objects.notes = findings.notes();
+        objects.errors = findings.errors;
+        objects.unusable = findings.unusable;
         objects
+    }
+
+    /// Why an object of the input cannot be used, if it cannot be read.
+    pub(super) fn why_unusable(&self, kind: &str, key: &ObjectKey) -> Option<&str> {
+        let mut unusable = self.unusable.iter();
+        unusable.find(|((of, at), _)| *of == kind && at == key).map(|(_, reason)| reason.as_str())
     }
 
     /// Reports a field that turned out unusable when the object was put to use.
@@ -124,74 +135,4 @@ impl Objects {
 
 pub(super) fn object_name(kind: &str, key: &ObjectKey) -> String {
     if key.namespace.is_empty() { format!("{kind} {}", key.name) } else { format!("{kind} {key}") }
-}
-
-fn group_and_kind(raw: &RawObject) -> Result<(String, String), InputError> {
-    let text = |field: &str| match raw.value.get(field) {
-        Some(Value::String(text)) if !text.is_empty() => Ok(text.as_str()),
-        found => Err(InputError {
-            origin: raw.origin.clone(),
-            object: raw.value.pointer("/metadata/name").and_then(Value::as_str).map(str::to_owned),
-            field: Some(field.to_owned()),
-            message: match found {
-                None | Some(Value::Null) => "expected a string, found nothing".to_owned(),
-                Some(value) => format!("expected a string, found {value}"),
-            },
-        }),
-    };
-    let kind = text("kind")?.to_owned();
-    let api_version = text("apiVersion")?;
-    let group = api_version.split_once('/').map_or("", |(group, _)| group);
-    Ok((group.to_owned(), kind))
-}
-
-fn insert<T: DeserializeOwned>(
-    table: &mut Table<T>,
-    raw: RawObject,
-    kind: &str,
-    scope: Scope,
-    notes: &mut Vec<String>,
-) -> Result<(), InputError> {
-    let RawObject { origin, value } = raw;
-    let metadata = |field: &str| {
-        let found = value.get("metadata").and_then(|metadata| metadata.get(field)).and_then(Value::as_str);
-        found.filter(|text| !text.is_empty())
-    };
-    let namespace = match scope {
-        Scope::Namespaced => metadata("namespace").unwrap_or("default"),
-        Scope::Cluster => "",
-    };
-    let generated = metadata("generateName").map(|prefix| (1..).map(move |n| format!("{prefix}{n}")));
-    let name = match (metadata("name"), generated) {
-        (Some(name), _) => name.to_owned(),
-        (None, Some(mut names)) => {
-            let unused = |name: &String| {
-                !table.contains_key(&ObjectKey { namespace: Arc::from(namespace), name: Arc::from(name.as_str()) })
-            };
-            names.find(unused).expect("a finite table leaves names unused")
-        }
-        (None, None) => String::new(),
-    };
-    let key = ObjectKey { namespace: Arc::from(namespace), name: Arc::from(name) };
-    if key.name.is_empty() {
-        let field = Some("metadata.name".to_owned());
-        let message = "expected a name, found nothing".to_owned();
-        return Err(InputError { origin, object: Some(kind.to_owned()), field, message });
-    }
-    // The path is tracked only once it is known that there is something to report: tracking costs half the time.
-    let object = match T::deserialize(&value) {
-        Ok(object) => object,
-        Err(_) => match serde_path_to_error::deserialize::<_, T>(&value) {
-            Ok(object) => object,
-            Err(error) => {
-                let path = Some(error.path().to_string()).filter(|path| path != ".");
-                let object = Some(object_name(kind, &key));
-                return Err(InputError { origin, object, field: path, message: error.inner().to_string() });
-            }
-        },
-    };
-    if table.insert(key.clone(), Sourced { origin, object }).is_some() {
-        notes.push(format!("{} was given more than once; the last one is used", object_name(kind, &key)));
-    }
-    Ok(())
 }

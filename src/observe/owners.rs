@@ -1,7 +1,7 @@
 //! Owners expand only the replicas that are missing among the objects they own, so that a Deployment alone is a valid
 //! question and the output of `kubectl get all` counts nothing twice.
 //!
-//! Deployment -> ReplicaSets -> pods; ReplicaSet, StatefulSet and Job -> pods. Pods made up here have names and uids that
+//! Deployment -> ReplicaSets -> pods; ReplicaSet, ReplicationController, StatefulSet and Job -> pods. Pods made up here have names and uids that
 //! depend on nothing but their owner, and share one template.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +15,7 @@ use super::input::{FieldError, FieldResult as _, InputError};
 use super::objects::{ObjectKey, Objects, Sourced, Table, object_name};
 use super::pod::{PodSource, avoids_node_pools, is_gated, read_template};
 use super::snapshot::{OwnerRef, Pod, PodKey};
-use super::spreading::selector_of_revision;
+use super::spreading::{selector_of_controller, selector_of_revision};
 use crate::api::labels;
 
 /// An owner with what it still needs.
@@ -27,7 +27,7 @@ struct Owner<'a> {
     claim_templates: &'a [core::PersistentVolumeClaim],
     /// Labels that the controller adds to its pods.
     extra_labels: Vec<(&'static str, String)>,
-    /// Of the ReplicaSet or StatefulSet, for default topology spread.
+    /// Of the ReplicaSet, ReplicationController or StatefulSet, for default topology spread.
     selector: Option<LabelSelector>,
     missing: Missing,
 }
@@ -84,6 +84,27 @@ pub(super) fn expand_owners(
                 extra_labels: Vec::new(),
                 selector: Some(object.spec.selector.clone()),
                 missing: Missing::Count(wanted.saturating_sub(children.pods("ReplicaSet", key, &object.metadata))),
+            },
+            origin,
+        );
+    }
+    for (key, Sourced { origin, object }) in &objects.replication_controllers {
+        let spec = object.spec.as_ref();
+        let wanted = replicas(&object.metadata, spec.and_then(|spec| spec.replicas));
+        expand(
+            Owner {
+                kind: "ReplicationController",
+                key,
+                meta: &object.metadata,
+                template: spec.and_then(|spec| spec.template.as_ref()),
+                claim_templates: &[],
+                extra_labels: Vec::new(),
+                selector: Some(selector_of_controller(object)),
+                missing: Missing::Count(wanted.saturating_sub(children.pods(
+                    "ReplicationController",
+                    key,
+                    &object.metadata,
+                ))),
             },
             origin,
         );

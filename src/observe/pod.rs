@@ -1,5 +1,6 @@
 //! A Kubernetes pod spec -> [`PodTemplate`]: everything that decides where the pod may run.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -34,10 +35,19 @@ pub(super) type TemplateAndRefusal = (PodTemplate, Option<Arc<str>>);
 
 /// Reads a pod; paths in errors start at the pod's spec.
 pub(super) fn read_template(source: PodSource<'_>, cluster: &mut Cluster) -> Result<TemplateAndRefusal, FieldError> {
-    let PodSource { namespace, spec, .. } = source;
+    let PodSource { namespace, .. } = source;
+    let (spec, refused) = if source.admitted {
+        (Cow::Borrowed(source.spec), None)
+    } else {
+        match cluster.runtime_classes.admit(source.spec) {
+            Ok(spec) => (spec, None),
+            Err(reason) => (Cow::Borrowed(source.spec), Some(Arc::from(reason))),
+        }
+    };
+    let spec = spec.as_ref();
     let pod_labels = read_labels(source.labels);
     let identity = PodIdentity { namespace, labels: &pod_labels };
-    let mut refusal = refused_claims(spec).or_else(|| refused_selector(spec));
+    let mut refusal = refused_claims(spec).or_else(|| refused_selector(spec)).or(refused);
     let defaults = cluster.limit_ranges.get(namespace).filter(|_| !source.admitted);
     let requests = effective_requests(spec, source.status, defaults)?;
     let (priority, priority_class) = cluster.priorities.of(spec);

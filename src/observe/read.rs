@@ -1,13 +1,11 @@
 //! Files, directories and stdin -> raw objects, without looking into them beyond `List`s.
-//!
-//! YAML streams are cut at their document markers first, so that a syntax error costs one document and not the file.
+
+mod yaml;
 
 use std::fs;
 use std::io::{self, Read as _};
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 
 use serde_json::Value;
 
@@ -19,12 +17,6 @@ pub struct RawObject {
     pub origin: Origin,
     pub value: Value,
 }
-
-/// Reading this many documents takes some 10 ms, hundreds of times what starting a thread takes.
-const DOCUMENTS_WORTH_A_THREAD: usize = 100;
-
-/// Nesting beyond this is no Kubernetes object (the deepest CRD schemas have about 30 levels).
-const MAX_DEPTH: usize = 200;
 
 /// Reads every path in order: `-` is stdin; a directory stands for the `.yaml`, `.yml` and `.json` files in it and in
 /// its subdirectories, sorted by name. What cannot be read becomes an error, and the rest is read.
@@ -88,8 +80,9 @@ pub fn read_text(file: &str, text: &str, objects: &mut Vec<RawObject>, errors: &
     let file: Arc<str> = Arc::from(file);
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let documents = match json_documents(text) {
-        Some(values) => values.into_iter().map(Ok).collect(),
-        None => yaml_documents(text),
+        Some(Ok(values)) => values.into_iter().map(Ok).collect(),
+        Some(Err(message)) if file.ends_with(".json") => vec![Err(message)],
+        Some(Err(_)) | None => yaml::documents(text),
     };
     let several = documents.len() > 1;
     for (document, number) in documents.into_iter().zip(1..) {
@@ -101,69 +94,18 @@ pub fn read_text(file: &str, text: &str, objects: &mut Vec<RawObject>, errors: &
     }
 }
 
-/// The documents of a stream of JSON values; `None` where the text is not JSON throughout (it may still be YAML).
-fn json_documents(text: &str) -> Option<Vec<Value>> {
+/// The documents of a stream of JSON values, or where the text is none (it may still be YAML); `None` where it does not
+/// begin like one.
+fn json_documents(text: &str) -> Option<Result<Vec<Value>, String>> {
     if !text.trim_start().starts_with(['{', '[']) {
         return None;
     }
-    serde_json::Deserializer::from_str(text).into_iter::<Value>().collect::<Result<_, _>>().ok()
-}
-
-/// The documents that are not null, in order. Threads share the parsing, which is most of the time that loading takes.
-fn yaml_documents(text: &str) -> Vec<Result<Value, String>> {
-    let documents = split_documents(text);
-    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let share = documents.len().div_ceil(threads).max(DOCUMENTS_WORTH_A_THREAD);
-    let parse = |part: &[(&str, u64)]| part.iter().map(|(text, before)| yaml_document(text, *before)).collect();
-    let parsed: Vec<Vec<Result<Value, String>>> = thread::scope(|scope| {
-        let parts: Vec<_> = documents.chunks(share).map(|part| scope.spawn(move || parse(part))).collect();
-        parts.into_iter().map(|part| part.join().expect("parsing reports errors and does not panic")).collect()
-    });
-    parsed.into_iter().flatten().filter(|document| *document != Ok(Value::Null)).collect()
-}
-
-fn yaml_document(text: &str, lines_before: u64) -> Result<Value, String> {
-    let options = serde_saphyr::options! {
-        // The input is the user's own and may be a whole cluster: only depth and alias expansion are bounded.
-        budget: serde_saphyr::budget! {
-            max_depth: MAX_DEPTH,
-            max_events: usize::MAX,
-            max_nodes: usize::MAX,
-            max_total_scalar_bytes: usize::MAX,
-        },
-    };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let place = error.location().map_or_else(String::new, |location| {
-            format!(" at line {}, column {}", lines_before + location.line(), location.column())
-        });
-        let reason = error.without_snippet().to_string();
-        format!("not valid YAML{place}: {}", reason.lines().next().unwrap_or_default())
-    })
-}
-
-/// The documents of a YAML stream, each with the number of lines before it. A `---` at the start of a line is a marker
-/// wherever it stands, even inside a block scalar (YAML 1.2, 9.1.2). Documents that hold only comments are left out.
-fn split_documents(text: &str) -> Vec<(&str, u64)> {
-    let mut documents = Vec::new();
-    let (mut start, mut lines_before, mut offset, mut has_content) = (0, 0, 0, false);
-    for (line, number) in text.split_inclusive('\n').zip(0..) {
-        let marker =
-            line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
-        if marker {
-            if has_content {
-                documents.push((&text[start..offset], lines_before));
-            }
-            (start, lines_before, has_content) = (offset, number, !line[3..].trim().is_empty());
-        } else {
-            let trimmed = line.trim();
-            has_content |= !(trimmed.is_empty() || trimmed.starts_with(['#', '%']) || trimmed == "...");
-        }
-        offset += line.len();
-    }
-    if has_content {
-        documents.push((&text[start..], lines_before));
-    }
-    documents
+    let documents: Result<_, serde_json::Error> = serde_json::Deserializer::from_str(text).into_iter().collect();
+    Some(documents.map_err(|error| {
+        let message = error.to_string();
+        let reason = message.split(" at line ").next().unwrap_or_default();
+        format!("not valid JSON at line {}, column {}: {reason}", error.line(), error.column())
+    }))
 }
 
 /// Replaces a `List` (of any kind) or a plain array by its items; the items of a typed list inherit its kind.
@@ -268,6 +210,14 @@ mod tests {
         assert_eq!(errors.len(), 2);
         assert!(errors[0].starts_with("in.yaml, document 2: not valid YAML at line 4, column "), "{}", errors[0]);
         assert_eq!(errors[1], "in.yaml, document 4: expected a Kubernetes object, found a string");
+    }
+
+    #[test]
+    fn a_file_of_json_is_called_json() {
+        let (mut objects, mut errors) = (Vec::new(), Vec::new());
+        read_text("in.json", "{\"kind\": \"A\",\n \"b\" 1}", &mut objects, &mut errors);
+        assert_eq!(errors[0].to_string(), "in.json: not valid JSON at line 2, column 6: expected `:`");
+        assert_eq!((objects.len(), errors.len()), (0, 1));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1 as apps;
+use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 
 use super::input::{FieldError, FieldResult as _};
@@ -23,7 +24,7 @@ impl<'a> DefaultSpreading<'a> {
     }
 
     /// Gives the constraints to a template that carries none and whose selector can be deduced: the selectors of all
-    /// Services that match the pod, and that of the ReplicaSet or StatefulSet which controls it, together.
+    /// Services that match the pod, and that of the ReplicaSet, ReplicationController or StatefulSet which controls it, together.
     pub fn apply(
         &self,
         namespace: &str,
@@ -71,6 +72,10 @@ impl<'a> DefaultSpreading<'a> {
             "StatefulSet" => {
                 self.objects.stateful_sets.get(&named(&owner.name)).map(|set| set.object.spec.selector.clone())
             }
+            "ReplicationController" => {
+                let controllers = &self.objects.replication_controllers;
+                controllers.get(&named(&owner.name)).map(|controller| selector_of_controller(&controller.object))
+            }
             "ReplicaSet" => {
                 if let Some(set) = self.objects.replica_sets.get(&named(&owner.name)) {
                     return Some(set.object.spec.selector.clone());
@@ -83,6 +88,14 @@ impl<'a> DefaultSpreading<'a> {
             _ => None,
         }
     }
+}
+
+/// The selector of a ReplicationController; without one it has the labels of its template (API server defaulting).
+pub(super) fn selector_of_controller(controller: &core::ReplicationController) -> meta::LabelSelector {
+    let spec = controller.spec.as_ref();
+    let own = spec.and_then(|spec| spec.selector.clone()).filter(|selector| !selector.is_empty());
+    let of_template = || spec?.template.as_ref()?.metadata.as_ref()?.labels.clone();
+    meta::LabelSelector { match_labels: own.or_else(of_template), match_expressions: None }
 }
 
 /// The selector of the ReplicaSet that a Deployment makes for the template of this hash.

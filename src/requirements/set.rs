@@ -52,6 +52,11 @@ impl Requirements {
         set
     }
 
+    /// From keys that are normalised and distinct; quickest where they are sorted.
+    pub(crate) fn from_distinct(entries: impl IntoIterator<Item = (Arc<str>, Requirement)>) -> Self {
+        Self(entries.into_iter().collect())
+    }
+
     /// Adds a requirement, intersecting it with what the key already has.
     pub fn add(&mut self, key: &str, requirement: Requirement) {
         match self.0.get_mut(labels::normalize(key)) {

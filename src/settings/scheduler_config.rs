@@ -8,6 +8,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::api::reading;
 
 /// A spread constraint for pods that carry none. Its selector is deduced for each pod, so it has none of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,10 +81,13 @@ pub fn parse_scheduler_config(text: &str) -> Result<Vec<DefaultSpread>, Schedule
     if text.trim().is_empty() {
         return Ok(Vec::new());
     }
-    let config: SchedulerConfig = serde_saphyr::from_str(text).map_err(|error| {
+    let value: Value = serde_saphyr::from_str(text).map_err(|error| {
         let reason = error.without_snippet().to_string();
         SchedulerConfigError::Format(reason.lines().next().unwrap_or_default().to_owned())
     })?;
+    let config = reading::read::<SchedulerConfig>(&value)
+        .map_err(|error| SchedulerConfigError::Format(error.to_string()))?
+        .object;
     let constraints = config.pod_topology_spread.map(|spread| spread.default_constraints).unwrap_or_default();
     let mut seen = BTreeSet::new();
     for (index, constraint) in constraints.iter().enumerate() {
@@ -133,15 +139,25 @@ mod tests {
         };
         assert_eq!(parse_scheduler_config(&one("")).map(|read| read.len()), Ok(1));
         for (text, expected) in [
-            (one(", labelSelector: {}"), "labelSelector"),
+            (
+                one(", labelSelector: {}"),
+                "defaultConstraints[0].labelSelector: unknown field: expected one of maxSkew,",
+            ),
             (one(", matchLabelKeys: [a]"), "matchLabelKeys"),
             (one(", minDomains: 2"), "[0]: minDomains needs"),
             (
                 one("}, {maxSkew: 2, topologyKey: z, whenUnsatisfiable: ScheduleAnyway"),
                 "[1]: a second constraint with z",
             ),
-            (one("").replace("maxSkew: 1", "maxSkew: 0"), "not a scheduler configuration"),
-            (one("").replace("ScheduleAnyway", "Sometimes"), "Sometimes"),
+            (
+                one("").replace("maxSkew: 1", "maxSkew: 0"),
+                "not a scheduler configuration: podTopologySpread.defaultConstraints[0].maxSkew: expected a whole number \
+                 above zero, found 0",
+            ),
+            (
+                one("").replace("ScheduleAnyway", "Sometimes"),
+                "whenUnsatisfiable: expected DoNotSchedule or ScheduleAnyway, found 'Sometimes'",
+            ),
             (one("").replace(": z,", ": '',"), "[0]: topologyKey"),
             ("profiles: []".to_owned(), "profiles"),
             ("- 1".to_owned(), "not a scheduler configuration"),

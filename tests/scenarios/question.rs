@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use packwright::catalog::{Catalog, Market, SpotPrices};
+use packwright::catalog::{Catalog, Market, Reservations, SpotPrices};
 use packwright::observe::{GatesByInput, LoadOptions, LoadOutcome, Objects, build, read_text};
 use packwright::settings::Settings;
 use serde::Deserialize;
@@ -26,6 +26,8 @@ pub struct Scenario {
     catalog: String,
     /// A file of `shared`, for `ec2`.
     spot_prices: Option<String>,
+    /// A file of `shared`, for `ec2`.
+    capacity_reservations: Option<String>,
     #[serde(default)]
     settings: Settings,
     pub expect: Expectation,
@@ -82,6 +84,10 @@ impl Question {
                 if let Some(file) = &self.scenario.spot_prices {
                     let text = std::fs::read_to_string(shared(file)).unwrap();
                     market = market.with_spot_prices(SpotPrices::parse(&text).unwrap());
+                }
+                if let Some(file) = &self.scenario.capacity_reservations {
+                    let text = std::fs::read_to_string(shared(file)).unwrap();
+                    market = market.with_reservations(Reservations::parse(&text).unwrap());
                 }
                 Catalog::Ec2(Box::new(market))
             }

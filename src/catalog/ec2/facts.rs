@@ -3,7 +3,6 @@
 use std::sync::{Arc, LazyLock};
 
 use super::labels;
-use crate::requirements::Requirements;
 use crate::units::MicroUsd;
 
 const BUNDLED: &str = include_str!("../data/ec2_types.tsv");
@@ -36,8 +35,8 @@ pub struct Ec2Type {
     pub ipv4_per_interface: i64,
     /// Branch interfaces for security groups of pods; 0 where the type cannot trunk.
     pub branch_interfaces: i64,
-    /// Labels that follow from the type alone; labels that it does not have are required not to exist.
-    pub(super) labels: Requirements,
+    /// Labels that follow from the type alone.
+    pub(super) labels: labels::TypeLabels,
     prices: [Option<MicroUsd>; 3],
 }
 
@@ -86,9 +85,14 @@ impl Ec2Facts {
     /// The table that is part of the program.
     #[must_use]
     pub fn bundled() -> &'static Self {
-        static FACTS: LazyLock<Ec2Facts> =
-            LazyLock::new(|| Ec2Facts::parse(BUNDLED).expect("the bundled table is well-formed, as a test checks"));
+        static FACTS: LazyLock<Ec2Facts> = LazyLock::new(Ec2Facts::parse_bundled);
         &FACTS
+    }
+
+    /// Reads the table that is part of the program anew; [`Self::bundled`] does so once.
+    #[must_use]
+    pub fn parse_bundled() -> Self {
+        Self::parse(BUNDLED).expect("the bundled table is well-formed, as a test checks")
     }
 
     #[must_use]
@@ -148,28 +152,23 @@ fn read(row: &[&str; 26], interner: &mut labels::Interner) -> Result<Ec2Type, St
         .then(|| Ok::<_, String>(Gpu { manufacturer: interner.value(gpu_manufacturer), count: number(gpu_count)? }))
         .transpose()?;
     let price = |cell| Ok::<_, String>(optional(cell)?.map(MicroUsd));
-    let values = labels::TypeLabels {
-        name,
-        arch,
-        cell_labels: [
-            vcpus,
-            memory,
-            cpu_manufacturer,
-            clock,
-            ebs,
-            network,
-            encryption,
-            nvme,
-            gpu_name,
-            gpu_manufacturer,
-            gpu_count,
-            gpu_mib,
-            acc_name,
-            acc_manufacturer,
-            acc_count,
-        ],
-        hypervisor,
-    };
+    let columns = [
+        vcpus,
+        memory,
+        cpu_manufacturer,
+        clock,
+        ebs,
+        network,
+        encryption,
+        nvme,
+        gpu_name,
+        gpu_manufacturer,
+        gpu_count,
+        gpu_mib,
+        acc_name,
+        acc_manufacturer,
+        acc_count,
+    ];
     Ok(Ec2Type {
         name: interner.value(name),
         arch: interner.value(arch),
@@ -185,7 +184,7 @@ fn read(row: &[&str; 26], interner: &mut labels::Interner) -> Result<Ec2Type, St
         interfaces_per_card: number(interfaces_per_card)?,
         ipv4_per_interface: number(ipv4)?,
         branch_interfaces: number(branch)?,
-        labels: values.requirements(interner),
+        labels: labels::TypeLabels::read(name, arch, hypervisor, columns, interner),
         prices: [price(us_east)?, price(gov_west)?, price(gov_east)?],
     })
 }

@@ -1,6 +1,6 @@
 //! The labels of an EC2 type: those that follow from the type alone, and those that the node class and region add.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Ec2Type;
@@ -8,8 +8,17 @@ use crate::api::labels;
 use crate::catalog::{Market, NodeClassFacts, Offering};
 use crate::requirements::{Requirement, Requirements};
 
-/// Label keys of the table's columns, in the order of [`TypeLabels::cell_labels`]; an empty cell is an absent label.
-const CELL_KEYS: [&str; 15] = [
+/// Labels that follow from the type alone, in the order of [`TypeLabels`]; of the first eight an empty text is a value, of
+/// the others, which are columns of the table, it means that the type does not have the label.
+const TYPE_KEYS: [&str; 23] = [
+    labels::INSTANCE_TYPE,
+    labels::ARCH,
+    labels::INSTANCE_HYPERVISOR,
+    labels::INSTANCE_FAMILY,
+    labels::INSTANCE_SIZE,
+    labels::INSTANCE_CATEGORY,
+    labels::INSTANCE_GENERATION,
+    labels::INSTANCE_CAPABILITY_FLEX,
     labels::INSTANCE_CPU,
     labels::INSTANCE_MEMORY,
     labels::INSTANCE_CPU_MANUFACTURER,
@@ -26,6 +35,7 @@ const CELL_KEYS: [&str; 15] = [
     labels::INSTANCE_ACCELERATOR_MANUFACTURER,
     labels::INSTANCE_ACCELERATOR_COUNT,
 ];
+const ALWAYS: usize = 8;
 
 /// Labels that an offering may bring; a type none of whose offerings does requires them not to exist.
 const OFFERING_KEYS: [&str; 5] = [
@@ -38,7 +48,7 @@ const OFFERING_KEYS: [&str; 5] = [
 
 /// One allocation for each distinct text of the table.
 #[derive(Default)]
-pub(super) struct Interner(BTreeSet<Arc<str>>);
+pub(super) struct Interner(HashSet<Arc<str>>);
 
 impl Interner {
     pub(super) fn value(&mut self, text: &str) -> Arc<str> {
@@ -51,38 +61,19 @@ impl Interner {
     }
 }
 
-/// The label values of one line of the table.
-pub(super) struct TypeLabels<'a> {
-    pub(super) name: &'a str,
-    pub(super) arch: &'a str,
-    pub(super) cell_labels: [&'a str; 15],
-    pub(super) hypervisor: &'a str,
-}
+/// The values of [`TYPE_KEYS`] for one type. They become requirements only for a node class: to make a set of
+/// requirements takes longer than to read the whole line, and to copy one as long as to make it.
+#[derive(Debug, Clone)]
+pub(super) struct TypeLabels([Arc<str>; TYPE_KEYS.len()]);
 
-impl TypeLabels<'_> {
-    pub(super) fn requirements(&self, interner: &mut Interner) -> Requirements {
-        let mut one_of = |value: &str| Requirement::one_of([interner.value(value)]);
-        let (family, size) = self.name.split_once('.').unwrap_or((self.name, ""));
+impl TypeLabels {
+    /// From name, architecture and hypervisor, and the columns that are labels.
+    pub(super) fn read(name: &str, arch: &str, hypervisor: &str, columns: [&str; 15], interner: &mut Interner) -> Self {
+        let (family, size) = name.split_once('.').unwrap_or((name, ""));
         let (category, generation) = category_and_generation(family);
         let flex = if family.contains("-flex") { "true" } else { "false" };
-        let always = [
-            (labels::INSTANCE_TYPE, self.name),
-            (labels::ARCH, self.arch),
-            (labels::INSTANCE_HYPERVISOR, self.hypervisor),
-            (labels::INSTANCE_FAMILY, family),
-            (labels::INSTANCE_SIZE, size),
-            (labels::INSTANCE_CATEGORY, category),
-            (labels::INSTANCE_GENERATION, generation),
-            (labels::INSTANCE_CAPABILITY_FLEX, flex),
-        ];
-        let mut requirements: Requirements = always.into_iter().map(|(key, value)| (key, one_of(value))).collect();
-        for (key, value) in CELL_KEYS.into_iter().zip(self.cell_labels) {
-            let requirement = if value.is_empty() { Requirement::does_not_exist() } else { one_of(value) };
-            requirements.replace(key, requirement);
-        }
-        requirements.replace(labels::NITRO_SANDBOX, Requirement::does_not_exist());
-        requirements.replace(labels::INSTANCE_TENANCY, Requirement::one_of(["default", "dedicated"]));
-        requirements
+        let always: [&str; ALWAYS] = [name, arch, hypervisor, family, size, category, generation, flex];
+        Self(std::array::from_fn(|i| interner.value(if i < ALWAYS { always[i] } else { columns[i - ALWAYS] })))
     }
 }
 
@@ -98,32 +89,55 @@ fn category_and_generation(family: &str) -> (&str, &str) {
     (category, &rest[..digits])
 }
 
-/// The labels that the node class and the region give to every type.
-pub(super) struct NodeClassLabels {
-    shared: Requirements,
+/// The labels of the types of one node class, by key.
+pub(super) struct NodeClassLabels(Vec<(Arc<str>, Source)>);
+
+/// Where the requirement under a key comes from.
+enum Source {
+    /// The value with this number among those of the type.
+    Type(usize),
+    /// The same for every type.
+    Class(Requirement),
+    /// The offerings bring it, and it does not exist where none of them does.
+    Offerings,
 }
 
 impl NodeClassLabels {
     pub(super) fn new(class: &NodeClassFacts, market: &Market) -> Self {
         let os = if class.ami_family.is_windows() { "windows" } else { "linux" };
         let build = class.ami_family.windows_build();
-        let shared = [
+        let of_class = [
             (labels::OS, Requirement::one_of([os])),
             (labels::REGION, Requirement::one_of([market.region.clone()])),
             (labels::WINDOWS_BUILD, build.map_or_else(Requirement::does_not_exist, |b| Requirement::one_of([b]))),
+            (labels::NITRO_SANDBOX, Requirement::does_not_exist()),
+            (labels::INSTANCE_TENANCY, Requirement::one_of(["default", "dedicated"])),
         ];
-        Self { shared: shared.into_iter().collect() }
+        let of_type = TYPE_KEYS.into_iter().zip(0..).map(|(key, i)| (key, Source::Type(i)));
+        let of_class = of_class.into_iter().map(|(key, requirement)| (key, Source::Class(requirement)));
+        let of_offerings = OFFERING_KEYS.into_iter().map(|key| (key, Source::Offerings));
+        let all = of_type.chain(of_class).chain(of_offerings);
+        let mut sources: Vec<(Arc<str>, Source)> = all.map(|(key, source)| (Arc::from(key), source)).collect();
+        sources.sort_by(|a, b| a.0.cmp(&b.0));
+        Self(sources)
     }
 
     pub(super) fn requirements(&self, ec2_type: &Ec2Type, offerings: &[Offering]) -> Requirements {
-        let mut requirements = ec2_type.labels.clone();
-        requirements.add_all(&self.shared);
-        for key in OFFERING_KEYS {
-            if !offerings.iter().any(|offering| offering.labels.iter().any(|(label, _)| &**label == key)) {
-                requirements.replace(key, Requirement::does_not_exist());
-            }
-        }
-        requirements
+        let brought =
+            |key: &str| offerings.iter().any(|offering| offering.labels.iter().any(|(label, _)| &**label == key));
+        let of_key = |(key, source): &(Arc<str>, Source)| {
+            let requirement = match source {
+                Source::Type(i) => match &ec2_type.labels.0[*i] {
+                    absent if absent.is_empty() && *i >= ALWAYS => Requirement::does_not_exist(),
+                    value => Requirement::only(value.clone()),
+                },
+                Source::Class(requirement) => requirement.clone(),
+                Source::Offerings if brought(key) => return None,
+                Source::Offerings => Requirement::does_not_exist(),
+            };
+            Some((key.clone(), requirement))
+        };
+        Requirements::from_distinct(self.0.iter().filter_map(of_key))
     }
 }
 

@@ -39,7 +39,7 @@ struct RequirementEntry {
     values: Vec<String>,
 }
 
-pub(super) fn read(entry: Value) -> Result<InstanceType, String> {
+pub(super) fn read(entry: &Value) -> Result<InstanceType, String> {
     let entry: TypeEntry = typed(entry)?;
     let mut capacity = amounts("resources", &entry.resources)?;
     if !capacity.contains(PODS) {

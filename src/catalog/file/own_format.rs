@@ -65,7 +65,7 @@ fn available() -> bool {
     true
 }
 
-pub(super) fn read(entry: Value) -> Result<InstanceType, String> {
+pub(super) fn read(entry: &Value) -> Result<InstanceType, String> {
     let entry: TypeEntry = typed(entry)?;
     let mut capacity = amounts("capacity", &entry.capacity)?;
     if !capacity.contains(PODS) {

@@ -1,6 +1,6 @@
 //! Spot prices: the history that `aws ec2 describe-spot-price-history` prints, or an estimate without it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -18,6 +18,8 @@ pub struct SpotPrices {
     /// Entries that could not be read, and entries of other products (Windows, SUSE, RHEL).
     pub malformed: usize,
     pub other_products: usize,
+    /// Prices of zones in other regions.
+    pub other_regions: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,12 +28,25 @@ struct Observed {
     price: MicroUsd,
 }
 
-#[derive(Debug, thiserror::Error)]
+/// Why a file gives no prices; each says what was expected.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpotFileError {
-    #[error("failed to read spot prices: not JSON")]
-    Json(#[from] serde_json::Error),
-    #[error("failed to read spot prices: expected an object with the list SpotPriceHistory, or that list")]
+    #[error("not JSON (line {line}, column {column}): expected the JSON of 'aws ec2 describe-spot-price-history'")]
+    Json { line: usize, column: usize },
+    #[error(
+        "no spot price history: expected the JSON of 'aws ec2 describe-spot-price-history', an object with the list \
+         SpotPriceHistory"
+    )]
     Shape,
+    #[error("no prices: expected at least one entry in SpotPriceHistory, found none")]
+    Empty,
+    #[error(
+        "no prices for Linux: expected entries with ProductDescription Linux/UNIX, found {other_products} of other \
+         products and {malformed} that cannot be read"
+    )]
+    NothingUsable { other_products: usize, malformed: usize },
+    #[error("no prices of {region}: expected availability zones of that region, found {found}")]
+    Region { region: String, found: String },
 }
 
 #[derive(Deserialize)]
@@ -51,15 +66,19 @@ impl SpotPrices {
     /// of several with the same time the dearest. Entries that cannot be read are counted, not fatal.
     ///
     /// # Errors
-    /// The text is not JSON, or has no list of entries.
+    /// The text is not JSON, has no list of entries, or none of them is a price of Linux.
     pub fn parse(text: &str) -> Result<Self, SpotFileError> {
-        let mut document: Value = serde_json::from_str(text)?;
+        let mut document: Value = serde_json::from_str(text)
+            .map_err(|error| SpotFileError::Json { line: error.line(), column: error.column() })?;
         let list = match &mut document {
             Value::Object(fields) => fields.get_mut("SpotPriceHistory").map(Value::take),
             Value::Array(_) => Some(document.take()),
             _ => None,
         };
         let Some(Value::Array(entries)) = list else { return Err(SpotFileError::Shape) };
+        if entries.is_empty() {
+            return Err(SpotFileError::Empty);
+        }
         let mut prices = Self::default();
         for entry in entries {
             match serde_json::from_value::<Entry>(entry) {
@@ -68,7 +87,38 @@ impl SpotPrices {
                 Err(_) => prices.malformed += 1,
             }
         }
+        if prices.is_empty() {
+            let Self { other_products, malformed, .. } = prices;
+            return Err(SpotFileError::NothingUsable { other_products, malformed });
+        }
         Ok(prices)
+    }
+
+    /// Drops the prices of other regions.
+    ///
+    /// # Errors
+    /// No price is left.
+    pub fn of_region(mut self, region: &str) -> Result<Self, SpotFileError> {
+        // us-east-1a, and the local zone us-east-1-bos-1a
+        let is_here =
+            |zone: &str| zone.strip_prefix(region).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()));
+        let zones: BTreeSet<Arc<str>> = self.prices.values().flat_map(BTreeMap::keys).cloned().collect();
+        for zones in self.prices.values_mut() {
+            let before = zones.len();
+            zones.retain(|zone, _| is_here(zone));
+            self.other_regions += before - zones.len();
+        }
+        self.prices.retain(|_, zones| !zones.is_empty());
+        if self.is_empty() {
+            const MOST: usize = 3;
+            let names: Vec<&str> = zones.iter().take(MOST).map(AsRef::as_ref).collect();
+            let more = if zones.len() > MOST { " and others" } else { "" };
+            return Err(SpotFileError::Region {
+                region: region.to_owned(),
+                found: format!("{}{more}", names.join(", ")),
+            });
+        }
+        Ok(self)
     }
 
     fn record(&mut self, entry: &Entry) {
@@ -112,6 +162,9 @@ impl SpotPrices {
         }
         if self.other_products > 0 {
             notes.push(format!("{} spot price entries of other products than Linux were skipped", self.other_products));
+        }
+        if self.other_regions > 0 {
+            notes.push(format!("{} spot prices of other regions were skipped", self.other_regions));
         }
         notes
     }
@@ -158,8 +211,27 @@ mod tests {
 
     #[test]
     fn other_documents_are_refused() {
-        assert!(matches!(SpotPrices::parse("{}"), Err(SpotFileError::Shape)));
-        assert!(matches!(SpotPrices::parse("spot"), Err(SpotFileError::Json(_))));
+        assert_eq!(SpotPrices::parse("{}"), Err(SpotFileError::Shape));
+        assert_eq!(SpotPrices::parse("3"), Err(SpotFileError::Shape));
+        assert_eq!(SpotPrices::parse("{\n spot"), Err(SpotFileError::Json { line: 2, column: 2 }));
+        assert_eq!(SpotPrices::parse(r#"{"SpotPriceHistory": []}"#), Err(SpotFileError::Empty));
+        assert_eq!(
+            SpotPrices::parse(&HISTORY.replace("Linux", "Lunix")),
+            Err(SpotFileError::NothingUsable { other_products: 4, malformed: 1 })
+        );
+    }
+
+    #[test]
+    fn only_prices_of_the_region_count() {
+        let history = HISTORY.replacen("us-east-1a", "us-east-10a", 1);
+        let prices = SpotPrices::parse(&history).unwrap().of_region("us-east-1").unwrap();
+        assert_eq!(prices.price("m5.large", "us-east-1a"), Some(MicroUsd(30_000)));
+        assert_eq!((prices.len(), prices.other_regions), (1, 1));
+        let refused = SpotPrices::parse(HISTORY).unwrap().of_region("us-west-2").unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "no prices of us-west-2: expected availability zones of that region, found us-east-1a"
+        );
     }
 
     #[test]

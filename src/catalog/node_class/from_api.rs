@@ -16,7 +16,7 @@ const GIB: i64 = 1 << 30;
 
 impl NodeClassFacts {
     /// Reads the fields that the catalogue needs. A status without subnets means every zone. Reservations stay empty:
-    /// the status does not say how many instances are free.
+    /// [`super::reservations`] finds them, as the status does not say how many instances are free.
     ///
     /// # Errors
     /// Every field that cannot be read, in the order of the fields; expressions in the kubelet's configuration (the

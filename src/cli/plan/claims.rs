@@ -1,6 +1,7 @@
 //! The launches of a plan as NodeClaim objects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -10,7 +11,8 @@ use serde_json::{Value, json};
 use crate::api::labels;
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{NodePool, Taint};
-use crate::plan::{Launch, Plan};
+use crate::plan::{Launch, Offer, Plan};
+use crate::requirements::{Requirement, Requirements};
 use crate::resources::display_amount;
 
 /// One NodeClaim for each launch, as the reference writes them.
@@ -24,11 +26,13 @@ fn node_claim(pool: &NodePool, launch: &Launch) -> Value {
         launch.labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
     claim_labels.insert(class_label, pool.node_class.name.to_string());
     claim_labels.insert(labels::NODEPOOL.to_owned(), pool.name.to_string());
+    let mut annotations: BTreeMap<String, String> =
+        pool.annotations.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+    annotations.insert(labels::OFFERS.to_owned(), offers(launch));
     let metadata = ObjectMeta {
         name: Some(launch.name.to_string()),
         labels: Some(claim_labels),
-        annotations: Some(pool.annotations.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect())
-            .filter(|annotations: &BTreeMap<String, String>| !annotations.is_empty()),
+        annotations: Some(annotations),
         ..ObjectMeta::default()
     };
     let requests: BTreeMap<String, Quantity> = launch
@@ -40,7 +44,7 @@ fn node_claim(pool: &NodePool, launch: &Launch) -> Value {
         "nodeClassRef": {
             "group": pool.node_class.group, "kind": pool.node_class.kind, "name": pool.node_class.name,
         },
-        "requirements": launch.requirements.to_entries(),
+        "requirements": requirements(launch).to_entries(),
         "resources": { "requests": requests },
         "expireAfter": pool.expire_after_seconds.map_or_else(|| "Never".to_owned(), |seconds| format!("{seconds}s")),
     });
@@ -53,6 +57,30 @@ fn node_claim(pool: &NodePool, launch: &Launch) -> Value {
         }
     }
     json!({ "apiVersion": "karpenter.sh/v1", "kind": "NodeClaim", "metadata": metadata, "spec": spec })
+}
+
+/// The plan's offers in order of preference, as `type/zone` or `type/zone/reservation`. The claim's requirements are the
+/// product of their types and zones, which may hold dearer pairs that the plan does not name.
+fn offers(launch: &Launch) -> String {
+    let text = |offer: &Offer| match &offer.reservation {
+        Some(reservation) => format!("{}/{}/{reservation}", offer.instance_type, offer.zone),
+        None => format!("{}/{}", offer.instance_type, offer.zone),
+    };
+    launch.offers.iter().map(text).collect::<Vec<_>>().join(",")
+}
+
+/// The launch's requirements with exactly the types, zones and reservations of its offers.
+fn requirements(launch: &Launch) -> Requirements {
+    let mut requirements = launch.requirements.clone();
+    let of = |values: BTreeSet<Arc<str>>| Requirement::one_of(values);
+    requirements
+        .add(labels::INSTANCE_TYPE, of(launch.offers.iter().map(|offer| offer.instance_type.clone()).collect()));
+    requirements.add(labels::ZONE, of(launch.offers.iter().map(|offer| offer.zone.clone()).collect()));
+    let reservations: BTreeSet<Arc<str>> = launch.offers.iter().filter_map(|offer| offer.reservation.clone()).collect();
+    if !reservations.is_empty() {
+        requirements.add(labels::CAPACITY_RESERVATION_ID, of(reservations));
+    }
+    requirements
 }
 
 fn taint(taint: &Taint) -> v1::Taint {

@@ -5,10 +5,10 @@ use std::fmt::Write;
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use crate::plan::report::{LaunchReport, Report};
+use crate::plan::report::{LaunchReport, NodeReport, Report};
 use crate::resources::{CPU, MEMORY};
 
-/// Pods of one reason that are listed by name before the rest is a number.
+/// Pods that are not placed and have one reason: as many are named, the rest is a number.
 const MOST_NAMES: usize = 5;
 
 /// The plan with equal launches joined to one row.
@@ -38,7 +38,8 @@ pub fn summary(report: &Report) -> String {
             format!("{total:.4}"),
         ]);
     }
-    with_summary(report, &align(table, &[0, 5, 6, 7, 8, 9, 10]))
+    let existing = report.existing_nodes.iter().map(|node| (node, node.pods.len().to_string()));
+    with_summary(report, &align(table, &[0, 5, 6, 7, 8, 9, 10]), existing.collect())
 }
 
 /// The plan with a row for each claim, and its pods.
@@ -58,10 +59,11 @@ pub fn wide(report: &Report) -> String {
             share(&[launch], MEMORY),
             format!("{:.4}", launch.price_usd_hour),
             format!("{:.4}", launch.worst_usd_hour),
-            names(&launch.pods),
+            launch.pods.join(" "),
         ]);
     }
-    with_summary(report, &align(table, &[5, 6, 7, 8, 9]))
+    let existing = report.existing_nodes.iter().map(|node| (node, node.pods.join(" ")));
+    with_summary(report, &align(table, &[5, 6, 7, 8, 9]), existing.collect())
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -128,14 +130,18 @@ fn names(pods: &[String]) -> String {
     if pods.len() > MOST_NAMES { format!("{shown} and {} more", pods.len() - MOST_NAMES) } else { shown }
 }
 
-fn with_summary(report: &Report, launches: &str) -> String {
+/// `existing` are the nodes that take pods, with their pods as they are to be shown.
+fn with_summary(report: &Report, launches: &str, existing: Vec<(&NodeReport, String)>) -> String {
     let mut text = String::new();
     if !report.launches.is_empty() {
         let _ = writeln!(text, "{launches}\n");
     }
-    if !report.existing_nodes.is_empty() {
-        let pods: usize = report.existing_nodes.iter().map(|node| node.pods.len()).sum();
-        let _ = writeln!(text, "{pods} pods go to {} existing nodes\n", report.existing_nodes.len());
+    if !existing.is_empty() {
+        let mut nodes = table(&["EXISTING NODE", "PODS"]);
+        for (node, pods) in existing {
+            nodes.add_row([node.name.to_string(), pods]);
+        }
+        let _ = writeln!(text, "{}\n", align(nodes, &[]));
     }
     let mut reasons: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for unplaced in &report.unplaced {

@@ -121,7 +121,7 @@ fn what_is_bought_is_accepted_and_one_dear_type_more_is_not() {
     let (mut launches, mut refused) = (0, 0);
     for seed in 0..WORLDS {
         let snapshot = wide_world(seed);
-        let decision = decide(&snapshot, NO_HURRY);
+        let decision = decide(&std::sync::Arc::new(snapshot.clone()), NO_HURRY);
         let faults: Vec<_> = decision.refused.iter().filter(|v| OF_PURCHASES.contains(&v.rule)).collect();
         assert!(faults.is_empty(), "world {seed}: {faults:?}");
         launches += decision.plan.launches.len();

@@ -33,7 +33,7 @@ fn selectors(manifests: &[Value]) -> Vec<String> {
 
 fn owner(kind: &str, spec: &Value) -> Value {
     let mut owner = json!({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "web"}, "spec": {
-        "replicas": 1, "serviceName": "web", "selector": {"matchLabels": {"app": "web"}},
+        "replicas": 1, "selector": {"matchLabels": {"app": "web"}},
         "template": {"metadata": {"labels": {"app": "web", "tier": "front"}}, "spec": {"containers": [{"name": "c"}]}}}});
     owner["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
     owner
@@ -48,6 +48,9 @@ fn service(selector: &Value, namespace: &str) -> Value {
 fn the_selector_is_that_of_the_owner() {
     assert_eq!(selectors(&[owner("ReplicaSet", &json!({}))]), ["app In [web]"]);
     assert_eq!(selectors(&[owner("StatefulSet", &json!({}))]), ["app In [web]"]);
+    let controller = json!({"apiVersion": "v1", "kind": "ReplicationController", "metadata": {"name": "web"}, "spec": {
+        "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c"}]}}}});
+    assert_eq!(selectors(&[controller]), ["app In [web]"]);
     let expressions = json!({"selector": {"matchExpressions": [{"key": "tier", "operator": "Exists"}]}});
     assert_eq!(selectors(&[owner("ReplicaSet", &expressions)]), ["tier Exists"]);
     // a Deployment's pods are spread revision by revision, as its ReplicaSet selects them

@@ -1,0 +1,177 @@
+//! One raw object -> its table, or what is wrong with it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{ObjectKey, Sourced, Table, object_name};
+use crate::api::reading::{self, FieldPath, nearest_field};
+use crate::observe::input::{InputError, Origin};
+use crate::observe::read::RawObject;
+
+/// A kind that is read, in its one version.
+#[derive(Clone, Copy)]
+pub(super) struct Kind {
+    pub name: &'static str,
+    pub group: &'static str,
+    pub version: &'static str,
+    pub scope: Scope,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    Namespaced,
+    Cluster,
+}
+
+/// What was found while objects were added.
+#[derive(Default)]
+pub(super) struct Findings {
+    pub errors: Vec<InputError>,
+    pub unusable: BTreeMap<(&'static str, ObjectKey), String>,
+    repeated: Vec<String>,
+    /// Kind and field that objects of a cluster have and our types do not: in how many objects.
+    newer: BTreeMap<(&'static str, String), usize>,
+}
+
+impl Findings {
+    /// One sentence each.
+    pub fn notes(&self) -> Vec<String> {
+        let newer = self.newer.iter().map(|((kind, field), count)| {
+            let objects = if *count == 1 { "object" } else { "objects" };
+            format!("{kind}: the field {field} is not known here and was ignored in {count} {objects} of the cluster")
+        });
+        self.repeated.iter().cloned().chain(newer).collect()
+    }
+
+    fn refuse(&mut self, kind: Kind, key: &ObjectKey, origin: &Origin, field: &str, message: String) {
+        let reason = if field.is_empty() { message.clone() } else { format!("{field}: {message}") };
+        self.unusable.entry((kind.name, key.clone())).or_insert(reason);
+        self.errors.push(InputError {
+            origin: origin.clone(),
+            object: Some(object_name(kind.name, key)),
+            field: Some(field.to_owned()).filter(|field| !field.is_empty()),
+            message,
+        });
+    }
+}
+
+/// Group, version and kind as an object gives them.
+pub(super) struct Written {
+    pub group: String,
+    pub kind: String,
+    api_version: String,
+}
+
+impl Written {
+    pub fn of(raw: &RawObject) -> Result<Self, InputError> {
+        let text = |field: &str| match raw.value.get(field) {
+            Some(Value::String(text)) if !text.is_empty() => Ok(text.as_str()),
+            found => Err(InputError {
+                origin: raw.origin.clone(),
+                object: raw.value.pointer("/metadata/name").and_then(Value::as_str).map(str::to_owned),
+                field: Some(field.to_owned()),
+                message: match found {
+                    None | Some(Value::Null) => "expected a string, found nothing".to_owned(),
+                    Some(value) => format!("expected a string, found {value}"),
+                },
+            }),
+        };
+        let kind = text("kind")?.to_owned();
+        let api_version = text("apiVersion")?.to_owned();
+        let group = api_version.split_once('/').map_or("", |(group, _)| group).to_owned();
+        Ok(Self { group, kind, api_version })
+    }
+
+    /// `Kind`, or `Kind.group` outside the core group.
+    pub fn full_kind(&self) -> String {
+        if self.group.is_empty() { self.kind.clone() } else { format!("{}.{}", self.kind, self.group) }
+    }
+}
+
+/// Reads an object into its table. A hand-written object with a field that its kind does not have is refused, as kubectl
+/// does; an object of a cluster has passed its API server, which may be newer than our types, and is used without it.
+pub(super) fn insert<T: DeserializeOwned + JsonSchema>(
+    table: &mut Table<T>,
+    raw: RawObject,
+    written: &Written,
+    kind: Kind,
+    findings: &mut Findings,
+) {
+    let RawObject { origin, value } = raw;
+    let Some(key) = key(table, &value, kind.scope) else {
+        let field = Some("metadata.name".to_owned());
+        let message = "expected a name, found nothing".to_owned();
+        return findings.errors.push(InputError { origin, object: Some(kind.name.to_owned()), field, message });
+    };
+    if let Some(message) = wrong_version(written, kind) {
+        return findings.refuse(kind, &key, &origin, "apiVersion", message);
+    }
+    let read = match reading::read::<T>(&value) {
+        Ok(read) => read,
+        Err(error) => return findings.refuse(kind, &key, &origin, &error.field, error.message),
+    };
+    if !read.unknown.is_empty() {
+        if is_of_cluster(&value) {
+            let mut fields: Vec<String> = read.unknown.iter().map(FieldPath::of_any_item).collect();
+            fields.sort();
+            fields.dedup();
+            for field in fields {
+                *findings.newer.entry((kind.name, field)).or_default() += 1;
+            }
+        } else {
+            for field in &read.unknown {
+                let message = match nearest_field::<T>(field) {
+                    Some(near) => format!("unknown field; did you mean {near}?"),
+                    None => format!("unknown field: {} has none of this name", kind.name),
+                };
+                findings.refuse(kind, &key, &origin, &field.to_string(), message);
+            }
+            return;
+        }
+    }
+    findings.unusable.remove(&(kind.name, key.clone()));
+    if table.insert(key.clone(), Sourced { origin, object: read.object }).is_some() {
+        findings
+            .repeated
+            .push(format!("{} was given more than once; the last one is used", object_name(kind.name, &key)));
+    }
+}
+
+fn key<T>(table: &Table<T>, value: &Value, scope: Scope) -> Option<ObjectKey> {
+    let metadata = |field: &str| {
+        let found = value.get("metadata").and_then(|metadata| metadata.get(field)).and_then(Value::as_str);
+        found.filter(|text| !text.is_empty())
+    };
+    let namespace: Arc<str> = Arc::from(match scope {
+        Scope::Namespaced => metadata("namespace").unwrap_or("default"),
+        Scope::Cluster => "",
+    });
+    let named = |name: String| ObjectKey { namespace: namespace.clone(), name: Arc::from(name) };
+    if let Some(name) = metadata("name") {
+        return Some(named(name.to_owned()));
+    }
+    let prefix = metadata("generateName")?;
+    (1..).map(|n| named(format!("{prefix}{n}"))).find(|key| !table.contains_key(key))
+}
+
+fn wrong_version(written: &Written, kind: Kind) -> Option<String> {
+    let Kind { group, version, .. } = kind;
+    let expected = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+    if written.api_version == expected {
+        return None;
+    }
+    let found = &written.api_version;
+    let converted = group.starts_with("karpenter.") && found.ends_with("/v1beta1");
+    let advice = if converted { ": the object must be converted to v1" } else { "" };
+    Some(format!("expected {expected}, found '{found}'{advice}"))
+}
+
+/// Whether an API server has taken the object: it gives these fields to everything.
+fn is_of_cluster(value: &Value) -> bool {
+    let has = |field: &str| value.pointer(field).is_some_and(|found| !found.is_null());
+    ["/metadata/uid", "/metadata/resourceVersion", "/metadata/managedFields"].into_iter().any(has)
+}
