@@ -141,6 +141,18 @@ fn claims_wait_for_what_is_missing_and_volumes_pin_zones() {
     assert_eq!(pods[2].refused.as_deref(), Some("persistent volume claim default/none does not exist"));
 }
 
+#[test]
+fn generated_names_are_numbered_past_those_that_exist() {
+    let pod = |name: &str| {
+        format!("---\n{{apiVersion: v1, kind: Pod, metadata: {{{name}}}, spec: {{containers: [{{name: c}}]}}}}\n")
+    };
+    let generated = pod("generateName: x-");
+    let outcome =
+        load(&[&*pod("name: x-2"), &*generated, &*generated, &*pod("generateName: y-"), &*generated].concat());
+    let names: Vec<&str> = outcome.snapshot.pods.iter().map(|pod| &*pod.key.name).collect();
+    assert_eq!(names, ["x-1", "x-2", "x-3", "x-4", "y-1"]);
+}
+
 fn pool(name: &str, kind: &str, extra: &str) -> String {
     let group = if kind == "KWOKNodeClass" { "karpenter.kwok.sh" } else { "karpenter.k8s.aws" };
     format!(

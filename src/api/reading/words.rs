@@ -47,9 +47,8 @@ fn of_several<'m>(message: &'m str, start: &str) -> Option<(&'m str, String)> {
 fn expectation(of_serde: &str, found: Option<&Value>) -> String {
     let is_number = found.is_some_and(Value::is_number);
     let plain = match of_serde {
-        "i8" | "i16" | "i64" | "i128" | "isize" | "a 64-bit integer" => "a whole number",
         "i32" | "a 32-bit integer" if found.is_some_and(Value::is_i64) => "a whole number of at most 2147483647",
-        "i32" | "a 32-bit integer" => "a whole number",
+        "i8" | "i16" | "i32" | "i64" | "i128" | "isize" | "a 32-bit integer" | "a 64-bit integer" => "a whole number",
         "u8" | "u16" | "u32" | "u64" | "u128" | "usize" => "a whole number that is not negative",
         "a nonzero u32" | "a nonzero u64" => "a whole number above zero",
         "f32" | "f64" => "a number",

@@ -215,7 +215,7 @@ mod tests {
         Reservations::parse(&list.to_string()).unwrap()
     }
 
-    fn class(terms: Value, status: Value) -> EC2NodeClass {
+    fn class(terms: &Value, status: &Value) -> EC2NodeClass {
         serde_json::from_value(json!({"metadata": {"name": "c"}, "status": {"capacityReservations": status}, "spec": {
             "subnetSelectorTerms": [], "securityGroupSelectorTerms": [], "capacityReservationSelectorTerms": terms}}))
         .unwrap()
@@ -238,7 +238,7 @@ mod tests {
             (json!([{"instanceMatchCriteria": "targeted"}, {"id": "cr-1"}]), "cr-1 cr-2"),
             (json!([]), ""),
         ] {
-            assert_eq!(ids(&class(terms.clone(), json!([]))), (expected.to_owned(), None), "{terms}");
+            assert_eq!(ids(&class(&terms, &json!([]))), (expected.to_owned(), None), "{terms}");
         }
     }
 
@@ -248,8 +248,10 @@ mod tests {
             json!({"id": id, "availabilityZone": "us-east-1b", "instanceType": "m5.large", "ownerID": "111111111111",
                 "instanceMatchCriteria": "open", "reservationType": "capacity-block", "state": state})
         };
-        let class =
-            class(json!([{"id": "cr-2"}]), json!([of("cr-1", "active"), of("cr-2", "expiring"), of("cr-9", "active")]));
+        let class = class(
+            &json!([{"id": "cr-2"}]),
+            &json!([of("cr-1", "active"), of("cr-2", "expiring"), of("cr-9", "active")]),
+        );
         let missing = "not among the active capacity reservations: cr-9".to_owned();
         assert_eq!(ids(&class), ("cr-1".to_owned(), Some(missing)));
         let (found, _) = of_class(&class, Some(&file()));

@@ -33,6 +33,8 @@ pub(super) struct Findings {
     pub errors: Vec<InputError>,
     pub unusable: BTreeMap<(&'static str, ObjectKey), String>,
     repeated: Vec<String>,
+    /// Kind, namespace and prefix of generated names: the number of the last one.
+    generated: BTreeMap<(&'static str, Arc<str>, String), usize>,
     /// Kind and field that objects of a cluster have and our types do not: in how many objects.
     newer: BTreeMap<(&'static str, String), usize>,
 }
@@ -102,7 +104,7 @@ pub(super) fn insert<T: DeserializeOwned + JsonSchema>(
     findings: &mut Findings,
 ) {
     let RawObject { origin, value } = raw;
-    let Some(key) = key(table, &value, kind.scope) else {
+    let Some(key) = key(table, &value, kind, findings) else {
         let field = Some("metadata.name".to_owned());
         let message = "expected a name, found nothing".to_owned();
         return findings.errors.push(InputError { origin, object: Some(kind.name.to_owned()), field, message });
@@ -141,12 +143,12 @@ pub(super) fn insert<T: DeserializeOwned + JsonSchema>(
     }
 }
 
-fn key<T>(table: &Table<T>, value: &Value, scope: Scope) -> Option<ObjectKey> {
+fn key<T>(table: &Table<T>, value: &Value, kind: Kind, findings: &mut Findings) -> Option<ObjectKey> {
     let metadata = |field: &str| {
         let found = value.get("metadata").and_then(|metadata| metadata.get(field)).and_then(Value::as_str);
         found.filter(|text| !text.is_empty())
     };
-    let namespace: Arc<str> = Arc::from(match scope {
+    let namespace: Arc<str> = Arc::from(match kind.scope {
         Scope::Namespaced => metadata("namespace").unwrap_or("default"),
         Scope::Cluster => "",
     });
@@ -155,7 +157,16 @@ fn key<T>(table: &Table<T>, value: &Value, scope: Scope) -> Option<ObjectKey> {
         return Some(named(name.to_owned()));
     }
     let prefix = metadata("generateName")?;
-    (1..).map(|n| named(format!("{prefix}{n}"))).find(|key| !table.contains_key(key))
+    let last = findings.generated.entry((kind.name, namespace.clone(), prefix.to_owned())).or_default();
+    // one more name than there are objects is enough to find a free one
+    for _ in 0..=table.len() {
+        *last += 1;
+        let key = named(format!("{prefix}{last}"));
+        if !table.contains_key(&key) {
+            return Some(key);
+        }
+    }
+    None
 }
 
 fn wrong_version(written: &Written, kind: Kind) -> Option<String> {
