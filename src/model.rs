@@ -3,6 +3,7 @@
 mod dims;
 mod domains;
 mod groups;
+mod identity;
 mod node_filter;
 mod nodes;
 mod pools;

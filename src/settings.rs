@@ -33,10 +33,6 @@ pub struct Settings {
     /// Share of predicted memory that is not packed for types whose real allocatable is unknown, in permille, at least
     /// 64 MiB; 0 switches the margin off.
     pub estimate_margin_permille: i64,
-    /// Near-ties in price, in permille, within which the zone with the fewest nodes wins.
-    pub zone_tie_permille: i64,
-    /// At most this many permille of the best cost found may be given up for robustness.
-    pub robustness_permille: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
@@ -96,8 +92,6 @@ impl Default for Settings {
             max_instance_types: 60,
             price_flexibility_permille: 100,
             estimate_margin_permille: 5,
-            zone_tie_permille: 20,
-            robustness_permille: 5,
         }
     }
 }

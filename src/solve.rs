@@ -1,7 +1,7 @@
 //! Problem -> [`Solution`]: pure, bounded CPU; time and the wish to stop are arguments.
 
 pub mod bound;
-pub mod columns;
+mod columns;
 pub mod greedy;
 pub mod integer;
 mod lp;
@@ -10,4 +10,5 @@ mod solution;
 mod reduce;
 mod sets;
 
+pub use columns::Work;
 pub use solution::{NewNode, Place, Solution};

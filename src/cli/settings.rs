@@ -56,13 +56,6 @@ struct LaunchSettingsArgs {
     /// How much dearer than the chosen type the alternatives of a launch may be, as a fraction of its price.
     #[arg(long, env = "PACKWRIGHT_PRICE_FLEXIBILITY", default_value = "0.1", value_name = "FRACTION", value_parser = flexibility)]
     price_flexibility: i64,
-    /// Zones whose prices differ by less than this fraction count as equal: the one with the fewest nodes is taken. The
-    /// greedy takes the cheapest and does not use it.
-    #[arg(long, env = "PACKWRIGHT_ZONE_TIE", default_value = "0.02", value_name = "FRACTION", value_parser = share)]
-    zone_tie: i64,
-    /// The fraction of the best cost found that may be given up for a more robust plan. The greedy gives up nothing.
-    #[arg(long, env = "PACKWRIGHT_ROBUSTNESS", default_value = "0.005", value_name = "FRACTION", value_parser = share)]
-    robustness: i64,
 }
 
 impl NodeSettingsArgs {
@@ -98,8 +91,6 @@ impl SettingsArgs {
             feature_gates,
             max_instance_types: self.launches.max_instance_types,
             price_flexibility_permille: self.launches.price_flexibility,
-            zone_tie_permille: self.launches.zone_tie,
-            robustness_permille: self.launches.robustness,
             ..self.nodes.settings()
         };
         Ok((settings, GatesByInput::TurnOnExcept(named)))

@@ -8,8 +8,7 @@ use crate::model::Problem;
 use crate::observe::Snapshot;
 use crate::plan::check::check;
 use crate::plan::{self, Certificate, Checked, Outcome, Plan, Stage, Stop};
-use crate::solve::columns::Work;
-use crate::solve::{bound, greedy, integer};
+use crate::solve::{Work, bound, greedy, integer};
 use crate::units::MicroUsd;
 
 /// Runs the stages; `sink` gets every answer that is better than the one before, or says more about it. The last one

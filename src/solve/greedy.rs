@@ -10,6 +10,7 @@
 
 mod claims;
 pub mod guide;
+mod market;
 mod nodes;
 mod open;
 mod passes;

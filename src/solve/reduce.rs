@@ -7,6 +7,7 @@
 //! the patterns are carried out by the same rules that the greedy follows.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use fixedbitset::FixedBitSet;
 
@@ -15,6 +16,7 @@ use super::greedy::{Variants, Worked};
 use super::sets::{RequirementSets, SetId};
 use super::{Place, Solution};
 use crate::model::{DomainId, Group, KeyId, Keys, PoolModel, Problem, TopologyId, TopologyKind};
+use crate::observe::snapshot::PodTemplate;
 use crate::requirements::Requirements;
 
 /// An instance with what its items and bins stand for.
@@ -22,7 +24,7 @@ use crate::requirements::Requirements;
 pub struct Reduction {
     pub instance: Instance,
     /// By item: the pods of each group that it stands for.
-    pub members: Vec<Vec<(usize, u32)>>,
+    pub members: Vec<Members>,
     /// By item: the domains that were chosen for it.
     pub domains: Vec<Domains>,
     /// By class and bin.
@@ -45,6 +47,12 @@ pub type Domains = Vec<(KeyId, DomainId)>;
 /// More anti-affinities between groups than this are left to the carrying out.
 const MOST_HOST_RULES: usize = 8;
 
+/// Pods of an item by group.
+pub type Members = Vec<(usize, u32)>;
+
+/// Signature, size, and how many one node may hold.
+type ItemKey = (usize, Vec<i64>, u32);
+
 /// What decides where an item may go: requirements of its pods, pools that they tolerate, weight of the pool, domains.
 type Signature = (Vec<SetId>, Vec<bool>, i32, Domains);
 
@@ -60,8 +68,8 @@ impl Reduction {
         let mut variants = Variants::new(problem);
         let host_rules = host_rules(problem, &demand);
         let mut signatures: BTreeMap<Signature, usize> = BTreeMap::new();
-        let mut items: BTreeMap<(usize, Vec<i64>, u32), Vec<(usize, u32)>> = BTreeMap::new();
-        for ((group, weight, domains), pods) in demand {
+        let mut items: BTreeMap<ItemKey, Members> = BTreeMap::new();
+        for ((ByContent { group, .. }, weight, domains), pods) in demand {
             let variant = variants.at(problem, &mut sets, group, worked.steps[group])?;
             let variant = variants.get(variant);
             let signature = (variant.alternatives.clone(), variant.tolerates.clone(), weight, domains);
@@ -202,8 +210,18 @@ impl Markets {
     }
 }
 
+/// A group in an order that the order of the input does not change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct ByContent<'p> {
+    namespace: &'p Arc<str>,
+    template: &'p Arc<PodTemplate>,
+    group: usize,
+}
+
+type Demand<'p> = BTreeMap<(ByContent<'p>, i32, Domains), u32>;
+
 /// Pods on new nodes by group, weight of their pool, and the domains of the keys that tie the group to others.
-fn demand(problem: &Problem, first: &Solution) -> BTreeMap<(usize, i32, Domains), u32> {
+fn demand<'p>(problem: &'p Problem, first: &Solution) -> Demand<'p> {
     let mut group_of = HashMap::new();
     for (group, model) in problem.groups.iter().enumerate() {
         group_of.extend(model.pods.iter().map(|&pod| (pod, group)));
@@ -218,7 +236,9 @@ fn demand(problem: &Problem, first: &Solution) -> BTreeMap<(usize, i32, Domains)
             Some((key, problem.keys.domain(key, value)?))
         });
         let weight = problem.pools[node.pool].pool.weight;
-        *demand.entry((group, weight, domains.collect())).or_insert(0) += 1;
+        let model = &problem.groups[group];
+        let by_content = ByContent { namespace: model.namespace, template: model.template, group };
+        *demand.entry((by_content, weight, domains.collect())).or_insert(0) += 1;
     }
     demand
 }
@@ -237,10 +257,10 @@ struct HostRule {
     room: u32,
 }
 
-fn host_rules(problem: &Problem, demand: &BTreeMap<(usize, i32, Domains), u32>) -> Vec<HostRule> {
+fn host_rules(problem: &Problem, demand: &Demand) -> Vec<HostRule> {
     let mut groups: BTreeMap<TopologyId, (u32, u32)> = BTreeMap::new();
-    for ((group, ..), pods) in demand {
-        for placement in problem.groups[*group].carried.iter().filter(|placement| placement.self_selects) {
+    for ((of, ..), pods) in demand {
+        for placement in problem.groups[of.group].carried.iter().filter(|placement| placement.self_selects) {
             if problem.topologies[placement.topology].key == Keys::HOST {
                 let of = groups.entry(placement.topology).or_default();
                 *of = (of.0 + 1, of.1 + pods);

@@ -48,8 +48,6 @@ fn bad_values_say_what_is_expected() {
         ("--estimate-margin", "5%", "expected a fraction from 0 to below 1 with at most three decimals"),
         ("--max-instance-types", "0", "expected a whole number above zero"),
         ("--price-flexibility", "-1", "expected a fraction from 0 to 10 with at most three decimals"),
-        ("--zone-tie", "x", "expected a fraction from 0 to below 1"),
-        ("--robustness", "1", "expected a fraction from 0 to below 1"),
     ] {
         let output = plan(POD, &[&format!("{flag}={value}")], &[]);
         let message = text(&output.stderr);
@@ -98,8 +96,6 @@ fn help_names_every_setting_with_its_variable() {
         ("--estimate-margin", "PACKWRIGHT_ESTIMATE_MARGIN"),
         ("--max-instance-types", "PACKWRIGHT_MAX_INSTANCE_TYPES"),
         ("--price-flexibility", "PACKWRIGHT_PRICE_FLEXIBILITY"),
-        ("--zone-tie", "PACKWRIGHT_ZONE_TIE"),
-        ("--robustness", "PACKWRIGHT_ROBUSTNESS"),
         ("--vm-memory-overhead-percent", "VM_MEMORY_OVERHEAD_PERCENT"),
     ] {
         assert!(help.contains(flag) && help.contains(variable), "{flag} {variable}: {help}");

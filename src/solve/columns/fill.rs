@@ -2,10 +2,22 @@
 
 use super::instance::{Bin, Class, Instance};
 
-/// Sizes of the items of a class in one matrix, and what fills a bin well.
+/// What things are worth at some moment of the search.
+#[derive(Debug, Clone, Copy)]
+pub struct Worth<'w> {
+    /// Dollars by item of the instance.
+    pub values: &'w [f64],
+    /// How many of each item are wanted.
+    pub most: &'w [u32],
+    /// Dollars for a unit of room, by dimension.
+    pub weights: &'w [f64],
+}
+
+/// Fills bins of one class.
 pub struct Filler<'i> {
-    instance: &'i Instance,
-    class: &'i Class,
+    pub instance: &'i Instance,
+    pub class: &'i Class,
+    pub worth: Worth<'i>,
 }
 
 /// A filling: counts by position in the class's items, and its value.
@@ -15,41 +27,44 @@ pub struct Filling {
     pub value: f64,
 }
 
+impl Filling {
+    pub fn better(self, other: Self) -> Self {
+        if other.value > self.value { other } else { self }
+    }
+}
+
 /// Passes of the exchange: each takes out one item and fills anew.
 const MOST_EXCHANGES: usize = 3;
 
-impl<'i> Filler<'i> {
-    pub fn new(instance: &'i Instance, class: &'i Class) -> Self {
-        Self { instance, class }
-    }
+/// Counts to start from; a position may be cut to a smaller count.
+type Start<'s> = (&'s [u32], Option<(usize, u32)>);
 
-    /// `values` and `most` by item of the instance; `weights` by dimension: what a unit of room is worth.
-    pub fn fill(&self, bin: &Bin, values: &[f64], most: &[u32], weights: &[f64]) -> Filling {
-        let order = self.order(bin, values, most, weights);
-        let best = self.packed(bin, values, most, &order, None);
-        self.exchanged(bin, values, most, &order, best)
+impl Filler<'_> {
+    pub fn fill(&self, bin: &Bin) -> Filling {
+        let order = self.order(bin);
+        let best = self.packed(bin, &order, None);
+        self.exchanged(bin, &order, best)
     }
 
     /// Fills up what the counts leave, and exchanges.
-    pub fn improve(&self, bin: &Bin, values: &[f64], most: &[u32], weights: &[f64], counts: &Vec<u32>) -> Filling {
-        let order = self.order(bin, values, most, weights);
-        let best = self.packed(bin, values, most, &order, Some((counts, usize::MAX, 0)));
-        self.exchanged(bin, values, most, &order, best)
+    pub fn improve(&self, bin: &Bin, counts: &[u32]) -> Filling {
+        let order = self.order(bin);
+        let best = self.packed(bin, &order, Some((counts, None)));
+        self.exchanged(bin, &order, best)
     }
 
-    fn exchanged(&self, bin: &Bin, values: &[f64], most: &[u32], order: &[(usize, f64)], start: Filling) -> Filling {
+    fn exchanged(&self, bin: &Bin, order: &[usize], start: Filling) -> Filling {
         let mut best = start;
         for _ in 0..MOST_EXCHANGES {
             let mut better: Option<Filling> = None;
-            for &(position, _) in order.iter().filter(|(position, _)| best.counts[*position] > 0) {
+            for &position in order.iter().filter(|position| best.counts[**position] > 0) {
                 // one fewer of it, or none of it: what else would go there?
-                for keep in [best.counts[position] - 1, 0] {
-                    let other = self.packed(bin, values, most, order, Some((&best.counts, position, keep)));
-                    if other.value > better.as_ref().map_or(best.value, |b| b.value) * (1.0 + 1e-9) {
+                let one_fewer = best.counts[position] - 1;
+                let keeps = [one_fewer, 0];
+                for &keep in if one_fewer == 0 { &keeps[..1] } else { &keeps[..] } {
+                    let other = self.packed(bin, order, Some((&best.counts, Some((position, keep)))));
+                    if other.value > better.as_ref().map_or(best.value, |better| better.value) * (1.0 + 1e-9) {
                         better = Some(other);
-                    }
-                    if keep == 0 {
-                        break;
                     }
                 }
             }
@@ -61,8 +76,9 @@ impl<'i> Filler<'i> {
         best
     }
 
-    /// Items worth something that fit, densest first: value for weighted size.
-    fn order(&self, bin: &Bin, values: &[f64], most: &[u32], weights: &[f64]) -> Vec<(usize, f64)> {
+    /// Positions of the items worth something that fit, densest first: value for weighted size.
+    fn order(&self, bin: &Bin) -> Vec<usize> {
+        let Worth { values, most, weights } = self.worth;
         let mut order: Vec<(usize, f64)> = Vec::with_capacity(self.class.items.len());
         for (position, &item) in self.class.items.iter().enumerate() {
             let size = &self.instance.items[item].size;
@@ -73,64 +89,57 @@ impl<'i> Filler<'i> {
             order.push((position, values[item] / weight.max(1e-12)));
         }
         order.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        order
+        order.into_iter().map(|(position, _)| position).collect()
     }
 
-    /// Greedy in the given order; with `from`, starting from counts in which one position is cut to `keep` and not filled
-    /// again before all others.
-    fn packed(
-        &self,
-        bin: &Bin,
-        values: &[f64],
-        most: &[u32],
-        order: &[(usize, f64)],
-        from: Option<(&Vec<u32>, usize, u32)>,
-    ) -> Filling {
+    /// Greedy in the given order, from the given counts if there are any; one position may be cut to a smaller count, and
+    /// is then filled again after all others only.
+    fn packed(&self, bin: &Bin, order: &[usize], from: Option<Start>) -> Filling {
         let mut counts = vec![0; self.class.items.len()];
         let mut room = bin.room.clone();
         let mut last = None;
-        if let Some((start, position, keep)) = from {
-            counts.clone_from(start);
-            if position < counts.len() {
+        if let Some((start, cut)) = from {
+            counts.copy_from_slice(start);
+            if let Some((position, keep)) = cut {
                 counts[position] = keep;
                 last = Some(position);
             }
             for (position, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-                let size = &self.instance.items[self.class.items[position]].size;
-                for (room, size) in room.iter_mut().zip(size) {
-                    *room -= size * i64::from(count);
-                }
+                take(&mut room, self.size(position), count);
             }
         }
-        let mut add = |position: usize, counts: &mut Vec<u32>| {
+        for &position in order.iter().filter(|position| Some(**position) != last).chain(&last) {
             let item = self.class.items[position];
-            let model = &self.instance.items[item];
-            let mut fits = most[item].min(model.most).saturating_sub(counts[position]);
-            for (room, size) in room.iter().zip(&model.size) {
-                if *size > 0 {
-                    fits = fits.min(u32::try_from(room / size).unwrap_or(u32::MAX));
-                }
+            let mut fits = self.worth.most[item].min(self.instance.items[item].most).saturating_sub(counts[position]);
+            for (room, size) in room.iter().zip(self.size(position)).filter(|(_, size)| **size > 0) {
+                fits = fits.min(u32::try_from(room / size).unwrap_or(u32::MAX));
             }
             if fits > 0 {
                 counts[position] += fits;
-                for (room, size) in room.iter_mut().zip(&model.size) {
-                    *room -= size * i64::from(fits);
-                }
+                take(&mut room, self.size(position), fits);
             }
-        };
-        for &(position, _) in order.iter().filter(|(position, _)| Some(*position) != last) {
-            add(position, &mut counts);
         }
-        if let Some(position) = last {
-            add(position, &mut counts);
-        }
-        let value = counts.iter().zip(&self.class.items).map(|(count, item)| f64::from(*count) * values[*item]).sum();
+        let value = counts
+            .iter()
+            .zip(&self.class.items)
+            .map(|(count, item)| f64::from(*count) * self.worth.values[*item])
+            .sum();
         Filling { counts, value }
     }
 
+    fn size(&self, position: usize) -> &[i64] {
+        &self.instance.items[self.class.items[position]].size
+    }
+
     /// The counts as a pattern writes them.
-    pub fn listed(&self, filling: &Filling) -> Vec<(usize, u32)> {
-        let counted = filling.counts.iter().zip(&self.class.items).filter(|(count, _)| **count > 0);
+    pub fn listed(&self, counts: &[u32]) -> Vec<(usize, u32)> {
+        let counted = counts.iter().zip(&self.class.items).filter(|(count, _)| **count > 0);
         counted.map(|(count, item)| (*item, *count)).collect()
+    }
+}
+
+fn take(room: &mut [i64], size: &[i64], count: u32) {
+    for (room, size) in room.iter_mut().zip(size) {
+        *room -= size * i64::from(count);
     }
 }

@@ -2,34 +2,32 @@
 
 use std::collections::HashSet;
 
+use super::Task;
 use super::instance::{Bin, Instance, Pattern, usd};
-use super::price::{Effort, Priced, price};
+use super::price::{Priced, price};
 use crate::solve::lp::{Master, Optimum, best_prices};
 
 /// What the loop found.
 pub struct Generated {
     pub columns: Vec<Pattern>,
     pub optimum: Optimum,
-    pub rounds: usize,
-    /// No packing costs less, dollars an hour.
-    pub bound: f64,
 }
 
 /// New columns of a class and round.
 const COLUMNS_A_ROUND: usize = 8;
 /// A pattern is worth adding when its value beats its cost by this factor.
 const IMPROVES: f64 = 1.0 + 1e-6;
+/// How much of the smoothed duals stays from round to round.
+const SMOOTHING: f64 = 0.6;
+/// The loop ends when the bound is this near to the master's cost.
+const CLOSE_ENOUGH: f64 = 1.0 - 1e-4;
 
-/// Generates columns from `start`, which must cover every demand, until none improves, or `stop`.
-pub fn generate(
-    instance: &Instance,
-    demands: &[u32],
-    start: Vec<Pattern>,
-    weights: &[Vec<f64>],
-    most_rounds: usize,
-    effort: Effort,
-    stop: &dyn Fn() -> bool,
-) -> Option<Generated> {
+/// Generates columns from `start`, which must cover every demand, until none improves, or it is to stop.
+///
+/// Quick pricing at smoothed duals, at the duals themselves, then the thorough pricing of both; a round adds the columns of
+/// the first that finds some. Smoothing keeps the duals from jumping: they start from the best bound known so far.
+pub fn generate(task: &Task, demands: &[u32], start: Vec<Pattern>, most_rounds: usize) -> Option<Generated> {
+    let instance = task.instance;
     let mut known: HashSet<Pattern> = HashSet::new();
     let mut columns: Vec<Pattern> = Vec::new();
     let mut master = Master::new(demands);
@@ -40,31 +38,29 @@ pub fn generate(
         }
     }
     let mut optimum = master.solve()?;
-    let mut rounds = 0;
     let mut bound: f64 = 0.0;
     let mut smoothed = optimum.duals.clone();
-    while rounds < most_rounds && !stop() {
-        rounds += 1;
-        for (smooth, dual) in smoothed.iter_mut().zip(&optimum.duals) {
-            *smooth = 0.6 * *smooth + 0.4 * dual;
+    for _ in 0..most_rounds {
+        if (task.stop)() {
+            break;
         }
+        for (smooth, dual) in smoothed.iter_mut().zip(&optimum.duals) {
+            *smooth = SMOOTHING * *smooth + (1.0 - SMOOTHING) * dual;
+        }
+        let steps = task.work.search_steps;
+        let attempts = [(0, true), (0, false), (steps, true), (steps, false)];
         let mut added = 0;
-        let quick = Effort { nodes: 0, ..effort };
-        for (prices, effort) in [
-            (smoothed.clone(), quick),
-            (optimum.duals.clone(), quick),
-            (smoothed.clone(), effort),
-            (optimum.duals.clone(), effort),
-        ] {
-            if effort.nodes == 0 && added > 0 {
-                break;
-            }
+        for (steps, at_smoothed) in attempts.into_iter().take(if steps == 0 { 2 } else { 4 }) {
+            let prices = if at_smoothed { smoothed.clone() } else { optimum.duals.clone() };
             let mut overcharge: f64 = 1.0;
-            for index in 0..instance.classes.len() {
-                let priced = price(instance, index, &prices, demands, &weights[index], effort);
+            for class in 0..instance.classes.len() {
+                let priced = price(task, class, &prices, demands, steps);
+                if priced.len() < instance.classes[class].bins.len() {
+                    overcharge = f64::INFINITY; // it was told to stop
+                }
                 let mut found: Vec<(f64, Pattern)> = Vec::new();
-                for Priced { pattern, most, .. } in priced {
-                    let cost = usd(instance.cost(&pattern));
+                for Priced { pattern, most } in priced {
+                    let cost = usd(instance.cost(&pattern)).max(1e-9);
                     overcharge = overcharge.max(most / cost);
                     let value: f64 = pattern.counts.iter().map(|(i, n)| optimum.duals[*i] * f64::from(*n)).sum();
                     if value / cost > IMPROVES {
@@ -80,21 +76,21 @@ pub fn generate(
                     }
                 }
             }
-            let total: f64 = prices.iter().zip(demands).map(|(p, n)| *p * f64::from(*n)).sum();
+            let total: f64 = prices.iter().zip(demands).map(|(price, n)| price * f64::from(*n)).sum();
             if total / overcharge > bound {
                 bound = total / overcharge;
-                smoothed.clone_from(&prices);
+                smoothed = prices;
             }
-            if added > 0 || (most_rounds < 10 && effort.nodes == 0) {
+            if added > 0 {
                 break;
             }
         }
-        if added == 0 || bound > optimum.cost * (1.0 - 1e-4) {
+        if added == 0 || bound > optimum.cost * CLOSE_ENOUGH {
             break;
         }
         optimum = master.solve()?;
     }
-    Some(Generated { columns, optimum, rounds, bound })
+    Some(Generated { columns, optimum })
 }
 
 /// Prices of the resources of one class, dollars a unit: the dual of buying its bins by the fraction.

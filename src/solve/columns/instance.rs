@@ -43,6 +43,9 @@ pub struct Pattern {
     pub counts: Vec<(usize, u32)>,
 }
 
+/// Bins with what they hold, and how many of each.
+pub type Packing = Vec<(Pattern, u32)>;
+
 impl Instance {
     pub fn cost(&self, pattern: &Pattern) -> i64 {
         self.classes[pattern.class].bins[pattern.bin].cost

@@ -1,82 +1,59 @@
 //! Pricing: for every bin the most valuable filling, and a bound of it.
 
-use super::fill::Filler;
-use super::instance::{Class, Instance, Pattern, usd};
+use super::Task;
+use super::fill::{Filler, Filling, Worth};
+use super::instance::{Class, Pattern, usd};
 use super::table::{Rounding, Table};
-
-/// How hard to look.
-#[derive(Debug, Clone, Copy)]
-pub struct Effort {
-    pub cells: [usize; 2],
-    /// Steps of the search a bin.
-    pub nodes: usize,
-}
 
 /// A filling of one bin.
 pub struct Priced {
     pub pattern: Pattern,
-    /// Dollars an hour.
-    pub value: f64,
-    /// No filling of the bin is worth more.
+    /// No filling of the bin is worth more, dollars; infinite where nothing is known.
     pub most: f64,
 }
 
 /// What part of the resource prices the table takes off; the least bound counts.
 const SHARES: [f64; 6] = [0.0, 0.8, 0.95, 1.0, 1.01, 1.05];
 
-/// Prices every bin of a class; `values` and `most` by item, `weights` the prices of room of the class.
-pub fn price(
-    instance: &Instance,
-    index: usize,
-    values: &[f64],
-    most: &[u32],
-    weights: &[f64],
-    effort: Effort,
-) -> Vec<Priced> {
-    let class = &instance.classes[index];
-    let filler = Filler::new(instance, class);
+/// By how many cells fillings are read off below a bin's capacity: sizes that were rounded down must still fit.
+const SLACKS: [usize; 4] = [0, 1, 2, 4];
+
+/// Prices every bin of a class; `values` and `most` by item. With search steps also how much each bin could hold at most.
+pub fn price(task: &Task, index: usize, values: &[f64], most: &[u32], search_steps: usize) -> Vec<Priced> {
+    let class = &task.instance.classes[index];
+    let worth = Worth { values, most, weights: &task.weights[index] };
+    let filler = Filler { instance: task.instance, class, worth };
     let mut priced = Vec::with_capacity(class.bins.len());
     for bucket in buckets(class) {
-        let room: Vec<i64> = (0..instance.dims)
+        if (task.stop)() {
+            break;
+        }
+        let room: Vec<i64> = (0..task.instance.dims)
             .map(|dim| bucket.iter().map(|&bin| class.bins[bin].room[dim]).max().unwrap_or(0))
             .collect();
-        let up =
-            Table::new(instance, class, &room, values, most, vec![0.0; instance.dims], effort.cells, Rounding::Nearest);
-        let tables: Vec<Table> = if effort.nodes == 0 {
-            Vec::new()
-        } else {
-            SHARES
-                .iter()
-                .filter_map(|share| {
-                    let prices = weights.iter().map(|weight| weight * share).collect();
-                    Table::new(instance, class, &room, values, most, prices, effort.cells, Rounding::Down)
-                })
-                .collect()
+        let table = |share: f64, rounding| {
+            let prices = worth.weights.iter().map(|weight| weight * share).collect();
+            Table::new(&filler, &room, prices, task.work.cells, rounding)
         };
+        let near = table(0.0, Rounding::Nearest);
+        let shares = if search_steps == 0 { &SHARES[..0] } else { &SHARES[..] };
+        let bounds: Vec<Table> = shares.iter().filter_map(|&share| table(share, Rounding::Down)).collect();
         for &bin in &bucket {
             let of = &class.bins[bin];
-            let mut best = filler.fill(of, values, most, weights);
-            if let Some(table) = &up {
-                for slack in [0, 1, 2, 4] {
-                    let counts = table.filling(class.items.len(), &of.room, most, slack);
-                    let other = filler.improve(of, values, most, weights, &counts);
-                    if other.value > best.value {
-                        best = other;
-                    }
-                }
+            let mut best = filler.fill(of);
+            for slack in SLACKS {
+                let counts = near.iter().map(|table| table.filling(&filler, &of.room, slack));
+                best = counts.map(|counts| filler.improve(of, &counts)).fold(best, Filling::better);
             }
-            let (mut counts, mut value) = (best.counts, best.value);
-            let bounds = tables.iter().map(|table| (table.bound(&of.room), table));
-            let (mut bound, table) =
-                bounds.min_by(|a, b| a.0.total_cmp(&b.0)).map_or((f64::INFINITY, None), |(b, t)| (b, Some(t)));
-            if let Some(table) = table.filter(|_| bound > usd(of.cost) * (1.0 + 1e-6)) {
-                let found = table.search(&of.room, most, (counts, value), effort.nodes);
-                (counts, value) = (found.counts, found.value);
+            let least = bounds.iter().map(|table| (table.bound(&of.room), table)).min_by(|a, b| a.0.total_cmp(&b.0));
+            let mut bound = least.map_or(f64::INFINITY, |(bound, _)| bound);
+            if let Some((_, table)) = least.filter(|(bound, _)| *bound > usd(of.cost) * (1.0 + 1e-6)) {
+                let found = table.search(&of.room, most, best, search_steps);
+                best = found.best;
                 bound = bound.min(found.most);
             }
-            let counted = counts.iter().zip(&class.items).filter(|(count, _)| **count > 0);
-            let counts = counted.map(|(count, item)| (*item, *count)).collect();
-            priced.push(Priced { pattern: Pattern { class: index, bin, counts }, value, most: bound });
+            let counts = filler.listed(&best.counts);
+            priced.push(Priced { pattern: Pattern { class: index, bin, counts }, most: bound });
         }
     }
     priced

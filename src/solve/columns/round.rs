@@ -1,8 +1,9 @@
 //! From fractions of patterns to whole bins: take the whole part, generate for what is left, fill the last bins one by one.
 
-use super::fill::Filler;
+use super::Task;
+use super::fill::{Filler, Worth};
 use super::generate::generate;
-use super::instance::{Instance, Pattern, usd};
+use super::instance::{Instance, Packing, Pattern, usd};
 
 /// Whole bins that cover `demands`, one after another: the best value for its cost, items valued at `values`.
 pub fn one_by_one(
@@ -11,17 +12,17 @@ pub fn one_by_one(
     values: &[f64],
     weights: &[Vec<f64>],
     stop: &dyn Fn() -> bool,
-) -> Vec<(Pattern, u32)> {
+) -> Packing {
     let mut left = demands.to_vec();
     let mut packed = Vec::new();
     while left.iter().any(|&left| left > 0) && !stop() {
         let mut best: Option<(f64, Pattern)> = None;
         let total: f64 = left.iter().zip(values).map(|(n, v)| f64::from(*n) * v.max(1e-9)).sum();
         for (index, class) in instance.classes.iter().enumerate() {
-            let filler = Filler::new(instance, class);
+            let worth = Worth { values, most: &left, weights: &weights[index] };
+            let filler = Filler { instance, class, worth };
             for (bin, of) in class.bins.iter().enumerate() {
-                let filling = filler.fill(of, values, &left, &weights[index]);
-                let counts = filler.listed(&filling);
+                let counts = filler.listed(&filler.fill(of).counts);
                 if counts.is_empty() {
                     continue;
                 }
@@ -61,28 +62,21 @@ pub fn resource_values(instance: &Instance, weights: &[Vec<f64>]) -> Vec<f64> {
 }
 
 /// Dives: the whole part of the LP is taken, then the largest fraction is rounded up, until nothing is left.
-pub fn dive(
-    instance: &Instance,
-    columns: &[Pattern],
-    weights: &[Vec<f64>],
-    fallback: &[f64],
-    rounds: usize,
-    effort: super::price::Effort,
-    stop: &dyn Fn() -> bool,
-) -> Vec<(Pattern, u32)> {
+pub fn dive(task: &Task, columns: &[Pattern], duals: &[f64]) -> Packing {
+    let (instance, weights) = (task.instance, task.weights);
     let mut left = instance.demands();
-    let mut packed: Vec<(Pattern, u32)> = Vec::new();
+    let mut packed: Packing = Vec::new();
     let mut pool: Vec<Pattern> = columns.to_vec();
-    let mut values = fallback.to_vec();
+    let mut values = duals.to_vec();
     while left.iter().any(|&n| n > 0) {
-        if stop() {
+        if (task.stop)() {
             packed.extend(one_by_one(instance, &left, &values, weights, &|| false));
             return packed;
         }
         // cut to what is left, so that no dual is wasted on pods that are placed already
         let mut start: Vec<Pattern> = pool.iter().filter_map(|pattern| cut(pattern, &left)).collect();
         start.extend(one_by_one(instance, &left, &values, weights, &|| false).into_iter().map(|(pattern, _)| pattern));
-        let Some(generated) = generate(instance, &left, start, weights, rounds, effort, stop) else {
+        let Some(generated) = generate(task, &left, start, task.work.dive_rounds) else {
             packed.extend(one_by_one(instance, &left, &values, weights, &|| false));
             return packed;
         };
@@ -96,7 +90,7 @@ pub fn dive(
                 taken = true;
             }
         }
-        // then the largest fractions, a quarter of them at a time
+        // where nothing is whole, the largest fractions, an eighth of them at a time
         let mut fractions: Vec<(f64, usize)> = amounts
             .iter()
             .enumerate()
@@ -107,9 +101,7 @@ pub fn dive(
         let many = if taken { 0 } else { (fractions.len() / 8).max(1) };
         for (_, column) in fractions.into_iter().take(many) {
             let pattern = &generated.columns[column];
-            if pattern.counts.iter().all(|(item, n)| left[*item] >= *n) {
-                take(pattern, 1, &mut left, &mut packed);
-            } else if !taken {
+            if !taken || pattern.counts.iter().all(|(item, n)| left[*item] >= *n) {
                 take(pattern, 1, &mut left, &mut packed);
             }
             taken = true;
@@ -129,7 +121,7 @@ fn cut(pattern: &Pattern, left: &[u32]) -> Option<Pattern> {
     (!counts.is_empty()).then(|| Pattern { counts, ..pattern.clone() })
 }
 
-fn take(pattern: &Pattern, times: u32, left: &mut [u32], packed: &mut Vec<(Pattern, u32)>) {
+fn take(pattern: &Pattern, times: u32, left: &mut [u32], packed: &mut Packing) {
     for (item, n) in &pattern.counts {
         left[*item] = left[*item].saturating_sub(n * times);
     }

@@ -4,7 +4,8 @@
 //! capacity, sizes and capacities rounded down to the grid: a cell plus the worth of the room is an upper bound. The
 //! search reads it as the completion bound of a depth-first enumeration, which makes it exact for bins of few items.
 
-use super::instance::{Class, Instance};
+use super::fill::{Filler, Filling, Worth};
+use super::instance::Instance;
 
 pub struct Table<'i> {
     instance: &'i Instance,
@@ -23,8 +24,7 @@ pub struct Table<'i> {
 pub enum Rounding {
     /// The table is an upper bound.
     Down,
-    /// Fillings of the table fit.
-    Up,
+    /// Errors cancel out: fillings nearly fit.
     Nearest,
 }
 
@@ -35,26 +35,26 @@ struct Entry {
     value: f64,
 }
 
-/// What the search found: counts by position in the class's items, their value, and what no filling can exceed.
+/// What the search found, and what no filling can exceed.
 pub struct Found {
-    pub counts: Vec<u32>,
-    pub value: f64,
+    pub best: Filling,
     pub most: f64,
 }
 
 impl<'i> Table<'i> {
-    /// `values` by item; `None` where an item with profit is smaller than the grid in both dimensions.
+    /// `room`: at least that of every bin that is asked; `prices` by dimension; `None` where an item with profit is smaller
+    /// than the grid in both dimensions.
     pub fn new(
-        instance: &'i Instance,
-        class: &Class,
+        filler: &Filler<'i>,
         room: &[i64],
-        values: &[f64],
-        most: &[u32],
         prices: Vec<f64>,
         cells: [usize; 2],
         rounding: Rounding,
     ) -> Option<Self> {
-        let step = [0, 1].map(|dim| room[dim].max(0) / cells[dim] as i64 + 1);
+        let (instance, class) = (filler.instance, filler.class);
+        let Worth { values, most, .. } = filler.worth;
+        let step =
+            [0, 1].map(|dim| room[dim].max(0) / i64::try_from(cells[dim]).expect("a table fits into memory") + 1);
         let (rows, columns) = ((room[0].max(0) / step[0]) as usize + 1, (room[1].max(0) / step[1]) as usize + 1);
         let mut entries: Vec<Entry> = Vec::new();
         let mut shapes = Vec::new();
@@ -69,7 +69,6 @@ impl<'i> Table<'i> {
             if profit > 1e-12 {
                 let of = |dim: usize| match rounding {
                     Rounding::Down => size[dim] / step[dim],
-                    Rounding::Up => (size[dim] + step[dim] - 1) / step[dim],
                     Rounding::Nearest => (size[dim] + step[dim] / 2) / step[dim],
                 } as usize;
                 let (r, c) = (of(0), of(1));
@@ -115,11 +114,12 @@ impl<'i> Table<'i> {
         base + f64::from(self.profit[at(0, self.rows) * self.columns + at(1, self.columns)])
     }
 
-    /// A filling that comes near the table's value and fits, at most `most` of each item: counts by position.
-    pub fn filling(&self, positions: usize, room: &[i64], most: &[u32], slack: usize) -> Vec<u32> {
+    /// A filling that comes near the table's value and fits, read off `slack` cells below the capacity: counts by position.
+    pub fn filling(&self, filler: &Filler, room: &[i64], slack: usize) -> Vec<u32> {
+        let most = filler.worth.most;
         let at = |dim: usize, most: usize| ((room[dim].max(0) / self.step[dim]) as usize).min(most - 1);
         let (mut row, mut column) = (at(0, self.rows).saturating_sub(slack), at(1, self.columns).saturating_sub(slack));
-        let mut counts = vec![0; positions];
+        let mut counts = vec![0; filler.class.items.len()];
         let mut left = room.to_vec();
         loop {
             let mut best: Option<(f32, usize, usize, usize)> = None;
@@ -149,27 +149,27 @@ impl<'i> Table<'i> {
         }
     }
 
-    /// Searches for a filling worth more than `start`, at most `most` of each item (by item), in at most `nodes` steps.
-    pub fn search(&self, room: &[i64], most: &[u32], start: (Vec<u32>, f64), nodes: usize) -> Found {
+    /// Searches for a filling worth more than `start`, at most `most` of each item (by item), in at most so many steps.
+    pub fn search(&self, room: &[i64], most: &[u32], start: Filling, steps: usize) -> Found {
         let mut search = Search {
             table: self,
             most,
-            nodes,
-            counts: vec![0; start.0.len()],
-            best: start.0,
-            value: start.1,
+            steps,
+            counts: vec![0; start.counts.len()],
+            best: start.counts,
+            value: start.value,
             open: 0.0,
         };
         search.descend(&mut room.to_vec(), 0.0, 0);
         let most = search.value.max(search.open) * (1.0 + 1e-9);
-        Found { counts: search.best, value: search.value, most }
+        Found { best: Filling { counts: search.best, value: search.value }, most }
     }
 }
 
 struct Search<'t, 'i> {
     table: &'t Table<'i>,
     most: &'t [u32],
-    nodes: usize,
+    steps: usize,
     counts: Vec<u32>,
     best: Vec<u32>,
     value: f64,
@@ -209,11 +209,11 @@ impl Search<'_, '_> {
             if bound <= self.value * (1.0 + 1e-6) {
                 return;
             }
-            if self.nodes == 0 {
+            if self.steps == 0 {
                 self.open = self.open.max(bound);
                 return;
             }
-            self.nodes -= 1;
+            self.steps -= 1;
             let entry = &table.entries[index];
             let size = &table.instance.items[entry.item].size;
             self.counts[entry.position] += 1;

@@ -93,6 +93,9 @@ impl Variants {
             return known;
         }
         let spec = problem.groups[group].spec();
+        if let Some(before) = step.checked_sub(1) {
+            self.at(problem, sets, group, before)?;
+        }
         let relaxation = match step.checked_sub(1) {
             None => Some(Relaxation::initial(spec, problem.snapshot.settings.preference_policy)),
             Some(last) => self.relaxations[group][last].clone().relaxed(spec, self.prefer_no_schedule_exists),
