@@ -40,6 +40,20 @@ pub struct Decision {
     pub refused: Vec<Violation>,
 }
 
+/// When a search must end.
+struct Clock {
+    started: Instant,
+    time: Duration,
+    cancelled: Arc<AtomicBool>,
+}
+
+impl Clock {
+    /// Whether a search must end that leaves `reserve` for writing its answer down and checking it.
+    fn is_up(&self, reserve: Duration) -> bool {
+        self.cancelled.load(Ordering::Relaxed) || self.started.elapsed().saturating_add(reserve) >= self.time
+    }
+}
+
 /// Decides what to launch for the pending pods of a Snapshot.
 ///
 /// The stages run on a thread of their own and hand over every improved, checked answer. A stage that overruns the
@@ -52,12 +66,8 @@ pub fn decide(snapshot: &Arc<Snapshot>, limits: Limits) -> Decision {
     let (sender, answers) = channel();
     let stages = {
         let (snapshot, cancelled) = (snapshot.clone(), cancelled.clone());
-        // half of the time goes into searching at most: the answer must still be written down and checked
-        let search = limits.time / 2;
-        move || {
-            let stop = || cancelled.load(Ordering::Relaxed) || started.elapsed() >= search;
-            stages::run(&snapshot, limits.search, &stop, &|decision| drop(sender.send(decision)));
-        }
+        let clock = Clock { started, time: limits.time, cancelled };
+        move || stages::run(&snapshot, limits.search, &clock, &|decision| drop(sender.send(decision)))
     };
     let spawned = std::thread::Builder::new().name("solve".to_owned()).stack_size(64 << 20).spawn(stages);
     let (last, stop) = match spawned {

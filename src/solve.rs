@@ -10,5 +10,5 @@ mod solution;
 mod reduce;
 mod sets;
 
-pub use columns::Work;
+pub use columns::{Signals, Work};
 pub use solution::{NewNode, Place, Solution};

@@ -3,19 +3,23 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Decision, Search, repair};
+use super::{Clock, Decision, Search, repair};
 use crate::model::Problem;
 use crate::observe::Snapshot;
 use crate::plan::check::check;
 use crate::plan::{self, Certificate, Checked, Outcome, Plan, Stage, Stop};
-use crate::solve::{Work, bound, greedy, integer};
+use crate::solve::{Signals, Work, bound, greedy, integer};
 use crate::units::MicroUsd;
+
+/// Time kept for carrying a solution out, writing it down and checking it, as a multiple of what the first answer took.
+const RESERVE: f64 = 1.2;
 
 /// Runs the stages; `sink` gets every answer that is better than the one before, or says more about it. The last one
 /// says why the search ended.
-pub(super) fn run(snapshot: &Snapshot, search: Search, stop: &dyn Fn() -> bool, sink: &dyn Fn(Decision)) {
+pub(super) fn run(snapshot: &Snapshot, search: Search, clock: &Clock, sink: &dyn Fn(Decision)) {
     let problem = Problem::new(snapshot);
-    let (solution, worked) = greedy::work(&problem, stop);
+    // writing an answer down and checking it takes no longer than finding the first one
+    let (solution, worked) = greedy::work(&problem, &|| clock.is_up(clock.time / 2));
     let draft = plan::build(&problem, &solution);
     let greedy = (!solution.stopped).then(|| Outcome { cost: draft.cost(), unplaced: draft.unplaced.len() });
     let mut refused = Vec::new();
@@ -29,13 +33,20 @@ pub(super) fn run(snapshot: &Snapshot, search: Search, stop: &dyn Fn() -> bool, 
         return sink(decision);
     }
     sink(decision.clone());
+    let first_answer = clock.started.elapsed();
+    let stop = || clock.is_up(first_answer.mul_f64(RESERVE));
     let unplaced: Vec<usize> = decision.plan.unplaced.iter().map(|unplaced| unplaced.pod).collect();
     certificate.bound = bound::lower_bound(&problem, &unplaced);
     decision.certificate = certificate;
     sink(decision.clone());
     if search == Search::Integer {
-        integer::improve(&problem, &solution, &worked, Work::default(), stop, &mut |solution| {
-            let draft = plan::build(&problem, &solution);
+        let half = clock.time.saturating_sub(first_answer) / 2;
+        let when = Signals { hurry: &|| clock.is_up(half.max(first_answer.mul_f64(RESERVE))), stop: &stop };
+        integer::improve(&problem, &solution, &worked, Work::default(), when, &mut |other| {
+            if other.relaxed > solution.relaxed {
+                return;
+            }
+            let draft = plan::build(&problem, &other);
             if let Ok(plan) = check(snapshot, draft)
                 && is_better(snapshot, &plan, &decision.plan)
             {

@@ -13,7 +13,7 @@ mod round;
 mod table;
 
 use generate::{generate, resource_prices};
-use instance::{Instance, Packing};
+use instance::{Instance, Packing, Pattern};
 
 /// How far the search goes, besides its wish to stop.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +34,17 @@ impl Default for Work {
     }
 }
 
+/// Of a dive, where nothing is whole: one in so many fractions is rounded up at a time.
+const SLICES: [usize; 3] = [8, 24, 3];
+
+/// What tells a search how much time is left; it has no clock of its own.
+#[derive(Clone, Copy)]
+pub struct Signals<'s> {
+    /// No more columns: it is time to round.
+    pub hurry: &'s dyn Fn() -> bool,
+    pub stop: &'s dyn Fn() -> bool,
+}
+
 /// What every part of the search needs to know.
 struct Task<'t> {
     instance: &'t Instance,
@@ -43,29 +54,37 @@ struct Task<'t> {
     stop: &'t dyn Fn() -> bool,
 }
 
-/// Bins that cover every demand, the best that was found until `stop`; `sink` gets each improvement.
-pub fn solve(instance: &Instance, work: Work, stop: &dyn Fn() -> bool, sink: &mut dyn FnMut(&Packing)) {
+/// Bins that cover every demand, the best that was found until it is to stop; `sink` gets each improvement.
+pub fn solve(instance: &Instance, work: Work, when: Signals, sink: &mut dyn FnMut(&Packing)) {
+    let Signals { hurry, stop } = when;
     let weights: Vec<Vec<f64>> = (0..instance.classes.len()).map(|class| resource_prices(instance, class)).collect();
     let values = round::resource_values(instance, &weights);
     let first = round::one_by_one(instance, &instance.demands(), &values, &weights, stop);
     let mut best = cost(instance, &first);
     sink(&first);
-    if stop() {
-        return;
-    }
-    let start = first.iter().map(|(pattern, _)| pattern.clone()).collect();
     let demands = instance.demands();
-    let task = Task { instance, weights: &weights, work, stop };
-    let Some(generated) = generate(&task, &demands, start, work.rounds) else { return };
-    let duals = &generated.optimum.duals;
-    let quick = Task { work: Work { search_steps: 0, ..work }, ..task };
-    let dived = round::dive(&quick, &generated.columns, duals);
-    for other in [dived, round::one_by_one(instance, &demands, duals, &weights, stop)] {
-        let of_other = cost(instance, &other);
-        if of_other < best {
-            best = of_other;
-            sink(&other);
+    let mut columns: Vec<Pattern> = first.iter().map(|(pattern, _)| pattern.clone()).collect();
+    // quick pricing first, for an answer; then as thorough as the time allows
+    for search_steps in [0, work.search_steps] {
+        if stop() {
+            return;
         }
+        let task = Task { instance, weights: &weights, work: Work { search_steps, ..work }, stop: hurry };
+        let Some(generated) = generate(&task, &demands, columns, work.rounds) else { return };
+        let duals = &generated.optimum.duals;
+        let quick = Task { work: Work { search_steps: 0, ..work }, stop, ..task };
+        for slices in SLICES {
+            let dived = round::dive(&quick, &generated.columns, duals, slices);
+            let of_dived = cost(instance, &dived);
+            if of_dived < best {
+                best = of_dived;
+                sink(&dived);
+            }
+            if stop() {
+                return;
+            }
+        }
+        columns = generated.columns;
     }
 }
 

@@ -84,6 +84,7 @@ struct Greedy<'p, 's> {
     guide: Guide,
     /// By group: how many relaxation steps its pods needed at most.
     steps: Vec<usize>,
+    relaxed: usize,
     /// Some pod waits for the second pass.
     waits: bool,
     /// What pools sell under requirements that open nodes have.
@@ -105,6 +106,7 @@ impl<'p, 's> Greedy<'p, 's> {
             pass: Pass::Pessimistic,
             guide: Guide::default(),
             steps: vec![0; problem.groups.len()],
+            relaxed: 0,
             waits: false,
             books: HashMap::new(),
             placements: Vec::new(),
@@ -128,6 +130,7 @@ impl<'p, 's> Greedy<'p, 's> {
                 Opened::Yes(place) => {
                     self.claims.take(spec);
                     self.steps[group] = self.steps[group].max(step);
+                    self.relaxed += step;
                     return Some(place);
                 }
                 Opened::Waits => {
@@ -151,6 +154,7 @@ impl<'p, 's> Greedy<'p, 's> {
             new_nodes: new_nodes.collect(),
             placements: self.placements,
             unplaced: queue.into_unplaced(),
+            relaxed: self.relaxed,
             stopped: false,
         }
     }

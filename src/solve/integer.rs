@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::columns::instance::Pattern;
-use super::columns::{self, Work};
+use super::columns::{self, Signals, Work};
 use super::greedy::guide::{Guide, Target};
 use super::greedy::{self, Worked};
 use super::reduce::Reduction;
@@ -17,12 +17,12 @@ pub fn improve(
     first: &Solution,
     worked: &Worked,
     work: Work,
-    stop: &dyn Fn() -> bool,
+    when: Signals,
     sink: &mut dyn FnMut(Solution),
 ) {
     let Some(reduction) = Reduction::of(problem, first, worked) else { return };
     let existing = on_existing_nodes(problem, first);
-    columns::solve(&reduction.instance, work, stop, &mut |packed| {
+    columns::solve(&reduction.instance, work, when, &mut |packed| {
         let guide = guide(&reduction, packed, &existing, worked);
         sink(greedy::guided(problem, guide, &|| false));
     });

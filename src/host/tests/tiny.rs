@@ -93,8 +93,12 @@ impl<'p, 's> Search<'p, 's> {
         let forwards = placed.to_vec();
         let backwards = placed.iter().rev().copied().collect();
         [forwards, backwards].into_iter().any(|placements| {
-            let solution =
-                Solution { new_nodes: new_nodes.clone(), placements, unplaced: unplaced.clone(), stopped: false };
+            let solution = Solution {
+                new_nodes: new_nodes.clone(),
+                placements,
+                unplaced: unplaced.clone(),
+                ..Solution::default()
+            };
             check(self.problem.snapshot, plan::build(self.problem, &solution)).is_ok()
         })
     }

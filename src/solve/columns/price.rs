@@ -31,9 +31,10 @@ pub fn price(task: &Task, index: usize, values: &[f64], most: &[u32], search_ste
         let room: Vec<i64> = (0..task.instance.dims)
             .map(|dim| bucket.iter().map(|&bin| class.bins[bin].room[dim]).max().unwrap_or(0))
             .collect();
+        let dims = dearest_dims(&room, worth.weights);
         let table = |share: f64, rounding| {
             let prices = worth.weights.iter().map(|weight| weight * share).collect();
-            Table::new(&filler, &room, prices, task.work.cells, rounding)
+            Table::new(&filler, &room, prices, task.work.cells, dims, rounding)
         };
         let near = table(0.0, Rounding::Nearest);
         let shares = if search_steps == 0 { &SHARES[..0] } else { &SHARES[..] };
@@ -57,6 +58,14 @@ pub fn price(task: &Task, index: usize, values: &[f64], most: &[u32], search_ste
         }
     }
     priced
+}
+
+/// The two dimensions whose room is worth most.
+fn dearest_dims(room: &[i64], weights: &[f64]) -> [usize; 2] {
+    let mut dims: Vec<usize> = (0..room.len()).collect();
+    let worth = |dim: usize| room[dim].max(0) as f64 * weights[dim];
+    dims.sort_by(|&a, &b| worth(b).total_cmp(&worth(a)).then(a.cmp(&b)));
+    [dims[0].min(dims[1]), dims[0].max(dims[1])]
 }
 
 /// Bins by size: the grid of small ones is fine. Each is a range of the bins sorted by their first dimension.

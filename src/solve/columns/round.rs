@@ -62,7 +62,7 @@ pub fn resource_values(instance: &Instance, weights: &[Vec<f64>]) -> Vec<f64> {
 }
 
 /// Dives: the whole part of the LP is taken, then the largest fraction is rounded up, until nothing is left.
-pub fn dive(task: &Task, columns: &[Pattern], duals: &[f64]) -> Packing {
+pub fn dive(task: &Task, columns: &[Pattern], duals: &[f64], slices: usize) -> Packing {
     let (instance, weights) = (task.instance, task.weights);
     let mut left = instance.demands();
     let mut packed: Packing = Vec::new();
@@ -90,7 +90,7 @@ pub fn dive(task: &Task, columns: &[Pattern], duals: &[f64]) -> Packing {
                 taken = true;
             }
         }
-        // where nothing is whole, the largest fractions, an eighth of them at a time
+        // where nothing is whole, the largest fractions, one in `slices` of them at a time
         let mut fractions: Vec<(f64, usize)> = amounts
             .iter()
             .enumerate()
@@ -98,7 +98,7 @@ pub fn dive(task: &Task, columns: &[Pattern], duals: &[f64]) -> Packing {
             .filter(|(fraction, _)| *fraction > 1e-6)
             .collect();
         fractions.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        let many = if taken { 0 } else { (fractions.len() / 8).max(1) };
+        let many = if taken { 0 } else { (fractions.len() / slices).max(1) };
         for (_, column) in fractions.into_iter().take(many) {
             let pattern = &generated.columns[column];
             if !taken || pattern.counts.iter().all(|(item, n)| left[*item] >= *n) {

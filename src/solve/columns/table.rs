@@ -1,4 +1,4 @@
-//! One table over two dimensions prices every bin of a class at once: an upper bound of what each capacity can hold.
+//! One table over the two dimensions that cost most prices every bin of a class at once: an upper bound of what each capacity can hold.
 //!
 //! Room is worth `prices` a unit; beyond that an item is worth its profit. The table holds the best total profit by
 //! capacity, sizes and capacities rounded down to the grid: a cell plus the worth of the room is an upper bound. The
@@ -10,6 +10,7 @@ use super::instance::Instance;
 pub struct Table<'i> {
     instance: &'i Instance,
     prices: Vec<f64>,
+    dims: [usize; 2],
     step: [i64; 2],
     rows: usize,
     columns: usize,
@@ -49,13 +50,15 @@ impl<'i> Table<'i> {
         room: &[i64],
         prices: Vec<f64>,
         cells: [usize; 2],
+        dims: [usize; 2],
         rounding: Rounding,
     ) -> Option<Self> {
         let (instance, class) = (filler.instance, filler.class);
         let Worth { values, most, .. } = filler.worth;
-        let step =
-            [0, 1].map(|dim| room[dim].max(0) / i64::try_from(cells[dim]).expect("a table fits into memory") + 1);
-        let (rows, columns) = ((room[0].max(0) / step[0]) as usize + 1, (room[1].max(0) / step[1]) as usize + 1);
+        let largest = dims.map(|dim| room[dim].max(0));
+        let step: [i64; 2] =
+            [0, 1].map(|axis| largest[axis] / i64::try_from(cells[axis]).expect("a table fits into memory") + 1);
+        let [rows, columns] = [0, 1].map(|axis| (largest[axis] / step[axis]) as usize + 1);
         let mut entries: Vec<Entry> = Vec::new();
         let mut shapes = Vec::new();
         let mut steps: Vec<(usize, usize, f32)> = Vec::new();
@@ -67,11 +70,15 @@ impl<'i> Table<'i> {
             entries.push(Entry { position, item, value });
             let profit = value - size.iter().zip(&prices).map(|(s, p)| *s as f64 * p).sum::<f64>();
             if profit > 1e-12 {
-                let of = |dim: usize| match rounding {
-                    Rounding::Down => size[dim] / step[dim],
-                    Rounding::Nearest => (size[dim] + step[dim] / 2) / step[dim],
-                } as usize;
-                let (r, c) = (of(0), of(1));
+                let cells = |axis: usize| {
+                    let (size, step) = (size[dims[axis]], step[axis]);
+                    let rounded = match rounding {
+                        Rounding::Down => size / step,
+                        Rounding::Nearest => (size + step / 2) / step,
+                    };
+                    rounded as usize
+                };
+                let (r, c) = (cells(0), cells(1));
                 if r == 0 && c == 0 {
                     return None;
                 }
@@ -104,21 +111,26 @@ impl<'i> Table<'i> {
                 }
             }
         }
-        Some(Self { instance, prices, step, rows, columns, profit: table, entries, shapes })
+        Some(Self { instance, prices, dims, step, rows, columns, profit: table, entries, shapes })
+    }
+
+    fn cell(&self, room: &[i64]) -> (usize, usize) {
+        let at = |axis: usize, count: usize| ((room[self.dims[axis]].max(0) / self.step[axis]) as usize).min(count - 1);
+        (at(0, self.rows), at(1, self.columns))
     }
 
     /// The most that a bin with this room can hold.
     pub fn bound(&self, room: &[i64]) -> f64 {
-        let at = |dim: usize, most: usize| ((room[dim].max(0) / self.step[dim]) as usize).min(most - 1);
+        let (row, column) = self.cell(room);
         let base: f64 = room.iter().zip(&self.prices).map(|(r, p)| (*r).max(0) as f64 * p).sum();
-        base + f64::from(self.profit[at(0, self.rows) * self.columns + at(1, self.columns)])
+        base + f64::from(self.profit[row * self.columns + column])
     }
 
     /// A filling that comes near the table's value and fits, read off `slack` cells below the capacity: counts by position.
     pub fn filling(&self, filler: &Filler, room: &[i64], slack: usize) -> Vec<u32> {
         let most = filler.worth.most;
-        let at = |dim: usize, most: usize| ((room[dim].max(0) / self.step[dim]) as usize).min(most - 1);
-        let (mut row, mut column) = (at(0, self.rows).saturating_sub(slack), at(1, self.columns).saturating_sub(slack));
+        let (row, column) = self.cell(room);
+        let (mut row, mut column) = (row.saturating_sub(slack), column.saturating_sub(slack));
         let mut counts = vec![0; filler.class.items.len()];
         let mut left = room.to_vec();
         loop {
