@@ -29,8 +29,9 @@ demo: build ## Plan the getting-started exercise, then 8,152 pods of a productio
 	@echo "== 8,152 pods of a production GPU cluster: $(OPENB)"
 	@$(PACKWRIGHT) plan -f $(OPENB)/pools.yaml -f $(OPENB)/deployments.yaml
 
+# The tests compile the package itself without optimisation: five minutes of compiling would save one of running.
 test: setup ## Run all tests
-	@cargo test --locked
+	@CARGO_PROFILE_DEV_OPT_LEVEL=0 cargo test --locked
 
 lint: ## Check formatting, lints, and that the core builds without the clients
 	@scripts/setup.sh lint

@@ -2,6 +2,7 @@
 
 mod dice;
 mod features;
+mod integer;
 mod properties;
 mod purchases;
 mod tiny;

@@ -60,6 +60,9 @@ pub fn solve(instance: &Instance, work: Work, when: Signals, sink: &mut dyn FnMu
     let weights: Vec<Vec<f64>> = (0..instance.classes.len()).map(|class| resource_prices(instance, class)).collect();
     let values = round::resource_values(instance, &weights);
     let first = round::one_by_one(instance, &instance.demands(), &values, &weights, stop);
+    if stop() {
+        return;
+    }
     let mut best = cost(instance, &first);
     sink(&first);
     let demands = instance.demands();
@@ -92,3 +95,6 @@ pub fn solve(instance: &Instance, work: Work, when: Signals, sink: &mut dyn FnMu
 fn cost(instance: &Instance, packed: &Packing) -> i64 {
     packed.iter().map(|(pattern, times)| instance.cost(pattern) * i64::from(*times)).sum()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,8 @@
 //! From fractions of patterns to whole bins: take the whole part, generate for what is left, fill the last bins one by one.
 
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
 use super::Task;
 use super::fill::{Filler, Worth};
 use super::generate::generate;
@@ -14,38 +17,73 @@ pub fn one_by_one(
     stop: &dyn Fn() -> bool,
 ) -> Packing {
     let mut left = demands.to_vec();
-    let mut packed = Vec::new();
+    let mut packed = Packing::new();
+    // what a bin can hold only shrinks with what is left: the ratios known so far are looked at in falling order, and
+    // the first that still holds is the best
+    let mut known: BinaryHeap<Known> = BinaryHeap::new();
+    for (class, of) in instance.classes.iter().enumerate() {
+        known.extend((0..of.bins.len()).map(|bin| Known { ratio: f64::INFINITY, class, bin }));
+    }
     while left.iter().any(|&left| left > 0) && !stop() {
-        let mut best: Option<(f64, Pattern)> = None;
-        let total: f64 = left.iter().zip(values).map(|(n, v)| f64::from(*n) * v.max(1e-9)).sum();
-        for (index, class) in instance.classes.iter().enumerate() {
-            let worth = Worth { values, most: &left, weights: &weights[index] };
-            let filler = Filler { instance, class, worth };
-            for (bin, of) in class.bins.iter().enumerate() {
-                let counts = filler.listed(&filler.fill(of).counts);
-                if counts.is_empty() {
-                    continue;
-                }
-                let value: f64 = counts.iter().map(|(i, n)| values[*i].max(1e-9) * f64::from(*n)).sum();
-                let mut ratio = value / usd(of.cost).max(1e-9);
-                if value >= total * (1.0 - 1e-9) {
-                    // it ends the packing: nothing else must be bought
-                    ratio *= 1.0 + 1e-6;
-                }
-                if best.as_ref().is_none_or(|(r, _)| ratio > *r) {
-                    best = Some((ratio, Pattern { class: index, bin, counts }));
-                }
+        let total: f64 = left.iter().zip(values).map(|(n, value)| f64::from(*n) * value.max(1e-9)).sum();
+        let mut best: Option<Known> = None;
+        let mut looked_at = Vec::new();
+        while let Some(next) = known.pop() {
+            if best.is_some_and(|best| best >= next) {
+                known.push(next);
+                break;
             }
+            let of = &instance.classes[next.class];
+            let worth = Worth { values, most: &left, weights: &weights[next.class] };
+            let filler = Filler { instance, class: of, worth };
+            let filling = filler.fill_roughly(&of.bins[next.bin]);
+            if filling.counts.iter().all(|&count| count == 0) {
+                continue; // nothing of what is left fits, and less will be left later
+            }
+            let mut ratio = filling.value / usd(of.bins[next.bin].cost).max(1e-9);
+            if filling.value >= total * (1.0 - 1e-9) {
+                ratio *= 1.0 + 1e-6; // it ends the packing: nothing else must be bought
+            }
+            let known = Known { ratio, ..next };
+            if best.is_none_or(|best| known > best) {
+                best = Some(known);
+            }
+            looked_at.push(known);
         }
-        let Some((_, pattern)) = best else { break };
+        known.extend(looked_at);
+        let Some(Known { class, bin, .. }) = best else { break };
+        let of = &instance.classes[class];
+        let worth = Worth { values, most: &left, weights: &weights[class] };
+        let filler = Filler { instance, class: of, worth };
+        let pattern = Pattern { class, bin, counts: filler.listed(&filler.fill(&of.bins[bin]).counts) };
         // as many equal ones as the demand wants
         let times = pattern.counts.iter().map(|(item, n)| left[*item] / n).min().unwrap_or(1).max(1);
-        for (item, n) in &pattern.counts {
-            left[*item] -= (n * times).min(left[*item]);
-        }
-        packed.push((pattern, times));
+        take(&pattern, times, &mut left, &mut packed);
     }
     packed
+}
+
+/// A bin and the value for its price that it had when it was last filled.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Known {
+    ratio: f64,
+    class: usize,
+    bin: usize,
+}
+
+impl Eq for Known {}
+
+impl PartialOrd for Known {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Known {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let order = self.ratio.total_cmp(&other.ratio);
+        order.then_with(|| (other.class, other.bin).cmp(&(self.class, self.bin)))
+    }
 }
 
 /// What each item is worth at the prices of the class in which it is worth least.

@@ -12,7 +12,8 @@ use crate::model::{DomainId, KeyId};
 #[derive(Debug, Default)]
 pub struct Guide {
     pub targets: Vec<Target>,
-    /// By group: targets (indices into `targets`) with how many of its pods each should take.
+    /// By group: targets (indices into `targets`) with how many of its pods each should take; none is zero, the last is
+    /// tried first.
     pub of_group: HashMap<usize, Vec<(usize, u32)>>,
     /// By group: how many pods should go to each existing node.
     pub existing: HashMap<usize, Vec<(usize, u32)>>,
@@ -52,46 +53,56 @@ impl Greedy<'_, '_> {
     }
 
     fn guided_to_existing(&mut self, group: usize, variant: VariantId, needs: &Needs) -> Option<Place> {
-        let chosen = self.guide.existing.get(&group)?;
-        let position = chosen.iter().position(|&(node, left)| left > 0 && self.takes_existing(variant, needs, node))?;
-        let chosen = &mut self.guide.existing.get_mut(&group).expect("just found")[position];
-        chosen.1 -= 1;
-        let node = chosen.0;
-        self.commit_existing(variant, node);
-        Some(Place::Existing(node))
+        let mut chosen = std::mem::take(self.guide.existing.get_mut(&group)?);
+        let position = chosen.iter().rposition(|&(node, _)| self.takes_existing(variant, needs, node));
+        let node = position.map(|position| use_up(&mut chosen, position));
+        self.guide.existing.insert(group, chosen);
+        self.commit_existing(variant, node?);
+        node.map(Place::Existing)
     }
 
     fn guided(&mut self, group: usize, variant: VariantId, mut needs: Needs) -> Option<Place> {
-        let chosen = self.guide.of_group.get(&group)?.clone();
-        for (position, (target, _)) in chosen.into_iter().enumerate().filter(|(_, (_, left))| *left > 0) {
-            let of = &self.guide.targets[target];
-            let domain = |key: KeyId| of.domains.iter().find(|(of, _)| *of == key).map(|(_, domain)| *domain);
-            let elsewhere = needs.keys.iter().any(|need| domain(need.key).is_some_and(|d| !need.allowed.contains(d)));
-            if elsewhere {
-                continue;
-            }
-            let place = if let Some(open) = of.opened {
-                self.join(variant, &needs, open)
-            } else {
-                for need in &mut needs.keys {
-                    if let Some(domain) = domain(need.key) {
-                        need.domains = vec![domain];
-                    }
-                }
-                let pool = of.pool;
-                match self.open_in(variant, &needs, pool) {
-                    Opened::Yes(Place::New(open)) => {
-                        self.guide.targets[target].opened = Some(open);
-                        Some(Place::New(open))
-                    }
-                    _ => None,
-                }
-            };
+        let mut chosen = std::mem::take(self.guide.of_group.get_mut(&group)?);
+        let mut place = None;
+        for position in (0..chosen.len()).rev() {
+            place = self.guided_to(chosen[position].0, variant, &mut needs);
             if place.is_some() {
-                self.guide.of_group.get_mut(&group).expect("just read")[position].1 -= 1;
-                return place;
+                use_up(&mut chosen, position);
+                break;
             }
         }
-        None
+        self.guide.of_group.insert(group, chosen);
+        place
     }
+
+    fn guided_to(&mut self, target: usize, variant: VariantId, needs: &mut Needs) -> Option<Place> {
+        let of = &self.guide.targets[target];
+        let domain = |key: KeyId| of.domains.iter().find(|(of, _)| *of == key).map(|(_, domain)| *domain);
+        if needs.keys.iter().any(|need| domain(need.key).is_some_and(|domain| !need.allowed.contains(domain))) {
+            return None;
+        }
+        if let Some(open) = of.opened {
+            return self.join(variant, needs, open);
+        }
+        for need in &mut needs.keys {
+            if let Some(domain) = domain(need.key) {
+                need.domains = vec![domain];
+            }
+        }
+        let pool = of.pool;
+        let Opened::Yes(Place::New(open)) = self.open_in(variant, needs, pool) else { return None };
+        self.guide.targets[target].opened = Some(open);
+        Some(Place::New(open))
+    }
+}
+
+/// Takes one off a count; returns what it was of.
+fn use_up(chosen: &mut Vec<(usize, u32)>, position: usize) -> usize {
+    let (of, left) = &mut chosen[position];
+    let of = *of;
+    *left -= 1;
+    if *left == 0 {
+        chosen.remove(position);
+    }
+    of
 }

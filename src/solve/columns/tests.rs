@@ -1,0 +1,169 @@
+use proptest::prelude::*;
+
+use super::fill::{Filler, Worth};
+use super::instance::{Bin, Class, Instance, Item, Packing};
+use super::table::{Rounding, Table};
+use super::{Signals, Work, cost, solve};
+
+const WORK: Work = Work { rounds: 60, dive_rounds: 3, cells: [24, 24], search_steps: 200 };
+
+/// Two dimensions, and a third that is rarely used; two classes, the second of which holds every other item only.
+fn instances(most_demand: u32) -> impl Strategy<Value = Instance> {
+    let item = (1_i64..12, 1_i64..12, 0_i64..2, 1..=most_demand, prop_oneof![Just(u32::MAX), 1_u32..3])
+        .prop_map(|(cpu, memory, ports, demand, most)| Item { size: vec![cpu, memory, ports], demand, most });
+    let bin = (12_i64..40, 12_i64..40, 1_i64..4, 1_i64..30).prop_map(|(cpu, memory, ports, extra)| Bin {
+        room: vec![cpu, memory, ports],
+        cost: (cpu + memory + extra) * 1_000,
+    });
+    let bins = prop::collection::vec(bin, 1..4);
+    (prop::collection::vec(item, 1..5), bins.clone(), bins).prop_map(|(items, every, some)| {
+        let all: Vec<usize> = (0..items.len()).collect();
+        let odd = all.iter().copied().filter(|item| item % 2 == 1).collect();
+        Instance { dims: 3, items, classes: vec![Class { items: all, bins: every }, Class { items: odd, bins: some }] }
+    })
+}
+
+fn solved(instance: &Instance, stop: bool) -> Vec<Packing> {
+    let mut answers = Vec::new();
+    let when = || stop;
+    solve(instance, WORK, Signals { hurry: &when, stop: &when }, &mut |packing| answers.push(packing.clone()));
+    answers
+}
+
+/// Why a packing is none.
+fn fault(instance: &Instance, packing: &Packing) -> Option<String> {
+    let mut packed = vec![0_u64; instance.items.len()];
+    for (pattern, times) in packing {
+        let class = &instance.classes[pattern.class];
+        let mut room = class.bins[pattern.bin].room.clone();
+        for &(item, count) in &pattern.counts {
+            if !class.items.contains(&item) || count == 0 || count > instance.items[item].most {
+                return Some(format!("item {item} x {count} in class {}", pattern.class));
+            }
+            for (room, size) in room.iter_mut().zip(&instance.items[item].size) {
+                *room -= size * i64::from(count);
+            }
+            packed[item] += u64::from(count) * u64::from(*times);
+        }
+        if room.iter().any(|&left| left < 0) {
+            return Some(format!("{pattern:?} is overfull"));
+        }
+    }
+    let short = instance.items.iter().zip(&packed).position(|(item, packed)| *packed < u64::from(item.demand));
+    short.map(|item| format!("item {item} is short: {} of {}", packed[item], instance.items[item].demand))
+}
+
+/// The least cost at which bins hold everything, by trying what the first pod that is left can share a bin with.
+fn optimum(instance: &Instance, left: &mut Vec<u32>, budget: i64) -> Option<i64> {
+    let Some(first) = left.iter().position(|&left| left > 0) else { return Some(0) };
+    let mut best: Option<i64> = None;
+    for class in instance.classes.iter().filter(|class| class.items.contains(&first)) {
+        for bin in &class.bins {
+            let limit = best.map_or(budget, |best| best - 1);
+            if bin.cost > limit {
+                continue;
+            }
+            let mut counts = vec![0; instance.items.len()];
+            each_filling(instance, class, &mut bin.room.clone(), left, first, &mut counts, &mut |counts, left| {
+                if counts[first] == 0 {
+                    return;
+                }
+                let limit = best.map_or(budget, |best| best - 1);
+                if bin.cost <= limit
+                    && let Some(rest) = optimum(instance, left, limit - bin.cost)
+                {
+                    best = Some(bin.cost + rest);
+                }
+            });
+        }
+    }
+    best
+}
+
+fn each_filling(
+    instance: &Instance,
+    class: &Class,
+    room: &mut Vec<i64>,
+    left: &mut Vec<u32>,
+    from: usize,
+    counts: &mut Vec<u32>,
+    found: &mut dyn FnMut(&[u32], &mut Vec<u32>),
+) {
+    found(counts, left);
+    for item in from..instance.items.len() {
+        let model = &instance.items[item];
+        let fits = model.size.iter().zip(room.iter()).all(|(size, room)| size <= room);
+        if !class.items.contains(&item) || left[item] == 0 || counts[item] >= model.most || !fits {
+            continue;
+        }
+        room.iter_mut().zip(&model.size).for_each(|(room, size)| *room -= size);
+        (left[item], counts[item]) = (left[item] - 1, counts[item] + 1);
+        each_filling(instance, class, room, left, item, counts, found);
+        (left[item], counts[item]) = (left[item] + 1, counts[item] - 1);
+        room.iter_mut().zip(&model.size).for_each(|(room, size)| *room += size);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_answer_fits_covers_and_costs_less_than_the_one_before(instance in instances(40)) {
+        let answers = solved(&instance, false);
+        prop_assert!(!answers.is_empty());
+        for answer in &answers {
+            prop_assert_eq!(fault(&instance, answer), None);
+        }
+        prop_assert!(answers.windows(2).all(|pair| cost(&instance, &pair[1]) < cost(&instance, &pair[0])));
+    }
+
+    #[test]
+    fn no_answer_beats_the_optimum(instance in instances(2)) {
+        let best = optimum(&instance, &mut instance.demands(), i64::MAX).expect("each item fits some bin");
+        for answer in solved(&instance, false) {
+            prop_assert!(cost(&instance, &answer) >= best);
+        }
+    }
+
+    #[test]
+    fn nothing_is_worth_more_than_the_table_says(instance in instances(3), share in 0.0..1.2_f64, steps in 0..50_usize) {
+        let class = &instance.classes[0];
+        let values: Vec<f64> = instance.items.iter().map(|item| (item.size[0] + item.size[1]) as f64 * 1.1).collect();
+        let demands = instance.demands();
+        let filler = Filler { instance: &instance, class, worth: Worth { values: &values, most: &demands, weights: &[1.0, 1.0, 0.5] } };
+        let bin = &class.bins[0];
+        let mut best = 0.0_f64;
+        let mut counts = vec![0; instance.items.len()];
+        each_filling(&instance, class, &mut bin.room.clone(), &mut demands.clone(), 0, &mut counts, &mut |counts, _| {
+            best = best.max(counts.iter().zip(&values).map(|(n, value)| f64::from(*n) * value).sum());
+        });
+        let prices = vec![share, share, 0.0];
+        let Some(table) = Table::new(&filler, &bin.room, prices, [7, 9], [0, 1], Rounding::Down) else { return Ok(()) };
+        prop_assert!(table.bound(&bin.room) >= best * (1.0 - 1e-6));
+        let start = filler.fill(bin);
+        let found = table.search(&bin.room, &demands, start, steps);
+        prop_assert!(found.best.value <= best * (1.0 + 1e-9) && found.most >= best * (1.0 - 1e-5));
+    }
+}
+
+#[test]
+fn most_tiny_instances_are_solved_to_the_optimum() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+    let mut runner = TestRunner::deterministic();
+    let mut optimal = 0;
+    for _ in 0..200 {
+        let instance = instances(2).new_tree(&mut runner).unwrap().current();
+        let best = optimum(&instance, &mut instance.demands(), i64::MAX).unwrap();
+        optimal += usize::from(solved(&instance, false).last().is_some_and(|answer| cost(&instance, answer) == best));
+    }
+    assert!(optimal >= 170, "{optimal} of 200");
+}
+
+#[test]
+fn what_is_told_to_stop_has_no_answer_that_is_none() {
+    let bin = Bin { room: vec![10, 10], cost: 1_000 };
+    let item = Item { size: vec![3, 1], demand: 7, most: u32::MAX };
+    let instance = Instance { dims: 2, items: vec![item], classes: vec![Class { items: vec![0], bins: vec![bin] }] };
+    assert_eq!(solved(&instance, true), Vec::<Packing>::new());
+}
