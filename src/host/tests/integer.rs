@@ -1,9 +1,11 @@
 //! The integer program over random worlds: its packings are carried out under all rules, and never make a plan worse.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::properties::NO_HURRY;
+use super::dice::Dice;
 use super::worlds::{MIXED, world};
 use crate::host::{Limits, Search, decide};
 use crate::model::Problem;
@@ -11,15 +13,18 @@ use crate::observe::Snapshot;
 use crate::plan::{self, Checked, Plan};
 use crate::solve::{Signals, Work, greedy, integer};
 
-const WORLDS: u64 = 1_000;
+const WORLDS: u64 = 400;
 
-/// Packings that the checker refuses; each costs only the improvement. To be lowered to none.
+const NO_HURRY: Limits = Limits { time: Duration::from_secs(3_600), search: Search::Integer };
+
+/// Packings that the checker refuses; each costs only the improvement. To be lowered to none. What is left: pool weight,
+/// and spread over hosts whose node affinity reads a custom label that is narrowed after its pods were counted.
 const MOST_REFUSED: usize = 2;
 
-fn left(snapshot: &Snapshot, plan: &Plan<Checked>) -> BTreeMap<std::cmp::Reverse<i32>, usize> {
+fn left(snapshot: &Snapshot, plan: &Plan<Checked>) -> BTreeMap<Reverse<i32>, usize> {
     let mut left = BTreeMap::new();
     for unplaced in &plan.unplaced {
-        *left.entry(std::cmp::Reverse(snapshot.pods[unplaced.pod].template.spec.priority)).or_insert(0) += 1;
+        *left.entry(Reverse(snapshot.pods[unplaced.pod].template.spec.priority)).or_insert(0) += 1;
     }
     left
 }
@@ -31,15 +36,17 @@ fn it_never_leaves_more_pods_or_pays_more_than_the_greedy() {
         let snapshot = Arc::new(world(seed, MIXED));
         let integer = decide(&snapshot, NO_HURRY).plan;
         let greedy = decide(&snapshot, Limits { search: Search::Greedy, ..NO_HURRY }).plan;
-        if left(&snapshot, &integer) == left(&snapshot, &greedy) {
-            assert!(integer.cost() <= greedy.cost(), "world {seed}");
-        } else {
-            assert!(integer.unplaced.len() < greedy.unplaced.len(), "world {seed}");
-        }
+        let (ours, theirs) = (left(&snapshot, &integer), left(&snapshot, &greedy));
+        let priorities: BTreeSet<Reverse<i32>> = ours.keys().chain(theirs.keys()).copied().collect();
+        let of = |plan: &BTreeMap<Reverse<i32>, usize>| -> Vec<usize> {
+            priorities.iter().map(|priority| plan.get(priority).copied().unwrap_or(0)).collect()
+        };
+        let (ours, theirs) = ((of(&ours), integer.cost()), (of(&theirs), greedy.cost()));
+        assert!(ours <= theirs, "world {seed}: {ours:?} {theirs:?}");
         cheaper += usize::from(integer.cost() < greedy.cost());
     }
     println!("cheaper in {cheaper} of {WORLDS} worlds");
-    assert!(cheaper > 50, "cheaper in {cheaper} worlds");
+    assert!(cheaper > 20, "cheaper in {cheaper} worlds");
 }
 
 #[test]
@@ -60,6 +67,23 @@ fn what_is_carried_out_is_accepted() {
             }
         });
     }
-    assert!(packings > 500, "{packings} packings");
+    assert!(packings > 200, "{packings} packings");
     assert!(refused.len() <= MOST_REFUSED, "of {packings}: {refused:#?}");
+}
+
+#[test]
+fn equal_questions_have_equal_answers_in_whatever_order_they_are_put() {
+    for seed in 0..WORLDS / 4 {
+        let sorted = world(seed, MIXED);
+        let mut shuffled = sorted.clone();
+        let dice = &mut Dice::new(seed);
+        dice.shuffle(&mut shuffled.pods);
+        dice.shuffle(&mut shuffled.nodes);
+        dice.shuffle(&mut shuffled.node_pools);
+        let plan = |snapshot: &Snapshot| decide(&Arc::new(snapshot.clone()), NO_HURRY).plan;
+        let bytes = || serde_json::to_string(&plan(&sorted)).unwrap();
+        assert_eq!(bytes(), bytes(), "world {seed}");
+        let (one, other) = (plan(&sorted), plan(&shuffled));
+        assert_eq!((one.cost(), one.unplaced.len()), (other.cost(), other.unplaced.len()), "world {seed}");
+    }
 }

@@ -8,6 +8,9 @@ use super::fill::{Filler, Worth};
 use super::generate::generate;
 use super::instance::{Instance, Packing, Pattern, usd};
 
+/// Dollars an hour.
+const LEAST_VALUE: f64 = 1e-7;
+
 /// Whole bins that cover `demands`, one after another: the best value for its cost, items valued at `values`.
 pub fn one_by_one(
     instance: &Instance,
@@ -17,6 +20,9 @@ pub fn one_by_one(
     stop: &dyn Fn() -> bool,
 ) -> Packing {
     let mut left = demands.to_vec();
+    // a pod must be packed though its dual be zero
+    let values: Vec<f64> = values.iter().map(|value| value.max(LEAST_VALUE)).collect();
+    let values = values.as_slice();
     let mut packed = Packing::new();
     // what a bin can hold only shrinks with what is left: the ratios known so far are looked at in falling order, and
     // the first that still holds is the best
@@ -25,7 +31,7 @@ pub fn one_by_one(
         known.extend((0..of.bins.len()).map(|bin| Known { ratio: f64::INFINITY, class, bin }));
     }
     while left.iter().any(|&left| left > 0) && !stop() {
-        let total: f64 = left.iter().zip(values).map(|(n, value)| f64::from(*n) * value.max(1e-9)).sum();
+        let total: f64 = left.iter().zip(values).map(|(n, value)| f64::from(*n) * value).sum();
         let mut best: Option<Known> = None;
         let mut looked_at = Vec::new();
         while let Some(next) = known.pop() {

@@ -22,6 +22,8 @@ impl Greedy<'_, '_> {
     /// Places what can be placed; returns whether it was stopped.
     pub(super) fn run(&mut self, queue: &mut Queue, stop: &dyn Fn() -> bool) -> bool {
         if !self.guide.steps.is_empty() {
+            // the targets are what will be bought: a limit must not be spent on what they could become
+            self.pass = Pass::AsNamed;
             if self.cycle(queue, stop, Self::place_guided) {
                 return true;
             }
@@ -31,7 +33,7 @@ impl Greedy<'_, '_> {
         if self.cycle(queue, stop, Self::place) {
             return true;
         }
-        if queue.is_empty() || !self.waits {
+        if queue.is_empty() || !self.waits || self.pass == Pass::AsNamed {
             return false;
         }
         self.pass = Pass::AsNamed;
