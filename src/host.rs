@@ -2,6 +2,7 @@
 
 mod repair;
 mod stages;
+mod standing;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -4,6 +4,7 @@ pub mod check;
 pub mod types;
 mod build;
 mod names;
+pub mod preferences;
 mod reasons;
 pub mod report;
 

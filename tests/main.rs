@@ -15,3 +15,4 @@ mod examples;
 mod validation;
 mod load;
 mod scenarios;
+mod solver;

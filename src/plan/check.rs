@@ -20,6 +20,7 @@ mod affinity;
 mod classes;
 mod cluster;
 mod daemons;
+mod demanded;
 mod fit;
 mod launch;
 mod limits;

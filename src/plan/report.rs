@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::preferences;
 use super::types::{Certificate, Launch, Outcome, Plan, Stage, Stop, Target};
 use crate::catalog::CapacityType;
 use crate::observe::Snapshot;
@@ -35,7 +36,7 @@ pub struct Summary {
     /// The same at the dearest offer that the cloud may choose.
     pub worst_usd_hour: f64,
     pub cost_usd_month: f64,
-    /// No plan that leaves at most as many pods costs less.
+    /// No plan that leaves at most as many pods of each priority costs less.
     pub bound_usd_hour: f64,
     /// What karpenter's own packing costs; null where there was no time to finish it.
     pub greedy_usd_hour: Option<f64>,
@@ -49,6 +50,8 @@ pub struct Summary {
     pub nodes: usize,
     pub pods_placed: usize,
     pub pods_unplaced: usize,
+    /// Weight of the preferences that the placed pods do not get.
+    pub preferences_violated: i64,
     /// Planning, without reading the input.
     pub elapsed_ms: f64,
 }
@@ -116,7 +119,7 @@ impl Report {
             reason: unplaced.reason.clone(),
         });
         Self {
-            summary: Summary::of(plan, certificate, greedy),
+            summary: Summary::of(snapshot, plan, certificate, greedy),
             launches: launches.collect(),
             existing_nodes: nodes.map(|(node, pods)| NodeReport { name: node.name.clone(), pods }).collect(),
             unplaced: unplaced.collect(),
@@ -129,7 +132,7 @@ impl Report {
 }
 
 impl Summary {
-    fn of<State>(plan: &Plan<State>, certificate: &Certificate, greedy: Option<Outcome>) -> Self {
+    fn of<State>(snapshot: &Snapshot, plan: &Plan<State>, certificate: &Certificate, greedy: Option<Outcome>) -> Self {
         let cost = certificate.objective;
         let gap = if cost.0 > 0 { (cost - certificate.bound).as_usd() / cost.as_usd() } else { 0.0 };
         Self {
@@ -145,6 +148,7 @@ impl Summary {
             nodes: plan.launches.len(),
             pods_placed: plan.assignments.len(),
             pods_unplaced: plan.unplaced.len(),
+            preferences_violated: preferences::violated(snapshot, plan),
             elapsed_ms: 0.0,
         }
     }

@@ -166,7 +166,7 @@ impl<State> Plan<State> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Certificate {
     pub objective: MicroUsd,
-    /// No plan that the checker accepts and that places the same pods costs less.
+    /// No plan that the checker accepts and that leaves at most as many pods of each priority costs less.
     pub bound: MicroUsd,
     pub stage: Stage,
     pub stop: Stop,
@@ -187,8 +187,8 @@ pub struct Outcome {
 pub enum Stage {
     /// Karpenter's own order.
     Greedy,
-    /// Bin-centric, weighted by the shadow prices of the resource LP.
-    PriceGreedy,
+    /// Karpenter's way, the highest priorities first.
+    PriorityGreedy,
     /// Patterns from column generation, carried out.
     Columns,
 }

@@ -32,6 +32,7 @@ use guide::Guide;
 use nodes::ExistingNode;
 use open::{OpenNode, Opened};
 use passes::Pass;
+pub use queue::Order;
 use queue::Queue;
 use topology::Counts;
 pub(super) use variant::Variants;
@@ -39,7 +40,7 @@ pub(super) use variant::Variants;
 /// Packs every group's pods in karpenter's order; stops early when `stop` says so, with what was placed until then.
 #[must_use]
 pub fn solve(problem: &Problem, stop: &dyn Fn() -> bool) -> Solution {
-    work(problem, stop).0
+    work(problem, Order::Karpenter, stop).0
 }
 
 /// What a solver that builds on the greedy's answer learns from it.
@@ -49,21 +50,21 @@ pub struct Worked {
     pub steps: Vec<usize>,
 }
 
-/// As [`solve`], with what was learned.
+/// As [`solve`], in this order, with what was learned.
 #[must_use]
-pub fn work(problem: &Problem, stop: &dyn Fn() -> bool) -> (Solution, Worked) {
-    run(problem, Guide::default(), stop)
+pub fn work(problem: &Problem, order: Order, stop: &dyn Fn() -> bool) -> (Solution, Worked) {
+    run(problem, Guide::default(), order, stop)
 }
 
 /// Puts the pods where the guide says, as far as the rules allow it, and the others where the greedy would.
 #[must_use]
 pub fn guided(problem: &Problem, guide: Guide, stop: &dyn Fn() -> bool) -> Solution {
-    run(problem, guide, stop).0
+    run(problem, guide, Order::PriorityFirst, stop).0
 }
 
-fn run(problem: &Problem, guide: Guide, stop: &dyn Fn() -> bool) -> (Solution, Worked) {
+fn run(problem: &Problem, guide: Guide, order: Order, stop: &dyn Fn() -> bool) -> (Solution, Worked) {
     let mut greedy = Greedy { guide, ..Greedy::new(problem) };
-    let mut queue = Queue::new(problem);
+    let mut queue = Queue::new(problem, order);
     let stopped = greedy.run(&mut queue, stop);
     let worked = Worked { steps: std::mem::take(&mut greedy.steps) };
     (Solution { stopped, ..greedy.finish(queue) }, worked)
@@ -84,7 +85,6 @@ struct Greedy<'p, 's> {
     guide: Guide,
     /// By group: how many relaxation steps its pods needed at most.
     steps: Vec<usize>,
-    relaxed: usize,
     /// Some pod waits for the second pass.
     waits: bool,
     /// What pools sell under requirements that open nodes have.
@@ -106,7 +106,6 @@ impl<'p, 's> Greedy<'p, 's> {
             pass: Pass::Pessimistic,
             guide: Guide::default(),
             steps: vec![0; problem.groups.len()],
-            relaxed: 0,
             waits: false,
             books: HashMap::new(),
             placements: Vec::new(),
@@ -130,7 +129,6 @@ impl<'p, 's> Greedy<'p, 's> {
                 Opened::Yes(place) => {
                     self.claims.take(spec);
                     self.steps[group] = self.steps[group].max(step);
-                    self.relaxed += step;
                     return Some(place);
                 }
                 Opened::Waits => {
@@ -154,7 +152,6 @@ impl<'p, 's> Greedy<'p, 's> {
             new_nodes: new_nodes.collect(),
             placements: self.placements,
             unplaced: queue.into_unplaced(),
-            relaxed: self.relaxed,
             stopped: false,
         }
     }

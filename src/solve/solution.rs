@@ -15,8 +15,6 @@ pub struct Solution {
     pub placements: Vec<(usize, Place)>,
     /// Indices into `Snapshot::pods`, ascending.
     pub unplaced: Vec<usize>,
-    /// Steps of relaxation that its pods needed, over all pods: what they gave up of their preferences.
-    pub relaxed: usize,
     /// The search was stopped: some of the unplaced pods have not been tried.
     pub stopped: bool,
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use super::classes::{Class, Classes};
 use super::cluster::Cluster;
+use super::demanded::Demanded;
 use super::topology::{Domain, Keys};
 use crate::observe::snapshot::{Labels, PodAffinityTerm, Snapshot};
 
@@ -68,6 +69,9 @@ pub(super) struct Terms<'a> {
     namespaces: Namespaces,
     together_index: HashMap<&'a [PodAffinityTerm], usize>,
     apart_index: HashMap<&'a PodAffinityTerm, usize>,
+    /// By the selector of the first term.
+    together_by_selector: Demanded<'a>,
+    apart_by_selector: Demanded<'a>,
     pub together: Vec<Together<'a>>,
     pub apart: Vec<Apart<'a>>,
 }
@@ -78,6 +82,8 @@ impl<'a> Terms<'a> {
             namespaces: Namespaces::of(snapshot),
             together_index: HashMap::new(),
             apart_index: HashMap::new(),
+            together_by_selector: Demanded::default(),
+            apart_by_selector: Demanded::default(),
             together: Vec::new(),
             apart: Vec::new(),
         }
@@ -103,6 +109,7 @@ impl<'a> Terms<'a> {
             of_terms.sort_unstable();
             of_terms.dedup();
             let present = of_terms.iter().map(|&key| vec![false; keys.all[key].names.len()]).collect();
+            self.together_by_selector.add(index, &terms[0].selector);
             self.together.push(Together { terms, keys: of_terms, present, anywhere: false });
         }
         Some((index, self.matches_all(index, class)))
@@ -124,6 +131,7 @@ impl<'a> Terms<'a> {
                 if index == next {
                     let key = keys.intern(&term.topology_key, cluster);
                     let nowhere = vec![false; keys.all[key].names.len()];
+                    self.apart_by_selector.add(index, &term.selector);
                     self.apart.push(Apart { term, key, matching: nowhere.clone(), carrying: nowhere });
                 }
                 index
@@ -137,12 +145,14 @@ impl<'a> Terms<'a> {
 
     /// The affinities that a class satisfies for others.
     pub(super) fn together_with(&self, class: &Class<'_>) -> Vec<usize> {
-        (0..self.together.len()).filter(|&index| self.matches_all(index, class)).collect()
+        let candidates = self.together_by_selector.candidates(&class.template.labels).into_iter();
+        candidates.filter(|&index| self.matches_all(index, class)).collect()
     }
 
     /// The anti-affinity terms that match a class.
     pub(super) fn apart_from(&self, class: &Class<'_>) -> Vec<usize> {
-        (0..self.apart.len()).filter(|&i| self.namespaces.term_matches(self.apart[i].term, class)).collect()
+        let candidates = self.apart_by_selector.candidates(&class.template.labels).into_iter();
+        candidates.filter(|&i| self.namespaces.term_matches(self.apart[i].term, class)).collect()
     }
 }
 

@@ -18,6 +18,7 @@ use std::collections::HashMap;
 
 use super::classes::{Class, Classes};
 use super::cluster::Cluster;
+use super::demanded::Demanded;
 use super::selection::{Holds, Selection, Selections};
 use super::shape::Known;
 use super::taints::first_untolerated;
@@ -70,6 +71,7 @@ pub(super) struct Carried {
 #[derive(Default)]
 pub(super) struct Groups<'a> {
     index: HashMap<Identity<'a>, usize>,
+    by_selector: Demanded<'a>,
     pub all: Vec<Group<'a>>,
 }
 
@@ -108,6 +110,7 @@ impl<'a> Groups<'a> {
             let next = self.all.len();
             let group = *self.index.entry(identity.clone()).or_insert(next);
             if group == next {
+                self.by_selector.add(group, identity.selector);
                 self.all.push(Group::survey(&identity, cluster, selections, keys));
             }
             carried.push(Carried {
@@ -125,7 +128,8 @@ impl<'a> Groups<'a> {
         let counts = |group: &Group<'_>| {
             group.namespace == class.namespace.as_ref() && group.selector.matches(&class.template.labels)
         };
-        (0..self.all.len()).filter(|&group| counts(&self.all[group])).collect()
+        let candidates = self.by_selector.candidates(&class.template.labels).into_iter();
+        candidates.filter(|&group| counts(&self.all[group])).collect()
     }
 }
 

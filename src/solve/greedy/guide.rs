@@ -45,7 +45,6 @@ impl Greedy<'_, '_> {
             let place = self.guided_to_existing(group, variant, &needs).or_else(|| self.guided(group, variant, needs));
             if place.is_some() {
                 self.claims.take(spec);
-                self.relaxed += step;
                 return place;
             }
         }

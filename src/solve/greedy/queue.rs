@@ -1,8 +1,18 @@
 //! The order in which pods are tried.
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
 
 use crate::model::Problem;
+
+/// Which pods are tried first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// The largest.
+    Karpenter,
+    /// Those of the highest priority, among them the largest: for when not all pods can be placed.
+    PriorityFirst,
+}
 
 /// Pods by cpu descending, memory descending, creation time, uid; a pod that fails goes to the back, and the queue ends
 /// when the head was last pushed at the same length: a full cycle without progress (karpenter-core 3).
@@ -14,15 +24,21 @@ pub struct Queue {
 }
 
 impl Queue {
-    pub fn new(problem: &Problem) -> Self {
+    pub fn new(problem: &Problem, order: Order) -> Self {
         let pods = &problem.snapshot.pods;
         let mut waiting: Vec<(usize, usize)> = Vec::new();
         for (group, members) in problem.groups.iter().enumerate() {
             waiting.extend(members.pods.iter().map(|&pod| (group, pod)));
         }
         waiting.sort_by(|&(a_group, a), &(b_group, b)| {
+            let (a_of, b_of) = (problem.groups[a_group].spec(), problem.groups[b_group].spec());
+            let rank = match order {
+                Order::Karpenter => Ordering::Equal,
+                Order::PriorityFirst => b_of.priority.cmp(&a_of.priority),
+            };
             let size = problem.groups[a_group].queue_key().cmp(&problem.groups[b_group].queue_key());
-            size.then_with(|| pods[a].created_at.cmp(&pods[b].created_at))
+            rank.then(size)
+                .then_with(|| pods[a].created_at.cmp(&pods[b].created_at))
                 .then_with(|| pods[a].uid.cmp(&pods[b].uid))
                 .then(a.cmp(&b))
         });
