@@ -4,6 +4,7 @@ mod settings;
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use packwright::api::node_claim::NodeClaim;
@@ -297,4 +298,62 @@ fn shells_get_completions() {
         assert_eq!(output.status.code(), Some(0));
         assert!(text(&output.stdout).contains("spot-prices"), "{shell}");
     }
+}
+
+#[test]
+fn empty_input_is_2_and_says_which_path() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("empty-input");
+    let empty = folder.join("empty");
+    std::fs::create_dir_all(&empty).unwrap();
+    std::fs::write(empty.join("notes.txt"), "kind: Pod").unwrap();
+    let comment = folder.join("comment.yaml");
+    std::fs::write(&comment, "# nothing\n---\n").unwrap();
+    for (path, expected) in [
+        ("-", "no Kubernetes objects found"),
+        (comment.to_str().unwrap(), "no Kubernetes objects found"),
+        (folder.to_str().unwrap(), "no Kubernetes objects found"),
+        (empty.to_str().unwrap(), "no .yaml, .yml or .json file"),
+    ] {
+        let output = answer(packwright(&["plan", "-f", path]), "", &[]);
+        assert_eq!(output.status.code(), Some(2), "{path}");
+        assert_eq!(text(&output.stderr), format!("error: {path}: {expected}\n"));
+        assert_eq!(text(&output.stdout), "");
+    }
+    // the rest is planned
+    let output = plan("", &[], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("error: -: no Kubernetes objects found"), "{}", text(&output.stderr));
+    // a cluster may be empty
+    let output = plan("{kind: List, apiVersion: v1, items: []}", &[], &[]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stderr).contains("note: no pending pods in the input"), "{}", text(&output.stderr));
+    assert!(!text(&plan(POD, &[], &[]).stderr).contains("no pending pods"));
+}
+
+#[test]
+fn a_path_that_does_not_exist_is_2_and_nothing_is_planned() {
+    let output = plan(POD, &["-f", "/does/not/exist"], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(text(&output.stderr), "error: /does/not/exist: no such file or directory\n");
+    assert_eq!(text(&output.stdout), "");
+}
+
+#[test]
+fn text_that_is_no_object_is_2() {
+    let output = answer(packwright(&["plan", "-f", "-"]), "text from kubectl\n", &[]);
+    assert_eq!(output.status.code(), Some(2));
+    let expected = "error: -: not a Kubernetes object (a mapping with apiVersion and kind)";
+    assert!(text(&output.stderr).starts_with(expected), "{}", text(&output.stderr));
+}
+
+#[test]
+fn claims_leave_what_is_not_placed_and_the_summary_to_stderr() {
+    let arm = "---\n{apiVersion: v1, kind: Pod, metadata: {name: arm}, spec: {nodeSelector: {kubernetes.io/arch: \
+               arm64}, containers: [{name: c}]}}\n";
+    let output = plan(&[POD, arm].concat(), &["-o", "claims"], &[]);
+    assert_eq!(output.status.code(), Some(3));
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("not placed: default/arm (1)"), "{stderr}");
+    assert!(stderr.contains("1 node for 1 pod, 1 not placed: $0.1000/h"), "{stderr}");
+    assert!(!text(&output.stdout).contains("not placed"));
 }

@@ -345,3 +345,49 @@ fn large_inputs_load_quickly() {
     println!("8,152 manifests in {manifests:?}; 100,016 replicas in {replicas:?}");
     assert!(manifests.as_secs() < 10 && replicas.as_secs() < 10);
 }
+
+#[test]
+fn a_mistaken_kind_is_an_error_and_a_foreign_one_is_skipped() {
+    let object = |api_version: &str, kind: &str| {
+        format!("---\n{{apiVersion: {api_version}, kind: {kind}, metadata: {{name: x}}}}\n")
+    };
+    for (api_version, kind, expected) in [
+        ("apps/v1", "Deploymnt", "unknown kind of apps/v1; did you mean Deployment?"),
+        ("v1", "pod", "unknown kind of v1; did you mean Pod?"),
+        ("karpenter.sh/v1", "Nodepool", "unknown kind of karpenter.sh/v1; did you mean NodePool?"),
+        ("v1", "Deployment", "Deployment is a kind of apps/v1, found 'v1'"),
+        ("karpenter.sh/v1alpha5", "Provisioner", "Provisioner was replaced by NodePool of karpenter.sh/v1"),
+        ("karpenter.sh/v1alpha5", "Machine", "Machine was replaced by NodeClaim of karpenter.sh/v1"),
+        (
+            "karpenter.k8s.aws/v1alpha1",
+            "AWSNodeTemplate",
+            "AWSNodeTemplate was replaced by EC2NodeClass of karpenter.k8s.aws/v1",
+        ),
+    ] {
+        let outcome = load(&object(api_version, kind));
+        assert_eq!(errors(&outcome), [format!("in.yaml: {kind} x: kind: {expected}")]);
+        assert!(outcome.skipped.is_empty());
+    }
+    for (api_version, kind) in [
+        ("v1", "ConfigMap"),
+        ("v1", "Secret"),
+        ("v1", "ServiceAccount"),
+        ("v1", "ResourceQuota"),
+        ("v1", "Event"),
+        ("v1", "Endpoints"),
+        ("v1", "Binding"),
+        ("v1", "ComponentStatus"),
+        ("apps/v1", "ControllerRevision"),
+        ("policy/v1", "Eviction"),
+        ("policy/v1beta1", "PodSecurityPolicy"),
+        ("storage.k8s.io/v1", "CSIDriver"),
+        ("storage.k8s.io/v1", "CSIStorageCapacity"),
+        ("storage.k8s.io/v1", "VolumeAttachment"),
+        ("storage.k8s.io/v1", "VolumeAttributesClass"),
+        ("serving.knative.dev/v1", "Service"),
+        ("example.com/v1", "Deploymnt"),
+    ] {
+        let outcome = load(&object(api_version, kind));
+        assert_eq!((errors(&outcome).len(), outcome.skipped.len()), (0, 1), "{kind}");
+    }
+}

@@ -4,7 +4,7 @@
 mod fields;
 mod words;
 
-pub use fields::{FieldPath, nearest_field};
+pub use fields::{FieldPath, nearest_field, nearest_name};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;

@@ -143,6 +143,13 @@ fn with_summary(report: &Report, launches: &str, existing: Vec<(&NodeReport, Str
         }
         let _ = writeln!(text, "{}\n", align(nodes, &[]));
     }
+    text.push_str(&outcome(report));
+    text
+}
+
+/// The pods that are not placed, and the summary.
+pub fn outcome(report: &Report) -> String {
+    let mut text = String::new();
     let mut reasons: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for unplaced in &report.unplaced {
         reasons.entry(&unplaced.reason).or_default().push(unplaced.pod.clone());

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::written::Written;
 use super::{ObjectKey, Sourced, Table, object_name};
 use crate::api::reading::{self, FieldPath, nearest_field};
 use crate::observe::input::{InputError, Origin};
@@ -58,39 +59,6 @@ impl Findings {
             field: Some(field.to_owned()).filter(|field| !field.is_empty()),
             message,
         });
-    }
-}
-
-/// Group, version and kind as an object gives them.
-pub(super) struct Written {
-    pub group: String,
-    pub kind: String,
-    api_version: String,
-}
-
-impl Written {
-    pub fn of(raw: &RawObject) -> Result<Self, InputError> {
-        let text = |field: &str| match raw.value.get(field) {
-            Some(Value::String(text)) if !text.is_empty() => Ok(text.as_str()),
-            found => Err(InputError {
-                origin: raw.origin.clone(),
-                object: raw.value.pointer("/metadata/name").and_then(Value::as_str).map(str::to_owned),
-                field: Some(field.to_owned()),
-                message: match found {
-                    None | Some(Value::Null) => "expected a string, found nothing".to_owned(),
-                    Some(value) => format!("expected a string, found {value}"),
-                },
-            }),
-        };
-        let kind = text("kind")?.to_owned();
-        let api_version = text("apiVersion")?.to_owned();
-        let group = api_version.split_once('/').map_or("", |(group, _)| group).to_owned();
-        Ok(Self { group, kind, api_version })
-    }
-
-    /// `Kind`, or `Kind.group` outside the core group.
-    pub fn full_kind(&self) -> String {
-        if self.group.is_empty() { self.kind.clone() } else { format!("{}.{}", self.kind, self.group) }
     }
 }
 
