@@ -145,6 +145,18 @@ fn the_summary_has_the_fields_that_scripts_read() {
         assert_eq!(summary[field], value, "{field}");
     }
     assert!(summary["stage"].is_string());
+    let launch = &report["launches"][0];
+    assert_eq!(launch["instance_types"][0], launch["instance_type"]);
+    let offers = launch["offers"].as_array().unwrap();
+    let of = |field: &str, of_type: Option<&Value>| -> BTreeSet<String> {
+        let offers = offers.iter().filter(|offer| of_type.is_none_or(|kind| offer["instance_type"] == *kind));
+        offers.map(|offer| offer[field].as_str().unwrap().to_owned()).collect()
+    };
+    let said = |field: &str| -> BTreeSet<String> {
+        launch[field].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(said("instance_types"), of("instance_type", None));
+    assert_eq!(said("zones"), of("zone", Some(&launch["instance_type"])));
     assert_eq!(summary["cost_usd_hour"], 0.1);
     // half of a std-2 by cpu
     assert!(summary["bound_usd_hour"].as_f64().unwrap() <= 0.1);
@@ -356,4 +368,43 @@ fn claims_leave_what_is_not_placed_and_the_summary_to_stderr() {
     assert!(stderr.contains("not placed: default/arm (1)"), "{stderr}");
     assert!(stderr.contains("1 node for 1 pod, 1 not placed: $0.1000/h"), "{stderr}");
     assert!(!text(&output.stdout).contains("not placed"));
+}
+
+#[test]
+fn a_plan_that_places_nothing_has_no_gap() {
+    let pod = "{apiVersion: v1, kind: Pod, metadata: {name: arm}, spec: {nodeSelector: {kubernetes.io/arch: arm64}, \
+               containers: [{name: c}]}}\n";
+    assert_eq!(json(&plan(pod, &["-o", "json"], &[]))["summary"]["gap"], Value::Null);
+    let table = text(&plan(pod, &[], &[]).stdout);
+    assert!(table.contains("proven bound - (gap -)") && !table.contains("time limit"), "{table}");
+    let stopped = plan(POD, &["--time-limit", "0s"], &[]);
+    assert_eq!(stopped.status.code(), Some(3));
+    let table = text(&stopped.stdout);
+    assert!(table.lines().last().unwrap().ends_with("stopped at the time limit"), "{table}");
+}
+
+#[test]
+fn a_limit_that_the_plan_used_up_is_said_so() {
+    let pool = "---\n{apiVersion: karpenter.sh/v1, kind: NodePool, metadata: {name: small}, spec: {limits: {cpu: 2}, \
+                template: {spec: {nodeClassRef: {group: karpenter.kwok.sh, kind: KWOKNodeClass, name: default}, \
+                requirements: []}}}}\n";
+    let pod = |name: &str, cpu: &str| {
+        format!(
+            "---\n{{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {{containers: [{{name: c, resources: \
+             {{requests: {{cpu: '{cpu}'}}}}}}]}}}}\n"
+        )
+    };
+    let reasons = |pods: &str| {
+        let report = json(&answer(packwright(&["plan", "-f", "-", "-o", "json"]), &[pool, pods].concat(), &[]));
+        let unplaced = report["unplaced"].as_array().unwrap().iter();
+        unplaced.map(|left| left["reason"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        reasons(&[pod("a", "1500m"), pod("b", "1500m")].concat()),
+        ["NodePool small has used up its limit of cpu 2"]
+    );
+    assert_eq!(
+        reasons(&pod("a", "3")),
+        ["no NodePool can hold it: NodePool small is limited to cpu 2; requests cpu 3"]
+    );
 }

@@ -237,8 +237,10 @@ fn each_pool_that_is_not_used_says_why_once() {
     assert_eq!(of("fine"), Vec::<&str>::new());
     assert_eq!(
         of("odd"),
-        ["NodePool odd is not used: its node class has the unknown kind GCENodeClass: expected EC2NodeClass or \
-          KWOKNodeClass"]
+        [
+            "NodePool odd is not used: its spec.template.spec.nodeClassRef.kind is invalid: expected EC2NodeClass, found \
+          'GCENodeClass'"
+        ]
     );
     assert_eq!(of("nothing"), ["NodePool nothing is not used: no instance type satisfies its requirements"]);
     assert_eq!(
@@ -250,7 +252,7 @@ fn each_pool_that_is_not_used_says_why_once() {
         "{:?}",
         of("broken")
     );
-    assert_eq!(outcome.errors.len(), 1, "{:?}", errors(&outcome));
+    assert_eq!(outcome.errors.len(), 2, "{:?}", errors(&outcome));
 }
 
 #[test]
@@ -390,4 +392,51 @@ fn a_mistaken_kind_is_an_error_and_a_foreign_one_is_skipped() {
         let outcome = load(&object(api_version, kind));
         assert_eq!((errors(&outcome).len(), outcome.skipped.len()), (0, 1), "{kind}");
     }
+}
+
+#[test]
+fn a_node_class_of_another_provider_makes_its_pool_unusable() {
+    let foreign = pool("default", "EC2NodeClass", "").replace("karpenter.k8s.aws", "karpenter.aws");
+    let outcome = load(&[foreign, pool("fine", "EC2NodeClass", "")].concat());
+    assert_eq!(
+        errors(&outcome),
+        ["in.yaml, document 1: NodePool default: spec.template.spec.nodeClassRef.group: expected karpenter.k8s.aws \
+          (EC2NodeClass) or karpenter.kwok.sh (KWOKNodeClass), found 'karpenter.aws'"]
+    );
+    let unusable: Vec<bool> = outcome.snapshot.node_pools.iter().map(|pool| pool.unusable.is_some()).collect();
+    assert_eq!(unusable, [true, false]);
+    // the class that nothing usable names is not assumed
+    let assumed = outcome.snapshot.assumptions.iter().filter(|a| a.contains("is not in the input")).count();
+    assert_eq!(assumed, 1);
+}
+
+#[test]
+fn an_absent_node_class_is_compared_with_those_of_the_input() {
+    let class = "---\n{apiVersion: karpenter.kwok.sh/v1alpha1, kind: KWOKNodeClass, metadata: {name: default}}\n";
+    for (name, hint) in [("defualt", "did you mean default?"), ("other", "it has default")] {
+        let pool = pool("a", "KWOKNodeClass", "").replace("name: default}", &format!("name: {name}}}"));
+        let outcome = load(&[class, &pool].concat());
+        assert_eq!(errors(&outcome), Vec::<String>::new());
+        assert_eq!(
+            outcome.snapshot.assumptions,
+            [format!("KWOKNodeClass {name} is not in the input ({hint}): it is taken to be ready")]
+        );
+    }
+}
+
+#[test]
+fn a_mistyped_field_is_named_before_the_one_that_is_missing() {
+    let mistyped = pool("a", "EC2NodeClass", "").replace("requirements:", "requirments:");
+    assert_eq!(
+        errors(&load(&mistyped)),
+        ["in.yaml: NodePool a: spec.template.spec.requirments: unknown field; did you mean requirements?"]
+    );
+    let other = pool("a", "EC2NodeClass", "limit: {}, ").replace("requirements: []", "requirements: {}");
+    assert_eq!(
+        errors(&load(&other)),
+        [
+            "in.yaml: NodePool a: spec.limit: unknown field; did you mean limits?",
+            "in.yaml: NodePool a: spec.template.spec.requirements: expected a list, found an object",
+        ]
+    );
 }

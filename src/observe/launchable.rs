@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::input::{FieldError, FieldResult as _, InputError};
-use super::objects::{ObjectKey, Objects, Sourced};
+use super::objects::{ObjectKey, Objects, Sourced, Table};
 use super::pools::{not_ready, read_requirements};
 use super::requests::read_resources;
 use super::snapshot::{Node, NodeClassRef, NodePool, NodeStage};
 use crate::api::labels;
 use crate::api::node_overlay::NodeOverlay;
+use crate::api::reading::nearest_name;
 use crate::api::requirement::NodeSelectorRequirementWithMinValues;
 use crate::api::validate::Validate as _;
 use crate::catalog::node_class::reservations;
@@ -22,6 +23,9 @@ use crate::units::MicroUsd;
 
 const EC2: &str = "EC2NodeClass";
 const KWOK: &str = "KWOKNodeClass";
+
+/// Group and kind of the node classes that nodes can be launched from.
+pub(super) const NODE_CLASSES: [(&str, &str); 2] = [("karpenter.k8s.aws", EC2), ("karpenter.kwok.sh", KWOK)];
 
 /// Whether some pool buys on the market that the catalogue describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,14 +125,16 @@ fn resolve(
     if let Some(reason) = objects.why_unusable(&class.kind, &key) {
         return Err(format!("its {shown} is invalid: {reason}"));
     }
+    if !NODE_CLASSES.contains(&(&*class.group, &*class.kind)) {
+        return Err(format!("its node class has the unknown kind {} of {}", class.kind, class.group));
+    }
     match &*class.kind {
         EC2 => {
             let Some(Sourced { origin, object }) = objects.ec2_node_classes.get(&key) else {
+                let absent = absent(&shown, class, &objects.ec2_node_classes);
                 assumptions.push(match catalog {
-                    Catalog::Ec2(_) => {
-                        format!("{shown} is not in the input: AL2023 with default settings in every zone")
-                    }
-                    Catalog::Fixed(_) => format!("{shown} is not in the input: it is taken to be ready"),
+                    Catalog::Ec2(_) => format!("{absent}: AL2023 with default settings in every zone"),
+                    Catalog::Fixed(_) => format!("{absent}: it is taken to be ready"),
                 });
                 return Ok(Facts::Ec2(Box::default()));
             };
@@ -161,7 +167,8 @@ fn resolve(
         }
         KWOK => {
             let Some(Sourced { object, .. }) = objects.kwok_node_classes.get(&key) else {
-                assumptions.push(format!("{shown} is not in the input: it is taken to be ready"));
+                let absent = absent(&shown, class, &objects.kwok_node_classes);
+                assumptions.push(format!("{absent}: it is taken to be ready"));
                 return Ok(Facts::Kwok);
             };
             let conditions = object.status.iter().flat_map(|status| &status.conditions);
@@ -170,8 +177,19 @@ fn resolve(
             }
             not_ready(conditions).map_or(Ok(Facts::Kwok), |reason| Err(format!("its {shown} cannot be used: {reason}")))
         }
-        _ => Err(format!("its node class has the unknown kind {}: expected {EC2} or {KWOK}", class.kind)),
+        _ => unreachable!("the kinds of NODE_CLASSES"),
     }
+}
+
+/// That a class is not in the input, and which of its kind are: the name may be mistyped.
+fn absent<T>(shown: &str, class: &NodeClassRef, present: &Table<T>) -> String {
+    let names = || present.keys().map(|key| &*key.name);
+    let hint = match nearest_name(&class.name, names()) {
+        Some(near) => format!(" (did you mean {near}?)"),
+        None if present.is_empty() => String::new(),
+        None => format!(" (it has {})", names().collect::<Vec<_>>().join(", ")),
+    };
+    format!("{shown} is not in the input{hint}")
 }
 
 /// Applies the NodeOverlays, where their gate is on. Those that conflict are not applied and noted.

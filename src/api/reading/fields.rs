@@ -61,6 +61,13 @@ impl FieldPath {
         })
     }
 
+    /// The path of another field of the same object.
+    #[must_use]
+    pub fn beside(&self, field: &str) -> String {
+        let parents = self.0.split_last().map_or(&[][..], |(_, parents)| parents);
+        Self(parents.to_vec()).join(field).to_string()
+    }
+
     /// The path without the numbers of items: the same for every item of a list.
     #[must_use]
     pub fn of_any_item(&self) -> String {

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use comfy_table::{CellAlignment, Table, presets};
 
+use crate::plan::Stop;
 use crate::plan::report::{LaunchReport, NodeReport, Report};
 use crate::resources::{CPU, MEMORY};
 
@@ -178,12 +179,14 @@ pub fn outcome(report: &Report) -> String {
         (Some(cost), _) => format!("${cost:.4}/h"),
         (None, _) => "not finished".to_owned(),
     };
+    let bound = match s.gap {
+        Some(gap) => format!("${:.4}/h (gap {:.1} %)", s.bound_usd_hour, 100.0 * gap),
+        None => "- (gap -)".to_owned(),
+    };
+    let stopped = if s.stop == Stop::Deadline { ", stopped at the time limit" } else { "" };
     let _ = writeln!(
         text,
-        "proven bound ${:.4}/h (gap {:.1} %), karpenter's packing {}, planned in {:.0} ms",
-        s.bound_usd_hour,
-        100.0 * s.gap,
-        greedy,
+        "proven bound {bound}, karpenter's packing {greedy}, planned in {:.0} ms{stopped}",
         s.elapsed_ms
     );
     text

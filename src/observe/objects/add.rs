@@ -1,6 +1,6 @@
 //! One raw object -> its table, or what is wrong with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -50,6 +50,27 @@ impl Findings {
         self.repeated.iter().cloned().chain(newer).collect()
     }
 
+    /// Returns the paths of the fields that were probably meant.
+    fn refuse_unknown<T: JsonSchema>(
+        &mut self,
+        kind: Kind,
+        key: &ObjectKey,
+        origin: &Origin,
+        unknown: &[FieldPath],
+    ) -> BTreeSet<String> {
+        let mut meant = BTreeSet::new();
+        for field in unknown {
+            let near = nearest_field::<T>(field);
+            let message = match &near {
+                Some(near) => format!("unknown field; did you mean {near}?"),
+                None => format!("unknown field: {} has none of this name", kind.name),
+            };
+            self.refuse(kind, key, origin, &field.to_string(), message);
+            meant.extend(near.map(|near| field.beside(&near)));
+        }
+        meant
+    }
+
     fn refuse(&mut self, kind: Kind, key: &ObjectKey, origin: &Origin, field: &str, message: String) {
         let reason = if field.is_empty() { message.clone() } else { format!("{field}: {message}") };
         self.unusable.entry((kind.name, key.clone())).or_insert(reason);
@@ -82,7 +103,15 @@ pub(super) fn insert<T: DeserializeOwned + JsonSchema>(
     }
     let read = match reading::read::<T>(&value) {
         Ok(read) => read,
-        Err(error) => return findings.refuse(kind, &key, &origin, &error.field, error.message),
+        Err(error) => {
+            // a field that is missing may be there under a mistyped name
+            let unknown = if is_of_cluster(&value) { Vec::new() } else { reading::unknown_fields::<T>(&value) };
+            let renamed = findings.refuse_unknown::<T>(kind, &key, &origin, &unknown);
+            if !renamed.contains(&error.field) {
+                findings.refuse(kind, &key, &origin, &error.field, error.message);
+            }
+            return;
+        }
     };
     if !read.unknown.is_empty() {
         if is_of_cluster(&value) {
@@ -93,13 +122,7 @@ pub(super) fn insert<T: DeserializeOwned + JsonSchema>(
                 *findings.newer.entry((kind.name, field)).or_default() += 1;
             }
         } else {
-            for field in &read.unknown {
-                let message = match nearest_field::<T>(field) {
-                    Some(near) => format!("unknown field; did you mean {near}?"),
-                    None => format!("unknown field: {} has none of this name", kind.name),
-                };
-                findings.refuse(kind, &key, &origin, &field.to_string(), message);
-            }
+            findings.refuse_unknown::<T>(kind, &key, &origin, &read.unknown);
             return;
         }
     }
