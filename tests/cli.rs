@@ -19,6 +19,7 @@ fn packwright(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_packwright"));
     for name in [
         "AWS_REGION",
+        "AWS_DEFAULT_REGION",
         "VM_MEMORY_OVERHEAD_PERCENT",
         "RESERVED_ENIS",
         "PREFERENCE_POLICY",
@@ -407,4 +408,40 @@ fn a_limit_that_the_plan_used_up_is_said_so() {
         reasons(&pod("a", "3")),
         ["no NodePool can hold it: NodePool small is limited to cpu 2; requests cpu 3"]
     );
+}
+
+const FLEXIBLE: &str = "---\n{apiVersion: karpenter.sh/v1, kind: NodePool, metadata: {name: flexible}, spec: {template: \
+                        {spec: {nodeClassRef: {group: karpenter.k8s.aws, kind: EC2NodeClass, name: default}, \
+                        requirements: [{key: karpenter.k8s.aws/instance-family, operator: Exists, minValues: 9}]}}}}\n";
+
+#[test]
+fn minimums_that_cannot_be_kept_are_said() {
+    let catalog = format!("{SHARED}/catalog.json");
+    let plan = |args: &[&str]| {
+        let command = packwright(&[&["plan", "-f", "-", "--catalog", &catalog], args].concat());
+        answer(command, &[POD, FLEXIBLE].concat(), &[])
+    };
+    let output = plan(&["--min-values-policy", "BestEffort", "-o", "claims"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let claim: NodeClaim = serde_saphyr::from_str(&text(&output.stdout)).unwrap();
+    assert_eq!(claim.validate(), []);
+    assert_eq!(claim.metadata.annotations.unwrap()["karpenter.sh/nodeclaim-min-values-relaxed"], "true");
+    let family = claim.spec.requirements.iter().find(|r| r.key == "karpenter.k8s.aws/instance-family").unwrap();
+    let found = family.min_values.unwrap();
+    assert!((1..9).contains(&found), "{found}");
+    let note = format!(
+        "note: NodePool flexible: minValues of karpenter.k8s.aws/instance-family is lowered from 9 to {found} in 1 launch"
+    );
+    assert!(text(&output.stderr).contains(&note), "{}", text(&output.stderr));
+    let strict = json(&plan(&["-o", "json"]));
+    let reason = strict["unplaced"][0]["reason"].as_str().unwrap();
+    let expected = "minValues (NodePool flexible wants 9 values of karpenter.k8s.aws/instance-family, found ";
+    assert!(reason.contains(expected), "{reason}");
+}
+
+#[test]
+fn what_is_given_twice_is_named_with_both_places() {
+    let notes = json(&plan(&[POD, "---\n", POD].concat(), &["-o", "json"], &[]))["notes"].to_string();
+    let expected = "Pod default/p was given more than once: -, document 1 and -, document 2; the last one is used";
+    assert!(notes.contains(expected), "{notes}");
 }

@@ -218,7 +218,11 @@ fn each_pool_that_is_not_used_says_why_once() {
             pool("odd", "GCENodeClass", ""),
             pool("nothing", "EC2NodeClass", "").replace(
                 "requirements: []",
-                "requirements: [{key: node.kubernetes.io/instance-type, operator: In, values: [m5.tiny]}]",
+                "requirements: [{key: node.kubernetes.io/instance-type, operator: In, values: [m5.larg]}]",
+            ),
+            pool("intel", "EC2NodeClass", "").replace(
+                "requirements: []",
+                "requirements: [{key: kubernetes.io/arch, operator: In, values: [x86_64]}]",
             ),
             pool("broken", "EC2NodeClass", "weight: 1000, "),
             "---\n{apiVersion: karpenter.k8s.aws/v1, kind: EC2NodeClass, metadata: {name: waiting}, spec: {role: r, \
@@ -242,7 +246,21 @@ fn each_pool_that_is_not_used_says_why_once() {
           'GCENodeClass'"
         ]
     );
-    assert_eq!(of("nothing"), ["NodePool nothing is not used: no instance type satisfies its requirements"]);
+    let mistyped = of("nothing")[0];
+    assert!(
+        mistyped.starts_with(
+            "NodePool nothing is not used: no instance type satisfies its requirements: \
+             node.kubernetes.io/instance-type In [m5.larg]: types have "
+        ) && mistyped.contains(" other values, such as m5.large"),
+        "{mistyped}"
+    );
+    assert_eq!(
+        of("intel"),
+        [
+            "NodePool intel is not used: no instance type satisfies its requirements: kubernetes.io/arch In [x86_64]: types \
+          have amd64, arm64"
+        ]
+    );
     assert_eq!(
         of("unready"),
         ["NodePool unready is not used: its EC2NodeClass waiting cannot be used: it is not ready: no subnets"]

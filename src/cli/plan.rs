@@ -94,7 +94,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Ok(catalog) => catalog,
         Err(sentence) => return Ok(refuse(&sentence)),
     };
-    let region = Arc::from(args.catalog.region.as_str());
+    let region = Arc::from(args.catalog.region().name);
     let missing: Vec<_> = args.filename.iter().filter(|path| path.as_os_str() != "-" && !path.exists()).collect();
     if !missing.is_empty() {
         for path in missing {
@@ -139,7 +139,7 @@ fn refuse(sentence: &str) -> ExitCode {
 fn report(loaded: &LoadOutcome, decision: &Decision, elapsed: Duration) -> Report {
     let mut report = Report::of(&loaded.snapshot, &decision.plan, &decision.certificate, decision.greedy);
     report.summary.elapsed_ms = (elapsed.as_secs_f64() * 1e4).round() / 10.0;
-    report.notes.clone_from(&loaded.notes);
+    report.notes.splice(0..0, loaded.notes.iter().cloned());
     if loaded.snapshot.pending().next().is_none() {
         report.notes.push("no pending pods in the input".to_owned());
     }

@@ -1,7 +1,7 @@
 //! What each NodePool can launch: its node class applied to the catalogue, then the NodeOverlays; and what the nodes
 //! that exist cost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::input::{FieldError, FieldResult as _, InputError};
@@ -17,7 +17,7 @@ use crate::api::validate::Validate as _;
 use crate::catalog::node_class::reservations;
 use crate::catalog::overlay::{Overlay, PoolTypes, PriceChange, apply_overlays};
 use crate::catalog::{Catalog, InstanceType, Market, NodeClassFacts, kwok};
-use crate::requirements::Requirement;
+use crate::requirements::{Requirement, Requirements};
 use crate::settings::Settings;
 use crate::units::MicroUsd;
 
@@ -87,10 +87,44 @@ pub(super) fn unused_pools(pools: &[NodePool]) -> Vec<String> {
             instance_type.requirements.intersects(&pool.requirements).is_ok()
                 && instance_type.offerings.iter().any(|o| o.available && o.satisfies(&pool.requirements))
         });
-        (!launchable)
-            .then(|| format!("NodePool {} is not used: no instance type satisfies its requirements", pool.name))
+        (!launchable).then(|| {
+            let unmet = unmet_requirements(pool).join("; ");
+            let unmet = if unmet.is_empty() { unmet } else { format!(": {unmet}") };
+            format!("NodePool {} is not used: no instance type satisfies its requirements{unmet}", pool.name)
+        })
     };
     pools.iter().filter_map(reason).collect()
+}
+
+/// More values of a label than these are a number.
+const MOST_VALUES: usize = 8;
+
+/// The requirements of the pool that rule out every type, each by itself, and the values that there are.
+fn unmet_requirements(pool: &NodePool) -> Vec<String> {
+    let types = || pool.instance_types.iter();
+    let offerings = || types().flat_map(|t| t.offerings.iter().filter(|o| o.available));
+    let one = |(key, requirement): (&Arc<str>, &Requirement)| {
+        let single: Requirements = [(key, requirement.clone())].into_iter().collect();
+        let is_met = types().any(|t| {
+            t.requirements.intersects(&single).is_ok()
+                && t.offerings.iter().any(|o| o.available && o.satisfies(&single))
+        });
+        if is_met || types().next().is_none() {
+            return None;
+        }
+        let of_types = types().filter_map(|t| t.requirements.get(key)?.finite_values()).flatten().map(|value| &**value);
+        let values: BTreeSet<&str> = of_types.chain(offerings().filter_map(|o| o.label(key))).collect();
+        let mut mistyped = requirement.finite_values().into_iter().flatten();
+        let near = mistyped.find_map(|value| nearest_name(value, values.iter().copied()));
+        let have = match (values.len(), near) {
+            (0, _) => "none".to_owned(),
+            (count, Some(near)) if count > MOST_VALUES => format!("{count} other values, such as {near}"),
+            (count, None) if count > MOST_VALUES => format!("{count} other values"),
+            _ => values.into_iter().collect::<Vec<_>>().join(", "),
+        };
+        Some(format!("{key} {requirement}: types have {have}"))
+    };
+    pool.requirements.iter().filter_map(one).collect()
 }
 
 fn add_reservations(

@@ -8,7 +8,9 @@ use std::rc::Rc;
 
 use fixedbitset::FixedBitSet;
 
+use super::build::distinct_values;
 use super::types::Launch;
+use crate::catalog::Offering;
 use crate::model::{
     Group, PoolModel, Problem, Source, TypeModel, affinity_alternatives, ports_conflict, rules, volume_alternatives,
 };
@@ -75,7 +77,7 @@ impl<'p, 's> Reasons<'p, 's> {
                     set.insert(ports);
                 }
                 if set.is_clear() {
-                    return self.crowded_out(group);
+                    return self.crowded_out(group, &excluded);
                 }
                 exclusions.insert(set);
             }
@@ -109,7 +111,7 @@ impl<'p, 's> Reasons<'p, 's> {
     }
 
     /// Some type could hold the pod alone: a topology rule, minValues or time stands against it.
-    fn crowded_out(&self, group: &Group) -> String {
+    fn crowded_out(&self, group: &Group, excluded: &Excluded) -> String {
         let spec = group.spec();
         let rules: BTreeSet<String> = group
             .carried
@@ -131,12 +133,36 @@ impl<'p, 's> Reasons<'p, 's> {
             rules.push("the anti-affinity of other pods".to_owned());
         }
         if self.problem.pools.iter().any(|pool| !pool.min_values.is_empty()) {
-            rules.push("minValues".to_owned());
+            let short = self.short_minimums(group, excluded);
+            let shown = if short.is_empty() { String::new() } else { format!(" ({})", short.join("; ")) };
+            rules.push(format!("minValues{shown}"));
         }
         if rules.is_empty() {
             return "no NodePool has room left for it under its limits".to_owned();
         }
         format!("every node that could hold it is ruled out by {}", rules.join(" and "))
+    }
+
+    /// The minimums of pools that the offers which could hold a pod of the group do not reach.
+    fn short_minimums(&self, group: &Group, excluded: &Excluded) -> Vec<String> {
+        let spec = group.spec();
+        let (wanted, volumes) = (affinity_alternatives(spec), volume_alternatives(spec, &Requirements::new()));
+        let mut short = Vec::new();
+        for (pool, of_types) in self.problem.pools.iter().zip(&excluded.types) {
+            let types = pool.types.iter().zip(of_types);
+            let holding = types.filter(|(kind, set)| set.is_clear() && too_large(group, kind).next().is_none());
+            let offers: Vec<(&TypeModel, &Offering)> = holding
+                .flat_map(|(kind, _)| kind.offerings.iter().map(move |offering| (kind, *offering)))
+                .filter(|(_, o)| wanted.iter().any(|w| o.satisfies(w)) && volumes.iter().any(|v| o.satisfies(v)))
+                .collect();
+            for (key, least) in pool.min_values.iter().filter(|_| !offers.is_empty()) {
+                let found = distinct_values(offers.iter().copied(), key);
+                if found < *least {
+                    short.push(format!("NodePool {} wants {least} values of {key}, found {found}", pool.pool.name));
+                }
+            }
+        }
+        short
     }
 }
 

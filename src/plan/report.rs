@@ -1,6 +1,6 @@
 //! A decision as people and programs read it: names instead of indices, dollars instead of micro-dollars.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -95,7 +95,7 @@ pub struct UnplacedReport {
 }
 
 impl Report {
-    /// Puts a plan into words; `notes` and `errors` of the input, and the time, are filled in by the caller.
+    /// Puts a plan into words; `errors` and further `notes` of the input, and the time, are filled in by the caller.
     #[must_use]
     pub fn of<State>(
         snapshot: &Snapshot,
@@ -125,7 +125,7 @@ impl Report {
             unplaced: unplaced.collect(),
             region: snapshot.region.clone(),
             assumptions: snapshot.assumptions.clone(),
-            notes: Vec::new(),
+            notes: relaxed_min_values(snapshot, plan),
             errors: Vec::new(),
         }
     }
@@ -154,6 +154,22 @@ impl Summary {
             elapsed_ms: 0.0,
         }
     }
+}
+
+/// One sentence for each minimum of a pool that launches did not keep.
+fn relaxed_min_values<State>(snapshot: &Snapshot, plan: &Plan<State>) -> Vec<String> {
+    let mut counts: BTreeMap<(&str, &str, u32, u32), usize> = BTreeMap::new();
+    for launch in &plan.launches {
+        let pool = &snapshot.node_pools[launch.pool];
+        for (key, wanted, found) in launch.relaxed_min_values(pool) {
+            *counts.entry((&pool.name, key, wanted, found)).or_default() += 1;
+        }
+    }
+    let sentence = |((pool, key, wanted, found), count)| {
+        let launches = if count == 1 { "1 launch".to_owned() } else { format!("{count} launches") };
+        format!("NodePool {pool}: minValues of {key} is lowered from {wanted} to {found} in {launches}")
+    };
+    counts.into_iter().map(sentence).collect()
 }
 
 fn launch_report(snapshot: &Snapshot, launch: &Launch, pods: Vec<String>) -> LaunchReport {

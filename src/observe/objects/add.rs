@@ -127,10 +127,10 @@ pub(super) fn insert<T: DeserializeOwned + JsonSchema>(
         }
     }
     findings.unusable.remove(&(kind.name, key.clone()));
-    if table.insert(key.clone(), Sourced { origin, object: read.object }).is_some() {
-        findings
-            .repeated
-            .push(format!("{} was given more than once; the last one is used", object_name(kind.name, &key)));
+    let again = origin.clone();
+    if let Some(first) = table.insert(key.clone(), Sourced { origin, object: read.object }) {
+        let (name, first) = (object_name(kind.name, &key), first.origin);
+        findings.repeated.push(format!("{name} was given more than once: {first} and {again}; the last one is used"));
     }
 }
 
