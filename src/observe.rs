@@ -42,7 +42,13 @@ pub use snapshot::Snapshot;
 /// Reads files, directories and stdin (`-`) into a Snapshot; see [`read_paths`] and [`build()`].
 #[must_use]
 pub fn load(paths: &[PathBuf], options: LoadOptions) -> LoadOutcome {
-    let (raw, mut unreadable) = read_paths(paths);
+    let (raw, unreadable) = read_paths(paths);
+    of_read(raw, unreadable, options)
+}
+
+/// What was read as a Snapshot; `unreadable` joins what else is wrong.
+#[must_use]
+pub fn of_read(raw: Vec<RawObject>, mut unreadable: Vec<InputError>, options: LoadOptions) -> LoadOutcome {
     let mut outcome = build(Objects::collect(raw), options);
     outcome.errors.append(&mut unreadable);
     outcome.errors.sort();

@@ -4,6 +4,7 @@ mod settings;
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use packwright::api::node_claim::NodeClaim;
@@ -18,6 +19,7 @@ fn packwright(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_packwright"));
     for name in [
         "AWS_REGION",
+        "AWS_DEFAULT_REGION",
         "VM_MEMORY_OVERHEAD_PERCENT",
         "RESERVED_ENIS",
         "PREFERENCE_POLICY",
@@ -144,6 +146,18 @@ fn the_summary_has_the_fields_that_scripts_read() {
         assert_eq!(summary[field], value, "{field}");
     }
     assert!(summary["stage"].is_string());
+    let launch = &report["launches"][0];
+    assert_eq!(launch["instance_types"][0], launch["instance_type"]);
+    let offers = launch["offers"].as_array().unwrap();
+    let of = |field: &str, of_type: Option<&Value>| -> BTreeSet<String> {
+        let offers = offers.iter().filter(|offer| of_type.is_none_or(|kind| offer["instance_type"] == *kind));
+        offers.map(|offer| offer[field].as_str().unwrap().to_owned()).collect()
+    };
+    let said = |field: &str| -> BTreeSet<String> {
+        launch[field].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(said("instance_types"), of("instance_type", None));
+    assert_eq!(said("zones"), of("zone", Some(&launch["instance_type"])));
     assert_eq!(summary["cost_usd_hour"], 0.1);
     // half of a std-2 by cpu
     assert!(summary["bound_usd_hour"].as_f64().unwrap() <= 0.1);
@@ -297,4 +311,137 @@ fn shells_get_completions() {
         assert_eq!(output.status.code(), Some(0));
         assert!(text(&output.stdout).contains("spot-prices"), "{shell}");
     }
+}
+
+#[test]
+fn empty_input_is_2_and_says_which_path() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("empty-input");
+    let empty = folder.join("empty");
+    std::fs::create_dir_all(&empty).unwrap();
+    std::fs::write(empty.join("notes.txt"), "kind: Pod").unwrap();
+    let comment = folder.join("comment.yaml");
+    std::fs::write(&comment, "# nothing\n---\n").unwrap();
+    for (path, expected) in [
+        ("-", "no Kubernetes objects found"),
+        (comment.to_str().unwrap(), "no Kubernetes objects found"),
+        (folder.to_str().unwrap(), "no Kubernetes objects found"),
+        (empty.to_str().unwrap(), "no .yaml, .yml or .json file"),
+    ] {
+        let output = answer(packwright(&["plan", "-f", path]), "", &[]);
+        assert_eq!(output.status.code(), Some(2), "{path}");
+        assert_eq!(text(&output.stderr), format!("error: {path}: {expected}\n"));
+        assert_eq!(text(&output.stdout), "");
+    }
+    // the rest is planned
+    let output = plan("", &[], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("error: -: no Kubernetes objects found"), "{}", text(&output.stderr));
+    // a cluster may be empty
+    let output = plan("{kind: List, apiVersion: v1, items: []}", &[], &[]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stderr).contains("note: no pending pods in the input"), "{}", text(&output.stderr));
+    assert!(!text(&plan(POD, &[], &[]).stderr).contains("no pending pods"));
+}
+
+#[test]
+fn a_path_that_does_not_exist_is_2_and_nothing_is_planned() {
+    let output = plan(POD, &["-f", "/does/not/exist"], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(text(&output.stderr), "error: /does/not/exist: no such file or directory\n");
+    assert_eq!(text(&output.stdout), "");
+}
+
+#[test]
+fn text_that_is_no_object_is_2() {
+    let output = answer(packwright(&["plan", "-f", "-"]), "text from kubectl\n", &[]);
+    assert_eq!(output.status.code(), Some(2));
+    let expected = "error: -: not a Kubernetes object (a mapping with apiVersion and kind)";
+    assert!(text(&output.stderr).starts_with(expected), "{}", text(&output.stderr));
+}
+
+#[test]
+fn claims_leave_what_is_not_placed_and_the_summary_to_stderr() {
+    let arm = "---\n{apiVersion: v1, kind: Pod, metadata: {name: arm}, spec: {nodeSelector: {kubernetes.io/arch: \
+               arm64}, containers: [{name: c}]}}\n";
+    let output = plan(&[POD, arm].concat(), &["-o", "claims"], &[]);
+    assert_eq!(output.status.code(), Some(3));
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("not placed: default/arm (1)"), "{stderr}");
+    assert!(stderr.contains("1 node for 1 pod, 1 not placed: $0.1000/h"), "{stderr}");
+    assert!(!text(&output.stdout).contains("not placed"));
+}
+
+#[test]
+fn a_plan_that_places_nothing_has_no_gap() {
+    let pod = "{apiVersion: v1, kind: Pod, metadata: {name: arm}, spec: {nodeSelector: {kubernetes.io/arch: arm64}, \
+               containers: [{name: c}]}}\n";
+    assert_eq!(json(&plan(pod, &["-o", "json"], &[]))["summary"]["gap"], Value::Null);
+    let table = text(&plan(pod, &[], &[]).stdout);
+    assert!(table.contains("proven bound - (gap -)") && !table.contains("time limit"), "{table}");
+    let stopped = plan(POD, &["--time-limit", "0s"], &[]);
+    assert_eq!(stopped.status.code(), Some(3));
+    let table = text(&stopped.stdout);
+    assert!(table.lines().last().unwrap().ends_with("stopped at the time limit"), "{table}");
+}
+
+#[test]
+fn a_limit_that_the_plan_used_up_is_said_so() {
+    let pool = "---\n{apiVersion: karpenter.sh/v1, kind: NodePool, metadata: {name: small}, spec: {limits: {cpu: 2}, \
+                template: {spec: {nodeClassRef: {group: karpenter.kwok.sh, kind: KWOKNodeClass, name: default}, \
+                requirements: []}}}}\n";
+    let pod = |name: &str, cpu: &str| {
+        format!(
+            "---\n{{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {{containers: [{{name: c, resources: \
+             {{requests: {{cpu: '{cpu}'}}}}}}]}}}}\n"
+        )
+    };
+    let reasons = |pods: &str| {
+        let report = json(&answer(packwright(&["plan", "-f", "-", "-o", "json"]), &[pool, pods].concat(), &[]));
+        let unplaced = report["unplaced"].as_array().unwrap().iter();
+        unplaced.map(|left| left["reason"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        reasons(&[pod("a", "1500m"), pod("b", "1500m")].concat()),
+        ["NodePool small has used up its limit of cpu 2"]
+    );
+    assert_eq!(
+        reasons(&pod("a", "3")),
+        ["no NodePool can hold it: NodePool small is limited to cpu 2; requests cpu 3"]
+    );
+}
+
+const FLEXIBLE: &str = "---\n{apiVersion: karpenter.sh/v1, kind: NodePool, metadata: {name: flexible}, spec: {template: \
+                        {spec: {nodeClassRef: {group: karpenter.k8s.aws, kind: EC2NodeClass, name: default}, \
+                        requirements: [{key: karpenter.k8s.aws/instance-family, operator: Exists, minValues: 9}]}}}}\n";
+
+#[test]
+fn minimums_that_cannot_be_kept_are_said() {
+    let catalog = format!("{SHARED}/catalog.json");
+    let plan = |args: &[&str]| {
+        let command = packwright(&[&["plan", "-f", "-", "--catalog", &catalog], args].concat());
+        answer(command, &[POD, FLEXIBLE].concat(), &[])
+    };
+    let output = plan(&["--min-values-policy", "BestEffort", "-o", "claims"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let claim: NodeClaim = serde_saphyr::from_str(&text(&output.stdout)).unwrap();
+    assert_eq!(claim.validate(), []);
+    assert_eq!(claim.metadata.annotations.unwrap()["karpenter.sh/nodeclaim-min-values-relaxed"], "true");
+    let family = claim.spec.requirements.iter().find(|r| r.key == "karpenter.k8s.aws/instance-family").unwrap();
+    let found = family.min_values.unwrap();
+    assert!((1..9).contains(&found), "{found}");
+    let note = format!(
+        "note: NodePool flexible: minValues of karpenter.k8s.aws/instance-family is lowered from 9 to {found} in 1 launch"
+    );
+    assert!(text(&output.stderr).contains(&note), "{}", text(&output.stderr));
+    let strict = json(&plan(&["-o", "json"]));
+    let reason = strict["unplaced"][0]["reason"].as_str().unwrap();
+    let expected = "minValues (NodePool flexible wants 9 values of karpenter.k8s.aws/instance-family, found ";
+    assert!(reason.contains(expected), "{reason}");
+}
+
+#[test]
+fn what_is_given_twice_is_named_with_both_places() {
+    let notes = json(&plan(&[POD, "---\n", POD].concat(), &["-o", "json"], &[]))["notes"].to_string();
+    let expected = "Pod default/p was given more than once: -, document 1 and -, document 2; the last one is used";
+    assert!(notes.contains(expected), "{notes}");
 }

@@ -218,7 +218,11 @@ fn each_pool_that_is_not_used_says_why_once() {
             pool("odd", "GCENodeClass", ""),
             pool("nothing", "EC2NodeClass", "").replace(
                 "requirements: []",
-                "requirements: [{key: node.kubernetes.io/instance-type, operator: In, values: [m5.tiny]}]",
+                "requirements: [{key: node.kubernetes.io/instance-type, operator: In, values: [m5.larg]}]",
+            ),
+            pool("intel", "EC2NodeClass", "").replace(
+                "requirements: []",
+                "requirements: [{key: kubernetes.io/arch, operator: In, values: [x86_64]}]",
             ),
             pool("broken", "EC2NodeClass", "weight: 1000, "),
             "---\n{apiVersion: karpenter.k8s.aws/v1, kind: EC2NodeClass, metadata: {name: waiting}, spec: {role: r, \
@@ -237,10 +241,26 @@ fn each_pool_that_is_not_used_says_why_once() {
     assert_eq!(of("fine"), Vec::<&str>::new());
     assert_eq!(
         of("odd"),
-        ["NodePool odd is not used: its node class has the unknown kind GCENodeClass: expected EC2NodeClass or \
-          KWOKNodeClass"]
+        [
+            "NodePool odd is not used: its spec.template.spec.nodeClassRef.kind is invalid: expected EC2NodeClass, found \
+          'GCENodeClass'"
+        ]
     );
-    assert_eq!(of("nothing"), ["NodePool nothing is not used: no instance type satisfies its requirements"]);
+    let mistyped = of("nothing")[0];
+    assert!(
+        mistyped.starts_with(
+            "NodePool nothing is not used: no instance type satisfies its requirements: \
+             node.kubernetes.io/instance-type In [m5.larg]: types have "
+        ) && mistyped.contains(" other values, such as m5.large"),
+        "{mistyped}"
+    );
+    assert_eq!(
+        of("intel"),
+        [
+            "NodePool intel is not used: no instance type satisfies its requirements: kubernetes.io/arch In [x86_64]: types \
+          have amd64, arm64"
+        ]
+    );
     assert_eq!(
         of("unready"),
         ["NodePool unready is not used: its EC2NodeClass waiting cannot be used: it is not ready: no subnets"]
@@ -250,7 +270,7 @@ fn each_pool_that_is_not_used_says_why_once() {
         "{:?}",
         of("broken")
     );
-    assert_eq!(outcome.errors.len(), 1, "{:?}", errors(&outcome));
+    assert_eq!(outcome.errors.len(), 2, "{:?}", errors(&outcome));
 }
 
 #[test]
@@ -344,4 +364,97 @@ fn large_inputs_load_quickly() {
     let replicas = start.elapsed();
     println!("8,152 manifests in {manifests:?}; 100,016 replicas in {replicas:?}");
     assert!(manifests.as_secs() < 10 && replicas.as_secs() < 10);
+}
+
+#[test]
+fn a_mistaken_kind_is_an_error_and_a_foreign_one_is_skipped() {
+    let object = |api_version: &str, kind: &str| {
+        format!("---\n{{apiVersion: {api_version}, kind: {kind}, metadata: {{name: x}}}}\n")
+    };
+    for (api_version, kind, expected) in [
+        ("apps/v1", "Deploymnt", "unknown kind of apps/v1; did you mean Deployment?"),
+        ("v1", "pod", "unknown kind of v1; did you mean Pod?"),
+        ("karpenter.sh/v1", "Nodepool", "unknown kind of karpenter.sh/v1; did you mean NodePool?"),
+        ("v1", "Deployment", "Deployment is a kind of apps/v1, found 'v1'"),
+        ("karpenter.sh/v1alpha5", "Provisioner", "Provisioner was replaced by NodePool of karpenter.sh/v1"),
+        ("karpenter.sh/v1alpha5", "Machine", "Machine was replaced by NodeClaim of karpenter.sh/v1"),
+        (
+            "karpenter.k8s.aws/v1alpha1",
+            "AWSNodeTemplate",
+            "AWSNodeTemplate was replaced by EC2NodeClass of karpenter.k8s.aws/v1",
+        ),
+    ] {
+        let outcome = load(&object(api_version, kind));
+        assert_eq!(errors(&outcome), [format!("in.yaml: {kind} x: kind: {expected}")]);
+        assert!(outcome.skipped.is_empty());
+    }
+    for (api_version, kind) in [
+        ("v1", "ConfigMap"),
+        ("v1", "Secret"),
+        ("v1", "ServiceAccount"),
+        ("v1", "ResourceQuota"),
+        ("v1", "Event"),
+        ("v1", "Endpoints"),
+        ("v1", "Binding"),
+        ("v1", "ComponentStatus"),
+        ("apps/v1", "ControllerRevision"),
+        ("policy/v1", "Eviction"),
+        ("policy/v1beta1", "PodSecurityPolicy"),
+        ("storage.k8s.io/v1", "CSIDriver"),
+        ("storage.k8s.io/v1", "CSIStorageCapacity"),
+        ("storage.k8s.io/v1", "VolumeAttachment"),
+        ("storage.k8s.io/v1", "VolumeAttributesClass"),
+        ("serving.knative.dev/v1", "Service"),
+        ("example.com/v1", "Deploymnt"),
+    ] {
+        let outcome = load(&object(api_version, kind));
+        assert_eq!((errors(&outcome).len(), outcome.skipped.len()), (0, 1), "{kind}");
+    }
+}
+
+#[test]
+fn a_node_class_of_another_provider_makes_its_pool_unusable() {
+    let foreign = pool("default", "EC2NodeClass", "").replace("karpenter.k8s.aws", "karpenter.aws");
+    let outcome = load(&[foreign, pool("fine", "EC2NodeClass", "")].concat());
+    assert_eq!(
+        errors(&outcome),
+        ["in.yaml, document 1: NodePool default: spec.template.spec.nodeClassRef.group: expected karpenter.k8s.aws \
+          (EC2NodeClass) or karpenter.kwok.sh (KWOKNodeClass), found 'karpenter.aws'"]
+    );
+    let unusable: Vec<bool> = outcome.snapshot.node_pools.iter().map(|pool| pool.unusable.is_some()).collect();
+    assert_eq!(unusable, [true, false]);
+    // the class that nothing usable names is not assumed
+    let assumed = outcome.snapshot.assumptions.iter().filter(|a| a.contains("is not in the input")).count();
+    assert_eq!(assumed, 1);
+}
+
+#[test]
+fn an_absent_node_class_is_compared_with_those_of_the_input() {
+    let class = "---\n{apiVersion: karpenter.kwok.sh/v1alpha1, kind: KWOKNodeClass, metadata: {name: default}}\n";
+    for (name, hint) in [("defualt", "did you mean default?"), ("other", "it has default")] {
+        let pool = pool("a", "KWOKNodeClass", "").replace("name: default}", &format!("name: {name}}}"));
+        let outcome = load(&[class, &pool].concat());
+        assert_eq!(errors(&outcome), Vec::<String>::new());
+        assert_eq!(
+            outcome.snapshot.assumptions,
+            [format!("KWOKNodeClass {name} is not in the input ({hint}): it is taken to be ready")]
+        );
+    }
+}
+
+#[test]
+fn a_mistyped_field_is_named_before_the_one_that_is_missing() {
+    let mistyped = pool("a", "EC2NodeClass", "").replace("requirements:", "requirments:");
+    assert_eq!(
+        errors(&load(&mistyped)),
+        ["in.yaml: NodePool a: spec.template.spec.requirments: unknown field; did you mean requirements?"]
+    );
+    let other = pool("a", "EC2NodeClass", "limit: {}, ").replace("requirements: []", "requirements: {}");
+    assert_eq!(
+        errors(&load(&other)),
+        [
+            "in.yaml: NodePool a: spec.limit: unknown field; did you mean limits?",
+            "in.yaml: NodePool a: spec.template.spec.requirements: expected a list, found an object",
+        ]
+    );
 }

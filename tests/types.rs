@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 fn types(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_packwright"));
-    command.env_remove("AWS_REGION").arg("types").args(args).output().unwrap()
+    command.env_remove("AWS_REGION").env_remove("AWS_DEFAULT_REGION").arg("types").args(args).output().unwrap()
 }
 
 fn names(args: &[&str]) -> Vec<String> {
@@ -53,7 +53,13 @@ fn reserved_offerings_are_listed_where_reservations_are_given() {
 fn settings_that_change_allocatable_are_obeyed() {
     let allocatable = |args: &[&str], env: &[(&str, &str)]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_packwright"));
-        for name in ["AWS_REGION", "VM_MEMORY_OVERHEAD_PERCENT", "RESERVED_ENIS", "PACKWRIGHT_ESTIMATE_MARGIN"] {
+        for name in [
+            "AWS_REGION",
+            "AWS_DEFAULT_REGION",
+            "VM_MEMORY_OVERHEAD_PERCENT",
+            "RESERVED_ENIS",
+            "PACKWRIGHT_ESTIMATE_MARGIN",
+        ] {
             command.env_remove(name);
         }
         command.args(["types", "-r", "instance-type=m5.large", "-o", "json"]).args(args);
@@ -96,10 +102,55 @@ fn refused_input_exits_with_2_and_says_why() {
         (&["--catalog", "/does/not/exist"], "/does/not/exist"),
         (&["--spot-prices", "/does/not/exist"], "/does/not/exist"),
         (&["--ami-family", "Gentoo"], "Gentoo"),
+        (&["m5.larg"], "there is no instance type 'm5.larg'; did you mean m5.large?"),
+        (&["m5.large", "tiny"], "there is no instance type 'tiny'"),
+        (
+            &["-r", "instance-familly=m5"],
+            "--requirements: no type or offering has the label 'instance-familly'; did you mean instance-family?",
+        ),
+        (&["-r", "!example.com/team"], "--requirements: no type or offering has the label 'example.com/team'"),
+        (&["-r", "zone=us-east-1z"], "--requirements: 'us-east-1z' is not one of the zones us-east-1a, us-east-1b,"),
+        (&["--zone", "us-east1-a"], "--zone: 'us-east1-a' is not one of the zones us-east-1a, us-east-1b,"),
+        (&["--zone", "us-east1-a"], "did you mean us-east-1a?"),
     ] {
         let output = types(args);
         let message = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{args:?}: {message}");
         assert!(message.contains(expected), "{args:?}: {message}");
+    }
+}
+
+#[test]
+fn types_are_listed_by_name() {
+    assert_eq!(names(&["m5.large", "c7g.large"]), ["c7g.large", "m5.large"]);
+    assert_eq!(names(&["m5.large", "c7g.large", "-r", "arch=arm64"]), ["c7g.large"]);
+    assert_eq!(names(&["--zone", "us-east-1a", "m5.large"]), ["m5.large"]);
+}
+
+#[test]
+fn the_region_comes_from_the_flag_then_the_variables() {
+    let zones = |args: &[&str], env: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_packwright"));
+        command.env_remove("AWS_REGION").env_remove("AWS_DEFAULT_REGION");
+        command.args(["types", "m5.large", "-o", "json"]).args(args).envs(env.iter().copied());
+        let output = command.output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    assert!(zones(&[], &[]).1.contains("\"us-east-1a\""));
+    let default = ("AWS_DEFAULT_REGION", "eu-west-1");
+    assert!(zones(&[], &[default]).1.contains("\"eu-west-1a\""));
+    assert!(zones(&[], &[default, ("AWS_REGION", "us-west-2")]).1.contains("\"us-west-2a\""));
+    assert!(zones(&["--region", "us-east-2"], &[default, ("AWS_REGION", "us-west-2")]).1.contains("\"us-east-2a\""));
+    for (args, env, source) in [
+        (&["--region", "moon"][..], &[][..], "--region"),
+        (&[], &[("AWS_REGION", "moon")], "AWS_REGION"),
+        (&[], &[("AWS_DEFAULT_REGION", "moon")], "AWS_DEFAULT_REGION"),
+    ] {
+        let (code, _, message) = zones(args, env);
+        assert_eq!(
+            (code, message),
+            (Some(2), format!("error: {source}: 'moon' is not the name of an AWS region, such as us-east-1\n"))
+        );
     }
 }

@@ -4,7 +4,7 @@
 mod fields;
 mod words;
 
-pub use fields::{FieldPath, nearest_field};
+pub use fields::{FieldPath, nearest_field, nearest_name};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -31,6 +31,16 @@ pub fn read<T: DeserializeOwned>(value: &Value) -> Result<Read<T>, FieldError> {
         }
         Err(error) => Err(error_of::<T>(value, &error)),
     }
+}
+
+/// The fields that the type does not have, as far as the value can be read.
+#[must_use]
+pub fn unknown_fields<T: DeserializeOwned>(value: &Value) -> Vec<FieldPath> {
+    let mut unknown = Vec::new();
+    // what else is wrong is what `read` says
+    let _ = serde_ignored::deserialize::<_, _, T>(value, |path| unknown.push(FieldPath::of_ignored(&path)));
+    unknown.retain(|path| !path.is_type_meta());
+    unknown
 }
 
 /// The path is tracked only once it is known that there is something to report: tracking costs half the time.

@@ -1,5 +1,6 @@
 //! Where instance types and prices come from: flags that several subcommands share.
 
+use std::env;
 use std::path::PathBuf;
 
 use crate::catalog::{Catalog, Market, Reservations, SpotPrices};
@@ -7,9 +8,9 @@ use crate::catalog::{Catalog, Market, Reservations, SpotPrices};
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Catalogue")]
 pub struct CatalogArgs {
-    /// Region whose prices and zones are used.
-    #[arg(long, env = "AWS_REGION", default_value = "us-east-1", value_name = "REGION")]
-    pub region: String,
+    /// Region whose prices and zones are used; else that of AWS_DEFAULT_REGION, else us-east-1.
+    #[arg(long, env = "AWS_REGION", value_name = "REGION")]
+    region: Option<String>,
     /// A catalogue instead of the one that the node class stands for: 'kwok', or a JSON file.
     #[arg(long, value_name = "FILE|kwok")]
     pub catalog: Option<String>,
@@ -21,7 +22,22 @@ pub struct CatalogArgs {
     pub capacity_reservations: Option<PathBuf>,
 }
 
+/// A region and where its name comes from: a flag, a variable or the default.
+pub struct Region {
+    pub name: String,
+    source: &'static str,
+}
+
 impl CatalogArgs {
+    pub fn region(&self) -> Region {
+        if let Some(name) = self.region.clone() {
+            let typed = env::args().any(|arg| arg.split('=').next() == Some("--region"));
+            return Region { name, source: if typed { "--region" } else { "AWS_REGION" } };
+        }
+        let default = env::var("AWS_DEFAULT_REGION").ok().filter(|name| !name.is_empty());
+        Region { name: default.unwrap_or_else(|| "us-east-1".to_owned()), source: "AWS_DEFAULT_REGION" }
+    }
+
     /// The `--catalog` of the user, if one is given.
     ///
     /// # Errors
@@ -42,13 +58,15 @@ impl CatalogArgs {
     /// # Errors
     /// One sentence that names the flag, the file and what is wrong.
     pub fn market(&self) -> Result<(Market, Vec<String>), String> {
-        let (mut market, mut notes) = Market::offline(&self.region).map_err(|error| format!("--region: {error}"))?;
+        let region = self.region();
+        let (mut market, mut notes) =
+            Market::offline(&region.name).map_err(|error| format!("{}: {error}", region.source))?;
         if let Some(path) = &self.spot_prices {
             let shown = path.display();
             let text = std::fs::read_to_string(path)
                 .map_err(|error| format!("--spot-prices: failed to read {shown}: {error}"))?;
             let spot = SpotPrices::parse(&text)
-                .and_then(|spot| spot.of_region(&self.region))
+                .and_then(|spot| spot.of_region(&region.name))
                 .map_err(|error| format!("--spot-prices: {shown}: {error}"))?;
             notes.retain(|note| !note.starts_with("spot prices are estimates"));
             notes.extend(spot.notes());

@@ -94,9 +94,23 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Ok(catalog) => catalog,
         Err(sentence) => return Ok(refuse(&sentence)),
     };
-    let region = Arc::from(args.catalog.region.as_str());
+    let region = Arc::from(args.catalog.region().name);
+    let missing: Vec<_> = args.filename.iter().filter(|path| path.as_os_str() != "-" && !path.exists()).collect();
+    if !missing.is_empty() {
+        for path in missing {
+            eprintln!("error: {}: no such file or directory", path.display());
+        }
+        return Ok(ExitCode::from(exit::INVALID_INPUT));
+    }
+    let (raw, unreadable) = observe::read_paths(&args.filename);
+    if raw.is_empty() && !unreadable.is_empty() {
+        for error in unreadable {
+            eprintln!("error: {error}");
+        }
+        return Ok(ExitCode::from(exit::INVALID_INPUT));
+    }
     let options = LoadOptions { settings, region, taken_at: Timestamp::now(), catalog, assumptions, gates };
-    let loaded = observe::load(&args.filename, options);
+    let loaded = observe::of_read(raw, unreadable, options);
     let started = Instant::now();
     let decision = host::decide(&loaded.snapshot, args.limits());
     let report = report(&loaded, &decision, started.elapsed());
@@ -125,7 +139,10 @@ fn refuse(sentence: &str) -> ExitCode {
 fn report(loaded: &LoadOutcome, decision: &Decision, elapsed: Duration) -> Report {
     let mut report = Report::of(&loaded.snapshot, &decision.plan, &decision.certificate, decision.greedy);
     report.summary.elapsed_ms = (elapsed.as_secs_f64() * 1e4).round() / 10.0;
-    report.notes.clone_from(&loaded.notes);
+    report.notes.splice(0..0, loaded.notes.iter().cloned());
+    if loaded.snapshot.pending().next().is_none() {
+        report.notes.push("no pending pods in the input".to_owned());
+    }
     for violation in &decision.refused {
         report.notes.push(format!("the plan's own check took pods out of it: {violation}"));
     }
@@ -154,6 +171,8 @@ fn print(
             for claim in claims::node_claims(&loaded.snapshot, &decision.plan) {
                 write!(out, "---\n{}", serde_saphyr::to_string(&claim)?)?;
             }
+            // the claims alone are what kubectl can take
+            eprint!("{}", table::outcome(report));
         }
         Output::Table => write!(out, "{}", table::summary(report))?,
         Output::Wide => write!(out, "{}", table::wide(report))?,

@@ -1,5 +1,6 @@
 //! `packwright types`: searches the catalogue.
 
+mod known;
 mod listing;
 mod selector;
 
@@ -21,6 +22,7 @@ Requirements are label selectors joined by commas: 'k in (a,b)', 'k notin (a,b)'
 'k<n', 'k<=n'. Labels of karpenter.k8s.aws may be written without the domain.
 
 Examples:
+  packwright types m5.large c7g.large
   packwright types --requirements 'instance-family in (c7g, m7g), instance-cpu > 4'
   packwright types --requirements 'instance-gpu-count > 0, arch=amd64' --sort price --limit 10 -o wide
   packwright types --catalog kwok --sort cpu
@@ -30,6 +32,9 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
+    /// Only these instance types.
+    #[arg(value_name = "TYPE")]
+    names: Vec<String>,
     /// Only types whose labels and offerings satisfy these requirements.
     #[arg(long, short = 'r', value_name = "SELECTOR")]
     requirements: Option<String>,
@@ -116,7 +121,12 @@ fn search(args: &Args) -> Result<(Vec<Listed>, Vec<String>), String> {
     };
     let class = NodeClassFacts { ami_family, reservations, ..NodeClassFacts::default() };
     let mut listed = Vec::new();
-    for mut instance_type in catalog.instance_types(&class, &args.settings.settings()) {
+    let types = catalog.instance_types(&class, &args.settings.settings());
+    known::check(args, &requirements, &types)?;
+    for mut instance_type in types {
+        if !args.names.is_empty() && !args.names.iter().any(|name| **name == *instance_type.name) {
+            continue;
+        }
         if instance_type.requirements.intersects(&requirements).is_err() {
             continue; // whatever its offerings are
         }

@@ -1,27 +1,31 @@
 //! What each NodePool can launch: its node class applied to the catalogue, then the NodeOverlays; and what the nodes
 //! that exist cost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::input::{FieldError, FieldResult as _, InputError};
-use super::objects::{ObjectKey, Objects, Sourced};
+use super::objects::{ObjectKey, Objects, Sourced, Table};
 use super::pools::{not_ready, read_requirements};
 use super::requests::read_resources;
 use super::snapshot::{Node, NodeClassRef, NodePool, NodeStage};
 use crate::api::labels;
 use crate::api::node_overlay::NodeOverlay;
+use crate::api::reading::nearest_name;
 use crate::api::requirement::NodeSelectorRequirementWithMinValues;
 use crate::api::validate::Validate as _;
 use crate::catalog::node_class::reservations;
 use crate::catalog::overlay::{Overlay, PoolTypes, PriceChange, apply_overlays};
 use crate::catalog::{Catalog, InstanceType, Market, NodeClassFacts, kwok};
-use crate::requirements::Requirement;
+use crate::requirements::{Requirement, Requirements};
 use crate::settings::Settings;
 use crate::units::MicroUsd;
 
 const EC2: &str = "EC2NodeClass";
 const KWOK: &str = "KWOKNodeClass";
+
+/// Group and kind of the node classes that nodes can be launched from.
+pub(super) const NODE_CLASSES: [(&str, &str); 2] = [("karpenter.k8s.aws", EC2), ("karpenter.kwok.sh", KWOK)];
 
 /// Whether some pool buys on the market that the catalogue describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,10 +87,44 @@ pub(super) fn unused_pools(pools: &[NodePool]) -> Vec<String> {
             instance_type.requirements.intersects(&pool.requirements).is_ok()
                 && instance_type.offerings.iter().any(|o| o.available && o.satisfies(&pool.requirements))
         });
-        (!launchable)
-            .then(|| format!("NodePool {} is not used: no instance type satisfies its requirements", pool.name))
+        (!launchable).then(|| {
+            let unmet = unmet_requirements(pool).join("; ");
+            let unmet = if unmet.is_empty() { unmet } else { format!(": {unmet}") };
+            format!("NodePool {} is not used: no instance type satisfies its requirements{unmet}", pool.name)
+        })
     };
     pools.iter().filter_map(reason).collect()
+}
+
+/// More values of a label than these are a number.
+const MOST_VALUES: usize = 8;
+
+/// The requirements of the pool that rule out every type, each by itself, and the values that there are.
+fn unmet_requirements(pool: &NodePool) -> Vec<String> {
+    let types = || pool.instance_types.iter();
+    let offerings = || types().flat_map(|t| t.offerings.iter().filter(|o| o.available));
+    let one = |(key, requirement): (&Arc<str>, &Requirement)| {
+        let single: Requirements = [(key, requirement.clone())].into_iter().collect();
+        let is_met = types().any(|t| {
+            t.requirements.intersects(&single).is_ok()
+                && t.offerings.iter().any(|o| o.available && o.satisfies(&single))
+        });
+        if is_met || types().next().is_none() {
+            return None;
+        }
+        let of_types = types().filter_map(|t| t.requirements.get(key)?.finite_values()).flatten().map(|value| &**value);
+        let values: BTreeSet<&str> = of_types.chain(offerings().filter_map(|o| o.label(key))).collect();
+        let mut mistyped = requirement.finite_values().into_iter().flatten();
+        let near = mistyped.find_map(|value| nearest_name(value, values.iter().copied()));
+        let have = match (values.len(), near) {
+            (0, _) => "none".to_owned(),
+            (count, Some(near)) if count > MOST_VALUES => format!("{count} other values, such as {near}"),
+            (count, None) if count > MOST_VALUES => format!("{count} other values"),
+            _ => values.into_iter().collect::<Vec<_>>().join(", "),
+        };
+        Some(format!("{key} {requirement}: types have {have}"))
+    };
+    pool.requirements.iter().filter_map(one).collect()
 }
 
 fn add_reservations(
@@ -121,14 +159,16 @@ fn resolve(
     if let Some(reason) = objects.why_unusable(&class.kind, &key) {
         return Err(format!("its {shown} is invalid: {reason}"));
     }
+    if !NODE_CLASSES.contains(&(&*class.group, &*class.kind)) {
+        return Err(format!("its node class has the unknown kind {} of {}", class.kind, class.group));
+    }
     match &*class.kind {
         EC2 => {
             let Some(Sourced { origin, object }) = objects.ec2_node_classes.get(&key) else {
+                let absent = absent(&shown, class, &objects.ec2_node_classes);
                 assumptions.push(match catalog {
-                    Catalog::Ec2(_) => {
-                        format!("{shown} is not in the input: AL2023 with default settings in every zone")
-                    }
-                    Catalog::Fixed(_) => format!("{shown} is not in the input: it is taken to be ready"),
+                    Catalog::Ec2(_) => format!("{absent}: AL2023 with default settings in every zone"),
+                    Catalog::Fixed(_) => format!("{absent}: it is taken to be ready"),
                 });
                 return Ok(Facts::Ec2(Box::default()));
             };
@@ -161,7 +201,8 @@ fn resolve(
         }
         KWOK => {
             let Some(Sourced { object, .. }) = objects.kwok_node_classes.get(&key) else {
-                assumptions.push(format!("{shown} is not in the input: it is taken to be ready"));
+                let absent = absent(&shown, class, &objects.kwok_node_classes);
+                assumptions.push(format!("{absent}: it is taken to be ready"));
                 return Ok(Facts::Kwok);
             };
             let conditions = object.status.iter().flat_map(|status| &status.conditions);
@@ -170,8 +211,19 @@ fn resolve(
             }
             not_ready(conditions).map_or(Ok(Facts::Kwok), |reason| Err(format!("its {shown} cannot be used: {reason}")))
         }
-        _ => Err(format!("its node class has the unknown kind {}: expected {EC2} or {KWOK}", class.kind)),
+        _ => unreachable!("the kinds of NODE_CLASSES"),
     }
+}
+
+/// That a class is not in the input, and which of its kind are: the name may be mistyped.
+fn absent<T>(shown: &str, class: &NodeClassRef, present: &Table<T>) -> String {
+    let names = || present.keys().map(|key| &*key.name);
+    let hint = match nearest_name(&class.name, names()) {
+        Some(near) => format!(" (did you mean {near}?)"),
+        None if present.is_empty() => String::new(),
+        None => format!(" (it has {})", names().collect::<Vec<_>>().join(", ")),
+    };
+    format!("{shown} is not in the input{hint}")
 }
 
 /// Applies the NodeOverlays, where their gate is on. Those that conflict are not applied and noted.

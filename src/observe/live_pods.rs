@@ -31,7 +31,7 @@ pub(super) fn read_pods(
 ) -> Vec<Pod> {
     let mut pods = Vec::with_capacity(objects.pods.len());
     let mut templates: HashSet<Arc<PodTemplate>> = HashSet::new(); // looked up only, so its order does not show
-    let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
+    let mut counts: BTreeMap<OfPods, usize> = BTreeMap::new();
     for (key, Sourced { origin, object }) in &objects.pods {
         if is_terminal(object) {
             continue;
@@ -49,7 +49,7 @@ pub(super) fn read_pods(
             continue;
         }
         if node.is_none() && is_gated(spec) {
-            *counts.entry("wait behind scheduling gates and are left out").or_default() += 1;
+            *counts.entry(GATED).or_default() += 1;
             continue;
         }
         let source = PodSource {
@@ -77,14 +77,14 @@ pub(super) fn read_pods(
         let displaced =
             on_deleting_node && is_reschedulable(key, object, &template.labels, surroundings.budgets, surroundings.now);
         if node.is_none() && avoids_node_pools(&template) {
-            *counts.entry("may not run on nodes of a NodePool and are left out").or_default() += 1;
+            *counts.entry(NOT_OURS).or_default() += 1;
             continue;
         }
         if node.is_none() && status.and_then(|status| status.nominated_node_name.as_ref()).is_some() {
-            *counts.entry("are nominated for a node by kube-scheduler and planned as pending").or_default() += 1;
+            *counts.entry(NOMINATED).or_default() += 1;
         }
         if node.as_ref().is_some_and(|node| !surroundings.nodes.contains(node)) {
-            *counts.entry("are bound to nodes that are not in the input").or_default() += 1;
+            *counts.entry(BOUND_ELSEWHERE).or_default() += 1;
         }
         let template = templates.get(&template).cloned().unwrap_or_else(|| {
             let template = Arc::new(template);
@@ -108,6 +108,36 @@ pub(super) fn read_pods(
             buffer: false,
         });
     }
-    notes.extend(counts.into_iter().map(|(what, count)| format!("{count} pods {what}")));
+    notes.extend(counts.into_iter().map(|(what, count)| what.of(count)));
     pods
 }
+
+/// What is said of one pod, and of several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct OfPods {
+    one: &'static str,
+    several: &'static str,
+}
+
+impl OfPods {
+    pub fn of(self, count: usize) -> String {
+        if count == 1 { format!("1 pod {}", self.one) } else { format!("{count} pods {}", self.several) }
+    }
+}
+
+pub(super) const GATED: OfPods = OfPods {
+    one: "waits behind scheduling gates and is left out",
+    several: "wait behind scheduling gates and are left out",
+};
+pub(super) const NOT_OURS: OfPods = OfPods {
+    one: "may not run on nodes of a NodePool and is left out",
+    several: "may not run on nodes of a NodePool and are left out",
+};
+const NOMINATED: OfPods = OfPods {
+    one: "is nominated for a node by kube-scheduler and planned as pending",
+    several: "are nominated for a node by kube-scheduler and planned as pending",
+};
+const BOUND_ELSEWHERE: OfPods = OfPods {
+    one: "is bound to a node that is not in the input",
+    several: "are bound to nodes that are not in the input",
+};

@@ -1,6 +1,7 @@
 //! Raw objects -> typed objects by kind. k8s-openapi types are parsed here and nowhere else.
 
 mod add;
+mod written;
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,8 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::api::storage::v1::{CSINode, StorageClass};
 
-use self::add::{Findings, Kind, Scope, Written, insert};
+use self::add::{Findings, Kind, Scope, insert};
+use self::written::{KnownKind, Written};
 use super::input::{FieldError, InputError, Origin};
 use super::read::RawObject;
 use super::snapshot::PodKey;
@@ -65,10 +67,16 @@ macro_rules! kinds {
                         };
                         insert(&mut self.$field, raw, &written, kind, findings);
                     })*
-                    _ => *self.skipped.entry(written.full_kind()).or_default() += 1,
+                    _ => match written.mistaken_kind(KINDS) {
+                        Some(message) => findings.errors.push(written.kind_error(&raw, message)),
+                        None => *self.skipped.entry(written.full_kind()).or_default() += 1,
+                    },
                 }
             }
         }
+
+        /// Every kind that is read, with its group and version.
+        const KINDS: &[KnownKind] = &[$(KnownKind { name: stringify!($type), group: $group, version: $version },)*];
     };
 }
 

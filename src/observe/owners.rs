@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, 
 
 use super::cluster::Cluster;
 use super::input::{FieldError, FieldResult as _, InputError};
+use super::live_pods::{GATED, NOT_OURS, OfPods};
 use super::objects::{ObjectKey, Objects, Sourced, Table, object_name};
 use super::pod::{PodSource, avoids_node_pools, is_gated, read_template};
 use super::snapshot::{OwnerRef, Pod, PodKey};
@@ -51,7 +52,7 @@ pub(super) fn expand_owners(
     let mut expand = |owner: Owner<'_>, origin| match pods_of(&owner, objects, cluster) {
         Ok(Expanded::Pods(made_up)) => pods.extend(made_up),
         Ok(Expanded::LeftOut(count, why)) => {
-            notes.push(format!("{}: {count} pods {why}", object_name(owner.kind, owner.key)));
+            notes.push(format!("{}: {}", object_name(owner.kind, owner.key), why.of(count)));
         }
         Err(error) => errors.push(Objects::field_error(owner.kind, owner.key, origin, error)),
     };
@@ -289,7 +290,7 @@ fn revision(key: &ObjectKey) -> String {
 enum Expanded {
     Pods(Vec<Pod>),
     /// How many pods are not to be placed, and why.
-    LeftOut(usize, &'static str),
+    LeftOut(usize, OfPods),
 }
 
 fn pods_of(owner: &Owner<'_>, objects: &Objects, cluster: &mut Cluster) -> Result<Expanded, FieldError> {
@@ -322,10 +323,10 @@ fn pods_of(owner: &Owner<'_>, objects: &Objects, cluster: &mut Cluster) -> Resul
     let (mut template, refusal) = read_template(source, cluster).within("spec.template.spec")?;
     cluster.spreading.apply(&owner.key.namespace, &mut template, owner.selector.as_ref())?;
     if is_gated(spec) {
-        return Ok(Expanded::LeftOut(count, "wait behind scheduling gates and are left out"));
+        return Ok(Expanded::LeftOut(count, GATED));
     }
     if avoids_node_pools(&template) {
-        return Ok(Expanded::LeftOut(count, "may not run on nodes of a NodePool and are left out"));
+        return Ok(Expanded::LeftOut(count, NOT_OURS));
     }
 
     let template = Arc::new(template);

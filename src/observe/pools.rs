@@ -5,6 +5,7 @@ use std::sync::Arc;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::input::{FieldError, FieldResult as _, InputError};
+use super::launchable::NODE_CLASSES;
 use super::nodes::read_taints;
 use super::objects::{ObjectKey, Objects, Sourced};
 use super::pod::read_labels;
@@ -12,6 +13,7 @@ use super::requests::read_resources;
 use super::snapshot::{Disruption, Limits, NodeClassRef, NodePool};
 use crate::api::duration::Duration;
 use crate::api::labels;
+use crate::api::node_class_reference::NodeClassReference;
 use crate::api::node_pool as api;
 use crate::api::requirement::NodeSelectorRequirementWithMinValues;
 use crate::api::validate::Validate as _;
@@ -23,8 +25,11 @@ use crate::units::{MicroUsd, Quantity};
 pub(super) fn read_pools(objects: &Objects, errors: &mut Vec<InputError>) -> Vec<NodePool> {
     let mut pools = Vec::new();
     for (key, Sourced { origin, object }) in &objects.node_pools {
-        let invalid: Vec<FieldError> =
+        let mut invalid: Vec<FieldError> =
             object.validate().into_iter().map(|error| FieldError::new(error.field, error.message)).collect();
+        if invalid.is_empty() {
+            invalid.extend(unmanaged_class(&object.spec.template.spec.node_class_ref));
+        }
         let reason = invalid.first().map(|error| format!("its {} is invalid: {}", error.path, error.message));
         match read_pool(key, object) {
             Ok(mut pool) => {
@@ -40,6 +45,21 @@ pub(super) fn read_pools(objects: &Objects, errors: &mut Vec<InputError>) -> Vec
         }
     }
     pools
+}
+
+/// What is wrong with a reference to a node class that is none of ours. Karpenter leaves such a pool to another provider.
+fn unmanaged_class(class: &NodeClassReference) -> Option<FieldError> {
+    let of_group = NODE_CLASSES.iter().find(|(group, _)| *group == class.group);
+    let (field, expected, found) = match of_group {
+        Some((_, kind)) if *kind == class.kind => return None,
+        Some((_, kind)) => ("kind", (*kind).to_owned(), &class.kind),
+        None => {
+            let known = NODE_CLASSES.map(|(group, kind)| format!("{group} ({kind})"));
+            ("group", known.join(" or "), &class.group)
+        }
+    };
+    let path = format!("spec.template.spec.nodeClassRef.{field}");
+    Some(FieldError::new(path, format!("expected {expected}, found '{found}'")))
 }
 
 fn read_pool(key: &ObjectKey, pool: &api::NodePool) -> Result<NodePool, FieldError> {

@@ -19,7 +19,8 @@ pub struct RawObject {
 }
 
 /// Reads every path in order: `-` is stdin; a directory stands for the `.yaml`, `.yml` and `.json` files in it and in
-/// its subdirectories, sorted by name. What cannot be read becomes an error, and the rest is read.
+/// its subdirectories, sorted by name. What cannot be read becomes an error, as does a path without any document, and
+/// the rest is read.
 #[must_use]
 pub fn read_paths(paths: &[PathBuf]) -> (Vec<RawObject>, Vec<InputError>) {
     let mut objects = Vec::new();
@@ -27,31 +28,59 @@ pub fn read_paths(paths: &[PathBuf]) -> (Vec<RawObject>, Vec<InputError>) {
     for path in paths {
         if path.as_os_str() == "-" {
             let mut text = String::new();
-            match io::stdin().lock().read_to_string(&mut text) {
-                Ok(_) => read_text("-", &text, &mut objects, &mut errors),
-                Err(error) => errors.push(unreadable("-", &error)),
-            }
+            let found = match io::stdin().lock().read_to_string(&mut text) {
+                Ok(_) => Found { files: 1, documents: read_text("-", &text, &mut objects, &mut errors) },
+                Err(error) => Found::unreadable("-", &error, &mut errors),
+            };
+            errors.extend(found.nothing("-"));
         } else {
-            read_path(path, &mut objects, &mut errors);
+            let found = read_path(path, &mut objects, &mut errors);
+            errors.extend(found.nothing(&path.display().to_string()));
         }
     }
     (objects, errors)
 }
 
-fn read_path(path: &Path, objects: &mut Vec<RawObject>, errors: &mut Vec<InputError>) {
+/// What stands below a path, whether or not it can be used.
+#[derive(Default)]
+struct Found {
+    files: usize,
+    documents: usize,
+}
+
+impl Found {
+    /// Something is there, and it is an error of its own.
+    fn unreadable(file: &str, error: &io::Error, errors: &mut Vec<InputError>) -> Self {
+        errors.push(of_file(file, format!("failed to read: {error}")));
+        Self { files: 1, documents: 1 }
+    }
+
+    /// The error of a path that holds nothing: a mistyped path or a command that failed is likelier than an empty cluster.
+    fn nothing(&self, path: &str) -> Option<InputError> {
+        match self {
+            Self { files: 0, .. } => Some(of_file(path, "no .yaml, .yml or .json file".to_owned())),
+            Self { documents: 0, .. } => Some(of_file(path, "no Kubernetes objects found".to_owned())),
+            _ => None,
+        }
+    }
+}
+
+fn read_path(path: &Path, objects: &mut Vec<RawObject>, errors: &mut Vec<InputError>) -> Found {
     let name = path.display().to_string();
     let outcome = if path.is_dir() {
         manifests_below(path).map(|files| {
+            let mut all = Found::default();
             for file in files {
-                read_path(&file, objects, errors);
+                let found = read_path(&file, objects, errors);
+                all.files += found.files;
+                all.documents += found.documents;
             }
+            all
         })
     } else {
-        fs::read_to_string(path).map(|text| read_text(&name, &text, objects, errors))
+        fs::read_to_string(path).map(|text| Found { files: 1, documents: read_text(&name, &text, objects, errors) })
     };
-    if let Err(error) = outcome {
-        errors.push(unreadable(&name, &error));
-    }
+    outcome.unwrap_or_else(|error| Found::unreadable(&name, &error, errors))
 }
 
 fn manifests_below(directory: &Path) -> io::Result<Vec<PathBuf>> {
@@ -66,17 +95,12 @@ fn manifests_below(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(entries)
 }
 
-fn unreadable(file: &str, error: &io::Error) -> InputError {
-    InputError {
-        origin: Origin { file: Arc::from(file), ..Origin::default() },
-        object: None,
-        field: None,
-        message: format!("failed to read: {error}"),
-    }
+fn of_file(file: &str, message: String) -> InputError {
+    InputError { origin: Origin { file: Arc::from(file), ..Origin::default() }, object: None, field: None, message }
 }
 
-/// Reads one text, YAML or JSON; `file` is the name that errors give.
-pub fn read_text(file: &str, text: &str, objects: &mut Vec<RawObject>, errors: &mut Vec<InputError>) {
+/// Reads one text, YAML or JSON; `file` is the name that errors give. Returns the number of documents, readable or not.
+pub fn read_text(file: &str, text: &str, objects: &mut Vec<RawObject>, errors: &mut Vec<InputError>) -> usize {
     let file: Arc<str> = Arc::from(file);
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let documents = match json_documents(text) {
@@ -84,7 +108,8 @@ pub fn read_text(file: &str, text: &str, objects: &mut Vec<RawObject>, errors: &
         Some(Err(message)) if file.ends_with(".json") => vec![Err(message)],
         Some(Err(_)) | None => yaml::documents(text),
     };
-    let several = documents.len() > 1;
+    let count = documents.len();
+    let several = count > 1;
     for (document, number) in documents.into_iter().zip(1..) {
         let origin = Origin { file: file.clone(), document: several.then_some(number), item: None };
         match document {
@@ -92,6 +117,7 @@ pub fn read_text(file: &str, text: &str, objects: &mut Vec<RawObject>, errors: &
             Err(message) => errors.push(InputError { origin, object: None, field: None, message }),
         }
     }
+    count
 }
 
 /// The documents of a stream of JSON values, or where the text is none (it may still be YAML); `None` where it does not
@@ -130,7 +156,8 @@ fn flatten(origin: Origin, value: Value, objects: &mut Vec<RawObject>, errors: &
             }
         }
         other => {
-            let message = format!("expected a Kubernetes object, found {}", describe(&other));
+            let found = describe(&other);
+            let message = format!("not a Kubernetes object (a mapping with apiVersion and kind): found {found}");
             errors.push(InputError { origin, object: None, field: None, message });
             return;
         }
@@ -209,7 +236,10 @@ mod tests {
         assert_eq!(objects.len(), 2);
         assert_eq!(errors.len(), 2);
         assert!(errors[0].starts_with("in.yaml, document 2: not valid YAML at line 4, column "), "{}", errors[0]);
-        assert_eq!(errors[1], "in.yaml, document 4: expected a Kubernetes object, found a string");
+        assert_eq!(
+            errors[1],
+            "in.yaml, document 4: not a Kubernetes object (a mapping with apiVersion and kind): found a string"
+        );
     }
 
     #[test]

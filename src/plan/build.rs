@@ -12,7 +12,7 @@ use crate::model::{PoolModel, Problem, TypeModel};
 use crate::observe::snapshot::Labels;
 use crate::requirements::{Requirement, Requirements};
 use crate::resources::Resources;
-use crate::solve::purchase::{Book, Wish, purchase};
+use crate::solve::purchase::{Book, Purchase, Wish, purchase};
 use crate::solve::{NewNode, Place, Solution};
 
 /// Turns a solution into a plan: chooses capacity type, offers and labels of each launch, and says why pods are left.
@@ -105,7 +105,7 @@ fn launch(
         labels: node_labels(pool, &node.requirements, &offered),
         taints: pool.pool.taints.clone(),
         startup_taints: pool.pool.startup_taints.clone(),
-        requirements: claim_requirements(node, capacity_type, &offers),
+        requirements: claim_requirements(pool, node, bought.as_ref(), &offers),
         requests,
         offers,
     }
@@ -165,7 +165,9 @@ fn preferred_value(requirement: &Requirement) -> Option<Arc<str>> {
     if requirement.allows("default") { Some(Arc::from("default")) } else { requirement.any_value() }
 }
 
-fn claim_requirements(node: &NewNode, capacity_type: CapacityType, offers: &[Offer]) -> Requirements {
+/// Minimums that could not be kept are lowered to what there is, as karpenter does.
+fn claim_requirements(pool: &PoolModel, node: &NewNode, bought: Option<&Purchase>, offers: &[Offer]) -> Requirements {
+    let capacity_type = bought.map_or(CapacityType::OnDemand, |bought| bought.capacity_type);
     let mut requirements = node.requirements.clone();
     requirements.remove(labels::HOSTNAME);
     let types: BTreeSet<Arc<str>> = offers.iter().map(|offer| offer.instance_type.clone()).collect();
@@ -173,5 +175,28 @@ fn claim_requirements(node: &NewNode, capacity_type: CapacityType, offers: &[Off
     requirements.add(labels::INSTANCE_TYPE, Requirement::one_of(types));
     requirements.add(labels::CAPACITY_TYPE, Requirement::one_of([capacity_type.label()]));
     requirements.add(labels::ZONE, Requirement::one_of(zones));
+    if let Some(bought) = bought.filter(|bought| bought.min_values_relaxed) {
+        for (key, wanted) in &pool.min_values {
+            let found = distinct_values(bought.offers.iter().copied(), key);
+            if let Some(mut lowered) = requirements.get(key).filter(|_| found < *wanted).cloned() {
+                lowered.min_values = Some(found).filter(|found| *found > 0);
+                requirements.replace(key, lowered);
+            }
+        }
+    }
     requirements
+}
+
+/// How many values of a label there are to choose from; of a label that a type leaves open every value counts.
+pub(super) fn distinct_values<'p>(offers: impl Iterator<Item = (&'p TypeModel<'p>, &'p Offering)>, key: &str) -> u32 {
+    let mut values: BTreeSet<&str> = BTreeSet::new();
+    for (kind, offering) in offers {
+        if let Some(value) = offering.label(key) {
+            values.insert(value);
+        } else {
+            let of_type = kind.instance_type.requirements.get(key).and_then(|r| r.finite_values());
+            values.extend(of_type.into_iter().flatten().map(AsRef::as_ref));
+        }
+    }
+    u32::try_from(values.len()).unwrap_or(u32::MAX)
 }

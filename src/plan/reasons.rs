@@ -8,13 +8,16 @@ use std::rc::Rc;
 
 use fixedbitset::FixedBitSet;
 
+use super::build::distinct_values;
 use super::types::Launch;
+use crate::catalog::Offering;
 use crate::model::{
     Group, PoolModel, Problem, Source, TypeModel, affinity_alternatives, ports_conflict, rules, volume_alternatives,
 };
 use crate::observe::snapshot::{TaintEffect, Toleration};
 use crate::requirements::{Requirements, Undefined};
 use crate::resources::display_amount;
+use crate::units::MicroUsd;
 
 /// Explains groups against the pools of a problem and what the plan's launches have taken of their limits.
 pub(super) struct Reasons<'p, 's> {
@@ -24,6 +27,9 @@ pub(super) struct Reasons<'p, 's> {
     /// What rules types out whatever the pod's size; many groups differ in nothing else.
     excluded: HashMap<Demands<'p>, Rc<Excluded>>,
 }
+
+/// Of a limit that would leave room if the plan launched nothing.
+const USED_UP: &str = "has used up its limit of";
 
 /// One requirement of the pod that rules types out, in words.
 type Cause = String;
@@ -71,13 +77,16 @@ impl<'p, 's> Reasons<'p, 's> {
                     set.insert(ports);
                 }
                 if set.is_clear() {
-                    return self.crowded_out(group);
+                    return self.crowded_out(group, &excluded);
                 }
                 exclusions.insert(set);
             }
         }
         let sets = exclusions.iter().map(|set| set.ones().map(|cause| causes[cause].clone()).collect()).collect();
-        format!("no NodePool can hold it: {}", smallest_hitting_set(&sets).join("; "))
+        let causes = smallest_hitting_set(&sets);
+        // there is nothing wrong with the pod
+        let is_crowded_out = causes.iter().all(|cause| cause.contains(USED_UP));
+        format!("{}{}", if is_crowded_out { "" } else { "no NodePool can hold it: " }, causes.join("; "))
     }
 
     fn no_pools(&self) -> String {
@@ -102,7 +111,7 @@ impl<'p, 's> Reasons<'p, 's> {
     }
 
     /// Some type could hold the pod alone: a topology rule, minValues or time stands against it.
-    fn crowded_out(&self, group: &Group) -> String {
+    fn crowded_out(&self, group: &Group, excluded: &Excluded) -> String {
         let spec = group.spec();
         let rules: BTreeSet<String> = group
             .carried
@@ -124,12 +133,36 @@ impl<'p, 's> Reasons<'p, 's> {
             rules.push("the anti-affinity of other pods".to_owned());
         }
         if self.problem.pools.iter().any(|pool| !pool.min_values.is_empty()) {
-            rules.push("minValues".to_owned());
+            let short = self.short_minimums(group, excluded);
+            let shown = if short.is_empty() { String::new() } else { format!(" ({})", short.join("; ")) };
+            rules.push(format!("minValues{shown}"));
         }
         if rules.is_empty() {
             return "no NodePool has room left for it under its limits".to_owned();
         }
         format!("every node that could hold it is ruled out by {}", rules.join(" and "))
+    }
+
+    /// The minimums of pools that the offers which could hold a pod of the group do not reach.
+    fn short_minimums(&self, group: &Group, excluded: &Excluded) -> Vec<String> {
+        let spec = group.spec();
+        let (wanted, volumes) = (affinity_alternatives(spec), volume_alternatives(spec, &Requirements::new()));
+        let mut short = Vec::new();
+        for (pool, of_types) in self.problem.pools.iter().zip(&excluded.types) {
+            let types = pool.types.iter().zip(of_types);
+            let holding = types.filter(|(kind, set)| set.is_clear() && too_large(group, kind).next().is_none());
+            let offers: Vec<(&TypeModel, &Offering)> = holding
+                .flat_map(|(kind, _)| kind.offerings.iter().map(move |offering| (kind, *offering)))
+                .filter(|(_, o)| wanted.iter().any(|w| o.satisfies(w)) && volumes.iter().any(|v| o.satisfies(v)))
+                .collect();
+            for (key, least) in pool.min_values.iter().filter(|_| !offers.is_empty()) {
+                let found = distinct_values(offers.iter().copied(), key);
+                if found < *least {
+                    short.push(format!("NodePool {} wants {least} values of {key}, found {found}", pool.pool.name));
+                }
+            }
+        }
+        short
     }
 }
 
@@ -187,24 +220,41 @@ fn limit_causes(pool: &PoolModel, launches: &[Launch]) -> Vec<Vec<Cause>> {
             *left -= kinds.iter().map(|kind| kind.counts[limit]).max().unwrap_or(0);
         }
     }
+    // by limit: the pool could launch some type before this plan, and this plan uses some of it
+    let had_room: Vec<bool> = pool
+        .remaining
+        .resources
+        .values()
+        .zip(&left)
+        .enumerate()
+        .map(|(limit, (&before, &left))| left < before && pool.types.iter().any(|kind| kind.counts[limit] <= before))
+        .collect();
     let mut always = Vec::new();
     let count = i64::try_from(of_pool.len()).unwrap_or(i64::MAX);
     if pool.remaining.nodes.is_some_and(|left| left - count < 1) {
-        always.push(format!("NodePool {name} is limited to {} nodes", pool.pool.limits.nodes.unwrap_or(0)));
+        let (nodes, had_room) =
+            (pool.pool.limits.nodes.unwrap_or(0), pool.remaining.nodes.is_some_and(|left| left > 0));
+        always.push(if had_room {
+            format!("NodePool {name} {USED_UP} {nodes} nodes")
+        } else {
+            format!("NodePool {name} is limited to {nodes} nodes")
+        });
     }
-    let spent = of_pool.iter().map(|launch| launch.worst_price()).sum();
+    let spent: MicroUsd = of_pool.iter().map(|launch| launch.worst_price()).sum();
     let of_type = |kind: &TypeModel| {
         let mut causes = always.clone();
-        for (resource, (counts, left)) in pool.remaining.resources.keys().zip(kind.counts.iter().zip(&left)) {
-            if *counts > (*left).max(0) {
-                let limit = display_amount(resource, pool.pool.limits.resources.get(resource));
-                causes.push(format!("NodePool {name} is limited to {resource} {limit}"));
+        for (limit, resource) in pool.remaining.resources.keys().enumerate() {
+            if kind.counts[limit] > left[limit].max(0) {
+                let amount = display_amount(resource, pool.pool.limits.resources.get(resource));
+                let verb = if had_room[limit] { USED_UP } else { "is limited to" };
+                causes.push(format!("NodePool {name} {verb} {resource} {amount}"));
             }
         }
         if let (Some(left), Some(cap)) = (pool.remaining.usd_per_hour, pool.pool.limits.usd_per_hour)
             && kind.offerings.iter().all(|offering| kind.counted_price(offering) > left - spent)
         {
-            causes.push(format!("NodePool {name} is limited to {cap} an hour"));
+            let verb = if spent > MicroUsd::ZERO { USED_UP } else { "is limited to" };
+            causes.push(format!("NodePool {name} {verb} {cap} an hour"));
         }
         causes
     };

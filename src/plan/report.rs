@@ -1,6 +1,6 @@
 //! A decision as people and programs read it: names instead of indices, dollars instead of micro-dollars.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -42,8 +42,9 @@ pub struct Summary {
     pub greedy_usd_hour: Option<f64>,
     /// How many pods karpenter's own packing leaves.
     pub greedy_pods_unplaced: Option<usize>,
-    /// (cost - bound) / cost, 0 where the cost is 0.
-    pub gap: f64,
+    /// (cost - bound) / cost, 0 where the cost is 0; null where pods are left and none is placed, and where no bound is
+    /// known.
+    pub gap: Option<f64>,
     pub stage: Stage,
     pub stop: Stop,
     /// Nodes to launch.
@@ -62,7 +63,9 @@ pub struct LaunchReport {
     pub nodepool: Arc<str>,
     pub instance_type: Arc<str>,
     pub capacity_type: CapacityType,
-    /// The zones that the cloud may choose from; more than one: the zone is open.
+    /// Every instance type that the cloud may choose, the chosen one first.
+    pub instance_types: Vec<Arc<str>>,
+    /// The zones in which the chosen type may be bought; more than one: the zone is open.
     pub zones: Vec<Arc<str>>,
     pub price_usd_hour: f64,
     pub worst_usd_hour: f64,
@@ -95,7 +98,7 @@ pub struct UnplacedReport {
 }
 
 impl Report {
-    /// Puts a plan into words; `notes` and `errors` of the input, and the time, are filled in by the caller.
+    /// Puts a plan into words; `errors` and further `notes` of the input, and the time, are filled in by the caller.
     #[must_use]
     pub fn of<State>(
         snapshot: &Snapshot,
@@ -125,7 +128,7 @@ impl Report {
             unplaced: unplaced.collect(),
             region: snapshot.region.clone(),
             assumptions: snapshot.assumptions.clone(),
-            notes: Vec::new(),
+            notes: relaxed_min_values(snapshot, plan),
             errors: Vec::new(),
         }
     }
@@ -134,7 +137,10 @@ impl Report {
 impl Summary {
     fn of<State>(snapshot: &Snapshot, plan: &Plan<State>, certificate: &Certificate, greedy: Option<Outcome>) -> Self {
         let cost = certificate.objective;
-        let gap = if cost.0 > 0 { (cost - certificate.bound).as_usd() / cost.as_usd() } else { 0.0 };
+        let says_nothing = plan.assignments.is_empty() && !plan.unplaced.is_empty();
+        let is_unknown = cost.0 > 0 && certificate.bound.0 <= 0;
+        let ratio = if cost.0 > 0 { (cost - certificate.bound).as_usd() / cost.as_usd() } else { 0.0 };
+        let gap = (!says_nothing && !is_unknown).then_some((ratio * 1e6).round() / 1e6);
         Self {
             cost_usd_hour: cost.as_usd(),
             worst_usd_hour: plan.worst_cost().as_usd(),
@@ -142,7 +148,7 @@ impl Summary {
             bound_usd_hour: certificate.bound.as_usd(),
             greedy_usd_hour: greedy.map(|greedy| greedy.cost.as_usd()),
             greedy_pods_unplaced: greedy.map(|greedy| greedy.unplaced),
-            gap: (gap * 1e6).round() / 1e6,
+            gap,
             stage: certificate.stage,
             stop: certificate.stop,
             nodes: plan.launches.len(),
@@ -154,11 +160,31 @@ impl Summary {
     }
 }
 
+/// One sentence for each minimum of a pool that launches did not keep.
+fn relaxed_min_values<State>(snapshot: &Snapshot, plan: &Plan<State>) -> Vec<String> {
+    let mut counts: BTreeMap<(&str, &str, u32, u32), usize> = BTreeMap::new();
+    for launch in &plan.launches {
+        let pool = &snapshot.node_pools[launch.pool];
+        for (key, wanted, found) in launch.relaxed_min_values(pool) {
+            *counts.entry((&pool.name, key, wanted, found)).or_default() += 1;
+        }
+    }
+    let sentence = |((pool, key, wanted, found), count)| {
+        let launches = if count == 1 { "1 launch".to_owned() } else { format!("{count} launches") };
+        format!("NodePool {pool}: minValues of {key} is lowered from {wanted} to {found} in {launches}")
+    };
+    counts.into_iter().map(sentence).collect()
+}
+
 fn launch_report(snapshot: &Snapshot, launch: &Launch, pods: Vec<String>) -> LaunchReport {
     let pool = &snapshot.node_pools[launch.pool];
     let chosen: Arc<str> = launch.offers.first().map_or_else(|| Arc::from(""), |offer| offer.instance_type.clone());
     let of_type = pool.instance_types.iter().find(|kind| kind.name == chosen);
-    let zones: BTreeSet<Arc<str>> = launch.offers.iter().map(|offer| offer.zone.clone()).collect();
+    let of_chosen = launch.offers.iter().filter(|offer| offer.instance_type == chosen);
+    let zones: BTreeSet<Arc<str>> = of_chosen.map(|offer| offer.zone.clone()).collect();
+    // the offers of a type stand together
+    let mut instance_types: Vec<Arc<str>> = launch.offers.iter().map(|offer| offer.instance_type.clone()).collect();
+    instance_types.dedup();
     let offers = launch.offers.iter().map(|offer| OfferReport {
         instance_type: offer.instance_type.clone(),
         zone: offer.zone.clone(),
@@ -169,6 +195,7 @@ fn launch_report(snapshot: &Snapshot, launch: &Launch, pods: Vec<String>) -> Lau
         nodepool: pool.name.clone(),
         instance_type: chosen,
         capacity_type: launch.capacity_type,
+        instance_types,
         zones: zones.into_iter().collect(),
         price_usd_hour: launch.price().as_usd(),
         worst_usd_hour: launch.worst_price().as_usd(),

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::catalog::CapacityType;
 use crate::observe::Snapshot;
-use crate::observe::snapshot::{Labels, Pod, Taint};
+use crate::observe::snapshot::{Labels, NodePool, Pod, Taint};
 use crate::requirements::Requirements;
 use crate::resources::Resources;
 use crate::units::MicroUsd;
@@ -105,6 +105,15 @@ impl Launch {
     #[must_use]
     pub fn price(&self) -> MicroUsd {
         self.offers.first().map_or(MicroUsd::ZERO, |offer| offer.price)
+    }
+
+    /// The keys whose `minValues` could not be kept, with the number that the pool wants and the one that there is.
+    pub fn relaxed_min_values<'p>(&self, pool: &'p NodePool) -> impl Iterator<Item = (&'p Arc<str>, u32, u32)> {
+        pool.requirements.iter().filter_map(|(key, requirement)| {
+            let wanted = requirement.min_values?;
+            let found = self.requirements.get(key).and_then(|asked| asked.min_values).unwrap_or(0);
+            (found < wanted).then_some((key, wanted, found))
+        })
     }
 
     /// The dearest that the cloud may choose.

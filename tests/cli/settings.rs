@@ -24,6 +24,7 @@ fn a_gate_that_is_given_is_not_turned_on_by_the_input() {
 fn an_empty_variable_counts_as_unset() {
     let names = [
         "AWS_REGION",
+        "AWS_DEFAULT_REGION",
         "VM_MEMORY_OVERHEAD_PERCENT",
         "RESERVED_ENIS",
         "PREFERENCE_POLICY",

@@ -61,6 +61,13 @@ impl FieldPath {
         })
     }
 
+    /// The path of another field of the same object.
+    #[must_use]
+    pub fn beside(&self, field: &str) -> String {
+        let parents = self.0.split_last().map_or(&[][..], |(_, parents)| parents);
+        Self(parents.to_vec()).join(field).to_string()
+    }
+
     /// The path without the numbers of items: the same for every item of a list.
     #[must_use]
     pub fn of_any_item(&self) -> String {
@@ -98,12 +105,19 @@ pub fn nearest_field<T: JsonSchema>(unknown: &FieldPath) -> Option<String> {
         Step::Item(_) => variants(&root, schema).into_iter().find_map(|schema| schema.get("items")),
     })?;
     let objects = variants(&root, parent).into_iter().filter_map(|schema| schema.get("properties")?.as_object());
-    let near = objects.flat_map(|properties| properties.keys()).filter_map(|name| {
+    let names = objects.flat_map(|properties| properties.keys());
+    nearest_name(mistyped, names.map(String::as_str)).map(str::to_owned)
+}
+
+/// The name that a mistyped one was probably meant to be: the nearest, if it is near.
+#[must_use]
+pub fn nearest_name<'n>(mistyped: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let near = names.into_iter().filter_map(|name| {
         let distance = strsim::osa_distance(&name.to_lowercase(), &mistyped.to_lowercase());
         // one slip of the keyboard for each four letters
         (distance <= 1 + mistyped.chars().count() / 4).then_some((distance, name))
     });
-    near.min().map(|(_, name)| name.clone())
+    near.min().map(|(_, name)| name)
 }
 
 fn property<'s>(root: &'s Value, schema: &'s Value, name: &str) -> Option<&'s Value> {

@@ -29,6 +29,9 @@ fn node_claim(pool: &NodePool, launch: &Launch) -> Value {
     let mut annotations: BTreeMap<String, String> =
         pool.annotations.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
     annotations.insert(labels::OFFERS.to_owned(), offers(launch));
+    if launch.relaxed_min_values(pool).next().is_some() {
+        annotations.insert(labels::MIN_VALUES_RELAXED.to_owned(), "true".to_owned());
+    }
     let metadata = ObjectMeta {
         name: Some(launch.name.to_string()),
         labels: Some(claim_labels),

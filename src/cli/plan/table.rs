@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use comfy_table::{CellAlignment, Table, presets};
 
+use crate::plan::Stop;
 use crate::plan::report::{LaunchReport, NodeReport, Report};
 use crate::resources::{CPU, MEMORY};
 
@@ -143,6 +144,13 @@ fn with_summary(report: &Report, launches: &str, existing: Vec<(&NodeReport, Str
         }
         let _ = writeln!(text, "{}\n", align(nodes, &[]));
     }
+    text.push_str(&outcome(report));
+    text
+}
+
+/// The pods that are not placed, and the summary.
+pub fn outcome(report: &Report) -> String {
+    let mut text = String::new();
     let mut reasons: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for unplaced in &report.unplaced {
         reasons.entry(&unplaced.reason).or_default().push(unplaced.pod.clone());
@@ -171,12 +179,14 @@ fn with_summary(report: &Report, launches: &str, existing: Vec<(&NodeReport, Str
         (Some(cost), _) => format!("${cost:.4}/h"),
         (None, _) => "not finished".to_owned(),
     };
+    let bound = match s.gap {
+        Some(gap) => format!("${:.4}/h (gap {:.1} %)", s.bound_usd_hour, 100.0 * gap),
+        None => "- (gap -)".to_owned(),
+    };
+    let stopped = if s.stop == Stop::Deadline { ", stopped at the time limit" } else { "" };
     let _ = writeln!(
         text,
-        "proven bound ${:.4}/h (gap {:.1} %), karpenter's packing {}, planned in {:.0} ms",
-        s.bound_usd_hour,
-        100.0 * s.gap,
-        greedy,
+        "proven bound {bound}, karpenter's packing {greedy}, planned in {:.0} ms{stopped}",
         s.elapsed_ms
     );
     text

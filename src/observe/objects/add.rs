@@ -1,12 +1,13 @@
 //! One raw object -> its table, or what is wrong with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::written::Written;
 use super::{ObjectKey, Sourced, Table, object_name};
 use crate::api::reading::{self, FieldPath, nearest_field};
 use crate::observe::input::{InputError, Origin};
@@ -49,6 +50,27 @@ impl Findings {
         self.repeated.iter().cloned().chain(newer).collect()
     }
 
+    /// Returns the paths of the fields that were probably meant.
+    fn refuse_unknown<T: JsonSchema>(
+        &mut self,
+        kind: Kind,
+        key: &ObjectKey,
+        origin: &Origin,
+        unknown: &[FieldPath],
+    ) -> BTreeSet<String> {
+        let mut meant = BTreeSet::new();
+        for field in unknown {
+            let near = nearest_field::<T>(field);
+            let message = match &near {
+                Some(near) => format!("unknown field; did you mean {near}?"),
+                None => format!("unknown field: {} has none of this name", kind.name),
+            };
+            self.refuse(kind, key, origin, &field.to_string(), message);
+            meant.extend(near.map(|near| field.beside(&near)));
+        }
+        meant
+    }
+
     fn refuse(&mut self, kind: Kind, key: &ObjectKey, origin: &Origin, field: &str, message: String) {
         let reason = if field.is_empty() { message.clone() } else { format!("{field}: {message}") };
         self.unusable.entry((kind.name, key.clone())).or_insert(reason);
@@ -58,39 +80,6 @@ impl Findings {
             field: Some(field.to_owned()).filter(|field| !field.is_empty()),
             message,
         });
-    }
-}
-
-/// Group, version and kind as an object gives them.
-pub(super) struct Written {
-    pub group: String,
-    pub kind: String,
-    api_version: String,
-}
-
-impl Written {
-    pub fn of(raw: &RawObject) -> Result<Self, InputError> {
-        let text = |field: &str| match raw.value.get(field) {
-            Some(Value::String(text)) if !text.is_empty() => Ok(text.as_str()),
-            found => Err(InputError {
-                origin: raw.origin.clone(),
-                object: raw.value.pointer("/metadata/name").and_then(Value::as_str).map(str::to_owned),
-                field: Some(field.to_owned()),
-                message: match found {
-                    None | Some(Value::Null) => "expected a string, found nothing".to_owned(),
-                    Some(value) => format!("expected a string, found {value}"),
-                },
-            }),
-        };
-        let kind = text("kind")?.to_owned();
-        let api_version = text("apiVersion")?.to_owned();
-        let group = api_version.split_once('/').map_or("", |(group, _)| group).to_owned();
-        Ok(Self { group, kind, api_version })
-    }
-
-    /// `Kind`, or `Kind.group` outside the core group.
-    pub fn full_kind(&self) -> String {
-        if self.group.is_empty() { self.kind.clone() } else { format!("{}.{}", self.kind, self.group) }
     }
 }
 
@@ -114,7 +103,15 @@ pub(super) fn insert<T: DeserializeOwned + JsonSchema>(
     }
     let read = match reading::read::<T>(&value) {
         Ok(read) => read,
-        Err(error) => return findings.refuse(kind, &key, &origin, &error.field, error.message),
+        Err(error) => {
+            // a field that is missing may be there under a mistyped name
+            let unknown = if is_of_cluster(&value) { Vec::new() } else { reading::unknown_fields::<T>(&value) };
+            let renamed = findings.refuse_unknown::<T>(kind, &key, &origin, &unknown);
+            if !renamed.contains(&error.field) {
+                findings.refuse(kind, &key, &origin, &error.field, error.message);
+            }
+            return;
+        }
     };
     if !read.unknown.is_empty() {
         if is_of_cluster(&value) {
@@ -125,21 +122,15 @@ pub(super) fn insert<T: DeserializeOwned + JsonSchema>(
                 *findings.newer.entry((kind.name, field)).or_default() += 1;
             }
         } else {
-            for field in &read.unknown {
-                let message = match nearest_field::<T>(field) {
-                    Some(near) => format!("unknown field; did you mean {near}?"),
-                    None => format!("unknown field: {} has none of this name", kind.name),
-                };
-                findings.refuse(kind, &key, &origin, &field.to_string(), message);
-            }
+            findings.refuse_unknown::<T>(kind, &key, &origin, &read.unknown);
             return;
         }
     }
     findings.unusable.remove(&(kind.name, key.clone()));
-    if table.insert(key.clone(), Sourced { origin, object: read.object }).is_some() {
-        findings
-            .repeated
-            .push(format!("{} was given more than once; the last one is used", object_name(kind.name, &key)));
+    let again = origin.clone();
+    if let Some(first) = table.insert(key.clone(), Sourced { origin, object: read.object }) {
+        let (name, first) = (object_name(kind.name, &key), first.origin);
+        findings.repeated.push(format!("{name} was given more than once: {first} and {again}; the last one is used"));
     }
 }
 
