@@ -178,16 +178,17 @@ fn every_kind_of_preference_is_weighed() {
         let plan = decide(&snapshot, Search::Greedy).plan;
         assert_eq!((plan.unplaced.len(), preferences::violated(&snapshot, &plan)), (0, expected), "{test}");
     }
-    // one node only: the second pod meets the first, and the spread has a second zone that stays empty
-    let one = "limits: {nodes: 1}";
+    // one node only: the second pod meets the first
     let apart = format!(
-        "affinity: {{podAntiAffinity: {{preferredDuringSchedulingIgnoredDuringExecution: [{{weight: 9, podAffinityTerm: {{topologyKey: {zone}, labelSelector: {{matchLabels: {{app: a}}}}}}}}]}}}}"
+        "affinity: {{podAntiAffinity: {{preferredDuringSchedulingIgnoredDuringExecution: [{{weight: 9, podAffinityTerm: \
+         {{topologyKey: {zone}, labelSelector: {{matchLabels: {{app: a}}}}}}}}]}}}}"
     );
-    let soft_taint = "{apiVersion: v1, kind: Node, metadata: {name: node-1, labels: {topology.kubernetes.io/zone: us-east-1a}}, spec: {taints: [{key: t, effect: PreferNoSchedule}]}, status: {allocatable: {cpu: 8, memory: 16Gi, pods: 10}}}\n";
-    let snapshot =
-        load("weighed-apart", &[pool("default", "m5.xlarge", one, ""), deployment("a", 2, "1", "1Gi", &apart)]);
+    let one = pool("default", "m5.xlarge", "limits: {nodes: 1}", "");
+    let snapshot = load("weighed-apart", &[one, deployment("a", 2, "1", "1Gi", &apart)]);
     assert_eq!(preferences::violated(&snapshot, &decide(&snapshot, Search::Greedy).plan), 2 * 9);
-    let snapshot = load("weighed-taint", &[format!("---\n{soft_taint}"), deployment("a", 2, "1", "1Gi", "")]);
+    let soft = pool("default", "m5.xlarge", "weight: 1", "")
+        .replace("      requirements:", "      taints: [{key: t, effect: PreferNoSchedule}]\n      requirements:");
+    let snapshot = load("weighed-taint", &[soft, deployment("a", 2, "1", "1Gi", "")]);
     let plan = decide(&snapshot, Search::Greedy).plan;
     assert_eq!((plan.unplaced.len(), preferences::violated(&snapshot, &plan)), (0, 2 * 100));
 }
