@@ -31,6 +31,8 @@ struct Owner<'a> {
     /// Of the ReplicaSet, ReplicationController or StatefulSet, for default topology spread.
     selector: Option<LabelSelector>,
     missing: Missing,
+    /// As the object says.
+    replicas: Option<i32>,
 }
 
 enum Missing {
@@ -62,6 +64,7 @@ pub(super) fn expand_owners(
         expand(
             Owner {
                 kind: "Deployment",
+                replicas: object.spec.replicas,
                 key,
                 meta: &object.metadata,
                 template: Some(&object.spec.template),
@@ -78,6 +81,7 @@ pub(super) fn expand_owners(
         expand(
             Owner {
                 kind: "ReplicaSet",
+                replicas: object.spec.replicas,
                 key,
                 meta: &object.metadata,
                 template: object.spec.template.as_ref(),
@@ -95,6 +99,7 @@ pub(super) fn expand_owners(
         expand(
             Owner {
                 kind: "ReplicationController",
+                replicas: spec.and_then(|spec| spec.replicas),
                 key,
                 meta: &object.metadata,
                 template: spec.and_then(|spec| spec.template.as_ref()),
@@ -123,6 +128,7 @@ pub(super) fn expand_owners(
         expand(
             Owner {
                 kind: "StatefulSet",
+                replicas: spec.replicas,
                 key,
                 meta: &object.metadata,
                 template: Some(&spec.template),
@@ -139,6 +145,7 @@ pub(super) fn expand_owners(
         expand(
             Owner {
                 kind: "Job",
+                replicas: object.spec.as_ref().and_then(|spec| spec.parallelism),
                 key,
                 meta: &object.metadata,
                 template: object.spec.as_ref().map(|spec| &spec.template),
@@ -164,7 +171,8 @@ fn replicas(meta: &ObjectMeta, replicas: Option<i32>) -> usize {
     if meta.deletion_timestamp.is_some() {
         return 0;
     }
-    usize::try_from(replicas.unwrap_or(1)).unwrap_or(0).min(MOST_REPLICAS)
+    // a number out of range is an error of its own; until then it must not make up pods
+    usize::try_from(replicas.unwrap_or(1)).ok().filter(|replicas| *replicas <= MOST_REPLICAS).unwrap_or(0)
 }
 
 /// Pods that a Job runs at once: `parallelism`, at most the completions still to come. Without `completions` the first
@@ -294,6 +302,11 @@ enum Expanded {
 }
 
 fn pods_of(owner: &Owner<'_>, objects: &Objects, cluster: &mut Cluster) -> Result<Expanded, FieldError> {
+    if let Some(wrong) = owner.replicas.filter(|replicas| !usize::try_from(*replicas).is_ok_and(|n| n <= MOST_REPLICAS))
+    {
+        let field = if owner.kind == "Job" { "spec.parallelism" } else { "spec.replicas" };
+        return Err(FieldError::new(field, format!("expected a number from 0 to {MOST_REPLICAS}, found {wrong}")));
+    }
     let count = match &owner.missing {
         Missing::Count(count) => *count,
         Missing::Ordinals(ordinals) => ordinals.len(),

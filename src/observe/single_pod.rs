@@ -1,32 +1,38 @@
-//! `ReadWriteOncePod` claims: one pod of the cluster at a time (kube-scheduler, VolumeRestrictions).
+//! Claims that pods can use only one after another: `ReadWriteOncePod` (kube-scheduler, VolumeRestrictions), and claims that
+//! are bound to the zone of their first user (VolumeBinding): where it goes is known only once it is there.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::snapshot::Pod;
+use super::snapshot::{Pod, Volume};
 
-/// Refuses every pending pod whose claim of this kind another pod has: one that is bound, terminating ones too, else the
-/// first in the order of `pods`.
+/// Refuses every pending pod whose claim of one of these kinds another pod has: one that is bound, terminating ones too,
+/// else the first in the order of `pods`.
 pub(super) fn refuse_second_users(pods: &mut [Pod]) {
-    let is_single = |pod: &Pod| pod.template.spec.volumes.iter().any(|volume| volume.single_pod);
-    if !pods.iter().any(is_single) {
+    let in_turn = |volume: &&Volume| volume.single_pod || volume.follows_first_user;
+    if !pods.iter().any(|pod| pod.template.spec.volumes.iter().any(|volume| in_turn(&volume))) {
         return;
     }
-    let claims = |pod: &Pod| -> Vec<Arc<str>> {
-        let single = pod.template.spec.volumes.iter().filter(|volume| volume.single_pod);
-        single.map(|volume| volume.claim.clone()).collect()
-    };
+    let claims = |pod: &Pod| -> Vec<Volume> { pod.template.spec.volumes.iter().filter(in_turn).cloned().collect() };
     let mut users: BTreeMap<Arc<str>, String> = BTreeMap::new();
     for pod in pods.iter().filter(|pod| !pod.is_pending()) {
-        users.extend(claims(pod).into_iter().map(|claim| (claim, pod.key.to_string())));
+        let single = claims(pod).into_iter().filter(|volume| volume.single_pod);
+        users.extend(single.map(|volume| (volume.claim, pod.key.to_string())));
     }
     for pod in pods.iter_mut().filter(|pod| pod.is_pending() && pod.refused.is_none()) {
         let claims = claims(pod);
-        if let Some((claim, user)) = claims.iter().find_map(|claim| users.get_key_value(claim)) {
-            let reason = format!("persistent volume claim {claim} is for one pod at a time, and {user} has it");
+        if let Some((volume, user)) = claims.iter().find_map(|volume| Some((volume, users.get(&volume.claim)?))) {
+            let claim = &volume.claim;
+            let reason = if volume.single_pod {
+                format!("persistent volume claim {claim} is for one pod at a time, and {user} has it")
+            } else {
+                format!(
+                    "persistent volume claim {claim} will be bound where {user} goes; until then others that use it wait"
+                )
+            };
             pod.refused = Some(Arc::from(reason));
         } else {
-            users.extend(claims.into_iter().map(|claim| (claim, pod.key.to_string())));
+            users.extend(claims.into_iter().map(|volume| (volume.claim, pod.key.to_string())));
         }
     }
 }

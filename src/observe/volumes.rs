@@ -99,6 +99,8 @@ impl<'a> Storage<'a> {
             Ok(place) => place,
             Err(reason) => return Ok(Err(reason)),
         };
+        let follows_first_user =
+            matches!(place, Place::Unbound(class) if ZONAL_DRIVERS.contains(&csi_driver(&class.provisioner).as_str()));
         let (driver, topology) = match place {
             Place::Bound(volume) => (driver_of_volume(volume), topology_of_volume(volume)?),
             Place::Unbound(class) => (Some(csi_driver(&class.provisioner)), topology_of_class(class)),
@@ -109,6 +111,7 @@ impl<'a> Storage<'a> {
             driver: driver.map(Arc::from),
             topology,
             single_pod: modes.into_iter().any(|mode| mode == "ReadWriteOncePod"),
+            follows_first_user,
         }))
     }
 
@@ -219,6 +222,9 @@ fn driver_of_volume(volume: &PersistentVolume) -> Option<String> {
     ];
     in_tree.into_iter().find(|(present, _)| *present).map(|(_, plugin)| csi_driver(plugin))
 }
+
+/// Drivers whose volumes exist in one zone.
+const ZONAL_DRIVERS: [&str; 1] = ["ebs.csi.aws.com"];
 
 /// The CSI driver that serves a provisioner (`k8s.io/csi-translation-lib`).
 fn csi_driver(provisioner: &str) -> String {

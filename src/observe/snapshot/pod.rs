@@ -192,6 +192,9 @@ pub struct Volume {
     pub topology: Vec<NodeAffinityTerm>,
     /// `ReadWriteOncePod`: at most one pod of the cluster may use it.
     pub single_pod: bool,
+    /// Not bound yet, by a driver whose volumes are in one zone: it comes to be where its first user goes.
+    #[serde(default)]
+    pub follows_first_user: bool,
 }
 
 /// A DaemonSet: its pods run on every node that they fit.

@@ -87,6 +87,7 @@ fn volume(dice: &mut Dice, namespace: &str) -> Volume {
         driver: (claim > 1).then(|| DRIVER.into()),
         topology,
         single_pod: claim == 5,
+        follows_first_user: false,
     }
 }
 

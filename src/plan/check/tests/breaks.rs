@@ -287,7 +287,7 @@ fn edit_spec(snapshot: &mut Snapshot, pod: usize, edit: impl FnOnce(&mut PodSpec
 }
 
 fn volume(topology: Vec<NodeAffinityTerm>, single_pod: bool) -> Volume {
-    Volume { claim: "default/data".into(), driver: Some("csi".into()), topology, single_pod }
+    Volume { claim: "default/data".into(), driver: Some("csi".into()), topology, single_pod, follows_first_user: false }
 }
 
 /// A placed pod and the existing node that it goes to.

@@ -231,7 +231,13 @@ fn node_affinity_terms_are_alternatives_and_an_empty_one_selects_nothing() {
 }
 
 fn with_volume(claim: &str, change: impl Fn(&mut Volume)) -> PodTemplate {
-    let mut volume = Volume { claim: claim.into(), driver: Some("csi".into()), topology: vec![], single_pod: false };
+    let mut volume = Volume {
+        claim: claim.into(),
+        driver: Some("csi".into()),
+        topology: vec![],
+        single_pod: false,
+        follows_first_user: false,
+    };
     change(&mut volume);
     let mut made = template("x", 1);
     made.spec.volumes.push(volume);
