@@ -20,7 +20,7 @@ use super::owners::expand_owners;
 use super::pod::read_labels;
 use super::pools::read_pools;
 use super::single_pod::refuse_second_users;
-use super::snapshot::{Labels, Snapshot};
+use super::snapshot::{Labels, Limits, Snapshot};
 use crate::catalog::Catalog;
 use crate::settings::Settings;
 
@@ -89,6 +89,12 @@ pub fn build(mut objects: Objects, options: LoadOptions) -> LoadOutcome {
     let namespaces = read_namespaces(&objects);
     let skipped = std::mem::take(&mut objects.skipped);
     errors.sort();
+    let is_node = |object: &&str| object.starts_with("Node ") || object.starts_with("NodeClaim ");
+    for object in errors.iter().filter_map(|error| error.object.as_deref()).filter(is_node) {
+        if node_pools.iter().any(|pool| pool.limits != Limits::default()) {
+            notes.push(format!("{object} could not be read and counts towards no limit: the plan may exceed its pool's"));
+        }
+    }
     let snapshot =
         Snapshot { taken_at, region, settings, pods, nodes, node_pools, daemon_sets, namespaces, assumptions };
     LoadOutcome { snapshot: Arc::new(snapshot), errors, skipped, notes }
