@@ -92,7 +92,9 @@ pub fn build(mut objects: Objects, options: LoadOptions) -> LoadOutcome {
     let is_node = |object: &&str| object.starts_with("Node ") || object.starts_with("NodeClaim ");
     for object in errors.iter().filter_map(|error| error.object.as_deref()).filter(is_node) {
         if node_pools.iter().any(|pool| pool.limits != Limits::default()) {
-            notes.push(format!("{object} could not be read and counts towards no limit: the plan may exceed its pool's"));
+            notes.push(format!(
+                "{object} could not be read and counts towards no limit: the plan may exceed its pool's"
+            ));
         }
     }
     let snapshot =

@@ -12,7 +12,7 @@ use crate::model::{PoolModel, Problem, TypeModel};
 use crate::observe::snapshot::Labels;
 use crate::requirements::{Requirement, Requirements};
 use crate::resources::Resources;
-use crate::solve::purchase::{Book, Purchase, Wish, purchase};
+use crate::solve::purchase::{Book, Purchase, Wish, distinct, purchase};
 use crate::solve::{NewNode, Place, Solution};
 
 /// Turns a solution into a plan: chooses capacity type, offers and labels of each launch, and says why pods are left.
@@ -177,7 +177,7 @@ fn claim_requirements(pool: &PoolModel, node: &NewNode, bought: Option<&Purchase
     requirements.add(labels::ZONE, Requirement::one_of(zones));
     if let Some(bought) = bought.filter(|bought| bought.min_values_relaxed) {
         for (key, wanted) in &pool.min_values {
-            let found = distinct_values(bought.offers.iter().copied(), key);
+            let found = u32::try_from(distinct(&bought.offers, key)).unwrap_or(u32::MAX);
             if let Some(mut lowered) = requirements.get(key).filter(|_| found < *wanted).cloned() {
                 lowered.min_values = Some(found).filter(|found| *found > 0);
                 requirements.replace(key, lowered);
@@ -185,18 +185,4 @@ fn claim_requirements(pool: &PoolModel, node: &NewNode, bought: Option<&Purchase
         }
     }
     requirements
-}
-
-/// How many values of a label there are to choose from; of a label that a type leaves open every value counts.
-pub(super) fn distinct_values<'p>(offers: impl Iterator<Item = (&'p TypeModel<'p>, &'p Offering)>, key: &str) -> u32 {
-    let mut values: BTreeSet<&str> = BTreeSet::new();
-    for (kind, offering) in offers {
-        if let Some(value) = offering.label(key) {
-            values.insert(value);
-        } else {
-            let of_type = kind.instance_type.requirements.get(key).and_then(|r| r.finite_values());
-            values.extend(of_type.into_iter().flatten().map(AsRef::as_ref));
-        }
-    }
-    u32::try_from(values.len()).unwrap_or(u32::MAX)
 }

@@ -8,7 +8,6 @@ use std::rc::Rc;
 
 use fixedbitset::FixedBitSet;
 
-use super::build::distinct_values;
 use super::types::Launch;
 use crate::catalog::Offering;
 use crate::model::{
@@ -17,6 +16,7 @@ use crate::model::{
 use crate::observe::snapshot::{TaintEffect, Toleration};
 use crate::requirements::{Requirements, Undefined};
 use crate::resources::display_amount;
+use crate::solve::purchase::distinct;
 use crate::units::MicroUsd;
 
 /// Explains groups against the pools of a problem and what the plan's launches have taken of their limits.
@@ -156,8 +156,8 @@ impl<'p, 's> Reasons<'p, 's> {
                 .filter(|(_, o)| wanted.iter().any(|w| o.satisfies(w)) && volumes.iter().any(|v| o.satisfies(v)))
                 .collect();
             for (key, least) in pool.min_values.iter().filter(|_| !offers.is_empty()) {
-                let found = distinct_values(offers.iter().copied(), key);
-                if found < *least {
+                let found = distinct(&offers, key);
+                if found < *least as usize {
                     short.push(format!("NodePool {} wants {least} values of {key}, found {found}", pool.pool.name));
                 }
             }

@@ -34,6 +34,9 @@ impl Default for Work {
     }
 }
 
+/// Rounds of column generation before the first dive: a dive takes longer the more columns there are.
+const FIRST_ROUNDS: usize = 8;
+
 /// Of a dive, where nothing is whole: one in so many fractions is rounded up at a time.
 const SLICES: [usize; 3] = [8, 24, 3];
 
@@ -67,16 +70,18 @@ pub fn solve(instance: &Instance, work: Work, when: Signals, sink: &mut dyn FnMu
     sink(&first);
     let demands = instance.demands();
     let mut columns: Vec<Pattern> = first.iter().map(|(pattern, _)| pattern.clone()).collect();
-    // quick pricing first, for an answer; then as thorough as the time allows
-    for search_steps in [0, work.search_steps] {
+    // a few rounds and one dive first, for an answer; then as many and as thorough as the time allows
+    let phases =
+        [(FIRST_ROUNDS, 0, &SLICES[..1]), (work.rounds, 0, &SLICES), (work.rounds, work.search_steps, &SLICES)];
+    for (rounds, search_steps, slices) in phases {
         if stop() {
             return;
         }
         let task = Task { instance, weights: &weights, work: Work { search_steps, ..work }, stop: hurry };
-        let Some(generated) = generate(&task, &demands, columns, work.rounds) else { return };
+        let Some(generated) = generate(&task, &demands, columns, rounds.min(work.rounds)) else { return };
         let duals = &generated.optimum.duals;
         let quick = Task { work: Work { search_steps: 0, ..work }, stop, ..task };
-        for slices in SLICES {
+        for &slices in slices {
             let dived = round::dive(&quick, &generated.columns, duals, slices);
             let of_dived = cost(instance, &dived);
             if of_dived < best {

@@ -268,18 +268,22 @@ fn dearest_first<'p>(types: &Types<'p>) -> Types<'p> {
 
 /// How many minimums are not kept.
 fn unmet(pool: &PoolModel, types: &Types) -> usize {
-    pool.min_values.iter().filter(|(key, minimum)| distinct(types, key) < *minimum as usize).count()
+    pool.min_values.iter().filter(|(key, minimum)| distinct(types.iter().flatten(), key) < *minimum as usize).count()
 }
 
 /// How many values are missing, over all minimums.
 fn missing_values(pool: &PoolModel, types: &Types) -> usize {
-    pool.min_values.iter().map(|(key, minimum)| (*minimum as usize).saturating_sub(distinct(types, key))).sum()
+    pool.min_values
+        .iter()
+        .map(|(key, minimum)| (*minimum as usize).saturating_sub(distinct(types.iter().flatten(), key)))
+        .sum()
 }
 
 /// Distinct values of a label over the offers.
-fn distinct(types: &Types, key: &str) -> usize {
+#[must_use]
+pub fn distinct<'p>(offers: impl IntoIterator<Item = &'p Candidate<'p>>, key: &str) -> usize {
     let mut values: BTreeSet<&str> = BTreeSet::new();
-    for (kind, offering) in types.iter().flatten() {
+    for (kind, offering) in offers {
         if let Some(value) = offering.label(key) {
             values.insert(value);
         } else {
