@@ -11,7 +11,7 @@ use crate::solve::{Signals, Solution, Work, bound, integer};
 use crate::units::MicroUsd;
 
 /// Time kept for carrying a solution out, writing it down and checking it, as a multiple of what the first answer took.
-const RESERVE: f64 = 1.2;
+const RESERVE: f64 = 2.0;
 
 /// Runs the stages; `sink` gets every answer that is better than the one before, or says more about it. The last one
 /// says why the search ended.
