@@ -22,6 +22,8 @@ pub struct Keys {
     domains: Vec<Vec<Arc<str>>>,
     /// For each key and domain: the pools (by model index) that can create it.
     pub providers: Vec<Vec<BTreeSet<usize>>>,
+    /// For each key and domain: the mean price of the offerings in it, micro-dollars an hour; 0 where there are none.
+    mean_price: Vec<Vec<i64>>,
 }
 
 impl Keys {
@@ -42,12 +44,14 @@ impl Keys {
         }
         names.remove(labels::HOSTNAME);
         let names: Vec<Arc<str>> = std::iter::once(Arc::from(labels::HOSTNAME)).chain(names).collect();
-        let mut keys = Self { names, domains: vec![Vec::new()], providers: vec![Vec::new()] };
+        let mut keys =
+            Self { names, domains: vec![Vec::new()], providers: vec![Vec::new()], mean_price: vec![Vec::new()] };
         let asked = asked_values(snapshot);
         for key in 1..keys.names.len() {
             let found = domains_of(&keys.names[key], snapshot, pools, &asked);
             keys.domains.push(found.keys().cloned().collect());
             keys.providers.push(found.into_values().collect());
+            keys.mean_price.push(mean_prices(&keys.names[key], &keys.domains[key], pools));
         }
         keys
     }
@@ -78,10 +82,27 @@ impl Keys {
         &self.domains[key]
     }
 
+    /// What a domain costs, to compare it with others of its key.
+    #[must_use]
+    pub fn mean_price(&self, key: KeyId, domain: DomainId) -> i64 {
+        self.mean_price[key][domain]
+    }
+
     #[must_use]
     pub fn domain(&self, key: KeyId, value: &str) -> Option<DomainId> {
         self.domains[key].binary_search_by(|known| known.as_ref().cmp(value)).ok()
     }
+}
+
+fn mean_prices(key: &str, domains: &[Arc<str>], pools: &[PoolModel]) -> Vec<i64> {
+    let mut sums: Vec<(i64, i64)> = vec![(0, 0); domains.len()];
+    for offering in pools.iter().flat_map(|pool| &pool.types).flat_map(|kind| &kind.offerings) {
+        let at = offering.label(key).and_then(|value| domains.binary_search_by(|known| known.as_ref().cmp(value)).ok());
+        if let Some((sum, count)) = at.map(|at| &mut sums[at]) {
+            (*sum, *count) = (sum.saturating_add(offering.price.0), *count + 1);
+        }
+    }
+    sums.into_iter().map(|(sum, count)| if count == 0 { 0 } else { sum / count }).collect()
 }
 
 /// The values that pods ask for by label, which a pool that leaves the label open can create.

@@ -2,8 +2,8 @@
 //!
 //! Source: karpenter-core 3 (`pkg/controllers/provisioning/scheduling`): first fit in a fixed queue order; existing
 //! nodes by name, then open nodes by pod count, then a new node of the heaviest pool; a new node keeps every type that
-//! still fits. Where Karpenter's choice depends on chance (map order, unstable sort) ours follows a written rule: first
-//! in name order, earliest opened. Three deliberate differences, all needed for a plan that is right in one go:
+//! still fits. Where Karpenter's choice depends on chance (map order, unstable sort) ours follows a written rule: the
+//! cheapest domain, first in name order, earliest opened. Three deliberate differences, all needed for a plan that is right in one go:
 //! a new node whose pods are counted by a required topology rule is fixed to one domain at once, where Karpenter leaves
 //! it open (and then blocks every zone for zonal anti-affinity); the hourly spend cap; and what [`passes`] does about
 //! limits, which Karpenter resolves over several loops of its controller.

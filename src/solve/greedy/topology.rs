@@ -134,7 +134,8 @@ impl Counts {
         self.need(problem, id, needs);
     }
 
-    /// The entry of the topology's key; a new one prefers the least populated domains, first by name among equals.
+    /// The entry of the topology's key; a new one prefers the least populated domains, the cheapest among equals, first by
+    /// name among those.
     fn need<'n>(&self, problem: &Problem, id: TopologyId, needs: &'n mut Needs) -> &'n mut KeyNeed {
         let key = problem.topologies[id].key;
         if let Some(found) = needs.keys.iter().position(|need| need.key == key) {
@@ -142,7 +143,7 @@ impl Counts {
         }
         let all = problem.keys.domains(key).len();
         let mut domains: Vec<DomainId> = (0..all).collect();
-        domains.sort_by_key(|&domain| (self.at(id, domain), domain));
+        domains.sort_by_key(|&domain| (self.at(id, domain), problem.keys.mean_price(key, domain), domain));
         let mut allowed = FixedBitSet::with_capacity(all);
         allowed.insert_range(..);
         needs.keys.push(KeyNeed { key, domains, allowed, required: false });
