@@ -14,25 +14,26 @@ use serde_json::Value;
 const SHARED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios/shared");
 const EXERCISE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/getting-started");
 
-/// Settings of whoever runs the tests must not show.
-fn packwright(args: &[&str]) -> Command {
+/// Variables that change what the program says.
+const VARIABLES: [&str; 12] = [
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "VM_MEMORY_OVERHEAD_PERCENT",
+    "RESERVED_ENIS",
+    "PREFERENCE_POLICY",
+    "MIN_VALUES_POLICY",
+    "SCHEDULER_CONFIG",
+    "FEATURE_GATES",
+    "IGNORE_DRA_REQUESTS",
+    "PACKWRIGHT_ESTIMATE_MARGIN",
+    "PACKWRIGHT_MAX_INSTANCE_TYPES",
+    "PACKWRIGHT_PRICE_FLEXIBILITY",
+];
+
+/// The binary; settings of whoever runs the tests must not show.
+pub fn packwright(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_packwright"));
-    for name in [
-        "AWS_REGION",
-        "AWS_DEFAULT_REGION",
-        "VM_MEMORY_OVERHEAD_PERCENT",
-        "RESERVED_ENIS",
-        "PREFERENCE_POLICY",
-        "MIN_VALUES_POLICY",
-        "SCHEDULER_CONFIG",
-        "FEATURE_GATES",
-        "IGNORE_DRA_REQUESTS",
-        "PACKWRIGHT_ESTIMATE_MARGIN",
-        "PACKWRIGHT_MAX_INSTANCE_TYPES",
-        "PACKWRIGHT_PRICE_FLEXIBILITY",
-        "PACKWRIGHT_ZONE_TIE",
-        "PACKWRIGHT_ROBUSTNESS",
-    ] {
+    for name in VARIABLES {
         command.env_remove(name);
     }
     command.args(args);

@@ -52,16 +52,7 @@ fn reserved_offerings_are_listed_where_reservations_are_given() {
 #[test]
 fn settings_that_change_allocatable_are_obeyed() {
     let allocatable = |args: &[&str], env: &[(&str, &str)]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_packwright"));
-        for name in [
-            "AWS_REGION",
-            "AWS_DEFAULT_REGION",
-            "VM_MEMORY_OVERHEAD_PERCENT",
-            "RESERVED_ENIS",
-            "PACKWRIGHT_ESTIMATE_MARGIN",
-        ] {
-            command.env_remove(name);
-        }
+        let mut command = crate::cli::packwright(&[]);
         command.args(["types", "-r", "instance-type=m5.large", "-o", "json"]).args(args);
         let output = command.envs(env.iter().copied()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -22,22 +22,10 @@ fn a_gate_that_is_given_is_not_turned_on_by_the_input() {
 
 #[test]
 fn an_empty_variable_counts_as_unset() {
-    let names = [
-        "AWS_REGION",
-        "AWS_DEFAULT_REGION",
-        "VM_MEMORY_OVERHEAD_PERCENT",
-        "RESERVED_ENIS",
-        "PREFERENCE_POLICY",
-        "MIN_VALUES_POLICY",
-        "FEATURE_GATES",
-        "IGNORE_DRA_REQUESTS",
-        "PACKWRIGHT_ESTIMATE_MARGIN",
-        "PACKWRIGHT_MAX_INSTANCE_TYPES",
-    ];
-    let output = plan(POD, &[], &names.map(|name| (name, "")));
+    let output = plan(POD, &[], &VARIABLES.map(|name| (name, "")));
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let mut types = packwright(&["types", "-o", "name", "--limit", "1"]);
-    let output = types.envs(names.map(|name| (name, ""))).output().unwrap();
+    let output = types.envs(VARIABLES.map(|name| (name, ""))).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
 }
 

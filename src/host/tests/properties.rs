@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dice::Dice;
 use super::features::Features;
-use super::worlds::{MIXED, TINY, world};
+use super::worlds::{MIXED, TINY, shuffled, world};
 use crate::api::labels;
 use crate::host::{Decision, Limits, Search, accepts, decide};
 use crate::observe::Snapshot;
@@ -64,12 +63,7 @@ fn equal_snapshots_give_equal_plans() {
 fn the_order_of_the_input_does_not_matter() {
     for seed in 0..WORLDS / 3 {
         let sorted = world(seed, MIXED);
-        let mut shuffled = sorted.clone();
-        let dice = &mut Dice::new(seed);
-        dice.shuffle(&mut shuffled.pods);
-        dice.shuffle(&mut shuffled.nodes);
-        dice.shuffle(&mut shuffled.node_pools);
-        dice.shuffle(&mut shuffled.daemon_sets);
+        let shuffled = shuffled(&sorted, seed);
         let counts = |snapshot: &Snapshot| {
             let Decision { plan, certificate, .. } = decide(&Arc::new(snapshot.clone()), NO_HURRY);
             (plan.cost(), plan.launches.len(), plan.assignments.len(), plan.unplaced.len(), certificate.bound)

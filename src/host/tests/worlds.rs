@@ -62,3 +62,13 @@ pub fn world(seed: u64, size: Size) -> Snapshot {
     pods::add_pods(dice, size, &mut snapshot);
     snapshot
 }
+
+/// The same world, put in another order.
+pub fn shuffled(world: &Snapshot, seed: u64) -> Snapshot {
+    let (mut shuffled, dice) = (world.clone(), &mut Dice::new(seed));
+    dice.shuffle(&mut shuffled.pods);
+    dice.shuffle(&mut shuffled.nodes);
+    dice.shuffle(&mut shuffled.node_pools);
+    dice.shuffle(&mut shuffled.daemon_sets);
+    shuffled
+}
