@@ -1,18 +1,20 @@
 //! Column generation: which patterns of pods to put on which bins, and how many of each.
 //!
-//! The problem in numbers ([`instance`]); filling one bin ([`fill`], [`table`]); pricing all of them ([`price`]); the loop
-//! with the master LP ([`generate`]); whole bins ([`round`]). Floats propose; what is called proven is integer arithmetic
-//! elsewhere.
+//! The problem in numbers ([`instance`]); what room in a bin is worth ([`multipliers`]); filling it quickly ([`fill`]) or as
+//! well as can be ([`table`], [`search`]); pricing all of them ([`price`]); the loop with the master LP ([`generate`]); whole
+//! bins ([`round`]). Floats propose; what is called proven is integer arithmetic elsewhere.
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // floats are proposals
 
 mod fill;
 mod generate;
 pub mod instance;
+mod multipliers;
 mod price;
 mod round;
+mod search;
 mod table;
 
-use generate::{generate, resource_prices};
+use generate::{Effort, Generator, resource_prices};
 use instance::{Instance, Packing, Pattern};
 
 /// How far the search goes, besides its wish to stop.
@@ -30,12 +32,15 @@ pub struct Work {
 
 impl Default for Work {
     fn default() -> Self {
-        Self { rounds: 400, dive_rounds: 3, cells: [160, 320], search_steps: 300 }
+        Self { rounds: 2000, dive_rounds: 3, cells: [160, 320], search_steps: 2000 }
     }
 }
 
+/// Packings at the duals of the first rounds, before anything else.
+const FIRST_PACKINGS: usize = 8;
+
 /// Rounds of column generation before the first dive: a dive takes longer the more columns there are.
-const FIRST_ROUNDS: usize = 8;
+const FIRST_ROUNDS: usize = 12;
 
 /// Of a dive, where nothing is whole: one in so many fractions is rounded up at a time.
 const SLICES: [usize; 3] = [8, 24, 3];
@@ -49,6 +54,7 @@ pub struct Signals<'s> {
 }
 
 /// What every part of the search needs to know.
+#[derive(Clone, Copy)]
 struct Task<'t> {
     instance: &'t Instance,
     /// Prices of room by class and dimension.
@@ -61,38 +67,61 @@ struct Task<'t> {
 pub fn solve(instance: &Instance, work: Work, when: Signals, sink: &mut dyn FnMut(&Packing)) {
     let Signals { hurry, stop } = when;
     let weights: Vec<Vec<f64>> = (0..instance.classes.len()).map(|class| resource_prices(instance, class)).collect();
-    let values = round::resource_values(instance, &weights);
-    let first = round::one_by_one(instance, &instance.demands(), &values, &weights, stop);
+    let center = round::resource_values(instance, &weights);
+    let demands = instance.demands();
+    let first = round::one_by_one(instance, &demands, &center, &round::same_for_all_bins(instance, &weights), stop);
     if stop() {
         return;
     }
-    let mut best = cost(instance, &first);
-    sink(&first);
-    let demands = instance.demands();
-    let mut columns: Vec<Pattern> = first.iter().map(|(pattern, _)| pattern.clone()).collect();
+    let mut best = Best { instance, cost: i64::MAX, sink };
+    let task = Task { instance, weights: &weights, work, stop: hurry };
+    let start: Vec<Pattern> = first.iter().map(|(pattern, _)| pattern.clone()).collect();
+    let Some(mut generator) = Generator::new(&task, &demands, start, &center) else { return best.offer(&first) };
+    let mut packed = first;
+    for _ in 0..FIRST_PACKINGS {
+        let other = generator.pack();
+        if cost(instance, &other) < cost(instance, &packed) {
+            packed = other;
+        }
+        if hurry() || generator.run(1, Effort::Quick).is_none() {
+            break;
+        }
+    }
+    best.offer(&packed);
     // a few rounds and one dive first, for an answer; then as many and as thorough as the time allows
-    let phases =
-        [(FIRST_ROUNDS, 0, &SLICES[..1]), (work.rounds, 0, &SLICES), (work.rounds, work.search_steps, &SLICES)];
-    for (rounds, search_steps, slices) in phases {
-        if stop() {
+    let phases = [
+        (FIRST_ROUNDS, Effort::Quick, &SLICES[..1]),
+        (work.rounds, Effort::Quick, &SLICES),
+        (work.rounds, Effort::Thorough, &SLICES),
+    ];
+    for (rounds, effort, slices) in phases {
+        if stop() || generator.run(rounds.min(work.rounds), effort).is_none() {
             return;
         }
-        let task = Task { instance, weights: &weights, work: Work { search_steps, ..work }, stop: hurry };
-        let Some(generated) = generate(&task, &demands, columns, rounds.min(work.rounds)) else { return };
-        let duals = &generated.optimum.duals;
-        let quick = Task { work: Work { search_steps: 0, ..work }, stop, ..task };
+        let quick = Task { stop, ..task };
         for &slices in slices {
-            let dived = round::dive(&quick, &generated.columns, duals, slices);
-            let of_dived = cost(instance, &dived);
-            if of_dived < best {
-                best = of_dived;
-                sink(&dived);
-            }
+            best.offer(&round::dive(&quick, &generator, slices));
             if stop() {
                 return;
             }
         }
-        columns = generated.columns;
+    }
+}
+
+/// Hands over what is cheaper than everything before.
+struct Best<'b> {
+    instance: &'b Instance,
+    cost: i64,
+    sink: &'b mut dyn FnMut(&Packing),
+}
+
+impl Best<'_> {
+    fn offer(&mut self, packed: &Packing) {
+        let cost = cost(self.instance, packed);
+        if cost < self.cost {
+            self.cost = cost;
+            (self.sink)(packed);
+        }
     }
 }
 

@@ -27,12 +27,6 @@ pub struct Filling {
     pub value: f64,
 }
 
-impl Filling {
-    pub fn better(self, other: Self) -> Self {
-        if other.value > self.value { other } else { self }
-    }
-}
-
 /// Passes of the exchange: each takes out one item and fills anew.
 const MOST_EXCHANGES: usize = 3;
 /// Exchanges win a few percent: a filling that is worth less than this part of the bin's price is left as it is.
@@ -51,13 +45,6 @@ impl Filler<'_> {
     /// As [`Filler::fill`], without exchanges: what it comes to, for a fraction of the time.
     pub fn fill_roughly(&self, bin: &Bin) -> Filling {
         self.packed(bin, &self.order(bin), None)
-    }
-
-    /// Fills up what the counts leave, and exchanges.
-    pub fn improve(&self, bin: &Bin, counts: &[u32]) -> Filling {
-        let order = self.order(bin);
-        let best = self.packed(bin, &order, Some((counts, None)));
-        self.exchanged(bin, &order, best)
     }
 
     fn exchanged(&self, bin: &Bin, order: &[usize], start: Filling) -> Filling {

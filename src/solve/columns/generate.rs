@@ -3,94 +3,165 @@
 use std::collections::HashSet;
 
 use super::Task;
-use super::instance::{Bin, Instance, Pattern, usd};
-use super::price::{Priced, price};
+use super::instance::{Bin, Instance, Packing, Pattern, usd};
+use super::price::{self, IMPROVES, Rated};
+use super::round::one_by_one;
 use crate::solve::lp::{Master, Optimum, best_prices};
 
-/// What the loop found.
-pub struct Generated {
-    pub columns: Vec<Pattern>,
-    pub optimum: Optimum,
-}
-
-/// New columns of a class and round.
-const COLUMNS_A_ROUND: usize = 8;
-/// A pattern is worth adding when its value beats its cost by this factor.
-const IMPROVES: f64 = 1.0 + 1e-6;
-/// How much of the smoothed duals stays from round to round.
-const SMOOTHING: f64 = 0.6;
+/// New columns of a round of quick pricing, and of a round of thorough pricing.
+const QUICK_A_ROUND: usize = 16;
+const THOROUGH_A_ROUND: usize = 6;
+/// How much of the best known duals stays in those that are priced; less by a step whenever that has not helped.
+const SMOOTHING: f64 = 0.8;
+const SMOOTHING_STEP: f64 = 0.1;
 /// The loop ends when the bound is this near to the master's cost.
 const CLOSE_ENOUGH: f64 = 1.0 - 1e-4;
 
-/// Generates columns from `start`, which must cover every demand, until none improves, or it is to stop.
-///
-/// Quick pricing at smoothed duals, at the duals themselves, then the thorough pricing of both; a round adds the columns of
-/// the first that finds some. Smoothing keeps the duals from jumping: they start from the best bound known so far.
-pub fn generate(task: &Task, demands: &[u32], start: Vec<Pattern>, most_rounds: usize) -> Option<Generated> {
-    let instance = task.instance;
-    let mut known: HashSet<Pattern> = HashSet::new();
-    let mut columns: Vec<Pattern> = Vec::new();
-    let mut master = Master::new(demands);
-    for pattern in start {
-        if known.insert(pattern.clone()) {
-            master.add(usd(instance.cost(&pattern)), &pattern.counts);
-            columns.push(pattern);
+/// The restricted master with what is known of its dual.
+pub struct Generator<'t> {
+    task: &'t Task<'t>,
+    demands: &'t [u32],
+    known: HashSet<Pattern>,
+    pub columns: Vec<Pattern>,
+    master: Master,
+    pub optimum: Optimum,
+    /// The values of items that prove the best bound so far, and that bound, dollars an hour: what the fractional master
+    /// costs at least when all patterns are there.
+    pub center: Vec<f64>,
+    pub bound: f64,
+    smoothing: f64,
+}
+
+/// How hard a round looks for patterns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    Quick,
+    /// Where quick pricing finds nothing, searches that may end with a proof that there is nothing.
+    Thorough,
+}
+
+impl<'t> Generator<'t> {
+    /// `start` must cover every demand; `center`: values of the items that overcharge no bin by much. `None` where HiGHS
+    /// fails.
+    pub fn new(task: &'t Task<'t>, demands: &'t [u32], start: Vec<Pattern>, center: &[f64]) -> Option<Self> {
+        let mut master = Master::new(demands);
+        let mut known = HashSet::new();
+        let mut columns = Vec::new();
+        for pattern in start {
+            if known.insert(pattern.clone()) {
+                master.add(usd(task.instance.cost(&pattern)), &pattern.counts);
+                columns.push(pattern);
+            }
         }
+        let optimum = master.solve()?;
+        let rated = price::rate(task.instance, task.weights, center, demands);
+        let bound = total(center, demands) / overcharge(task.instance, &rated);
+        let center = center.to_vec();
+        Some(Self { task, demands, known, columns, master, optimum, center, bound, smoothing: SMOOTHING })
     }
-    let mut optimum = master.solve()?;
-    let mut bound: f64 = 0.0;
-    let mut smoothed = optimum.duals.clone();
-    for _ in 0..most_rounds {
-        if (task.stop)() {
-            break;
+
+    /// Adds columns until none improves, or so many rounds are over, or it is to stop; `None` where HiGHS fails.
+    pub fn run(&mut self, rounds: usize, effort: Effort) -> Option<()> {
+        for _ in 0..rounds {
+            if (self.task.stop)() || self.bound > self.optimum.cost * CLOSE_ENOUGH || self.round(effort) == 0 {
+                return Some(());
+            }
+            self.optimum = self.master.solve()?;
         }
-        for (smooth, dual) in smoothed.iter_mut().zip(&optimum.duals) {
-            *smooth = SMOOTHING * *smooth + (1.0 - SMOOTHING) * dual;
+        Some(())
+    }
+
+    /// Packs everything at the duals that would be priced next, and adds those patterns; the master is not solved.
+    pub fn pack(&mut self) -> Packing {
+        let Task { instance, weights, stop, .. } = *self.task;
+        let values = self.smoothed();
+        let rated = price::rate(instance, weights, &values, self.demands);
+        let packed = one_by_one(instance, self.demands, &values, &price::by_bin(instance, &rated), stop);
+        for (pattern, _) in &packed {
+            self.add(pattern.clone());
         }
-        let steps = task.work.search_steps;
-        let attempts = [(0, true), (0, false), (steps, true), (steps, false)];
+        packed
+    }
+
+    fn add(&mut self, pattern: Pattern) -> bool {
+        let is_new = self.known.insert(pattern.clone());
+        if is_new {
+            self.master.add(usd(self.task.instance.cost(&pattern)), &pattern.counts);
+            self.columns.push(pattern);
+        }
+        is_new
+    }
+
+    /// Duals between the best known and the master's own, which jump from round to round.
+    fn smoothed(&self) -> Vec<f64> {
+        let both = self.center.iter().zip(&self.optimum.duals);
+        both.map(|(center, dual)| self.smoothing * center + (1.0 - self.smoothing) * dual).collect()
+    }
+
+    /// Quick pricing at smoothed duals, at the duals themselves, then thorough pricing of both: the columns of the first
+    /// that finds some. Returns how many.
+    fn round(&mut self, effort: Effort) -> usize {
+        let before = self.bound;
+        let attempts = [
+            (Effort::Quick, self.smoothed()),
+            (Effort::Quick, self.optimum.duals.clone()),
+            (Effort::Thorough, self.smoothed()),
+            (Effort::Thorough, self.optimum.duals.clone()),
+        ];
         let mut added = 0;
-        for (steps, at_smoothed) in attempts.into_iter().take(if steps == 0 { 2 } else { 4 }) {
-            let prices = if at_smoothed { smoothed.clone() } else { optimum.duals.clone() };
-            let mut overcharge: f64 = 1.0;
-            for class in 0..instance.classes.len() {
-                let priced = price(task, class, &prices, demands, steps);
-                if priced.len() < instance.classes[class].bins.len() {
-                    overcharge = f64::INFINITY; // it was told to stop
-                }
-                let mut found: Vec<(f64, Pattern)> = Vec::new();
-                for Priced { pattern, most } in priced {
-                    let cost = usd(instance.cost(&pattern)).max(1e-9);
-                    overcharge = overcharge.max(most / cost);
-                    let value: f64 = pattern.counts.iter().map(|(i, n)| optimum.duals[*i] * f64::from(*n)).sum();
-                    if value / cost > IMPROVES {
-                        found.push((value / cost, pattern));
-                    }
-                }
-                found.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-                for (_, pattern) in found.into_iter().take(COLUMNS_A_ROUND) {
-                    if known.insert(pattern.clone()) {
-                        master.add(usd(instance.cost(&pattern)), &pattern.counts);
-                        columns.push(pattern);
-                        added += 1;
-                    }
-                }
-            }
-            let total: f64 = prices.iter().zip(demands).map(|(price, n)| price * f64::from(*n)).sum();
-            if total / overcharge > bound {
-                bound = total / overcharge;
-                smoothed = prices;
-            }
+        for (effort, values) in attempts.into_iter().take(if effort == Effort::Quick { 2 } else { 4 }) {
+            added = self.price(effort, &values);
             if added > 0 {
                 break;
             }
         }
-        if added == 0 || bound > optimum.cost * CLOSE_ENOUGH {
-            break;
-        }
-        optimum = master.solve()?;
+        self.smoothing = if self.bound > before { SMOOTHING } else { (self.smoothing - SMOOTHING_STEP).max(0.0) };
+        added
     }
-    Some(Generated { columns, optimum })
+
+    fn price(&mut self, effort: Effort, values: &[f64]) -> usize {
+        let Task { instance, weights, stop, .. } = *self.task;
+        let cost = |rated: &Rated| usd(instance.classes[rated.class].bins[rated.bin].cost).max(1e-9);
+        let mut rated = price::rate(instance, weights, values, self.demands);
+        rated.sort_by(|a, b| {
+            (b.most / cost(b)).total_cmp(&(a.most / cost(a))).then((a.class, a.bin).cmp(&(b.class, b.bin)))
+        });
+        let most_columns = if effort == Effort::Quick { QUICK_A_ROUND } else { THOROUGH_A_ROUND };
+        let mut found: Vec<(f64, Pattern)> = Vec::new();
+        for of in &mut rated {
+            let full = effort == Effort::Thorough && found.len() >= most_columns;
+            if of.most <= cost(of) * IMPROVES || full || stop() {
+                break;
+            }
+            let pattern = match effort {
+                Effort::Quick => Some(price::fill(instance, of, values, self.demands)),
+                Effort::Thorough => price::search(self.task, of, values, self.demands),
+            };
+            let Some(pattern) = pattern else { continue };
+            let value: f64 = pattern.counts.iter().map(|(i, n)| self.optimum.duals[*i] * f64::from(*n)).sum();
+            if value > cost(of) * IMPROVES {
+                found.push((value / cost(of), pattern));
+            }
+        }
+        found.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+        let added = found.into_iter().take(most_columns).filter(|(_, pattern)| self.add(pattern.clone())).count();
+        let bound = total(values, self.demands) / overcharge(instance, &rated);
+        if bound > self.bound {
+            self.bound = bound;
+            self.center = values.to_vec();
+        }
+        added
+    }
+}
+
+fn total(values: &[f64], demands: &[u32]) -> f64 {
+    values.iter().zip(demands).map(|(value, n)| value * f64::from(*n)).sum()
+}
+
+/// By how much the values overcharge a bin at most; at least 1.
+fn overcharge(instance: &Instance, rated: &[Rated]) -> f64 {
+    let cost = |rated: &Rated| usd(instance.classes[rated.class].bins[rated.bin].cost).max(1e-9);
+    rated.iter().map(|rated| rated.most / cost(rated)).fold(1.0, f64::max)
 }
 
 /// Prices of the resources of one class, dollars a unit: the dual of buying its bins by the fraction.

@@ -1,63 +1,128 @@
-//! Pricing: for every bin the most valuable filling, and a bound of it.
+//! Pricing: for every bin a valuable filling, and a bound of what it can hold.
 
 use super::Task;
-use super::fill::{Filler, Filling, Worth};
-use super::instance::{Class, Pattern, usd};
-use super::table::{Rounding, Table};
+use super::fill::{Filler, Worth};
+use super::instance::{Class, Instance, Pattern, usd};
+use super::multipliers::{self, Entry};
+use super::search;
+use super::table::{Table, Valued, fits};
 
-/// A filling of one bin.
-pub struct Priced {
-    pub pattern: Pattern,
-    /// No filling of the bin is worth more, dollars; infinite where nothing is known.
+/// A bin at given values of the items.
+#[derive(Debug, Clone)]
+pub struct Rated {
+    pub class: usize,
+    pub bin: usize,
+    /// No filling of the bin is worth more, dollars.
     pub most: f64,
+    /// What a unit of its room is worth, dollars by dimension.
+    pub weights: Vec<f64>,
 }
 
-/// What part of the resource prices the table takes off; the least bound counts.
-const SHARES: [f64; 6] = [0.0, 0.8, 0.95, 1.0, 1.01, 1.05];
+/// What part of a bin's own prices of room its tables take off; the least bound counts.
+const SHARES_PERMILLE: [i128; 3] = [1000, 900, 0];
 
-/// By how many cells fillings are read off below a bin's capacity: sizes that were rounded down must still fit.
-const SLACKS: [usize; 4] = [0, 1, 2, 4];
-
-/// Prices every bin of a class; `values` and `most` by item. With search steps also how much each bin could hold at most.
-pub fn price(task: &Task, index: usize, values: &[f64], most: &[u32], search_steps: usize) -> Vec<Priced> {
-    let class = &task.instance.classes[index];
-    let worth = Worth { values, most, weights: &task.weights[index] };
-    let filler = Filler { instance: task.instance, class, worth };
-    let mut priced = Vec::with_capacity(class.bins.len());
-    for bucket in buckets(class) {
-        if (task.stop)() {
-            break;
-        }
-        let room: Vec<i64> = (0..task.instance.dims)
-            .map(|dim| bucket.iter().map(|&bin| class.bins[bin].room[dim]).max().unwrap_or(0))
-            .collect();
-        let dims = dearest_dims(&room, worth.weights);
-        let table = |share: f64, rounding| {
-            let prices = worth.weights.iter().map(|weight| weight * share).collect();
-            Table::new(&filler, &room, prices, task.work.cells, dims, rounding)
-        };
-        let near = table(0.0, Rounding::Nearest);
-        let shares = if search_steps == 0 { &SHARES[..0] } else { &SHARES[..] };
-        let bounds: Vec<Table> = shares.iter().filter_map(|&share| table(share, Rounding::Down)).collect();
-        for &bin in &bucket {
-            let of = &class.bins[bin];
-            let mut best = filler.fill(of);
-            for slack in SLACKS {
-                let counts = near.iter().map(|table| table.filling(&filler, &of.room, slack));
-                best = counts.map(|counts| filler.improve(of, &counts)).fold(best, Filling::better);
+/// How much each bin could hold if pods could be cut; `values` and `most` by item.
+pub fn rate(instance: &Instance, weights: &[Vec<f64>], values: &[f64], most: &[u32]) -> Vec<Rated> {
+    let mut rated = Vec::new();
+    for (index, class) in instance.classes.iter().enumerate() {
+        for (bin, of) in class.bins.iter().enumerate() {
+            let dims = dearest_dims(&of.room, &weights[index]);
+            let part = |size: &[i64], dim: usize| size[dim] as f64 / of.room[dim].max(1) as f64;
+            let entries: Vec<Entry> = held(instance, class, &of.room, values, most)
+                .map(|(item, value, most)| {
+                    let size = &instance.items[item].size;
+                    Entry { value, size: dims.map(|dim| part(size, dim)), most: f64::from(most) }
+                })
+                .collect();
+            let (prices, most) = multipliers::best(&entries);
+            let mut weights = vec![0.0; instance.dims];
+            for (dim, price) in dims.into_iter().zip(prices) {
+                weights[dim] = price / of.room[dim].max(1) as f64;
             }
-            let least = bounds.iter().map(|table| (table.bound(&of.room), table)).min_by(|a, b| a.0.total_cmp(&b.0));
-            let mut bound = least.map_or(f64::INFINITY, |(bound, _)| bound);
-            if let Some((_, table)) = least.filter(|(bound, _)| *bound > usd(of.cost) * (1.0 + 1e-6)) {
-                let found = table.search(&of.room, most, best, search_steps);
-                best = found.best;
-                bound = bound.min(found.most);
-            }
-            let counts = filler.listed(&best.counts);
-            priced.push(Priced { pattern: Pattern { class: index, bin, counts }, most: bound });
+            rated.push(Rated { class: index, bin, most, weights });
         }
     }
-    priced
+    rated
+}
+
+/// Prices of room by class, bin and dimension.
+pub fn by_bin(instance: &Instance, rated: &[Rated]) -> Vec<Vec<Vec<f64>>> {
+    let mut by_bin: Vec<Vec<Vec<f64>>> =
+        instance.classes.iter().map(|class| vec![Vec::new(); class.bins.len()]).collect();
+    for rated in rated {
+        by_bin[rated.class][rated.bin].clone_from(&rated.weights);
+    }
+    by_bin
+}
+
+/// A valuable filling of the bin, found quickly.
+pub fn fill(instance: &Instance, rated: &Rated, values: &[f64], most: &[u32]) -> Pattern {
+    let class = &instance.classes[rated.class];
+    let filler = Filler { instance, class, worth: Worth { values, most, weights: &rated.weights } };
+    let filling = filler.fill(&class.bins[rated.bin]);
+    Pattern { class: rated.class, bin: rated.bin, counts: filler.listed(&filling.counts) }
+}
+
+/// Searches for a filling that is worth more than the bin costs, and lowers the bound of what it can hold.
+pub fn search(task: &Task, rated: &mut Rated, values: &[f64], most: &[u32]) -> Option<Pattern> {
+    let instance = task.instance;
+    let class = &instance.classes[rated.class];
+    let bin = &class.bins[rated.bin];
+    let mut items: Vec<(f64, Valued)> = held(instance, class, &bin.room, values, most)
+        .map(|(item, value, most)| {
+            let sizes = instance.items[item].size.iter().zip(&rated.weights);
+            let size = sizes.map(|(size, weight)| *size as f64 * weight).sum::<f64>();
+            let (density, is_small) = (value / size.max(1e-12), size < usd(bin.cost) * SMALL);
+            (size, Valued { item, value: (value * 1e9) as i64, most, density, is_small })
+        })
+        .collect();
+    items.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.item.cmp(&b.1.item)));
+    let items: Vec<Valued> = items.into_iter().map(|(_, valued)| valued).collect();
+    let dims = dearest_dims(&bin.room, &task.weights[rated.class]);
+    let mut tables = Vec::new();
+    for share in SHARES_PERMILLE {
+        let prices = rated.weights.iter().map(|weight| (weight * 1e18) as i128 * share / 1000).collect();
+        let table = Table::new(instance, &items, &bin.room, prices, task.work.cells, dims);
+        rated.most = rated.most.min(usd_of_nano(table.bound(&bin.room)));
+        tables.push(table);
+    }
+    if rated.most <= usd(bin.cost) * IMPROVES {
+        return None;
+    }
+    let floor = (bin.cost as f64 * 1e3 * IMPROVES) as i64;
+    let found = search::search(instance, &items, &tables, &bin.room, floor, task.work.search_steps);
+    rated.most = rated.most.min(usd_of_nano(found.most));
+    let counts = found.counts?;
+    let counts = counts.iter().zip(&items).filter(|(count, _)| **count > 0);
+    let mut counts: Vec<(usize, u32)> = counts.map(|(count, valued)| (valued.item, *count)).collect();
+    counts.sort_unstable();
+    Some(Pattern { class: rated.class, bin: rated.bin, counts })
+}
+
+/// A pattern is worth adding when its value beats its cost by this factor.
+pub const IMPROVES: f64 = 1.0 + 1e-6;
+
+/// Items smaller than this part of their bin are not searched for but filled in: their number is too large, and they leave
+/// little room.
+const SMALL: f64 = 0.05;
+
+/// Items worth something that fit into the room: item, value, how many.
+fn held<'i>(
+    instance: &'i Instance,
+    class: &'i Class,
+    room: &'i [i64],
+    values: &'i [f64],
+    most: &'i [u32],
+) -> impl Iterator<Item = (usize, f64, u32)> + 'i {
+    class.items.iter().filter(|item| values[**item] > 0.0).filter_map(move |&item| {
+        let of = &instance.items[item];
+        let most = fits(&of.size, room).min(of.most).min(most[item]);
+        (most > 0).then_some((item, values[item], most))
+    })
+}
+
+fn usd_of_nano(nano: i64) -> f64 {
+    nano as f64 / 1e9
 }
 
 /// The two dimensions whose room is worth most.
@@ -66,21 +131,4 @@ fn dearest_dims(room: &[i64], weights: &[f64]) -> [usize; 2] {
     let worth = |dim: usize| room[dim].max(0) as f64 * weights[dim];
     dims.sort_by(|&a, &b| worth(b).total_cmp(&worth(a)).then(a.cmp(&b)));
     [dims[0].min(dims[1]), dims[0].max(dims[1])]
-}
-
-/// Bins by size: the grid of small ones is fine. Each is a range of the bins sorted by their first dimension.
-fn buckets(class: &Class) -> Vec<Vec<usize>> {
-    let mut order: Vec<usize> = (0..class.bins.len()).collect();
-    order.sort_by_key(|&bin| (class.bins[bin].room[0], bin));
-    let mut buckets: Vec<Vec<usize>> = Vec::new();
-    let mut most = 0;
-    for bin in order {
-        let room = class.bins[bin].room[0];
-        if buckets.is_empty() || room > most {
-            buckets.push(Vec::new());
-            most = room * 5 / 2;
-        }
-        buckets.last_mut().expect("pushed").push(bin);
-    }
-    buckets
 }

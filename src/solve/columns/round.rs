@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 
 use super::Task;
 use super::fill::{Filler, Worth};
-use super::generate::generate;
+use super::generate::{Effort, Generator};
 use super::instance::{Instance, Packing, Pattern, usd};
 
 /// Dollars an hour.
@@ -16,7 +16,7 @@ pub fn one_by_one(
     instance: &Instance,
     demands: &[u32],
     values: &[f64],
-    weights: &[Vec<f64>],
+    weights: &[Vec<Vec<f64>>],
     stop: &dyn Fn() -> bool,
 ) -> Packing {
     let mut left = demands.to_vec();
@@ -40,7 +40,7 @@ pub fn one_by_one(
                 break;
             }
             let of = &instance.classes[next.class];
-            let worth = Worth { values, most: &left, weights: &weights[next.class] };
+            let worth = Worth { values, most: &left, weights: &weights[next.class][next.bin] };
             let filler = Filler { instance, class: of, worth };
             let filling = filler.fill_roughly(&of.bins[next.bin]);
             if filling.counts.iter().all(|&count| count == 0) {
@@ -59,7 +59,7 @@ pub fn one_by_one(
         known.extend(looked_at);
         let Some(Known { class, bin, .. }) = best else { break };
         let of = &instance.classes[class];
-        let worth = Worth { values, most: &left, weights: &weights[class] };
+        let worth = Worth { values, most: &left, weights: &weights[class][bin] };
         let filler = Filler { instance, class: of, worth };
         let pattern = Pattern { class, bin, counts: filler.listed(&filler.fill(&of.bins[bin]).counts) };
         // as many equal ones as the demand wants
@@ -105,23 +105,28 @@ pub fn resource_values(instance: &Instance, weights: &[Vec<f64>]) -> Vec<f64> {
     values.into_iter().map(|value| if value.is_finite() { value } else { 0.0 }).collect()
 }
 
-/// Dives: the whole part of the LP is taken, then the largest fraction is rounded up, until nothing is left.
-pub fn dive(task: &Task, columns: &[Pattern], duals: &[f64], slices: usize) -> Packing {
-    let (instance, weights) = (task.instance, task.weights);
+/// Dives: the whole part of the LP is taken, then the largest fractions are rounded up, until nothing is left.
+pub fn dive(task: &Task, from: &Generator, slices: usize) -> Packing {
+    let instance = task.instance;
+    let weights = &same_for_all_bins(instance, task.weights);
     let mut left = instance.demands();
     let mut packed: Packing = Vec::new();
-    let mut pool: Vec<Pattern> = columns.to_vec();
-    let mut values = duals.to_vec();
+    let mut columns: Vec<Pattern> = from.columns.clone();
+    let mut values = from.optimum.duals.clone();
     while left.iter().any(|&n| n > 0) {
+        let ended = one_by_one(instance, &left, &values, weights, &|| false);
         if (task.stop)() {
-            packed.extend(one_by_one(instance, &left, &values, weights, &|| false));
+            packed.extend(ended);
             return packed;
         }
         // cut to what is left, so that no dual is wasted on pods that are placed already
-        let mut start: Vec<Pattern> = pool.iter().filter_map(|pattern| cut(pattern, &left)).collect();
-        start.extend(one_by_one(instance, &left, &values, weights, &|| false).into_iter().map(|(pattern, _)| pattern));
-        let Some(generated) = generate(task, &left, start, task.work.dive_rounds) else {
-            packed.extend(one_by_one(instance, &left, &values, weights, &|| false));
+        let mut start: Vec<Pattern> = columns.iter().filter_map(|pattern| cut(pattern, &left)).collect();
+        start.extend(ended.iter().map(|(pattern, _)| pattern.clone()));
+        let demands = left.clone();
+        let generated = Generator::new(task, &demands, start, &values);
+        let generated = generated.and_then(|mut of| of.run(task.work.dive_rounds, Effort::Quick).map(|()| of));
+        let Some(generated) = generated else {
+            packed.extend(ended);
             return packed;
         };
         values.clone_from(&generated.optimum.duals);
@@ -150,11 +155,11 @@ pub fn dive(task: &Task, columns: &[Pattern], duals: &[f64], slices: usize) -> P
             }
             taken = true;
         }
-        pool = generated.columns;
         if !taken {
-            packed.extend(one_by_one(instance, &left, &values, weights, &|| false));
+            packed.extend(ended);
             return packed;
         }
+        columns = generated.columns;
     }
     packed
 }
@@ -170,4 +175,9 @@ fn take(pattern: &Pattern, times: u32, left: &mut [u32], packed: &mut Packing) {
         left[*item] = left[*item].saturating_sub(n * times);
     }
     packed.push((pattern.clone(), times));
+}
+
+/// Prices of room by class, bin and dimension, from those by class.
+pub fn same_for_all_bins(instance: &Instance, weights: &[Vec<f64>]) -> Vec<Vec<Vec<f64>>> {
+    instance.classes.iter().zip(weights).map(|(class, weights)| vec![weights.clone(); class.bins.len()]).collect()
 }

@@ -1,9 +1,8 @@
 use proptest::prelude::*;
 
-use super::fill::{Filler, Worth};
 use super::instance::{Bin, Class, Instance, Item, Packing};
-use super::table::{Rounding, Table};
-use super::{Signals, Work, cost, solve};
+use super::table::{Table, Valued};
+use super::{Signals, Work, cost, price, search, solve};
 
 const WORK: Work = Work { rounds: 60, dive_rounds: 3, cells: [24, 24], search_steps: 200 };
 
@@ -126,23 +125,43 @@ proptest! {
     }
 
     #[test]
-    fn nothing_is_worth_more_than_the_table_says(instance in instances(3), share in 0.0..1.2_f64, steps in 0..50_usize) {
+    fn nothing_is_worth_more_than_relaxation_table_and_search_say(
+        instance in instances(3),
+        share in 0..1_200_i64,
+        steps in 0..50_usize,
+        small in 0..12_i64,
+    ) {
         let class = &instance.classes[0];
-        let values: Vec<f64> = instance.items.iter().map(|item| (item.size[0] + item.size[1]) as f64 * 1.1).collect();
-        let demands = instance.demands();
-        let filler = Filler { instance: &instance, class, worth: Worth { values: &values, most: &demands, weights: &[1.0, 1.0, 0.5] } };
         let bin = &class.bins[0];
-        let mut best = 0.0_f64;
+        let values: Vec<i64> = instance.items.iter().map(|item| (item.size[0] + item.size[1]) * 1_100_000).collect();
+        let demands = instance.demands();
+        let mut best = 0;
         let mut counts = vec![0; instance.items.len()];
         each_filling(&instance, class, &mut bin.room.clone(), &mut demands.clone(), 0, &mut counts, &mut |counts, _| {
-            best = best.max(counts.iter().zip(&values).map(|(n, value)| f64::from(*n) * value).sum());
+            best = best.max(counts.iter().zip(&values).map(|(n, value)| i64::from(*n) * value).sum());
         });
-        let prices = vec![share, share, 0.0];
-        let Some(table) = Table::new(&filler, &bin.room, prices, [7, 9], [0, 1], Rounding::Down) else { return Ok(()) };
-        prop_assert!(table.bound(&bin.room) >= best * (1.0 - 1e-6));
-        let start = filler.fill(bin);
-        let found = table.search(&bin.room, &demands, start, steps);
-        prop_assert!(found.best.value <= best * (1.0 + 1e-9) && found.most >= best * (1.0 - 1e-5));
+        let usd: Vec<f64> = values.iter().map(|value| *value as f64 / 1e9).collect();
+        let rated = price::rate(&instance, &[vec![1.0, 1.0, 0.5], vec![1.0, 1.0, 0.5]], &usd, &demands);
+        prop_assert!(rated[0].most >= best as f64 / 1e9 * (1.0 - 1e-9));
+        let items: Vec<Valued> = (0..instance.items.len())
+            .map(|item| {
+                let most = demands[item].min(instance.items[item].most);
+                let is_small = instance.items[item].size[0] < small;
+                Valued { item, value: values[item], most, density: item as f64, is_small }
+            })
+            .collect();
+        // a unit of size is worth 1.1 thousandths of a dollar, up to 1.2 are taken off
+        let prices = vec![i128::from(share) * 1_000_000_000_000, i128::from(share) * 1_000_000_000_000, 0];
+        let table = Table::new(&instance, &items, &bin.room, prices, [7, 9], [0, 1]);
+        prop_assert!(table.bound(&bin.room) >= best);
+        let found = search::search(&instance, &items, &[table], &bin.room, best / 2, steps);
+        prop_assert!(found.most >= best);
+        if let Some(counts) = found.counts {
+            let value: i64 = counts.iter().zip(&values).map(|(n, value)| i64::from(*n) * value).sum();
+            prop_assert!(value > best / 2 && value <= best);
+        } else {
+            prop_assert!(steps < 50 || small > 0 || best == best / 2);
+        }
     }
 }
 
