@@ -178,7 +178,7 @@ fn run(instance: &str, snapshot: &Snapshot, load_ms: f64, karpenter: Option<f64>
     let built = started.elapsed();
     let checked = plan::check(snapshot, draft);
     let verified = started.elapsed();
-    let bound = bound::lower_bound(&problem, &solution.unplaced);
+    let bound = bound::Bounds::new(&problem).where_unplaced(&solution.unplaced).of_resources().bound;
     let all = started.elapsed();
     let plan = checked.unwrap_or_else(|violations| panic!("{instance}: the greedy's plan is refused: {violations:?}"));
     let pods = plan.assignments.len() + plan.unplaced.len();

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crate::observe::Snapshot;
 use crate::plan::check::{Violation, check};
 use crate::plan::{Certificate, Checked, Outcome, Plan, Stop};
+use crate::solve::bound::Proof;
 
 /// How long a decision may take.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +36,8 @@ pub enum Search {
 pub struct Decision {
     pub plan: Plan<Checked>,
     pub certificate: Certificate,
+    /// What proves the bound of the certificate.
+    pub proof: Proof,
     /// Karpenter's own packing of the same Snapshot; `None` where there was no time to finish it.
     pub greedy: Option<Outcome>,
     /// Rules that the checker found broken in a draft; the pods concerned were taken out of it. A bug of ours, shown.
@@ -79,6 +82,7 @@ pub fn decide(snapshot: &Arc<Snapshot>, limits: Limits) -> Decision {
     let mut decision = last.unwrap_or_else(|| Decision {
         plan: Plan::nothing(snapshot, "not reached within the time limit"),
         certificate: Certificate::nothing(),
+        proof: Proof::default(),
         greedy: None,
         refused: Vec::new(),
     });

@@ -4,6 +4,7 @@ pub mod bound;
 mod columns;
 pub mod greedy;
 pub mod integer;
+mod knapsack;
 mod lp;
 pub mod purchase;
 mod solution;

@@ -6,12 +6,17 @@ use crate::model::Problem;
 use crate::observe::Snapshot;
 use crate::plan::check::check;
 use crate::plan::{self, Certificate, Outcome, Stage, Stop};
+use crate::solve::bound::{self, Bounds, Proof};
 use crate::solve::greedy::{self, Order};
-use crate::solve::{Signals, Solution, Work, bound, integer};
+use crate::solve::integer::{self, News};
+use crate::solve::{Signals, Solution, Work};
 use crate::units::MicroUsd;
 
 /// Time kept for carrying a solution out, writing it down and checking it, as a multiple of what the first answer took.
 const RESERVE: f64 = 2.0;
+
+/// How far a proof goes.
+const PROOF: bound::Limits = bound::Limits { searched: 16, cells: [160, 320], steps: 5_000 };
 
 /// Runs the stages; `sink` gets every answer that is better than the one before, or says more about it. The last one
 /// says why the search ended.
@@ -25,7 +30,7 @@ pub(super) fn run(snapshot: &Snapshot, search: Search, clock: &Clock, sink: &dyn
     let plan = repair::checked(snapshot, draft, &mut refused);
     let certificate =
         Certificate { objective: plan.cost(), bound: MicroUsd::ZERO, stage: Stage::Greedy, stop: Stop::Unfinished };
-    let decision = Decision { plan, certificate, greedy, refused };
+    let decision = Decision { plan, certificate, proof: Proof::default(), greedy, refused };
     if solution.stopped {
         let certificate = Certificate { stop: Stop::Deadline, ..decision.certificate };
         return sink(Decision { certificate, ..decision });
@@ -43,8 +48,9 @@ pub(super) fn run(snapshot: &Snapshot, search: Search, clock: &Clock, sink: &dyn
         }
         let half = clock.time.saturating_sub(first_answer) / 2;
         let when = Signals { hurry: &|| clock.is_up(half.max(first_answer.mul_f64(RESERVE))), stop: &stop };
-        integer::improve(&problem, &solution, &worked, Work::default(), when, &mut |other| {
-            best.offer(&other, Stage::Columns);
+        integer::improve(&problem, &solution, &worked, Work::default(), when, &mut |news| match news {
+            News::Solution(other) => drop(best.offer(&other, Stage::Columns)),
+            News::Values(values) => best.prove(&values),
         });
     }
     best.finish(stop());
@@ -56,6 +62,7 @@ struct Best<'b, 's> {
     decision: Decision,
     standing: Standing,
     sink: &'b dyn Fn(Decision),
+    bounds: Bounds<'b, 's>,
 }
 
 impl<'b, 's> Best<'b, 's> {
@@ -63,7 +70,8 @@ impl<'b, 's> Best<'b, 's> {
     fn new(problem: &'b Problem<'s>, decision: Decision, sink: &'b dyn Fn(Decision)) -> Self {
         sink(decision.clone());
         let standing = Standing::of(problem.snapshot, &decision.plan);
-        let mut best = Self { problem, decision, standing, sink };
+        let bounds = Bounds::new(problem);
+        let mut best = Self { problem, decision, standing, sink, bounds };
         best.bound();
         sink(best.decision.clone());
         best
@@ -92,7 +100,19 @@ impl<'b, 's> Best<'b, 's> {
     /// The bound is one of plans that leave at most the same pods.
     fn bound(&mut self) {
         let unplaced: Vec<usize> = self.decision.plan.unplaced.iter().map(|unplaced| unplaced.pod).collect();
-        self.decision.certificate.bound = bound::lower_bound(self.problem, &unplaced);
+        self.decision.proof = self.bounds.where_unplaced(&unplaced).of_resources();
+        self.decision.certificate.bound = self.decision.proof.bound;
+    }
+
+    /// Keeps the bound that these values prove, if it is better.
+    fn prove(&mut self, values: &[Option<f64>]) {
+        let unplaced: Vec<usize> = self.decision.plan.unplaced.iter().map(|unplaced| unplaced.pod).collect();
+        let proof = self.bounds.where_unplaced(&unplaced).of_values(values, PROOF);
+        if proof.bound > self.decision.proof.bound {
+            self.decision.certificate.bound = proof.bound;
+            self.decision.proof = proof;
+            (self.sink)(self.decision.clone());
+        }
     }
 
     fn priorities_differ(&self) -> bool {

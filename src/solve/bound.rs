@@ -1,24 +1,81 @@
-//! A lower bound on cost from the resource LP, proven in integers.
+//! A lower bound on cost, proven in integers.
 //!
-//! The LP prices every resource for every class of pods (`models/resource-lp.md`); its floats are only a proposal:
-//! [`proof`] rounds the prices to integers and recomputes the bound over all shapes.
+//! What pods are worth comes from the resource LP (`models/resource-lp.md`) or from the integer program; either is only a
+//! proposal: [`proof`] recomputes the bound over all shapes, in integers.
+#![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)] // floats propose
 
 mod classes;
+mod holding;
 mod lp;
 mod proof;
 
-use crate::model::Problem;
-use crate::units::MicroUsd;
+use classes::Classes;
+pub use holding::Limits;
+use lp::Prices;
+pub use proof::Proof;
+use proof::{Demand, GroupDemand};
 
-/// No plan that the checker accepts and that leaves at most as many pods of each priority unplaced costs less, in
-/// micro-dollars an hour. `unplaced` are indices into `Snapshot::pods`.
+use crate::model::Problem;
+
+/// Bounds of one Problem.
+pub struct Bounds<'p, 's> {
+    problem: &'p Problem<'s>,
+    classes: Classes,
+}
+
+impl<'p, 's> Bounds<'p, 's> {
+    #[must_use]
+    pub fn new(problem: &'p Problem<'s>) -> Self {
+        Self { problem, classes: Classes::of(problem) }
+    }
+
+    /// What no plan that leaves certain pods can cost less than.
+    #[must_use]
+    pub fn where_unplaced(&self, unplaced: &[usize]) -> Bound<'_, 's> {
+        let demand = Demand::of(self.problem, &self.classes, unplaced);
+        let prices = lp::resource_prices(&self.classes, &demand);
+        Bound { problem: self.problem, classes: &self.classes, demand, prices }
+    }
+}
+
+/// A bound on the cost of every plan that the checker accepts and that leaves at most as many pods of each priority
+/// unplaced as one plan does.
 ///
-/// The set over which it holds is wider than what the checker accepts: topology, limits, minValues, pool weight and
-/// the integrality of nodes are ignored.
-#[must_use]
-pub fn lower_bound(problem: &Problem, unplaced: &[usize]) -> MicroUsd {
-    let classes = classes::Classes::of(problem);
-    let demand = proof::Demand::of(problem, &classes, unplaced);
-    let prices = lp::resource_prices(&classes, &demand);
-    proof::prove(&classes, &demand, &prices)
+/// The set over which it holds is wider than what the checker accepts: topology, limits, minValues and pool weight are
+/// ignored, nodes can be bought by the fraction.
+pub struct Bound<'b, 's> {
+    problem: &'b Problem<'s>,
+    classes: &'b Classes,
+    demand: Demand,
+    prices: Prices,
+}
+
+impl Bound<'_, '_> {
+    /// As the resource LP has it: pods are worth what they request.
+    #[must_use]
+    pub fn of_resources(&self) -> Proof {
+        let values = self.demand.groups.iter().map(|group| self.resource_value(group));
+        self.prove(values.collect(), Limits { searched: 0, cells: [1, 1], steps: 0 })
+    }
+
+    /// Pods are worth what somebody says: dollars an hour, by group of the Problem; `None`: what they request.
+    #[must_use]
+    pub fn of_values(&self, values: &[Option<f64>], limits: Limits) -> Proof {
+        let nano = |value: f64| if value.is_finite() && value > 0.0 { (value * 1e9) as i64 } else { 0 };
+        let of_group = |group: &GroupDemand| values[group.group].map_or_else(|| self.resource_value(group), nano);
+        self.prove(self.demand.groups.iter().map(of_group).collect(), limits)
+    }
+
+    /// Nano-dollars, rounded down.
+    fn resource_value(&self, group: &GroupDemand) -> i64 {
+        let prices = &self.prices.0[self.classes.merged[group.class]];
+        let atto: i128 = group.amounts.iter().zip(prices).map(|(s, p)| i128::from((*s).max(0)) * p).sum();
+        i64::try_from(atto / 1_000_000_000).unwrap_or(0)
+    }
+
+    fn prove(&self, of_demand: Vec<i64>, limits: Limits) -> Proof {
+        let bound = proof::prove(self.classes, &self.demand, &of_demand, &self.prices, limits);
+        let first = |group: &GroupDemand| self.problem.groups[group.group].pods[0];
+        Proof { values: self.demand.groups.iter().map(first).zip(of_demand).collect(), bound }
+    }
 }

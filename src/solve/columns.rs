@@ -1,21 +1,17 @@
 //! Column generation: which patterns of pods to put on which bins, and how many of each.
 //!
-//! The problem in numbers ([`instance`]); what room in a bin is worth ([`multipliers`]); filling it quickly ([`fill`]) or as
-//! well as can be ([`table`], [`search`]); pricing all of them ([`price`]); the loop with the master LP ([`generate`]); whole
-//! bins ([`round`]). Floats propose; what is called proven is integer arithmetic elsewhere.
+//! The problem in numbers ([`instance`]); filling one bin quickly ([`fill`]); pricing all of them ([`price`], which asks
+//! [`super::knapsack`]); the loop with the master LP ([`generate`]); whole bins ([`round`]). Floats propose; what is called proven is integer arithmetic elsewhere.
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // floats are proposals
 
 mod fill;
 mod generate;
 pub mod instance;
-mod multipliers;
 mod price;
 mod round;
-mod search;
-mod table;
 
 use generate::{Effort, Generator, resource_prices};
-use instance::{Instance, Packing, Pattern};
+use instance::{Instance, Packing, Pattern, usd};
 
 /// How far the search goes, besides its wish to stop.
 #[derive(Debug, Clone, Copy)]
@@ -63,8 +59,17 @@ struct Task<'t> {
     stop: &'t dyn Fn() -> bool,
 }
 
+/// What a search has found out.
+#[derive(Clone, Copy)]
+pub enum News<'n> {
+    /// Bins that cover every demand, cheaper than those before.
+    Packing(&'n Packing),
+    /// What a pod of each item is worth, dollars: nothing packs all of them for much less than what they are worth together.
+    Values(&'n [f64]),
+}
+
 /// Bins that cover every demand, the best that was found until it is to stop; `sink` gets each improvement.
-pub fn solve(instance: &Instance, work: Work, when: Signals, sink: &mut dyn FnMut(&Packing)) {
+pub fn solve(instance: &Instance, work: Work, when: Signals, sink: &mut dyn FnMut(News)) {
     let Signals { hurry, stop } = when;
     let weights: Vec<Vec<f64>> = (0..instance.classes.len()).map(|class| resource_prices(instance, class)).collect();
     let center = round::resource_values(instance, &weights);
@@ -88,6 +93,7 @@ pub fn solve(instance: &Instance, work: Work, when: Signals, sink: &mut dyn FnMu
         }
     }
     best.offer(&packed);
+    let mut proven = 0.0;
     // a few rounds and one dive first, for an answer; then as many and as thorough as the time allows
     let phases = [
         (FIRST_ROUNDS, Effort::Quick, &SLICES[..1]),
@@ -98,10 +104,14 @@ pub fn solve(instance: &Instance, work: Work, when: Signals, sink: &mut dyn FnMu
         if stop() || generator.run(rounds.min(work.rounds), effort).is_none() {
             return;
         }
+        if generator.bound > proven * (1.0 + 1e-6) {
+            proven = generator.bound;
+            (best.sink)(News::Values(&generator.center));
+        }
         let quick = Task { stop, ..task };
         for &slices in slices {
             best.offer(&round::dive(&quick, &generator, slices));
-            if stop() {
+            if stop() || best.is_optimal(generator.bound) {
                 return;
             }
         }
@@ -112,15 +122,22 @@ pub fn solve(instance: &Instance, work: Work, when: Signals, sink: &mut dyn FnMu
 struct Best<'b> {
     instance: &'b Instance,
     cost: i64,
-    sink: &'b mut dyn FnMut(&Packing),
+    sink: &'b mut dyn FnMut(News<'_>),
 }
 
+/// A search ends when the best packing costs no more than this above the bound: what is left is rounding.
+const CLOSE_ENOUGH: f64 = 1.0 + 1e-6;
+
 impl Best<'_> {
+    fn is_optimal(&self, bound: f64) -> bool {
+        usd(self.cost) <= bound * CLOSE_ENOUGH
+    }
+
     fn offer(&mut self, packed: &Packing) {
         let cost = cost(self.instance, packed);
         if cost < self.cost {
             self.cost = cost;
-            (self.sink)(packed);
+            (self.sink)(News::Packing(packed));
         }
     }
 }

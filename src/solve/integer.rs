@@ -10,22 +10,46 @@ use super::reduce::Reduction;
 use super::{Place, Solution};
 use crate::model::Problem;
 
-/// Looks for cheaper ways to pack what `first` places on new nodes; `sink` gets every packing that looks cheaper than the
-/// one before, carried out under all rules. What it comes to is for the caller to compare.
+/// What the program has found out.
+#[derive(Debug, Clone)]
+pub enum News {
+    /// A packing that looks cheaper than the one before, carried out under all rules. What it comes to is for the caller
+    /// to compare.
+    Solution(Solution),
+    /// What a pod is worth, dollars an hour, by group of the Problem; `None` where the program does not know.
+    Values(Vec<Option<f64>>),
+}
+
+/// Looks for cheaper ways to pack what `first` places on new nodes.
 pub fn improve(
     problem: &Problem,
     first: &Solution,
     worked: &Worked,
     work: Work,
     when: Signals,
-    sink: &mut dyn FnMut(Solution),
+    sink: &mut dyn FnMut(News),
 ) {
     let Some(reduction) = Reduction::of(problem, first, worked) else { return };
     let existing = on_existing_nodes(problem, first);
-    columns::solve(&reduction.instance, work, when, &mut |packed| {
-        let guide = guide(&reduction, packed, &existing, worked);
-        sink(greedy::guided(problem, guide, &|| false));
+    columns::solve(&reduction.instance, work, when, &mut |news| match news {
+        columns::News::Packing(packed) => {
+            let guide = guide(&reduction, packed, &existing, worked);
+            sink(News::Solution(greedy::guided(problem, guide, &|| false)));
+        }
+        columns::News::Values(values) => sink(News::Values(by_group(problem, &reduction, values))),
     });
+}
+
+/// What pods are worth by group: the least over the items that they are divided into.
+fn by_group(problem: &Problem, reduction: &Reduction, values: &[f64]) -> Vec<Option<f64>> {
+    let mut by_group: Vec<Option<f64>> = vec![None; problem.groups.len()];
+    for (members, &value) in reduction.members.iter().zip(values) {
+        for &(group, _) in members {
+            let known = &mut by_group[group];
+            *known = Some(known.map_or(value, |known| known.min(value)));
+        }
+    }
+    by_group
 }
 
 /// By group: how many of its pods the solution puts on each existing node.

@@ -59,6 +59,22 @@ impl Master {
     }
 }
 
+/// What room is worth in a fractional knapsack: duals by row, each row's room being 1. `rows` are sizes by row and item.
+/// `None` where HiGHS finds no optimum.
+pub fn knapsack_duals(values: &[f64], most: &[f64], rows: &[Vec<f64>]) -> Option<Vec<f64>> {
+    let mut problem = RowProblem::default();
+    let amounts: Vec<_> = values.iter().zip(most).map(|(value, most)| problem.add_column(-value, 0.0..*most)).collect();
+    for sizes in rows {
+        problem.add_row(..1.0, amounts.iter().copied().zip(sizes.iter().copied()));
+    }
+    let mut model = problem.optimise(Sense::Minimise);
+    model.make_quiet();
+    model.set_option("threads", 1);
+    let solved = model.try_solve().ok()?;
+    let is_optimal = solved.status() == HighsModelStatus::Optimal;
+    is_optimal.then(|| solved.get_solution().dual_rows().iter().map(|dual| dual.abs()).collect())
+}
+
 /// The prices that are worth the most for `totals` without making any of `rows` worth more than its bound; `None` where
 /// HiGHS finds no optimum. Not negative; by column.
 pub fn best_prices(totals: &[f64], rows: &[(Vec<f64>, f64)]) -> Option<Vec<f64>> {

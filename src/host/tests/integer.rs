@@ -11,7 +11,8 @@ use crate::model::Problem;
 use crate::observe::Snapshot;
 use crate::plan::{self, Checked, Plan, preferences};
 use crate::solve::greedy::{self, Order};
-use crate::solve::{Signals, Work, integer};
+use crate::solve::integer::{self, News};
+use crate::solve::{Signals, Work};
 
 const WORLDS: u64 = 400;
 
@@ -59,7 +60,8 @@ fn what_is_carried_out_is_accepted() {
         let problem = Problem::new(&snapshot);
         let (first, worked) = greedy::work(&problem, Order::Karpenter, &|| false);
         let when = Signals { hurry: &|| false, stop: &|| false };
-        integer::improve(&problem, &first, &worked, Work::default(), when, &mut |solution| {
+        integer::improve(&problem, &first, &worked, Work::default(), when, &mut |news| {
+            let News::Solution(solution) = news else { return };
             packings += 1;
             if let Err(violations) = plan::check(&snapshot, plan::build(&problem, &solution)) {
                 // what the greedy itself gets wrong is counted elsewhere

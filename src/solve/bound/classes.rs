@@ -1,23 +1,28 @@
 //! Classes of pods by where they may run, and shapes by which classes they may hold.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use fixedbitset::FixedBitSet;
 
-use crate::model::{Amounts, Problem, SoftTaints, admits, affinity_alternatives, volume_alternatives};
+use crate::model::{
+    Amounts, Group, Keys, Placement, Problem, SoftTaints, Source, admits, affinity_alternatives, volume_alternatives,
+};
 use crate::requirements::Undefined;
 use crate::solve::sets::{RequirementSets, SetId};
 use crate::units::MicroUsd;
 
-/// More classes than this are merged into one that may run wherever any of them may: the LP stays small.
-const MOST_CLASSES: usize = 48;
+/// The LP tells no more classes apart than this: the others count as one that may run wherever any of them may.
+const MOST_MERGED: usize = 48;
 
 /// Pods by where they may run; nodes and shapes by what they may hold.
 pub struct Classes {
     pub dims: usize,
     /// By group: its class; `None` where no shape and no node can hold it, whatever the plan.
     pub of_group: Vec<Option<usize>>,
-    pub count: usize,
+    /// By group: how many of its pods a node may hold, whatever else is there.
+    pub most_on_a_node: Vec<u32>,
+    /// By class: the one of at most [`MOST_MERGED`] that it is in the LP.
+    pub merged: Vec<usize>,
     /// Every distinct (classes, room): the cheapest offering that has it.
     pub shapes: Vec<Shape>,
     /// Existing nodes joined by the classes that they may hold.
@@ -34,14 +39,31 @@ pub struct Shape {
     pub most: Option<i64>,
 }
 
-/// Free capacity that costs nothing.
+/// Free capacity that costs nothing: existing nodes that may hold the same classes.
 pub struct Supply {
     pub holds: FixedBitSet,
-    pub room: Amounts,
+    /// Of each node; not negative.
+    pub rooms: Vec<Amounts>,
 }
 
 /// What decides where a group may run: alternatives of its node requirements, and the pools and nodes that it tolerates.
 type Signature = (Vec<SetId>, Vec<bool>, Vec<bool>);
+
+impl Classes {
+    /// A set of classes as the LP tells them apart, ascending.
+    pub fn merged_set(&self, holds: &FixedBitSet) -> Vec<usize> {
+        let set: BTreeSet<usize> = holds.ones().map(|class| self.merged[class]).collect();
+        set.into_iter().collect()
+    }
+}
+
+impl Supply {
+    /// The free capacity of all nodes together.
+    pub fn total(&self) -> Amounts {
+        let dims = self.rooms.first().map_or(0, |room| room.len());
+        (0..dims).map(|dim| self.rooms.iter().fold(0_i64, |sum, room| sum.saturating_add(room[dim]))).collect()
+    }
+}
 
 impl Classes {
     pub fn of(problem: &Problem) -> Self {
@@ -58,16 +80,16 @@ impl Classes {
             by_index[index] = signature;
         }
         let where_to = Reach::of(problem, &mut sets, &by_index);
-        let merged = where_to.merged(&of_group);
-        Self::assemble(problem, &where_to, &merged, &of_group)
+        Self::assemble(problem, &where_to, &of_group)
     }
 
-    fn assemble(problem: &Problem, reach: &Reach, merged: &[usize], of_group: &[usize]) -> Self {
-        let count = merged.iter().copied().max().map_or(0, |most| most + 1);
+    fn assemble(problem: &Problem, reach: &Reach, of_group: &[usize]) -> Self {
+        let class_of = reach.classes();
+        let count = class_of.iter().copied().max().map_or(0, |most| most + 1);
         // each reservation is a shape of its own: what two of them hold together is not what one of them holds
         let mut shapes: HashMap<(FixedBitSet, Amounts, Option<Reserved>), MicroUsd> = HashMap::new();
         for (index, shape) in reach.shapes.iter().enumerate() {
-            let holds = reach.holds(merged, count, |signature| reach.on_shape[signature].contains(index));
+            let holds = reach.holds(&class_of, count, |signature| reach.on_shape[signature].contains(index));
             let kind = &problem.pools[shape.pool].types[shape.kind];
             let offering = kind.offerings[shape.offering];
             let most = offering.reservation.as_ref().map(|reservation| (&*reservation.id, i64::from(reservation.free)));
@@ -85,28 +107,29 @@ impl Classes {
             let holds = |shape: &Shape| shape.holds.ones().collect::<Vec<_>>();
             (a.price, &a.room, a.most, holds(a)).cmp(&(b.price, &b.room, b.most, holds(b)))
         });
-        let mut nodes: BTreeMap<Vec<usize>, Amounts> = BTreeMap::new();
+        let mut nodes: BTreeMap<Vec<usize>, Vec<Amounts>> = BTreeMap::new();
         for (index, node) in problem.nodes.iter().enumerate() {
-            let holds = reach.holds(merged, count, |signature| reach.on_node[signature].contains(index));
-            let room = nodes.entry(holds.ones().collect()).or_insert_with(|| problem.dims.zero());
-            for (total, free) in room.iter_mut().zip(&node.room) {
-                *total = total.saturating_add((*free).max(0));
-            }
+            let holds = reach.holds(&class_of, count, |signature| reach.on_node[signature].contains(index));
+            nodes
+                .entry(holds.ones().collect())
+                .or_default()
+                .push(node.room.iter().map(|free| (*free).max(0)).collect());
         }
-        let nodes = nodes.into_iter().map(|(holds, room)| {
+        let nodes = nodes.into_iter().map(|(holds, rooms)| {
             let mut set = FixedBitSet::with_capacity(count);
             set.extend(holds);
-            Supply { holds: set, room }
+            Supply { holds: set, rooms }
         });
         let mut classes = Self {
             dims: problem.dims.len(),
-            of_group: of_group.iter().map(|&signature| Some(merged[signature])).collect(),
-            count,
+            of_group: of_group.iter().map(|&signature| Some(class_of[signature])).collect(),
+            most_on_a_node: problem.groups.iter().map(|group| most_on_a_node(problem, group)).collect(),
+            merged: merged(count, of_group.iter().map(|&signature| class_of[signature])),
             shapes,
             nodes: nodes.collect(),
         };
         for (group, model) in problem.groups.iter().enumerate() {
-            let class = merged[of_group[group]];
+            let class = class_of[of_group[group]];
             let fits = |room: &Amounts| model.amounts.iter().zip(room).all(|(want, have)| *want <= 0 || want <= have);
             let on_shape = classes.shapes.iter().any(|shape| shape.holds.contains(class) && fits(&shape.room));
             let on_node = reach.on_node[of_group[group]].ones().any(|node| fits(&problem.nodes[node].room));
@@ -174,37 +197,49 @@ impl Reach {
         Self { shapes, on_shape, on_node }
     }
 
-    /// By signature: its class. Signatures that reach the same shapes and nodes are one class; where there are too
-    /// many, those with the fewest groups share the last one.
-    fn merged(&self, of_group: &[usize]) -> Vec<usize> {
+    /// By signature: its class. Signatures that reach the same shapes and nodes are one class.
+    fn classes(&self) -> Vec<usize> {
         let mut same: HashMap<(&FixedBitSet, &FixedBitSet), usize> = HashMap::new();
-        let mut class_of: Vec<usize> = Vec::with_capacity(self.on_shape.len());
-        for reached in self.on_shape.iter().zip(&self.on_node) {
+        let reached = self.on_shape.iter().zip(&self.on_node);
+        let class = |reached| {
             let next = same.len();
-            class_of.push(*same.entry(reached).or_insert(next));
-        }
-        let count = same.len();
-        if count <= MOST_CLASSES {
-            return class_of;
-        }
-        let mut groups = vec![0_usize; count];
-        for &signature in of_group {
-            groups[class_of[signature]] += 1;
-        }
-        let mut order: Vec<usize> = (0..count).collect();
-        order.sort_by_key(|&class| (std::cmp::Reverse(groups[class]), class));
-        let mut renumbered = vec![MOST_CLASSES - 1; count];
-        for (rank, &class) in order.iter().enumerate().take(MOST_CLASSES - 1) {
-            renumbered[class] = rank;
-        }
-        class_of.into_iter().map(|class| renumbered[class]).collect()
+            *same.entry(reached).or_insert(next)
+        };
+        reached.map(class).collect()
     }
 
-    fn holds(&self, merged: &[usize], count: usize, reaches: impl Fn(usize) -> bool) -> FixedBitSet {
+    fn holds(&self, class_of: &[usize], count: usize, reaches: impl Fn(usize) -> bool) -> FixedBitSet {
         let mut holds = FixedBitSet::with_capacity(count);
-        holds.extend((0..self.on_shape.len()).filter(|&signature| reaches(signature)).map(|s| merged[s]));
+        holds.extend((0..self.on_shape.len()).filter(|&signature| reaches(signature)).map(|s| class_of[s]));
         holds
     }
+}
+
+/// By class: its number among at most [`MOST_MERGED`]; those with the fewest groups share the last one.
+fn merged(count: usize, of_groups: impl Iterator<Item = usize>) -> Vec<usize> {
+    if count <= MOST_MERGED {
+        return (0..count).collect();
+    }
+    let mut groups = vec![0_usize; count];
+    of_groups.for_each(|class| groups[class] += 1);
+    let mut order: Vec<usize> = (0..count).collect();
+    order.sort_by_key(|&class| (std::cmp::Reverse(groups[class]), class));
+    let mut merged = vec![MOST_MERGED - 1; count];
+    for (rank, &class) in order.iter().enumerate().take(MOST_MERGED - 1) {
+        merged[class] = rank;
+    }
+    merged
+}
+
+/// One where two of the group's pods can never share a node: host ports, anti-affinity to its own kind over hosts.
+fn most_on_a_node(problem: &Problem, group: &Group) -> u32 {
+    let alone = |placement: &Placement| {
+        matches!(placement.source, Source::AntiAffinity(_))
+            && placement.self_selects
+            && problem.topologies[placement.topology].key == Keys::HOST
+    };
+    let is_alone = !group.spec().host_ports.is_empty() || group.carried.iter().any(alone);
+    if is_alone { 1 } else { u32::MAX }
 }
 
 fn signature(problem: &Problem, sets: &mut RequirementSets, spec: &crate::observe::snapshot::PodSpec) -> Signature {

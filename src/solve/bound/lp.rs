@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use super::classes::{Classes, Shape};
-use super::proof::{Demand, Prices};
+use super::classes::{Classes, Shape, Supply};
+use super::proof::Demand;
 use crate::model::Amounts;
 use crate::solve::lp::{Expression, Solution as _, SolverModel as _, Variable, highs, variable, variables};
+
+/// Prices of resources in 10^-18 dollars an hour and unit: by merged class, then by dimension.
+pub struct Prices(pub Vec<Vec<i128>>);
 
 /// Prices of resources that maximise the bound; zero prices where HiGHS finds none, which prove a bound of zero.
 pub fn resource_prices(classes: &Classes, demand: &Demand) -> Prices {
     let scale = scale(classes);
-    let prices = solve(classes, demand, &scale).unwrap_or_else(|| vec![vec![0.0; classes.dims]; classes.count]);
+    let prices = solve(classes, demand, &scale).unwrap_or_else(|| vec![vec![0.0; classes.dims]; merged(classes)]);
     let rounded = |price: f64, scale: f64| to_atto(price / scale);
     Prices(prices.iter().map(|of_class| of_class.iter().zip(&scale).map(|(p, s)| rounded(*p, *s)).collect()).collect())
 }
@@ -24,21 +27,27 @@ fn to_atto(usd: f64) -> i128 {
 /// The largest room of any shape or node by dimension: the unit in which the LP measures.
 #[allow(clippy::cast_precision_loss)] // floats are for HiGHS only; the proof recomputes in integers
 fn scale(classes: &Classes) -> Vec<f64> {
-    let rooms = || classes.shapes.iter().map(|shape| &shape.room).chain(classes.nodes.iter().map(|node| &node.room));
+    let totals: Vec<Amounts> = classes.nodes.iter().map(Supply::total).collect();
+    let rooms = || classes.shapes.iter().map(|shape| &shape.room).chain(&totals);
     (0..classes.dims).map(|dim| rooms().map(|room| room[dim]).max().unwrap_or(1).max(1) as f64).collect()
+}
+
+/// How many classes the LP tells apart.
+fn merged(classes: &Classes) -> usize {
+    classes.merged.iter().map(|class| class + 1).max().unwrap_or(0)
 }
 
 fn solve(classes: &Classes, demand: &Demand, scale: &[f64]) -> Option<Vec<Vec<f64>>> {
     let mut vars = variables!();
     // price of a resource for a class, dollars an hour for one scale unit; no resource is dearer than every shape
-    let price: Vec<Vec<Variable>> = (0..classes.count)
+    let price: Vec<Vec<Variable>> = (0..merged(classes))
         .map(|k| (0..classes.dims).map(|r| vars.add(variable().min(0).max(1e4).name(format!("p_{k}_{r}")))).collect())
         .collect();
     // the dearest price over the classes that one set of shapes or nodes may hold
     let mut dearest: BTreeMap<Vec<usize>, Vec<Variable>> = BTreeMap::new();
     let sets = classes.shapes.iter().map(|shape| &shape.holds).chain(classes.nodes.iter().map(|node| &node.holds));
     for holds in sets {
-        let holds: Vec<usize> = holds.ones().collect();
+        let holds = classes.merged_set(holds);
         let next = dearest.len();
         dearest.entry(holds).or_insert_with_key(|holds| match holds.as_slice() {
             [only] => price[*only].clone(),
@@ -47,12 +56,12 @@ fn solve(classes: &Classes, demand: &Demand, scale: &[f64]) -> Option<Vec<Vec<f6
             }
         });
     }
-    let of = |holds: &fixedbitset::FixedBitSet| &dearest[&holds.ones().collect::<Vec<_>>()];
+    let of = |holds: &fixedbitset::FixedBitSet| &dearest[&classes.merged_set(holds)];
 
     let mut objective = Expression::default();
-    let mut totals = vec![vec![0.0; classes.dims]; classes.count];
+    let mut totals = vec![vec![0.0; classes.dims]; merged(classes)];
     for group in &demand.groups {
-        for (total, part) in totals[group.class].iter_mut().zip(scaled(&group.amounts, scale)) {
+        for (total, part) in totals[classes.merged[group.class]].iter_mut().zip(scaled(&group.amounts, scale)) {
             *total += part * float(group.placed);
         }
     }
@@ -62,7 +71,7 @@ fn solve(classes: &Classes, demand: &Demand, scale: &[f64]) -> Option<Vec<Vec<f6
         }
     }
     for node in &classes.nodes {
-        for (variable, room) in of(&node.holds).iter().zip(scaled(&node.room, scale)) {
+        for (variable, room) in of(&node.holds).iter().zip(scaled(&node.total(), scale)) {
             objective.add_mul(-room, *variable);
         }
     }

@@ -1,20 +1,17 @@
-//! The bound in integers: any prices give one, good prices give a good one.
+//! The bound in integers: any values of pods give one, good values give a good one.
 //!
-//! With prices p(k, r) of resource r for class k, a pod of class k is worth v = sum of p(k, r) x request. A shape holds at
-//! most V = sum over r of room x max of p(k, r) over the classes that it holds. If V <= price x theta for every shape,
-//! then every plan costs at least (value of the pods that it places - what free nodes and reservations hold) / theta.
-//! All pods that a plan may leave are counted at their largest values. Units: prices in 10^-18 dollars a unit of the
-//! resource, values in nano-dollars, rounded against us.
+//! Let a pod of group i be worth v_i. A shape holds pods worth at most V. If V <= price x theta for every shape, then every
+//! plan costs at least (value of the pods that it places - what free nodes and reservations hold) / theta. All pods that
+//! a plan may leave are counted at their largest values. Units: values in nano-dollars, rounded against us.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::classes::{Classes, Shape};
+use super::classes::Classes;
+use super::holding::{Holding, Limits};
+use super::lp::Prices;
 use crate::model::{Amounts, Problem};
 use crate::units::MicroUsd;
-
-/// 10^-18 dollars, the unit of prices, in a nano-dollar.
-const ATTO_PER_NANO: i128 = 1_000_000_000;
 
 /// What must be placed.
 pub struct Demand {
@@ -25,16 +22,27 @@ pub struct Demand {
 }
 
 pub struct GroupDemand {
+    /// Index into `Problem::groups`.
+    pub group: usize,
     pub class: usize,
     pub amounts: Amounts,
     pub pods: usize,
     /// Pods that the plan at hand places: what the LP prices.
     pub placed: usize,
     pub priority: i32,
+    /// How many pods a node may hold by rules of their own.
+    pub most: u32,
 }
 
-/// Prices of resources in 10^-18 dollars an hour and unit: by class, then by dimension.
-pub struct Prices(pub Vec<Vec<i128>>);
+/// What pods are worth, and the bound that this proves.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proof {
+    /// Of every group that can be placed: its first pod (index into `Snapshot::pods`), and what each of its pods is worth,
+    /// nano-dollars an hour.
+    pub values: Vec<(usize, i64)>,
+    /// Micro-dollars an hour, rounded down; at least zero.
+    pub bound: MicroUsd,
+}
 
 impl Demand {
     pub fn of(problem: &Problem, classes: &Classes, unplaced: &[usize]) -> Self {
@@ -48,33 +56,28 @@ impl Demand {
                 *left.entry(priority).or_default() += missing;
             }
             let (pods, placed) = (model.pods.len(), model.pods.len() - missing);
-            groups.push(GroupDemand { class, amounts: model.amounts.clone(), pods, placed, priority });
+            let (amounts, most) = (model.amounts.clone(), classes.most_on_a_node[group]);
+            groups.push(GroupDemand { group, class, amounts, pods, placed, priority, most });
         }
         Self { groups, left }
     }
 }
 
-/// The bound that these prices prove, rounded down to micro-dollars an hour; at least zero.
-pub fn prove(classes: &Classes, demand: &Demand, prices: &Prices) -> MicroUsd {
-    let values: Vec<i128> = demand.groups.iter().map(|group| value(group, prices)).collect();
-    let mut total: i128 = demand.groups.iter().zip(&values).map(|(group, value)| value * count(group.pods)).sum();
-    total -= left_at_most(demand, &values);
-    for node in &classes.nodes {
-        total -= capacity_value(&node.room, &node.holds.ones().collect::<Vec<_>>(), prices);
+/// The bound that these values (nano-dollars, by group of the demand) prove; `prices` of resources help to see that shapes
+/// hold no more than they cost.
+pub fn prove(classes: &Classes, demand: &Demand, values: &[i64], prices: &Prices, limits: Limits) -> MicroUsd {
+    let mut holding = Holding::new(classes, demand, values, prices);
+    let all = demand.groups.iter().zip(values);
+    let mut total: i128 = all.map(|(group, value)| i128::from(*value) * count(group.pods)).sum();
+    total -= left_at_most(demand, values);
+    total -= classes.nodes.iter().map(|supply| i128::from(holding.of_supply(supply))).sum::<i128>();
+    for shape in &classes.shapes {
+        if let Some(times) = shape.most {
+            total -= i128::from(holding.of_shape(shape)) * i128::from(times);
+        }
     }
     // theta = max(1, V / price) as a fraction, over the shapes that can be bought without end
-    let (mut most, mut price) = (1_i128, 1_i128);
-    for shape in &classes.shapes {
-        let holds = shape_value(shape, prices);
-        if let Some(limit) = shape.most {
-            total -= holds * i128::from(limit);
-            continue;
-        }
-        let cost = i128::from(shape.price.0.max(0)) * 1_000;
-        if holds * price > most * cost {
-            (most, price) = (holds, cost);
-        }
-    }
+    let (most, price) = holding.overcharge(limits);
     if total <= 0 || price == 0 {
         return MicroUsd::ZERO;
     }
@@ -82,17 +85,11 @@ pub fn prove(classes: &Classes, demand: &Demand, prices: &Prices) -> MicroUsd {
     MicroUsd(i64::try_from(micro).unwrap_or(i64::MAX))
 }
 
-/// What a pod of the group is worth, nano-dollars, rounded down.
-fn value(group: &GroupDemand, prices: &Prices) -> i128 {
-    let atto: i128 = group.amounts.iter().zip(&prices.0[group.class]).map(|(s, p)| i128::from((*s).max(0)) * p).sum();
-    atto / ATTO_PER_NANO
-}
-
 /// The value of the dearest pods that a plan may leave.
-fn left_at_most(demand: &Demand, values: &[i128]) -> i128 {
+fn left_at_most(demand: &Demand, values: &[i64]) -> i128 {
     let mut total = 0;
     for (&priority, &left) in &demand.left {
-        let mut of_priority: Vec<(Reverse<i128>, usize)> = demand
+        let mut of_priority: Vec<(Reverse<i64>, usize)> = demand
             .groups
             .iter()
             .zip(values)
@@ -103,22 +100,11 @@ fn left_at_most(demand: &Demand, values: &[i128]) -> i128 {
         let mut left = left;
         for (Reverse(value), pods) in of_priority {
             let taken = pods.min(left);
-            total += value * count(taken);
+            total += i128::from(value) * count(taken);
             left -= taken;
         }
     }
     total
-}
-
-fn shape_value(shape: &Shape, prices: &Prices) -> i128 {
-    capacity_value(&shape.room, &shape.holds.ones().collect::<Vec<_>>(), prices)
-}
-
-/// The most that pods of these classes in this room can be worth, nano-dollars, rounded up.
-fn capacity_value(room: &Amounts, holds: &[usize], prices: &Prices) -> i128 {
-    let dearest = |dim: usize| holds.iter().map(|&class| prices.0[class][dim]).max().unwrap_or(0);
-    let atto: i128 = room.iter().enumerate().map(|(dim, room)| i128::from((*room).max(0)) * dearest(dim)).sum();
-    (atto + ATTO_PER_NANO - 1) / ATTO_PER_NANO
 }
 
 fn count(pods: usize) -> i128 {

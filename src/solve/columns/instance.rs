@@ -1,21 +1,13 @@
 //! The packing problem in numbers: items of several dimensions, and classes of bins that may hold the same items.
 
+pub use crate::solve::knapsack::Item;
+
 /// What must be packed, and into what.
 #[derive(Debug, Clone)]
 pub struct Instance {
     pub dims: usize,
     pub items: Vec<Item>,
     pub classes: Vec<Class>,
-}
-
-/// Equal pods.
-#[derive(Debug, Clone)]
-pub struct Item {
-    /// By dimension; not negative.
-    pub size: Vec<i64>,
-    pub demand: u32,
-    /// How many one bin may hold.
-    pub most: u32,
 }
 
 /// Bins that may hold the same items.

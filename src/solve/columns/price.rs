@@ -3,9 +3,9 @@
 use super::Task;
 use super::fill::{Filler, Worth};
 use super::instance::{Class, Instance, Pattern, usd};
-use super::multipliers::{self, Entry};
-use super::search;
-use super::table::{Table, Valued, fits};
+use crate::solve::knapsack::multipliers::{self, Entry};
+use crate::solve::knapsack::table::{Table, Valued, fits};
+use crate::solve::knapsack::{dearest_dims, search};
 
 /// A bin at given values of the items.
 #[derive(Debug, Clone)]
@@ -82,7 +82,7 @@ pub fn search(task: &Task, rated: &mut Rated, values: &[f64], most: &[u32]) -> O
     let mut tables = Vec::new();
     for share in SHARES_PERMILLE {
         let prices = rated.weights.iter().map(|weight| (weight * 1e18) as i128 * share / 1000).collect();
-        let table = Table::new(instance, &items, &bin.room, prices, task.work.cells, dims);
+        let table = Table::new(&instance.items, &items, &bin.room, prices, task.work.cells, dims);
         rated.most = rated.most.min(usd_of_nano(table.bound(&bin.room)));
         tables.push(table);
     }
@@ -90,7 +90,7 @@ pub fn search(task: &Task, rated: &mut Rated, values: &[f64], most: &[u32]) -> O
         return None;
     }
     let floor = (bin.cost as f64 * 1e3 * IMPROVES) as i64;
-    let found = search::search(instance, &items, &tables, &bin.room, floor, task.work.search_steps);
+    let found = search::search(&instance.items, &items, &tables, &bin.room, floor, task.work.search_steps);
     rated.most = rated.most.min(usd_of_nano(found.most));
     let counts = found.counts?;
     let counts = counts.iter().zip(&items).filter(|(count, _)| **count > 0);
@@ -123,12 +123,4 @@ fn held<'i>(
 
 fn usd_of_nano(nano: i64) -> f64 {
     nano as f64 / 1e9
-}
-
-/// The two dimensions whose room is worth most.
-fn dearest_dims(room: &[i64], weights: &[f64]) -> [usize; 2] {
-    let mut dims: Vec<usize> = (0..room.len()).collect();
-    let worth = |dim: usize| room[dim].max(0) as f64 * weights[dim];
-    dims.sort_by(|&a, &b| worth(b).total_cmp(&worth(a)).then(a.cmp(&b)));
-    [dims[0].min(dims[1]), dims[0].max(dims[1])]
 }

@@ -1,8 +1,9 @@
 use proptest::prelude::*;
 
 use super::instance::{Bin, Class, Instance, Item, Packing};
-use super::table::{Table, Valued};
-use super::{Signals, Work, cost, price, search, solve};
+use super::{News, Signals, Work, cost, price, solve};
+use crate::solve::knapsack::search;
+use crate::solve::knapsack::table::{Table, Valued};
 
 const WORK: Work = Work { rounds: 60, dive_rounds: 3, cells: [24, 24], search_steps: 200 };
 
@@ -25,7 +26,11 @@ fn instances(most_demand: u32) -> impl Strategy<Value = Instance> {
 fn solved(instance: &Instance, stop: bool) -> Vec<Packing> {
     let mut answers = Vec::new();
     let when = || stop;
-    solve(instance, WORK, Signals { hurry: &when, stop: &when }, &mut |packing| answers.push(packing.clone()));
+    solve(instance, WORK, Signals { hurry: &when, stop: &when }, &mut |news| {
+        if let News::Packing(packing) = news {
+            answers.push(packing.clone());
+        }
+    });
     answers
 }
 
@@ -152,9 +157,9 @@ proptest! {
             .collect();
         // a unit of size is worth 1.1 thousandths of a dollar, up to 1.2 are taken off
         let prices = vec![i128::from(share) * 1_000_000_000_000, i128::from(share) * 1_000_000_000_000, 0];
-        let table = Table::new(&instance, &items, &bin.room, prices, [7, 9], [0, 1]);
+        let table = Table::new(&instance.items, &items, &bin.room, prices, [7, 9], [0, 1]);
         prop_assert!(table.bound(&bin.room) >= best);
-        let found = search::search(&instance, &items, &[table], &bin.room, best / 2, steps);
+        let found = search::search(&instance.items, &items, &[table], &bin.room, best / 2, steps);
         prop_assert!(found.most >= best);
         if let Some(counts) = found.counts {
             let value: i64 = counts.iter().zip(&values).map(|(n, value)| i64::from(*n) * value).sum();

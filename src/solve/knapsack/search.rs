@@ -1,6 +1,6 @@
 //! Depth-first search for the most valuable filling of one bin, cut off by tables: exact where its steps suffice.
 
-use super::instance::Instance;
+use super::Item;
 use super::table::{Table, Valued, fits};
 
 /// What the search found, and what no filling can exceed; nano-dollars.
@@ -13,24 +13,17 @@ pub struct Found {
 
 /// Looks for fillings of `room` worth more than `floor`, in at most so many steps. Items are tried in the order given,
 /// which should be from large to small.
-pub fn search(
-    instance: &Instance,
-    items: &[Valued],
-    tables: &[Table],
-    room: &[i64],
-    floor: i64,
-    steps: usize,
-) -> Found {
+pub fn search(sizes: &[Item], items: &[Valued], tables: &[Table], room: &[i64], floor: i64, steps: usize) -> Found {
     let mut dense: Vec<usize> = (0..items.len()).collect();
     dense.sort_by(|&a, &b| items[b].density.total_cmp(&items[a].density).then(a.cmp(&b)));
     let counts = vec![0; items.len()];
-    let mut search = Search { instance, items, dense, tables, steps, counts, best: None, value: floor, open: 0 };
+    let mut search = Search { sizes, items, dense, tables, steps, counts, best: None, value: floor, open: 0 };
     search.descend(&mut room.to_vec(), 0, 0);
     Found { most: search.value.max(search.open), counts: search.best }
 }
 
 struct Search<'s> {
-    instance: &'s Instance,
+    sizes: &'s [Item],
     items: &'s [Valued],
     /// Indices of the items, densest first.
     dense: Vec<usize>,
@@ -99,13 +92,15 @@ impl<'s> Search<'s> {
         if total > self.value {
             self.value = total;
             let mut counts = self.counts.clone();
-            added.into_iter().for_each(|(index, count)| counts[index] += count);
+            for (index, count) in added {
+                counts[index] += count;
+            }
             self.best = Some(counts);
         }
     }
 
     fn size(&self, index: usize) -> &'s [i64] {
-        &self.instance.items[self.items[index].item].size
+        &self.sizes[self.items[index].item].size
     }
 }
 

@@ -5,7 +5,7 @@
 //! room is an upper bound of what fits. The less of the value the table holds, the less the rounding matters; the more
 //! it holds, the better it sees room that nothing can use. So bounds are the least over several prices.
 
-use super::instance::Instance;
+use super::Item;
 
 /// 10^-18 dollars, the unit of prices of room, in a nano-dollar.
 const ATTO_PER_NANO: i128 = 1_000_000_000;
@@ -40,7 +40,7 @@ pub struct Table {
 impl Table {
     /// Answers for rooms up to `room` in every dimension.
     pub fn new(
-        instance: &Instance,
+        sizes: &[Item],
         items: &[Valued],
         room: &[i64],
         prices: Vec<i128>,
@@ -51,7 +51,7 @@ impl Table {
         let [rows, columns] = [0, 1].map(|axis| (room[dims[axis]].max(0) / step[axis]) as usize + 1);
         let mut profits: Vec<(usize, usize, i64, u32)> = Vec::new();
         for valued in items {
-            let size = &instance.items[valued.item].size;
+            let size = &sizes[valued.item].size;
             let profit = profit(&prices, valued.value, size);
             let most = fits(size, room).min(valued.most);
             if profit > 0 && most > 0 {
@@ -68,7 +68,7 @@ impl Table {
     }
 
     fn add(&mut self, r: usize, c: usize, profit: i64, most: u32) {
-        let holds = |size: usize, cells: usize| if size == 0 { usize::MAX } else { (cells - 1) / size };
+        let holds = |size: usize, cells: usize| (cells - 1).checked_div(size).unwrap_or(usize::MAX);
         let holds = holds(r, self.rows).min(holds(c, self.columns));
         if holds <= most as usize {
             self.add_any(r, c, profit as i32);

@@ -1,0 +1,252 @@
+//! How much the pods that a node can hold are worth at most, nano-dollars.
+//!
+//! Every price of room gives a bound: the room at that price, and what items are worth beyond it. Good prices are those of
+//! the resource LP and the duals of the node's own fractional knapsack; where these are not enough to show that a shape
+//! holds no more than it costs, tables and a search that counts whole pods follow.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use fixedbitset::FixedBitSet;
+
+use super::classes::{Classes, Shape, Supply};
+use super::lp::Prices;
+use super::proof::Demand;
+use crate::solve::knapsack::multipliers::{self, Entry};
+use crate::solve::knapsack::table::{Table, Valued, fits, profit, worth};
+use crate::solve::knapsack::{Item, dearest_dims, search};
+use crate::solve::lp;
+
+/// How far the proof goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Shapes that are looked at with tables and search.
+    pub searched: usize,
+    /// Cells of a table by dimension.
+    pub cells: [usize; 2],
+    /// Steps of the search of one shape.
+    pub steps: usize,
+}
+
+/// What part of a shape's own prices of room its tables take off, in thousandths; the least bound counts.
+const SHARES_PERMILLE: [i128; 4] = [1000, 900, 700, 0];
+
+/// An item smaller than one in so many of a node's worth is filled in, not searched for.
+const SMALL: f64 = 0.05;
+
+pub struct Holding<'h> {
+    classes: &'h Classes,
+    demand: &'h Demand,
+    values: &'h [i64],
+    prices: &'h Prices,
+    /// By the classes that a node may hold.
+    held: HashMap<FixedBitSet, Rc<Held>>,
+}
+
+/// What may run on some nodes.
+struct Held {
+    /// Of the groups that are equal in size and in how many a node may hold.
+    items: Vec<Item>,
+    /// Nano-dollars, by item; the most over its groups.
+    values: Vec<i64>,
+    /// Prices of room by dimension, 10^-18 dollars a unit: the dearest of the resource LP over these classes.
+    prices: Vec<i128>,
+}
+
+/// A bound of what a shape holds, and how it was come by.
+struct Rated {
+    shape: usize,
+    most: i64,
+    refined: u8,
+}
+
+impl<'h> Holding<'h> {
+    pub fn new(classes: &'h Classes, demand: &'h Demand, values: &'h [i64], prices: &'h Prices) -> Self {
+        Self { classes, demand, values, prices, held: HashMap::new() }
+    }
+
+    /// All nodes of a supply together.
+    pub fn of_supply(&mut self, supply: &Supply) -> i64 {
+        let held = self.held(&supply.holds);
+        let mut room = vec![0_i64; self.classes.dims];
+        let mut counts = vec![0_u32; held.items.len()];
+        for of_node in &supply.rooms {
+            let mut is_useful = false;
+            for (count, item) in counts.iter_mut().zip(&held.items) {
+                let fits = fits(&item.size, of_node).min(item.most);
+                *count = count.saturating_add(fits);
+                is_useful |= fits > 0;
+            }
+            if is_useful {
+                room.iter_mut().zip(of_node).for_each(|(total, free)| *total = total.saturating_add(*free));
+            }
+        }
+        let counts: Vec<u32> = counts.iter().zip(&held.items).map(|(count, item)| (*count).min(item.demand)).collect();
+        let mut most = held.linear(&room, &held.prices, &counts);
+        if let Some(prices) = held.knapsack_prices(&room, &counts) {
+            most = most.min(held.linear(&room, &prices, &counts));
+        }
+        most
+    }
+
+    pub fn of_shape(&mut self, shape: &Shape) -> i64 {
+        self.held(&shape.holds).at_a_glance(&shape.room)
+    }
+
+    /// The most that a shape holds for its price, as a fraction (nano-dollars, nano-dollars), at least 1; the second is
+    /// zero where a shape without a price holds something.
+    pub fn overcharge(&mut self, limits: Limits) -> (i128, i128) {
+        let mut rated: Vec<Rated> = Vec::new();
+        for (index, shape) in self.classes.shapes.iter().enumerate().filter(|(_, shape)| shape.most.is_none()) {
+            // shapes come by price: what is no larger than a cheaper one for the same classes holds no more
+            let cheaper = rated.iter().map(|rated| &self.classes.shapes[rated.shape]);
+            let mut larger = cheaper.filter(|other| other.holds == shape.holds);
+            if !larger.any(|other| other.room.iter().zip(&shape.room).all(|(larger, room)| larger >= room)) {
+                let most = self.held(&shape.holds).at_a_glance(&shape.room);
+                rated.push(Rated { shape: index, most, refined: 0 });
+            }
+        }
+        let price = |rated: &Rated| i128::from(self.classes.shapes[rated.shape].price.0.max(0)) * 1_000;
+        let mut searched = 0;
+        loop {
+            let highest = rated.iter_mut().max_by(|a, b| {
+                let (a_side, b_side) = (i128::from(a.most) * price(b), i128::from(b.most) * price(a));
+                a_side.cmp(&b_side).then(b.shape.cmp(&a.shape))
+            });
+            let Some(highest) = highest else { return (1, 1) };
+            let cost = price(highest);
+            if i128::from(highest.most) <= cost {
+                return (1, 1);
+            }
+            if cost == 0 || highest.refined == 2 || (highest.refined == 1 && searched >= limits.searched) {
+                return (i128::from(highest.most), cost);
+            }
+            let shape = &self.classes.shapes[highest.shape];
+            let held = &self.held[&shape.holds];
+            if highest.refined == 0 {
+                highest.most = highest.most.min(held.relaxed(&shape.room));
+            } else {
+                searched += 1;
+                let floor = i64::try_from(cost).unwrap_or(i64::MAX);
+                highest.most = highest.most.min(held.searched(&shape.room, floor, limits));
+            }
+            highest.refined += 1;
+        }
+    }
+
+    fn held(&mut self, holds: &FixedBitSet) -> Rc<Held> {
+        if let Some(known) = self.held.get(holds) {
+            return known.clone();
+        }
+        let mut known: HashMap<(&[i64], u32), usize> = HashMap::new();
+        let (mut items, mut values): (Vec<Item>, Vec<i64>) = Default::default();
+        for (group, &value) in self.demand.groups.iter().zip(self.values) {
+            if value <= 0 || !holds.contains(group.class) {
+                continue;
+            }
+            let index = *known.entry((&group.amounts, group.most)).or_insert_with(|| {
+                let size = group.amounts.iter().map(|amount| (*amount).max(0)).collect();
+                items.push(Item { size, demand: 0, most: group.most });
+                values.push(0);
+                items.len() - 1
+            });
+            items[index].demand = items[index].demand.saturating_add(u32::try_from(group.pods).unwrap_or(u32::MAX));
+            values[index] = values[index].max(value);
+        }
+        let merged = self.classes.merged_set(holds);
+        let dearest = |dim: usize| merged.iter().map(|&class| self.prices.0[class][dim]).max().unwrap_or(0);
+        let prices = (0..self.classes.dims).map(dearest).collect();
+        let held = Rc::new(Held { items, values, prices });
+        self.held.insert(holds.clone(), held.clone());
+        held
+    }
+}
+
+impl Held {
+    /// Room at these prices, and what so many of each item are worth beyond it.
+    fn linear(&self, room: &[i64], prices: &[i128], counts: &[u32]) -> i64 {
+        let items = self.items.iter().zip(&self.values).zip(counts).filter(|(_, count)| **count > 0);
+        let beyond =
+            items.map(|((item, value), count)| profit(prices, *value, &item.size).saturating_mul(i64::from(*count)));
+        beyond.fold(worth(prices, room), i64::saturating_add)
+    }
+
+    fn counts(&self, room: &[i64]) -> Vec<u32> {
+        self.items.iter().map(|item| fits(&item.size, room).min(item.most).min(item.demand)).collect()
+    }
+
+    /// At the prices of the resource LP, and at those of the two dearest dimensions of a fractional knapsack.
+    fn at_a_glance(&self, room: &[i64]) -> i64 {
+        let counts = self.counts(room);
+        let (dims, part) = self.two_dims(room);
+        let entries = self.items.iter().zip(&self.values).zip(&counts).filter(|(_, count)| **count > 0);
+        let entries: Vec<Entry> = entries
+            .map(|((item, value), count)| {
+                let size = dims.map(|dim| item.size[dim] as f64 * part(dim));
+                Entry { value: *value as f64, size, most: f64::from(*count) }
+            })
+            .collect();
+        let (of_dims, _) = multipliers::best(&entries);
+        let mut prices = vec![0; room.len()];
+        for (dim, price) in dims.into_iter().zip(of_dims) {
+            prices[dim] = atto(price * part(dim));
+        }
+        self.linear(room, &self.prices, &counts).min(self.linear(room, &prices, &counts))
+    }
+
+    /// The dearest dimensions, and what part of the room a unit is.
+    fn two_dims<'r>(&self, room: &'r [i64]) -> ([usize; 2], impl Fn(usize) -> f64 + use<'r>) {
+        let weights: Vec<f64> = self.prices.iter().map(|price| *price as f64).collect();
+        (dearest_dims(room, &weights), move |dim| 1.0 / room[dim].max(1) as f64)
+    }
+
+    /// At the duals of the fractional knapsack in all dimensions.
+    fn relaxed(&self, room: &[i64]) -> i64 {
+        let counts = self.counts(room);
+        self.knapsack_prices(room, &counts).map_or(i64::MAX, |prices| self.linear(room, &prices, &counts))
+    }
+
+    fn knapsack_prices(&self, room: &[i64], counts: &[u32]) -> Option<Vec<i128>> {
+        let usable: Vec<usize> = (0..self.items.len()).filter(|&item| counts[item] > 0).collect();
+        let part = |dim: usize| 1.0 / room[dim].max(1) as f64;
+        let row = |dim: usize| usable.iter().map(|&item| self.items[item].size[dim] as f64 * part(dim)).collect();
+        let rows: Vec<Vec<f64>> = (0..room.len()).map(row).collect();
+        let values: Vec<f64> = usable.iter().map(|&item| self.values[item] as f64 / 1e9).collect();
+        let most: Vec<f64> = usable.iter().map(|&item| f64::from(counts[item])).collect();
+        let duals = lp::knapsack_duals(&values, &most, &rows)?;
+        Some(duals.iter().enumerate().map(|(dim, dual)| atto(dual * part(dim) * 1e9)).collect())
+    }
+
+    /// With whole pods: tables and search; nothing below `floor` is of interest.
+    fn searched(&self, room: &[i64], floor: i64, limits: Limits) -> i64 {
+        let counts = self.counts(room);
+        let prices = self.knapsack_prices(room, &counts).unwrap_or_else(|| self.prices.clone());
+        let mut items: Vec<(i64, Valued)> = (0..self.items.len())
+            .filter(|&item| counts[item] > 0)
+            .map(|item| {
+                let size = worth(&prices, &self.items[item].size);
+                let density = self.values[item] as f64 / size.max(1) as f64;
+                let is_small = (size as f64) < floor as f64 * SMALL;
+                (size, Valued { item, value: self.values[item], most: counts[item], density, is_small })
+            })
+            .collect();
+        items.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.item.cmp(&b.1.item)));
+        let items: Vec<Valued> = items.into_iter().map(|(_, valued)| valued).collect();
+        let (dims, _) = self.two_dims(room);
+        let table = |share: i128| {
+            let prices = prices.iter().map(|price| price * share / 1000).collect();
+            Table::new(&self.items, &items, room, prices, limits.cells, dims)
+        };
+        let tables: Vec<Table> = SHARES_PERMILLE.into_iter().map(table).collect();
+        let most = tables.iter().map(|table| table.bound(room)).min().unwrap_or(i64::MAX);
+        if most <= floor {
+            return most;
+        }
+        most.min(search::search(&self.items, &items, &tables, room, floor, limits.steps).most)
+    }
+}
+
+/// Nano-dollars a unit as 10^-18 dollars; any price is only a proposal.
+fn atto(nano: f64) -> i128 {
+    if nano.is_finite() && nano > 0.0 { (nano * 1e9) as i128 } else { 0 }
+}
