@@ -15,11 +15,3 @@ pub struct Item {
     /// How many one bin may hold.
     pub most: u32,
 }
-
-/// The two dimensions whose room is worth most, ascending.
-pub fn dearest_dims(room: &[i64], weights: &[f64]) -> [usize; 2] {
-    let mut dims: Vec<usize> = (0..room.len()).collect();
-    let worth = |dim: usize| room[dim].max(0) as f64 * weights[dim];
-    dims.sort_by(|&a, &b| worth(b).total_cmp(&worth(a)).then(a.cmp(&b)));
-    [dims[0].min(dims[1]), dims[0].max(dims[1])]
-}

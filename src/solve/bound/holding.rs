@@ -12,9 +12,9 @@ use fixedbitset::FixedBitSet;
 use super::classes::{Classes, Shape, Supply};
 use super::lp::Prices;
 use super::proof::Demand;
-use crate::solve::knapsack::multipliers::{self, Entry};
-use crate::solve::knapsack::table::{Table, Valued, fits, profit, worth};
-use crate::solve::knapsack::{Item, dearest_dims, search};
+use crate::solve::knapsack::multipliers::{Multipliers, Relaxation};
+use crate::solve::knapsack::table::{self, Table, Valued, fits, profit, worth};
+use crate::solve::knapsack::{Item, search};
 use crate::solve::lp;
 
 /// How far the proof goes.
@@ -175,29 +175,23 @@ impl Held {
         self.items.iter().map(|item| fits(&item.size, room).min(item.most).min(item.demand)).collect()
     }
 
-    /// At the prices of the resource LP, and at those of the two dearest dimensions of a fractional knapsack.
+    /// At the prices of the resource LP, and at those of a fractional knapsack.
     fn at_a_glance(&self, room: &[i64]) -> i64 {
         let counts = self.counts(room);
-        let (dims, part) = self.two_dims(room);
-        let entries = self.items.iter().zip(&self.values).zip(&counts).filter(|(_, count)| **count > 0);
-        let entries: Vec<Entry> = entries
-            .map(|((item, value), count)| {
-                let size = dims.map(|dim| item.size[dim] as f64 * part(dim));
-                Entry { value: *value as f64, size, most: f64::from(*count) }
-            })
-            .collect();
-        let (of_dims, _) = multipliers::best(&entries);
-        let mut prices = vec![0; room.len()];
-        for (dim, price) in dims.into_iter().zip(of_dims) {
-            prices[dim] = atto(price * part(dim));
-        }
+        let (prices, _) = self.multipliers(room, &counts);
         self.linear(room, &self.prices, &counts).min(self.linear(room, &prices, &counts))
     }
 
-    /// The dearest dimensions, and what part of the room a unit is.
-    fn two_dims<'r>(&self, room: &'r [i64]) -> ([usize; 2], impl Fn(usize) -> f64 + use<'r>) {
-        let weights: Vec<f64> = self.prices.iter().map(|price| *price as f64).collect();
-        (dearest_dims(room, &weights), move |dim| 1.0 / room[dim].max(1) as f64)
+    /// Prices of room, 10^-18 dollars a unit, and the two dimensions that matter most.
+    fn multipliers(&self, room: &[i64], counts: &[u32]) -> (Vec<i128>, [usize; 2]) {
+        let part = |dim: usize| 1.0 / room[dim].max(1) as f64;
+        let mut relaxation = Relaxation::new(room.len());
+        for ((item, value), count) in self.items.iter().zip(&self.values).zip(counts).filter(|(_, count)| **count > 0) {
+            let parts = item.size.iter().enumerate().map(|(dim, size)| *size as f64 * part(dim));
+            relaxation.add(*value as f64, f64::from(*count), parts);
+        }
+        let Multipliers { prices, dims, .. } = relaxation.solve();
+        (prices.iter().enumerate().map(|(dim, price)| atto(price * part(dim))).collect(), dims)
     }
 
     /// At the duals of the fractional knapsack in all dimensions.
@@ -232,9 +226,9 @@ impl Held {
             .collect();
         items.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.item.cmp(&b.1.item)));
         let items: Vec<Valued> = items.into_iter().map(|(_, valued)| valued).collect();
-        let (dims, _) = self.two_dims(room);
+        let (_, dims) = self.multipliers(room, &counts);
         let table = |share: i128| {
-            let prices = prices.iter().map(|price| price * share / 1000).collect();
+            let prices = table::shared(&prices, dims, share);
             Table::new(&self.items, &items, room, prices, limits.cells, dims)
         };
         let tables: Vec<Table> = SHARES_PERMILLE.into_iter().map(table).collect();

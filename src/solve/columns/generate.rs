@@ -54,7 +54,7 @@ impl<'t> Generator<'t> {
             }
         }
         let optimum = master.solve()?;
-        let rated = price::rate(task.instance, task.weights, center, demands);
+        let rated = price::rate(task.instance, center, demands);
         let bound = total(center, demands) / overcharge(task.instance, &rated);
         let center = center.to_vec();
         Some(Self { task, demands, known, columns, master, optimum, center, bound, smoothing: SMOOTHING })
@@ -73,9 +73,9 @@ impl<'t> Generator<'t> {
 
     /// Packs everything at the duals that would be priced next, and adds those patterns; the master is not solved.
     pub fn pack(&mut self) -> Packing {
-        let Task { instance, weights, stop, .. } = *self.task;
+        let Task { instance, stop, .. } = *self.task;
         let values = self.smoothed();
-        let rated = price::rate(instance, weights, &values, self.demands);
+        let rated = price::rate(instance, &values, self.demands);
         let packed = one_by_one(instance, self.demands, &values, &price::by_bin(instance, &rated), stop);
         for (pattern, _) in &packed {
             self.add(pattern.clone());
@@ -120,9 +120,9 @@ impl<'t> Generator<'t> {
     }
 
     fn price(&mut self, effort: Effort, values: &[f64]) -> usize {
-        let Task { instance, weights, stop, .. } = *self.task;
+        let Task { instance, stop, .. } = *self.task;
         let cost = |rated: &Rated| usd(instance.classes[rated.class].bins[rated.bin].cost).max(1e-9);
-        let mut rated = price::rate(instance, weights, values, self.demands);
+        let mut rated = price::rate(instance, values, self.demands);
         rated.sort_by(|a, b| {
             (b.most / cost(b)).total_cmp(&(a.most / cost(a))).then((a.class, a.bin).cmp(&(b.class, b.bin)))
         });

@@ -3,9 +3,9 @@
 use super::Task;
 use super::fill::{Filler, Worth};
 use super::instance::{Class, Instance, Pattern, usd};
-use crate::solve::knapsack::multipliers::{self, Entry};
-use crate::solve::knapsack::table::{Table, Valued, fits};
-use crate::solve::knapsack::{dearest_dims, search};
+use crate::solve::knapsack::multipliers::{Multipliers, Relaxation};
+use crate::solve::knapsack::search;
+use crate::solve::knapsack::table::{self, Table, Valued, fits};
 
 /// A bin at given values of the items.
 #[derive(Debug, Clone)]
@@ -16,30 +16,27 @@ pub struct Rated {
     pub most: f64,
     /// What a unit of its room is worth, dollars by dimension.
     pub weights: Vec<f64>,
+    /// The two dimensions that matter most.
+    pub dims: [usize; 2],
 }
 
 /// What part of a bin's own prices of room its tables take off; the least bound counts.
 const SHARES_PERMILLE: [i128; 3] = [1000, 900, 0];
 
 /// How much each bin could hold if pods could be cut; `values` and `most` by item.
-pub fn rate(instance: &Instance, weights: &[Vec<f64>], values: &[f64], most: &[u32]) -> Vec<Rated> {
+pub fn rate(instance: &Instance, values: &[f64], most: &[u32]) -> Vec<Rated> {
     let mut rated = Vec::new();
     for (index, class) in instance.classes.iter().enumerate() {
         for (bin, of) in class.bins.iter().enumerate() {
-            let dims = dearest_dims(&of.room, &weights[index]);
-            let part = |size: &[i64], dim: usize| size[dim] as f64 / of.room[dim].max(1) as f64;
-            let entries: Vec<Entry> = held(instance, class, &of.room, values, most)
-                .map(|(item, value, most)| {
-                    let size = &instance.items[item].size;
-                    Entry { value, size: dims.map(|dim| part(size, dim)), most: f64::from(most) }
-                })
-                .collect();
-            let (prices, most) = multipliers::best(&entries);
-            let mut weights = vec![0.0; instance.dims];
-            for (dim, price) in dims.into_iter().zip(prices) {
-                weights[dim] = price / of.room[dim].max(1) as f64;
+            let parts: Vec<f64> = of.room.iter().map(|room| 1.0 / (*room).max(1) as f64).collect();
+            let mut relaxation = Relaxation::new(instance.dims);
+            for (item, value, most) in held(instance, class, &of.room, values, most) {
+                let sizes = instance.items[item].size.iter().zip(&parts);
+                relaxation.add(value, f64::from(most), sizes.map(|(size, part)| *size as f64 * part));
             }
-            rated.push(Rated { class: index, bin, most, weights });
+            let Multipliers { prices, most, dims } = relaxation.solve();
+            let weights = prices.iter().zip(&parts).map(|(price, part)| price * part).collect();
+            rated.push(Rated { class: index, bin, most, weights, dims });
         }
     }
     rated
@@ -78,10 +75,11 @@ pub fn search(task: &Task, rated: &mut Rated, values: &[f64], most: &[u32]) -> O
         .collect();
     items.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.item.cmp(&b.1.item)));
     let items: Vec<Valued> = items.into_iter().map(|(_, valued)| valued).collect();
-    let dims = dearest_dims(&bin.room, &task.weights[rated.class]);
+    let dims = rated.dims;
     let mut tables = Vec::new();
     for share in SHARES_PERMILLE {
-        let prices = rated.weights.iter().map(|weight| (weight * 1e18) as i128 * share / 1000).collect();
+        let prices: Vec<i128> = rated.weights.iter().map(|weight| (weight * 1e18) as i128).collect();
+        let prices = table::shared(&prices, dims, share);
         let table = Table::new(&instance.items, &items, &bin.room, prices, task.work.cells, dims);
         rated.most = rated.most.min(usd_of_nano(table.bound(&bin.room)));
         tables.push(table);

@@ -146,7 +146,7 @@ proptest! {
             best = best.max(counts.iter().zip(&values).map(|(n, value)| i64::from(*n) * value).sum());
         });
         let usd: Vec<f64> = values.iter().map(|value| *value as f64 / 1e9).collect();
-        let rated = price::rate(&instance, &[vec![1.0, 1.0, 0.5], vec![1.0, 1.0, 0.5]], &usd, &demands);
+        let rated = price::rate(&instance, &usd, &demands);
         prop_assert!(rated[0].most >= best as f64 / 1e9 * (1.0 - 1e-9));
         let items: Vec<Valued> = (0..instance.items.len())
             .map(|item| {

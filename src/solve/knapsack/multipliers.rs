@@ -1,83 +1,169 @@
 //! What a unit of room of one bin is worth: the duals of its fractional knapsack.
 //!
 //! `min over w >= 0 of  w.A + sum_i m_i max(0, v_i - w.s_i)` is the most that the bin can hold when pods may be cut, and its
-//! `w` says what belongs there: items with `v_i > w.s_i`. Two dimensions are priced, room in the others is free. For a given
-//! price of the second, the best price of the first is that of a fractional knapsack in one dimension; the sum is convex in
-//! the price of the second, and whether that is too low shows in how much of the second is used.
+//! `w` says what belongs there: items with `v_i > w.s_i`. Room in one dimension alone has the price of a fractional knapsack
+//! in one dimension. Of a further dimension, the least is convex in its price, and whether that is too low shows in how
+//! much of it is used: it is halved in on. Dimensions are added one by one as they turn out to be overused, at most three.
 
-/// An item as one bin sees it.
-#[derive(Debug, Clone, Copy)]
-pub struct Entry {
-    /// Dollars.
-    pub value: f64,
-    /// Size in each of the two dimensions, as a part of the bin's room.
-    pub size: [f64; 2],
+/// Items as one bin sees them.
+#[derive(Debug, Clone, Default)]
+pub struct Relaxation {
+    dims: usize,
+    /// Any unit, by item.
+    values: Vec<f64>,
     /// How many the bin could hold at most, by this item alone.
-    pub most: f64,
+    most: Vec<f64>,
+    /// By item, then dimension: parts of the bin's room.
+    sizes: Vec<f64>,
 }
 
-/// Halvings of the interval in which the price of the second dimension is.
-const MOST_HALVINGS: usize = 24;
+/// Prices of room that are the least in sum, or nearly so.
+#[derive(Debug, Clone)]
+pub struct Multipliers {
+    /// Of the whole room, by dimension.
+    pub prices: Vec<f64>,
+    /// What the bin can hold at most.
+    pub most: f64,
+    /// The two dimensions that matter most, ascending; equal where there is one.
+    pub dims: [usize; 2],
+}
+
+/// Dimensions that are priced.
+const MOST_PRICED: usize = 3;
+/// Halvings of the interval in which a price is: of the last dimension, and of those outside of it.
+const HALVINGS: [usize; MOST_PRICED] = [0, 20, 10];
 /// The interval is small enough at this part of the bin's value.
 const CLOSE_ENOUGH: f64 = 1e-4;
+/// A dimension is overused beyond this part of its room.
+const OVERUSED: f64 = 1.001;
 
-/// Dollars for the whole room in each of the two dimensions, and what the bin can then hold at most.
-pub fn best(entries: &[Entry]) -> ([f64; 2], f64) {
-    let mut dense = Vec::with_capacity(entries.len());
-    let at_zero = fractional(entries, 0.0, &mut dense);
-    let mut best = ([at_zero.price, 0.0], at_zero.value);
-    if at_zero.used <= 1.0 {
-        return best;
+impl Relaxation {
+    pub fn new(dims: usize) -> Self {
+        Self { dims, ..Self::default() }
     }
-    let (mut low, mut high) = (0.0, at_zero.value);
-    for _ in 0..MOST_HALVINGS {
-        let second = 0.5 * (low + high);
-        let packed = fractional(entries, second, &mut dense);
-        if packed.value + second < best.1 {
-            best = ([packed.price, second], packed.value + second);
-        }
-        if packed.used > 1.0 {
-            low = second;
-        } else {
-            high = second;
-        }
-        if high - low < CLOSE_ENOUGH * best.1 {
-            break;
-        }
+
+    /// `most` copies of something with this value and these parts of the room.
+    pub fn add(&mut self, value: f64, most: f64, parts: impl Iterator<Item = f64>) {
+        self.values.push(value);
+        self.most.push(most);
+        self.sizes.extend(parts);
     }
-    best
+
+    pub fn solve(&self) -> Multipliers {
+        let mut scratch = Scratch::default();
+        let free = vec![0.0; self.dims];
+        // the one dimension that bounds the most
+        let alone = (0..self.dims).map(|dim| (self.fractional(dim, &free, &mut scratch), dim));
+        let Some((_, first)) = alone.map(|(found, dim)| (found.most, dim)).min_by(|a, b| a.0.total_cmp(&b.0)) else {
+            return Multipliers { prices: free, most: 0.0, dims: [0, 0] };
+        };
+        let mut priced = vec![first];
+        let mut prices = free.clone();
+        let mut best = self.least(&priced, &mut prices, &mut scratch);
+        while priced.len() < MOST_PRICED {
+            let used = self.used(first, &prices, &mut scratch);
+            let overused =
+                (0..self.dims).filter(|dim| !priced.contains(dim)).max_by(|&a, &b| used[a].total_cmp(&used[b]));
+            let Some(next) = overused.filter(|&dim| used[dim] > OVERUSED) else { break };
+            priced.push(next);
+            let mut with_next = free.clone();
+            let most = self.least(&priced, &mut with_next, &mut scratch);
+            if most < best {
+                (best, prices) = (most, with_next);
+            }
+        }
+        let mut dearest = priced;
+        dearest.sort_by(|&a, &b| prices[b].total_cmp(&prices[a]).then(a.cmp(&b)));
+        let [a, b] = [dearest[0], *dearest.get(1).unwrap_or(&dearest[0])];
+        Multipliers { prices, most: best, dims: [a.min(b), a.max(b)] }
+    }
+
+    /// The least over prices of these dimensions, which are written into `prices`; those of others stay.
+    fn least(&self, priced: &[usize], prices: &mut [f64], scratch: &mut Scratch) -> f64 {
+        let [first] = *priced else {
+            let [rest @ .., dim] = priced else { return f64::INFINITY };
+            let mut best = f64::INFINITY;
+            let mut best_prices = prices.to_vec();
+            let (mut low, mut high) = (0.0, f64::NAN);
+            for step in 0..=HALVINGS[rest.len()] {
+                // the first is at price zero: all room together is worth no more than what it holds then
+                let price = if step == 0 { 0.0 } else { 0.5 * (low + high) };
+                prices[*dim] = price;
+                let most = self.least(rest, prices, scratch);
+                if step == 0 {
+                    high = most;
+                }
+                if most < best {
+                    best = most;
+                    best_prices.copy_from_slice(prices);
+                }
+                if self.used_of(priced[0], *dim, prices, scratch) > 1.0 {
+                    low = price;
+                } else {
+                    high = price;
+                }
+                if high - low < CLOSE_ENOUGH * best {
+                    break;
+                }
+            }
+            prices.copy_from_slice(&best_prices);
+            return best;
+        };
+        let found = self.fractional(first, prices, scratch);
+        prices[first] = found.price;
+        found.most
+    }
+
+    /// The fractional knapsack in one dimension, items at what they are worth beyond the prices of the others.
+    fn fractional(&self, dim: usize, prices: &[f64], scratch: &mut Scratch) -> Fractional {
+        scratch.dense.clear();
+        for (item, sizes) in self.sizes.chunks_exact(self.dims).enumerate() {
+            let others = sizes.iter().zip(prices).enumerate().filter(|(other, _)| *other != dim);
+            let profit = self.values[item] - others.map(|(_, (size, price))| size * price).sum::<f64>();
+            if profit > 0.0 {
+                scratch.dense.push((profit / sizes[dim].max(1e-12), item));
+            }
+        }
+        scratch.dense.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let others: f64 = prices.iter().enumerate().filter(|(other, _)| *other != dim).map(|(_, price)| price).sum();
+        let (mut room, mut value) = (1.0, 0.0);
+        scratch.taken.clear();
+        for &(density, item) in &scratch.dense {
+            let size = self.sizes[item * self.dims + dim].max(1e-12);
+            let taken = self.most[item].min(room / size);
+            value += density * size * taken;
+            scratch.taken.push((item, taken));
+            if taken < self.most[item] {
+                return Fractional { price: density, most: others + value };
+            }
+            room -= size * taken;
+        }
+        Fractional { price: 0.0, most: others + value }
+    }
+
+    /// What part of a dimension's room the knapsack in `first` uses.
+    fn used_of(&self, first: usize, dim: usize, prices: &[f64], scratch: &mut Scratch) -> f64 {
+        self.fractional(first, prices, scratch);
+        scratch.taken.iter().map(|&(item, taken)| self.sizes[item * self.dims + dim] * taken).sum()
+    }
+
+    fn used(&self, first: usize, prices: &[f64], scratch: &mut Scratch) -> Vec<f64> {
+        (0..self.dims).map(|dim| self.used_of(first, dim, prices, scratch)).collect()
+    }
 }
 
-/// The fractional knapsack in the first dimension.
+/// A fractional knapsack in one dimension.
 struct Fractional {
-    value: f64,
-    /// Of the first dimension.
+    /// Of its dimension's room.
     price: f64,
-    /// Part of the second dimension's room that is used.
-    used: f64,
+    /// With the room of the other dimensions at their prices.
+    most: f64,
 }
 
-/// Items at what they are worth beyond the price of the second dimension; `dense` is scratch space.
-fn fractional(entries: &[Entry], second: f64, dense: &mut Vec<(f64, usize)>) -> Fractional {
-    dense.clear();
-    let (mut room, mut value, mut used) = (1.0, 0.0, 0.0);
-    for (index, entry) in entries.iter().enumerate() {
-        let profit = entry.value - second * entry.size[1];
-        if profit > 0.0 {
-            dense.push((profit / entry.size[0].max(1e-12), index));
-        }
-    }
-    dense.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-    for &(density, index) in dense.iter() {
-        let entry = &entries[index];
-        let [first, second] = entry.size.map(|size| size * entry.most);
-        if first >= room {
-            let part = room / first;
-            return Fractional { value: value + density * room, price: density, used: used + second * part };
-        }
-        room -= first;
-        value += density * entry.size[0].max(1e-12) * entry.most;
-        used += second;
-    }
-    Fractional { value, price: 0.0, used }
+#[derive(Default)]
+struct Scratch {
+    /// (density, item), densest first.
+    dense: Vec<(f64, usize)>,
+    /// (item, how many) of the last knapsack.
+    taken: Vec<(usize, f64)>,
 }

@@ -55,7 +55,8 @@ impl Table {
             let profit = profit(&prices, valued.value, size);
             let most = fits(size, room).min(valued.most);
             if profit > 0 && most > 0 {
-                profits.push(((size[dims[0]] / step[0]) as usize, (size[dims[1]] / step[1]) as usize, profit, most));
+                let cells = [0, 1].map(|axis| (size[dims[axis]] / step[axis]) as usize);
+                profits.push((cells[0], cells[1], profit, most));
             }
         }
         let total: i64 = profits.iter().fold(0, |sum, p| sum.saturating_add(p.2.saturating_mul(i64::from(p.3))));
@@ -136,6 +137,13 @@ impl Table {
         let cell = self.cells[at(0, self.rows) * self.columns + at(1, self.columns)];
         worth(&self.prices, room).saturating_add(i64::from(cell).saturating_mul(self.unit))
     }
+}
+
+/// Prices of room of which `permille` thousandths are taken off in the table's own dimensions; in the others, which it does
+/// not see, all.
+pub fn shared(prices: &[i128], dims: [usize; 2], permille: i128) -> Vec<i128> {
+    let share = |(dim, price): (usize, &i128)| if dims.contains(&dim) { price * permille / 1000 } else { *price };
+    prices.iter().enumerate().map(share).collect()
 }
 
 /// What an item is worth beyond the room that it takes, nano-dollars, rounded up; zero where it is not worth that.
