@@ -11,7 +11,7 @@ mod price;
 mod round;
 
 use generate::{Effort, Generator, resource_prices};
-use instance::{Instance, Packing, Pattern, usd};
+use instance::{Bin, Duals, Instance, Packing, Pattern, usd};
 
 /// How far the search goes, besides its wish to stop.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +55,8 @@ struct Task<'t> {
     instance: &'t Instance,
     /// Prices of room by class and dimension.
     weights: &'t [Vec<f64>],
+    /// What it costs to leave a pod of each item out, dollars: more than any way to place it.
+    leaving: &'t [f64],
     work: Work,
     stop: &'t dyn Fn() -> bool,
 }
@@ -62,30 +64,33 @@ struct Task<'t> {
 /// What a search has found out.
 #[derive(Clone, Copy)]
 pub enum News<'n> {
-    /// Bins that cover every demand, cheaper than those before.
+    /// Bins that cover every demand as far as the rows allow, better than those before.
     Packing(&'n Packing),
     /// What a pod of each item is worth, dollars: nothing packs all of them for much less than what they are worth together.
     Values(&'n [f64]),
 }
 
-/// Bins that cover every demand, the best that was found until it is to stop; `sink` gets each improvement.
+/// Bins that cover every demand as far as the rows allow, the best that was found until it is to stop; `sink` gets each improvement.
 pub fn solve(instance: &Instance, work: Work, when: Signals, sink: &mut dyn FnMut(News)) {
     let Signals { hurry, stop } = when;
     let weights: Vec<Vec<f64>> = (0..instance.classes.len()).map(|class| resource_prices(instance, class)).collect();
-    let center = round::resource_values(instance, &weights);
+    let values = round::resource_values(instance, &weights);
+    let leaving = leaving(instance, &values);
+    let center = Duals { items: values, rows: vec![0.0; instance.rows.len()] };
     let demands = instance.demands();
-    let first = round::one_by_one(instance, &demands, &center, &round::same_for_all_bins(instance, &weights), stop);
+    let same = round::same_for_all_bins(instance, &weights);
+    let first = round::one_by_one(instance, &demands, &center, &same, &instance.rows, stop);
     if stop() {
         return;
     }
-    let mut best = Best { instance, cost: i64::MAX, sink };
-    let task = Task { instance, weights: &weights, work, stop: hurry };
+    let mut best = Best { instance, leaving: &leaving, price: f64::INFINITY, sink };
+    let task = Task { instance, weights: &weights, leaving: &leaving, work, stop: hurry };
     let start: Vec<Pattern> = first.iter().map(|(pattern, _)| pattern.clone()).collect();
     let Some(mut generator) = Generator::new(&task, &demands, start, &center) else { return best.offer(&first) };
     let mut packed = first;
     for _ in 0..FIRST_PACKINGS {
         let other = generator.pack();
-        if cost(instance, &other) < cost(instance, &packed) {
+        if best.price(&other) < best.price(&packed) {
             packed = other;
         }
         if hurry() || generator.run(1, Effort::Quick).is_none() {
@@ -106,7 +111,7 @@ pub fn solve(instance: &Instance, work: Work, when: Signals, sink: &mut dyn FnMu
         }
         if generator.bound > proven * (1.0 + 1e-6) {
             proven = generator.bound;
-            (best.sink)(News::Values(&generator.center));
+            (best.sink)(News::Values(&generator.center.items));
         }
         let quick = Task { stop, ..task };
         for &slices in slices {
@@ -121,7 +126,8 @@ pub fn solve(instance: &Instance, work: Work, when: Signals, sink: &mut dyn FnMu
 /// Hands over what is cheaper than everything before.
 struct Best<'b> {
     instance: &'b Instance,
-    cost: i64,
+    leaving: &'b [f64],
+    price: f64,
     sink: &'b mut dyn FnMut(News<'_>),
 }
 
@@ -130,16 +136,42 @@ const CLOSE_ENOUGH: f64 = 1.0 + 1e-6;
 
 impl Best<'_> {
     fn is_optimal(&self, bound: f64) -> bool {
-        usd(self.cost) <= bound * CLOSE_ENOUGH
+        self.price <= bound * CLOSE_ENOUGH
+    }
+
+    /// Dollars an hour, with what it costs to leave pods out.
+    fn price(&self, packed: &Packing) -> f64 {
+        let mut left = self.instance.demands();
+        for (pattern, times) in packed {
+            for (item, n) in &pattern.counts {
+                left[*item] = left[*item].saturating_sub(n * times);
+            }
+        }
+        let left: f64 = left.iter().zip(self.leaving).map(|(n, cost)| f64::from(*n) * cost).sum();
+        usd(cost(self.instance, packed)) + left
     }
 
     fn offer(&mut self, packed: &Packing) {
-        let cost = cost(self.instance, packed);
-        if cost < self.cost {
-            self.cost = cost;
+        let price = self.price(packed);
+        if price < self.price - 1e-9 {
+            self.price = price;
             (self.sink)(News::Packing(packed));
         }
     }
+}
+
+/// What it costs to leave a pod out: more than a bin of its own would, and than pods of its size cost otherwise.
+fn leaving(instance: &Instance, values: &[f64]) -> Vec<f64> {
+    let mut alone = vec![f64::INFINITY; instance.items.len()];
+    for class in &instance.classes {
+        for &item in &class.items {
+            let fits = |bin: &&Bin| instance.items[item].size.iter().zip(&bin.room).all(|(size, room)| size <= room);
+            let cheapest = class.bins.iter().filter(fits).map(|bin| usd(bin.cost)).fold(f64::INFINITY, f64::min);
+            alone[item] = alone[item].min(cheapest);
+        }
+    }
+    let dear = |(alone, value): (f64, &f64)| 2.0 * if alone.is_finite() { alone } else { 0.0 } + 10.0 * value + 1e-3;
+    alone.into_iter().zip(values).map(dear).collect()
 }
 
 /// Micro-dollars an hour.

@@ -7,10 +7,21 @@ pub use good_lp::{Expression, Solution, SolverModel, Variable, highs, variable, 
 
 use ::highs::{ColProblem, HighsModelStatus, Model, Row, RowProblem, Sense};
 
-/// The restricted master: how many of each column, at the least cost that covers every row's demand.
+/// The restricted master: how many of each column, at the least cost that covers every demand and stays within the limits.
 pub struct Master {
     model: Option<Model>,
-    rows: Vec<Row>,
+    demands: Vec<Row>,
+    limits: Vec<Row>,
+}
+
+/// A column of the master.
+pub struct Column<'c> {
+    /// Dollars.
+    pub cost: f64,
+    /// How many it covers of each demand.
+    pub covers: &'c [(usize, u32)],
+    /// What part it uses of each limit.
+    pub uses: &'c [(usize, f64)],
 }
 
 /// Its optimum.
@@ -19,39 +30,51 @@ pub struct Optimum {
     pub cost: f64,
     /// By column, in the order in which they were added.
     pub amounts: Vec<f64>,
-    /// By row: what one more of it would cost.
-    pub duals: Vec<f64>,
+    /// By demand: how many are left out.
+    pub left: Vec<f64>,
+    /// By demand: what one more of it would cost.
+    pub of_demands: Vec<f64>,
+    /// By limit: what twice as much of it would save at most.
+    pub of_limits: Vec<f64>,
 }
 
 impl Master {
-    /// One row for each demand.
-    pub fn new(demands: &[u32]) -> Self {
+    /// One row for each demand, with what it costs to leave one of it out, dollars, and so many limits of 1.
+    pub fn new(demands: &[(u32, f64)], limits: usize) -> Self {
         let mut problem = ColProblem::default();
-        let rows: Vec<Row> = demands.iter().map(|demand| problem.add_row(f64::from(*demand)..)).collect();
+        let rows: Vec<Row> = demands.iter().map(|(demand, _)| problem.add_row(f64::from(*demand)..)).collect();
+        let limits: Vec<Row> = (0..limits).map(|_| problem.add_row(..1.0)).collect();
+        for (row, (_, cost)) in rows.iter().zip(demands) {
+            problem.add_column(*cost, 0.0.., [(*row, 1.0)]);
+        }
         let mut model = problem.optimise(Sense::Minimise);
         model.make_quiet();
         model.set_option("threads", 1);
         model.set_option("random_seed", 1);
         model.set_option("presolve", "off");
         model.set_option("solver", "simplex");
-        Self { model: Some(model), rows }
+        Self { model: Some(model), demands: rows, limits }
     }
 
-    /// A column that costs `cost` dollars and covers `counts` of each row.
-    pub fn add(&mut self, cost: f64, counts: &[(usize, u32)]) {
-        let factors = counts.iter().map(|(row, count)| (self.rows[*row], f64::from(*count)));
-        self.model.as_mut().expect("a model between solves").add_col(cost, 0.0.., factors);
+    pub fn add(&mut self, column: &Column) {
+        let covers = column.covers.iter().map(|(row, count)| (self.demands[*row], f64::from(*count)));
+        let uses = column.uses.iter().map(|(row, part)| (self.limits[*row], *part));
+        self.model.as_mut().expect("a model between solves").add_col(column.cost, 0.0.., covers.chain(uses));
     }
 
-    /// `None` where HiGHS finds no optimum (not enough columns yet, or a numerical failure).
+    /// `None` where HiGHS finds no optimum: a numerical failure.
     pub fn solve(&mut self) -> Option<Optimum> {
         let solved = self.model.take()?.try_solve().ok()?;
         let optimum = (solved.status() == HighsModelStatus::Optimal).then(|| {
             let solution = solved.get_solution();
+            let (left, amounts) = solution.columns().split_at(self.demands.len());
+            let (of_demands, of_limits) = solution.dual_rows().split_at(self.demands.len());
             Optimum {
                 cost: solved.objective_value(),
-                amounts: solution.columns().to_vec(),
-                duals: solution.dual_rows().iter().map(|dual| dual.max(0.0)).collect(),
+                amounts: amounts.to_vec(),
+                left: left.to_vec(),
+                of_demands: of_demands.iter().map(|dual| dual.max(0.0)).collect(),
+                of_limits: of_limits.iter().map(|dual| (-dual).max(0.0)).collect(),
             }
         });
         self.model = Some(solved.into());

@@ -82,7 +82,12 @@ impl Reduction {
         let mut by_index: Vec<&Signature> = signatures.keys().collect();
         by_index.sort_by_key(|signature| signatures[*signature]);
         let mut reduction = Self {
-            instance: Instance { dims: problem.dims.len() + host_rules.len(), items: Vec::new(), classes: Vec::new() },
+            instance: Instance {
+                dims: problem.dims.len() + host_rules.len(),
+                items: Vec::new(),
+                classes: Vec::new(),
+                rows: Vec::new(),
+            },
             members: Vec::new(),
             domains: Vec::new(),
             shapes: Vec::new(),
@@ -124,7 +129,7 @@ impl Reduction {
                     }
                     let rules = host_rules.iter().map(|rule| i64::from(rule.room));
                     let room = of_type.room.iter().copied().chain(rules).collect();
-                    let bin = Bin { room, cost: of.price.0 };
+                    let bin = Bin { room, cost: of.price.0, uses: Vec::new() };
                     classes.entry(holds).or_default().push((bin, Shape { pool, kind, offering }));
                 }
             }

@@ -1,6 +1,6 @@
 //! Filling one bin with the most valuable pods: the pricing problem, heuristically.
 
-use super::instance::{Bin, Class, Instance, usd};
+use super::instance::{Bin, Class, Instance};
 
 /// What things are worth at some moment of the search.
 #[derive(Debug, Clone, Copy)]
@@ -36,10 +36,10 @@ const WORTH_EXCHANGING: f64 = 0.85;
 type Start<'s> = (&'s [u32], Option<(usize, u32)>);
 
 impl Filler<'_> {
-    pub fn fill(&self, bin: &Bin) -> Filling {
+    pub fn fill(&self, bin: &Bin, price: f64) -> Filling {
         let order = self.order(bin);
         let best = self.packed(bin, &order, None);
-        self.exchanged(bin, &order, best)
+        self.exchanged(bin, price, &order, best)
     }
 
     /// As [`Filler::fill`], without exchanges: what it comes to, for a fraction of the time.
@@ -47,9 +47,9 @@ impl Filler<'_> {
         self.packed(bin, &self.order(bin), None)
     }
 
-    fn exchanged(&self, bin: &Bin, order: &[usize], start: Filling) -> Filling {
+    fn exchanged(&self, bin: &Bin, price: f64, order: &[usize], start: Filling) -> Filling {
         let mut best = start;
-        if best.value < usd(bin.cost) * WORTH_EXCHANGING {
+        if best.value < price * WORTH_EXCHANGING {
             return best;
         }
         for _ in 0..MOST_EXCHANGES {

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use super::Task;
-use super::instance::{Bin, Instance, Packing, Pattern, usd};
+use super::instance::{Bin, Duals, Instance, Packing, Pattern, usd};
 use super::price::{self, IMPROVES, Rated};
 use super::round::one_by_one;
-use crate::solve::lp::{Master, Optimum, best_prices};
+use crate::solve::lp::{Column, Master, Optimum, best_prices};
 
 /// New columns of a round of quick pricing, and of a round of thorough pricing.
 const QUICK_A_ROUND: usize = 16;
@@ -25,9 +25,11 @@ pub struct Generator<'t> {
     pub columns: Vec<Pattern>,
     master: Master,
     pub optimum: Optimum,
-    /// The values of items that prove the best bound so far, and that bound, dollars an hour: what the fractional master
-    /// costs at least when all patterns are there.
-    pub center: Vec<f64>,
+    /// The master's own duals.
+    pub duals: Duals,
+    /// The duals that prove the best bound so far, and that bound, dollars an hour: what the fractional master costs at least
+    /// when all patterns are there.
+    pub center: Duals,
     pub bound: f64,
     smoothing: f64,
 }
@@ -41,23 +43,41 @@ pub enum Effort {
 }
 
 impl<'t> Generator<'t> {
-    /// `start` must cover every demand; `center`: values of the items that overcharge no bin by much. `None` where HiGHS
-    /// fails.
-    pub fn new(task: &'t Task<'t>, demands: &'t [u32], start: Vec<Pattern>, center: &[f64]) -> Option<Self> {
-        let mut master = Master::new(demands);
-        let mut known = HashSet::new();
-        let mut columns = Vec::new();
+    /// `rows`: how much of each row is left; `center`: duals that overcharge no bin by much. `None` where HiGHS fails.
+    pub fn new(
+        task: &'t Task<'t>,
+        demands: &'t [u32],
+        start: impl IntoIterator<Item = Pattern>,
+        center: &Duals,
+    ) -> Option<Self> {
+        let costs = demands.iter().copied().zip(task.leaving.iter().copied());
+        let master = Master::new(&costs.collect::<Vec<_>>(), task.instance.rows.len());
+        let optimum = Optimum { cost: 0.0, amounts: vec![], left: vec![], of_demands: vec![], of_limits: vec![] };
+        let mut generator = Self {
+            task,
+            demands,
+            known: HashSet::new(),
+            columns: Vec::new(),
+            master,
+            optimum,
+            duals: Duals::default(),
+            center: center.clone(),
+            bound: 0.0,
+            smoothing: SMOOTHING,
+        };
         for pattern in start {
-            if known.insert(pattern.clone()) {
-                master.add(usd(task.instance.cost(&pattern)), &pattern.counts);
-                columns.push(pattern);
-            }
+            generator.add(pattern);
         }
-        let optimum = master.solve()?;
+        generator.solve()?;
         let rated = price::rate(task.instance, center, demands);
-        let bound = total(center, demands) / overcharge(task.instance, &rated);
-        let center = center.to_vec();
-        Some(Self { task, demands, known, columns, master, optimum, center, bound, smoothing: SMOOTHING })
+        generator.learn(center, &rated);
+        Some(generator)
+    }
+
+    fn solve(&mut self) -> Option<()> {
+        self.optimum = self.master.solve()?;
+        self.duals = Duals { items: self.optimum.of_demands.clone(), rows: self.optimum.of_limits.clone() };
+        Some(())
     }
 
     /// Adds columns until none improves, or so many rounds are over, or it is to stop; `None` where HiGHS fails.
@@ -66,7 +86,7 @@ impl<'t> Generator<'t> {
             if (self.task.stop)() || self.bound > self.optimum.cost * CLOSE_ENOUGH || self.round(effort) == 0 {
                 return Some(());
             }
-            self.optimum = self.master.solve()?;
+            self.solve()?;
         }
         Some(())
     }
@@ -74,9 +94,9 @@ impl<'t> Generator<'t> {
     /// Packs everything at the duals that would be priced next, and adds those patterns; the master is not solved.
     pub fn pack(&mut self) -> Packing {
         let Task { instance, stop, .. } = *self.task;
-        let values = self.smoothed();
-        let rated = price::rate(instance, &values, self.demands);
-        let packed = one_by_one(instance, self.demands, &values, &price::by_bin(instance, &rated), stop);
+        let duals = self.smoothed();
+        let rated = price::rate(instance, &duals, self.demands);
+        let packed = one_by_one(instance, self.demands, &duals, &price::by_bin(instance, &rated), &instance.rows, stop);
         for (pattern, _) in &packed {
             self.add(pattern.clone());
         }
@@ -86,16 +106,18 @@ impl<'t> Generator<'t> {
     fn add(&mut self, pattern: Pattern) -> bool {
         let is_new = self.known.insert(pattern.clone());
         if is_new {
-            self.master.add(usd(self.task.instance.cost(&pattern)), &pattern.counts);
+            let instance = self.task.instance;
+            let bin = instance.bin(&pattern);
+            let uses: Vec<(usize, f64)> = bin.uses.iter().map(|&(row, n)| (row, instance.part(row, n))).collect();
+            self.master.add(&Column { cost: usd(bin.cost), covers: &pattern.counts, uses: &uses });
             self.columns.push(pattern);
         }
         is_new
     }
 
     /// Duals between the best known and the master's own, which jump from round to round.
-    fn smoothed(&self) -> Vec<f64> {
-        let both = self.center.iter().zip(&self.optimum.duals);
-        both.map(|(center, dual)| self.smoothing * center + (1.0 - self.smoothing) * dual).collect()
+    fn smoothed(&self) -> Duals {
+        self.center.mixed(self.smoothing, &self.duals)
     }
 
     /// Quick pricing at smoothed duals, at the duals themselves, then thorough pricing of both: the columns of the first
@@ -104,13 +126,13 @@ impl<'t> Generator<'t> {
         let before = self.bound;
         let attempts = [
             (Effort::Quick, self.smoothed()),
-            (Effort::Quick, self.optimum.duals.clone()),
+            (Effort::Quick, self.duals.clone()),
             (Effort::Thorough, self.smoothed()),
-            (Effort::Thorough, self.optimum.duals.clone()),
+            (Effort::Thorough, self.duals.clone()),
         ];
         let mut added = 0;
-        for (effort, values) in attempts.into_iter().take(if effort == Effort::Quick { 2 } else { 4 }) {
-            added = self.price(effort, &values);
+        for (effort, duals) in attempts.into_iter().take(if effort == Effort::Quick { 2 } else { 4 }) {
+            added = self.price(effort, &duals);
             if added > 0 {
                 break;
             }
@@ -119,58 +141,67 @@ impl<'t> Generator<'t> {
         added
     }
 
-    fn price(&mut self, effort: Effort, values: &[f64]) -> usize {
+    fn price(&mut self, effort: Effort, duals: &Duals) -> usize {
         let Task { instance, stop, .. } = *self.task;
-        let cost = |rated: &Rated| usd(instance.classes[rated.class].bins[rated.bin].cost).max(1e-9);
-        let mut rated = price::rate(instance, values, self.demands);
+        let price = |rated: &Rated| instance.price(rated.of(instance), duals);
+        let mut rated = price::rate(instance, duals, self.demands);
         rated.sort_by(|a, b| {
-            (b.most / cost(b)).total_cmp(&(a.most / cost(a))).then((a.class, a.bin).cmp(&(b.class, b.bin)))
+            (b.most / price(b)).total_cmp(&(a.most / price(a))).then((a.class, a.bin).cmp(&(b.class, b.bin)))
         });
         let most_columns = if effort == Effort::Quick { QUICK_A_ROUND } else { THOROUGH_A_ROUND };
         let mut found: Vec<(f64, Pattern)> = Vec::new();
         for of in &mut rated {
             let full = effort == Effort::Thorough && found.len() >= most_columns;
-            if of.most <= cost(of) * IMPROVES || full || stop() {
+            if of.most <= price(of) * IMPROVES || full || stop() {
                 break;
             }
             let pattern = match effort {
-                Effort::Quick => Some(price::fill(instance, of, values, self.demands)),
-                Effort::Thorough => price::search(self.task, of, values, self.demands),
+                Effort::Quick => Some(price::fill(instance, of, duals, self.demands)),
+                Effort::Thorough => price::search(self.task, of, duals, self.demands),
             };
             let Some(pattern) = pattern else { continue };
-            let value: f64 = pattern.counts.iter().map(|(i, n)| self.optimum.duals[*i] * f64::from(*n)).sum();
-            if value > cost(of) * IMPROVES {
-                found.push((value / cost(of), pattern));
+            let value: f64 = pattern.counts.iter().map(|(i, n)| self.duals.items[*i] * f64::from(*n)).sum();
+            let cost = instance.price(of.of(instance), &self.duals);
+            if value > cost * IMPROVES {
+                found.push((value / cost, pattern));
             }
         }
         found.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
         let added = found.into_iter().take(most_columns).filter(|(_, pattern)| self.add(pattern.clone())).count();
-        let bound = total(values, self.demands) / overcharge(instance, &rated);
-        if bound > self.bound {
-            self.bound = bound;
-            self.center = values.to_vec();
-        }
+        self.learn(duals, &rated);
         added
     }
-}
 
-fn total(values: &[f64], demands: &[u32]) -> f64 {
-    values.iter().zip(demands).map(|(value, n)| value * f64::from(*n)).sum()
-}
-
-/// By how much the values overcharge a bin at most; at least 1.
-fn overcharge(instance: &Instance, rated: &[Rated]) -> f64 {
-    let cost = |rated: &Rated| usd(instance.classes[rated.class].bins[rated.bin].cost).max(1e-9);
-    rated.iter().map(|rated| rated.most / cost(rated)).fold(1.0, f64::max)
+    /// The bound that these duals prove, if it is better: pods are worth no more than theta times what the bins that hold
+    /// them cost with what they use of the rows; a bin that costs nothing itself is worth as much as it can hold.
+    fn learn(&mut self, duals: &Duals, rated: &[Rated]) {
+        let instance = self.task.instance;
+        let mut rows = duals.rows.clone();
+        let free = |rated: &&Rated| rated.of(instance).cost == 0;
+        for of in rated.iter().filter(free) {
+            if let &[(row, amount)] = of.of(instance).uses.as_slice() {
+                rows[row] = of.most / instance.part(row, amount);
+            }
+        }
+        let duals = Duals { items: duals.items.clone(), rows };
+        let ratios = rated.iter().map(|rated| rated.most / instance.price(rated.of(instance), &duals));
+        let theta = ratios.fold(1.0, f64::max);
+        let total: f64 = duals.items.iter().zip(self.demands).map(|(value, n)| value * f64::from(*n)).sum();
+        let bound = total / theta - duals.rows.iter().sum::<f64>();
+        if bound > self.bound || self.bound == 0.0 {
+            self.bound = bound.max(0.0);
+            self.center = duals;
+        }
+    }
 }
 
 /// Prices of the resources of one class, dollars a unit: the dual of buying its bins by the fraction.
 #[must_use]
 pub fn resource_prices(instance: &Instance, class: usize) -> Vec<f64> {
     let of = &instance.classes[class];
-    let scale: Vec<f64> = (0..instance.dims)
-        .map(|dim| of.bins.iter().map(|bin| bin.room[dim]).max().unwrap_or(1).max(1) as f64)
-        .collect();
+    let bought = || of.bins.iter().filter(|bin| bin.cost > 0);
+    let scale: Vec<f64> =
+        (0..instance.dims).map(|dim| bought().map(|bin| bin.room[dim]).max().unwrap_or(1).max(1) as f64).collect();
     let total = |dim: usize| -> f64 {
         let items = of.items.iter().map(|&item| &instance.items[item]);
         items.map(|item| item.size[dim] as f64 * f64::from(item.demand)).sum()
@@ -179,7 +210,10 @@ pub fn resource_prices(instance: &Instance, class: usize) -> Vec<f64> {
     let row = |bin: &Bin| -> (Vec<f64>, f64) {
         (bin.room.iter().zip(&scale).map(|(room, scale)| (*room).max(0) as f64 / scale).collect(), usd(bin.cost))
     };
-    let rows: Vec<(Vec<f64>, f64)> = of.bins.iter().map(row).collect();
+    let rows: Vec<(Vec<f64>, f64)> = bought().map(row).collect();
+    if rows.is_empty() {
+        return vec![0.0; instance.dims];
+    }
     let prices = best_prices(&totals, &rows).unwrap_or_else(|| vec![1.0; instance.dims]);
     prices.iter().zip(&scale).map(|(price, scale)| price / scale).collect()
 }

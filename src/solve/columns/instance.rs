@@ -8,6 +8,8 @@ pub struct Instance {
     pub dims: usize,
     pub items: Vec<Item>,
     pub classes: Vec<Class>,
+    /// How much all bins together may use of each row: limits, and nodes that exist. Positive.
+    pub rows: Vec<i64>,
 }
 
 /// Bins that may hold the same items.
@@ -18,12 +20,31 @@ pub struct Class {
     pub bins: Vec<Bin>,
 }
 
-/// A bin that can be bought any number of times.
+/// A bin that can be bought as often as the rows allow.
 #[derive(Debug, Clone)]
 pub struct Bin {
     pub room: Vec<i64>,
-    /// Micro-dollars an hour.
+    /// Micro-dollars an hour; a bin that costs nothing uses some row.
     pub cost: i64,
+    /// What one bin uses: (row, how much), none zero.
+    pub uses: Vec<(usize, i64)>,
+}
+
+/// What things are worth at some moment of the search.
+#[derive(Debug, Clone, Default)]
+pub struct Duals {
+    /// By item: dollars for a pod.
+    pub items: Vec<f64>,
+    /// By row: dollars for all of it.
+    pub rows: Vec<f64>,
+}
+
+impl Duals {
+    /// `share` of these and the rest of the others.
+    pub fn mixed(&self, share: f64, others: &Self) -> Self {
+        let mix = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| share * a + (1.0 - share) * b).collect();
+        Self { items: mix(&self.items, &others.items), rows: mix(&self.rows, &others.rows) }
+    }
 }
 
 /// One bin with what it holds.
@@ -39,6 +60,21 @@ pub struct Pattern {
 pub type Packing = Vec<(Pattern, u32)>;
 
 impl Instance {
+    pub fn bin(&self, pattern: &Pattern) -> &Bin {
+        &self.classes[pattern.class].bins[pattern.bin]
+    }
+
+    /// What a bin costs with what it uses of the rows, dollars; positive.
+    pub fn price(&self, bin: &Bin, duals: &Duals) -> f64 {
+        let of_rows: f64 = bin.uses.iter().map(|&(row, n)| duals.rows[row] * self.part(row, n)).sum();
+        (usd(bin.cost) + of_rows).max(LEAST_PRICE)
+    }
+
+    /// What part of a row an amount is.
+    pub fn part(&self, row: usize, amount: i64) -> f64 {
+        amount as f64 / self.rows[row] as f64
+    }
+
     pub fn cost(&self, pattern: &Pattern) -> i64 {
         self.classes[pattern.class].bins[pattern.bin].cost
     }
@@ -47,6 +83,9 @@ impl Instance {
         self.items.iter().map(|item| item.demand).collect()
     }
 }
+
+/// Dollars an hour.
+const LEAST_PRICE: f64 = 1e-9;
 
 /// Micro-dollars as dollars, for HiGHS.
 pub fn usd(micro: i64) -> f64 {

@@ -2,7 +2,7 @@
 
 use super::Task;
 use super::fill::{Filler, Worth};
-use super::instance::{Class, Instance, Pattern, usd};
+use super::instance::{Bin, Class, Duals, Instance, Pattern};
 use crate::solve::knapsack::multipliers::{Multipliers, Relaxation};
 use crate::solve::knapsack::search;
 use crate::solve::knapsack::table::{self, Table, Valued, fits};
@@ -20,17 +20,23 @@ pub struct Rated {
     pub dims: [usize; 2],
 }
 
+impl Rated {
+    pub fn of<'i>(&self, instance: &'i Instance) -> &'i Bin {
+        &instance.classes[self.class].bins[self.bin]
+    }
+}
+
 /// What part of a bin's own prices of room its tables take off; the least bound counts.
 const SHARES_PERMILLE: [i128; 3] = [1000, 900, 0];
 
-/// How much each bin could hold if pods could be cut; `values` and `most` by item.
-pub fn rate(instance: &Instance, values: &[f64], most: &[u32]) -> Vec<Rated> {
+/// How much each bin could hold if pods could be cut; `most`: how many of each item are wanted.
+pub fn rate(instance: &Instance, duals: &Duals, most: &[u32]) -> Vec<Rated> {
     let mut rated = Vec::new();
     for (index, class) in instance.classes.iter().enumerate() {
         for (bin, of) in class.bins.iter().enumerate() {
             let parts: Vec<f64> = of.room.iter().map(|room| 1.0 / (*room).max(1) as f64).collect();
             let mut relaxation = Relaxation::new(instance.dims);
-            for (item, value, most) in held(instance, class, &of.room, values, most) {
+            for (item, value, most) in held(instance, class, &of.room, &duals.items, most) {
                 let sizes = instance.items[item].size.iter().zip(&parts);
                 relaxation.add(value, f64::from(most), sizes.map(|(size, part)| *size as f64 * part));
             }
@@ -53,23 +59,24 @@ pub fn by_bin(instance: &Instance, rated: &[Rated]) -> Vec<Vec<Vec<f64>>> {
 }
 
 /// A valuable filling of the bin, found quickly.
-pub fn fill(instance: &Instance, rated: &Rated, values: &[f64], most: &[u32]) -> Pattern {
+pub fn fill(instance: &Instance, rated: &Rated, duals: &Duals, most: &[u32]) -> Pattern {
     let class = &instance.classes[rated.class];
-    let filler = Filler { instance, class, worth: Worth { values, most, weights: &rated.weights } };
-    let filling = filler.fill(&class.bins[rated.bin]);
+    let filler = Filler { instance, class, worth: Worth { values: &duals.items, most, weights: &rated.weights } };
+    let filling = filler.fill(rated.of(instance), instance.price(rated.of(instance), duals));
     Pattern { class: rated.class, bin: rated.bin, counts: filler.listed(&filling.counts) }
 }
 
 /// Searches for a filling that is worth more than the bin costs, and lowers the bound of what it can hold.
-pub fn search(task: &Task, rated: &mut Rated, values: &[f64], most: &[u32]) -> Option<Pattern> {
+pub fn search(task: &Task, rated: &mut Rated, duals: &Duals, most: &[u32]) -> Option<Pattern> {
     let instance = task.instance;
     let class = &instance.classes[rated.class];
-    let bin = &class.bins[rated.bin];
-    let mut items: Vec<(f64, Valued)> = held(instance, class, &bin.room, values, most)
+    let bin = rated.of(instance);
+    let price = instance.price(bin, duals);
+    let mut items: Vec<(f64, Valued)> = held(instance, class, &bin.room, &duals.items, most)
         .map(|(item, value, most)| {
             let sizes = instance.items[item].size.iter().zip(&rated.weights);
             let size = sizes.map(|(size, weight)| *size as f64 * weight).sum::<f64>();
-            let (density, is_small) = (value / size.max(1e-12), size < usd(bin.cost) * SMALL);
+            let (density, is_small) = (value / size.max(1e-12), size < price * SMALL);
             (size, Valued { item, value: (value * 1e9) as i64, most, density, is_small })
         })
         .collect();
@@ -84,10 +91,10 @@ pub fn search(task: &Task, rated: &mut Rated, values: &[f64], most: &[u32]) -> O
         rated.most = rated.most.min(usd_of_nano(table.bound(&bin.room)));
         tables.push(table);
     }
-    if rated.most <= usd(bin.cost) * IMPROVES {
+    if rated.most <= price * IMPROVES {
         return None;
     }
-    let floor = (bin.cost as f64 * 1e3 * IMPROVES) as i64;
+    let floor = (price * 1e9 * IMPROVES) as i64;
     let found = search::search(&instance.items, &items, &tables, &bin.room, floor, task.work.search_steps);
     rated.most = rated.most.min(usd_of_nano(found.most));
     let counts = found.counts?;

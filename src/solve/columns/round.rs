@@ -6,22 +6,24 @@ use std::collections::BinaryHeap;
 use super::Task;
 use super::fill::{Filler, Worth};
 use super::generate::{Effort, Generator};
-use super::instance::{Instance, Packing, Pattern, usd};
+use super::instance::{Bin, Duals, Instance, Packing, Pattern};
 
 /// Dollars an hour.
 const LEAST_VALUE: f64 = 1e-7;
 
-/// Whole bins that cover `demands`, one after another: the best value for its cost, items valued at `values`.
+/// Whole bins that cover `demands` as far as the rows allow, one after another: the best value for its price.
+/// `weights`: prices of room by class, bin and dimension; `rows`: what is left of each row.
 pub fn one_by_one(
     instance: &Instance,
     demands: &[u32],
-    values: &[f64],
+    duals: &Duals,
     weights: &[Vec<Vec<f64>>],
+    rows: &[i64],
     stop: &dyn Fn() -> bool,
 ) -> Packing {
-    let mut left = demands.to_vec();
+    let mut left = Left { demands: demands.to_vec(), rows: rows.to_vec() };
     // a pod must be packed though its dual be zero
-    let values: Vec<f64> = values.iter().map(|value| value.max(LEAST_VALUE)).collect();
+    let values: Vec<f64> = duals.items.iter().map(|value| value.max(LEAST_VALUE)).collect();
     let values = values.as_slice();
     let mut packed = Packing::new();
     // what a bin can hold only shrinks with what is left: the ratios known so far are looked at in falling order, and
@@ -30,8 +32,8 @@ pub fn one_by_one(
     for (class, of) in instance.classes.iter().enumerate() {
         known.extend((0..of.bins.len()).map(|bin| Known { ratio: f64::INFINITY, class, bin }));
     }
-    while left.iter().any(|&left| left > 0) && !stop() {
-        let total: f64 = left.iter().zip(values).map(|(n, value)| f64::from(*n) * value).sum();
+    while left.is_any() && !stop() {
+        let total: f64 = left.demands.iter().zip(values).map(|(n, value)| f64::from(*n) * value).sum();
         let mut best: Option<Known> = None;
         let mut looked_at = Vec::new();
         while let Some(next) = known.pop() {
@@ -40,13 +42,17 @@ pub fn one_by_one(
                 break;
             }
             let of = &instance.classes[next.class];
-            let worth = Worth { values, most: &left, weights: &weights[next.class][next.bin] };
+            let bin = &of.bins[next.bin];
+            if left.times(bin) == 0 {
+                continue;
+            }
+            let worth = Worth { values, most: &left.demands, weights: &weights[next.class][next.bin] };
             let filler = Filler { instance, class: of, worth };
-            let filling = filler.fill_roughly(&of.bins[next.bin]);
+            let filling = filler.fill_roughly(bin);
             if filling.counts.iter().all(|&count| count == 0) {
                 continue; // nothing of what is left fits, and less will be left later
             }
-            let mut ratio = filling.value / usd(of.bins[next.bin].cost).max(1e-9);
+            let mut ratio = filling.value / instance.price(bin, duals);
             if filling.value >= total * (1.0 - 1e-9) {
                 ratio *= 1.0 + 1e-6; // it ends the packing: nothing else must be bought
             }
@@ -59,12 +65,13 @@ pub fn one_by_one(
         known.extend(looked_at);
         let Some(Known { class, bin, .. }) = best else { break };
         let of = &instance.classes[class];
-        let worth = Worth { values, most: &left, weights: &weights[class][bin] };
+        let worth = Worth { values, most: &left.demands, weights: &weights[class][bin] };
         let filler = Filler { instance, class: of, worth };
-        let pattern = Pattern { class, bin, counts: filler.listed(&filler.fill(&of.bins[bin]).counts) };
+        let filling = filler.fill(&of.bins[bin], instance.price(&of.bins[bin], duals));
+        let pattern = Pattern { class, bin, counts: filler.listed(&filling.counts) };
         // as many equal ones as the demand wants
-        let times = pattern.counts.iter().map(|(item, n)| left[*item] / n).min().unwrap_or(1).max(1);
-        take(&pattern, times, &mut left, &mut packed);
+        let times = pattern.counts.iter().map(|(item, n)| left.demands[*item] / n).min().unwrap_or(1).max(1);
+        left.take(instance, &pattern, times.min(left.times(&of.bins[bin])), &mut packed);
     }
     packed
 }
@@ -92,10 +99,41 @@ impl Ord for Known {
     }
 }
 
+/// What is still to be packed, and what is left for it.
+pub struct Left {
+    pub demands: Vec<u32>,
+    pub rows: Vec<i64>,
+}
+
+impl Left {
+    fn is_any(&self) -> bool {
+        self.demands.iter().any(|&left| left > 0)
+    }
+
+    /// How many of such a bin the rows still allow.
+    fn times(&self, bin: &Bin) -> u32 {
+        let times = bin.uses.iter().map(|&(row, amount)| self.rows[row] / amount).min();
+        times.map_or(u32::MAX, |times| u32::try_from(times.max(0)).unwrap_or(u32::MAX))
+    }
+
+    fn take(&mut self, instance: &Instance, pattern: &Pattern, times: u32, packed: &mut Packing) {
+        for (item, n) in &pattern.counts {
+            self.demands[*item] = self.demands[*item].saturating_sub(n * times);
+        }
+        for &(row, amount) in &instance.bin(pattern).uses {
+            self.rows[row] -= amount * i64::from(times);
+        }
+        packed.push((pattern.clone(), times));
+    }
+}
+
 /// What each item is worth at the prices of the class in which it is worth least.
 pub fn resource_values(instance: &Instance, weights: &[Vec<f64>]) -> Vec<f64> {
     let mut values = vec![f64::INFINITY; instance.items.len()];
     for (class, weights) in instance.classes.iter().zip(weights) {
+        if class.bins.iter().all(|bin| bin.cost == 0) {
+            continue;
+        }
         for &item in &class.items {
             let size = &instance.items[item].size;
             let value: f64 = size.iter().zip(weights).map(|(size, weight)| *size as f64 * weight).sum();
@@ -107,55 +145,33 @@ pub fn resource_values(instance: &Instance, weights: &[Vec<f64>]) -> Vec<f64> {
 
 /// Dives: the whole part of the LP is taken, then the largest fractions are rounded up, until nothing is left.
 pub fn dive(task: &Task, from: &Generator, slices: usize) -> Packing {
-    let instance = task.instance;
-    let weights = &same_for_all_bins(instance, task.weights);
-    let mut left = instance.demands();
+    let mut left = Left { demands: task.instance.demands(), rows: task.instance.rows.clone() };
+    let weights = &same_for_all_bins(task.instance, task.weights);
     let mut packed: Packing = Vec::new();
     let mut columns: Vec<Pattern> = from.columns.clone();
-    let mut values = from.optimum.duals.clone();
-    while left.iter().any(|&n| n > 0) {
-        let ended = one_by_one(instance, &left, &values, weights, &|| false);
+    let mut duals = from.duals.clone();
+    while left.is_any() {
+        // rows that are used up cannot be bought from: a row's amount is never zero
+        let instance = Instance { rows: left.rows.iter().map(|&row| row.max(1)).collect(), ..task.instance.clone() };
+        let here = Task { instance: &instance, ..*task };
+        let ended = one_by_one(&instance, &left.demands, &duals, weights, &left.rows, &|| false);
         if (task.stop)() {
             packed.extend(ended);
             return packed;
         }
         // cut to what is left, so that no dual is wasted on pods that are placed already
-        let mut start: Vec<Pattern> = columns.iter().filter_map(|pattern| cut(pattern, &left)).collect();
+        let cut = columns.iter().filter(|pattern| left.times(instance.bin(pattern)) > 0);
+        let mut start: Vec<Pattern> = cut.filter_map(|pattern| cut_to(pattern, &left.demands)).collect();
         start.extend(ended.iter().map(|(pattern, _)| pattern.clone()));
-        let demands = left.clone();
-        let generated = Generator::new(task, &demands, start, &values);
+        let demands = left.demands.clone();
+        let generated = Generator::new(&here, &demands, start, &duals);
         let generated = generated.and_then(|mut of| of.run(task.work.dive_rounds, Effort::Quick).map(|()| of));
         let Some(generated) = generated else {
             packed.extend(ended);
             return packed;
         };
-        values.clone_from(&generated.optimum.duals);
-        let mut taken = false;
-        let amounts = &generated.optimum.amounts;
-        for (pattern, amount) in generated.columns.iter().zip(amounts) {
-            let whole = (amount + 1e-6).floor() as u32;
-            if whole > 0 {
-                take(pattern, whole, &mut left, &mut packed);
-                taken = true;
-            }
-        }
-        // where nothing is whole, the largest fractions, one in `slices` of them at a time
-        let mut fractions: Vec<(f64, usize)> = amounts
-            .iter()
-            .enumerate()
-            .map(|(column, amount)| (amount - (amount + 1e-6).floor(), column))
-            .filter(|(fraction, _)| *fraction > 1e-6)
-            .collect();
-        fractions.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        let many = if taken { 0 } else { (fractions.len() / slices).max(1) };
-        for (_, column) in fractions.into_iter().take(many) {
-            let pattern = &generated.columns[column];
-            if !taken || pattern.counts.iter().all(|(item, n)| left[*item] >= *n) {
-                take(pattern, 1, &mut left, &mut packed);
-            }
-            taken = true;
-        }
-        if !taken {
+        duals.clone_from(&generated.duals);
+        if !take_some(&instance, &generated, slices, &mut left, &mut packed) {
             packed.extend(ended);
             return packed;
         }
@@ -164,17 +180,40 @@ pub fn dive(task: &Task, from: &Generator, slices: usize) -> Packing {
     packed
 }
 
-fn cut(pattern: &Pattern, left: &[u32]) -> Option<Pattern> {
+/// Takes the whole part of every column; where nothing is whole, the largest fractions, one in `slices` of them. Returns
+/// whether something was taken.
+fn take_some(instance: &Instance, generated: &Generator, slices: usize, left: &mut Left, packed: &mut Packing) -> bool {
+    let mut taken = false;
+    let amounts = &generated.optimum.amounts;
+    for (pattern, amount) in generated.columns.iter().zip(amounts) {
+        let whole = ((amount + 1e-6).floor() as u32).min(left.times(instance.bin(pattern)));
+        if whole > 0 {
+            left.take(instance, pattern, whole, packed);
+            taken = true;
+        }
+    }
+    if taken {
+        return true;
+    }
+    let mut fractions: Vec<(f64, usize)> =
+        amounts.iter().enumerate().map(|(column, amount)| (*amount, column)).filter(|(of, _)| *of > 1e-6).collect();
+    fractions.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    let many = (fractions.len() / slices).max(1);
+    for (_, column) in fractions.into_iter().take(many) {
+        let pattern = &generated.columns[column];
+        let fits = pattern.counts.iter().all(|(item, n)| left.demands[*item] >= *n);
+        if (!taken || fits) && left.times(instance.bin(pattern)) > 0 {
+            left.take(instance, pattern, 1, packed);
+            taken = true;
+        }
+    }
+    taken
+}
+
+fn cut_to(pattern: &Pattern, left: &[u32]) -> Option<Pattern> {
     let counts: Vec<(usize, u32)> =
         pattern.counts.iter().map(|(item, n)| (*item, (*n).min(left[*item]))).filter(|(_, n)| *n > 0).collect();
     (!counts.is_empty()).then(|| Pattern { counts, ..pattern.clone() })
-}
-
-fn take(pattern: &Pattern, times: u32, left: &mut [u32], packed: &mut Packing) {
-    for (item, n) in &pattern.counts {
-        left[*item] = left[*item].saturating_sub(n * times);
-    }
-    packed.push((pattern.clone(), times));
 }
 
 /// Prices of room by class, bin and dimension, from those by class.

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::instance::{Bin, Class, Instance, Item, Packing};
+use super::instance::{Bin, Class, Duals, Instance, Item, Packing};
 use super::{News, Signals, Work, cost, price, solve};
 use crate::solve::knapsack::search;
 use crate::solve::knapsack::table::{Table, Valued};
@@ -14,12 +14,18 @@ fn instances(most_demand: u32) -> impl Strategy<Value = Instance> {
     let bin = (12_i64..40, 12_i64..40, 1_i64..4, 1_i64..30).prop_map(|(cpu, memory, ports, extra)| Bin {
         room: vec![cpu, memory, ports],
         cost: (cpu + memory + extra) * 1_000,
+        uses: vec![],
     });
     let bins = prop::collection::vec(bin, 1..4);
     (prop::collection::vec(item, 1..5), bins.clone(), bins).prop_map(|(items, every, some)| {
         let all: Vec<usize> = (0..items.len()).collect();
         let odd = all.iter().copied().filter(|item| item % 2 == 1).collect();
-        Instance { dims: 3, items, classes: vec![Class { items: all, bins: every }, Class { items: odd, bins: some }] }
+        Instance {
+            dims: 3,
+            items,
+            classes: vec![Class { items: all, bins: every }, Class { items: odd, bins: some }],
+            rows: vec![],
+        }
     })
 }
 
@@ -146,7 +152,7 @@ proptest! {
             best = best.max(counts.iter().zip(&values).map(|(n, value)| i64::from(*n) * value).sum());
         });
         let usd: Vec<f64> = values.iter().map(|value| *value as f64 / 1e9).collect();
-        let rated = price::rate(&instance, &usd, &demands);
+        let rated = price::rate(&instance, &Duals { items: usd, rows: vec![] }, &demands);
         prop_assert!(rated[0].most >= best as f64 / 1e9 * (1.0 - 1e-9));
         let items: Vec<Valued> = (0..instance.items.len())
             .map(|item| {
@@ -186,8 +192,9 @@ fn most_tiny_instances_are_solved_to_the_optimum() {
 
 #[test]
 fn what_is_told_to_stop_has_no_answer_that_is_none() {
-    let bin = Bin { room: vec![10, 10], cost: 1_000 };
+    let bin = Bin { room: vec![10, 10], cost: 1_000, uses: vec![] };
     let item = Item { size: vec![3, 1], demand: 7, most: u32::MAX };
-    let instance = Instance { dims: 2, items: vec![item], classes: vec![Class { items: vec![0], bins: vec![bin] }] };
+    let instance =
+        Instance { dims: 2, items: vec![item], classes: vec![Class { items: vec![0], bins: vec![bin] }], rows: vec![] };
     assert_eq!(solved(&instance, true), Vec::<Packing>::new());
 }
