@@ -79,7 +79,7 @@ pub fn solve(instance: &Instance, work: Work, when: Signals, sink: &mut dyn FnMu
     let center = Duals { items: values, rows: vec![0.0; instance.rows.len()] };
     let demands = instance.demands();
     let same = round::same_for_all_bins(instance, &weights);
-    let first = round::one_by_one(instance, &demands, &center, &same, &instance.rows, stop);
+    let first = round::one_by_one(instance, &demands, &center, &same, &instance.capacities(), stop);
     if stop() {
         return;
     }

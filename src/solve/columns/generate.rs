@@ -52,7 +52,7 @@ impl<'t> Generator<'t> {
     ) -> Option<Self> {
         let costs = demands.iter().copied().zip(task.leaving.iter().copied());
         let master = Master::new(&costs.collect::<Vec<_>>(), task.instance.rows.len());
-        let optimum = Optimum { cost: 0.0, amounts: vec![], left: vec![], of_demands: vec![], of_limits: vec![] };
+        let optimum = Optimum { cost: 0.0, amounts: vec![], of_demands: vec![], of_limits: vec![] };
         let mut generator = Self {
             task,
             demands,
@@ -96,7 +96,8 @@ impl<'t> Generator<'t> {
         let Task { instance, stop, .. } = *self.task;
         let duals = self.smoothed();
         let rated = price::rate(instance, &duals, self.demands);
-        let packed = one_by_one(instance, self.demands, &duals, &price::by_bin(instance, &rated), &instance.rows, stop);
+        let packed =
+            one_by_one(instance, self.demands, &duals, &price::by_bin(instance, &rated), &instance.capacities(), stop);
         for (pattern, _) in &packed {
             self.add(pattern.clone());
         }
@@ -173,15 +174,21 @@ impl<'t> Generator<'t> {
     }
 
     /// The bound that these duals prove, if it is better: pods are worth no more than theta times what the bins that hold
-    /// them cost with what they use of the rows; a bin that costs nothing itself is worth as much as it can hold.
+    /// them cost with what they use of the rows; a supply is charged what its bins can hold.
     fn learn(&mut self, duals: &Duals, rated: &[Rated]) {
         let instance = self.task.instance;
         let mut rows = duals.rows.clone();
-        let free = |rated: &&Rated| rated.of(instance).cost == 0;
-        for of in rated.iter().filter(free) {
-            if let &[(row, amount)] = of.of(instance).uses.as_slice() {
-                rows[row] = of.most / instance.part(row, amount);
-            }
+        let supply = |rated: &&Rated| instance.supply(rated.of(instance)).is_some();
+        for (row, _) in rated.iter().filter(supply).filter_map(|rated| instance.supply(rated.of(instance))) {
+            rows[row] = 0.0;
+        }
+        for rated in rated.iter().filter(supply) {
+            let bin = rated.of(instance);
+            let Some((row, amount)) = instance.supply(bin) else { continue };
+            let others: f64 =
+                bin.uses.iter().filter(|(of, _)| *of != row).map(|&(of, n)| rows[of] * instance.part(of, n)).sum();
+            let gain = rated.most - usd(bin.cost) - others;
+            rows[row] = rows[row].max(gain / instance.part(row, amount));
         }
         let duals = Duals { items: duals.items.clone(), rows };
         let ratios = rated.iter().map(|rated| rated.most / instance.price(rated.of(instance), &duals));
@@ -199,7 +206,7 @@ impl<'t> Generator<'t> {
 #[must_use]
 pub fn resource_prices(instance: &Instance, class: usize) -> Vec<f64> {
     let of = &instance.classes[class];
-    let bought = || of.bins.iter().filter(|bin| bin.cost > 0);
+    let bought = || of.bins.iter().filter(|bin| instance.supply(bin).is_none());
     let scale: Vec<f64> =
         (0..instance.dims).map(|dim| bought().map(|bin| bin.room[dim]).max().unwrap_or(1).max(1) as f64).collect();
     let total = |dim: usize| -> f64 {

@@ -8,8 +8,18 @@ pub struct Instance {
     pub dims: usize,
     pub items: Vec<Item>,
     pub classes: Vec<Class>,
-    /// How much all bins together may use of each row: limits, and nodes that exist. Positive.
-    pub rows: Vec<i64>,
+    /// What bins share.
+    pub rows: Vec<Row>,
+}
+
+/// Something of which all bins together may only use so much.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// Positive.
+    pub capacity: i64,
+    /// It is there whether it is used or not: existing nodes and reservations, whose bins cost nothing or next to it. A
+    /// limit is none.
+    pub is_supply: bool,
 }
 
 /// Bins that may hold the same items.
@@ -72,11 +82,20 @@ impl Instance {
 
     /// What part of a row an amount is.
     pub fn part(&self, row: usize, amount: i64) -> f64 {
-        amount as f64 / self.rows[row] as f64
+        amount as f64 / self.rows[row].capacity as f64
     }
 
     pub fn cost(&self, pattern: &Pattern) -> i64 {
         self.classes[pattern.class].bins[pattern.bin].cost
+    }
+
+    /// The row that makes a bin cheap.
+    pub fn supply(&self, bin: &Bin) -> Option<(usize, i64)> {
+        bin.uses.iter().copied().find(|(row, _)| self.rows[*row].is_supply)
+    }
+
+    pub fn capacities(&self) -> Vec<i64> {
+        self.rows.iter().map(|row| row.capacity).collect()
     }
 
     pub fn demands(&self) -> Vec<u32> {

@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use super::Task;
 use super::fill::{Filler, Worth};
 use super::generate::{Effort, Generator};
-use super::instance::{Bin, Duals, Instance, Packing, Pattern};
+use super::instance::{Bin, Duals, Instance, Packing, Pattern, Row};
 
 /// Dollars an hour.
 const LEAST_VALUE: f64 = 1e-7;
@@ -131,7 +131,7 @@ impl Left {
 pub fn resource_values(instance: &Instance, weights: &[Vec<f64>]) -> Vec<f64> {
     let mut values = vec![f64::INFINITY; instance.items.len()];
     for (class, weights) in instance.classes.iter().zip(weights) {
-        if class.bins.iter().all(|bin| bin.cost == 0) {
+        if class.bins.iter().all(|bin| instance.supply(bin).is_some()) {
             continue;
         }
         for &item in &class.items {
@@ -145,14 +145,16 @@ pub fn resource_values(instance: &Instance, weights: &[Vec<f64>]) -> Vec<f64> {
 
 /// Dives: the whole part of the LP is taken, then the largest fractions are rounded up, until nothing is left.
 pub fn dive(task: &Task, from: &Generator, slices: usize) -> Packing {
-    let mut left = Left { demands: task.instance.demands(), rows: task.instance.rows.clone() };
+    let mut left = Left { demands: task.instance.demands(), rows: task.instance.capacities() };
     let weights = &same_for_all_bins(task.instance, task.weights);
     let mut packed: Packing = Vec::new();
     let mut columns: Vec<Pattern> = from.columns.clone();
     let mut duals = from.duals.clone();
     while left.is_any() {
-        // rows that are used up cannot be bought from: a row's amount is never zero
-        let instance = Instance { rows: left.rows.iter().map(|&row| row.max(1)).collect(), ..task.instance.clone() };
+        // of rows that are used up nothing can be bought, whatever their capacity is
+        let rows =
+            task.instance.rows.iter().zip(&left.rows).map(|(row, left)| Row { capacity: (*left).max(1), ..*row });
+        let instance = Instance { rows: rows.collect(), ..task.instance.clone() };
         let here = Task { instance: &instance, ..*task };
         let ended = one_by_one(&instance, &left.demands, &duals, weights, &left.rows, &|| false);
         if (task.stop)() {

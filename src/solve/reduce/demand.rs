@@ -1,0 +1,81 @@
+//! Which pods are packed anew, and what a first solution decided for them that stays.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::Domains;
+use crate::model::{Group, KeyId, Keys, Problem, domain_of_node};
+use crate::observe::snapshot::PodTemplate;
+use crate::solve::{Place, Solution};
+
+/// A group in an order that the order of the input does not change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ByContent<'p> {
+    namespace: &'p Arc<str>,
+    template: &'p Arc<PodTemplate>,
+    pub group: usize,
+}
+
+/// Pods of a group for which the first solution decided the same.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Decided<'p> {
+    pub by_content: ByContent<'p>,
+    /// Weight of the pool of their nodes; `None` for those on existing nodes.
+    pub weight: Option<i32>,
+    /// Domains of the keys that tie the group to others, hostname apart.
+    pub domains: Domains,
+}
+
+pub type Demand<'p> = BTreeMap<Decided<'p>, u32>;
+
+/// What the first solution puts where it stays: by group, (existing node, how many).
+pub type Staying = HashMap<usize, Vec<(usize, u32)>>;
+
+/// Pods that are packed anew, and those on existing nodes that stay there because rules over hosts count them.
+pub fn demand<'p>(problem: &'p Problem, first: &Solution) -> (Demand<'p>, Staying) {
+    let mut group_of = HashMap::new();
+    for (group, model) in problem.groups.iter().enumerate() {
+        group_of.extend(model.pods.iter().map(|&pod| (pod, group)));
+    }
+    let ties: Vec<BTreeSet<KeyId>> = problem.groups.iter().map(|group| ties(problem, group)).collect();
+    let mut demand = Demand::new();
+    let mut staying = Staying::new();
+    for (pod, place) in &first.placements {
+        let group = group_of[pod];
+        let keys = ties[group].iter().filter(|key| **key != Keys::HOST);
+        let (weight, domains): (_, Domains) = match *place {
+            Place::New(node) => {
+                let node = &first.new_nodes[node];
+                let domains = keys.filter_map(|&key| {
+                    let value = node.requirements.get(problem.keys.name(key))?.single_value()?;
+                    Some((key, problem.keys.domain(key, value)?))
+                });
+                (Some(problem.pools[node.pool].pool.weight), domains.collect())
+            }
+            Place::Existing(index) if ties[group].contains(&Keys::HOST) => {
+                let of_group = staying.entry(group).or_default();
+                match of_group.iter_mut().find(|(of, _)| *of == index) {
+                    Some((_, count)) => *count += 1,
+                    None => of_group.push((index, 1)),
+                }
+                continue;
+            }
+            Place::Existing(index) => {
+                let node = &problem.nodes[index];
+                let domain = |&key: &KeyId| Some((key, domain_of_node(&problem.keys, key, index, node)?));
+                (None, keys.filter_map(domain).collect())
+            }
+        };
+        let model = &problem.groups[group];
+        let by_content = ByContent { namespace: model.namespace, template: model.template, group };
+        *demand.entry(Decided { by_content, weight, domains }).or_insert(0) += 1;
+    }
+    (demand, staying)
+}
+
+/// The keys of every rule that the group must obey or that counts it.
+pub fn ties(problem: &Problem, group: &Group) -> BTreeSet<KeyId> {
+    let carried = group.carried.iter().map(|placement| placement.topology);
+    let all = carried.chain(group.counted.iter().copied()).chain(group.forbidden_by.iter().copied());
+    all.map(|id| problem.topologies[id].key).collect()
+}
