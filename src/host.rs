@@ -52,6 +52,15 @@ struct Clock {
 }
 
 impl Clock {
+    /// What part of the time is left besides `reserve`.
+    fn left(&self, reserve: Duration) -> f64 {
+        if self.is_up(reserve) {
+            return 0.0;
+        }
+        let usable = self.time.saturating_sub(reserve).as_secs_f64();
+        (usable - self.started.elapsed().as_secs_f64()) / usable
+    }
+
     /// Whether a search must end that leaves `reserve` for writing its answer down and checking it.
     fn is_up(&self, reserve: Duration) -> bool {
         self.cancelled.load(Ordering::Relaxed) || self.started.elapsed().saturating_add(reserve) >= self.time

@@ -9,7 +9,7 @@ use crate::plan::{self, Certificate, Outcome, Stage, Stop};
 use crate::solve::bound::{self, Bounds, Proof};
 use crate::solve::greedy::{self, Order};
 use crate::solve::integer::{self, News};
-use crate::solve::{Signals, Solution, Work};
+use crate::solve::{Solution, Work};
 use crate::units::MicroUsd;
 
 /// Time kept for carrying a solution out, writing it down and checking it, as a multiple of what the first answer took.
@@ -46,9 +46,8 @@ pub(super) fn run(snapshot: &Snapshot, search: Search, clock: &Clock, sink: &dyn
                 (solution, worked) = (other, learned);
             }
         }
-        let half = clock.time.saturating_sub(first_answer) / 2;
-        let when = Signals { hurry: &|| clock.is_up(half.max(first_answer.mul_f64(RESERVE))), stop: &stop };
-        integer::improve(&problem, &solution, &worked, Work::default(), when, &mut |news| match news {
+        let left = || clock.left(first_answer.mul_f64(RESERVE));
+        integer::improve(&problem, &solution, &worked, Work::default(), &left, &mut |news| match news {
             News::Solution(other) => drop(best.offer(&other, Stage::Columns)),
             News::Values(values) => best.prove(&values),
         });

@@ -10,7 +10,7 @@ pub mod instance;
 mod price;
 mod round;
 
-use generate::{Effort, Generator, resource_prices};
+use generate::{Effort, End, Generator, resource_prices};
 use instance::{Bin, Duals, Instance, Packing, Pattern, usd};
 
 /// How far the search goes, besides its wish to stop.
@@ -41,13 +41,9 @@ const FIRST_ROUNDS: usize = 12;
 /// Of a dive, where nothing is whole: one in so many fractions is rounded up at a time.
 const SLICES: [usize; 3] = [8, 24, 3];
 
-/// What tells a search how much time is left; it has no clock of its own.
-#[derive(Clone, Copy)]
-pub struct Signals<'s> {
-    /// No more columns: it is time to round.
-    pub hurry: &'s dyn Fn() -> bool,
-    pub stop: &'s dyn Fn() -> bool,
-}
+/// How much of its time a search has left: from 1 down to 0, where it is to stop. It has no clock of its own; what is
+/// limited by its work alone always has 1 left.
+pub type TimeLeft<'t> = &'t dyn Fn() -> f64;
 
 /// What every part of the search needs to know.
 #[derive(Clone, Copy)]
@@ -70,21 +66,26 @@ pub enum News<'n> {
     Values(&'n [f64]),
 }
 
-/// Bins that cover every demand as far as the rows allow, the best that was found until it is to stop; `sink` gets each improvement.
-pub fn solve(instance: &Instance, work: Work, when: Signals, sink: &mut dyn FnMut(News)) {
-    let Signals { hurry, stop } = when;
+/// Bins that cover every demand as far as the rows allow, the best that was found until it is to stop; `sink` gets each
+/// improvement.
+///
+/// Packings at smoothed duals and one dive first, for an answer; then rounds of column generation and dives by turns, until
+/// nothing improves. Between two dives lies at least twice the time that a dive takes, and the last one begins while there
+/// is time for it.
+pub fn solve(instance: &Instance, work: Work, time: TimeLeft, sink: &mut dyn FnMut(News)) {
+    let stop = || time() <= 0.0;
     let weights: Vec<Vec<f64>> = (0..instance.classes.len()).map(|class| resource_prices(instance, class)).collect();
     let values = round::resource_values(instance, &weights);
     let leaving = leaving(instance, &values);
     let center = Duals { items: values, rows: vec![0.0; instance.rows.len()] };
     let demands = instance.demands();
     let same = round::same_for_all_bins(instance, &weights);
-    let first = round::one_by_one(instance, &demands, &center, &same, &instance.capacities(), stop);
+    let first = round::one_by_one(instance, &demands, &center, &same, &instance.capacities(), &stop);
     if stop() {
         return;
     }
     let mut best = Best { instance, leaving: &leaving, price: f64::INFINITY, sink };
-    let task = Task { instance, weights: &weights, leaving: &leaving, work, stop: hurry };
+    let task = Task { instance, weights: &weights, leaving: &leaving, work, stop: &stop };
     let start: Vec<Pattern> = first.iter().map(|(pattern, _)| pattern.clone()).collect();
     let Some(mut generator) = Generator::new(&task, &demands, start, &center) else { return best.offer(&first) };
     let mut packed = first;
@@ -93,35 +94,47 @@ pub fn solve(instance: &Instance, work: Work, when: Signals, sink: &mut dyn FnMu
         if best.price(&other) < best.price(&packed) {
             packed = other;
         }
-        if hurry() || generator.run(1, Effort::Quick).is_none() {
+        if stop() || generator.run(1, Effort::Quick, &stop).is_none() {
             break;
         }
     }
     best.offer(&packed);
-    let mut proven = 0.0;
-    // a few rounds and one dive first, for an answer; then as many and as thorough as the time allows
-    let phases = [
-        (FIRST_ROUNDS, Effort::Quick, &SLICES[..1]),
-        (work.rounds, Effort::Quick, &SLICES),
-        (work.rounds, Effort::Thorough, &SLICES),
-    ];
-    for (rounds, effort, slices) in phases {
-        if stop() || generator.run(rounds.min(work.rounds), effort).is_none() {
-            return;
-        }
+    let (mut dive_time, mut proven) = (0.0, 0.0);
+    let (mut rounds, mut effort) = (FIRST_ROUNDS.min(work.rounds), Effort::Quick);
+    let mut slices = SLICES.iter().cycle();
+    loop {
+        let before = time();
+        let pause =
+            || stop() || time() < LAST_DIVE * dive_time || before - time() > BETWEEN_DIVES * dive_time + LEAST_TURN;
+        let pause: &dyn Fn() -> bool = if rounds == work.rounds { &pause } else { &stop };
+        let Some(end) = generator.run(rounds, effort, pause) else { return };
         if generator.bound > proven * (1.0 + 1e-6) {
             proven = generator.bound;
             (best.sink)(News::Values(&generator.center.items));
         }
-        let quick = Task { stop, ..task };
-        for &slices in slices {
-            best.offer(&round::dive(&quick, &generator, slices));
+        let is_last = end == End::Converged && effort == Effort::Thorough || time() < LAST_DIVE * dive_time;
+        for &slices in slices.by_ref().take(if is_last { SLICES.len() } else { 1 }) {
             if stop() || best.is_optimal(generator.bound) {
                 return;
             }
+            let before = time();
+            best.offer(&round::dive(&task, &generator, slices));
+            dive_time = f64::max(before - time(), dive_time / 2.0);
         }
+        if is_last {
+            return;
+        }
+        if end == End::Converged || rounds == work.rounds && end == End::Rounds {
+            effort = Effort::Thorough;
+        }
+        rounds = work.rounds;
     }
 }
+
+/// Time kept for the last dive, and for column generation between dives, in dives; and the least of the latter.
+const LAST_DIVE: f64 = 1.5;
+const BETWEEN_DIVES: f64 = 2.0;
+const LEAST_TURN: f64 = 0.05;
 
 /// Hands over what is cheaper than everything before.
 struct Best<'b> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::Solution;
 use super::columns::instance::Pattern;
-use super::columns::{self, Signals, Work};
+use super::columns::{self, TimeLeft, Work};
 use super::greedy::guide::{Guide, Target};
 use super::greedy::{self, Worked};
 use super::reduce::{Domains, Reduction, Source};
@@ -26,11 +26,11 @@ pub fn improve(
     first: &Solution,
     worked: &Worked,
     work: Work,
-    when: Signals,
+    time: TimeLeft,
     sink: &mut dyn FnMut(News),
 ) {
     let Some(reduction) = Reduction::of(problem, first, worked) else { return };
-    columns::solve(&reduction.instance, work, when, &mut |news| match news {
+    columns::solve(&reduction.instance, work, time, &mut |news| match news {
         columns::News::Packing(packed) => {
             let guide = guide(&reduction, packed, worked);
             sink(News::Solution(greedy::guided(problem, guide, &|| false)));

@@ -10,9 +10,9 @@ use crate::host::{Limits, Search, decide};
 use crate::model::Problem;
 use crate::observe::Snapshot;
 use crate::plan::{self, Checked, Plan, preferences};
+use crate::solve::Work;
 use crate::solve::greedy::{self, Order};
 use crate::solve::integer::{self, News};
-use crate::solve::{Signals, Work};
 
 const WORLDS: u64 = 400;
 
@@ -59,8 +59,7 @@ fn what_is_carried_out_is_accepted() {
         let snapshot = world(seed, MIXED);
         let problem = Problem::new(&snapshot);
         let (first, worked) = greedy::work(&problem, Order::Karpenter, &|| false);
-        let when = Signals { hurry: &|| false, stop: &|| false };
-        integer::improve(&problem, &first, &worked, Work::default(), when, &mut |news| {
+        integer::improve(&problem, &first, &worked, Work::default(), &|| 1.0, &mut |news| {
             let News::Solution(solution) = news else { return };
             packings += 1;
             if let Err(violations) = plan::check(&snapshot, plan::build(&problem, &solution)) {

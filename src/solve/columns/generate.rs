@@ -42,6 +42,14 @@ pub enum Effort {
     Thorough,
 }
 
+/// Why column generation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Converged,
+    Rounds,
+    Paused,
+}
+
 impl<'t> Generator<'t> {
     /// `rows`: how much of each row is left; `center`: duals that overcharge no bin by much. `None` where HiGHS fails.
     pub fn new(
@@ -80,15 +88,18 @@ impl<'t> Generator<'t> {
         Some(())
     }
 
-    /// Adds columns until none improves, or so many rounds are over, or it is to stop; `None` where HiGHS fails.
-    pub fn run(&mut self, rounds: usize, effort: Effort) -> Option<()> {
+    /// Adds columns until none improves, or so many rounds are over, or it is to pause; `None` where HiGHS fails.
+    pub fn run(&mut self, rounds: usize, effort: Effort, pause: &dyn Fn() -> bool) -> Option<End> {
         for _ in 0..rounds {
-            if (self.task.stop)() || self.bound > self.optimum.cost * CLOSE_ENOUGH || self.round(effort) == 0 {
-                return Some(());
+            if pause() {
+                return Some(End::Paused);
+            }
+            if self.bound > self.optimum.cost * CLOSE_ENOUGH || self.round(effort) == 0 {
+                return Some(if (self.task.stop)() { End::Paused } else { End::Converged });
             }
             self.solve()?;
         }
-        Some(())
+        Some(End::Rounds)
     }
 
     /// Packs everything at the duals that would be priced next, and adds those patterns; the master is not solved.

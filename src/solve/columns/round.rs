@@ -167,7 +167,8 @@ pub fn dive(task: &Task, from: &Generator, slices: usize) -> Packing {
         start.extend(ended.iter().map(|(pattern, _)| pattern.clone()));
         let demands = left.demands.clone();
         let generated = Generator::new(&here, &demands, start, &duals);
-        let generated = generated.and_then(|mut of| of.run(task.work.dive_rounds, Effort::Quick).map(|()| of));
+        let generated =
+            generated.and_then(|mut of| of.run(task.work.dive_rounds, Effort::Quick, task.stop).map(|_| of));
         let Some(generated) = generated else {
             packed.extend(ended);
             return packed;

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::instance::{Bin, Class, Duals, Instance, Item, Packing, Row};
-use super::{News, Signals, Work, cost, price, solve};
+use super::{News, Work, cost, price, solve};
 use crate::solve::knapsack::search;
 use crate::solve::knapsack::table::{Table, Valued};
 
@@ -46,8 +46,7 @@ fn instances(most_demand: u32) -> impl Strategy<Value = Instance> {
 
 fn solved(instance: &Instance, stop: bool) -> Vec<Packing> {
     let mut answers = Vec::new();
-    let when = || stop;
-    solve(instance, WORK, Signals { hurry: &when, stop: &when }, &mut |news| {
+    solve(instance, WORK, &|| f64::from(u8::from(!stop)), &mut |news| {
         if let News::Packing(packing) = news {
             answers.push(packing.clone());
         }
