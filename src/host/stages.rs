@@ -51,6 +51,7 @@ pub(super) fn run(snapshot: &Snapshot, search: Search, clock: &Clock, sink: &dyn
             News::Solution(other) => drop(best.offer(&other, Stage::Columns)),
             News::Values(values) => best.prove(&values),
         });
+        best.try_everything(&stop);
     }
     best.finish(stop());
 }
@@ -108,6 +109,21 @@ impl<'b, 's> Best<'b, 's> {
         let unplaced: Vec<usize> = self.decision.plan.unplaced.iter().map(|unplaced| unplaced.pod).collect();
         let proof = self.bounds.where_unplaced(&unplaced).of_values(values, PROOF);
         if proof.bound > self.decision.proof.bound {
+            self.decision.certificate.bound = proof.bound;
+            self.decision.proof = proof;
+            (self.sink)(self.decision.clone());
+        }
+    }
+
+    /// Few pods: what every plan costs at least, with whole pods on whole nodes.
+    fn try_everything(&mut self, stop: &dyn Fn() -> bool) {
+        let (proof, cost) = (&self.decision.proof, self.decision.certificate.objective);
+        if proof.bound >= cost || stop() {
+            return;
+        }
+        let unplaced: Vec<usize> = self.decision.plan.unplaced.iter().map(|unplaced| unplaced.pod).collect();
+        let bound = self.bounds.where_unplaced(&unplaced);
+        if let Some(proof) = bound.of_everything(proof, cost, Work::default().exact_steps, stop) {
             self.decision.certificate.bound = proof.bound;
             self.decision.proof = proof;
             (self.sink)(self.decision.clone());

@@ -5,6 +5,7 @@
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)] // floats propose
 
 mod classes;
+mod exhaustive;
 mod holding;
 mod lp;
 mod proof;
@@ -16,6 +17,7 @@ pub use proof::Proof;
 use proof::{Demand, GroupDemand};
 
 use crate::model::Problem;
+use crate::units::MicroUsd;
 
 /// Bounds of one Problem.
 pub struct Bounds<'p, 's> {
@@ -66,6 +68,21 @@ impl Bound<'_, '_> {
         self.prove(self.demand.groups.iter().map(of_group).collect(), limits)
     }
 
+    /// A better proof than the one given, by trying everything that could cost less than `known`; where that takes no more
+    /// than so many steps.
+    #[must_use]
+    pub fn of_everything(
+        &self,
+        proof: &Proof,
+        known: MicroUsd,
+        steps: usize,
+        stop: &dyn Fn() -> bool,
+    ) -> Option<Proof> {
+        let values: Vec<i64> = proof.values.iter().map(|(_, value)| *value).collect();
+        let bound = exhaustive::least_cost(self.classes, &self.demand, &values, known, steps, stop)?;
+        (bound > proof.bound).then(|| Proof { bound, is_exhaustive: true, ..proof.clone() })
+    }
+
     /// Nano-dollars, rounded down.
     fn resource_value(&self, group: &GroupDemand) -> i64 {
         let prices = &self.prices.0[self.classes.merged[group.class]];
@@ -76,6 +93,6 @@ impl Bound<'_, '_> {
     fn prove(&self, of_demand: Vec<i64>, limits: Limits) -> Proof {
         let bound = proof::prove(self.classes, &self.demand, &of_demand, &self.prices, limits);
         let first = |group: &GroupDemand| self.problem.groups[group.group].pods[0];
-        Proof { values: self.demand.groups.iter().map(first).zip(of_demand).collect(), bound }
+        Proof { values: self.demand.groups.iter().map(first).zip(of_demand).collect(), bound, is_exhaustive: false }
     }
 }

@@ -4,6 +4,7 @@
 //! [`super::knapsack`]); the loop with the master LP ([`generate`]); whole bins ([`round`]). Floats propose; what is called proven is integer arithmetic elsewhere.
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // floats are proposals
 
+pub mod exact;
 mod fill;
 mod generate;
 pub mod instance;
@@ -24,11 +25,16 @@ pub struct Work {
     pub cells: [usize; 2],
     /// Steps of the search for a better filling of one bin, once quick pricing finds nothing.
     pub search_steps: usize,
+    /// Steps of the search that tries everything, where there are few pods.
+    pub exact_steps: usize,
 }
+
+/// Of no more pods than this every packing that could be cheaper is tried.
+pub const FEW_PODS: u32 = 100;
 
 impl Default for Work {
     fn default() -> Self {
-        Self { rounds: 2000, dive_rounds: 3, cells: [160, 320], search_steps: 2000 }
+        Self { rounds: 2000, dive_rounds: 3, cells: [160, 320], search_steps: 2000, exact_steps: 1_000_000 }
     }
 }
 
@@ -122,6 +128,9 @@ pub fn solve(instance: &Instance, work: Work, time: TimeLeft, sink: &mut dyn FnM
             dive_time = f64::max(before - time(), dive_time / 2.0);
         }
         if is_last {
+            if demands.iter().sum::<u32>() <= FEW_PODS {
+                best.finish(&generator.center, work.exact_steps, &stop);
+            }
             return;
         }
         if end == End::Converged || rounds == work.rounds && end == End::Rounds {
@@ -148,6 +157,14 @@ struct Best<'b> {
 const CLOSE_ENOUGH: f64 = 1.0 + 1e-6;
 
 impl Best<'_> {
+    /// Tries everything that could be cheaper.
+    fn finish(&mut self, duals: &Duals, steps: usize, stop: &dyn Fn() -> bool) {
+        let known = (self.price * 1e6).ceil() as i64;
+        if let Some((_, packing)) = exact::search(self.instance, duals, known, steps, stop).better {
+            self.offer(&packing);
+        }
+    }
+
     fn is_optimal(&self, bound: f64) -> bool {
         self.price <= bound * CLOSE_ENOUGH
     }

@@ -12,6 +12,7 @@ use fixedbitset::FixedBitSet;
 use super::classes::{Classes, Shape, Supply};
 use super::lp::Prices;
 use super::proof::Demand;
+use crate::model::Amounts;
 use crate::solve::knapsack::multipliers::{Multipliers, Relaxation};
 use crate::solve::knapsack::table::{self, Table, Valued, fits, profit, worth};
 use crate::solve::knapsack::{Item, search};
@@ -65,28 +66,11 @@ impl<'h> Holding<'h> {
         Self { classes, demand, values, prices, held: HashMap::new() }
     }
 
-    /// All nodes of a supply together.
+    /// All nodes of a supply: together, as if pods could be cut and spread over them, or node by node.
     pub fn of_supply(&mut self, supply: &Supply) -> i64 {
         let held = self.held(&supply.holds);
-        let mut room = vec![0_i64; self.classes.dims];
-        let mut counts = vec![0_u32; held.items.len()];
-        for of_node in &supply.rooms {
-            let mut is_useful = false;
-            for (count, item) in counts.iter_mut().zip(&held.items) {
-                let fits = fits(&item.size, of_node).min(item.most);
-                *count = count.saturating_add(fits);
-                is_useful |= fits > 0;
-            }
-            if is_useful {
-                room.iter_mut().zip(of_node).for_each(|(total, free)| *total = total.saturating_add(*free));
-            }
-        }
-        let counts: Vec<u32> = counts.iter().zip(&held.items).map(|(count, item)| (*count).min(item.demand)).collect();
-        let mut most = held.linear(&room, &held.prices, &counts);
-        if let Some(prices) = held.knapsack_prices(&room, &counts) {
-            most = most.min(held.linear(&room, &prices, &counts));
-        }
-        most
+        let one_by_one = supply.rooms.iter().map(|room| held.at_a_glance(room)).fold(0, i64::saturating_add);
+        held.together(&supply.rooms).min(one_by_one)
     }
 
     pub fn of_shape(&mut self, shape: &Shape) -> i64 {
@@ -169,6 +153,29 @@ impl Held {
         let beyond =
             items.map(|((item, value), count)| profit(prices, *value, &item.size).saturating_mul(i64::from(*count)));
         beyond.fold(worth(prices, room), i64::saturating_add)
+    }
+
+    /// Nodes with these rooms, as if they were one; no item more often than they could hold it one by one.
+    fn together(&self, rooms: &[Amounts]) -> i64 {
+        let mut room = vec![0_i64; self.prices.len()];
+        let mut counts = vec![0_u32; self.items.len()];
+        for of_node in rooms {
+            let mut is_useful = false;
+            for (count, item) in counts.iter_mut().zip(&self.items) {
+                let fits = fits(&item.size, of_node).min(item.most);
+                *count = count.saturating_add(fits);
+                is_useful |= fits > 0;
+            }
+            if is_useful {
+                room.iter_mut().zip(of_node).for_each(|(total, free)| *total = total.saturating_add(*free));
+            }
+        }
+        let counts: Vec<u32> = counts.iter().zip(&self.items).map(|(count, item)| (*count).min(item.demand)).collect();
+        let mut most = self.linear(&room, &self.prices, &counts);
+        if let Some(prices) = self.knapsack_prices(&room, &counts) {
+            most = most.min(self.linear(&room, &prices, &counts));
+        }
+        most
     }
 
     fn counts(&self, room: &[i64]) -> Vec<u32> {

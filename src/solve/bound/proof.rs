@@ -42,6 +42,8 @@ pub struct Proof {
     pub values: Vec<(usize, i64)>,
     /// Micro-dollars an hour, rounded down; at least zero.
     pub bound: MicroUsd,
+    /// The values alone prove less: with them, every packing that could cost less than the bound was tried.
+    pub is_exhaustive: bool,
 }
 
 impl Demand {

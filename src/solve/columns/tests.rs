@@ -1,11 +1,11 @@
 use proptest::prelude::*;
 
 use super::instance::{Bin, Class, Duals, Instance, Item, Packing, Row};
-use super::{News, Work, cost, price, solve};
+use super::{News, Work, cost, exact, price, solve};
 use crate::solve::knapsack::search;
 use crate::solve::knapsack::table::{Table, Valued};
 
-const WORK: Work = Work { rounds: 60, dive_rounds: 3, cells: [24, 24], search_steps: 200 };
+const WORK: Work = Work { rounds: 60, dive_rounds: 3, cells: [24, 24], search_steps: 200, exact_steps: 0 };
 
 /// As [`instances`], with a limit on the bins of the second class and a supply of free bins.
 fn limited(most_demand: u32) -> impl Strategy<Value = Instance> {
@@ -169,6 +169,27 @@ proptest! {
             prop_assert!(cost(&instance, answer) >= best);
         }
         prop_assert!(!answers.is_empty());
+    }
+
+    #[test]
+    fn trying_everything_finds_the_optimum(
+        instance in prop_oneof![instances(2), limited(2)],
+        value in 0.0..2.0_f64,
+        above in 0_i64..3,
+    ) {
+        let best = optimum(&instance, &mut instance.demands(), i64::MAX).expect("the first class has no limit");
+        // any duals will do; good ones are found quickly
+        let of_item = |item: &Item| (item.size[0] + item.size[1]) as f64 / 1_000.0 * value;
+        let duals = Duals { items: instance.items.iter().map(of_item).collect(), rows: vec![0.0; instance.rows.len()] };
+        let answer = exact::search(&instance, &duals, best + above * 1_000, 10_000_000, &|| false);
+        prop_assert!(answer.is_proven);
+        prop_assert_eq!(answer.better.is_some(), above > 0);
+        if let Some((found, packing)) = answer.better {
+            prop_assert_eq!(fault(&instance, &packing), None);
+            prop_assert_eq!((found, cost(&instance, &packing)), (best, best));
+        }
+        let cut = exact::search(&instance, &duals, best + above * 1_000, 3, &|| false);
+        prop_assert!(cut.better.is_none_or(|(found, _)| found >= best));
     }
 
     #[test]
