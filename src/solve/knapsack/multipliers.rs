@@ -34,6 +34,8 @@ const MOST_PRICED: usize = 3;
 const HALVINGS: [usize; MOST_PRICED] = [0, 20, 10];
 /// The interval is small enough at this part of the bin's value.
 const CLOSE_ENOUGH: f64 = 1e-4;
+/// Of room: what takes none of it is not infinitely dense.
+const LEAST_SIZE: f64 = 1e-12;
 /// A dimension is overused beyond this part of its room.
 const OVERUSED: f64 = 1.001;
 
@@ -61,7 +63,8 @@ impl Relaxation {
         let mut prices = free.clone();
         let mut best = self.least(&priced, &mut prices, &mut scratch);
         while priced.len() < MOST_PRICED {
-            let used = self.used(first, &prices, &mut scratch);
+            self.fractional(first, &prices, &mut scratch);
+            let used: Vec<f64> = (0..self.dims).map(|dim| self.used_of(dim, &scratch)).collect();
             let overused =
                 (0..self.dims).filter(|dim| !priced.contains(dim)).max_by(|&a, &b| used[a].total_cmp(&used[b]));
             let Some(next) = overused.filter(|&dim| used[dim] > OVERUSED) else { break };
@@ -97,7 +100,10 @@ impl Relaxation {
                     best = most;
                     best_prices.copy_from_slice(prices);
                 }
-                if self.used_of(priced[0], *dim, prices, scratch) > 1.0 {
+                if rest.len() > 1 {
+                    self.fractional(priced[0], prices, scratch); // at the best prices of the others
+                }
+                if self.used_of(*dim, scratch) > 1.0 {
                     low = price;
                 } else {
                     high = price;
@@ -116,39 +122,60 @@ impl Relaxation {
 
     /// The fractional knapsack in one dimension, items at what they are worth beyond the prices of the others.
     fn fractional(&self, dim: usize, prices: &[f64], scratch: &mut Scratch) -> Fractional {
-        scratch.dense.clear();
+        let dense = &mut scratch.dense;
+        dense.clear();
         for (item, sizes) in self.sizes.chunks_exact(self.dims).enumerate() {
-            let others = sizes.iter().zip(prices).enumerate().filter(|(other, _)| *other != dim);
-            let profit = self.values[item] - others.map(|(_, (size, price))| size * price).sum::<f64>();
+            let all: f64 = sizes.iter().zip(prices).map(|(size, price)| size * price).sum();
+            let profit = self.values[item] - all + sizes[dim] * prices[dim];
             if profit > 0.0 {
-                scratch.dense.push((profit / sizes[dim].max(1e-12), item));
+                dense.push((profit / sizes[dim].max(LEAST_SIZE), item));
             }
         }
-        scratch.dense.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        let others: f64 = prices.iter().enumerate().filter(|(other, _)| *other != dim).map(|(_, price)| price).sum();
+        let others = prices.iter().sum::<f64>() - prices[dim];
         let (mut room, mut value) = (1.0, 0.0);
         scratch.taken.clear();
-        for &(density, item) in &scratch.dense {
-            let size = self.sizes[item * self.dims + dim].max(1e-12);
-            let taken = self.most[item].min(room / size);
-            value += density * size * taken;
-            scratch.taken.push((item, taken));
-            if taken < self.most[item] {
-                return Fractional { price: density, most: others + value };
+        // the densest half is taken, or it is too large and the split lies in it
+        let mut rest = dense.as_mut_slice();
+        while !rest.is_empty() {
+            let half = rest.len() / 2;
+            rest.select_nth_unstable_by(half, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            let size = |item: usize| self.sizes[item * self.dims + dim].max(LEAST_SIZE);
+            let upper: f64 = rest[..=half].iter().map(|&(_, item)| size(item) * self.most[item]).sum();
+            if upper > room {
+                if half == 0 {
+                    let (density, item) = rest[0];
+                    scratch.taken.push((item, room / size(item)));
+                    return Fractional { price: density, most: others + value + density * room };
+                }
+                let before: f64 = upper - size(rest[half].1) * self.most[rest[half].1];
+                if before <= room {
+                    // the split is the middle itself
+                    let (density, item) = rest[half];
+                    value += self.take_all(&rest[..half], dim, &mut scratch.taken);
+                    scratch.taken.push((item, (room - before) / size(item)));
+                    return Fractional { price: density, most: others + value + density * (room - before) };
+                }
+                rest = &mut rest[..half];
+            } else {
+                value += self.take_all(&rest[..=half], dim, &mut scratch.taken);
+                room -= upper;
+                rest = &mut rest[half + 1..];
             }
-            room -= size * taken;
         }
         Fractional { price: 0.0, most: others + value }
     }
 
-    /// What part of a dimension's room the knapsack in `first` uses.
-    fn used_of(&self, first: usize, dim: usize, prices: &[f64], scratch: &mut Scratch) -> f64 {
-        self.fractional(first, prices, scratch);
-        scratch.taken.iter().map(|&(item, taken)| self.sizes[item * self.dims + dim] * taken).sum()
+    fn take_all(&self, dense: &[(f64, usize)], dim: usize, taken: &mut Vec<(usize, f64)>) -> f64 {
+        taken.extend(dense.iter().map(|&(_, item)| (item, self.most[item])));
+        let value = |&(density, item): &(f64, usize)| {
+            density * self.sizes[item * self.dims + dim].max(LEAST_SIZE) * self.most[item]
+        };
+        dense.iter().map(value).sum()
     }
 
-    fn used(&self, first: usize, prices: &[f64], scratch: &mut Scratch) -> Vec<f64> {
-        (0..self.dims).map(|dim| self.used_of(first, dim, prices, scratch)).collect()
+    /// What part of a dimension's room the last knapsack uses.
+    fn used_of(&self, dim: usize, scratch: &Scratch) -> f64 {
+        scratch.taken.iter().map(|&(item, taken)| self.sizes[item * self.dims + dim] * taken).sum()
     }
 }
 
@@ -162,7 +189,7 @@ struct Fractional {
 
 #[derive(Default)]
 struct Scratch {
-    /// (density, item), densest first.
+    /// (density, item).
     dense: Vec<(f64, usize)>,
     /// (item, how many) of the last knapsack.
     taken: Vec<(usize, f64)>,
