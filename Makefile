@@ -10,10 +10,10 @@ PACKWRIGHT := $(CARGO_TARGET_DIR)/debug/packwright
 GETTING_STARTED := examples/getting-started
 OPENB := benchmarks/instances/openb
 
-.PHONY: help setup build demo test lint crds instances bench bench-loading
+.PHONY: help setup build demo test lint crds instances bench bench-throughput bench-loading
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install what a build needs and is missing
 	@scripts/setup.sh
@@ -45,7 +45,11 @@ crds: setup ## Write the CRDs into charts/packwright-crd
 instances: setup ## Derive the manifests of the benchmark instances from their data
 	@for convert in benchmarks/instances/*/convert.py; do python3 $$convert > $$(dirname $$convert)/deployments.yaml || exit 1; done
 
-bench: setup ## Measure planning throughput on Karpenter's benchmark mix
+bench: build ## Measure what plans cost within 50 ms to 10 s, on every core instance
+	@$(PACKWRIGHT) bench -o json --plot benchmarks/results/bench-$$(date +%F).svg > benchmarks/results/bench-$$(date +%F).json
+	@$(PACKWRIGHT) bench --read benchmarks/results/bench-$$(date +%F).json
+
+bench-throughput: setup ## Measure planning throughput on Karpenter's benchmark mix
 	@cargo bench --locked --profile dev --bench throughput
 
 bench-loading: setup ## Measure how long reading manifests and the catalogue takes

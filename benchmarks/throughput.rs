@@ -5,13 +5,12 @@
 //! benchmark reports its best. Then the whole program decides within 50 ms, 500 ms, 2 s and 10 s. `-- --json` prints the
 //! rows as JSON.
 
-mod karpenter_mix;
-
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
+use packwright::bench::karpenter_mix;
 use packwright::catalog::{Catalog, Market};
 use packwright::host::{self, Limits, Search};
 use packwright::model::Problem;

@@ -1,5 +1,6 @@
 //! The command line: one subcommand a file, each with its `Args` and `run`.
 
+pub mod bench;
 mod catalog;
 pub mod completions;
 pub mod crds;
@@ -26,6 +27,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Measure what plans cost within time limits, on instances that are always the same.
+    Bench(bench::Args),
     /// Print shell completions.
     Completions(completions::Args),
     /// Print the CustomResourceDefinitions as YAML.
@@ -45,6 +48,8 @@ pub mod exit {
     pub const INVALID_INPUT: u8 = 2;
     /// Some pods cannot be placed.
     pub const UNPLACED: u8 = 3;
+    /// A benchmark became worse, or breaks a promise.
+    pub const WORSE: u8 = 4;
 }
 
 impl Cli {
@@ -64,6 +69,7 @@ impl Cli {
     /// An internal failure: what is wrong with the input has its own exit code and is printed by the subcommand.
     pub fn run(self) -> Result<ExitCode, Box<dyn std::error::Error>> {
         match self.command {
+            Command::Bench(args) => bench::run(&args),
             Command::Completions(args) => completions::run(&args),
             Command::Crds(args) => crds::run(&args),
             Command::Plan(args) => plan::run(&args),

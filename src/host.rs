@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use crate::observe::Snapshot;
 use crate::plan::check::{Violation, check};
-use crate::plan::{Certificate, Checked, Outcome, Plan, Stop};
+use crate::plan::{Certificate, Checked, Outcome, Plan, Stage, Stop};
 use crate::solve::bound::Proof;
+use crate::units::MicroUsd;
 
 /// How long a decision may take.
 #[derive(Debug, Clone, Copy)]
@@ -40,8 +41,21 @@ pub struct Decision {
     pub proof: Proof,
     /// Karpenter's own packing of the same Snapshot; `None` where there was no time to finish it.
     pub greedy: Option<Outcome>,
+    /// Every answer that was better than the one before, or said more about it, in the order in which they came.
+    pub answers: Vec<Answer>,
     /// Rules that the checker found broken in a draft; the pods concerned were taken out of it. A bug of ours, shown.
     pub refused: Vec<Violation>,
+}
+
+/// A checked answer on the way.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer {
+    /// Counted from the call.
+    pub at: Duration,
+    pub stage: Stage,
+    pub cost: MicroUsd,
+    pub bound: MicroUsd,
+    pub unplaced: usize,
 }
 
 /// When a search must end.
@@ -83,8 +97,9 @@ pub fn decide(snapshot: &Arc<Snapshot>, limits: Limits) -> Decision {
         move || stages::run(&snapshot, limits.search, &clock, &|decision| drop(sender.send(decision)))
     };
     let spawned = std::thread::Builder::new().name("solve".to_owned()).stack_size(64 << 20).spawn(stages);
+    let mut came = Vec::new();
     let (last, stop) = match spawned {
-        Ok(_) => last_answer(&answers, started, limits.time),
+        Ok(_) => last_answer(&answers, started, limits.time, &mut came),
         Err(_) => (None, Some(Stop::Failed)),
     };
     cancelled.store(true, Ordering::Relaxed);
@@ -93,20 +108,30 @@ pub fn decide(snapshot: &Arc<Snapshot>, limits: Limits) -> Decision {
         certificate: Certificate::nothing(),
         proof: Proof::default(),
         greedy: None,
+        answers: Vec::new(),
         refused: Vec::new(),
     });
     if let Some(stop) = stop {
         decision.certificate.stop = stop;
     }
+    decision.answers = came;
     decision
 }
 
 /// The last answer that comes in time, and why there was no other; `None` where the stages came to their end.
-fn last_answer(answers: &Receiver<Decision>, started: Instant, time: Duration) -> (Option<Decision>, Option<Stop>) {
+fn last_answer(
+    answers: &Receiver<Decision>,
+    started: Instant,
+    time: Duration,
+    came: &mut Vec<Answer>,
+) -> (Option<Decision>, Option<Stop>) {
     let mut last: Option<Decision> = None;
     loop {
         match answers.recv_timeout(time.saturating_sub(started.elapsed())) {
             Ok(decision) => {
+                let Certificate { stage, bound, .. } = decision.certificate;
+                let (cost, unplaced) = (decision.plan.cost(), decision.plan.unplaced.len());
+                came.push(Answer { at: started.elapsed(), stage, cost, bound, unplaced });
                 let is_final = decision.certificate.stop != Stop::Unfinished;
                 last = Some(decision);
                 if is_final {

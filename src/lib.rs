@@ -17,4 +17,5 @@ pub mod model;
 pub mod solve;
 pub mod plan;
 pub mod host;
+pub mod bench;
 pub mod cli;

@@ -8,7 +8,7 @@ mod source;
 use source::Source;
 
 /// The stages in the order of the data; a module imports only the ones before it.
-const STAGES: [&str; 19] = [
+const STAGES: [&str; 20] = [
     "units",
     "resources",
     "api",
@@ -27,6 +27,7 @@ const STAGES: [&str; 19] = [
     "cloud",
     "controller",
     "sim",
+    "bench",
     "cli",
 ];
 

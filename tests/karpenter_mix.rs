@@ -1,10 +1,8 @@
 //! The generator of the benchmark mix gives what its README says.
 
-#[path = "../benchmarks/karpenter_mix.rs"]
-mod generator;
-
 use std::collections::BTreeMap;
 
+use packwright::bench::karpenter_mix as generator;
 use serde_json::{Value, json};
 
 fn kind_of(pod: &Value) -> &'static str {

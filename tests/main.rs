@@ -6,6 +6,7 @@ mod cli;
 mod crds;
 mod anchors;
 mod architecture;
+mod bench;
 mod catalog;
 mod instances;
 mod karpenter_mix;

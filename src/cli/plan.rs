@@ -193,7 +193,7 @@ fn print(
     Ok(())
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let parsed: SignedDuration = text.parse().map_err(|_| "expected a duration such as 500ms, 2s or 1m".to_owned())?;
     Duration::try_from(parsed).map_err(|_| "expected a duration that is not negative".to_owned())
 }

@@ -30,7 +30,7 @@ pub(super) fn run(snapshot: &Snapshot, search: Search, clock: &Clock, sink: &dyn
     let plan = repair::checked(snapshot, draft, &mut refused);
     let certificate =
         Certificate { objective: plan.cost(), bound: MicroUsd::ZERO, stage: Stage::Greedy, stop: Stop::Unfinished };
-    let decision = Decision { plan, certificate, proof: Proof::default(), greedy, refused };
+    let decision = Decision { plan, certificate, proof: Proof::default(), greedy, answers: Vec::new(), refused };
     if solution.stopped {
         let certificate = Certificate { stop: Stop::Deadline, ..decision.certificate };
         return sink(Decision { certificate, ..decision });

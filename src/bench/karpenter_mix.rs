@@ -5,6 +5,8 @@
 
 use serde_json::{Value, json};
 
+use super::random::SplitMix64;
+
 const HOSTNAME: &str = "kubernetes.io/hostname";
 const ZONE: &str = "topology.kubernetes.io/zone";
 
@@ -126,23 +128,4 @@ fn spread(key: &str, selected: &str) -> Value {
 
 fn affinity(kind: &str, term: &Value) -> Value {
     json!({"affinity": {kind: {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}})
-}
-
-/// Steele, Lea and Flood's generator: small, and the same on every machine.
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// Uniform up to a bias of 2^-61, as no list here has more than 7 items.
-    fn pick<T: Copy>(&mut self, items: &[T]) -> T {
-        let index = self.next() % items.len() as u64;
-        items[usize::try_from(index).expect("an index of a list")]
-    }
 }

@@ -1,0 +1,226 @@
+//! `packwright bench`
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+use std::{fs, io};
+
+use clap::ValueEnum;
+use comfy_table::{CellAlignment, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
+use regex::Regex;
+use serde::Deserialize;
+
+use super::exit;
+use super::plan::duration;
+use crate::bench::compare::{Change, What, broken_promises, changes};
+use crate::bench::instances::{self, Instance};
+use crate::bench::measure::{machine, measure};
+use crate::bench::plot;
+use crate::bench::results::{Results, Row};
+
+const EXAMPLES: &str = "\
+Examples:
+  packwright bench
+  packwright bench --instances '^(openb|balanced-1000-)' --time-limits 500ms,2s
+  packwright bench -o json > new.json && packwright bench --read new.json --compare old.json
+
+Exit codes, the first that applies:
+  1  internal failure
+  2  invalid input or a refused option
+  4  a promise is broken (dearer than karpenter's packing, later than allowed), or --compare found something worse
+  0  otherwise";
+
+/// Measure what plans cost within time limits, on instances that are always the same.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Only instances whose name this regular expression finds; else those marked with * by --list.
+    #[arg(long, value_name = "REGEX")]
+    instances: Option<Regex>,
+    /// Every instance, also those that are not measured unless they are asked for.
+    #[arg(long, conflicts_with = "instances")]
+    all: bool,
+    /// Print the names of the instances and what they are, and measure nothing.
+    #[arg(long)]
+    list: bool,
+    /// Within how much time each question is answered.
+    #[arg(long, value_name = "DURATIONS", value_delimiter = ',', value_parser = duration, default_value = "50ms,500ms,2s,10s")]
+    time_limits: Vec<Duration>,
+    /// Folder of the best bounds that are known: NAME.json with {"bound_usd_hour": ...} for an instance.
+    #[arg(long, value_name = "DIR", default_value = "benchmarks/bounds")]
+    bounds: PathBuf,
+    /// Results of an earlier run (-o json) to compare with.
+    #[arg(long, value_name = "FILE")]
+    compare: Option<PathBuf>,
+    /// From which change on a figure counts as worse or better, as a part of it.
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.01)]
+    threshold: f64,
+    /// Read results instead of measuring.
+    #[arg(long, value_name = "FILE")]
+    read: Option<PathBuf>,
+    /// Draw cost / bound by time limit into an SVG file.
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+    #[arg(short, long, value_enum, default_value_t = Output::Table, help_heading = "Output")]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Table,
+    Json,
+}
+
+/// Measures and prints.
+///
+/// # Errors
+/// Standard output is closed, or an instance of ours is refused by our own loader.
+pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    if args.list {
+        let mut out = io::stdout().lock();
+        for instance in instances::all() {
+            let mark = if instance.is_core { '*' } else { ' ' };
+            writeln!(out, "{mark} {:<28} {}", instance.name, instance.about)?;
+        }
+        return Ok(ExitCode::from(exit::SUCCESS));
+    }
+    let before = match args.compare.as_deref().map(read).transpose() {
+        Ok(before) => before,
+        Err(sentence) => return Ok(refuse(&sentence)),
+    };
+    let results = match &args.read {
+        Some(path) => match read(path) {
+            Ok(results) => results,
+            Err(sentence) => return Ok(refuse(&sentence)),
+        },
+        None => match measured(args)? {
+            Some(results) => results,
+            None => return Ok(refuse("--instances: no instance has such a name; --list prints them")),
+        },
+    };
+    if let Some(path) = &args.plot {
+        fs::write(path, plot(&results)?).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    let changes = before.map(|before| changes(&before, &results, args.threshold));
+    let mut out = io::stdout().lock();
+    match args.output {
+        Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&results)?)?,
+        Output::Table => writeln!(out, "{}", table(&results))?,
+    }
+    let is_worse = changes.iter().flatten().any(|change| change.is_worse);
+    for change in changes.iter().flatten() {
+        eprintln!("{}", sentence(change));
+    }
+    let is_broken = results.rows.iter().any(|row| broken_promises(row).next().is_some());
+    for row in results.rows.iter().filter(|_| changes.is_none()) {
+        for (allowed, found) in broken_promises(row) {
+            eprintln!(
+                "broken promise: {} within {} ms: {found} where {allowed} is allowed",
+                row.instance, row.time_limit_ms
+            );
+        }
+    }
+    Ok(ExitCode::from(if is_worse || is_broken { exit::WORSE } else { exit::SUCCESS }))
+}
+
+fn refuse(sentence: &str) -> ExitCode {
+    eprintln!("error: {sentence}");
+    ExitCode::from(exit::INVALID_INPUT)
+}
+
+fn read(path: &Path) -> Result<Results, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    serde_json::from_str(&text)
+        .map_err(|error| format!("{}: not the JSON of packwright bench: {error}", path.display()))
+}
+
+/// `None` where no instance is wanted.
+fn measured(args: &Args) -> Result<Option<Results>, Box<dyn std::error::Error>> {
+    let is_wanted = |instance: &Instance| match &args.instances {
+        Some(names) => names.is_match(&instance.name),
+        None => args.all || instance.is_core,
+    };
+    let wanted: Vec<Instance> = instances::all().into_iter().filter(is_wanted).collect();
+    if wanted.is_empty() {
+        return Ok(None);
+    }
+    let bar = if io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+    bar.set_length(u64::try_from(wanted.len() * args.time_limits.len())?);
+    bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}")?);
+    let mut rows: Vec<Row> = Vec::new();
+    for instance in &wanted {
+        bar.set_message(instance.name.clone());
+        measure(instance, &args.time_limits, best_bound(&args.bounds, &instance.name)?, &mut |row| {
+            rows.push(row);
+            bar.inc(1);
+        })?;
+    }
+    bar.finish_and_clear();
+    let (version, date) = (env!("CARGO_PKG_VERSION").to_owned(), Timestamp::now().to_string());
+    Ok(Some(Results { version, date, machine: machine(), rows }))
+}
+
+fn best_bound(folder: &Path, name: &str) -> Result<Option<f64>, String> {
+    #[derive(Deserialize)]
+    struct Known {
+        bound_usd_hour: f64,
+    }
+    let path = folder.join(format!("{name}.json"));
+    let Ok(text) = fs::read_to_string(&path) else { return Ok(None) };
+    let known: Known = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(Some(known.bound_usd_hour))
+}
+
+fn table(results: &Results) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header([
+        "INSTANCE", "LIMIT", "PODS", "LEFT", "NODES", "$/H", "/GREEDY", "/GROUPS", "/BOUND", "OPTIMAL", "FIRST",
+        "BEST", "END", "MIB", "STOP",
+    ]);
+    for row in &results.rows {
+        let ratio = |of: Option<f64>| of.map_or_else(|| "-".to_owned(), |of| format!("{of:.3}"));
+        let time = |of: Option<f64>| of.map_or_else(|| "-".to_owned(), |of| format!("{of:.0}"));
+        let groups = row.node_groups_usd_hour.filter(|cost| *cost > 0.0).map(|cost| row.cost_usd_hour / cost);
+        table.add_row([
+            row.instance.clone(),
+            format!("{:.0}", row.time_limit_ms),
+            row.pods_placed.to_string(),
+            row.pods_unplaced.to_string(),
+            row.nodes.to_string(),
+            format!("{:.2}", row.cost_usd_hour),
+            ratio(row.to_greedy()),
+            ratio(groups),
+            ratio(row.to_bound()),
+            format!("{}/{}", row.optimal, row.batches),
+            time(row.first_ms),
+            time(row.best_ms),
+            time(Some(row.elapsed_ms)),
+            row.peak_memory_mib.map_or_else(|| "-".to_owned(), |mib| mib.to_string()),
+            row.stop.clone(),
+        ]);
+    }
+    for column in 1..14 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+fn sentence(change: &Change) -> String {
+    let Change { instance, time_limit_ms, what, before, after, is_worse } = change;
+    let what = match what {
+        What::PodsUnplaced => "pods left",
+        What::Cost => "$/h",
+        What::Bound => "proven bound, $/h",
+        What::Promise => {
+            return format!("broken promise: {instance} within {time_limit_ms} ms: {after} where {before} is allowed");
+        }
+    };
+    let verdict = if *is_worse { "worse" } else { "better" };
+    format!("{verdict}: {instance} within {time_limit_ms} ms: {what} {before} -> {after}")
+}
