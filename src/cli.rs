@@ -4,9 +4,11 @@ pub mod bench;
 mod catalog;
 pub mod completions;
 pub mod crds;
+pub mod export;
 pub mod plan;
 mod settings;
 pub mod types;
+pub mod verify;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -33,10 +35,14 @@ enum Command {
     Completions(completions::Args),
     /// Print the CustomResourceDefinitions as YAML.
     Crds(crds::Args),
+    /// Plan, and write the decision into a directory: the Snapshot, the plan, and what proves how good it is.
+    Export(export::Args),
     /// Plan the nodes for pending pods, on manifests, without touching anything.
     Plan(plan::Args),
     /// Search the catalogue of instance types.
     Types(types::Args),
+    /// Re-check a stored decision, without the solver: the plan against every rule, and its bounds by arithmetic.
+    Verify(verify::Args),
 }
 
 /// Exit codes, the first that applies; the same for every subcommand and documented in its help.
@@ -50,6 +56,8 @@ pub mod exit {
     pub const UNPLACED: u8 = 3;
     /// A benchmark became worse, or breaks a promise.
     pub const WORSE: u8 = 4;
+    /// A stored decision does not hold.
+    pub const UNPROVEN: u8 = 5;
 }
 
 impl Cli {
@@ -72,8 +80,10 @@ impl Cli {
             Command::Bench(args) => bench::run(&args),
             Command::Completions(args) => completions::run(&args),
             Command::Crds(args) => crds::run(&args),
+            Command::Export(args) => export::run(&args),
             Command::Plan(args) => plan::run(&args),
             Command::Types(args) => types::run(&args),
+            Command::Verify(args) => verify::run(&args),
         }
     }
 }

@@ -17,5 +17,6 @@ pub mod model;
 pub mod solve;
 pub mod plan;
 pub mod host;
+pub mod verify;
 pub mod bench;
 pub mod cli;

@@ -37,6 +37,16 @@ Exit codes, the first that applies:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
+    #[command(flatten)]
+    pub(super) question: QuestionArgs,
+    /// table joins equal nodes, wide lists every claim with its pods, claims prints NodeClaim objects.
+    #[arg(short, long, value_enum, default_value_t = Output::Table, help_heading = "Output")]
+    output: Output,
+}
+
+/// What is to be planned, and how.
+#[derive(Debug, clap::Args)]
+pub(super) struct QuestionArgs {
     /// Files, directories, or - for standard input: YAML or JSON, any number of documents and Lists.
     #[arg(short, long = "filename", required = true, value_name = "PATH")]
     filename: Vec<PathBuf>,
@@ -50,18 +60,44 @@ pub struct Args {
     catalog: CatalogArgs,
     #[command(flatten)]
     settings: SettingsArgs,
-    /// table joins equal nodes, wide lists every claim with its pods, claims prints NodeClaim objects.
-    #[arg(short, long, value_enum, default_value_t = Output::Table, help_heading = "Output")]
-    output: Output,
 }
 
-impl Args {
-    fn limits(&self) -> Limits {
+impl QuestionArgs {
+    pub(super) fn limits(&self) -> Limits {
         let search = match self.solver {
             Solver::Greedy => Search::Greedy,
             Solver::Auto | Solver::Ilp => Search::Integer,
         };
         Limits { time: self.time_limit, search }
+    }
+
+    /// Reads the input; what cannot be gone on with has been printed.
+    pub(super) fn load(&self) -> Result<LoadOutcome, ExitCode> {
+        let (settings, gates) = match self.settings.settings() {
+            Ok(settings) => settings,
+            Err(sentence) => return Err(refuse(&sentence)),
+        };
+        let (catalog, assumptions) = match catalog(&self.catalog) {
+            Ok(catalog) => catalog,
+            Err(sentence) => return Err(refuse(&sentence)),
+        };
+        let region = Arc::from(self.catalog.region().name);
+        let missing: Vec<_> = self.filename.iter().filter(|path| path.as_os_str() != "-" && !path.exists()).collect();
+        if !missing.is_empty() {
+            for path in missing {
+                eprintln!("error: {}: no such file or directory", path.display());
+            }
+            return Err(ExitCode::from(exit::INVALID_INPUT));
+        }
+        let (raw, unreadable) = observe::read_paths(&self.filename);
+        if raw.is_empty() && !unreadable.is_empty() {
+            for error in unreadable {
+                eprintln!("error: {error}");
+            }
+            return Err(ExitCode::from(exit::INVALID_INPUT));
+        }
+        let options = LoadOptions { settings, region, taken_at: Timestamp::now(), catalog, assumptions, gates };
+        Ok(observe::of_read(raw, unreadable, options))
     }
 }
 
@@ -86,33 +122,12 @@ enum Output {
 /// # Errors
 /// Standard output is closed, or the plan cannot be written in the chosen format.
 pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let (settings, gates) = match args.settings.settings() {
-        Ok(settings) => settings,
-        Err(sentence) => return Ok(refuse(&sentence)),
+    let loaded = match args.question.load() {
+        Ok(loaded) => loaded,
+        Err(code) => return Ok(code),
     };
-    let (catalog, assumptions) = match catalog(&args.catalog) {
-        Ok(catalog) => catalog,
-        Err(sentence) => return Ok(refuse(&sentence)),
-    };
-    let region = Arc::from(args.catalog.region().name);
-    let missing: Vec<_> = args.filename.iter().filter(|path| path.as_os_str() != "-" && !path.exists()).collect();
-    if !missing.is_empty() {
-        for path in missing {
-            eprintln!("error: {}: no such file or directory", path.display());
-        }
-        return Ok(ExitCode::from(exit::INVALID_INPUT));
-    }
-    let (raw, unreadable) = observe::read_paths(&args.filename);
-    if raw.is_empty() && !unreadable.is_empty() {
-        for error in unreadable {
-            eprintln!("error: {error}");
-        }
-        return Ok(ExitCode::from(exit::INVALID_INPUT));
-    }
-    let options = LoadOptions { settings, region, taken_at: Timestamp::now(), catalog, assumptions, gates };
-    let loaded = observe::of_read(raw, unreadable, options);
     let started = Instant::now();
-    let decision = host::decide(&loaded.snapshot, args.limits());
+    let decision = host::decide(&loaded.snapshot, args.question.limits());
     let report = report(&loaded, &decision, started.elapsed());
     print(args, &loaded, &decision, &report)?;
     Ok(ExitCode::from(if !loaded.errors.is_empty() {

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::catalog::CapacityType;
 use crate::observe::Snapshot;
@@ -41,14 +41,14 @@ pub struct Plan<State> {
 }
 
 /// One pod and where it goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assignment {
     /// Index into `Snapshot::pods`.
     pub pod: usize,
     pub target: Target,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Target {
     /// Index into `Snapshot::nodes`.
@@ -58,7 +58,7 @@ pub enum Target {
 }
 
 /// A NodeClaim to create.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Launch {
     /// Name of the claim, unique within plan and snapshot; also the placeholder of the node's hostname.
     pub name: Arc<str>,
@@ -81,7 +81,7 @@ pub struct Launch {
 }
 
 /// One instance type in one zone at one price.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Offer {
     pub instance_type: Arc<str>,
     pub zone: Arc<str>,
@@ -92,7 +92,7 @@ pub struct Offer {
 }
 
 /// A pod that the plan does not place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unplaced {
     /// Index into `Snapshot::pods`.
     pub pod: usize,
@@ -191,7 +191,7 @@ pub struct Outcome {
 }
 
 /// The stage that produced the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// Karpenter's own order.
@@ -203,7 +203,7 @@ pub enum Stage {
 }
 
 /// Why the search ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stop {
     /// Nothing is left to try at this stage.

@@ -91,8 +91,10 @@ impl Bound<'_, '_> {
     }
 
     fn prove(&self, of_demand: Vec<i64>, limits: Limits) -> Proof {
-        let bound = proof::prove(self.classes, &self.demand, &of_demand, &self.prices, limits);
+        let proof = proof::prove(self.classes, &self.demand, &of_demand, &self.prices, limits);
         let first = |group: &GroupDemand| self.problem.groups[group.group].pods[0];
-        Proof { values: self.demand.groups.iter().map(first).zip(of_demand).collect(), bound, is_exhaustive: false }
+        let values = self.demand.groups.iter().map(first).zip(of_demand).collect();
+        let nodes = proof.node_prices.into_iter().map(|(node, prices)| (self.problem.nodes[node].index, prices));
+        Proof { values, resources: self.problem.dims.names().to_vec(), node_prices: nodes.collect(), ..proof }
     }
 }

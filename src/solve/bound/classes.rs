@@ -44,6 +44,8 @@ pub struct Supply {
     pub holds: FixedBitSet,
     /// Of each node; not negative.
     pub rooms: Vec<Amounts>,
+    /// Indices into `Problem::nodes`, as in `rooms`.
+    pub nodes: Vec<usize>,
 }
 
 /// What decides where a group may run: alternatives of its node requirements, and the pools and nodes that it tolerates.
@@ -107,18 +109,17 @@ impl Classes {
             let holds = |shape: &Shape| shape.holds.ones().collect::<Vec<_>>();
             (a.price, &a.room, a.most, holds(a)).cmp(&(b.price, &b.room, b.most, holds(b)))
         });
-        let mut nodes: BTreeMap<Vec<usize>, Vec<Amounts>> = BTreeMap::new();
+        let mut nodes: BTreeMap<Vec<usize>, (Vec<Amounts>, Vec<usize>)> = BTreeMap::new();
         for (index, node) in problem.nodes.iter().enumerate() {
             let holds = reach.holds(&class_of, count, |signature| reach.on_node[signature].contains(index));
-            nodes
-                .entry(holds.ones().collect())
-                .or_default()
-                .push(node.room.iter().map(|free| (*free).max(0)).collect());
+            let (rooms, of_holds) = nodes.entry(holds.ones().collect()).or_default();
+            rooms.push(node.room.iter().map(|free| (*free).max(0)).collect());
+            of_holds.push(index);
         }
-        let nodes = nodes.into_iter().map(|(holds, rooms)| {
+        let nodes = nodes.into_iter().map(|(holds, (rooms, nodes))| {
             let mut set = FixedBitSet::with_capacity(count);
             set.extend(holds);
-            Supply { holds: set, rooms }
+            Supply { holds: set, rooms, nodes }
         });
         let mut classes = Self {
             dims: problem.dims.len(),

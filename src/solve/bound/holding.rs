@@ -4,7 +4,7 @@
 //! the resource LP and the duals of the node's own fractional knapsack; where these are not enough to show that a shape
 //! holds no more than it costs, tables and a search that counts whole pods follow.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use fixedbitset::FixedBitSet;
@@ -19,7 +19,7 @@ use crate::solve::knapsack::{Item, search};
 use crate::solve::lp;
 
 /// How far the proof goes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Shapes that are looked at with tables and search.
     pub searched: usize,
@@ -32,6 +32,9 @@ pub struct Limits {
 /// What part of a shape's own prices of room its tables take off, in thousandths; the least bound counts.
 const SHARES_PERMILLE: [i128; 4] = [1000, 900, 700, 0];
 
+/// An existing node (index into `Problem::nodes`) with prices of its room.
+pub type NodePrices = (usize, Vec<i128>);
+
 /// An item smaller than one in so many of a node's worth is filled in, not searched for.
 const SMALL: f64 = 0.05;
 
@@ -42,6 +45,9 @@ pub struct Holding<'h> {
     prices: &'h Prices,
     /// By the classes that a node may hold.
     held: HashMap<FixedBitSet, Rc<Held>>,
+    /// Prices that showed how little something holds.
+    used: BTreeSet<Vec<i128>>,
+    used_on_nodes: Vec<(usize, Vec<i128>)>,
 }
 
 /// What may run on some nodes.
@@ -63,18 +69,32 @@ struct Rated {
 
 impl<'h> Holding<'h> {
     pub fn new(classes: &'h Classes, demand: &'h Demand, values: &'h [i64], prices: &'h Prices) -> Self {
-        Self { classes, demand, values, prices, held: HashMap::new() }
+        Self { classes, demand, values, prices, held: HashMap::new(), used: BTreeSet::new(), used_on_nodes: Vec::new() }
     }
 
     /// All nodes of a supply: together, as if pods could be cut and spread over them, or node by node.
     pub fn of_supply(&mut self, supply: &Supply) -> i64 {
         let held = self.held(&supply.holds);
-        let one_by_one = supply.rooms.iter().map(|room| held.at_a_glance(room)).fold(0, i64::saturating_add);
-        held.together(&supply.rooms).min(one_by_one)
+        let each: Vec<(i64, Vec<i128>)> = supply.rooms.iter().map(|room| held.at_a_glance(room)).collect();
+        let one_by_one = each.iter().map(|(most, _)| *most).fold(0, i64::saturating_add);
+        let (together, prices) = held.together(&supply.rooms);
+        if together <= one_by_one {
+            self.used.insert(prices);
+            return together;
+        }
+        self.used_on_nodes.extend(supply.nodes.iter().copied().zip(each.into_iter().map(|(_, prices)| prices)));
+        one_by_one
     }
 
     pub fn of_shape(&mut self, shape: &Shape) -> i64 {
-        self.held(&shape.holds).at_a_glance(&shape.room)
+        let (most, prices) = self.held(&shape.holds).at_a_glance(&shape.room);
+        self.used.insert(prices);
+        most
+    }
+
+    /// What was used, of shapes and of existing nodes.
+    pub fn into_prices(self) -> (Vec<Vec<i128>>, Vec<NodePrices>) {
+        (self.used.into_iter().collect(), self.used_on_nodes)
     }
 
     /// The most that a shape holds for its price, as a fraction (nano-dollars, nano-dollars), at least 1; the second is
@@ -86,7 +106,8 @@ impl<'h> Holding<'h> {
             let cheaper = rated.iter().map(|rated| &self.classes.shapes[rated.shape]);
             let mut larger = cheaper.filter(|other| other.holds == shape.holds);
             if !larger.any(|other| other.room.iter().zip(&shape.room).all(|(larger, room)| larger >= room)) {
-                let most = self.held(&shape.holds).at_a_glance(&shape.room);
+                let (most, prices) = self.held(&shape.holds).at_a_glance(&shape.room);
+                self.used.insert(prices);
                 rated.push(Rated { shape: index, most, refined: 0 });
             }
         }
@@ -108,7 +129,9 @@ impl<'h> Holding<'h> {
             let shape = &self.classes.shapes[highest.shape];
             let held = &self.held[&shape.holds];
             if highest.refined == 0 {
-                highest.most = highest.most.min(held.relaxed(&shape.room));
+                let (most, prices) = held.relaxed(&shape.room);
+                self.used.insert(prices);
+                highest.most = highest.most.min(most);
             } else {
                 searched += 1;
                 let floor = i64::try_from(cost).unwrap_or(i64::MAX);
@@ -156,7 +179,7 @@ impl Held {
     }
 
     /// Nodes with these rooms, as if they were one; no item more often than they could hold it one by one.
-    fn together(&self, rooms: &[Amounts]) -> i64 {
+    fn together(&self, rooms: &[Amounts]) -> (i64, Vec<i128>) {
         let mut room = vec![0_i64; self.prices.len()];
         let mut counts = vec![0_u32; self.items.len()];
         for of_node in rooms {
@@ -171,22 +194,21 @@ impl Held {
             }
         }
         let counts: Vec<u32> = counts.iter().zip(&self.items).map(|(count, item)| (*count).min(item.demand)).collect();
-        let mut most = self.linear(&room, &self.prices, &counts);
-        if let Some(prices) = self.knapsack_prices(&room, &counts) {
-            most = most.min(self.linear(&room, &prices, &counts));
-        }
-        most
+        let at = |prices: &Vec<i128>| (self.linear(&room, prices, &counts), prices.clone());
+        let relaxed = self.knapsack_prices(&room, &counts);
+        [Some(at(&self.prices)), relaxed.as_ref().map(at)].into_iter().flatten().min().unwrap_or_default()
     }
 
     fn counts(&self, room: &[i64]) -> Vec<u32> {
         self.items.iter().map(|item| fits(&item.size, room).min(item.most).min(item.demand)).collect()
     }
 
-    /// At the prices of the resource LP, and at those of a fractional knapsack.
-    fn at_a_glance(&self, room: &[i64]) -> i64 {
+    /// At the prices of the resource LP, or at those of a fractional knapsack; with the prices.
+    fn at_a_glance(&self, room: &[i64]) -> (i64, Vec<i128>) {
         let counts = self.counts(room);
         let (prices, _) = self.multipliers(room, &counts);
-        self.linear(room, &self.prices, &counts).min(self.linear(room, &prices, &counts))
+        let at = |prices: &Vec<i128>| (self.linear(room, prices, &counts), prices.clone());
+        at(&self.prices).min(at(&prices))
     }
 
     /// Prices of room, 10^-18 dollars a unit, and the two dimensions that matter most.
@@ -202,9 +224,10 @@ impl Held {
     }
 
     /// At the duals of the fractional knapsack in all dimensions.
-    fn relaxed(&self, room: &[i64]) -> i64 {
+    fn relaxed(&self, room: &[i64]) -> (i64, Vec<i128>) {
         let counts = self.counts(room);
-        self.knapsack_prices(room, &counts).map_or(i64::MAX, |prices| self.linear(room, &prices, &counts))
+        let prices = self.knapsack_prices(room, &counts).unwrap_or_else(|| self.prices.clone());
+        (self.linear(room, &prices, &counts), prices)
     }
 
     fn knapsack_prices(&self, room: &[i64], counts: &[u32]) -> Option<Vec<i128>> {

@@ -35,13 +35,23 @@ pub struct GroupDemand {
 }
 
 /// What pods are worth, and the bound that this proves.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proof {
     /// Of every group that can be placed: its first pod (index into `Snapshot::pods`), and what each of its pods is worth,
     /// nano-dollars an hour.
     pub values: Vec<(usize, i64)>,
     /// Micro-dollars an hour, rounded down; at least zero.
     pub bound: MicroUsd,
+    /// By how much the values overcharge a shape at most, as a fraction.
+    pub theta: (i128, i128),
+    /// The resources that prices are of, in their order.
+    pub resources: Vec<std::sync::Arc<str>>,
+    /// Prices of room at which shapes hold so little, by dimension of the Problem, 10^-18 dollars a unit.
+    pub prices: Vec<Vec<i128>>,
+    /// The same for existing nodes, by index into `Snapshot::nodes`; empty where one price for all nodes shows as much.
+    pub node_prices: Vec<(usize, Vec<i128>)>,
+    /// How far tables and searches went.
+    pub limits: Limits,
     /// The values alone prove less: with them, every packing that could cost less than the bound was tried.
     pub is_exhaustive: bool,
 }
@@ -65,9 +75,25 @@ impl Demand {
     }
 }
 
+impl Default for Proof {
+    /// Of nothing: it bounds every plan by zero.
+    fn default() -> Self {
+        Self {
+            values: Vec::new(),
+            bound: MicroUsd::ZERO,
+            theta: (1, 1),
+            resources: Vec::new(),
+            prices: Vec::new(),
+            node_prices: Vec::new(),
+            limits: Limits { searched: 0, cells: [1, 1], steps: 0 },
+            is_exhaustive: false,
+        }
+    }
+}
+
 /// The bound that these values (nano-dollars, by group of the demand) prove; `prices` of resources help to see that shapes
-/// hold no more than they cost.
-pub fn prove(classes: &Classes, demand: &Demand, values: &[i64], prices: &Prices, limits: Limits) -> MicroUsd {
+/// hold no more than they cost. The values are for the caller to fill in.
+pub fn prove(classes: &Classes, demand: &Demand, values: &[i64], prices: &Prices, limits: Limits) -> Proof {
     let mut holding = Holding::new(classes, demand, values, prices);
     let all = demand.groups.iter().zip(values);
     let mut total: i128 = all.map(|(group, value)| i128::from(*value) * count(group.pods)).sum();
@@ -79,12 +105,12 @@ pub fn prove(classes: &Classes, demand: &Demand, values: &[i64], prices: &Prices
         }
     }
     // theta = max(1, V / price) as a fraction, over the shapes that can be bought without end
-    let (most, price) = holding.overcharge(limits);
-    if total <= 0 || price == 0 {
-        return MicroUsd::ZERO;
-    }
-    let micro = total * price / most / 1_000;
-    MicroUsd(i64::try_from(micro).unwrap_or(i64::MAX))
+    let theta = holding.overcharge(limits);
+    let (most, price) = theta;
+    let micro = if total <= 0 || price == 0 { 0 } else { total * price / most / 1_000 };
+    let bound = MicroUsd(i64::try_from(micro).unwrap_or(i64::MAX));
+    let (prices, node_prices) = holding.into_prices();
+    Proof { bound, theta, prices, node_prices, limits, ..Proof::default() }
 }
 
 /// The value of the dearest pods that a plan may leave.

@@ -1,0 +1,108 @@
+//! `packwright export -f PATH... --out DIR`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::exit;
+use super::plan::QuestionArgs;
+use crate::host::{self, Decision};
+use crate::observe::Snapshot;
+use crate::verify::decision::{self, Kind, NodePrices, PodValue, StoredCertificate, StoredPlan, StoredProof};
+use crate::verify::objectives;
+
+const EXAMPLES: &str = "\
+Examples:
+  packwright export -f examples/getting-started --out decision && packwright verify decision
+
+Exit codes, the first that applies:
+  1  internal failure
+  2  invalid input or a refused option, also where a malformed object was skipped and the rest was planned
+  3  some pods cannot be placed
+  0  every pod was placed";
+
+/// Plan, and write the decision into a directory: the Snapshot, the plan, and what proves how good it is.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(flatten)]
+    question: QuestionArgs,
+    /// Where to: the directory is made, and files of an earlier decision in it are replaced.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+/// Plans and writes.
+///
+/// # Errors
+/// The directory cannot be written.
+pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let loaded = match args.question.load() {
+        Ok(loaded) => loaded,
+        Err(code) => return Ok(code),
+    };
+    for error in &loaded.errors {
+        eprintln!("error: {error}");
+    }
+    let limits = args.question.limits();
+    let decided = host::decide(&loaded.snapshot, limits);
+    let time_limit_ms = u64::try_from(limits.time.as_millis()).unwrap_or(u64::MAX);
+    decision::write(&args.out, &loaded.snapshot, |hash| stored(&loaded.snapshot, &decided, hash, time_limit_ms))?;
+    println!(
+        "{}: {} launches, {} pods left",
+        args.out.display(),
+        decided.plan.launches.len(),
+        decided.plan.unplaced.len()
+    );
+    Ok(ExitCode::from(if !loaded.errors.is_empty() {
+        exit::INVALID_INPUT
+    } else if decided.plan.unplaced.is_empty() {
+        exit::SUCCESS
+    } else {
+        exit::UNPLACED
+    }))
+}
+
+fn stored(snapshot: &Snapshot, decided: &Decision, snapshot_sha256: String, time_limit_ms: u64) -> decision::Decision {
+    let Decision { plan, certificate, proof, .. } = decided;
+    let mut levels = objectives(snapshot, plan);
+    for level in levels.iter_mut().filter(|level| level.kind == Kind::Cost) {
+        level.bound = certificate.bound.0;
+    }
+    let written = |prices: &Vec<i128>| prices.iter().map(ToString::to_string).collect::<Vec<_>>();
+    decision::Decision {
+        format: decision::FORMAT,
+        snapshot_sha256,
+        time_limit_ms,
+        plan: StoredPlan {
+            launches: plan.launches.clone(),
+            assignments: plan.assignments.clone(),
+            unplaced: plan.unplaced.clone(),
+        },
+        certificate: StoredCertificate {
+            stage: certificate.stage,
+            stop: certificate.stop,
+            levels,
+            proof: StoredProof {
+                values: proof
+                    .values
+                    .iter()
+                    .map(|(pod, nano)| PodValue { pod: snapshot.pods[*pod].key.to_string(), nano_usd_hour: *nano })
+                    .collect(),
+                theta: [proof.theta.0.to_string(), proof.theta.1.to_string()],
+                resources: proof.resources.iter().map(ToString::to_string).collect(),
+                prices: proof.prices.iter().map(written).collect(),
+                node_prices: proof
+                    .node_prices
+                    .iter()
+                    .map(|(node, prices)| NodePrices {
+                        node: snapshot.nodes[*node].name.to_string(),
+                        prices: written(prices),
+                    })
+                    .collect(),
+                cells: proof.limits.cells,
+                steps: proof.limits.steps,
+                is_exhaustive: proof.is_exhaustive,
+            },
+        },
+    }
+}

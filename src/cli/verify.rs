@@ -1,0 +1,82 @@
+//! `packwright verify DIR`
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use comfy_table::{CellAlignment, Table, presets};
+
+use super::exit;
+use crate::verify::{Verdict, decision, verify};
+
+const EXAMPLES: &str = "\
+Examples:
+  packwright export -f examples/getting-started --out decision && packwright verify decision
+
+Exit codes, the first that applies:
+  1  internal failure
+  2  the directory cannot be read, or its files are not those of one decision
+  5  the plan breaks a rule, or something that the decision states is not proven
+  0  every statement holds";
+
+/// Re-check a stored decision, without the solver: the plan against every rule, and its bounds by arithmetic.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The decision directory.
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    #[arg(short, long, value_enum, default_value_t = Output::Table, help_heading = "Output")]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Table,
+    Json,
+}
+
+/// Verifies and prints.
+///
+/// # Errors
+/// Standard output is closed.
+pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let (snapshot, decision) = match decision::read(&args.directory) {
+        Ok(read) => read,
+        Err(sentence) => {
+            eprintln!("error: {sentence}");
+            return Ok(ExitCode::from(exit::INVALID_INPUT));
+        }
+    };
+    let verdict = verify(&snapshot, &decision);
+    let mut out = std::io::stdout().lock();
+    match args.output {
+        Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&verdict)?)?,
+        Output::Table => writeln!(out, "{}", table(&verdict))?,
+    }
+    for fault in &verdict.faults {
+        eprintln!("error: {fault}");
+    }
+    for level in verdict.levels.iter().filter(|level| !level.is_proven) {
+        let (stated, proven) = (level.stated.bound, level.proven_bound);
+        eprintln!("error: {}: a bound of {stated} is stated, only {proven} is proven", level.stated.kind);
+    }
+    Ok(ExitCode::from(if verdict.is_sound() { exit::SUCCESS } else { exit::UNPROVEN }))
+}
+
+fn table(verdict: &Verdict) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["LEVEL", "OBJECTIVE", "BOUND", "PROVEN"]);
+    for level in &verdict.levels {
+        let proven = if level.is_proven { "yes".to_owned() } else { format!("only {}", level.proven_bound) };
+        let stated = &level.stated;
+        table.add_row([stated.kind.to_string(), stated.objective.to_string(), stated.bound.to_string(), proven]);
+    }
+    for column in 1..3 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}

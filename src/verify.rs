@@ -1,0 +1,102 @@
+//! Re-checks a stored decision: the plan by the checker, its bound by arithmetic of its own.
+//!
+//! It shares nothing with what made the decision: pods, shapes and free room are read from the Snapshot anew ([`reach`]),
+//! what a shape can hold at most is shown anew ([`knapsack`]), and the bound is added up anew ([`bound`]; `models/bound.md` is
+//! the mathematics). Only what stands after that is called proven.
+
+pub mod decision;
+pub mod bound;
+mod everything;
+mod knapsack;
+mod reach;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::observe::Snapshot;
+use crate::plan::{Plan, check, preferences};
+use decision::{Decision, Kind, Level};
+
+/// What became of each statement of a decision.
+#[derive(Debug, Serialize)]
+pub struct Verdict {
+    pub levels: Vec<Verified>,
+    /// Rules that the plan breaks, and what else is wrong; empty where all is well.
+    pub faults: Vec<String>,
+}
+
+/// A level with what is proven of it.
+#[derive(Debug, Serialize)]
+pub struct Verified {
+    #[serde(flatten)]
+    pub stated: Level,
+    /// What this program's own arithmetic shows, in the unit of the level.
+    pub proven_bound: i64,
+    pub is_proven: bool,
+}
+
+impl Verdict {
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.faults.is_empty() && self.levels.iter().all(|level| level.is_proven)
+    }
+}
+
+/// Checks everything that a decision states about a Snapshot.
+#[must_use]
+pub fn verify(snapshot: &Snapshot, decision: &Decision) -> Verdict {
+    let mut faults = Vec::new();
+    let draft = decision.draft();
+    if let Err(violations) = check(snapshot, draft) {
+        faults.extend(violations.iter().map(|violation| format!("the plan breaks a rule: {violation}")));
+        // what a plan that names pods and pools that are not there comes to cannot be counted
+        return Verdict { levels: Vec::new(), faults };
+    }
+    let plan = decision.draft();
+    let objectives = objectives(snapshot, &plan);
+    let stated = &decision.certificate.levels;
+    let kinds = |levels: &[Level]| levels.iter().map(|level| level.kind.clone()).collect::<Vec<_>>();
+    if kinds(&objectives) != kinds(stated) {
+        faults.push("the levels of the certificate are not those of the plan".to_owned());
+        return Verdict { levels: Vec::new(), faults };
+    }
+    for (found, stated) in objectives.iter().zip(stated) {
+        if found.objective != stated.objective {
+            faults.push(format!("{}: stated {}, the plan comes to {}", stated.kind, stated.objective, found.objective));
+        }
+    }
+    let levels = objectives.into_iter().zip(stated).map(|(own, stated)| {
+        let proven_bound = match own.kind {
+            Kind::Unplaced { .. } | Kind::Preferences => own.bound,
+            Kind::Cost => bound::of_cost(snapshot, &plan, &decision.certificate.proof, stated.bound),
+        };
+        let is_proven = proven_bound >= stated.bound && stated.bound <= stated.objective;
+        Verified { stated: stated.clone(), proven_bound, is_proven }
+    });
+    Verdict { levels: levels.collect(), faults }
+}
+
+/// The levels by which plans are compared, with what this plan comes to, and bounds that need no proof: pods that no node
+/// of any kind can hold, no preferences given up, no cost.
+#[must_use]
+pub fn objectives<State>(snapshot: &Snapshot, plan: &Plan<State>) -> Vec<Level> {
+    let mut left: BTreeMap<std::cmp::Reverse<i32>, (i64, i64)> = BTreeMap::new();
+    let impossible = reach::impossible(snapshot);
+    for (pod, of) in snapshot.pending() {
+        let (_, bound) = left.entry(std::cmp::Reverse(of.template.spec.priority)).or_default();
+        *bound += i64::from(of.refused.is_some() || impossible.contains(&pod));
+    }
+    for unplaced in &plan.unplaced {
+        let priority = snapshot.pods[unplaced.pod].template.spec.priority;
+        left.entry(std::cmp::Reverse(priority)).or_default().0 += 1;
+    }
+    let level = |kind, objective, bound| Level { kind, objective, bound };
+    let mut levels: Vec<Level> = left
+        .into_iter()
+        .map(|(std::cmp::Reverse(priority), (objective, bound))| level(Kind::Unplaced { priority }, objective, bound))
+        .collect();
+    levels.push(level(Kind::Preferences, preferences::violated(snapshot, plan), 0));
+    levels.push(level(Kind::Cost, plan.cost().0, 0));
+    levels
+}

@@ -1,0 +1,230 @@
+//! The bound on cost, added up anew (`models/bound.md`).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
+
+use super::decision::StoredProof;
+use super::everything;
+use super::knapsack::{Item, at_prices, beyond, fitting, with_whole_pods, worth};
+use super::reach::{Free, Group, Shape, World};
+use crate::observe::Snapshot;
+use crate::plan::Plan;
+
+/// What the proof shows: no plan that the checker accepts, and that leaves at most as many pods of each priority as this one,
+/// costs less, micro-dollars an hour. Values and prices may be anything: bad ones prove little. `stated`: what the proof is
+/// said to show; more is not looked for.
+#[must_use]
+pub fn of_cost<State>(snapshot: &Snapshot, plan: &Plan<State>, proof: &StoredProof, stated: i64) -> i64 {
+    if stated <= 0 {
+        return 0;
+    }
+    let world = World::of(snapshot);
+    let sum = Sum::new(snapshot, &world, plan, proof);
+    let by_values = sum.bound();
+    if by_values >= stated || !proof.is_exhaustive || !sum.leaves_nothing {
+        return by_values;
+    }
+    if everything::nothing_is_cheaper(&world, &sum.values, stated) { stated } else { by_values }
+}
+
+struct Sum<'v> {
+    world: &'v World<'v>,
+    proof: &'v StoredProof,
+    /// Nano-dollars, by group.
+    values: Vec<i64>,
+    prices: Vec<Vec<i128>>,
+    on_nodes: HashMap<&'v str, Vec<i128>>,
+    /// How many pods of each priority a plan may leave.
+    left: BTreeMap<i32, usize>,
+    leaves_nothing: bool,
+}
+
+/// Items that some nodes may hold, and how many pods there are of each.
+type Held = Rc<(Vec<Item>, Vec<u32>)>;
+
+impl<'v> Sum<'v> {
+    fn new<State>(snapshot: &'v Snapshot, world: &'v World<'v>, plan: &Plan<State>, proof: &'v StoredProof) -> Self {
+        let names: HashMap<String, usize> = world
+            .groups
+            .iter()
+            .enumerate()
+            .flat_map(|(group, of)| of.pods.iter().map(move |&pod| (snapshot.pods[pod].key.to_string(), group)))
+            .collect();
+        let mut values = vec![0; world.groups.len()];
+        for value in &proof.values {
+            if let Some(&group) = names.get(&value.pod) {
+                values[group] = value.nano_usd_hour.max(0);
+            }
+        }
+        // a pod that nothing can hold is in no plan: it is worth nothing
+        for (value, group) in values.iter_mut().zip(&world.groups) {
+            if *value > 0 && !world.is_possible(group) {
+                *value = 0;
+            }
+        }
+        let mut left = BTreeMap::new();
+        let possible: BTreeSet<usize> = world
+            .groups
+            .iter()
+            .filter(|group| world.is_possible(group))
+            .flat_map(|group| group.pods.iter().copied())
+            .collect();
+        for unplaced in plan.unplaced.iter().filter(|unplaced| possible.contains(&unplaced.pod)) {
+            *left.entry(snapshot.pods[unplaced.pod].template.spec.priority).or_insert(0) += 1;
+        }
+        // prices are by the proof's resources; those that it does not name are free
+        let place = |name: &str| proof.resources.iter().position(|of| of == name);
+        let places: Vec<Option<usize>> = world.resources.iter().map(|name| place(name)).collect();
+        let read = |written: &Vec<String>| {
+            let price = |place: &Option<usize>| {
+                let text = place.and_then(|place| written.get(place));
+                text.and_then(|text| text.parse::<i128>().ok()).map_or(0, |price| price.clamp(0, 1 << 70))
+            };
+            places.iter().map(price).collect::<Vec<i128>>()
+        };
+        let mut prices: Vec<Vec<i128>> = proof.prices.iter().map(read).collect();
+        prices.push(vec![0; world.resources.len()]);
+        let on_nodes = proof.node_prices.iter().map(|of| (of.node.as_str(), read(&of.prices))).collect();
+        let leaves_nothing = left.is_empty();
+        Self { world, proof, values, prices, on_nodes, left, leaves_nothing }
+    }
+
+    /// (what placed pods are worth - what free room and reservations hold) / theta, rounded down.
+    fn bound(&self) -> i64 {
+        let mut total: i128 =
+            self.world.groups.iter().zip(&self.values).map(|(group, value)| of_pods(group, *value)).sum();
+        total -= self.left_at_most();
+        let mut held: HashMap<&[usize], Held> = HashMap::new();
+        let mut nodes: BTreeMap<&[usize], Vec<&Free>> = BTreeMap::new();
+        for node in &self.world.nodes {
+            nodes.entry(&node.holds).or_default().push(node);
+        }
+        for (holds, nodes) in nodes {
+            let items = held.entry(holds).or_insert_with(|| self.items(holds)).clone();
+            total -= self.of_nodes(&items.0, &items.1, &nodes);
+        }
+        // by what they may hold: larger shapes are looked at before smaller ones that cost as much
+        let mut theta = (1_i128, 1_i128);
+        let stated = self.stated_theta();
+        let mut shown: BTreeMap<&[usize], Vec<&Shape>> = BTreeMap::new();
+        for shape in &self.world.shapes {
+            let items = held.entry(&shape.holds).or_insert_with(|| self.items(&shape.holds)).clone();
+            let cost = i128::from(shape.price.max(0)) * 1_000;
+            if let Some(times) = shape.most {
+                let most = self.prices.iter().map(|prices| at_prices(&items.0, &shape.room, prices)).min().unwrap_or(0);
+                total -= most * i128::from(times);
+                continue;
+            }
+            let cheaper = shown.entry(&shape.holds).or_default();
+            if cheaper.iter().any(|other| other.room.iter().zip(&shape.room).all(|(larger, room)| larger >= room)) {
+                continue; // it holds no more than one that costs no more, which was looked at
+            }
+            cheaper.push(shape);
+            let most = self.of_shape(&items.0, &shape.room, cost * stated.0 / stated.1);
+            if most * theta.1 > theta.0 * cost {
+                theta = (most, cost);
+            }
+        }
+        if total <= 0 || theta.1 == 0 {
+            return 0;
+        }
+        i64::try_from(total * theta.1 / theta.0 / 1_000).unwrap_or(i64::MAX)
+    }
+
+    fn stated_theta(&self) -> (i128, i128) {
+        let read = |text: &str| text.parse::<i128>().ok().filter(|of| (1..1 << 60).contains(of));
+        match (read(&self.proof.theta[0]), read(&self.proof.theta[1])) {
+            (Some(most), Some(cost)) if most >= cost => (most, cost),
+            _ => (1, 1),
+        }
+    }
+
+    /// The most that a shape holds: at prices, and where that is more than `floor` with whole pods. At least one of the two.
+    fn of_shape(&self, items: &[Item], room: &[i64], floor: i128) -> i128 {
+        let mut best: Option<(i128, &Vec<i128>)> = None;
+        for prices in &self.prices {
+            let most = at_prices(items, room, prices);
+            if most <= floor {
+                return most;
+            }
+            if best.is_none_or(|(least, _)| most < least) {
+                best = Some((most, prices));
+            }
+        }
+        let Some((most, prices)) = best else { return i128::MAX };
+        let cells = self.proof.cells.map(|cells| cells.clamp(1, MOST_CELLS));
+        most.min(with_whole_pods(items, room, prices, floor, cells, self.proof.steps.min(MOST_STEPS)))
+    }
+
+    /// All nodes that may hold the same: as one node, or one by one.
+    fn of_nodes(&self, items: &[Item], pods: &[u32], nodes: &[&Free]) -> i128 {
+        let mut room = vec![0_i64; self.world.resources.len()];
+        let mut counts = vec![0_u32; items.len()];
+        for node in nodes {
+            let mut is_useful = false;
+            for ((count, item), pods) in counts.iter_mut().zip(items).zip(pods) {
+                let fits = fitting(item, &node.room);
+                *count = count.saturating_add(fits).min(*pods);
+                is_useful |= fits > 0;
+            }
+            if is_useful {
+                room.iter_mut().zip(&node.room).for_each(|(sum, free)| *sum = sum.saturating_add(*free));
+            }
+        }
+        let together = self.prices.iter().map(|prices| {
+            let extra = items.iter().zip(&counts).map(|(item, count)| beyond(item, prices) * i128::from(*count));
+            worth(&room, prices) + extra.sum::<i128>()
+        });
+        let together = together.min().unwrap_or(i128::MAX);
+        let each = nodes.iter().map(|node| {
+            let own = self.on_nodes.get(node.name.as_ref());
+            let all = own.into_iter().chain(self.prices.iter().filter(|_| own.is_none()));
+            all.map(|prices| at_prices(items, &node.room, prices)).min().unwrap_or(0)
+        });
+        together.min(each.sum())
+    }
+
+    fn items(&self, holds: &[usize]) -> Held {
+        let mut items: BTreeMap<(&[i64], i64, bool), (u32, u32)> = BTreeMap::new();
+        for (group, &value) in self.world.groups.iter().zip(&self.values) {
+            if value > 0 && holds.binary_search(&group.demand).is_ok() {
+                // pods that may not share a node with their own kind are items of their own: each counts once
+                let alone = group.most == 1;
+                let pods = u32::try_from(group.pods.len()).unwrap_or(u32::MAX);
+                let (on_a_node, in_all) = items.entry((&group.size, value, alone)).or_insert((0, 0));
+                *on_a_node = on_a_node.saturating_add(if alone { 1 } else { pods });
+                *in_all = in_all.saturating_add(pods);
+            }
+        }
+        let items = items
+            .into_iter()
+            .map(|((size, value, _), (count, pods))| (Item { size: size.to_vec(), value, count }, pods));
+        Rc::new(items.unzip())
+    }
+
+    /// The value of the dearest pods that a plan may leave.
+    fn left_at_most(&self) -> i128 {
+        let mut total = 0;
+        for (&priority, &left) in &self.left {
+            let of_priority =
+                self.world.groups.iter().zip(&self.values).filter(|(group, _)| group.spec.priority == priority);
+            let mut dearest: Vec<(i64, usize)> = of_priority.map(|(group, value)| (*value, group.pods.len())).collect();
+            dearest.sort_unstable_by(|a, b| b.cmp(a));
+            let mut left = left;
+            for (value, pods) in dearest {
+                let taken = pods.min(left);
+                total += i128::from(value) * i128::try_from(taken).unwrap_or(i128::MAX);
+                left -= taken;
+            }
+        }
+        total
+    }
+}
+
+/// A certificate may not make its verification as long as it likes.
+const MOST_CELLS: usize = 4_096;
+const MOST_STEPS: usize = 1_000_000;
+
+fn of_pods(group: &Group, value: i64) -> i128 {
+    i128::from(value) * i128::try_from(group.pods.len()).unwrap_or(i128::MAX)
+}

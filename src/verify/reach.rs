@@ -1,0 +1,289 @@
+//! Where pods could go, read from the Snapshot: wide enough to hold every plan that the checker accepts.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::api::labels;
+use crate::catalog::{InstanceType, Offering};
+use crate::observe::Snapshot;
+use crate::observe::snapshot::{
+    DaemonSet, Node, NodePool, NodeStage, Pod, PodSpec, PodTemplate, Taint, TaintEffect, Toleration, TolerationOperator,
+};
+use crate::requirements::{Requirement, Requirements};
+use crate::resources::{CPU, MEMORY, PODS, Resources};
+
+/// Pending pods that share everything that matters here.
+pub struct Group<'s> {
+    pub spec: &'s PodSpec,
+    pub pods: Vec<usize>,
+    /// Requests by resource.
+    pub size: Vec<i64>,
+    /// Index into [`World::demands`].
+    pub demand: usize,
+    /// How many a node may hold, whatever else is there.
+    pub most: u32,
+}
+
+/// What a pod demands of the labels and taints of its node.
+type Demands<'s> = (&'s [Toleration], Vec<Requirements>, Vec<Vec<&'s Requirements>>);
+
+/// A kind of node that can be bought: equal in room and in which demands it meets.
+pub struct Shape {
+    /// Over the demands, ascending.
+    pub holds: Vec<usize>,
+    pub room: Vec<i64>,
+    /// Micro-dollars an hour, the least.
+    pub price: i64,
+    /// How many can be bought, where that is limited.
+    pub most: Option<u32>,
+}
+
+/// What shapes that are equal have in common: what they hold, their room, and their reservation.
+type Kind<'s> = (Vec<usize>, Vec<i64>, Option<(&'s str, u32)>);
+
+/// An existing node with what is free.
+pub struct Free<'s> {
+    pub name: &'s Arc<str>,
+    pub holds: Vec<usize>,
+    pub room: Vec<i64>,
+}
+
+pub struct World<'s> {
+    pub resources: Vec<Arc<str>>,
+    pub groups: Vec<Group<'s>>,
+    pub shapes: Vec<Shape>,
+    pub nodes: Vec<Free<'s>>,
+}
+
+impl<'s> World<'s> {
+    pub fn of(snapshot: &'s Snapshot) -> Self {
+        let pending = || snapshot.pending().filter(|(_, pod)| pod.refused.is_none());
+        let base = [CPU, MEMORY, PODS];
+        let others: BTreeSet<Arc<str>> = pending()
+            .flat_map(|(_, pod)| pod.template.spec.requests.iter())
+            .filter(|(name, amount)| *amount > 0 && !base.contains(&name.as_ref()))
+            .map(|(name, _)| name.clone())
+            .collect();
+        let resources: Vec<Arc<str>> = base.into_iter().map(Arc::from).chain(others).collect();
+        let amounts = |of: &Resources| resources.iter().map(|name| of.get(name)).collect::<Vec<i64>>();
+        let mut demands: Vec<Demands<'s>> = Vec::new();
+        let mut known_demands: HashMap<(&[Toleration], String), usize> = HashMap::new();
+        let mut known: HashMap<(&str, &PodTemplate), usize> = HashMap::new();
+        let mut groups: Vec<Group<'s>> = Vec::new();
+        for (index, pod) in pending() {
+            let spec = &pod.template.spec;
+            let group = *known.entry((&pod.key.namespace, &pod.template)).or_insert_with(|| {
+                let of_pod = demands_of(spec);
+                let written = format!("{:?}", (&of_pod.1, &of_pod.2));
+                let demand = *known_demands.entry((&spec.tolerations, written)).or_insert_with(|| {
+                    demands.push(of_pod);
+                    demands.len() - 1
+                });
+                let size = amounts(&spec.requests).into_iter().map(|amount| amount.max(0)).collect();
+                groups.push(Group { spec, pods: Vec::new(), size, demand, most: most_on_a_node(pod) });
+                groups.len() - 1
+            });
+            groups[group].pods.push(index);
+        }
+        let mut shapes: HashMap<Kind, i64> = HashMap::new();
+        for pool in snapshot.node_pools.iter().filter(|pool| pool.unusable.is_none() && pool.replicas.is_none()) {
+            let tolerating: Vec<bool> =
+                demands.iter().map(|(tolerations, ..)| tolerates(tolerations, &pool.taints)).collect();
+            for kind in pool.instance_types.iter() {
+                let mut room = kind.allocatable.clone();
+                for daemon in snapshot.daemon_sets.iter().filter(|daemon| surely_runs(daemon, pool, kind)) {
+                    room.subtract(&daemon.template.spec.requests);
+                }
+                let room = amounts(&room);
+                for offering in kind.offerings.iter().filter(|offering| offering.available) {
+                    let holds: Vec<usize> = (0..demands.len())
+                        .filter(|&demand| tolerating[demand] && could_meet(&demands[demand], pool, kind, offering))
+                        .collect();
+                    if holds.is_empty() {
+                        continue;
+                    }
+                    let reserved = offering.reservation.as_ref().map(|of| (&*of.id, of.free));
+                    let price = shapes.entry((holds, room.clone(), reserved)).or_insert(i64::MAX);
+                    *price = (*price).min(offering.price.0);
+                }
+            }
+        }
+        let shapes = shapes.into_iter().map(|((holds, room, reserved), price)| Shape {
+            holds,
+            room,
+            price,
+            most: reserved.map(|(_, free)| free),
+        });
+        let mut shapes: Vec<Shape> = shapes.collect();
+        shapes.sort_by(|a, b| (a.price, &a.room, &a.holds, a.most).cmp(&(b.price, &b.room, &b.holds, b.most)));
+        let nodes = snapshot.nodes.iter().filter(|node| !node.deleting).map(|node| {
+            let labels = Requirements::from_labels(&node.labels);
+            let meets = |(tolerations, ways, volumes): &Demands| {
+                let is_met = |wanted: &Requirements| met_by_node(wanted, node, &labels);
+                tolerates(tolerations, &node.taints)
+                    && ways.iter().any(is_met)
+                    && volumes.iter().all(|terms| terms.iter().any(|term| is_met(term)))
+            };
+            let holds = (0..demands.len()).filter(|&demand| meets(&demands[demand])).collect();
+            let room = amounts(&free_of(snapshot, node)).into_iter().map(|free| free.max(0)).collect();
+            Free { name: &node.name, holds, room }
+        });
+        Self { nodes: nodes.collect(), resources, groups, shapes }
+    }
+
+    /// Whether some node, existing or bought, could hold a pod of the group if it were empty otherwise.
+    pub fn is_possible(&self, group: &Group) -> bool {
+        let fits = |room: &[i64], holds: &[usize]| {
+            holds.contains(&group.demand) && group.size.iter().zip(room).all(|(size, room)| *size == 0 || size <= room)
+        };
+        self.shapes.iter().any(|shape| fits(&shape.room, &shape.holds))
+            || self.nodes.iter().any(|node| fits(&node.room, &node.holds))
+    }
+}
+
+/// Pending pods, as indices into the Snapshot, that nothing can hold.
+pub fn impossible(snapshot: &Snapshot) -> BTreeSet<usize> {
+    let world = World::of(snapshot);
+    let groups = world.groups.iter().filter(|group| !world.is_possible(group));
+    groups.flat_map(|group| group.pods.iter().copied()).collect()
+}
+
+/// Tolerations; ways to meet node selector and required node affinity; for each volume the terms of which one must hold.
+fn demands_of(spec: &PodSpec) -> Demands<'_> {
+    let selector = Requirements::from_labels(&spec.node_selector);
+    let ways = if spec.node_affinity.is_empty() {
+        vec![selector]
+    } else {
+        let with = |term: &Requirements| {
+            let mut both = selector.clone();
+            both.add_all(term);
+            both
+        };
+        spec.node_affinity.iter().filter(|term| !term.0.is_empty()).map(|term| with(&term.0)).collect()
+    };
+    let volumes = spec.volumes.iter().filter(|volume| !volume.topology.is_empty());
+    let volumes =
+        volumes.map(|volume| volume.topology.iter().map(|term| &term.0).filter(|term| !term.is_empty()).collect());
+    (&spec.tolerations, ways, volumes.collect())
+}
+
+fn could_meet((_, ways, volumes): &Demands, pool: &NodePool, kind: &InstanceType, offering: &Offering) -> bool {
+    let own = possible(&pool.requirements, pool, kind, offering);
+    let is_met = |wanted: &Requirements| possible(wanted, pool, kind, offering);
+    own && ways.iter().any(is_met) && volumes.iter().all(|terms| terms.iter().any(|term| is_met(term)))
+}
+
+/// Whether a node of the pool bought through the offering could meet the requirements, labels that a launch may still
+/// choose chosen as they should be.
+fn possible(wanted: &Requirements, pool: &NodePool, kind: &InstanceType, offering: &Offering) -> bool {
+    wanted.iter().all(|(key, requirement)| {
+        let key = labels::normalize(key);
+        let of_offering = match key {
+            labels::ZONE => Some(&*offering.zone),
+            labels::CAPACITY_TYPE => Some(offering.capacity_type.label()),
+            _ => offering.labels.iter().find(|(of, _)| &**of == key).map(|(_, value)| &**value),
+        };
+        if let Some(value) = of_offering {
+            return requirement.allows(value);
+        }
+        match (kind.requirements.get(key), pool.requirements.get(key)) {
+            (Some(of_type), Some(of_pool)) => intersect(requirement, of_type) && intersect(requirement, of_pool),
+            (Some(one), None) | (None, Some(one)) => intersect(requirement, one),
+            (None, None) => requirement.allows_absence(),
+        }
+    })
+}
+
+fn intersect(a: &Requirement, b: &Requirement) -> bool {
+    a.intersects(b) || (a.allows_absence() && b.allows_absence())
+}
+
+fn met_by_node(wanted: &Requirements, node: &Node, labels: &Requirements) -> bool {
+    wanted.iter().all(|(key, requirement)| {
+        let value = labels.get(key).or_else(|| labels.get(labels::normalize(key))).and_then(Requirement::single_value);
+        match value {
+            Some(value) => requirement.allows(value),
+            None if node.stage == NodeStage::InFlight && key.as_ref() == labels::HOSTNAME => true,
+            None => requirement.allows_absence(),
+        }
+    })
+}
+
+/// Whether every node of the type runs the daemon pod: each label that it asks for has one value on all of them.
+fn surely_runs(daemon: &DaemonSet, pool: &NodePool, kind: &InstanceType) -> bool {
+    let spec = &daemon.template.spec;
+    let fixed = |key: &str| {
+        if key == labels::REGISTERED || key == labels::INITIALIZED {
+            return Some("true");
+        }
+        let of_type = kind.requirements.get(key).and_then(Requirement::single_value);
+        let of_pool = || pool.requirements.get(key).and_then(Requirement::single_value);
+        of_type.or_else(of_pool).map(|value| &**value)
+    };
+    let holds = |wanted: &Requirements| {
+        wanted.iter().all(|(key, requirement)| fixed(key).is_some_and(|value| requirement.allows(value)))
+    };
+    tolerates(&spec.tolerations, &pool.taints) && demands_of(spec).1.iter().any(holds)
+}
+
+/// Allocatable less the pods there, and less the daemon pods that will still come.
+fn free_of(snapshot: &Snapshot, node: &Node) -> Resources {
+    let labels = Requirements::from_labels(&node.labels);
+    let mut free = node.allocatable.clone();
+    let mut of_daemons = Resources::new();
+    let here = snapshot.pods.iter().filter(|pod| !pod.displaced && pod.node.as_ref() == Some(&node.name));
+    for pod in here {
+        free.subtract(&pod.template.spec.requests);
+        if pod.owner.as_ref().is_some_and(|owner| &*owner.kind == "DaemonSet") {
+            of_daemons.add(&pod.template.spec.requests);
+        }
+    }
+    let mut to_come = Resources::new();
+    let mut ready = labels.clone();
+    if node.stage != NodeStage::Initialized {
+        for key in [labels::REGISTERED, labels::INITIALIZED] {
+            ready.replace(key, Requirement::one_of(["true"]));
+        }
+    }
+    for daemon in &snapshot.daemon_sets {
+        let spec = &daemon.template.spec;
+        if tolerates(&spec.tolerations, &node.taints)
+            && demands_of(spec).1.iter().any(|way| met_by_node(way, node, &ready))
+        {
+            to_come.add(&spec.requests);
+        }
+    }
+    for (name, amount) in to_come.iter() {
+        let missing = (amount - of_daemons.get(name)).max(0);
+        free.subtract(&Resources::new().with(name.clone(), missing));
+    }
+    free
+}
+
+/// One where two pods of its kind can never share a node: host ports, or anti-affinity to their own labels over hosts.
+fn most_on_a_node(pod: &Pod) -> u32 {
+    let spec = &pod.template.spec;
+    let repels_itself = spec.pod_anti_affinity.iter().any(|term| {
+        term.topology_key.as_ref() == labels::HOSTNAME
+            && term.namespaces.contains(&pod.key.namespace)
+            && term.selector.matches(&pod.template.labels)
+    });
+    if repels_itself || !spec.host_ports.is_empty() { 1 } else { u32::MAX }
+}
+
+fn tolerates(tolerations: &[Toleration], taints: &[Taint]) -> bool {
+    let hard = taints.iter().filter(|taint| taint.effect != TaintEffect::PreferNoSchedule);
+    hard.into_iter().all(|taint| tolerations.iter().any(|toleration| covers(toleration, taint)))
+}
+
+fn covers(toleration: &Toleration, taint: &Taint) -> bool {
+    let of_effect = toleration.effect.is_none_or(|effect| effect == taint.effect);
+    let of_key = toleration.key.is_empty() || toleration.key == taint.key;
+    let of_value = match toleration.operator {
+        TolerationOperator::Exists => true,
+        TolerationOperator::Equal => !toleration.key.is_empty() && toleration.value == taint.value,
+        // numbers: whatever they are, a wider reach only weakens the bound
+        TolerationOperator::Lt | TolerationOperator::Gt => !toleration.key.is_empty(),
+    };
+    of_effect && of_key && of_value
+}
