@@ -1,7 +1,7 @@
 //! Column generation: which patterns of pods to put on which bins, and how many of each.
 //!
-//! The problem in numbers ([`instance`]); filling one bin quickly ([`fill`]); pricing all of them ([`price`], which asks
-//! [`super::knapsack`]); the loop with the master LP ([`generate`]); whole bins ([`round`]). Floats propose; what is called proven is integer arithmetic elsewhere.
+//! The problem in numbers ([`instance`]); filling one bin quickly ([`fill`]); how much all of them could hold ([`rate`]);
+//! pricing ([`price`], which asks [`super::knapsack`]); the loop with the master LP ([`generate`]); whole bins ([`round`]). Floats propose; what is called proven is integer arithmetic elsewhere.
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // floats are proposals
 
 pub mod exact;
@@ -9,10 +9,14 @@ mod fill;
 mod generate;
 pub mod instance;
 mod price;
+mod rate;
 mod round;
+
+use std::cell::RefCell;
 
 use generate::{Effort, End, Generator, resource_prices};
 use instance::{Bin, Duals, Instance, Packing, Pattern, usd};
+use rate::Rater;
 
 /// How far the search goes, besides its wish to stop.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +45,13 @@ impl Default for Work {
 /// Packings at the duals of the first rounds, before anything else.
 const FIRST_PACKINGS: usize = 8;
 
+/// Packings before the master is solved for the first time.
+const PRICED_PACKINGS: usize = 6;
+/// With more items than this a round of the master takes longer than several packings.
+const MANY_ITEMS: usize = 600;
+/// Bins that get the best prices of their room before a packing.
+const EXACT_AT_FIRST: usize = 64;
+
 /// Rounds of column generation before the first dive: a dive takes longer the more columns there are.
 const FIRST_ROUNDS: usize = 12;
 
@@ -59,6 +70,7 @@ struct Task<'t> {
     weights: &'t [Vec<f64>],
     /// What it costs to leave a pod of each item out, dollars: more than any way to place it.
     leaving: &'t [f64],
+    rater: &'t RefCell<Rater>,
     work: Work,
     stop: &'t dyn Fn() -> bool,
 }
@@ -85,17 +97,32 @@ pub fn solve(instance: &Instance, work: Work, time: TimeLeft, sink: &mut dyn FnM
     let leaving = leaving(instance, &values);
     let center = Duals { items: values, rows: vec![0.0; instance.rows.len()] };
     let demands = instance.demands();
-    let same = round::same_for_all_bins(instance, &weights);
-    let first = round::one_by_one(instance, &demands, &center, &same, &instance.capacities(), &stop);
-    if stop() {
+    let rater = RefCell::new(Rater::new(instance, &weights));
+    let mut best = Best { instance, leaving: &leaving, price: f64::INFINITY, sink };
+    let task = Task { instance, weights: &weights, leaving: &leaving, rater: &rater, work, stop: &stop };
+    // first at prices that follow what things cost in the packing before, then at duals of the master
+    let mut packed = Packing::new();
+    let mut start: Vec<Pattern> = Vec::new();
+    let mut duals = center.clone();
+    for _ in 0..PRICED_PACKINGS {
+        drop(rater.borrow_mut().rate(instance, &duals, &demands, EXACT_AT_FIRST));
+        let weights = rater.borrow().weights(instance);
+        let other = round::one_by_one(instance, &demands, &duals, &weights, &instance.capacities(), &stop);
+        if stop() {
+            break;
+        }
+        round::follow(instance, &other, &mut duals);
+        start.extend(other.iter().map(|(pattern, _)| pattern.clone()));
+        if best.price(&other) < best.price(&packed) {
+            packed = other;
+        }
+    }
+    if start.is_empty() {
         return;
     }
-    let mut best = Best { instance, leaving: &leaving, price: f64::INFINITY, sink };
-    let task = Task { instance, weights: &weights, leaving: &leaving, work, stop: &stop };
-    let start: Vec<Pattern> = first.iter().map(|(pattern, _)| pattern.clone()).collect();
-    let Some(mut generator) = Generator::new(&task, &demands, start, &center) else { return best.offer(&first) };
-    let mut packed = first;
-    for _ in 0..FIRST_PACKINGS {
+    best.offer(&packed);
+    let Some(mut generator) = Generator::new(&task, &demands, start, &center) else { return best.offer(&packed) };
+    for _ in 0..if demands.len() > MANY_ITEMS { 0 } else { FIRST_PACKINGS } {
         let other = generator.pack();
         if best.price(&other) < best.price(&packed) {
             packed = other;

@@ -4,13 +4,16 @@ use std::collections::HashSet;
 
 use super::Task;
 use super::instance::{Bin, Duals, Instance, Packing, Pattern, usd};
-use super::price::{self, IMPROVES, Rated};
+use super::price::{self, IMPROVES};
+use super::rate::Rated;
 use super::round::one_by_one;
 use crate::solve::lp::{Column, Master, Optimum, best_prices};
 
 /// New columns of a round of quick pricing, and of a round of thorough pricing.
 const QUICK_A_ROUND: usize = 16;
 const THOROUGH_A_ROUND: usize = 6;
+/// Bins that get the best prices of their room at each duals.
+const EXACT: usize = 24;
 /// How much of the best known duals stays in those that are priced; less by a step whenever that has not helped.
 const SMOOTHING: f64 = 0.8;
 const SMOOTHING_STEP: f64 = 0.1;
@@ -77,7 +80,7 @@ impl<'t> Generator<'t> {
             generator.add(pattern);
         }
         generator.solve()?;
-        let rated = price::rate(task.instance, center, demands);
+        let rated = generator.rate(center);
         generator.learn(center, &rated);
         Some(generator)
     }
@@ -106,13 +109,17 @@ impl<'t> Generator<'t> {
     pub fn pack(&mut self) -> Packing {
         let Task { instance, stop, .. } = *self.task;
         let duals = self.smoothed();
-        let rated = price::rate(instance, &duals, self.demands);
-        let packed =
-            one_by_one(instance, self.demands, &duals, &price::by_bin(instance, &rated), &instance.capacities(), stop);
+        drop(self.rate(&duals));
+        let weights = self.task.rater.borrow().weights(instance);
+        let packed = one_by_one(instance, self.demands, &duals, &weights, &instance.capacities(), stop);
         for (pattern, _) in &packed {
             self.add(pattern.clone());
         }
         packed
+    }
+
+    fn rate(&self, duals: &Duals) -> Vec<Rated> {
+        self.task.rater.borrow_mut().rate(self.task.instance, duals, self.demands, EXACT)
     }
 
     fn add(&mut self, pattern: Pattern) -> bool {
@@ -156,10 +163,7 @@ impl<'t> Generator<'t> {
     fn price(&mut self, effort: Effort, duals: &Duals) -> usize {
         let Task { instance, stop, .. } = *self.task;
         let price = |rated: &Rated| instance.price(rated.of(instance), duals);
-        let mut rated = price::rate(instance, duals, self.demands);
-        rated.sort_by(|a, b| {
-            (b.most / price(b)).total_cmp(&(a.most / price(a))).then((a.class, a.bin).cmp(&(b.class, b.bin)))
-        });
+        let mut rated = self.rate(duals);
         let most_columns = if effort == Effort::Quick { QUICK_A_ROUND } else { THOROUGH_A_ROUND };
         let mut found: Vec<(f64, Pattern)> = Vec::new();
         for of in &mut rated {

@@ -2,61 +2,13 @@
 
 use super::Task;
 use super::fill::{Filler, Worth};
-use super::instance::{Bin, Class, Duals, Instance, Pattern};
-use crate::solve::knapsack::multipliers::{Multipliers, Relaxation};
+use super::instance::{Class, Duals, Instance, Pattern};
+use super::rate::Rated;
 use crate::solve::knapsack::search;
 use crate::solve::knapsack::table::{self, Table, Valued, fits};
 
-/// A bin at given values of the items.
-#[derive(Debug, Clone)]
-pub struct Rated {
-    pub class: usize,
-    pub bin: usize,
-    /// No filling of the bin is worth more, dollars.
-    pub most: f64,
-    /// What a unit of its room is worth, dollars by dimension.
-    pub weights: Vec<f64>,
-    /// The two dimensions that matter most.
-    pub dims: [usize; 2],
-}
-
-impl Rated {
-    pub fn of<'i>(&self, instance: &'i Instance) -> &'i Bin {
-        &instance.classes[self.class].bins[self.bin]
-    }
-}
-
 /// What part of a bin's own prices of room its tables take off; the least bound counts.
 const SHARES_PERMILLE: [i128; 3] = [1000, 900, 0];
-
-/// How much each bin could hold if pods could be cut; `most`: how many of each item are wanted.
-pub fn rate(instance: &Instance, duals: &Duals, most: &[u32]) -> Vec<Rated> {
-    let mut rated = Vec::new();
-    for (index, class) in instance.classes.iter().enumerate() {
-        for (bin, of) in class.bins.iter().enumerate() {
-            let parts: Vec<f64> = of.room.iter().map(|room| 1.0 / (*room).max(1) as f64).collect();
-            let mut relaxation = Relaxation::new(instance.dims);
-            for (item, value, most) in held(instance, class, &of.room, &duals.items, most) {
-                let sizes = instance.items[item].size.iter().zip(&parts);
-                relaxation.add(value, f64::from(most), sizes.map(|(size, part)| *size as f64 * part));
-            }
-            let Multipliers { prices, most, dims } = relaxation.solve();
-            let weights = prices.iter().zip(&parts).map(|(price, part)| price * part).collect();
-            rated.push(Rated { class: index, bin, most, weights, dims });
-        }
-    }
-    rated
-}
-
-/// Prices of room by class, bin and dimension.
-pub fn by_bin(instance: &Instance, rated: &[Rated]) -> Vec<Vec<Vec<f64>>> {
-    let mut by_bin: Vec<Vec<Vec<f64>>> =
-        instance.classes.iter().map(|class| vec![Vec::new(); class.bins.len()]).collect();
-    for rated in rated {
-        by_bin[rated.class][rated.bin].clone_from(&rated.weights);
-    }
-    by_bin
-}
 
 /// A valuable filling of the bin, found quickly.
 pub fn fill(instance: &Instance, rated: &Rated, duals: &Duals, most: &[u32]) -> Pattern {

@@ -99,6 +99,25 @@ impl Ord for Known {
     }
 }
 
+/// Values that follow a packing: an item is worth more where the bins that hold it are worth less than they cost.
+pub fn follow(instance: &Instance, packed: &Packing, duals: &mut Duals) {
+    let mut costs = vec![(0.0, 0.0); duals.items.len()];
+    for (pattern, times) in packed {
+        let value: f64 = pattern.counts.iter().map(|(item, n)| duals.items[*item] * f64::from(*n)).sum();
+        let ratio = instance.price(instance.bin(pattern), duals) / value.max(LEAST_VALUE);
+        for (item, n) in &pattern.counts {
+            let pods = f64::from(n * times);
+            costs[*item].0 += pods * ratio.clamp(0.5, 2.0);
+            costs[*item].1 += pods;
+        }
+    }
+    for (value, (cost, pods)) in duals.items.iter_mut().zip(costs) {
+        if pods > 0.0 {
+            *value *= f64::midpoint(1.0, cost / pods);
+        }
+    }
+}
+
 /// What is still to be packed, and what is left for it.
 pub struct Left {
     pub demands: Vec<u32>,

@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
 use super::instance::{Bin, Class, Duals, Instance, Item, Packing, Row};
-use super::{News, Work, cost, exact, price, solve};
+use super::rate::Rater;
+use super::{News, Work, cost, solve};
 use crate::solve::knapsack::search;
 use crate::solve::knapsack::table::{Table, Valued};
 
@@ -181,14 +182,14 @@ proptest! {
         // any duals will do; good ones are found quickly
         let of_item = |item: &Item| (item.size[0] + item.size[1]) as f64 / 1_000.0 * value;
         let duals = Duals { items: instance.items.iter().map(of_item).collect(), rows: vec![0.0; instance.rows.len()] };
-        let answer = exact::search(&instance, &duals, best + above * 1_000, 10_000_000, &|| false);
+        let answer = super::exact::search(&instance, &duals, best + above * 1_000, 10_000_000, &|| false);
         prop_assert!(answer.is_proven);
         prop_assert_eq!(answer.better.is_some(), above > 0);
         if let Some((found, packing)) = answer.better {
             prop_assert_eq!(fault(&instance, &packing), None);
             prop_assert_eq!((found, cost(&instance, &packing)), (best, best));
         }
-        let cut = exact::search(&instance, &duals, best + above * 1_000, 3, &|| false);
+        let cut = super::exact::search(&instance, &duals, best + above * 1_000, 3, &|| false);
         prop_assert!(cut.better.is_none_or(|(found, _)| found >= best));
     }
 
@@ -198,6 +199,7 @@ proptest! {
         share in 0..1_200_i64,
         steps in 0..50_usize,
         small in 0..12_i64,
+        exact in 0..4_usize,
     ) {
         let class = &instance.classes[0];
         let bin = &class.bins[0];
@@ -209,8 +211,11 @@ proptest! {
             best = best.max(counts.iter().zip(&values).map(|(n, value)| i64::from(*n) * value).sum());
         });
         let usd: Vec<f64> = values.iter().map(|value| *value as f64 / 1e9).collect();
-        let rated = price::rate(&instance, &Duals { items: usd, rows: vec![] }, &demands);
-        prop_assert!(rated[0].most >= best as f64 / 1e9 * (1.0 - 1e-9));
+        let duals = Duals { items: usd, rows: vec![] };
+        let mut rater = Rater::new(&instance, &[vec![1e-3, 1e-3, 0.0], vec![0.0; 3]]);
+        let rated = rater.rate(&instance, &duals, &demands, exact);
+        let of_bin = rated.iter().find(|rated| (rated.class, rated.bin) == (0, 0)).expect("every bin is rated");
+        prop_assert!(of_bin.most >= best as f64 / 1e9 * (1.0 - 1e-9));
         let items: Vec<Valued> = (0..instance.items.len())
             .map(|item| {
                 let most = demands[item].min(instance.items[item].most);

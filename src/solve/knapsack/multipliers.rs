@@ -124,9 +124,11 @@ impl Relaxation {
     fn fractional(&self, dim: usize, prices: &[f64], scratch: &mut Scratch) -> Fractional {
         let dense = &mut scratch.dense;
         dense.clear();
+        scratch.priced.clear();
+        scratch.priced.extend((0..self.dims).filter(|&other| other != dim && prices[other] > 0.0));
         for (item, sizes) in self.sizes.chunks_exact(self.dims).enumerate() {
-            let all: f64 = sizes.iter().zip(prices).map(|(size, price)| size * price).sum();
-            let profit = self.values[item] - all + sizes[dim] * prices[dim];
+            let others: f64 = scratch.priced.iter().map(|&other| sizes[other] * prices[other]).sum();
+            let profit = self.values[item] - others;
             if profit > 0.0 {
                 dense.push((profit / sizes[dim].max(LEAST_SIZE), item));
             }
@@ -191,6 +193,8 @@ struct Fractional {
 struct Scratch {
     /// (density, item).
     dense: Vec<(f64, usize)>,
+    /// Other dimensions that have a price.
+    priced: Vec<usize>,
     /// (item, how many) of the last knapsack.
     taken: Vec<(usize, f64)>,
 }
