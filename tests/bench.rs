@@ -51,9 +51,9 @@ fn every_instance_loads_and_is_the_same_every_time() {
     for instance in
         instances::all().iter().filter(small).filter(|instance| instance.is_core && !instance.name.starts_with("small"))
     {
-        let once = instance.snapshots().unwrap_or_else(|error| panic!("{}: {error}", instance.name));
-        assert!(once.iter().all(|snapshot| snapshot.pending().next().is_some()), "{}", instance.name);
-        assert_eq!(once, instance.snapshots().unwrap(), "{}", instance.name);
+        let once = instance.snapshot(0).unwrap_or_else(|error| panic!("{}: {error}", instance.name));
+        assert!(once.pending().next().is_some(), "{}", instance.name);
+        assert_eq!(once, instance.snapshot(0).unwrap(), "{}", instance.name);
     }
     let names: std::collections::BTreeSet<String> = instances::all().into_iter().map(|of| of.name).collect();
     assert_eq!(names.len(), instances::all().len());
@@ -92,7 +92,7 @@ fn the_plot_has_a_line_for_each_instance_with_a_bound() {
 #[test]
 fn node_groups_take_the_type_that_idles_least() {
     let inflate = instances::all().into_iter().find(|instance| instance.name == "inflate").unwrap();
-    let snapshot = &inflate.snapshots().unwrap()[0];
+    let snapshot = &inflate.snapshot(0).unwrap();
     // five pods of a core, no memory: two xlarge nodes (2 x 3.92 cores) idle less than one 2xlarge (7.91), five large
     // ones (5 x 1.93) or anything larger
     let cost = node_groups::cost(snapshot).expect("some group takes the pods");

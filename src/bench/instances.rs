@@ -58,14 +58,23 @@ impl Instance {
         Self { is_core: false, ..self }
     }
 
-    /// The questions: one, or as many as the instance has batches.
+    /// How many questions it is.
+    #[must_use]
+    pub fn batches(&self) -> u64 {
+        match &self.source {
+            Source::Texts(..) => 1,
+            Source::Batches(_, count) => *count,
+        }
+    }
+
+    /// One of the questions.
     ///
     /// # Errors
     /// A manifest of the instance is refused: a bug of ours.
-    pub fn snapshots(&self) -> Result<Vec<Arc<Snapshot>>, String> {
+    pub fn snapshot(&self, batch: u64) -> Result<Arc<Snapshot>, String> {
         match &self.source {
-            Source::Texts(texts, fake) => Ok(vec![load(&self.name, &texts(), *fake)?]),
-            Source::Batches(texts, count) => (0..*count).map(|seed| load(&self.name, &texts(seed), false)).collect(),
+            Source::Texts(texts, fake) => load(&self.name, &texts(), *fake),
+            Source::Batches(texts, _) => load(&self.name, &texts(batch), false),
         }
     }
 }

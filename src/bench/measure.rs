@@ -21,33 +21,33 @@ pub fn measure(
     best_bound: Option<f64>,
     done: &mut dyn FnMut(Row),
 ) -> Result<(), String> {
-    let snapshots = instance.snapshots()?;
-    let node_groups: Option<f64> = snapshots.iter().map(|snapshot| node_groups::cost(snapshot)).sum();
-    for &limit in time_limits {
-        let mut row = row(&snapshots, limit);
-        row.instance.clone_from(&instance.name);
-        row.node_groups_usd_hour = node_groups;
-        row.best_bound_usd_hour = best_bound;
-        done(row);
+    let mut rows: Vec<Option<Row>> = vec![None; time_limits.len()];
+    for batch in 0..instance.batches() {
+        let snapshot = instance.snapshot(batch)?;
+        let node_groups = node_groups::cost(&snapshot);
+        for (sum, &limit) in rows.iter_mut().zip(time_limits) {
+            let mut row = row(&snapshot, limit);
+            row.instance.clone_from(&instance.name);
+            row.node_groups_usd_hour = node_groups;
+            row.best_bound_usd_hour = best_bound;
+            *sum = Some(match sum.take() {
+                None => row,
+                Some(sum) => joined(sum, &row),
+            });
+            if batch + 1 == instance.batches() {
+                sum.take().into_iter().for_each(&mut *done);
+            }
+        }
     }
     Ok(())
 }
 
-fn row(snapshots: &[Arc<Snapshot>], time: Duration) -> Row {
+fn row(snapshot: &Arc<Snapshot>, time: Duration) -> Row {
     forget_peak_memory();
-    let mut row: Option<Row> = None;
-    for snapshot in snapshots {
-        let started = Instant::now();
-        let decision = host::decide(snapshot, Limits { time, search: Search::Integer });
-        let of_batch = of_decision(&decision, time, started.elapsed());
-        row = Some(match row {
-            None => of_batch,
-            Some(sum) => joined(sum, &of_batch),
-        });
-    }
-    let mut row = row.expect("an instance has a question");
-    row.peak_memory_mib = peak_memory_mib();
-    row
+    let started = Instant::now();
+    let decision = host::decide(snapshot, Limits { time, search: Search::Integer });
+    let elapsed = started.elapsed();
+    Row { peak_memory_mib: peak_memory_mib(), ..of_decision(&decision, time, elapsed) }
 }
 
 fn of_decision(decision: &Decision, time: Duration, elapsed: Duration) -> Row {
@@ -91,6 +91,8 @@ fn joined(a: Row, b: &Row) -> Row {
         cost_usd_hour: a.cost_usd_hour + b.cost_usd_hour,
         bound_usd_hour: a.bound_usd_hour + b.bound_usd_hour,
         greedy_usd_hour: both(a.greedy_usd_hour, b.greedy_usd_hour),
+        node_groups_usd_hour: both(a.node_groups_usd_hour, b.node_groups_usd_hour),
+        peak_memory_mib: a.peak_memory_mib.max(b.peak_memory_mib),
         greedy_pods_unplaced: a.greedy_pods_unplaced.zip(b.greedy_pods_unplaced).map(|(a, b)| a + b),
         first_ms: worst(a.first_ms, b.first_ms),
         best_ms: worst(a.best_ms, b.best_ms),
