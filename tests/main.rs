@@ -14,6 +14,7 @@ mod licences;
 mod types;
 mod examples;
 mod validation;
+mod verify;
 mod load;
 mod scenarios;
 mod solver;
