@@ -1,28 +1,30 @@
-//! `make bench`: how fast Karpenter's packing runs here, stage by stage, beside Karpenter's own figures.
+//! `make bench-throughput`: how fast Karpenter's packing runs here, stage by stage, beside Karpenter's own figures.
 //!
 //! Two families of instances: Karpenter's scheduling benchmark mix (400 types, every pod different), and openb scaled to
 //! 100,000 pods (112 groups of identical pods). Each is planned three times; the fastest run counts, as Karpenter's
 //! benchmark reports its best. Then the whole program decides within 50 ms, 500 ms, 2 s and 10 s. `-- --json` prints the
 //! rows as JSON.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use std::{fs, io};
 
-use packwright::bench::karpenter_mix;
-use packwright::catalog::{Catalog, Market};
+use packwright::bench::instances;
 use packwright::host::{self, Limits, Search};
 use packwright::model::Problem;
-use packwright::observe::{self, GatesByInput, LoadOptions, Snapshot};
+use packwright::observe::Snapshot;
 use packwright::plan;
-use packwright::settings::Settings;
 use packwright::solve::{bound, greedy};
 use serde::Serialize;
 
-/// Pods, and Karpenter's pods/s on the same mix: measured on 2 cores with its own benchmark.
-const MIX: [(usize, f64); 3] = [(1_000, 430.0), (10_000, 369.0), (20_000, 279.0)];
-const SEED: u64 = 42;
+/// Instances, and Karpenter's pods/s on the same mix: measured on 2 cores with its own benchmark.
+const INSTANCES: [(&str, Option<f64>); 6] = [
+    ("karpenter-mix-1000", Some(430.0)),
+    ("karpenter-mix-10000", Some(369.0)),
+    ("karpenter-mix-20000", Some(279.0)),
+    ("openb", None),
+    ("wide-kwok", None),
+    ("openb-100k", None),
+];
 const RUNS: usize = 3;
 
 #[derive(Debug, Serialize)]
@@ -67,24 +69,15 @@ const TIME_LIMITS: [Duration; 4] =
     [Duration::from_millis(50), Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(10)];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("throughput");
-    fs::create_dir_all(&folder)?;
+    let all = instances::all();
     let mut rows = Vec::new();
-    for (count, karpenter) in MIX {
-        let paths = write_mix(&folder, count)?;
-        let catalog = Catalog::from_option(&folder.join("mix-catalog.json").to_string_lossy())?;
-        rows.push(measure(&format!("karpenter-mix-{count}"), &paths, catalog, Some(karpenter))?);
+    for (name, karpenter) in INSTANCES {
+        let instance =
+            all.iter().find(|instance| instance.name == name).ok_or_else(|| format!("no instance {name}"))?;
+        let started = Instant::now();
+        let snapshot = instance.snapshot(0)?;
+        rows.push(measure(name, &snapshot, milliseconds(started.elapsed()), karpenter));
     }
-    let openb = Path::new(env!("CARGO_MANIFEST_DIR")).join("benchmarks/instances/openb");
-    let (market, _) = Market::offline("us-east-1")?;
-    let ec2 = || Catalog::Ec2(Box::new(market.clone()));
-    rows.push(measure("openb", &[openb.join("deployments.yaml"), openb.join("pools.yaml")], ec2(), None)?);
-    let wide = Path::new(env!("CARGO_MANIFEST_DIR")).join("benchmarks/instances/karpenter-wide");
-    let kwok = Catalog::Ec2(Box::new(market.clone())); // the pool's node class is of kwok: its own types are used
-    rows.push(measure("karpenter-wide", &[wide.join("deployments.yaml"), wide.join("pools.yaml")], kwok, None)?);
-    let scaled = folder.join("openb-100k.yaml");
-    fs::write(&scaled, scale_replicas(&fs::read_to_string(openb.join("deployments.yaml"))?, 100_000))?;
-    rows.push(measure("openb-100k", &[scaled, openb.join("pools.yaml")], ec2(), None)?);
     if std::env::args().any(|arg| arg == "--json") {
         println!("{}", serde_json::to_string_pretty(&rows)?);
     } else {
@@ -93,61 +86,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn write_mix(folder: &Path, count: usize) -> io::Result<Vec<PathBuf>> {
-    let pods = folder.join(format!("mix-{count}.json"));
-    let pools = folder.join("mix-pools.yaml");
-    fs::write(folder.join("mix-catalog.json"), karpenter_mix::catalog().to_string())?;
-    fs::write(&pools, include_str!("instances/karpenter-mix/pools.yaml"))?;
-    fs::write(&pods, karpenter_mix::pods(count, SEED).to_string())?;
-    Ok(vec![pods, pools])
-}
-
-/// The Deployments with their replicas multiplied so that they come to about `pods` in all.
-fn scale_replicas(deployments: &str, pods: usize) -> String {
-    let replicas = |line: &str| line.trim().strip_prefix("replicas: ").and_then(|n| n.parse::<usize>().ok());
-    let total: usize = deployments.lines().filter_map(replicas).sum();
-    let scaled = deployments.lines().map(|line| match replicas(line) {
-        Some(n) => line.replace(&n.to_string(), &(n * pods).div_ceil(total).to_string()),
-        None => line.to_owned(),
-    });
-    scaled.collect::<Vec<_>>().join("\n")
-}
-
 /// Stage by stage, the fastest of three; then whole decisions.
-fn measure(
-    instance: &str,
-    paths: &[PathBuf],
-    catalog: Catalog,
-    karpenter: Option<f64>,
-) -> Result<Row, Box<dyn std::error::Error>> {
-    let settings = Settings { estimate_margin_permille: 0, ..Settings::default() };
-    let started = Instant::now();
-    let options = LoadOptions {
-        settings,
-        region: Arc::from("us-east-1"),
-        taken_at: jiff::Timestamp::UNIX_EPOCH,
-        catalog,
-        assumptions: Vec::new(),
-        gates: GatesByInput::TurnOn,
-    };
-    let loaded = observe::load(paths, options);
-    let load_ms = milliseconds(started.elapsed());
-    if let Some(error) = loaded.errors.first() {
-        return Err(error.to_string().into());
-    }
+fn measure(instance: &str, snapshot: &Arc<Snapshot>, load_ms: f64, karpenter: Option<f64>) -> Row {
     let mut best: Option<Row> = None;
     for _ in 0..RUNS {
-        let row = run(instance, &loaded.snapshot, load_ms, karpenter);
+        let row = run(instance, snapshot, load_ms, karpenter);
         if best.as_ref().is_none_or(|best| row.pods_per_second > best.pods_per_second) {
             best = Some(row);
         }
     }
     let mut row = best.expect("at least one run");
     for limit in TIME_LIMITS {
-        row.decisions.push(decide(&loaded.snapshot, limit, &row));
+        row.decisions.push(decide(snapshot, limit, &row));
     }
     row.peak_memory_mib = peak_memory_mib();
-    Ok(row)
+    row
 }
 
 fn decide(snapshot: &Arc<Snapshot>, time: Duration, row: &Row) -> Decided {
@@ -208,7 +161,7 @@ fn milliseconds(duration: Duration) -> f64 {
 
 /// `VmHWM` of this process; 0 where the system does not tell.
 fn peak_memory_mib() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()).map_or(0, |kib| kib / 1024)
 }

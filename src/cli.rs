@@ -7,6 +7,7 @@ pub mod crds;
 pub mod export;
 pub mod plan;
 mod settings;
+mod table;
 pub mod types;
 pub mod verify;
 

@@ -153,4 +153,4 @@ pub fn accepts(snapshot: &Snapshot, plan: &Plan<Checked>) -> Result<(), Vec<Viol
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

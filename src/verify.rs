@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::observe::Snapshot;
 use crate::plan::{Plan, check, preferences};
 use decision::{Decision, Kind, Level};
+use reach::World;
 
 /// What became of each statement of a decision.
 #[derive(Debug, Serialize)]
@@ -54,7 +55,8 @@ pub fn verify(snapshot: &Snapshot, decision: &Decision) -> Verdict {
         return Verdict { levels: Vec::new(), faults };
     }
     let plan = decision.draft();
-    let objectives = objectives(snapshot, &plan);
+    let world = World::of(snapshot);
+    let objectives = objectives_in(&world, snapshot, &plan);
     let stated = &decision.certificate.levels;
     let kinds = |levels: &[Level]| levels.iter().map(|level| level.kind.clone()).collect::<Vec<_>>();
     if kinds(&objectives) != kinds(stated) {
@@ -69,7 +71,7 @@ pub fn verify(snapshot: &Snapshot, decision: &Decision) -> Verdict {
     let levels = objectives.into_iter().zip(stated).map(|(own, stated)| {
         let proven_bound = match own.kind {
             Kind::Unplaced { .. } | Kind::Preferences => own.bound,
-            Kind::Cost => bound::of_cost(snapshot, &plan, &decision.certificate.proof, stated.bound),
+            Kind::Cost => bound::of_cost(&world, snapshot, &plan, &decision.certificate.proof, stated.bound),
         };
         let is_proven = proven_bound >= stated.bound && stated.bound <= stated.objective;
         Verified { stated: stated.clone(), proven_bound, is_proven }
@@ -81,11 +83,15 @@ pub fn verify(snapshot: &Snapshot, decision: &Decision) -> Verdict {
 /// of any kind can hold, no preferences given up, no cost.
 #[must_use]
 pub fn objectives<State>(snapshot: &Snapshot, plan: &Plan<State>) -> Vec<Level> {
+    objectives_in(&World::of(snapshot), snapshot, plan)
+}
+
+fn objectives_in<State>(world: &World, snapshot: &Snapshot, plan: &Plan<State>) -> Vec<Level> {
     let mut left: BTreeMap<std::cmp::Reverse<i32>, (i64, i64)> = BTreeMap::new();
-    let impossible = reach::impossible(snapshot);
+    let possible = world.possible();
     for (pod, of) in snapshot.pending() {
         let (_, bound) = left.entry(std::cmp::Reverse(of.template.spec.priority)).or_default();
-        *bound += i64::from(of.refused.is_some() || impossible.contains(&pod));
+        *bound += i64::from(of.refused.is_some() || !possible.contains(&pod));
     }
     for unplaced in &plan.unplaced {
         let priority = snapshot.pods[unplaced.pod].template.spec.priority;

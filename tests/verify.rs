@@ -25,11 +25,14 @@ fn verified(folder: &Path) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-fn change(folder: &Path, file: &str, change: impl FnOnce(&mut Value)) {
+/// What is said of an export of which one file was changed.
+fn tampered(name: &str, file: &str, change: impl FnOnce(&mut Value)) -> (Option<i32>, String) {
+    let folder = exported(name);
     let path = folder.join(file);
     let mut value: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     change(&mut value);
     std::fs::write(&path, value.to_string()).unwrap();
+    verified(&folder)
 }
 
 fn cost_level(decision: &mut Value) -> &mut Value {
@@ -47,26 +50,51 @@ fn what_was_decided_holds() {
 
 #[test]
 fn a_bound_that_is_raised_is_not_proven() {
-    let folder = exported("raised-bound");
-    change(&folder, "decision.json", |decision| cost_level(decision)["bound"] = 94_971.into());
-    let (code, said) = verified(&folder);
+    let (code, said) = tampered("raised-bound", "decision.json", |decision| {
+        cost_level(decision)["bound"] = 94_971.into();
+    });
     assert_eq!(code, Some(5), "{said}");
     assert!(said.contains("a bound of 94971 is stated"), "{said}");
 }
 
 #[test]
-fn values_that_are_raised_prove_less() {
-    let folder = exported("raised-values");
-    change(&folder, "decision.json", |decision| {
-        let proof = &mut decision["certificate"]["proof"];
-        proof["is_exhaustive"] = false.into();
-        for value in proof["values"].as_array_mut().unwrap() {
-            value["nano_usd_hour"] = (value["nano_usd_hour"].as_i64().unwrap() * 10).into();
-        }
+fn values_that_are_raised_or_absurd_prove_less() {
+    let raised: fn(i64) -> i64 = |value| value * 10;
+    for (name, of) in [("raised", raised), ("largest", |_| i64::MAX), ("negative", |_| i64::MIN)] {
+        let (code, said) = tampered(&format!("{name}-values"), "decision.json", |decision| {
+            let proof = &mut decision["certificate"]["proof"];
+            proof["is_exhaustive"] = false.into();
+            for value in proof["values"].as_array_mut().unwrap() {
+                value["nano_usd_hour"] = of(value["nano_usd_hour"].as_i64().unwrap()).into();
+            }
+        });
+        assert_eq!(code, Some(5), "{name}: {said}");
+        assert!(said.contains("only"), "{name}: {said}");
+    }
+}
+
+#[test]
+fn without_its_search_the_bound_of_few_pods_is_not_proven() {
+    let (code, said) = tampered("no-search", "decision.json", |decision| {
+        assert_eq!(decision["certificate"]["proof"]["is_exhaustive"], true);
+        decision["certificate"]["proof"]["is_exhaustive"] = false.into();
     });
-    let (code, said) = verified(&folder);
     assert_eq!(code, Some(5), "{said}");
-    assert!(said.contains("only"), "{said}");
+    assert!(said.contains("a bound of 94970 is stated, only"), "{said}");
+}
+
+#[test]
+fn prices_and_fractions_that_are_absurd_prove_less_or_the_same() {
+    for (name, number) in [("huge", "9".repeat(38)), ("negative", "-1".to_owned()), ("word", "many".to_owned())] {
+        let (code, said) = tampered(&format!("{name}-prices"), "decision.json", |decision| {
+            let proof = &mut decision["certificate"]["proof"];
+            for price in proof["prices"].as_array_mut().unwrap().iter_mut().flat_map(|of| of.as_array_mut().unwrap()) {
+                *price = number.clone().into();
+            }
+            proof["theta"] = serde_json::json!([number, number]);
+        });
+        assert!(matches!(code, Some(0 | 5)), "{name}: {code:?} {said}");
+    }
 }
 
 #[test]
@@ -80,9 +108,7 @@ fn a_plan_that_is_changed_breaks_a_rule() {
         }
     };
     for (name, of) in [("lowered", lowered), ("dropped", dropped), ("crowded", crowded)] {
-        let folder = exported(name);
-        change(&folder, "decision.json", of);
-        let (code, said) = verified(&folder);
+        let (code, said) = tampered(name, "decision.json", of);
         assert_eq!(code, Some(5), "{name}: {said}");
         assert!(said.contains("the plan breaks a rule"), "{name}: {said}");
     }
@@ -90,23 +116,46 @@ fn a_plan_that_is_changed_breaks_a_rule() {
 
 #[test]
 fn an_objective_that_is_changed_is_not_that_of_the_plan() {
-    let folder = exported("objective");
-    change(&folder, "decision.json", |decision| cost_level(decision)["objective"] = 94_969.into());
-    let (code, said) = verified(&folder);
+    let (code, said) =
+        tampered("objective", "decision.json", |decision| cost_level(decision)["objective"] = 94_969.into());
     assert_eq!(code, Some(5), "{said}");
     assert!(said.contains("stated 94969, the plan comes to"), "{said}");
 }
 
 #[test]
 fn another_snapshot_is_refused() {
-    let folder = exported("snapshot");
-    change(&folder, "snapshot.json", |snapshot| {
+    let (code, said) = tampered("snapshot", "snapshot.json", |snapshot| {
         // a shape that was hidden
         drop(snapshot["node_pools"][0]["instance_types"].as_array_mut().unwrap().pop());
     });
-    let (code, said) = verified(&folder);
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("SHA-256"), "{said}");
+}
+
+/// Two pods of one size, each alone of its kind on a node: they may share one.
+#[test]
+fn pods_that_exclude_only_their_own_kind_are_not_bounded_as_if_they_excluded_each_other() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("verify/ports");
+    std::fs::create_dir_all(&folder).unwrap();
+    let pod = |name: &str, port: u32| {
+        format!(
+            "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {{containers: [{{name: c, image: x, \
+             ports: [{{containerPort: {port}, hostPort: {port}}}], resources: {{requests: {{cpu: 200m, memory: 64Mi}}}}}}]}}}}\n"
+        )
+    };
+    let pods = folder.join("pods.yaml");
+    std::fs::write(&pods, format!("{}---\n{}", pod("a", 8_080), pod("b", 9_090))).unwrap();
+    let root = env!("CARGO_MANIFEST_DIR");
+    let (pool, class) = (
+        format!("{root}/examples/getting-started/node-pool.yaml"),
+        format!("{root}/examples/getting-started/node-class.yaml"),
+    );
+    let out = folder.join("decision");
+    let (pods, out_path) = (pods.to_str().unwrap(), out.to_str().unwrap());
+    let output =
+        packwright(&["export", "-f", pods, "-f", &pool, "-f", &class, "--out", out_path, "--time-limit", "60s"]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{out_path}: 1 launches, 0 pods left\n"));
+    assert_eq!(verified(&out), (Some(0), String::new()));
 }
 
 #[test]

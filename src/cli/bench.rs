@@ -6,8 +6,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 use std::{fs, io};
 
-use clap::ValueEnum;
-use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use regex::Regex;
@@ -15,6 +13,7 @@ use serde::Deserialize;
 
 use super::exit;
 use super::plan::duration;
+use super::table::{Output, align, table};
 use crate::bench::compare::{Change, What, broken_promises, changes};
 use crate::bench::instances::{self, Instance};
 use crate::bench::measure::{machine, measure};
@@ -68,12 +67,6 @@ pub struct Args {
     output: Output,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Table,
-    Json,
-}
-
 /// Measures and prints.
 ///
 /// # Errors
@@ -108,7 +101,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let mut out = io::stdout().lock();
     match args.output {
         Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&results)?)?,
-        Output::Table => writeln!(out, "{}", table(&results))?,
+        Output::Table => writeln!(out, "{}", listed(&results))?,
     }
     let is_worse = changes.iter().flatten().any(|change| change.is_worse);
     for change in changes.iter().flatten() {
@@ -174,10 +167,8 @@ fn best_bound(folder: &Path, name: &str) -> Result<Option<f64>, String> {
     Ok(Some(known.bound_usd_hour))
 }
 
-fn table(results: &Results) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header([
+fn listed(results: &Results) -> String {
+    let mut table = table(&[
         "INSTANCE", "LIMIT", "PODS", "LEFT", "NODES", "$/H", "/GREEDY", "/GROUPS", "/BOUND", "OPTIMAL", "FIRST",
         "BEST", "END", "MIB", "STOP",
     ]);
@@ -203,12 +194,7 @@ fn table(results: &Results) -> Table {
             row.stop.clone(),
         ]);
     }
-    for column in 1..14 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
+    align(table, &(1..14).collect::<Vec<usize>>())
 }
 
 fn sentence(change: &Change) -> String {

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::exit;
-use super::plan::QuestionArgs;
+use super::plan::{EXIT_CODES, QuestionArgs, exit_code};
 use crate::host::{self, Decision};
 use crate::observe::Snapshot;
 use crate::verify::decision::{self, Kind, NodePrices, PodValue, StoredCertificate, StoredPlan, StoredProof};
@@ -12,17 +11,11 @@ use crate::verify::objectives;
 
 const EXAMPLES: &str = "\
 Examples:
-  packwright export -f examples/getting-started --out decision && packwright verify decision
-
-Exit codes, the first that applies:
-  1  internal failure
-  2  invalid input or a refused option, also where a malformed object was skipped and the rest was planned
-  3  some pods cannot be placed
-  0  every pod was placed";
+  packwright export -f examples/getting-started --out decision && packwright verify decision";
 
 /// Plan, and write the decision into a directory: the Snapshot, the plan, and what proves how good it is.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct Args {
     #[command(flatten)]
     question: QuestionArgs,
@@ -53,13 +46,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         decided.plan.launches.len(),
         decided.plan.unplaced.len()
     );
-    Ok(ExitCode::from(if !loaded.errors.is_empty() {
-        exit::INVALID_INPUT
-    } else if decided.plan.unplaced.is_empty() {
-        exit::SUCCESS
-    } else {
-        exit::UNPLACED
-    }))
+    Ok(exit_code(&loaded, &decided))
 }
 
 fn stored(snapshot: &Snapshot, decided: &Decision, snapshot_sha256: String, time_limit_ms: u64) -> decision::Decision {
@@ -106,3 +93,6 @@ fn stored(snapshot: &Snapshot, decided: &Decision, snapshot_sha256: String, time
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,8 +23,10 @@ const EXAMPLES: &str = "\
 Examples:
   packwright plan -f examples/getting-started
   kubectl get deployments,pods,nodes,nodeclaims,nodepools,ec2nodeclasses,daemonsets -A -o yaml | packwright plan -f -
-  packwright plan -f pods.yaml -f nodepools/ --spot-prices history.json -o json | jq .summary
+  packwright plan -f pods.yaml -f nodepools/ --spot-prices history.json -o json | jq .summary";
 
+/// Of every command that plans.
+pub(super) const EXIT_CODES: &str = "\
 Exit codes, the first that applies:
   1  internal failure
   2  invalid input or a refused option, also where a malformed object was skipped and the rest was planned
@@ -35,7 +37,7 @@ Exit codes, the first that applies:
 ///
 /// Reads manifests only; touches nothing.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct Args {
     #[command(flatten)]
     pub(super) question: QuestionArgs,
@@ -130,13 +132,17 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let decision = host::decide(&loaded.snapshot, args.question.limits());
     let report = report(&loaded, &decision, started.elapsed());
     print(args, &loaded, &decision, &report)?;
-    Ok(ExitCode::from(if !loaded.errors.is_empty() {
+    Ok(exit_code(&loaded, &decision))
+}
+
+pub(super) fn exit_code(loaded: &LoadOutcome, decision: &Decision) -> ExitCode {
+    ExitCode::from(if !loaded.errors.is_empty() {
         exit::INVALID_INPUT
     } else if decision.plan.unplaced.is_empty() {
         exit::SUCCESS
     } else {
         exit::UNPLACED
-    }))
+    })
 }
 
 fn catalog(args: &CatalogArgs) -> Result<(Catalog, Vec<String>), String> {

@@ -93,7 +93,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let mut out = std::io::stdout().lock();
     match args.output {
         Output::Table | Output::Wide => {
-            writeln!(out, "{}", listing::table(&listed, args.output == Output::Wide).trim_fmt())?;
+            writeln!(out, "{}", listing::table(&listed, args.output == Output::Wide))?;
         }
         Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&listed)?)?,
         Output::Yaml => write!(out, "{}", serde_saphyr::to_string(&listed)?)?,

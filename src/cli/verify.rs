@@ -4,10 +4,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::ValueEnum;
-use comfy_table::{CellAlignment, Table, presets};
-
 use super::exit;
+use super::table::{Output, align, table};
 use crate::verify::{Verdict, decision, verify};
 
 const EXAMPLES: &str = "\
@@ -31,12 +29,6 @@ pub struct Args {
     output: Output,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Table,
-    Json,
-}
-
 /// Verifies and prints.
 ///
 /// # Errors
@@ -53,7 +45,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let mut out = std::io::stdout().lock();
     match args.output {
         Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&verdict)?)?,
-        Output::Table => writeln!(out, "{}", table(&verdict))?,
+        Output::Table => writeln!(out, "{}", listed(&verdict))?,
     }
     for fault in &verdict.faults {
         eprintln!("error: {fault}");
@@ -65,18 +57,12 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     Ok(ExitCode::from(if verdict.is_sound() { exit::SUCCESS } else { exit::UNPROVEN }))
 }
 
-fn table(verdict: &Verdict) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["LEVEL", "OBJECTIVE", "BOUND", "PROVEN"]);
+fn listed(verdict: &Verdict) -> String {
+    let mut table = table(&["LEVEL", "OBJECTIVE", "BOUND", "PROVEN"]);
     for level in &verdict.levels {
         let proven = if level.is_proven { "yes".to_owned() } else { format!("only {}", level.proven_bound) };
         let stated = &level.stated;
         table.add_row([stated.kind.to_string(), stated.objective.to_string(), stated.bound.to_string(), proven]);
     }
-    for column in 1..3 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
+    align(table, &[1, 2])
 }

@@ -6,7 +6,7 @@ use crate::model::Problem;
 use crate::observe::Snapshot;
 use crate::plan::check::check;
 use crate::plan::{self, Certificate, Outcome, Stage, Stop};
-use crate::solve::bound::{self, Bounds, Proof};
+use crate::solve::bound::{self, Bound, Bounds, Proof};
 use crate::solve::greedy::{self, Order};
 use crate::solve::integer::{self, News};
 use crate::solve::{Solution, Work};
@@ -37,7 +37,8 @@ pub(super) fn run(snapshot: &Snapshot, search: Search, clock: &Clock, sink: &dyn
     }
     let first_answer = clock.started.elapsed();
     let stop = || clock.is_up(first_answer.mul_f64(RESERVE));
-    let mut best = Best::new(&problem, decision, sink);
+    let bounds = Bounds::new(&problem);
+    let mut best = Best::new(&problem, &bounds, decision, sink);
     if search == Search::Integer {
         let (mut solution, mut worked) = (solution, worked);
         if !best.decision.plan.unplaced.is_empty() && best.priorities_differ() && !stop() {
@@ -62,18 +63,24 @@ struct Best<'b, 's> {
     decision: Decision,
     standing: Standing,
     sink: &'b dyn Fn(Decision),
-    bounds: Bounds<'b, 's>,
+    bounds: &'b Bounds<'b, 's>,
+    /// Of plans that leave at most the same pods.
+    bound: Bound<'b, 's>,
 }
 
 impl<'b, 's> Best<'b, 's> {
     /// Hands the first answer over, then what it could cost at least.
-    fn new(problem: &'b Problem<'s>, decision: Decision, sink: &'b dyn Fn(Decision)) -> Self {
+    fn new(
+        problem: &'b Problem<'s>,
+        bounds: &'b Bounds<'b, 's>,
+        decision: Decision,
+        sink: &'b dyn Fn(Decision),
+    ) -> Self {
         sink(decision.clone());
         let standing = Standing::of(problem.snapshot, &decision.plan);
-        let bounds = Bounds::new(problem);
-        let mut best = Self { problem, decision, standing, sink, bounds };
-        best.bound();
-        sink(best.decision.clone());
+        let bound = bounds.where_unplaced(&left(&decision));
+        let mut best = Self { problem, decision, standing, sink, bounds, bound };
+        best.state(best.bound.of_resources());
         best
     }
 
@@ -91,27 +98,26 @@ impl<'b, 's> Best<'b, 's> {
         self.decision.certificate.stage = stage;
         self.decision.plan = plan;
         if leaves_others {
-            self.bound();
+            self.bound = self.bounds.where_unplaced(&left(&self.decision));
+            self.state(self.bound.of_resources());
+        } else {
+            (self.sink)(self.decision.clone());
         }
-        (self.sink)(self.decision.clone());
         true
     }
 
-    /// The bound is one of plans that leave at most the same pods.
-    fn bound(&mut self) {
-        let unplaced: Vec<usize> = self.decision.plan.unplaced.iter().map(|unplaced| unplaced.pod).collect();
-        self.decision.proof = self.bounds.where_unplaced(&unplaced).of_resources();
-        self.decision.certificate.bound = self.decision.proof.bound;
+    /// States a proof, and says so.
+    fn state(&mut self, proof: Proof) {
+        self.decision.certificate.bound = proof.bound;
+        self.decision.proof = proof;
+        (self.sink)(self.decision.clone());
     }
 
     /// Keeps the bound that these values prove, if it is better.
     fn prove(&mut self, values: &[Option<f64>]) {
-        let unplaced: Vec<usize> = self.decision.plan.unplaced.iter().map(|unplaced| unplaced.pod).collect();
-        let proof = self.bounds.where_unplaced(&unplaced).of_values(values, PROOF);
+        let proof = self.bound.of_values(values, PROOF);
         if proof.bound > self.decision.proof.bound {
-            self.decision.certificate.bound = proof.bound;
-            self.decision.proof = proof;
-            (self.sink)(self.decision.clone());
+            self.state(proof);
         }
     }
 
@@ -121,12 +127,8 @@ impl<'b, 's> Best<'b, 's> {
         if proof.bound >= cost || stop() {
             return;
         }
-        let unplaced: Vec<usize> = self.decision.plan.unplaced.iter().map(|unplaced| unplaced.pod).collect();
-        let bound = self.bounds.where_unplaced(&unplaced);
-        if let Some(proof) = bound.of_everything(proof, cost, Work::default().exact_steps, stop) {
-            self.decision.certificate.bound = proof.bound;
-            self.decision.proof = proof;
-            (self.sink)(self.decision.clone());
+        if let Some(proof) = self.bound.of_everything(proof, cost, Work::default().exact_steps, stop) {
+            self.state(proof);
         }
     }
 
@@ -146,4 +148,9 @@ impl<'b, 's> Best<'b, 's> {
         };
         (self.sink)(self.decision);
     }
+}
+
+/// The pods that the plan leaves, ascending.
+fn left(decision: &Decision) -> Vec<usize> {
+    decision.plan.unplaced.iter().map(|unplaced| unplaced.pod).collect()
 }

@@ -6,4 +6,4 @@ mod integer;
 mod properties;
 mod purchases;
 mod tiny;
-mod worlds;
+pub(crate) mod worlds;

@@ -98,3 +98,6 @@ impl Bound<'_, '_> {
         Proof { values, resources: self.problem.dims.names().to_vec(), node_prices: nodes.collect(), ..proof }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,9 @@
 //! Column generation: which patterns of pods to put on which bins, and how many of each.
 //!
 //! The problem in numbers ([`instance`]); filling one bin quickly ([`fill`]); how much all of them could hold ([`rate`]);
-//! pricing ([`price`], which asks [`super::knapsack`]); the loop with the master LP ([`generate`]); whole bins ([`round`]). Floats propose; what is called proven is integer arithmetic elsewhere.
+//! pricing ([`price`], which asks [`super::knapsack`]); the loop with the master LP ([`generate`]); whole bins ([`round`]);
+//! trying everything where there are few pods ([`exact`]). Floats propose; what is called proven is integer arithmetic
+//! elsewhere.
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // floats are proposals
 
 pub mod exact;
@@ -42,11 +44,9 @@ impl Default for Work {
     }
 }
 
-/// Packings at the duals of the first rounds, before anything else.
-const FIRST_PACKINGS: usize = 8;
-
-/// Packings before the master is solved for the first time.
+/// Packings before the master is solved for the first time, and then at its duals.
 const PRICED_PACKINGS: usize = 6;
+const MASTER_PACKINGS: usize = 8;
 /// With more items than this a round of the master takes longer than several packings.
 const MANY_ITEMS: usize = 600;
 /// Bins that get the best prices of their room before a packing.
@@ -54,9 +54,15 @@ const EXACT_AT_FIRST: usize = 64;
 
 /// Rounds of column generation before the first dive: a dive takes longer the more columns there are.
 const FIRST_ROUNDS: usize = 12;
-
 /// Of a dive, where nothing is whole: one in so many fractions is rounded up at a time.
 const SLICES: [usize; 3] = [8, 24, 3];
+/// Time kept for the last dive, and for column generation between dives, in dives; and the least of the latter.
+const LAST_DIVE: f64 = 1.5;
+const BETWEEN_DIVES: f64 = 2.0;
+const LEAST_TURN: f64 = 0.05;
+
+/// A search ends when the best packing costs no more than this above the bound: what is left is rounding.
+const CLOSE_ENOUGH: f64 = 1.0 + 1e-6;
 
 /// How much of its time a search has left: from 1 down to 0, where it is to stop. It has no clock of its own; what is
 /// limited by its work alone always has 1 left.
@@ -100,48 +106,67 @@ pub fn solve(instance: &Instance, work: Work, time: TimeLeft, sink: &mut dyn FnM
     let rater = RefCell::new(Rater::new(instance, &weights));
     let mut best = Best { instance, leaving: &leaving, price: f64::INFINITY, sink };
     let task = Task { instance, weights: &weights, leaving: &leaving, rater: &rater, work, stop: &stop };
-    // first at prices that follow what things cost in the packing before, then at duals of the master
-    let mut packed = Packing::new();
+    let Some(start) = priced_packings(&task, &demands, &center, &mut best) else { return };
+    let Some(mut generator) = Generator::new(&task, &demands, start, &center) else { return };
+    if demands.len() <= MANY_ITEMS {
+        master_packings(&mut generator, &mut best, &stop);
+    }
+    by_turns(&task, &mut generator, time, &mut best);
+    if demands.iter().sum::<u32>() <= FEW_PODS && !stop() && !best.is_optimal(generator.bound) {
+        best.finish(&generator.center, work.exact_steps, &stop);
+    }
+}
+
+/// Packings at prices that follow what things cost in the packing before: they take no LP. Returns their patterns; `None`
+/// where there was no time for one.
+fn priced_packings(task: &Task, demands: &[u32], center: &Duals, best: &mut Best) -> Option<Vec<Pattern>> {
+    let Task { instance, rater, stop, .. } = *task;
     let mut start: Vec<Pattern> = Vec::new();
+    let mut cheapest: Option<Packing> = None;
     let mut duals = center.clone();
     for _ in 0..PRICED_PACKINGS {
-        drop(rater.borrow_mut().rate(instance, &duals, &demands, EXACT_AT_FIRST));
+        drop(rater.borrow_mut().rate(instance, &duals, demands, EXACT_AT_FIRST));
         let weights = rater.borrow().weights(instance);
-        let other = round::one_by_one(instance, &demands, &duals, &weights, &instance.capacities(), &stop);
+        let other = round::one_by_one(instance, demands, &duals, &weights, &instance.capacities(), stop);
         if stop() {
             break;
         }
         round::follow(instance, &other, &mut duals);
         start.extend(other.iter().map(|(pattern, _)| pattern.clone()));
-        if best.price(&other) < best.price(&packed) {
-            packed = other;
-        }
+        best.keep_cheaper(&mut cheapest, other);
     }
-    if start.is_empty() {
-        return;
-    }
-    best.offer(&packed);
-    let Some(mut generator) = Generator::new(&task, &demands, start, &center) else { return best.offer(&packed) };
-    for _ in 0..if demands.len() > MANY_ITEMS { 0 } else { FIRST_PACKINGS } {
-        let other = generator.pack();
-        if best.price(&other) < best.price(&packed) {
-            packed = other;
-        }
-        if stop() || generator.run(1, Effort::Quick, &stop).is_none() {
+    best.offer(&cheapest?);
+    Some(start)
+}
+
+/// Packings at the duals of the first rounds of the master.
+fn master_packings(generator: &mut Generator, best: &mut Best, stop: &dyn Fn() -> bool) {
+    let mut cheapest = None;
+    for _ in 0..MASTER_PACKINGS {
+        best.keep_cheaper(&mut cheapest, generator.pack());
+        if stop() || generator.run(1, Effort::Quick, stop).is_none() {
             break;
         }
     }
-    best.offer(&packed);
+    if let Some(packed) = cheapest {
+        best.offer(&packed);
+    }
+}
+
+/// Column generation and dives by turns, until nothing improves.
+fn by_turns(task: &Task, generator: &mut Generator, time: TimeLeft, best: &mut Best) {
+    let Task { work, stop, .. } = *task;
     let (mut dive_time, mut proven) = (0.0, 0.0);
-    let (mut rounds, mut effort) = (FIRST_ROUNDS.min(work.rounds), Effort::Quick);
+    let mut effort = Effort::Quick;
     let mut slices = SLICES.iter().cycle();
-    loop {
+    for turn in 0.. {
         let before = time();
-        let pause =
+        let is_time_to_dive =
             || stop() || time() < LAST_DIVE * dive_time || before - time() > BETWEEN_DIVES * dive_time + LEAST_TURN;
-        let pause: &dyn Fn() -> bool = if rounds == work.rounds { &pause } else { &stop };
+        let rounds = if turn == 0 { FIRST_ROUNDS.min(work.rounds) } else { work.rounds };
+        let pause: &dyn Fn() -> bool = if turn == 0 { stop } else { &is_time_to_dive };
         let Some(end) = generator.run(rounds, effort, pause) else { return };
-        if generator.bound > proven * (1.0 + 1e-6) {
+        if generator.bound > proven * CLOSE_ENOUGH {
             proven = generator.bound;
             (best.sink)(News::Values(&generator.center.items));
         }
@@ -151,26 +176,17 @@ pub fn solve(instance: &Instance, work: Work, time: TimeLeft, sink: &mut dyn FnM
                 return;
             }
             let before = time();
-            best.offer(&round::dive(&task, &generator, slices));
+            best.offer(&round::dive(task, generator, slices));
             dive_time = f64::max(before - time(), dive_time / 2.0);
         }
         if is_last {
-            if demands.iter().sum::<u32>() <= FEW_PODS {
-                best.finish(&generator.center, work.exact_steps, &stop);
-            }
             return;
         }
-        if end == End::Converged || rounds == work.rounds && end == End::Rounds {
+        if end == End::Converged || turn > 0 && end == End::Rounds {
             effort = Effort::Thorough;
         }
-        rounds = work.rounds;
     }
 }
-
-/// Time kept for the last dive, and for column generation between dives, in dives; and the least of the latter.
-const LAST_DIVE: f64 = 1.5;
-const BETWEEN_DIVES: f64 = 2.0;
-const LEAST_TURN: f64 = 0.05;
 
 /// Hands over what is cheaper than everything before.
 struct Best<'b> {
@@ -180,10 +196,14 @@ struct Best<'b> {
     sink: &'b mut dyn FnMut(News<'_>),
 }
 
-/// A search ends when the best packing costs no more than this above the bound: what is left is rounding.
-const CLOSE_ENOUGH: f64 = 1.0 + 1e-6;
-
 impl Best<'_> {
+    /// The cheaper one of the two.
+    fn keep_cheaper(&self, known: &mut Option<Packing>, other: Packing) {
+        if known.as_ref().is_none_or(|known| self.price(&other) < self.price(known)) {
+            *known = Some(other);
+        }
+    }
+
     /// Tries everything that could be cheaper.
     fn finish(&mut self, duals: &Duals, steps: usize, stop: &dyn Fn() -> bool) {
         let known = (self.price * 1e6).ceil() as i64;

@@ -15,3 +15,19 @@ pub struct Item {
     /// How many one bin may hold.
     pub most: u32,
 }
+
+/// The two dimensions whose room is worth most, ascending; `prices` are of a unit.
+pub fn dearest_dims(room: &[i64], prices: &[f64]) -> [usize; 2] {
+    let mut dims: Vec<usize> = (0..room.len()).collect();
+    let worth = |dim: usize| room[dim].max(0) as f64 * prices[dim];
+    dims.sort_by(|&a, &b| worth(b).total_cmp(&worth(a)).then(a.cmp(&b)));
+    let [a, b] = [dims[0], *dims.get(1).unwrap_or(&dims[0])];
+    [a.min(b), a.max(b)]
+}
+
+/// Gives `times` of a size to the room; negative: takes them.
+pub fn give(room: &mut [i64], size: &[i64], times: i64) {
+    for (room, size) in room.iter_mut().zip(size) {
+        *room += size * times;
+    }
+}

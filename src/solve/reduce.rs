@@ -10,23 +10,23 @@
 mod demand;
 mod hosts;
 mod markets;
+mod nodes;
+mod rows;
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
-
-use fixedbitset::FixedBitSet;
+use std::collections::BTreeMap;
 
 use super::Solution;
 use super::columns::instance::{Bin, Class, Instance, Item, Row};
 use super::greedy::{Variants, Worked};
 use super::sets::{RequirementSets, SetId};
-use crate::model::{DomainId, KeyId, Keys, NodeModel, PoolModel, Problem, SoftTaints, admits, domain_of_node};
-use crate::requirements::Undefined;
+use crate::model::{DomainId, KeyId, Problem};
 
 pub use demand::Staying;
-use demand::{demand, ties};
+use demand::demand;
 use hosts::{HostRule, host_rules, most_on_a_node, size};
 use markets::Markets;
+use nodes::OnNodes;
+use rows::Rows;
 
 /// An instance with what its items and bins stand for.
 #[derive(Debug)]
@@ -239,95 +239,6 @@ fn is_no_worse(bin: &Bin, other: &Bin) -> bool {
     bin.cost <= other.cost
         && bin.room.iter().zip(&other.room).all(|(a, b)| a >= b)
         && bin.uses.iter().all(|&(row, amount)| amount <= used_by_other(row))
-}
-
-/// What the bins of new nodes share.
-#[derive(Default)]
-struct Rows {
-    rows: Vec<Row>,
-    known: HashMap<RowOf, usize>,
-}
-
-/// What a row limits.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum RowOf {
-    /// A resource of a pool, by position in its limits.
-    Resource(usize, usize),
-    Nodes(usize),
-    Spend(usize),
-    Reservation(Arc<str>),
-}
-
-impl Rows {
-    /// What a node bought through the offering uses; `None` where something of it is used up.
-    fn of_offering(
-        &mut self,
-        pool: usize,
-        model: &PoolModel,
-        kind: usize,
-        offering: usize,
-    ) -> Option<Vec<(usize, i64)>> {
-        let of_type = &model.types[kind];
-        let offering = of_type.offerings[offering];
-        let limits = &model.remaining;
-        let mut uses: Vec<(RowOf, i64, i64)> = Vec::new();
-        let resources = limits.resources.values().zip(&of_type.counts).enumerate();
-        uses.extend(resources.map(|(index, (left, count))| (RowOf::Resource(pool, index), *left, *count)));
-        uses.extend(limits.nodes.map(|left| (RowOf::Nodes(pool), left, 1)));
-        uses.extend(limits.usd_per_hour.map(|left| (RowOf::Spend(pool), left.0, of_type.counted_price(offering).0)));
-        let reservation = offering.reservation.as_ref();
-        uses.extend(reservation.map(|of| (RowOf::Reservation(of.id.clone()), i64::from(of.free), 1)));
-        uses.retain(|(_, _, amount)| *amount > 0);
-        if uses.iter().any(|(_, left, amount)| amount > left) {
-            return None;
-        }
-        let row = |(of, left, amount): (RowOf, i64, i64)| {
-            let next = self.rows.len();
-            let row = *self.known.entry(of.clone()).or_insert(next);
-            if row == next {
-                self.rows.push(Row { capacity: left, is_supply: matches!(of, RowOf::Reservation(_)) });
-            }
-            (row, amount)
-        };
-        Some(uses.into_iter().map(row).collect())
-    }
-}
-
-/// Which existing nodes meet requirements.
-#[derive(Default)]
-struct OnNodes(HashMap<SetId, FixedBitSet>);
-
-impl OnNodes {
-    /// Existing nodes that may hold pods of the group, if they have the room.
-    fn of(
-        &mut self,
-        problem: &Problem,
-        sets: &RequirementSets,
-        group: usize,
-        soft_taints: SoftTaints,
-        signature: &Signature,
-    ) -> Vec<usize> {
-        let model = &problem.groups[group];
-        if ties(problem, model).contains(&Keys::HOST) {
-            return Vec::new();
-        }
-        let mut meets = FixedBitSet::with_capacity(problem.nodes.len());
-        for &set in &signature.alternatives {
-            let compatible = |node: &NodeModel| node.labels.compatible(sets.get(set), Undefined::Refuse).is_ok();
-            meets.union_with(self.0.entry(set).or_insert_with(|| {
-                let compatible = problem.nodes.iter().enumerate().filter(|(_, node)| compatible(node));
-                let mut found = FixedBitSet::with_capacity(problem.nodes.len());
-                found.extend(compatible.map(|(index, _)| index));
-                found
-            }));
-        }
-        let may_hold = |&index: &usize| {
-            let node = &problem.nodes[index];
-            let is_there = |&(key, domain)| domain_of_node(&problem.keys, key, index, node) == Some(domain);
-            signature.domains.iter().all(is_there) && admits(model.spec(), &node.node.taints, soft_taints)
-        };
-        meets.ones().filter(may_hold).collect()
-    }
 }
 
 /// The weight of the pools that may launch for the signature: of those that could, the heaviest, as only it may open a

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::decision::StoredProof;
 use super::everything;
-use super::knapsack::{Item, at_prices, beyond, fitting, with_whole_pods, worth};
+use super::knapsack::{Item, at_prices, beyond, fitting, sum, with_whole_pods, worth};
 use super::reach::{Free, Group, Shape, World};
 use crate::observe::Snapshot;
 use crate::plan::Plan;
@@ -14,17 +14,16 @@ use crate::plan::Plan;
 /// costs less, micro-dollars an hour. Values and prices may be anything: bad ones prove little. `stated`: what the proof is
 /// said to show; more is not looked for.
 #[must_use]
-pub fn of_cost<State>(snapshot: &Snapshot, plan: &Plan<State>, proof: &StoredProof, stated: i64) -> i64 {
+pub fn of_cost<State>(world: &World, snapshot: &Snapshot, plan: &Plan<State>, proof: &StoredProof, stated: i64) -> i64 {
     if stated <= 0 {
         return 0;
     }
-    let world = World::of(snapshot);
-    let sum = Sum::new(snapshot, &world, plan, proof);
+    let sum = Sum::new(snapshot, world, plan, proof);
     let by_values = sum.bound();
     if by_values >= stated || !proof.is_exhaustive || !sum.leaves_nothing {
         return by_values;
     }
-    if everything::nothing_is_cheaper(&world, &sum.values, stated) { stated } else { by_values }
+    if everything::nothing_is_cheaper(world, &sum.values, stated) { stated } else { by_values }
 }
 
 struct Sum<'v> {
@@ -53,7 +52,7 @@ impl<'v> Sum<'v> {
         let mut values = vec![0; world.groups.len()];
         for value in &proof.values {
             if let Some(&group) = names.get(&value.pod) {
-                values[group] = value.nano_usd_hour.max(0);
+                values[group] = value.nano_usd_hour.clamp(0, MOST_NANO);
             }
         }
         // a pod that nothing can hold is in no plan: it is worth nothing
@@ -63,12 +62,7 @@ impl<'v> Sum<'v> {
             }
         }
         let mut left = BTreeMap::new();
-        let possible: BTreeSet<usize> = world
-            .groups
-            .iter()
-            .filter(|group| world.is_possible(group))
-            .flat_map(|group| group.pods.iter().copied())
-            .collect();
+        let possible = world.possible();
         for unplaced in plan.unplaced.iter().filter(|unplaced| possible.contains(&unplaced.pod)) {
             *left.entry(snapshot.pods[unplaced.pod].template.spec.priority).or_insert(0) += 1;
         }
@@ -78,7 +72,7 @@ impl<'v> Sum<'v> {
         let read = |written: &Vec<String>| {
             let price = |place: &Option<usize>| {
                 let text = place.and_then(|place| written.get(place));
-                text.and_then(|text| text.parse::<i128>().ok()).map_or(0, |price| price.clamp(0, 1 << 70))
+                text.and_then(|text| text.parse::<i128>().ok()).map_or(0, |price| price.max(0))
             };
             places.iter().map(price).collect::<Vec<i128>>()
         };
@@ -101,7 +95,7 @@ impl<'v> Sum<'v> {
         }
         for (holds, nodes) in nodes {
             let items = held.entry(holds).or_insert_with(|| self.items(holds)).clone();
-            total -= self.of_nodes(&items.0, &items.1, &nodes);
+            total = total.saturating_sub(self.of_nodes(&items.0, &items.1, &nodes));
         }
         // by what they may hold: larger shapes are looked at before smaller ones that cost as much
         let mut theta = (1_i128, 1_i128);
@@ -109,10 +103,10 @@ impl<'v> Sum<'v> {
         let mut shown: BTreeMap<&[usize], Vec<&Shape>> = BTreeMap::new();
         for shape in &self.world.shapes {
             let items = held.entry(&shape.holds).or_insert_with(|| self.items(&shape.holds)).clone();
-            let cost = i128::from(shape.price.max(0)) * 1_000;
+            let cost = (i128::from(shape.price.max(0)) * 1_000).min(i128::from(MOST_NANO) * 1_000);
             if let Some(times) = shape.most {
                 let most = self.prices.iter().map(|prices| at_prices(&items.0, &shape.room, prices)).min().unwrap_or(0);
-                total -= most * i128::from(times);
+                total = total.saturating_sub(most.saturating_mul(i128::from(times)));
                 continue;
             }
             let cheaper = shown.entry(&shape.holds).or_default();
@@ -121,6 +115,9 @@ impl<'v> Sum<'v> {
             }
             cheaper.push(shape);
             let most = self.of_shape(&items.0, &shape.room, cost * stated.0 / stated.1);
+            if most > MOST_HELD {
+                return 0;
+            }
             if most * theta.1 > theta.0 * cost {
                 theta = (most, cost);
             }
@@ -128,11 +125,12 @@ impl<'v> Sum<'v> {
         if total <= 0 || theta.1 == 0 {
             return 0;
         }
-        i64::try_from(total * theta.1 / theta.0 / 1_000).unwrap_or(i64::MAX)
+        let micro = total.checked_mul(theta.1).map_or(0, |product| product / theta.0 / 1_000);
+        i64::try_from(micro).unwrap_or(0)
     }
 
     fn stated_theta(&self) -> (i128, i128) {
-        let read = |text: &str| text.parse::<i128>().ok().filter(|of| (1..1 << 60).contains(of));
+        let read = |text: &str| text.parse::<i128>().ok().filter(|of| (1..=MOST_HELD).contains(of));
         match (read(&self.proof.theta[0]), read(&self.proof.theta[1])) {
             (Some(most), Some(cost)) if most >= cost => (most, cost),
             _ => (1, 1),
@@ -172,8 +170,9 @@ impl<'v> Sum<'v> {
             }
         }
         let together = self.prices.iter().map(|prices| {
-            let extra = items.iter().zip(&counts).map(|(item, count)| beyond(item, prices) * i128::from(*count));
-            worth(&room, prices) + extra.sum::<i128>()
+            let extra =
+                items.iter().zip(&counts).map(|(item, count)| beyond(item, prices).saturating_mul(i128::from(*count)));
+            worth(&room, prices).saturating_add(sum(extra))
         });
         let together = together.min().unwrap_or(i128::MAX);
         let each = nodes.iter().map(|node| {
@@ -181,24 +180,23 @@ impl<'v> Sum<'v> {
             let all = own.into_iter().chain(self.prices.iter().filter(|_| own.is_none()));
             all.map(|prices| at_prices(items, &node.room, prices)).min().unwrap_or(0)
         });
-        together.min(each.sum())
+        together.min(sum(each))
     }
 
     fn items(&self, holds: &[usize]) -> Held {
-        let mut items: BTreeMap<(&[i64], i64, bool), (u32, u32)> = BTreeMap::new();
+        // of pods that exclude each other a node holds one
+        let mut items: BTreeMap<_, (BTreeSet<usize>, u32)> = BTreeMap::new();
         for (group, &value) in self.world.groups.iter().zip(&self.values) {
             if value > 0 && holds.binary_search(&group.demand).is_ok() {
-                // pods that may not share a node with their own kind are items of their own: each counts once
-                let alone = group.most == 1;
-                let pods = u32::try_from(group.pods.len()).unwrap_or(u32::MAX);
-                let (on_a_node, in_all) = items.entry((&group.size, value, alone)).or_insert((0, 0));
-                *on_a_node = on_a_node.saturating_add(if alone { 1 } else { pods });
-                *in_all = in_all.saturating_add(pods);
+                let of = items.entry((&*group.size, value, group.exclusion.is_some())).or_default();
+                of.0.extend(group.exclusion);
+                of.1 = of.1.saturating_add(u32::try_from(group.pods.len()).unwrap_or(u32::MAX));
             }
         }
-        let items = items
-            .into_iter()
-            .map(|((size, value, _), (count, pods))| (Item { size: size.to_vec(), value, count }, pods));
+        let items = items.into_iter().map(|((size, value, is_alone), (kinds, pods))| {
+            let count = if is_alone { u32::try_from(kinds.len()).unwrap_or(u32::MAX) } else { pods };
+            (Item { size: size.to_vec(), value, count }, pods)
+        });
         Rc::new(items.unzip())
     }
 
@@ -220,6 +218,11 @@ impl<'v> Sum<'v> {
         total
     }
 }
+
+/// Nothing is worth or costs more than this, nano-dollars an hour: a million dollars.
+const MOST_NANO: i64 = 1_000_000_000_000_000;
+/// A node that holds more than this is not priced at all.
+const MOST_HELD: i128 = 1 << 60;
 
 /// A certificate may not make its verification as long as it likes.
 const MOST_CELLS: usize = 4_096;

@@ -21,19 +21,18 @@ pub fn nothing_is_cheaper(world: &World, values: &[i64], stated: i64) -> bool {
     if pods > MOST_PODS {
         return false;
     }
-    let mut kinds: BTreeMap<(i64, &[i64], usize, u32), u32> = BTreeMap::new();
+    let mut kinds: BTreeMap<_, u32> = BTreeMap::new();
     for &group in &groups {
         let of = &world.groups[group];
-        let alone = if of.most == 1 { u32::try_from(group).unwrap_or(0) + 1 } else { 0 };
-        *kinds.entry((-values[group], &of.size, of.demand, alone)).or_insert(0) +=
+        *kinds.entry((-values[group], &*of.size, of.demand, of.exclusion)).or_insert(0) +=
             u32::try_from(of.pods.len()).unwrap_or(u32::MAX);
     }
     let kinds: Vec<Kind> = kinds
         .into_iter()
-        .map(|((value, size, demand, alone), count)| Kind {
+        .map(|((value, size, demand, exclusion), count)| Kind {
             item: Item { size: size.to_vec(), value: -value, count },
             demand,
-            most: if alone > 0 { 1 } else { u32::MAX },
+            most: if exclusion.is_some() { 1 } else { u32::MAX },
         })
         .collect();
     let mut bins = bins(world);
@@ -58,7 +57,8 @@ pub fn nothing_is_cheaper(world: &World, values: &[i64], stated: i64) -> bool {
     let left: Vec<u32> = kinds.iter().map(|kind| kind.item.count).collect();
     let all: i128 = values.iter().zip(&left).map(|(value, count)| value * i128::from(*count)).sum();
     let target = i128::from(stated) * 1_000 - 1_000;
-    let mut search = Search { kinds: &kinds, values, bins, left, target, steps: MOST_STEPS, seen: HashMap::new() };
+    let (steps, seen) = (MOST_STEPS, HashMap::new());
+    let mut search = Search { kinds: &kinds, values, bins, left, cost: 0, target, steps, seen };
     // only what is below the target matters: a packing that costs a micro-dollar less than stated
     search.none_below(all - free) == Some(true)
 }
@@ -119,6 +119,8 @@ struct Search<'s> {
     values: Vec<i128>,
     bins: Vec<Bin>,
     left: Vec<u32>,
+    /// Of the nodes so far, nano-dollars.
+    cost: i128,
     target: i128,
     steps: usize,
     seen: HashMap<(Vec<u32>, Vec<Option<u32>>), i128>,
@@ -131,7 +133,8 @@ impl Search<'_> {
         if bound > self.target {
             return Some(true);
         }
-        let Some(first) = self.left.iter().position(|&left| left > 0) else { return Some(false) };
+        // what limited nodes that were not taken are charged is in the bound, not in the cost
+        let Some(first) = self.left.iter().position(|&left| left > 0) else { return Some(self.cost > self.target) };
         let limited = self.bins.iter().map(|bin| bin.left).collect();
         let seen = self.seen.entry((self.left.clone(), limited)).or_insert(i128::MAX);
         if bound >= *seen {
@@ -213,7 +216,9 @@ impl Search<'_> {
         for (left, count) in self.left.iter_mut().zip(counts) {
             *left = if is_taken { *left - count } else { *left + count };
         }
-        if let Some(left) = &mut self.bins[bin].left {
+        let bin = &mut self.bins[bin];
+        self.cost += if is_taken { bin.cost } else { -bin.cost };
+        if let Some(left) = &mut bin.left {
             *left = if is_taken { *left - 1 } else { *left + 1 };
         }
     }

@@ -22,20 +22,29 @@ pub fn fitting(item: &Item, room: &[i64]) -> u32 {
 
 /// Room at `prices`, rounded up.
 pub fn worth(room: &[i64], prices: &[i128]) -> i128 {
-    let atto: i128 = room.iter().zip(prices).map(|(room, price)| i128::from((*room).max(0)) * price).sum();
-    (atto + ATTO - 1).div_euclid(ATTO)
+    rounded_up(sum(room.iter().zip(prices).map(|(room, price)| i128::from((*room).max(0)).saturating_mul(*price))))
 }
 
 /// What an item is worth beyond the room that it takes, rounded up; at least zero.
 pub fn beyond(item: &Item, prices: &[i128]) -> i128 {
-    let taken: i128 = item.size.iter().zip(prices).map(|(size, price)| i128::from(*size) * price).sum();
-    ((i128::from(item.value) * ATTO - taken).max(0) + ATTO - 1).div_euclid(ATTO)
+    let taken = sum(item.size.iter().zip(prices).map(|(size, price)| i128::from(*size).saturating_mul(*price)));
+    rounded_up((i128::from(item.value) * ATTO).saturating_sub(taken).max(0))
+}
+
+/// Nano-dollars.
+fn rounded_up(atto: i128) -> i128 {
+    atto.saturating_add(ATTO - 1).div_euclid(ATTO)
+}
+
+/// A certificate may say anything: sums stop at the largest number, which proves nothing.
+pub fn sum(of: impl Iterator<Item = i128>) -> i128 {
+    of.fold(0, i128::saturating_add)
 }
 
 /// Room at `prices`, and all that fits and is worth more than its room: whatever the node holds is worth no more.
 pub fn at_prices(items: &[Item], room: &[i64], prices: &[i128]) -> i128 {
-    let extra = items.iter().map(|item| beyond(item, prices) * i128::from(fitting(item, room)));
-    worth(room, prices) + extra.sum::<i128>()
+    let extra = items.iter().map(|item| beyond(item, prices).saturating_mul(i128::from(fitting(item, room))));
+    worth(room, prices).saturating_add(sum(extra))
 }
 
 /// The largest sums of what items are worth beyond their room, by capacity in two dimensions on a grid.
@@ -103,7 +112,7 @@ impl Table {
     fn most(&self, room: &[i64]) -> i128 {
         let row = cell(room[self.axes[0]], self.grid[0]).min(self.height - 1);
         let column = cell(room[self.axes[1]], self.grid[1]).min(self.width - 1);
-        worth(room, &self.prices) + i128::from(self.sums[row * self.width + column]) * self.unit
+        worth(room, &self.prices).saturating_add(i128::from(self.sums[row * self.width + column]) * self.unit)
     }
 }
 
@@ -127,7 +136,7 @@ pub fn with_whole_pods(
     steps: usize,
 ) -> i128 {
     let mut axes: Vec<usize> = (0..room.len()).collect();
-    axes.sort_by_key(|&axis| std::cmp::Reverse(i128::from(room[axis].max(0)) * prices[axis]));
+    axes.sort_by_key(|&axis| std::cmp::Reverse(i128::from(room[axis].max(0)).saturating_mul(prices[axis])));
     let axes = [axes[0].min(axes[1]), axes[0].max(axes[1])];
     let part = |permille: i128| {
         let price =
@@ -169,9 +178,9 @@ impl Search<'_> {
             room.iter_mut().zip(&item.size).for_each(|(room, size)| *room -= size);
             let rest = self.tables.iter().map(|table| table.most(room)).min().unwrap_or(i128::MAX / 2);
             room.iter_mut().zip(&item.size).for_each(|(room, size)| *room += size);
-            let bound = value + i128::from(item.value) + rest;
+            let bound = rest.saturating_add(value + i128::from(item.value));
             if bound > self.floor {
-                if worth(&item.size, self.prices) * SEARCHED < self.floor {
+                if worth(&item.size, self.prices).saturating_mul(SEARCHED) < self.floor {
                     self.open = self.open.max(bound);
                 } else {
                     branches.push((bound, index));

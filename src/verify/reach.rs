@@ -7,7 +7,8 @@ use crate::api::labels;
 use crate::catalog::{InstanceType, Offering};
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{
-    DaemonSet, Node, NodePool, NodeStage, Pod, PodSpec, PodTemplate, Taint, TaintEffect, Toleration, TolerationOperator,
+    DaemonSet, HostPort, Node, NodePool, NodeStage, Pod, PodAffinityTerm, PodSpec, PodTemplate, Taint, TaintEffect,
+    Toleration, TolerationOperator,
 };
 use crate::requirements::{Requirement, Requirements};
 use crate::resources::{CPU, MEMORY, PODS, Resources};
@@ -20,8 +21,8 @@ pub struct Group<'s> {
     pub size: Vec<i64>,
     /// Index into [`World::demands`].
     pub demand: usize,
-    /// How many a node may hold, whatever else is there.
-    pub most: u32,
+    /// What they exclude each other by, if they do: pods with the same number cannot share a node.
+    pub exclusion: Option<usize>,
 }
 
 /// What a pod demands of the labels and taints of its node.
@@ -68,6 +69,7 @@ impl<'s> World<'s> {
         let amounts = |of: &Resources| resources.iter().map(|name| of.get(name)).collect::<Vec<i64>>();
         let mut demands: Vec<Demands<'s>> = Vec::new();
         let mut known_demands: HashMap<(&[Toleration], String), usize> = HashMap::new();
+        let mut exclusions: HashMap<Exclusion<'s>, usize> = HashMap::new();
         let mut known: HashMap<(&str, &PodTemplate), usize> = HashMap::new();
         let mut groups: Vec<Group<'s>> = Vec::new();
         for (index, pod) in pending() {
@@ -80,7 +82,11 @@ impl<'s> World<'s> {
                     demands.len() - 1
                 });
                 let size = amounts(&spec.requests).into_iter().map(|amount| amount.max(0)).collect();
-                groups.push(Group { spec, pods: Vec::new(), size, demand, most: most_on_a_node(pod) });
+                let exclusion = exclusion(snapshot, pod).map(|of_pod| {
+                    let next = exclusions.len();
+                    *exclusions.entry(of_pod).or_insert(next)
+                });
+                groups.push(Group { spec, pods: Vec::new(), size, demand, exclusion });
                 groups.len() - 1
             });
             groups[group].pods.push(index);
@@ -131,6 +137,12 @@ impl<'s> World<'s> {
         Self { nodes: nodes.collect(), resources, groups, shapes }
     }
 
+    /// Pending pods, as indices into the Snapshot, that something can hold.
+    pub fn possible(&self) -> BTreeSet<usize> {
+        let groups = self.groups.iter().filter(|group| self.is_possible(group));
+        groups.flat_map(|group| group.pods.iter().copied()).collect()
+    }
+
     /// Whether some node, existing or bought, could hold a pod of the group if it were empty otherwise.
     pub fn is_possible(&self, group: &Group) -> bool {
         let fits = |room: &[i64], holds: &[usize]| {
@@ -139,13 +151,6 @@ impl<'s> World<'s> {
         self.shapes.iter().any(|shape| fits(&shape.room, &shape.holds))
             || self.nodes.iter().any(|node| fits(&node.room, &node.holds))
     }
-}
-
-/// Pending pods, as indices into the Snapshot, that nothing can hold.
-pub fn impossible(snapshot: &Snapshot) -> BTreeSet<usize> {
-    let world = World::of(snapshot);
-    let groups = world.groups.iter().filter(|group| !world.is_possible(group));
-    groups.flat_map(|group| group.pods.iter().copied()).collect()
 }
 
 /// Tolerations; ways to meet node selector and required node affinity; for each volume the terms of which one must hold.
@@ -188,6 +193,10 @@ fn possible(wanted: &Requirements, pool: &NodePool, kind: &InstanceType, offerin
         }
         match (kind.requirements.get(key), pool.requirements.get(key)) {
             (Some(of_type), Some(of_pool)) => intersect(requirement, of_type) && intersect(requirement, of_pool),
+            // a label that the cloud gives, and does not give here, is there only where the pool writes it
+            (None, Some(_)) if labels::is_well_known(key) && !pool.labels.contains_key(key) => {
+                requirement.allows_absence()
+            }
             (Some(one), None) | (None, Some(one)) => intersect(requirement, one),
             (None, None) => requirement.allows_absence(),
         }
@@ -260,15 +269,30 @@ fn free_of(snapshot: &Snapshot, node: &Node) -> Resources {
     free
 }
 
-/// One where two pods of its kind can never share a node: host ports, or anti-affinity to their own labels over hosts.
-fn most_on_a_node(pod: &Pod) -> u32 {
+/// Why pods of a kind can never share a node.
+#[derive(PartialEq, Eq, Hash)]
+enum Exclusion<'s> {
+    /// The same host ports.
+    Ports(&'s [HostPort]),
+    /// The same anti-affinity over hosts, which selects each of them, in one namespace.
+    Term(&'s Arc<str>, &'s PodAffinityTerm),
+}
+
+fn exclusion<'s>(snapshot: &Snapshot, pod: &'s Pod) -> Option<Exclusion<'s>> {
     let spec = &pod.template.spec;
-    let repels_itself = spec.pod_anti_affinity.iter().any(|term| {
+    if !spec.host_ports.is_empty() {
+        return Some(Exclusion::Ports(&spec.host_ports));
+    }
+    let namespace = &pod.key.namespace;
+    let mut of_namespace = snapshot.namespaces.get(namespace).cloned().unwrap_or_default();
+    of_namespace.insert("kubernetes.io/metadata.name".into(), namespace.clone());
+    let repels_itself = |term: &&PodAffinityTerm| {
         term.topology_key.as_ref() == labels::HOSTNAME
-            && term.namespaces.contains(&pod.key.namespace)
+            && (term.namespaces.contains(namespace)
+                || term.namespace_selector.as_ref().is_some_and(|selector| selector.matches(&of_namespace)))
             && term.selector.matches(&pod.template.labels)
-    });
-    if repels_itself || !spec.host_ports.is_empty() { 1 } else { u32::MAX }
+    };
+    spec.pod_anti_affinity.iter().find(repels_itself).map(|term| Exclusion::Term(namespace, term))
 }
 
 fn tolerates(tolerations: &[Toleration], taints: &[Taint]) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use comfy_table::{CellAlignment, Table, presets};
+use crate::cli::table::{align, table};
 
 use crate::plan::Stop;
 use crate::plan::report::{LaunchReport, NodeReport, Report};
@@ -90,22 +90,6 @@ impl Row {
             price: format!("{:.6}", launch.price_usd_hour),
         }
     }
-}
-
-fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header.iter().copied());
-    table
-}
-
-fn align(mut table: Table, right: &[usize]) -> String {
-    for &column in right {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    // no trailing blanks: the output is pasted into tickets
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
 /// Requested share of the chosen types' allocatable, in percent.

@@ -2,13 +2,13 @@
 
 use std::cmp::Ordering;
 
-use comfy_table::{CellAlignment, Table, presets};
 use serde::{Serialize, Serializer};
 
 use super::Sort;
 use crate::api::labels;
 use crate::api::requirement::NodeSelectorRequirementWithMinValues;
 use crate::catalog::{CapacityType, InstanceType, Offering, Overhead};
+use crate::cli::table::align;
 use crate::resources::{CPU, EPHEMERAL_STORAGE, MEMORY, PODS, Resources, display_amount};
 use crate::units::MicroUsd;
 
@@ -87,24 +87,17 @@ impl Serialize for Listed {
 }
 
 /// A table without borders, as kubectl prints; `wide` adds capacity and the zone of the cheapest spot offer.
-pub(super) fn table(listed: &[Listed], wide: bool) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
+pub(super) fn table(listed: &[Listed], wide: bool) -> String {
     let mut header =
         vec!["NAME", "ARCH", "VCPU", "MEMORY", "PODS", "GPU", "CPU FREE", "MEMORY FREE", "ON-DEMAND/H", "SPOT/H"];
     if wide {
         header.extend(["SPOT ZONE", "MEMORY CAPACITY", "STORAGE", "STORAGE FREE", "OFFERINGS", "OTHER RESOURCES"]);
     }
-    table.set_header(header);
+    let mut table = crate::cli::table::table(&header);
     for item in listed {
         table.add_row(row(item, wide));
     }
-    for column in [2, 3, 4, 6, 7, 8, 9] {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
+    align(table, &[2, 3, 4, 6, 7, 8, 9])
 }
 
 fn row(listed: &Listed, wide: bool) -> Vec<String> {

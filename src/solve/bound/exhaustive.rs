@@ -31,11 +31,13 @@ pub fn least_cost(
 
 fn instance(classes: &Classes, demand: &Demand, values: &[i64]) -> (Instance, Duals) {
     let mut instance = Instance { dims: classes.dims, items: Vec::new(), classes: Vec::new(), rows: Vec::new() };
-    let mut items: HashMap<(usize, &Amounts, u32), usize> = HashMap::new();
+    let mut items: HashMap<(usize, &Amounts, Option<usize>), usize> = HashMap::new();
     let mut of_class: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     let mut worth: Vec<i64> = Vec::new();
     for (group, &value) in demand.groups.iter().zip(values) {
-        let item = *items.entry((group.class, &group.amounts, group.most)).or_insert_with(|| {
+        // pods of one group may exclude each other, those of two groups do not
+        let alone = (group.most < u32::MAX).then_some(group.group);
+        let item = *items.entry((group.class, &group.amounts, alone)).or_insert_with(|| {
             let size = group.amounts.iter().map(|amount| (*amount).max(0)).collect();
             instance.items.push(Item { size, demand: 0, most: group.most });
             of_class.entry(group.class).or_default().push(instance.items.len() - 1);

@@ -13,9 +13,9 @@ use super::classes::{Classes, Shape, Supply};
 use super::lp::Prices;
 use super::proof::Demand;
 use crate::model::Amounts;
-use crate::solve::knapsack::multipliers::{Multipliers, Relaxation};
-use crate::solve::knapsack::table::{self, Table, Valued, fits, profit, worth};
-use crate::solve::knapsack::{Item, search};
+use crate::solve::knapsack::multipliers::Relaxation;
+use crate::solve::knapsack::table::{self, Table, Valued, fits, whole, worth};
+use crate::solve::knapsack::{Item, dearest_dims, search};
 use crate::solve::lp;
 
 /// How far the proof goes.
@@ -35,7 +35,7 @@ const SHARES_PERMILLE: [i128; 4] = [1000, 900, 700, 0];
 /// An existing node (index into `Problem::nodes`) with prices of its room.
 pub type NodePrices = (usize, Vec<i128>);
 
-/// An item smaller than one in so many of a node's worth is filled in, not searched for.
+/// An item smaller than this part of a node's price is filled in, not searched for.
 const SMALL: f64 = 0.05;
 
 pub struct Holding<'h> {
@@ -64,6 +64,8 @@ struct Held {
 struct Rated {
     shape: usize,
     most: i64,
+    /// Prices of its room that showed it last.
+    prices: Vec<i128>,
     refined: u8,
 }
 
@@ -107,8 +109,8 @@ impl<'h> Holding<'h> {
             let mut larger = cheaper.filter(|other| other.holds == shape.holds);
             if !larger.any(|other| other.room.iter().zip(&shape.room).all(|(larger, room)| larger >= room)) {
                 let (most, prices) = self.held(&shape.holds).at_a_glance(&shape.room);
-                self.used.insert(prices);
-                rated.push(Rated { shape: index, most, refined: 0 });
+                self.used.insert(prices.clone());
+                rated.push(Rated { shape: index, most, prices, refined: 0 });
             }
         }
         let price = |rated: &Rated| i128::from(self.classes.shapes[rated.shape].price.0.max(0)) * 1_000;
@@ -130,12 +132,13 @@ impl<'h> Holding<'h> {
             let held = &self.held[&shape.holds];
             if highest.refined == 0 {
                 let (most, prices) = held.relaxed(&shape.room);
-                self.used.insert(prices);
+                self.used.insert(prices.clone());
                 highest.most = highest.most.min(most);
+                highest.prices = prices;
             } else {
                 searched += 1;
                 let floor = i64::try_from(cost).unwrap_or(i64::MAX);
-                highest.most = highest.most.min(held.searched(&shape.room, floor, limits));
+                highest.most = highest.most.min(held.searched(&shape.room, &highest.prices, floor, limits));
             }
             highest.refined += 1;
         }
@@ -153,10 +156,12 @@ impl<'h> Holding<'h> {
             }
             let index = *known.entry((&group.amounts, group.most)).or_insert_with(|| {
                 let size = group.amounts.iter().map(|amount| (*amount).max(0)).collect();
-                items.push(Item { size, demand: 0, most: group.most });
+                items.push(Item { size, demand: 0, most: 0 });
                 values.push(0);
                 items.len() - 1
             });
+            // pods of one group may exclude each other, those of two groups do not
+            items[index].most = items[index].most.saturating_add(group.most);
             items[index].demand = items[index].demand.saturating_add(u32::try_from(group.pods).unwrap_or(u32::MAX));
             values[index] = values[index].max(value);
         }
@@ -172,10 +177,13 @@ impl<'h> Holding<'h> {
 impl Held {
     /// Room at these prices, and what so many of each item are worth beyond it.
     fn linear(&self, room: &[i64], prices: &[i128], counts: &[u32]) -> i64 {
-        let items = self.items.iter().zip(&self.values).zip(counts).filter(|(_, count)| **count > 0);
-        let beyond =
-            items.map(|((item, value), count)| profit(prices, *value, &item.size).saturating_mul(i64::from(*count)));
-        beyond.fold(worth(prices, room), i64::saturating_add)
+        table::at_prices(room, prices, self.counted(counts))
+    }
+
+    /// Size, value and number of the items of which there are some.
+    fn counted<'c>(&'c self, counts: &'c [u32]) -> impl Iterator<Item = (&'c [i64], i64, u32)> {
+        let all = self.items.iter().zip(&self.values).zip(counts).filter(|(_, count)| **count > 0);
+        all.map(|((item, value), count)| (&*item.size, *value, *count))
     }
 
     /// Nodes with these rooms, as if they were one; no item more often than they could hold it one by one.
@@ -206,21 +214,10 @@ impl Held {
     /// At the prices of the resource LP, or at those of a fractional knapsack; with the prices.
     fn at_a_glance(&self, room: &[i64]) -> (i64, Vec<i128>) {
         let counts = self.counts(room);
-        let (prices, _) = self.multipliers(room, &counts);
+        let items = self.counted(&counts).map(|(size, value, count)| (size, value as f64, count));
+        let prices = Relaxation::of(room, items).solve().prices.into_iter().map(|price| whole(price, 1e9)).collect();
         let at = |prices: &Vec<i128>| (self.linear(room, prices, &counts), prices.clone());
         at(&self.prices).min(at(&prices))
-    }
-
-    /// Prices of room, 10^-18 dollars a unit, and the two dimensions that matter most.
-    fn multipliers(&self, room: &[i64], counts: &[u32]) -> (Vec<i128>, [usize; 2]) {
-        let part = |dim: usize| 1.0 / room[dim].max(1) as f64;
-        let mut relaxation = Relaxation::new(room.len());
-        for ((item, value), count) in self.items.iter().zip(&self.values).zip(counts).filter(|(_, count)| **count > 0) {
-            let parts = item.size.iter().enumerate().map(|(dim, size)| *size as f64 * part(dim));
-            relaxation.add(*value as f64, f64::from(*count), parts);
-        }
-        let Multipliers { prices, dims, .. } = relaxation.solve();
-        (prices.iter().enumerate().map(|(dim, price)| atto(price * part(dim))).collect(), dims)
     }
 
     /// At the duals of the fractional knapsack in all dimensions.
@@ -231,24 +228,23 @@ impl Held {
     }
 
     fn knapsack_prices(&self, room: &[i64], counts: &[u32]) -> Option<Vec<i128>> {
-        let usable: Vec<usize> = (0..self.items.len()).filter(|&item| counts[item] > 0).collect();
+        let items: Vec<(&[i64], i64, u32)> = self.counted(counts).collect();
         let part = |dim: usize| 1.0 / room[dim].max(1) as f64;
-        let row = |dim: usize| usable.iter().map(|&item| self.items[item].size[dim] as f64 * part(dim)).collect();
+        let row = |dim: usize| items.iter().map(|(size, ..)| size[dim] as f64 * part(dim)).collect();
         let rows: Vec<Vec<f64>> = (0..room.len()).map(row).collect();
-        let values: Vec<f64> = usable.iter().map(|&item| self.values[item] as f64 / 1e9).collect();
-        let most: Vec<f64> = usable.iter().map(|&item| f64::from(counts[item])).collect();
+        let values: Vec<f64> = items.iter().map(|(_, value, _)| *value as f64 / 1e9).collect();
+        let most: Vec<f64> = items.iter().map(|(.., count)| f64::from(*count)).collect();
         let duals = lp::knapsack_duals(&values, &most, &rows)?;
-        Some(duals.iter().enumerate().map(|(dim, dual)| atto(dual * part(dim) * 1e9)).collect())
+        Some(duals.iter().enumerate().map(|(dim, dual)| whole(dual * part(dim), 1e18)).collect())
     }
 
     /// With whole pods: tables and search; nothing below `floor` is of interest.
-    fn searched(&self, room: &[i64], floor: i64, limits: Limits) -> i64 {
+    fn searched(&self, room: &[i64], prices: &[i128], floor: i64, limits: Limits) -> i64 {
         let counts = self.counts(room);
-        let prices = self.knapsack_prices(room, &counts).unwrap_or_else(|| self.prices.clone());
         let mut items: Vec<(i64, Valued)> = (0..self.items.len())
             .filter(|&item| counts[item] > 0)
             .map(|item| {
-                let size = worth(&prices, &self.items[item].size);
+                let size = worth(prices, &self.items[item].size);
                 let density = self.values[item] as f64 / size.max(1) as f64;
                 let is_small = (size as f64) < floor as f64 * SMALL;
                 (size, Valued { item, value: self.values[item], most: counts[item], density, is_small })
@@ -256,9 +252,9 @@ impl Held {
             .collect();
         items.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.item.cmp(&b.1.item)));
         let items: Vec<Valued> = items.into_iter().map(|(_, valued)| valued).collect();
-        let (_, dims) = self.multipliers(room, &counts);
+        let dims = dearest_dims(room, &prices.iter().map(|price| *price as f64).collect::<Vec<f64>>());
         let table = |share: i128| {
-            let prices = table::shared(&prices, dims, share);
+            let prices = table::shared(prices, dims, share);
             Table::new(&self.items, &items, room, prices, limits.cells, dims)
         };
         let tables: Vec<Table> = SHARES_PERMILLE.into_iter().map(table).collect();
@@ -268,9 +264,4 @@ impl Held {
         }
         most.min(search::search(&self.items, &items, &tables, room, floor, limits.steps).most)
     }
-}
-
-/// Nano-dollars a unit as 10^-18 dollars; any price is only a proposal.
-fn atto(nano: f64) -> i128 {
-    if nano.is_finite() && nano > 0.0 { (nano * 1e9) as i128 } else { 0 }
 }

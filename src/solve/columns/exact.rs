@@ -7,8 +7,9 @@
 use std::collections::HashMap;
 
 use super::instance::{Bin, Duals, Instance, Packing, Pattern};
+use crate::solve::knapsack::give;
 use crate::solve::knapsack::multipliers::Relaxation;
-use crate::solve::knapsack::table::{fits, profit, worth};
+use crate::solve::knapsack::table::{at_prices, fits, profit, whole, worth};
 
 /// Nano-dollars in a micro-dollar.
 const NANO: i64 = 1_000;
@@ -165,25 +166,22 @@ impl<'e> Exact<'e> {
             })
             .filter(|(_, count)| *count > 0)
             .collect();
-        let part = |dim: usize| 1.0 / bin.room[dim].max(1) as f64;
-        let mut relaxation = Relaxation::new(self.instance.dims);
-        for &(position, count) in &held {
+        let items = held.iter().map(|&(position, count)| {
             let item = self.order[position];
-            let parts = self.instance.items[item].size.iter().enumerate().map(|(dim, size)| *size as f64 * part(dim));
-            relaxation.add(values[item] as f64, f64::from(count), parts);
-        }
-        let prices = relaxation.solve().prices;
-        (prices.iter().enumerate().map(|(dim, price)| (price * part(dim) * 1e9) as i128).collect(), held)
+            (&*self.instance.items[item].size, values[item] as f64, count)
+        });
+        let prices = Relaxation::of(&bin.room, items).solve().prices;
+        (prices.into_iter().map(|price| whole(price, 1e9)).collect(), held)
     }
 
     /// The most that the bin can hold, nano-dollars.
     fn most(&self, class: usize, bin: &Bin, values: &[i64]) -> i64 {
         let (prices, held) = self.relaxed(class, bin, values);
-        let beyond = held.iter().map(|&(position, count)| {
+        let items = held.iter().map(|&(position, count)| {
             let item = self.order[position];
-            profit(&prices, values[item], &self.instance.items[item].size).saturating_mul(i64::from(count))
+            (&*self.instance.items[item].size, values[item], count)
         });
-        beyond.fold(worth(&prices, &bin.room), i64::saturating_add)
+        at_prices(&bin.room, &prices, items)
     }
 
     fn priced(&self, class: usize, bin: &Bin, values: &[i64], charges: &[i64]) -> Priced {
@@ -297,7 +295,7 @@ impl<'e> Exact<'e> {
         };
         let mut is_complete = true;
         for count in (u32::from(position == first)..=most).rev() {
-            add(&mut filling.room, &of.size, -i64::from(count));
+            give(&mut filling.room, &of.size, -i64::from(count));
             filling.value += self.values[item] * i64::from(count);
             if count > 0 {
                 filling.counts.push((item, count));
@@ -307,14 +305,8 @@ impl<'e> Exact<'e> {
                 filling.counts.pop();
             }
             filling.value -= self.values[item] * i64::from(count);
-            add(&mut filling.room, &of.size, i64::from(count));
+            give(&mut filling.room, &of.size, i64::from(count));
         }
         is_complete
-    }
-}
-
-fn add(room: &mut [i64], size: &[i64], times: i64) {
-    for (room, size) in room.iter_mut().zip(size) {
-        *room += size * times;
     }
 }

@@ -1,6 +1,7 @@
 //! Filling one bin with the most valuable pods: the pricing problem, heuristically.
 
 use super::instance::{Bin, Class, Instance};
+use crate::solve::knapsack::give;
 
 /// What things are worth at some moment of the search.
 #[derive(Debug, Clone, Copy)]
@@ -102,7 +103,7 @@ impl Filler<'_> {
                 last = Some(position);
             }
             for (position, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-                take(&mut room, self.size(position), count);
+                give(&mut room, self.size(position), -i64::from(count));
             }
         }
         for &position in order.iter().filter(|position| Some(**position) != last).chain(&last) {
@@ -113,7 +114,7 @@ impl Filler<'_> {
             }
             if fits > 0 {
                 counts[position] += fits;
-                take(&mut room, self.size(position), fits);
+                give(&mut room, self.size(position), -i64::from(fits));
             }
         }
         let value = counts
@@ -132,11 +133,5 @@ impl Filler<'_> {
     pub fn listed(&self, counts: &[u32]) -> Vec<(usize, u32)> {
         let counted = counts.iter().zip(&self.class.items).filter(|(count, _)| **count > 0);
         counted.map(|(count, item)| (*item, *count)).collect()
-    }
-}
-
-fn take(room: &mut [i64], size: &[i64], count: u32) {
-    for (room, size) in room.iter_mut().zip(size) {
-        *room -= size * i64::from(count);
     }
 }

@@ -5,7 +5,7 @@ use super::fill::{Filler, Worth};
 use super::instance::{Class, Duals, Instance, Pattern};
 use super::rate::Rated;
 use crate::solve::knapsack::search;
-use crate::solve::knapsack::table::{self, Table, Valued, fits};
+use crate::solve::knapsack::table::{self, Table, Valued, fits, whole};
 
 /// What part of a bin's own prices of room its tables take off; the least bound counts.
 const SHARES_PERMILLE: [i128; 3] = [1000, 900, 0];
@@ -37,7 +37,7 @@ pub fn search(task: &Task, rated: &mut Rated, duals: &Duals, most: &[u32]) -> Op
     let dims = rated.dims;
     let mut tables = Vec::new();
     for share in SHARES_PERMILLE {
-        let prices: Vec<i128> = rated.weights.iter().map(|weight| (weight * 1e18) as i128).collect();
+        let prices: Vec<i128> = rated.weights.iter().map(|weight| whole(*weight, 1e18)).collect();
         let prices = table::shared(&prices, dims, share);
         let table = Table::new(&instance.items, &items, &bin.room, prices, task.work.cells, dims);
         rated.most = rated.most.min(usd_of_nano(table.bound(&bin.room)));

@@ -4,6 +4,7 @@
 //! bin is bounded at the prices that it had, and only those that stand highest for their price get new ones.
 
 use super::instance::{Bin, Duals, Instance};
+use crate::solve::knapsack::dearest_dims;
 use crate::solve::knapsack::multipliers::Relaxation;
 use crate::solve::knapsack::table::fits;
 
@@ -115,11 +116,7 @@ const MOST_ROUNDS: usize = 12;
 impl Known {
     fn set(&mut self, weights: Vec<f64>, room: &[i64]) {
         self.priced = (0..weights.len()).filter(|&dim| weights[dim] > 0.0).collect();
-        let mut dearest: Vec<usize> = (0..weights.len()).collect();
-        let worth = |dim: usize| weights[dim] * room[dim].max(0) as f64;
-        dearest.sort_by(|&a, &b| worth(b).total_cmp(&worth(a)).then(a.cmp(&b)));
-        let [a, b] = [dearest[0], *dearest.get(1).unwrap_or(&dearest[0])];
-        self.dims = [a.min(b), a.max(b)];
+        self.dims = dearest_dims(room, &weights);
         self.weights = weights;
     }
 
@@ -141,15 +138,10 @@ impl Known {
     /// Gives the bin new prices; returns what it holds at most.
     fn refine(&mut self, instance: &Instance, duals: &Duals, most: &[u32]) -> f64 {
         let room = &instance.classes[self.class].bins[self.bin].room;
-        let parts: Vec<f64> = room.iter().map(|room| 1.0 / (*room).max(1) as f64).collect();
-        let mut relaxation = Relaxation::new(instance.dims);
-        for &(item, count) in self.held.iter().filter(|(item, _)| most[*item] > 0 && duals.items[*item] > 0.0) {
-            let sizes = instance.items[item].size.iter().zip(&parts);
-            let count = f64::from(count.min(most[item]));
-            relaxation.add(duals.items[item], count, sizes.map(|(size, part)| *size as f64 * part));
-        }
-        let found = relaxation.solve();
-        self.set(found.prices.iter().zip(&parts).map(|(price, part)| price * part).collect(), room);
+        let held = self.held.iter().filter(|(item, _)| most[*item] > 0 && duals.items[*item] > 0.0);
+        let items = held.map(|&(item, count)| (&*instance.items[item].size, duals.items[item], count.min(most[item])));
+        let found = Relaxation::of(room, items).solve();
+        self.set(found.prices, room);
         found.most
     }
 }

@@ -88,8 +88,15 @@ impl Greedy<'_, '_> {
                 need.domains = vec![domain];
             }
         }
-        let pool = of.pool;
-        let Opened::Yes(Place::New(open)) = self.open_in(variant, needs, pool) else { return None };
+        // pools come heaviest first: what a better packing leaves of a limit is for those whose pool it is
+        let (chosen, pools) = (of.pool, &self.problem.pools);
+        let heavier: Vec<usize> =
+            (0..chosen).filter(|&pool| pools[pool].pool.weight > pools[chosen].pool.weight).collect();
+        let opened = heavier.into_iter().chain([chosen]).find_map(|pool| match self.open_in(variant, needs, pool) {
+            Opened::Yes(Place::New(open)) => Some(open),
+            _ => None,
+        });
+        let open = opened?;
         self.guide.targets[target].opened = Some(open);
         Some(Place::New(open))
     }

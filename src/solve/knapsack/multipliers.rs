@@ -15,17 +15,17 @@ pub struct Relaxation {
     most: Vec<f64>,
     /// By item, then dimension: parts of the bin's room.
     sizes: Vec<f64>,
+    /// By dimension: what part of the room a unit is.
+    parts: Vec<f64>,
 }
 
 /// Prices of room that are the least in sum, or nearly so.
 #[derive(Debug, Clone)]
 pub struct Multipliers {
-    /// Of the whole room, by dimension.
+    /// Of a unit, by dimension.
     pub prices: Vec<f64>,
     /// What the bin can hold at most.
     pub most: f64,
-    /// The two dimensions that matter most, ascending; equal where there is one.
-    pub dims: [usize; 2],
 }
 
 /// Dimensions that are priced.
@@ -40,15 +40,16 @@ const LEAST_SIZE: f64 = 1e-12;
 const OVERUSED: f64 = 1.001;
 
 impl Relaxation {
-    pub fn new(dims: usize) -> Self {
-        Self { dims, ..Self::default() }
-    }
-
-    /// `most` copies of something with this value and these parts of the room.
-    pub fn add(&mut self, value: f64, most: f64, parts: impl Iterator<Item = f64>) {
-        self.values.push(value);
-        self.most.push(most);
-        self.sizes.extend(parts);
+    /// Items as a bin with this room sees them: size, value, how many it could hold.
+    pub fn of<'i>(room: &[i64], items: impl Iterator<Item = (&'i [i64], f64, u32)>) -> Self {
+        let parts: Vec<f64> = room.iter().map(|room| 1.0 / (*room).max(1) as f64).collect();
+        let mut relaxation = Self { dims: room.len(), parts, ..Self::default() };
+        for (size, value, most) in items {
+            relaxation.values.push(value);
+            relaxation.most.push(f64::from(most));
+            relaxation.sizes.extend(size.iter().zip(&relaxation.parts).map(|(size, part)| *size as f64 * part));
+        }
+        relaxation
     }
 
     pub fn solve(&self) -> Multipliers {
@@ -57,7 +58,7 @@ impl Relaxation {
         // the one dimension that bounds the most
         let alone = (0..self.dims).map(|dim| (self.fractional(dim, &free, &mut scratch), dim));
         let Some((_, first)) = alone.map(|(found, dim)| (found.most, dim)).min_by(|a, b| a.0.total_cmp(&b.0)) else {
-            return Multipliers { prices: free, most: 0.0, dims: [0, 0] };
+            return Multipliers { prices: free, most: 0.0 };
         };
         let mut priced = vec![first];
         let mut prices = free.clone();
@@ -75,10 +76,8 @@ impl Relaxation {
                 (best, prices) = (most, with_next);
             }
         }
-        let mut dearest = priced;
-        dearest.sort_by(|&a, &b| prices[b].total_cmp(&prices[a]).then(a.cmp(&b)));
-        let [a, b] = [dearest[0], *dearest.get(1).unwrap_or(&dearest[0])];
-        Multipliers { prices, most: best, dims: [a.min(b), a.max(b)] }
+        let prices = prices.iter().zip(&self.parts).map(|(price, part)| price * part).collect();
+        Multipliers { prices, most: best }
     }
 
     /// The least over prices of these dimensions, which are written into `prices`; those of others stay.

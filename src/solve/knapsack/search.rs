@@ -1,7 +1,7 @@
 //! Depth-first search for the most valuable filling of one bin, cut off by tables: exact where its steps suffice.
 
-use super::Item;
 use super::table::{Table, Valued, fits};
+use super::{Item, give};
 
 /// What the search found, and what no filling can exceed; nano-dollars.
 pub struct Found {
@@ -46,9 +46,9 @@ impl<'s> Search<'s> {
             if self.counts[index] >= valued.most || size.iter().zip(left.iter()).any(|(size, left)| size > left) {
                 continue;
             }
-            add(left, size, -1);
+            give(left, size, -1);
             let rest = self.tables.iter().map(|table| table.bound(left)).min().unwrap_or(i64::MAX / 2);
-            add(left, size, 1);
+            give(left, size, 1);
             let bound = value.saturating_add(valued.value).saturating_add(rest);
             match bound > self.value {
                 true if valued.is_small => self.open = self.open.max(bound),
@@ -68,9 +68,9 @@ impl<'s> Search<'s> {
             self.steps -= 1;
             let size = self.size(index);
             self.counts[index] += 1;
-            add(left, size, -1);
+            give(left, size, -1);
             self.descend(left, value + self.items[index].value, index);
-            add(left, size, 1);
+            give(left, size, 1);
             self.counts[index] -= 1;
         }
     }
@@ -85,7 +85,7 @@ impl<'s> Search<'s> {
             let count = fits(self.size(index), &room).min(valued.most - self.counts[index]);
             if count > 0 {
                 total += valued.value * i64::from(count);
-                add(&mut room, self.size(index), -i64::from(count));
+                give(&mut room, self.size(index), -i64::from(count));
                 added.push((index, count));
             }
         }
@@ -101,11 +101,5 @@ impl<'s> Search<'s> {
 
     fn size(&self, index: usize) -> &'s [i64] {
         &self.sizes[self.items[index].item].size
-    }
-}
-
-fn add(room: &mut [i64], size: &[i64], times: i64) {
-    for (room, size) in room.iter_mut().zip(size) {
-        *room += size * times;
     }
 }

@@ -159,6 +159,18 @@ pub fn worth(prices: &[i128], room: &[i64]) -> i64 {
     i64::try_from((atto + ATTO_PER_NANO - 1) / ATTO_PER_NANO).unwrap_or(i64::MAX)
 }
 
+/// Room at these prices, and what so many of each (size, value, how many) are worth beyond the room that they take: no
+/// filling is worth more, nano-dollars.
+pub fn at_prices<'i>(room: &[i64], prices: &[i128], items: impl Iterator<Item = (&'i [i64], i64, u32)>) -> i64 {
+    let beyond = items.map(|(size, value, count)| profit(prices, value, size).saturating_mul(i64::from(count)));
+    beyond.fold(worth(prices, room), i64::saturating_add)
+}
+
+/// Dollars, or nano-dollars, a unit as integers of `scale` for one; any price is only a proposal.
+pub fn whole(price: f64, scale: f64) -> i128 {
+    if price.is_finite() && price > 0.0 { (price * scale) as i128 } else { 0 }
+}
+
 /// How many of a size fit.
 pub fn fits(size: &[i64], room: &[i64]) -> u32 {
     let counts = size.iter().zip(room).filter(|(size, _)| **size > 0).map(|(size, room)| (room / size).max(0));

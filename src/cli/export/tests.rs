@@ -1,0 +1,33 @@
+//! What the solver states of random worlds, another program text proves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::stored;
+use crate::host::tests::worlds::{MIXED, Size, TINY, world};
+use crate::host::{Limits, Search, decide};
+use crate::observe::Snapshot;
+use crate::verify::{Verdict, decision, verify};
+
+/// The verdict on what is stored of a world, read as `packwright verify` reads it.
+fn verdict(snapshot: Snapshot) -> Verdict {
+    let snapshot = Arc::new(snapshot);
+    let decided = decide(&snapshot, Limits { time: Duration::from_secs(3_600), search: Search::Integer });
+    let stored = stored(&snapshot, &decided, String::new(), 0);
+    let text = serde_json::to_string(&stored).expect("a decision is JSON");
+    let read: decision::Decision = serde_json::from_str(&text).expect("what was written is read");
+    let snapshot: Snapshot = serde_json::from_str(&serde_json::to_string(&*snapshot).expect("JSON")).expect("read");
+    verify(&snapshot, &read)
+}
+
+fn unsound(worlds: u64, size: Size) -> Vec<String> {
+    let verdicts = (0..worlds).map(|seed| (seed, verdict(world(seed, size))));
+    let unsound = verdicts.filter(|(_, verdict)| !verdict.is_sound());
+    unsound.map(|(seed, verdict)| format!("{size:?} world {seed}: {verdict:?}")).collect()
+}
+
+#[test]
+fn what_is_stated_of_random_worlds_is_proven() {
+    let unsound = [unsound(300, MIXED), unsound(300, TINY)].concat();
+    assert!(unsound.is_empty(), "{} unsound:\n{}", unsound.len(), unsound.join("\n"));
+}
