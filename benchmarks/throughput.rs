@@ -105,7 +105,7 @@ fn measure(instance: &str, snapshot: &Arc<Snapshot>, load_ms: f64, karpenter: Op
 
 fn decide(snapshot: &Arc<Snapshot>, time: Duration, row: &Row) -> Decided {
     let started = Instant::now();
-    let decision = host::decide(snapshot, Limits { time, search: Search::Integer });
+    let decision = host::decide(snapshot, Limits::of_time(time, Search::Integer));
     let elapsed = started.elapsed();
     let cost_usd_hour = decision.plan.cost().as_usd();
     Decided {

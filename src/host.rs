@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crate::observe::Snapshot;
 use crate::plan::check::{Violation, check};
 use crate::plan::{Certificate, Checked, Outcome, Plan, Stage, Stop};
+use crate::solve::Work;
 use crate::solve::bound::Proof;
 use crate::units::MicroUsd;
 
@@ -21,6 +22,16 @@ pub struct Limits {
     /// Counted from the call; at its end the best checked plan is the answer, whatever the stages are doing.
     pub time: Duration,
     pub search: Search,
+    /// Of the integer program.
+    pub work: Work,
+}
+
+impl Limits {
+    /// As much work as the time allows.
+    #[must_use]
+    pub const fn of_time(time: Duration, search: Search) -> Self {
+        Self { time, search, work: Work::IN_TIME }
+    }
 }
 
 /// What may look for a plan.
@@ -94,7 +105,7 @@ pub fn decide(snapshot: &Arc<Snapshot>, limits: Limits) -> Decision {
     let stages = {
         let (snapshot, cancelled) = (snapshot.clone(), cancelled.clone());
         let clock = Clock { started, time: limits.time, cancelled };
-        move || stages::run(&snapshot, limits.search, &clock, &|decision| drop(sender.send(decision)))
+        move || stages::run(&snapshot, limits, &clock, &|decision| drop(sender.send(decision)))
     };
     let spawned = std::thread::Builder::new().name("solve".to_owned()).stack_size(64 << 20).spawn(stages);
     let mut came = Vec::new();

@@ -11,5 +11,5 @@ mod solution;
 mod reduce;
 mod sets;
 
-pub use columns::{TimeLeft, Work};
+pub use columns::{Pace, TimeLeft, Work};
 pub use solution::{NewNode, Place, Solution};

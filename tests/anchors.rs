@@ -81,7 +81,7 @@ fn decide(paths: &[PathBuf]) -> Decision {
     };
     let loaded = observe::load(paths, options);
     assert_eq!(loaded.errors, []);
-    let decision = host::decide(&loaded.snapshot, Limits { time: Duration::MAX, search: Search::Greedy });
+    let decision = host::decide(&loaded.snapshot, Limits::of_time(Duration::MAX, Search::Greedy));
     assert_eq!(decision.refused, []);
     assert_eq!(decision.plan.assignments.len(), 1_000);
     decision

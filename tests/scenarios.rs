@@ -56,7 +56,7 @@ fn faults(file: &Path) -> Vec<String> {
         Err(fault) => return vec![fault],
     };
     let loaded = question.load();
-    let decision = host::decide(&loaded.snapshot, Limits { time: Duration::from_secs(60), search: Search::Greedy });
+    let decision = host::decide(&loaded.snapshot, Limits::of_time(Duration::from_secs(60), Search::Greedy));
     let answer = Answer { loaded: &loaded, decision: &decision };
     let mut faults = answer.broken_promises();
     faults.extend(answer.faults(&question.scenario.expect));

@@ -48,7 +48,7 @@ fn load(test: &str, manifests: &[String]) -> Arc<Snapshot> {
 }
 
 fn decide(snapshot: &Arc<Snapshot>, search: Search) -> Decision {
-    host::decide(snapshot, Limits { time: IN_TIME, search })
+    host::decide(snapshot, Limits::of_time(IN_TIME, search))
 }
 
 /// Names of the pods that are left, without their numbers.
@@ -197,7 +197,7 @@ fn every_kind_of_preference_is_weighed() {
 fn no_time_is_an_answer_too() {
     let snapshot =
         load("no-time", &[pool("default", "m5.xlarge", "weight: 1", ""), deployment("a", 2, "1", "1Gi", "")]);
-    let decision = host::decide(&snapshot, Limits { time: Duration::ZERO, search: Search::Integer });
+    let decision = host::decide(&snapshot, Limits::of_time(Duration::ZERO, Search::Integer));
     assert_eq!((decision.plan.launches.len(), decision.plan.unplaced.len(), decision.greedy), (0, 2, None));
     assert_eq!(&*decision.plan.unplaced[0].reason, "not reached within the time limit");
     assert!(host::accepts(&snapshot, &decision.plan).is_ok());

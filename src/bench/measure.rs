@@ -45,7 +45,7 @@ pub fn measure(
 fn row(snapshot: &Arc<Snapshot>, time: Duration) -> Row {
     forget_peak_memory();
     let started = Instant::now();
-    let decision = host::decide(snapshot, Limits { time, search: Search::Integer });
+    let decision = host::decide(snapshot, Limits::of_time(time, Search::Integer));
     let elapsed = started.elapsed();
     Row { peak_memory_mib: peak_memory_mib(), ..of_decision(&decision, time, elapsed) }
 }

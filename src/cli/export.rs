@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::plan::{EXIT_CODES, QuestionArgs, exit_code};
-use crate::host::{self, Decision};
+use crate::host::{self, Decision, Limits};
 use crate::observe::Snapshot;
+use crate::solve::bound::LimitPrice;
 use crate::verify::decision::{self, Kind, NodePrices, PodValue, StoredCertificate, StoredPlan, StoredProof};
 use crate::verify::objectives;
 
@@ -38,8 +39,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     }
     let limits = args.question.limits();
     let decided = host::decide(&loaded.snapshot, limits);
-    let time_limit_ms = u64::try_from(limits.time.as_millis()).unwrap_or(u64::MAX);
-    decision::write(&args.out, &loaded.snapshot, |hash| stored(&loaded.snapshot, &decided, hash, time_limit_ms))?;
+    decision::write(&args.out, &loaded.snapshot, |hash| stored(&loaded.snapshot, &decided, hash, limits))?;
     println!(
         "{}: {} launches, {} pods left",
         args.out.display(),
@@ -49,7 +49,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     Ok(exit_code(&loaded, &decided))
 }
 
-fn stored(snapshot: &Snapshot, decided: &Decision, snapshot_sha256: String, time_limit_ms: u64) -> decision::Decision {
+fn stored(snapshot: &Snapshot, decided: &Decision, snapshot_sha256: String, limits: Limits) -> decision::Decision {
     let Decision { plan, certificate, proof, .. } = decided;
     let mut levels = objectives(snapshot, plan);
     for level in levels.iter_mut().filter(|level| level.kind == Kind::Cost) {
@@ -59,7 +59,8 @@ fn stored(snapshot: &Snapshot, decided: &Decision, snapshot_sha256: String, time
     decision::Decision {
         format: decision::FORMAT,
         snapshot_sha256,
-        time_limit_ms,
+        time_limit_ms: u64::try_from(limits.time.as_millis()).unwrap_or(u64::MAX),
+        work: limits.work,
         plan: StoredPlan {
             launches: plan.launches.clone(),
             assignments: plan.assignments.clone(),
@@ -84,6 +85,15 @@ fn stored(snapshot: &Snapshot, decided: &Decision, snapshot_sha256: String, time
                     .map(|(node, prices)| NodePrices {
                         node: snapshot.nodes[*node].name.to_string(),
                         prices: written(prices),
+                    })
+                    .collect(),
+                limit_prices: proof
+                    .limit_prices
+                    .iter()
+                    .map(|LimitPrice { pool, limit, price }| decision::LimitPrice {
+                        node_pool: snapshot.node_pools[*pool].name.to_string(),
+                        limit: limit.to_string(),
+                        price: price.to_string(),
                     })
                     .collect(),
                 cells: proof.limits.cells,

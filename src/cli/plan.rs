@@ -18,6 +18,7 @@ use crate::catalog::Catalog;
 use crate::host::{self, Decision, Limits, Search};
 use crate::observe::{self, LoadOptions, LoadOutcome};
 use crate::plan::report::Report;
+use crate::solve::Work;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -55,9 +56,13 @@ pub(super) struct QuestionArgs {
     /// How to pack: greedy is karpenter's own way; ilp is the integer program, which starts from it; auto is ilp.
     #[arg(long, value_enum, default_value_t = Solver::Auto)]
     solver: Solver,
-    /// The answer is given within this time, counted from the end of reading.
-    #[arg(long, default_value = "2s", value_parser = duration, value_name = "DURATION")]
-    time_limit: Duration,
+    /// The answer is given within this time, counted from the end of reading [default: 2s; with --work-limits 10m].
+    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    time_limit: Option<Duration>,
+    /// Search by work instead of time, so that equal input gives the same plan on every machine: usual, or any of
+    /// rounds=N,dive-rounds=N,search-steps=N,exact-steps=N; --time-limit only ends what would take longer.
+    #[arg(long, value_parser = work, value_name = "LIMITS")]
+    work_limits: Option<Work>,
     #[command(flatten)]
     catalog: CatalogArgs,
     #[command(flatten)]
@@ -70,7 +75,11 @@ impl QuestionArgs {
             Solver::Greedy => Search::Greedy,
             Solver::Auto | Solver::Ilp => Search::Integer,
         };
-        Limits { time: self.time_limit, search }
+        let (work, time) = match self.work_limits {
+            Some(work) => (work, Duration::from_mins(10)),
+            None => (Work::IN_TIME, Duration::from_secs(2)),
+        };
+        Limits { time: self.time_limit.unwrap_or(time), search, work }
     }
 
     /// Reads the input; what cannot be gone on with has been printed.
@@ -212,6 +221,28 @@ fn print(
         eprintln!("error: {error}");
     }
     Ok(())
+}
+
+/// `usual`, or work limits by name.
+fn work(text: &str) -> Result<Work, String> {
+    let mut work = Work::LIMITED;
+    for limit in text.split(',').filter(|_| text != "usual") {
+        let (name, number) = limit.split_once('=').unwrap_or((limit, ""));
+        let field = match name {
+            "rounds" => &mut work.rounds,
+            "dive-rounds" => &mut work.dive_rounds,
+            "search-steps" => &mut work.search_steps,
+            "exact-steps" => &mut work.exact_steps,
+            _ => {
+                return Err(format!(
+                    "{name:?} is no work limit: expected usual, or NAME=N of rounds, dive-rounds, search-steps and exact-steps"
+                ));
+            }
+        };
+        *field =
+            number.parse().map_err(|_| format!("{name}: expected a number such as {name}=100, found {number:?}"))?;
+    }
+    Ok(work)
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {

@@ -1,12 +1,12 @@
 //! The stages of a decision, from the cheapest answer to the best.
 
 use super::standing::Standing;
-use super::{Clock, Decision, Search, repair};
+use super::{Clock, Decision, Limits, Search, repair};
 use crate::model::Problem;
 use crate::observe::Snapshot;
 use crate::plan::check::check;
 use crate::plan::{self, Certificate, Outcome, Stage, Stop};
-use crate::solve::bound::{self, Bound, Bounds, Proof};
+use crate::solve::bound::{self, Bound, Bounds, Proof, Values};
 use crate::solve::greedy::{self, Order};
 use crate::solve::integer::{self, News};
 use crate::solve::{Solution, Work};
@@ -20,7 +20,7 @@ const PROOF: bound::Limits = bound::Limits { searched: 16, cells: [160, 320], st
 
 /// Runs the stages; `sink` gets every answer that is better than the one before, or says more about it. The last one
 /// says why the search ended.
-pub(super) fn run(snapshot: &Snapshot, search: Search, clock: &Clock, sink: &dyn Fn(Decision)) {
+pub(super) fn run(snapshot: &Snapshot, Limits { search, work, .. }: Limits, clock: &Clock, sink: &dyn Fn(Decision)) {
     let problem = Problem::new(snapshot);
     // writing an answer down and checking it mostly takes no longer than finding the first one
     let (solution, worked) = greedy::work(&problem, Order::Karpenter, &|| clock.is_up(clock.time / 2));
@@ -48,11 +48,11 @@ pub(super) fn run(snapshot: &Snapshot, search: Search, clock: &Clock, sink: &dyn
             }
         }
         let left = || clock.left(first_answer.mul_f64(RESERVE));
-        integer::improve(&problem, &solution, &worked, Work::default(), &left, &mut |news| match news {
+        integer::improve(&problem, &solution, &worked, work, &left, &mut |news| match news {
             News::Solution(other) => drop(best.offer(&other, Stage::Columns)),
             News::Values(values) => best.prove(&values),
         });
-        best.try_everything(&stop);
+        best.try_everything(work, &stop);
     }
     best.finish(stop());
 }
@@ -114,7 +114,7 @@ impl<'b, 's> Best<'b, 's> {
     }
 
     /// Keeps the bound that these values prove, if it is better.
-    fn prove(&mut self, values: &[Option<f64>]) {
+    fn prove(&mut self, values: &Values) {
         let proof = self.bound.of_values(values, PROOF);
         if proof.bound > self.decision.proof.bound {
             self.state(proof);
@@ -122,12 +122,12 @@ impl<'b, 's> Best<'b, 's> {
     }
 
     /// Few pods: what every plan costs at least, with whole pods on whole nodes.
-    fn try_everything(&mut self, stop: &dyn Fn() -> bool) {
+    fn try_everything(&mut self, work: Work, stop: &dyn Fn() -> bool) {
         let (proof, cost) = (&self.decision.proof, self.decision.certificate.objective);
         if proof.bound >= cost || stop() {
             return;
         }
-        if let Some(proof) = self.bound.of_everything(proof, cost, Work::default().exact_steps, stop) {
+        if let Some(proof) = self.bound.of_everything(proof, cost, work.exact_steps, stop) {
             self.state(proof);
         }
     }

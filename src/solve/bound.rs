@@ -10,11 +10,11 @@ mod holding;
 mod lp;
 mod proof;
 
-use classes::Classes;
+use classes::{Classes, Limit};
 pub use holding::Limits;
 use lp::Prices;
-pub use proof::Proof;
 use proof::{Demand, GroupDemand};
+pub use proof::{LimitPrice, Proof};
 
 use crate::model::Problem;
 use crate::units::MicroUsd;
@@ -40,11 +40,20 @@ impl<'p, 's> Bounds<'p, 's> {
     }
 }
 
+/// What things are worth, as somebody proposes it.
+#[derive(Debug, Clone, Default)]
+pub struct Values {
+    /// Dollars an hour for a pod, by group of the Problem; `None`: what it requests.
+    pub pods: Vec<Option<f64>>,
+    /// Limits by pool of the Problem and position in its limits: dollars an hour for a unit. Others are worth nothing.
+    pub limits: Vec<((usize, usize), f64)>,
+}
+
 /// A bound on the cost of every plan that the checker accepts and that leaves at most as many pods of each priority
 /// unplaced as one plan does.
 ///
-/// The set over which it holds is wider than what the checker accepts: topology, limits, minValues and pool weight are
-/// ignored, nodes can be bought by the fraction.
+/// The set over which it holds is wider than what the checker accepts: topology, minValues and pool weight are ignored,
+/// nodes can be bought by the fraction.
 pub struct Bound<'b, 's> {
     problem: &'b Problem<'s>,
     classes: &'b Classes,
@@ -57,15 +66,21 @@ impl Bound<'_, '_> {
     #[must_use]
     pub fn of_resources(&self) -> Proof {
         let values = self.demand.groups.iter().map(|group| self.resource_value(group));
-        self.prove(values.collect(), Limits { searched: 0, cells: [1, 1], steps: 0 })
+        let limits = Limits { searched: 0, cells: [1, 1], steps: 0 };
+        self.prove(values.collect(), self.prices.of_limits.clone(), limits)
     }
 
-    /// Pods are worth what somebody says: dollars an hour, by group of the Problem; `None`: what they request.
+    /// Pods and limits are worth what somebody says.
     #[must_use]
-    pub fn of_values(&self, values: &[Option<f64>], limits: Limits) -> Proof {
+    pub fn of_values(&self, values: &Values, limits: Limits) -> Proof {
         let nano = |value: f64| if value.is_finite() && value > 0.0 { (value * 1e9) as i64 } else { 0 };
-        let of_group = |group: &GroupDemand| values[group.group].map_or_else(|| self.resource_value(group), nano);
-        self.prove(self.demand.groups.iter().map(of_group).collect(), limits)
+        let of_group = |group: &GroupDemand| values.pods[group.group].map_or_else(|| self.resource_value(group), nano);
+        let price = |limit: &Limit| {
+            let of = values.limits.iter().find(|((pool, index), _)| (limit.pool, limit.index) == (*pool, *index));
+            of.map_or(0, |(_, usd)| lp::to_atto(*usd))
+        };
+        let of_limits = self.classes.limits.iter().map(price).collect();
+        self.prove(self.demand.groups.iter().map(of_group).collect(), of_limits, limits)
     }
 
     /// A better proof than the one given, by trying everything that could cost less than `known`; where that takes no more
@@ -85,17 +100,29 @@ impl Bound<'_, '_> {
 
     /// Nano-dollars, rounded down.
     fn resource_value(&self, group: &GroupDemand) -> i64 {
-        let prices = &self.prices.0[self.classes.merged[group.class]];
+        let prices = &self.prices.of_classes[self.classes.merged[group.class]];
         let atto: i128 = group.amounts.iter().zip(prices).map(|(s, p)| i128::from((*s).max(0)) * p).sum();
         i64::try_from(atto / 1_000_000_000).unwrap_or(0)
     }
 
-    fn prove(&self, of_demand: Vec<i64>, limits: Limits) -> Proof {
-        let proof = proof::prove(self.classes, &self.demand, &of_demand, &self.prices, limits);
+    fn prove(&self, of_demand: Vec<i64>, of_limits: Vec<i128>, limits: Limits) -> Proof {
+        let proof = proof::prove(self.classes, &self.demand, &of_demand, &of_limits, &self.prices, limits);
         let first = |group: &GroupDemand| self.problem.groups[group.group].pods[0];
         let values = self.demand.groups.iter().map(first).zip(of_demand).collect();
         let nodes = proof.node_prices.into_iter().map(|(node, prices)| (self.problem.nodes[node].index, prices));
-        Proof { values, resources: self.problem.dims.names().to_vec(), node_prices: nodes.collect(), ..proof }
+        let limit_price = |(limit, price): (&Limit, i128)| LimitPrice {
+            pool: self.problem.pools[limit.pool].index,
+            limit: limit.name.clone(),
+            price,
+        };
+        let limit_prices = self.classes.limits.iter().zip(of_limits).filter(|(_, price)| *price > 0);
+        Proof {
+            limit_prices: limit_prices.map(limit_price).collect(),
+            values,
+            resources: self.problem.dims.names().to_vec(),
+            node_prices: nodes.collect(),
+            ..proof
+        }
     }
 }
 

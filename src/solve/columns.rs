@@ -16,13 +16,17 @@ mod round;
 
 use std::cell::RefCell;
 
+use serde::{Deserialize, Serialize};
+
 use generate::{Effort, End, Generator, resource_prices};
 use instance::{Bin, Duals, Instance, Packing, Pattern, usd};
 use rate::Rater;
 
 /// How far the search goes, besides its wish to stop.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Work {
+    pub pace: Pace,
     /// Rounds of column generation.
     pub rounds: usize,
     /// Rounds at each step of the dive.
@@ -35,13 +39,32 @@ pub struct Work {
     pub exact_steps: usize,
 }
 
+/// By what a search shares its work out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pace {
+    /// By the time that is left: as good an answer as the time allows.
+    Time,
+    /// By work alone: the same answer whatever the time it takes. A deadline only cuts it off.
+    Work,
+}
+
 /// Of no more pods than this every packing that could be cheaper is tried.
 pub const FEW_PODS: u32 = 100;
 
-impl Default for Work {
-    fn default() -> Self {
-        Self { rounds: 2000, dive_rounds: 3, cells: [160, 320], search_steps: 2000, exact_steps: 1_000_000 }
-    }
+impl Work {
+    /// As much as the time allows.
+    pub const IN_TIME: Self = Self {
+        pace: Pace::Time,
+        rounds: 2_000,
+        dive_rounds: 3,
+        cells: [160, 320],
+        search_steps: 2_000,
+        exact_steps: 1_000_000,
+    };
+
+    /// The same answer on every machine: rounds and steps that take about as long as [`Work::IN_TIME`] is given.
+    pub const LIMITED: Self = Self { pace: Pace::Work, rounds: 200, ..Self::IN_TIME };
 }
 
 /// Packings before the master is solved for the first time, and then at its duals.
@@ -86,8 +109,9 @@ struct Task<'t> {
 pub enum News<'n> {
     /// Bins that cover every demand as far as the rows allow, better than those before.
     Packing(&'n Packing),
-    /// What a pod of each item is worth, dollars: nothing packs all of them for much less than what they are worth together.
-    Values(&'n [f64]),
+    /// What a pod of each item is worth, and what all of each row: nothing packs all pods for much less than what they are
+    /// worth together less what the rows are.
+    Values(&'n Duals),
 }
 
 /// Bins that cover every demand as far as the rows allow, the best that was found until it is to stop; `sink` gets each
@@ -97,6 +121,8 @@ pub enum News<'n> {
 /// nothing improves. Between two dives lies at least twice the time that a dive takes, and the last one begins while there
 /// is time for it.
 pub fn solve(instance: &Instance, work: Work, time: TimeLeft, sink: &mut dyn FnMut(News)) {
+    let all = || if time() > 0.0 { 1.0 } else { 0.0 };
+    let time = if work.pace == Pace::Work { &all } else { time };
     let stop = || time() <= 0.0;
     let weights: Vec<Vec<f64>> = (0..instance.classes.len()).map(|class| resource_prices(instance, class)).collect();
     let values = round::resource_values(instance, &weights);
@@ -160,17 +186,20 @@ fn by_turns(task: &Task, generator: &mut Generator, time: TimeLeft, best: &mut B
     let mut effort = Effort::Quick;
     let mut slices = SLICES.iter().cycle();
     for turn in 0.. {
+        let rounds = work.rounds.saturating_sub(generator.rounds);
         let before = time();
         let is_time_to_dive =
             || stop() || time() < LAST_DIVE * dive_time || before - time() > BETWEEN_DIVES * dive_time + LEAST_TURN;
-        let rounds = if turn == 0 { FIRST_ROUNDS.min(work.rounds) } else { work.rounds };
+        let rounds = if turn == 0 { FIRST_ROUNDS.min(rounds) } else { rounds };
         let pause: &dyn Fn() -> bool = if turn == 0 { stop } else { &is_time_to_dive };
         let Some(end) = generator.run(rounds, effort, pause) else { return };
         if generator.bound > proven * CLOSE_ENOUGH {
             proven = generator.bound;
-            (best.sink)(News::Values(&generator.center.items));
+            (best.sink)(News::Values(&generator.center));
         }
-        let is_last = end == End::Converged && effort == Effort::Thorough || time() < LAST_DIVE * dive_time;
+        let is_last = end == End::Converged && effort == Effort::Thorough
+            || generator.rounds >= work.rounds
+            || time() < LAST_DIVE * dive_time;
         for &slices in slices.by_ref().take(if is_last { SLICES.len() } else { 1 }) {
             if stop() || best.is_optimal(generator.bound) {
                 return;
@@ -182,7 +211,7 @@ fn by_turns(task: &Task, generator: &mut Generator, time: TimeLeft, best: &mut B
         if is_last {
             return;
         }
-        if end == End::Converged || turn > 0 && end == End::Rounds {
+        if end == End::Converged {
             effort = Effort::Thorough;
         }
     }

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use super::Solution;
-use super::columns::instance::Pattern;
+use super::bound::Values;
+use super::columns::instance::{Duals, Pattern};
 use super::columns::{self, TimeLeft, Work};
 use super::greedy::guide::{Guide, Target};
 use super::greedy::{self, Worked};
-use super::reduce::{Domains, Reduction, Source};
+use super::reduce::{Domains, Reduction, RowOf, Source};
 use crate::model::Problem;
 
 /// What the program has found out.
@@ -16,8 +17,7 @@ pub enum News {
     /// A packing that looks cheaper than the one before, carried out under all rules. What it comes to is for the caller
     /// to compare.
     Solution(Solution),
-    /// What a pod is worth, dollars an hour, by group of the Problem; `None` where the program does not know.
-    Values(Vec<Option<f64>>),
+    Values(Values),
 }
 
 /// Looks for cheaper ways to pack what `first` places.
@@ -35,20 +35,26 @@ pub fn improve(
             let guide = guide(&reduction, packed, worked);
             sink(News::Solution(greedy::guided(problem, guide, &|| false)));
         }
-        columns::News::Values(values) => sink(News::Values(by_group(problem, &reduction, values))),
+        columns::News::Values(duals) => sink(News::Values(values(problem, &reduction, duals))),
     });
 }
 
-/// What pods are worth by group: the least over the items that they are divided into.
-fn by_group(problem: &Problem, reduction: &Reduction, values: &[f64]) -> Vec<Option<f64>> {
-    let mut by_group: Vec<Option<f64>> = vec![None; problem.groups.len()];
-    for (members, &value) in reduction.members.iter().zip(values) {
+/// What pods are worth by group, the least over the items that they are divided into, and what a unit of a limit is.
+#[allow(clippy::cast_precision_loss)] // floats propose
+fn values(problem: &Problem, reduction: &Reduction, duals: &Duals) -> Values {
+    let mut pods: Vec<Option<f64>> = vec![None; problem.groups.len()];
+    for (members, &value) in reduction.members.iter().zip(&duals.items) {
         for &(group, _) in members {
-            let known = &mut by_group[group];
+            let known = &mut pods[group];
             *known = Some(known.map_or(value, |known| known.min(value)));
         }
     }
-    by_group
+    let of_row = |(row, of): (&RowOf, &f64), capacity: i64| match row {
+        RowOf::Limit(pool, limit) => Some(((*pool, *limit), *of / capacity as f64)),
+        RowOf::Reservation(_) | RowOf::Nodes => None,
+    };
+    let rows = reduction.rows.iter().zip(&duals.rows).zip(&reduction.instance.rows);
+    Values { pods, limits: rows.filter_map(|(of, row)| of_row(of, row.capacity)).collect() }
 }
 
 /// Deals the pods of each item over the bins of its patterns.

@@ -26,6 +26,7 @@ use demand::demand;
 use hosts::{HostRule, host_rules, most_on_a_node, size};
 use markets::Markets;
 use nodes::OnNodes;
+pub use rows::RowOf;
 use rows::Rows;
 
 /// An instance with what its items and bins stand for.
@@ -38,6 +39,8 @@ pub struct Reduction {
     pub domains: Vec<Domains>,
     /// By class and bin.
     pub sources: Vec<Vec<Source>>,
+    /// By row.
+    pub rows: Vec<RowOf>,
     /// Pods that stay on existing nodes.
     pub staying: Staying,
 }
@@ -116,6 +119,7 @@ impl Reduction {
             members: Vec::new(),
             domains: Vec::new(),
             sources: Vec::new(),
+            rows: Vec::new(),
             staying,
         };
         let mut of_signature: Vec<Vec<usize>> = vec![Vec::new(); by_index.len()];
@@ -163,7 +167,7 @@ impl Reduction {
                 }
             }
         }
-        self.instance.rows = rows.rows;
+        (self.instance.rows, self.rows) = (rows.rows, rows.meaning);
         for (holds, mut bins) in classes {
             bins.sort_by(|(a, of_a), (b, of_b)| {
                 (a.cost, &b.room, &a.uses, of_a).cmp(&(b.cost, &a.room, &b.uses, of_b))
@@ -218,6 +222,7 @@ impl Reduction {
                 let uses = vec![(self.instance.rows.len(), 1)];
                 let capacity = i64::try_from(nodes.len()).unwrap_or(i64::MAX);
                 self.instance.rows.push(Row { capacity, is_supply: true });
+                self.rows.push(RowOf::Nodes);
                 bins.push(Bin { room, cost: 0, uses });
                 sources.push(Source::Nodes(nodes));
             }

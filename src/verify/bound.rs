@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::decision::StoredProof;
 use super::everything;
 use super::knapsack::{Item, at_prices, beyond, fitting, sum, with_whole_pods, worth};
-use super::reach::{Free, Group, Shape, World};
+use super::reach::{Free, Group, Limit, Shape, World};
 use crate::observe::Snapshot;
 use crate::plan::Plan;
 
@@ -33,6 +33,8 @@ struct Sum<'v> {
     values: Vec<i64>,
     prices: Vec<Vec<i128>>,
     on_nodes: HashMap<&'v str, Vec<i128>>,
+    /// 10^-18 dollars a unit, by limit of the world.
+    of_limits: Vec<i128>,
     /// How many pods of each priority a plan may leave.
     left: BTreeMap<i32, usize>,
     leaves_nothing: bool,
@@ -79,11 +81,16 @@ impl<'v> Sum<'v> {
         let mut prices: Vec<Vec<i128>> = proof.prices.iter().map(read).collect();
         prices.push(vec![0; world.resources.len()]);
         let on_nodes = proof.node_prices.iter().map(|of| (of.node.as_str(), read(&of.prices))).collect();
+        let of_limit = |limit: &Limit| {
+            let named = proof.limit_prices.iter().find(|of| of.node_pool == limit.pool && *of.limit == *limit.name);
+            named.and_then(|of| of.price.parse::<i128>().ok()).map_or(0, |price| price.clamp(0, MOST_ATTO))
+        };
+        let of_limits = world.limits.iter().map(of_limit).collect();
         let leaves_nothing = left.is_empty();
-        Self { world, proof, values, prices, on_nodes, left, leaves_nothing }
+        Self { world, proof, values, prices, on_nodes, of_limits, left, leaves_nothing }
     }
 
-    /// (what placed pods are worth - what free room and reservations hold) / theta, rounded down.
+    /// (what placed pods are worth - what free room and reservations hold) / theta - what limits leave, rounded down.
     fn bound(&self) -> i64 {
         let mut total: i128 =
             self.world.groups.iter().zip(&self.values).map(|(group, value)| of_pods(group, *value)).sum();
@@ -101,9 +108,11 @@ impl<'v> Sum<'v> {
         let mut theta = (1_i128, 1_i128);
         let stated = self.stated_theta();
         let mut shown: BTreeMap<&[usize], Vec<&Shape>> = BTreeMap::new();
-        for shape in &self.world.shapes {
+        let mut by_cost: Vec<(i128, &Shape)> =
+            self.world.shapes.iter().map(|shape| (self.cost(shape), shape)).collect();
+        by_cost.sort_by_key(|(cost, _)| *cost);
+        for (cost, shape) in by_cost {
             let items = held.entry(&shape.holds).or_insert_with(|| self.items(&shape.holds)).clone();
-            let cost = (i128::from(shape.price.max(0)) * 1_000).min(i128::from(MOST_NANO) * 1_000);
             if let Some(times) = shape.most {
                 let most = self.prices.iter().map(|prices| at_prices(&items.0, &shape.room, prices)).min().unwrap_or(0);
                 total = total.saturating_sub(most.saturating_mul(i128::from(times)));
@@ -126,7 +135,16 @@ impl<'v> Sum<'v> {
             return 0;
         }
         let micro = total.checked_mul(theta.1).map_or(0, |product| product / theta.0 / 1_000);
-        i64::try_from(micro).unwrap_or(0)
+        let left = self.world.limits.iter().zip(&self.of_limits);
+        let left = sum(left.map(|(limit, price)| i128::from(limit.left).saturating_mul(*price)));
+        i64::try_from((micro - left.saturating_add(ATTO_PER_MICRO - 1) / ATTO_PER_MICRO).max(0)).unwrap_or(0)
+    }
+
+    /// Price, and what it uses of limits, nano-dollars an hour, rounded down.
+    fn cost(&self, shape: &Shape) -> i128 {
+        let used = shape.uses.iter().map(|&(limit, amount)| self.of_limits[limit].saturating_mul(i128::from(amount)));
+        let nano = i128::from(shape.price.max(0)) * 1_000 + sum(used) / 1_000_000_000;
+        nano.min(i128::from(MOST_NANO) * 1_000)
     }
 
     fn stated_theta(&self) -> (i128, i128) {
@@ -221,6 +239,9 @@ impl<'v> Sum<'v> {
 
 /// Nothing is worth or costs more than this, nano-dollars an hour: a million dollars.
 const MOST_NANO: i64 = 1_000_000_000_000_000;
+const ATTO_PER_MICRO: i128 = 1_000_000_000_000;
+/// No unit of a limit is worth more than this, 10^-18 dollars: a thousand dollars.
+const MOST_ATTO: i128 = 1 << 70;
 /// A node that holds more than this is not priced at all.
 const MOST_HELD: i128 = 1 << 60;
 

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::observe::Snapshot;
 use crate::plan::{Assignment, Draft, Launch, Plan, Stage, Stop, Unplaced};
+use crate::solve::Work;
 
 /// What the files are called.
 pub const SNAPSHOT: &str = "snapshot.json";
@@ -24,6 +25,8 @@ pub struct Decision {
     /// Of the file `snapshot.json`, in hexadecimal.
     pub snapshot_sha256: String,
     pub time_limit_ms: u64,
+    /// How far the integer program went at most.
+    pub work: Work,
     pub plan: StoredPlan,
     pub certificate: StoredCertificate,
 }
@@ -94,6 +97,8 @@ pub struct StoredProof {
     /// 10^-18 dollars a unit, by resource.
     pub prices: Vec<Vec<String>>,
     pub node_prices: Vec<NodePrices>,
+    /// Limits that are worth something.
+    pub limit_prices: Vec<LimitPrice>,
     /// Cells of a table by dimension.
     pub cells: [usize; 2],
     /// Steps of the search of one shape.
@@ -116,6 +121,17 @@ pub struct PodValue {
 pub struct NodePrices {
     pub node: String,
     pub prices: Vec<String>,
+}
+
+/// What a unit of a limit is worth: of a resource in its base unit, of `nodes` one, of the spend cap a micro-dollar.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitPrice {
+    pub node_pool: String,
+    /// As `spec.limits` writes it.
+    pub limit: String,
+    /// 10^-18 dollars an hour.
+    pub price: String,
 }
 
 impl Decision {

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::api::labels;
-use crate::catalog::{InstanceType, Offering};
+use crate::catalog::{CapacityType, InstanceType, Offering};
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{
     DaemonSet, HostPort, Node, NodePool, NodeStage, Pod, PodAffinityTerm, PodSpec, PodTemplate, Taint, TaintEffect,
@@ -37,10 +37,21 @@ pub struct Shape {
     pub price: i64,
     /// How many can be bought, where that is limited.
     pub most: Option<u32>,
+    /// What one counts towards limits: (index into [`World::limits`], how much), none zero.
+    pub uses: Vec<(usize, i64)>,
 }
 
-/// What shapes that are equal have in common: what they hold, their room, and their reservation.
-type Kind<'s> = (Vec<usize>, Vec<i64>, Option<(&'s str, u32)>);
+/// A limit of a pool.
+pub struct Limit<'s> {
+    pub pool: &'s str,
+    /// As `spec.limits` writes it.
+    pub name: Arc<str>,
+    /// What existing nodes leave of it; not negative.
+    pub left: i64,
+}
+
+/// What shapes that are equal have in common: what they hold, their room, their reservation, and what they use of limits.
+type Kind<'s> = (Vec<usize>, Vec<i64>, Option<(&'s str, u32)>, Vec<(usize, i64)>);
 
 /// An existing node with what is free.
 pub struct Free<'s> {
@@ -54,6 +65,7 @@ pub struct World<'s> {
     pub groups: Vec<Group<'s>>,
     pub shapes: Vec<Shape>,
     pub nodes: Vec<Free<'s>>,
+    pub limits: Vec<Limit<'s>>,
 }
 
 impl<'s> World<'s> {
@@ -91,10 +103,13 @@ impl<'s> World<'s> {
             });
             groups[group].pods.push(index);
         }
+        let mut limits: Vec<Limit<'s>> = Vec::new();
         let mut shapes: HashMap<Kind, i64> = HashMap::new();
         for pool in snapshot.node_pools.iter().filter(|pool| pool.unusable.is_none() && pool.replicas.is_none()) {
             let tolerating: Vec<bool> =
                 demands.iter().map(|(tolerations, ..)| tolerates(tolerations, &pool.taints)).collect();
+            let first_limit = limits.len();
+            limits.extend(limits_of(snapshot, pool));
             for kind in pool.instance_types.iter() {
                 let mut room = kind.allocatable.clone();
                 for daemon in snapshot.daemon_sets.iter().filter(|daemon| surely_runs(daemon, pool, kind)) {
@@ -108,20 +123,29 @@ impl<'s> World<'s> {
                     if holds.is_empty() {
                         continue;
                     }
+                    let of_pool = limits.iter().enumerate().skip(first_limit);
+                    let uses = of_pool.map(|(index, limit)| (index, counted(&limit.name, kind, offering)));
+                    let uses: Vec<(usize, i64)> = uses.filter(|(_, amount)| *amount > 0).collect();
+                    if uses.iter().any(|&(index, amount)| amount > limits[index].left) {
+                        continue; // not one of them
+                    }
                     let reserved = offering.reservation.as_ref().map(|of| (&*of.id, of.free));
-                    let price = shapes.entry((holds, room.clone(), reserved)).or_insert(i64::MAX);
+                    let price = shapes.entry((holds, room.clone(), reserved, uses)).or_insert(i64::MAX);
                     *price = (*price).min(offering.price.0);
                 }
             }
         }
-        let shapes = shapes.into_iter().map(|((holds, room, reserved), price)| Shape {
+        let shapes = shapes.into_iter().map(|((holds, room, reserved, uses), price)| Shape {
             holds,
             room,
             price,
             most: reserved.map(|(_, free)| free),
+            uses,
         });
         let mut shapes: Vec<Shape> = shapes.collect();
-        shapes.sort_by(|a, b| (a.price, &a.room, &a.holds, a.most).cmp(&(b.price, &b.room, &b.holds, b.most)));
+        shapes.sort_by(|a, b| {
+            (a.price, &a.room, &a.holds, a.most, &a.uses).cmp(&(b.price, &b.room, &b.holds, b.most, &b.uses))
+        });
         let nodes = snapshot.nodes.iter().filter(|node| !node.deleting).map(|node| {
             let labels = Requirements::from_labels(&node.labels);
             let meets = |(tolerations, ways, volumes): &Demands| {
@@ -134,7 +158,7 @@ impl<'s> World<'s> {
             let room = amounts(&free_of(snapshot, node)).into_iter().map(|free| free.max(0)).collect();
             Free { name: &node.name, holds, room }
         });
-        Self { nodes: nodes.collect(), resources, groups, shapes }
+        Self { nodes: nodes.collect(), resources, groups, shapes, limits }
     }
 
     /// Pending pods, as indices into the Snapshot, that something can hold.
@@ -150,6 +174,46 @@ impl<'s> World<'s> {
         };
         self.shapes.iter().any(|shape| fits(&shape.room, &shape.holds))
             || self.nodes.iter().any(|node| fits(&node.room, &node.holds))
+    }
+}
+
+/// What the pool's nodes leave of each of its limits.
+fn limits_of<'s>(snapshot: &'s Snapshot, pool: &'s NodePool) -> Vec<Limit<'s>> {
+    let nodes = || snapshot.nodes.iter().filter(|node| node.pool.as_deref() == Some(&*pool.name));
+    let limit = |name: &str, most: i64, used: i64| Limit {
+        pool: &pool.name,
+        name: Arc::from(name),
+        left: most.saturating_sub(used).max(0),
+    };
+    let of_resource = |(name, most): (&Arc<str>, i64)| {
+        let used = nodes().fold(0_i64, |sum, node| sum.saturating_add(node.capacity.get(name)));
+        limit(name, most, used)
+    };
+    let mut limits: Vec<Limit> = pool.limits.resources.iter().map(of_resource).collect();
+    if let Some(most) = pool.limits.nodes {
+        limits.push(limit(labels::LIMIT_NODES, most, i64::try_from(nodes().count()).unwrap_or(i64::MAX)));
+    }
+    if let Some(most) = pool.limits.usd_per_hour {
+        let spent = nodes().filter_map(|node| node.price).fold(0_i64, |sum, price| sum.saturating_add(price.0));
+        limits.push(limit(labels::LIMIT_USD_PER_HOUR, most.0, spent));
+    }
+    limits
+}
+
+/// What a node counts towards a limit; reserved capacity is charged at the on-demand price of its zone, or its own if that
+/// is more.
+fn counted(limit: &str, kind: &InstanceType, offering: &Offering) -> i64 {
+    match limit {
+        labels::LIMIT_NODES => 1,
+        labels::LIMIT_USD_PER_HOUR if offering.reservation.is_some() => {
+            let on_demand = kind
+                .offerings
+                .iter()
+                .filter(|of| of.zone == offering.zone && of.capacity_type == CapacityType::OnDemand);
+            on_demand.map(|of| of.price.0).chain([offering.price.0]).max().unwrap_or(0)
+        }
+        labels::LIMIT_USD_PER_HOUR => offering.price.0,
+        resource => kind.capacity.get(resource),
     }
 }
 

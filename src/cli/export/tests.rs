@@ -12,8 +12,9 @@ use crate::verify::{Verdict, decision, verify};
 /// The verdict on what is stored of a world, read as `packwright verify` reads it.
 fn verdict(snapshot: Snapshot) -> Verdict {
     let snapshot = Arc::new(snapshot);
-    let decided = decide(&snapshot, Limits { time: Duration::from_secs(3_600), search: Search::Integer });
-    let stored = stored(&snapshot, &decided, String::new(), 0);
+    let limits = Limits::of_time(Duration::from_secs(3_600), Search::Integer);
+    let decided = decide(&snapshot, limits);
+    let stored = stored(&snapshot, &decided, String::new(), limits);
     let text = serde_json::to_string(&stored).expect("a decision is JSON");
     let read: decision::Decision = serde_json::from_str(&text).expect("what was written is read");
     let snapshot: Snapshot = serde_json::from_str(&serde_json::to_string(&*snapshot).expect("JSON")).expect("read");

@@ -16,7 +16,7 @@ use crate::solve::integer::{self, News};
 
 const WORLDS: u64 = 400;
 
-const NO_HURRY: Limits = Limits { time: Duration::from_secs(3_600), search: Search::Integer };
+const NO_HURRY: Limits = Limits::of_time(Duration::from_secs(3_600), Search::Integer);
 
 fn left(snapshot: &Snapshot, plan: &Plan<Checked>) -> BTreeMap<Reverse<i32>, usize> {
     let mut left = BTreeMap::new();
@@ -55,7 +55,7 @@ fn what_is_carried_out_is_accepted() {
         let snapshot = world(seed, MIXED);
         let problem = Problem::new(&snapshot);
         let (first, worked) = greedy::work(&problem, Order::Karpenter, &|| false);
-        integer::improve(&problem, &first, &worked, Work::default(), &|| 1.0, &mut |news| {
+        integer::improve(&problem, &first, &worked, Work::LIMITED, &|| 1.0, &mut |news| {
             let News::Solution(solution) = news else { return };
             packings += 1;
             if let Err(violations) = plan::check(&snapshot, plan::build(&problem, &solution)) {

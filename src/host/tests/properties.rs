@@ -12,7 +12,7 @@ use crate::observe::Snapshot;
 use crate::observe::snapshot::{Node, NodeStage};
 use crate::plan::{Checked, Plan, Target};
 
-pub const NO_HURRY: Limits = Limits { time: Duration::from_secs(3_600), search: Search::Greedy };
+pub const NO_HURRY: Limits = Limits::of_time(Duration::from_secs(3_600), Search::Greedy);
 
 /// How many worlds each property sees.
 const WORLDS: u64 = 3_000;

@@ -1,6 +1,8 @@
 //! Classes of pods by where they may run, and shapes by which classes they may hold.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
+use std::sync::Arc;
 
 use fixedbitset::FixedBitSet;
 
@@ -23,8 +25,10 @@ pub struct Classes {
     pub most_on_a_node: Vec<u32>,
     /// By class: the one of at most [`MOST_MERGED`] that it is in the LP.
     pub merged: Vec<usize>,
-    /// Every distinct (classes, room): the cheapest offering that has it.
+    /// Every distinct (classes, room, uses of limits): the cheapest offering that has it.
     pub shapes: Vec<Shape>,
+    /// Of all pools.
+    pub limits: Vec<Limit>,
     /// Existing nodes joined by the classes that they may hold.
     pub nodes: Vec<Supply>,
 }
@@ -37,6 +41,18 @@ pub struct Shape {
     pub price: MicroUsd,
     /// How many can be bought at most; `None`: any number.
     pub most: Option<i64>,
+    /// What one uses: (limit, how much), none zero.
+    pub uses: Vec<(usize, i64)>,
+}
+
+/// One limit of a pool.
+pub struct Limit {
+    /// Index into `Problem::pools`, and position in the pool's limits.
+    pub pool: usize,
+    pub index: usize,
+    pub name: Arc<str>,
+    /// Not negative.
+    pub left: i64,
 }
 
 /// Free capacity that costs nothing: existing nodes that may hold the same classes.
@@ -56,6 +72,14 @@ impl Classes {
     pub fn merged_set(&self, holds: &FixedBitSet) -> Vec<usize> {
         let set: BTreeSet<usize> = holds.ones().map(|class| self.merged[class]).collect();
         set.into_iter().collect()
+    }
+}
+
+impl Shape {
+    /// Its price and what it uses of limits (10^-18 dollars a unit), nano-dollars an hour, rounded down.
+    pub fn cost(&self, of_limits: &[i128]) -> i128 {
+        let used: i128 = self.uses.iter().map(|&(limit, amount)| of_limits[limit] * i128::from(amount)).sum();
+        i128::from(self.price.0.max(0)) * 1_000 + used / 1_000_000_000
     }
 }
 
@@ -88,26 +112,33 @@ impl Classes {
     fn assemble(problem: &Problem, reach: &Reach, of_group: &[usize]) -> Self {
         let class_of = reach.classes();
         let count = class_of.iter().copied().max().map_or(0, |most| most + 1);
+        let (limits, of_pool) = limits(problem);
         // each reservation is a shape of its own: what two of them hold together is not what one of them holds
-        let mut shapes: HashMap<(FixedBitSet, Amounts, Option<Reserved>), MicroUsd> = HashMap::new();
+        let mut shapes: HashMap<ShapeKey, MicroUsd> = HashMap::new();
         for (index, shape) in reach.shapes.iter().enumerate() {
             let holds = reach.holds(&class_of, count, |signature| reach.on_shape[signature].contains(index));
             let kind = &problem.pools[shape.pool].types[shape.kind];
             let offering = kind.offerings[shape.offering];
             let most = offering.reservation.as_ref().map(|reservation| (&*reservation.id, i64::from(reservation.free)));
-            let price = shapes.entry((holds, kind.most_room.clone(), most)).or_insert(offering.price);
+            let counted = problem.pools[shape.pool].counted(shape.kind, shape.offering);
+            let uses: Vec<(usize, i64)> = of_pool[shape.pool].clone().zip(counted).filter(|(_, n)| *n > 0).collect();
+            if uses.iter().any(|&(limit, amount)| amount > limits[limit].left) {
+                continue; // no plan can have one
+            }
+            let price = shapes.entry((holds, kind.most_room.clone(), most, uses)).or_insert(offering.price);
             *price = (*price).min(offering.price);
         }
-        let shape = |((holds, room, most), price): ((_, _, Option<Reserved>), _)| Shape {
+        let shape = |((holds, room, most, uses), price): (ShapeKey, _)| Shape {
             holds,
             room,
             price,
             most: most.map(|(_, free)| free),
+            uses,
         };
         let mut shapes: Vec<Shape> = shapes.into_iter().map(shape).collect();
         shapes.sort_by(|a, b| {
             let holds = |shape: &Shape| shape.holds.ones().collect::<Vec<_>>();
-            (a.price, &a.room, a.most, holds(a)).cmp(&(b.price, &b.room, b.most, holds(b)))
+            (a.price, &a.room, a.most, holds(a), &a.uses).cmp(&(b.price, &b.room, b.most, holds(b), &b.uses))
         });
         let mut nodes: BTreeMap<Vec<usize>, (Vec<Amounts>, Vec<usize>)> = BTreeMap::new();
         for (index, node) in problem.nodes.iter().enumerate() {
@@ -127,6 +158,7 @@ impl Classes {
             most_on_a_node: problem.groups.iter().map(|group| most_on_a_node(problem, group)).collect(),
             merged: merged(count, of_group.iter().map(|&signature| class_of[signature])),
             shapes,
+            limits,
             nodes: nodes.collect(),
         };
         for (group, model) in problem.groups.iter().enumerate() {
@@ -144,6 +176,22 @@ impl Classes {
 
 /// Id of a capacity reservation, and how many instances it has left.
 type Reserved<'p> = (&'p str, i64);
+
+/// What tells shapes apart: what they hold, their room, their reservation, and what they use of limits.
+type ShapeKey<'p> = (FixedBitSet, Amounts, Option<Reserved<'p>>, Vec<(usize, i64)>);
+
+/// The limits of all pools, and which of them are those of each.
+fn limits(problem: &Problem) -> (Vec<Limit>, Vec<Range<usize>>) {
+    let mut limits: Vec<Limit> = Vec::new();
+    let mut of_pool = Vec::with_capacity(problem.pools.len());
+    for (pool, model) in problem.pools.iter().enumerate() {
+        let first = limits.len();
+        let of = model.limits().into_iter().enumerate();
+        limits.extend(of.map(|(index, limit)| Limit { pool, index, name: limit.name, left: limit.left.max(0) }));
+        of_pool.push(first..limits.len());
+    }
+    (limits, of_pool)
+}
 
 /// One offering of one type of one pool, by index.
 struct ShapeIndex {

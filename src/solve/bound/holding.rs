@@ -99,12 +99,16 @@ impl<'h> Holding<'h> {
         (self.used.into_iter().collect(), self.used_on_nodes)
     }
 
-    /// The most that a shape holds for its price, as a fraction (nano-dollars, nano-dollars), at least 1; the second is
-    /// zero where a shape without a price holds something.
-    pub fn overcharge(&mut self, limits: Limits) -> (i128, i128) {
+    /// The most that a shape holds for what it costs, as a fraction (nano-dollars, nano-dollars), at least 1; the second is
+    /// zero where a shape that costs nothing holds something. `of_limits`: what limits are worth.
+    pub fn overcharge(&mut self, of_limits: &[i128], limits: Limits) -> (i128, i128) {
+        let costs: Vec<i128> = self.classes.shapes.iter().map(|shape| shape.cost(of_limits)).collect();
+        let mut by_cost: Vec<usize> = (0..costs.len()).collect();
+        by_cost.sort_by_key(|&shape| costs[shape]);
         let mut rated: Vec<Rated> = Vec::new();
-        for (index, shape) in self.classes.shapes.iter().enumerate().filter(|(_, shape)| shape.most.is_none()) {
-            // shapes come by price: what is no larger than a cheaper one for the same classes holds no more
+        let shapes = by_cost.into_iter().map(|index| (index, &self.classes.shapes[index]));
+        for (index, shape) in shapes.filter(|(_, shape)| shape.most.is_none()) {
+            // what is no larger than a cheaper one for the same classes holds no more
             let cheaper = rated.iter().map(|rated| &self.classes.shapes[rated.shape]);
             let mut larger = cheaper.filter(|other| other.holds == shape.holds);
             if !larger.any(|other| other.room.iter().zip(&shape.room).all(|(larger, room)| larger >= room)) {
@@ -113,7 +117,7 @@ impl<'h> Holding<'h> {
                 rated.push(Rated { shape: index, most, prices, refined: 0 });
             }
         }
-        let price = |rated: &Rated| i128::from(self.classes.shapes[rated.shape].price.0.max(0)) * 1_000;
+        let price = |rated: &Rated| costs[rated.shape];
         let mut searched = 0;
         loop {
             let highest = rated.iter_mut().max_by(|a, b| {
@@ -166,7 +170,7 @@ impl<'h> Holding<'h> {
             values[index] = values[index].max(value);
         }
         let merged = self.classes.merged_set(holds);
-        let dearest = |dim: usize| merged.iter().map(|&class| self.prices.0[class][dim]).max().unwrap_or(0);
+        let dearest = |dim: usize| merged.iter().map(|&class| self.prices.of_classes[class][dim]).max().unwrap_or(0);
         let prices = (0..self.classes.dims).map(dearest).collect();
         let held = Rc::new(Held { items, values, prices });
         self.held.insert(holds.clone(), held.clone());

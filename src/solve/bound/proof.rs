@@ -1,17 +1,30 @@
 //! The bound in integers: any values of pods give one, good values give a good one.
 //!
-//! Let a pod of group i be worth v_i. A shape holds pods worth at most V. If V <= price x theta for every shape, then every
-//! plan costs at least (value of the pods that it places - what free nodes and reservations hold) / theta. All pods that
-//! a plan may leave are counted at their largest values. Units: values in nano-dollars, rounded against us.
+//! Let a pod of group i be worth v_i, and a unit of a pool's limit l. A shape holds pods worth at most V, and costs its
+//! price and what it uses of limits. If V <= cost x theta for every shape, then every plan costs at least (value of the pods
+//! that it places - what free nodes and reservations hold) / theta - what all that limits leave is worth. All pods that a
+//! plan may leave are counted at their largest values. Units: values in nano-dollars, rounded against us.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::classes::Classes;
 use super::holding::{Holding, Limits};
 use super::lp::Prices;
 use crate::model::{Amounts, Problem};
 use crate::units::MicroUsd;
+
+/// What a unit of a limit is worth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitPrice {
+    /// Index into `Snapshot::node_pools`.
+    pub pool: usize,
+    /// As `spec.limits` writes it.
+    pub limit: Arc<str>,
+    /// 10^-18 dollars an hour.
+    pub price: i128,
+}
 
 /// What must be placed.
 pub struct Demand {
@@ -45,11 +58,13 @@ pub struct Proof {
     /// By how much the values overcharge a shape at most, as a fraction.
     pub theta: (i128, i128),
     /// The resources that prices are of, in their order.
-    pub resources: Vec<std::sync::Arc<str>>,
+    pub resources: Vec<Arc<str>>,
     /// Prices of room at which shapes hold so little, by dimension of the Problem, 10^-18 dollars a unit.
     pub prices: Vec<Vec<i128>>,
     /// The same for existing nodes, by index into `Snapshot::nodes`; empty where one price for all nodes shows as much.
     pub node_prices: Vec<(usize, Vec<i128>)>,
+    /// What limits of pools are worth; those that are not named, nothing.
+    pub limit_prices: Vec<LimitPrice>,
     /// How far tables and searches went.
     pub limits: Limits,
     /// The values alone prove less: with them, every packing that could cost less than the bound was tried.
@@ -85,15 +100,24 @@ impl Default for Proof {
             resources: Vec::new(),
             prices: Vec::new(),
             node_prices: Vec::new(),
+            limit_prices: Vec::new(),
             limits: Limits { searched: 0, cells: [1, 1], steps: 0 },
             is_exhaustive: false,
         }
     }
 }
 
-/// The bound that these values (nano-dollars, by group of the demand) prove; `prices` of resources help to see that shapes
-/// hold no more than they cost. The values are for the caller to fill in.
-pub fn prove(classes: &Classes, demand: &Demand, values: &[i64], prices: &Prices, limits: Limits) -> Proof {
+/// The bound that these values prove (of pods in nano-dollars, by group of the demand; of limits in 10^-18 dollars, by limit
+/// of the classes); `prices` of resources help to see that shapes hold no more than they cost. The values are for the caller
+/// to fill in.
+pub fn prove(
+    classes: &Classes,
+    demand: &Demand,
+    values: &[i64],
+    of_limits: &[i128],
+    prices: &Prices,
+    limits: Limits,
+) -> Proof {
     let mut holding = Holding::new(classes, demand, values, prices);
     let all = demand.groups.iter().zip(values);
     let mut total: i128 = all.map(|(group, value)| i128::from(*value) * count(group.pods)).sum();
@@ -105,10 +129,15 @@ pub fn prove(classes: &Classes, demand: &Demand, values: &[i64], prices: &Prices
         }
     }
     // theta = max(1, V / price) as a fraction, over the shapes that can be bought without end
-    let theta = holding.overcharge(limits);
+    let theta = holding.overcharge(of_limits, limits);
     let (most, price) = theta;
-    let micro = if total <= 0 || price == 0 { 0 } else { total * price / most / 1_000 };
-    let bound = MicroUsd(i64::try_from(micro).unwrap_or(i64::MAX));
+    let left: i128 = classes.limits.iter().zip(of_limits).map(|(limit, price)| i128::from(limit.left) * price).sum();
+    let micro = if total <= 0 || price == 0 {
+        0
+    } else {
+        total * price / most / 1_000 - (left + 999_999_999_999) / 1_000_000_000_000
+    };
+    let bound = MicroUsd(i64::try_from(micro.max(0)).unwrap_or(i64::MAX));
     let (prices, node_prices) = holding.into_prices();
     Proof { bound, theta, prices, node_prices, limits, ..Proof::default() }
 }

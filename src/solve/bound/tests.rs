@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{Bounds, Limits};
+use super::{Bounds, Limits, Values};
 use crate::catalog::{Catalog, file};
 use crate::model::Problem;
 use crate::observe::{GatesByInput, LoadOptions, Objects, Snapshot, build, read_text};
@@ -9,28 +9,36 @@ use crate::units::MicroUsd;
 
 /// Nodes of 4 cores at a dollar an hour, and these pods.
 fn snapshot(pods: &[Value]) -> Snapshot {
-    let kind = json!({
-        "name": "four", "architecture": "amd64", "operatingSystems": ["linux"],
-        "resources": {"cpu": "4", "memory": "16Gi", "pods": "110"},
-        "offerings": [{"Price": 1.0, "Available": true, "Requirements": [
-            {"key": "karpenter.sh/capacity-type", "operator": "In", "values": ["on-demand"]},
-            {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["a"]},
-        ]}],
-    });
+    of_types(&[("four", 1.0)], pods)
+}
+
+/// Types of 4 cores by name and dollars an hour, and these objects.
+fn of_types(types: &[(&str, f64)], objects: &[Value]) -> Snapshot {
+    let kind = |(name, price): &(&str, f64)| {
+        json!({
+            "name": name, "architecture": "amd64", "operatingSystems": ["linux"],
+            "resources": {"cpu": "4", "memory": "16Gi", "pods": "110"},
+            "offerings": [{"Price": price, "Available": true, "Requirements": [
+                {"key": "karpenter.sh/capacity-type", "operator": "In", "values": ["on-demand"]},
+                {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["a"]},
+            ]}],
+        })
+    };
+    let kinds: Vec<Value> = types.iter().map(kind).collect();
     let class = json!({"group": "karpenter.kwok.sh", "kind": "KWOKNodeClass", "name": "k"});
     let mut list = vec![
         json!({"apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": {"name": "p"},
             "spec": {"template": {"spec": {"requirements": [], "nodeClassRef": class}}}}),
         json!({"apiVersion": "karpenter.kwok.sh/v1alpha1", "kind": "KWOKNodeClass", "metadata": {"name": "k"}, "spec": {}}),
     ];
-    list.extend_from_slice(pods);
+    list.extend_from_slice(objects);
     let (mut raw, mut errors) = (Vec::new(), Vec::new());
     read_text("in.json", &json!(list).to_string(), &mut raw, &mut errors);
     let options = LoadOptions {
         settings: Settings { estimate_margin_permille: 0, ..Settings::default() },
         region: "us-east-1".into(),
         taken_at: jiff::Timestamp::UNIX_EPOCH,
-        catalog: Catalog::Fixed(file::parse(&json!([kind]).to_string()).expect("a catalogue")),
+        catalog: Catalog::Fixed(file::parse(&json!(kinds).to_string()).expect("a catalogue")),
         assumptions: Vec::new(),
         gates: GatesByInput::AsConfigured,
     };
@@ -57,7 +65,7 @@ fn bounds(pods: &[Value], value: f64) -> (MicroUsd, MicroUsd) {
     let problem = Problem::new(&snapshot);
     let bounds = Bounds::new(&problem);
     let bound = bounds.where_unplaced(&[]);
-    let values = vec![Some(value); problem.groups.len()];
+    let values = Values { pods: vec![Some(value); problem.groups.len()], limits: Vec::new() };
     let everything = bound.of_everything(&bound.of_resources(), MicroUsd(2_000_000), 1_000_000, &|| false);
     let everything = everything.map_or(MicroUsd::ZERO, |proof| proof.bound);
     (bound.of_values(&values, LIMITS).bound, everything)
@@ -95,4 +103,24 @@ fn whole_pods_are_counted() {
     let pods: Vec<Value> = (0..2).map(|index| pod(&format!("p{index}"), "2500m", json!({}))).collect();
     let (of_values, of_everything) = bounds(&pods, 1.0);
     assert_eq!((of_values, of_everything), (MicroUsd(2_000_000), MicroUsd(2_000_000)));
+}
+
+/// A cheap pool that may launch one node, and a dear one; a node for each of four pods.
+#[test]
+fn what_a_limit_leaves_is_not_bought_again() {
+    let class = json!({"group": "karpenter.kwok.sh", "kind": "KWOKNodeClass", "name": "k"});
+    let is = |name| json!([{"key": "node.kubernetes.io/instance-type", "operator": "In", "values": [name]}]);
+    let mut objects = vec![
+        json!({"apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": {"name": "p"}, "spec": {"limits": {"cpu": "4"},
+            "template": {"spec": {"requirements": is("cheap"), "nodeClassRef": class}}}}),
+        json!({"apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": {"name": "q"}, "spec": {
+            "template": {"spec": {"requirements": is("dear"), "nodeClassRef": class}}}}),
+    ];
+    objects.extend((0..4).map(|index| pod(&format!("p{index}"), "3500m", json!({}))));
+    let snapshot = of_types(&[("cheap", 1.0), ("dear", 3.0)], &objects);
+    let problem = Problem::new(&snapshot);
+    let bounds = Bounds::new(&problem);
+    let proof = bounds.where_unplaced(&[]).of_resources();
+    assert!((4_000_001..=10_000_000).contains(&proof.bound.0), "four of the cheap nodes would cost 4: {proof:?}");
+    assert_eq!(proof.limit_prices.len(), 1);
 }

@@ -35,6 +35,8 @@ pub struct Generator<'t> {
     pub center: Duals,
     pub bound: f64,
     smoothing: f64,
+    /// How many are over.
+    pub rounds: usize,
 }
 
 /// How hard a round looks for patterns.
@@ -75,6 +77,7 @@ impl<'t> Generator<'t> {
             center: center.clone(),
             bound: 0.0,
             smoothing: SMOOTHING,
+            rounds: 0,
         };
         for pattern in start {
             generator.add(pattern);
@@ -100,6 +103,7 @@ impl<'t> Generator<'t> {
             if self.bound > self.optimum.cost * CLOSE_ENOUGH || self.round(effort) == 0 {
                 return Some(if (self.task.stop)() { End::Paused } else { End::Converged });
             }
+            self.rounds += 1;
             self.solve()?;
         }
         Some(End::Rounds)

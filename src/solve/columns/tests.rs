@@ -6,7 +6,7 @@ use super::{News, Work, cost, solve};
 use crate::solve::knapsack::search;
 use crate::solve::knapsack::table::{Table, Valued};
 
-const WORK: Work = Work { rounds: 60, dive_rounds: 3, cells: [24, 24], search_steps: 200, exact_steps: 0 };
+const WORK: Work = Work { rounds: 60, cells: [24, 24], search_steps: 200, exact_steps: 0, ..Work::LIMITED };
 
 /// As [`instances`], with a limit on the bins of the second class and a supply of free bins.
 fn limited(most_demand: u32) -> impl Strategy<Value = Instance> {

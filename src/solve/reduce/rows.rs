@@ -10,17 +10,19 @@ use crate::solve::columns::instance::Row;
 #[derive(Default)]
 pub struct Rows {
     pub rows: Vec<Row>,
+    /// By row.
+    pub meaning: Vec<RowOf>,
     known: HashMap<RowOf, usize>,
 }
 
 /// What a row limits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum RowOf {
-    /// A resource of a pool, by position in its limits.
-    Resource(usize, usize),
-    Nodes(usize),
-    Spend(usize),
+pub enum RowOf {
+    /// (pool, index into its limits)
+    Limit(usize, usize),
     Reservation(Arc<str>),
+    /// Existing nodes with the same room.
+    Nodes,
 }
 
 impl Rows {
@@ -32,15 +34,10 @@ impl Rows {
         kind: usize,
         offering: usize,
     ) -> Option<Vec<(usize, i64)>> {
-        let of_type = &model.types[kind];
-        let offering = of_type.offerings[offering];
-        let limits = &model.remaining;
-        let mut uses: Vec<(RowOf, i64, i64)> = Vec::new();
-        let resources = limits.resources.values().zip(&of_type.counts).enumerate();
-        uses.extend(resources.map(|(index, (left, count))| (RowOf::Resource(pool, index), *left, *count)));
-        uses.extend(limits.nodes.map(|left| (RowOf::Nodes(pool), left, 1)));
-        uses.extend(limits.usd_per_hour.map(|left| (RowOf::Spend(pool), left.0, of_type.counted_price(offering).0)));
-        let reservation = offering.reservation.as_ref();
+        let counted = model.limits().into_iter().zip(model.counted(kind, offering)).enumerate();
+        let mut uses: Vec<(RowOf, i64, i64)> =
+            counted.map(|(index, (limit, amount))| (RowOf::Limit(pool, index), limit.left, amount)).collect();
+        let reservation = model.types[kind].offerings[offering].reservation.as_ref();
         uses.extend(reservation.map(|of| (RowOf::Reservation(of.id.clone()), i64::from(of.free), 1)));
         uses.retain(|(_, _, amount)| *amount > 0);
         if uses.iter().any(|(_, left, amount)| amount > left) {
@@ -51,6 +48,7 @@ impl Rows {
             let row = *self.known.entry(of.clone()).or_insert(next);
             if row == next {
                 self.rows.push(Row { capacity: left, is_supply: matches!(of, RowOf::Reservation(_)) });
+                self.meaning.push(of);
             }
             (row, amount)
         };
