@@ -1,5 +1,6 @@
 //! Benchmarks: instances of known origin, whole decisions under time limits, and how results compare.
 
+pub mod bounds;
 pub mod compare;
 pub mod instances;
 pub mod karpenter_mix;

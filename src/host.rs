@@ -32,6 +32,12 @@ impl Limits {
     pub const fn of_time(time: Duration, search: Search) -> Self {
         Self { time, search, work: Work::IN_TIME }
     }
+
+    /// The same answer on every machine, unless it takes an hour.
+    #[must_use]
+    pub const fn of_work(work: Work, search: Search) -> Self {
+        Self { time: Duration::from_secs(3_600), search, work }
+    }
 }
 
 /// What may look for a plan.

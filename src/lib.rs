@@ -18,5 +18,6 @@ pub mod solve;
 pub mod plan;
 pub mod host;
 pub mod verify;
+pub mod record;
 pub mod bench;
 pub mod cli;

@@ -5,10 +5,11 @@
 //! the mathematics). Only what stands after that is called proven.
 
 pub mod decision;
-pub mod bound;
+mod bound;
 mod everything;
 mod knapsack;
 mod reach;
+mod spread;
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ use serde::Serialize;
 
 use crate::observe::Snapshot;
 use crate::plan::{Plan, check, preferences};
-use decision::{Decision, Kind, Level};
+use decision::{Decision, Kind, Level, StoredProof};
 use reach::World;
 
 /// What became of each statement of a decision.
@@ -42,6 +43,13 @@ impl Verdict {
     pub fn is_sound(&self) -> bool {
         self.faults.is_empty() && self.levels.iter().all(|level| level.is_proven)
     }
+}
+
+/// What a proof shows: no plan that the checker accepts, and that leaves at most as many pods of each priority as this one,
+/// costs less, micro-dollars an hour. More than is `stated` is not looked for.
+#[must_use]
+pub fn proven_cost<State>(snapshot: &Snapshot, plan: &Plan<State>, proof: &StoredProof, stated: i64) -> i64 {
+    bound::of_cost(&World::of(snapshot), snapshot, plan, proof, stated)
 }
 
 /// Checks everything that a decision states about a Snapshot.

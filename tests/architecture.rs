@@ -8,7 +8,7 @@ mod source;
 use source::Source;
 
 /// The stages in the order of the data; a module imports only the ones before it.
-const STAGES: [&str; 20] = [
+const STAGES: [&str; 21] = [
     "units",
     "resources",
     "api",
@@ -22,6 +22,7 @@ const STAGES: [&str; 20] = [
     "plan",
     "host",
     "verify",
+    "record",
     "apply",
     "cluster",
     "cloud",

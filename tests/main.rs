@@ -7,6 +7,7 @@ mod crds;
 mod anchors;
 mod architecture;
 mod bench;
+mod bounds;
 mod catalog;
 mod instances;
 mod karpenter_mix;

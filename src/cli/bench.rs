@@ -9,7 +9,6 @@ use std::{fs, io};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use regex::Regex;
-use serde::Deserialize;
 
 use super::exit;
 use super::plan::duration;
@@ -17,8 +16,8 @@ use super::table::{Output, align, table};
 use crate::bench::compare::{Change, What, broken_promises, changes};
 use crate::bench::instances::{self, Instance};
 use crate::bench::measure::{machine, measure};
-use crate::bench::plot;
 use crate::bench::results::{Results, Row};
+use crate::bench::{bounds, plot};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -48,9 +47,12 @@ pub struct Args {
     /// Within how much time each question is answered.
     #[arg(long, value_name = "DURATIONS", value_delimiter = ',', value_parser = duration, default_value = "50ms,500ms,2s,10s")]
     time_limits: Vec<Duration>,
-    /// Folder of the best bounds that are known: NAME.json with {"bound_usd_hour": ...} for an instance.
+    /// Folder of the best bounds that are known, with their proofs.
     #[arg(long, value_name = "DIR", default_value = "benchmarks/bounds")]
     bounds: PathBuf,
+    /// Measure nothing: search each instance for so long, and keep what is proven where it is better than what is known.
+    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with_all = ["read", "compare", "plot"])]
+    prove: Option<Duration>,
     /// Results of an earlier run (-o json) to compare with.
     #[arg(long, value_name = "FILE")]
     compare: Option<PathBuf>,
@@ -80,6 +82,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         }
         return Ok(ExitCode::from(exit::SUCCESS));
     }
+    if let Some(time) = args.prove {
+        return prove(args, time);
+    }
     let before = match args.compare.as_deref().map(read).transpose() {
         Ok(before) => before,
         Err(sentence) => return Ok(refuse(&sentence)),
@@ -91,7 +96,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         },
         None => match measured(args)? {
             Some(results) => results,
-            None => return Ok(refuse("--instances: no instance has such a name; --list prints them")),
+            None => return Ok(refuse(NO_INSTANCE)),
         },
     };
     if let Some(path) = &args.plot {
@@ -130,41 +135,70 @@ fn read(path: &Path) -> Result<Results, String> {
         .map_err(|error| format!("{}: not the JSON of packwright bench: {error}", path.display()))
 }
 
-/// `None` where no instance is wanted.
-fn measured(args: &Args) -> Result<Option<Results>, Box<dyn std::error::Error>> {
+fn wanted(args: &Args) -> Vec<Instance> {
     let is_wanted = |instance: &Instance| match &args.instances {
         Some(names) => names.is_match(&instance.name),
         None => args.all || instance.is_core,
     };
-    let wanted: Vec<Instance> = instances::all().into_iter().filter(is_wanted).collect();
+    instances::all().into_iter().filter(is_wanted).collect()
+}
+
+const NO_INSTANCE: &str = "--instances: no instance has such a name; --list prints them";
+
+fn progress(steps: usize) -> Result<ProgressBar, Box<dyn std::error::Error>> {
+    let bar = if io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+    bar.set_length(u64::try_from(steps)?);
+    bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}")?);
+    Ok(bar)
+}
+
+/// Instances of one question only: the others are small enough to be solved.
+fn prove(args: &Args, time: Duration) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let wanted: Vec<Instance> = wanted(args).into_iter().filter(|instance| instance.batches() == 1).collect();
+    if wanted.is_empty() {
+        return Ok(refuse(NO_INSTANCE));
+    }
+    let bar = progress(wanted.len())?;
+    for instance in wanted {
+        bar.set_message(instance.name.clone());
+        let known = bounds::read(&args.bounds, &instance.name)?;
+        let found = bounds::search(&instance.snapshot(0)?, time);
+        let shown = |of: &Option<bounds::Known>| {
+            of.as_ref().map_or_else(|| "-".to_owned(), |of| format!("{:.2}", of.usd_hour()))
+        };
+        bar.suspend(|| println!("{:<28} known {:>10}  found {:>10} $/h", instance.name, shown(&known), shown(&found)));
+        if let Some(found) = found.filter(|found| known.is_none_or(|known| found.usd_hour() > known.usd_hour())) {
+            bounds::write(&args.bounds, &instance.name, &found)?;
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(ExitCode::from(exit::SUCCESS))
+}
+
+/// `None` where no instance is wanted.
+fn measured(args: &Args) -> Result<Option<Results>, Box<dyn std::error::Error>> {
+    let wanted = wanted(args);
     if wanted.is_empty() {
         return Ok(None);
     }
-    let bar = if io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
-    bar.set_length(u64::try_from(wanted.len() * args.time_limits.len())?);
-    bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}")?);
+    let bar = progress(wanted.len() * args.time_limits.len())?;
     let mut rows: Vec<Row> = Vec::new();
     for instance in &wanted {
         bar.set_message(instance.name.clone());
-        measure(instance, &args.time_limits, best_bound(&args.bounds, &instance.name)?, &mut |row| {
-            rows.push(row);
-            bar.inc(1);
-        })?;
+        measure(
+            instance,
+            &args.time_limits,
+            bounds::read(&args.bounds, &instance.name)?.map(|known| known.usd_hour()),
+            &mut |row| {
+                rows.push(row);
+                bar.inc(1);
+            },
+        )?;
     }
     bar.finish_and_clear();
     let (version, date) = (env!("CARGO_PKG_VERSION").to_owned(), Timestamp::now().to_string());
     Ok(Some(Results { version, date, machine: machine(), rows }))
-}
-
-fn best_bound(folder: &Path, name: &str) -> Result<Option<f64>, String> {
-    #[derive(Deserialize)]
-    struct Known {
-        bound_usd_hour: f64,
-    }
-    let path = folder.join(format!("{name}.json"));
-    let Ok(text) = fs::read_to_string(&path) else { return Ok(None) };
-    let known: Known = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(Some(known.bound_usd_hour))
 }
 
 fn listed(results: &Results) -> String {

@@ -15,8 +15,8 @@ use crate::units::MicroUsd;
 /// Time kept for carrying a solution out, writing it down and checking it, as a multiple of what the first answer took.
 const RESERVE: f64 = 2.0;
 
-/// How far a proof goes.
-const PROOF: bound::Limits = bound::Limits { searched: 16, cells: [160, 320], steps: 5_000 };
+/// Shapes that a proof looks at with tables and searches.
+const SEARCHED: usize = 16;
 
 /// Runs the stages; `sink` gets every answer that is better than the one before, or says more about it. The last one
 /// says why the search ended.
@@ -50,7 +50,7 @@ pub(super) fn run(snapshot: &Snapshot, Limits { search, work, .. }: Limits, cloc
         let left = || clock.left(first_answer.mul_f64(RESERVE));
         integer::improve(&problem, &solution, &worked, work, &left, &mut |news| match news {
             News::Solution(other) => drop(best.offer(&other, Stage::Columns)),
-            News::Values(values) => best.prove(&values),
+            News::Values(values) => best.prove(&values, work),
         });
         best.try_everything(work, &stop);
     }
@@ -114,8 +114,9 @@ impl<'b, 's> Best<'b, 's> {
     }
 
     /// Keeps the bound that these values prove, if it is better.
-    fn prove(&mut self, values: &Values) {
-        let proof = self.bound.of_values(values, PROOF);
+    fn prove(&mut self, values: &Values, work: Work) {
+        let limits = bound::Limits { searched: SEARCHED, cells: work.cells, steps: work.search_steps };
+        let proof = self.bound.of_values(values, limits);
         if proof.bound > self.decision.proof.bound {
             self.state(proof);
         }

@@ -13,7 +13,7 @@
 //! | `fit`, `daemons` | resources, with what daemonsets take |
 //! | `selected`, `selection`, `taints` | node selectors, node affinity, taints |
 //! | `volumes`, `ports` | volume reach, attach limits, `ReadWriteOncePod`, host ports |
-//! | `replay`, `spread`, `affinity` | topology spread, pod affinity and anti-affinity, in bind order |
+//! | `replay`, `spread`, `openable`, `affinity` | topology spread, pod affinity and anti-affinity, in bind order |
 
 mod accounting;
 mod affinity;
@@ -25,6 +25,7 @@ mod fit;
 mod launch;
 mod limits;
 mod offers;
+mod openable;
 mod ports;
 mod replay;
 mod selected;
@@ -37,6 +38,7 @@ mod violation;
 mod volumes;
 mod weight;
 
+pub use openable::openable_domains;
 pub use violation::{Rule, Violation};
 
 use crate::observe::Snapshot;

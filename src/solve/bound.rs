@@ -9,12 +9,16 @@ mod exhaustive;
 mod holding;
 mod lp;
 mod proof;
+mod spread;
 
 use classes::{Classes, Limit};
 pub use holding::Limits;
 use lp::Prices;
-use proof::{Demand, GroupDemand};
-pub use proof::{LimitPrice, Proof};
+use proof::{Demand, GroupDemand, Worth};
+pub use proof::{LimitPrice, PodWorth, Proof};
+
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::model::Problem;
 use crate::units::MicroUsd;
@@ -43,8 +47,9 @@ impl<'p, 's> Bounds<'p, 's> {
 /// What things are worth, as somebody proposes it.
 #[derive(Debug, Clone, Default)]
 pub struct Values {
-    /// Dollars an hour for a pod, by group of the Problem; `None`: what it requests.
-    pub pods: Vec<Option<f64>>,
+    /// Dollars an hour for a pod, by group of the Problem: in a zone, or wherever it is. Of several the least counts; a
+    /// group without any is worth what it requests.
+    pub pods: Vec<Vec<(Option<usize>, f64)>>,
     /// Limits by pool of the Problem and position in its limits: dollars an hour for a unit. Others are worth nothing.
     pub limits: Vec<((usize, usize), f64)>,
 }
@@ -65,7 +70,7 @@ impl Bound<'_, '_> {
     /// As the resource LP has it: pods are worth what they request.
     #[must_use]
     pub fn of_resources(&self) -> Proof {
-        let values = self.demand.groups.iter().map(|group| self.resource_value(group));
+        let values = self.demand.groups.iter().map(|group| Worth::Anywhere(self.resource_value(group)));
         let limits = Limits { searched: 0, cells: [1, 1], steps: 0 };
         self.prove(values.collect(), self.prices.of_limits.clone(), limits)
     }
@@ -73,8 +78,15 @@ impl Bound<'_, '_> {
     /// Pods and limits are worth what somebody says.
     #[must_use]
     pub fn of_values(&self, values: &Values, limits: Limits) -> Proof {
-        let nano = |value: f64| if value.is_finite() && value > 0.0 { (value * 1e9) as i64 } else { 0 };
-        let of_group = |group: &GroupDemand| values.pods[group.group].map_or_else(|| self.resource_value(group), nano);
+        let of_group = |group: &GroupDemand| {
+            let said = &values.pods[group.group];
+            let least = said.iter().map(|(_, usd)| nano(*usd)).min().unwrap_or_else(|| self.resource_value(group));
+            if self.classes.spreads[group.group].is_none() {
+                return Worth::Anywhere(least);
+            }
+            let in_zone = |zone| said.iter().filter(move |(of, _)| *of == Some(zone)).map(|(_, usd)| nano(*usd)).min();
+            Worth::ByZone((0..self.classes.zone_names.len()).map(|zone| in_zone(zone).unwrap_or(least)).collect())
+        };
         let price = |limit: &Limit| {
             let of = values.limits.iter().find(|((pool, index), _)| (limit.pool, limit.index) == (*pool, *index));
             of.map_or(0, |(_, usd)| lp::to_atto(*usd))
@@ -93,7 +105,12 @@ impl Bound<'_, '_> {
         steps: usize,
         stop: &dyn Fn() -> bool,
     ) -> Option<Proof> {
-        let values: Vec<i64> = proof.values.iter().map(|(_, value)| *value).collect();
+        let mut least: HashMap<usize, i64> = HashMap::new();
+        for PodWorth { pod, value, .. } in &proof.values {
+            least.entry(*pod).and_modify(|least| *least = (*least).min(*value)).or_insert(*value);
+        }
+        let of_group = |group: &GroupDemand| least.get(&self.first_pod(group)).copied().unwrap_or(0);
+        let values: Vec<i64> = self.demand.groups.iter().map(of_group).collect();
         let bound = exhaustive::least_cost(self.classes, &self.demand, &values, known, steps, stop)?;
         (bound > proof.bound).then(|| Proof { bound, is_exhaustive: true, ..proof.clone() })
     }
@@ -105,10 +122,23 @@ impl Bound<'_, '_> {
         i64::try_from(atto / 1_000_000_000).unwrap_or(0)
     }
 
-    fn prove(&self, of_demand: Vec<i64>, of_limits: Vec<i128>, limits: Limits) -> Proof {
+    fn first_pod(&self, group: &GroupDemand) -> usize {
+        self.problem.groups[group.group].pods[0]
+    }
+
+    fn prove(&self, of_demand: Vec<Worth>, of_limits: Vec<i128>, limits: Limits) -> Proof {
         let proof = proof::prove(self.classes, &self.demand, &of_demand, &of_limits, &self.prices, limits);
-        let first = |group: &GroupDemand| self.problem.groups[group.group].pods[0];
-        let values = self.demand.groups.iter().map(first).zip(of_demand).collect();
+        let mut values = Vec::with_capacity(of_demand.len());
+        for (group, worth) in self.demand.groups.iter().zip(of_demand) {
+            let pod = self.first_pod(group);
+            match worth {
+                Worth::Anywhere(value) => values.push(PodWorth { pod, zone: None, value }),
+                Worth::ByZone(by_zone) => {
+                    let of_zone = |(zone, value): (&Arc<str>, i64)| PodWorth { pod, zone: Some(zone.clone()), value };
+                    values.extend(self.classes.zone_names.iter().zip(by_zone).map(of_zone));
+                }
+            }
+        }
         let nodes = proof.node_prices.into_iter().map(|(node, prices)| (self.problem.nodes[node].index, prices));
         let limit_price = |(limit, price): (&Limit, i128)| LimitPrice {
             pool: self.problem.pools[limit.pool].index,
@@ -124,6 +154,10 @@ impl Bound<'_, '_> {
             ..proof
         }
     }
+}
+
+fn nano(usd: f64) -> i64 {
+    if usd.is_finite() && usd > 0.0 { (usd * 1e9) as i64 } else { 0 }
 }
 
 #[cfg(test)]

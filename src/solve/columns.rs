@@ -16,15 +16,12 @@ mod round;
 
 use std::cell::RefCell;
 
-use serde::{Deserialize, Serialize};
-
 use generate::{Effort, End, Generator, resource_prices};
 use instance::{Bin, Duals, Instance, Packing, Pattern, usd};
 use rate::Rater;
 
 /// How far the search goes, besides its wish to stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Work {
     pub pace: Pace,
     /// Rounds of column generation.
@@ -40,8 +37,7 @@ pub struct Work {
 }
 
 /// By what a search shares its work out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
     /// By the time that is left: as good an answer as the time allows.
     Time,
@@ -65,6 +61,10 @@ impl Work {
 
     /// The same answer on every machine: rounds and steps that take about as long as [`Work::IN_TIME`] is given.
     pub const LIMITED: Self = Self { pace: Pace::Work, rounds: 200, ..Self::IN_TIME };
+
+    /// What takes minutes to prove: finer tables and longer searches than a cluster can wait for.
+    pub const OFFLINE: Self =
+        Self { rounds: 100_000, cells: [320, 640], search_steps: 100_000, exact_steps: 100_000_000, ..Self::IN_TIME };
 }
 
 /// Packings before the master is solved for the first time, and then at its duals.

@@ -9,6 +9,7 @@ use super::columns::{self, TimeLeft, Work};
 use super::greedy::guide::{Guide, Target};
 use super::greedy::{self, Worked};
 use super::reduce::{Domains, Reduction, RowOf, Source};
+use crate::api::labels;
 use crate::model::Problem;
 
 /// What the program has found out.
@@ -39,15 +40,14 @@ pub fn improve(
     });
 }
 
-/// What pods are worth by group, the least over the items that they are divided into, and what a unit of a limit is.
+/// What pods are worth by group and zone, and what a unit of a limit is.
 #[allow(clippy::cast_precision_loss)] // floats propose
 fn values(problem: &Problem, reduction: &Reduction, duals: &Duals) -> Values {
-    let mut pods: Vec<Option<f64>> = vec![None; problem.groups.len()];
-    for (members, &value) in reduction.members.iter().zip(&duals.items) {
-        for &(group, _) in members {
-            let known = &mut pods[group];
-            *known = Some(known.map_or(value, |known| known.min(value)));
-        }
+    let zones = problem.keys.id(labels::ZONE);
+    let mut pods: Vec<Vec<(Option<usize>, f64)>> = vec![Vec::new(); problem.groups.len()];
+    for ((members, domains), &value) in reduction.members.iter().zip(&reduction.domains).zip(&duals.items) {
+        let zone = domains.iter().find(|(key, _)| Some(*key) == zones).map(|(_, zone)| *zone);
+        members.iter().for_each(|&(group, _)| pods[group].push((zone, value)));
     }
     let of_row = |(row, of): (&RowOf, &f64), capacity: i64| match row {
         RowOf::Limit(pool, limit) => Some(((*pool, *limit), *of / capacity as f64)),

@@ -1,6 +1,6 @@
 //! The bound on cost, added up anew (`models/bound.md`).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use super::decision::StoredProof;
@@ -23,14 +23,15 @@ pub fn of_cost<State>(world: &World, snapshot: &Snapshot, plan: &Plan<State>, pr
     if by_values >= stated || !proof.is_exhaustive || !sum.leaves_nothing {
         return by_values;
     }
-    if everything::nothing_is_cheaper(world, &sum.values, stated) { stated } else { by_values }
+    let values: Vec<i64> = sum.values.iter().map(Value::least).collect();
+    if everything::nothing_is_cheaper(world, &values, stated) { stated } else { by_values }
 }
 
 struct Sum<'v> {
     world: &'v World<'v>,
     proof: &'v StoredProof,
-    /// Nano-dollars, by group.
-    values: Vec<i64>,
+    /// By group.
+    values: Vec<Value>,
     prices: Vec<Vec<i128>>,
     on_nodes: HashMap<&'v str, Vec<i128>>,
     /// 10^-18 dollars a unit, by limit of the world.
@@ -39,6 +40,30 @@ struct Sum<'v> {
     left: BTreeMap<i32, usize>,
     leaves_nothing: bool,
 }
+
+/// What a pod is worth, nano-dollars an hour: in each zone, where it is spread over them.
+#[derive(Debug, Clone, Default)]
+struct Value {
+    by_zone: BTreeMap<usize, i64>,
+    elsewhere: i64,
+}
+
+impl Value {
+    fn at(&self, zone: Option<usize>) -> i64 {
+        zone.and_then(|zone| self.by_zone.get(&zone)).copied().unwrap_or(self.elsewhere)
+    }
+
+    fn least(&self) -> i64 {
+        self.by_zone.values().copied().min().unwrap_or(self.elsewhere)
+    }
+
+    fn most(&self) -> i64 {
+        self.by_zone.values().copied().max().unwrap_or(0).max(self.elsewhere)
+    }
+}
+
+/// The demands that a node may meet, and its zone.
+type Where<'w> = (&'w [usize], Option<usize>);
 
 /// Items that some nodes may hold, and how many pods there are of each.
 type Held = Rc<(Vec<Item>, Vec<u32>)>;
@@ -51,16 +76,23 @@ impl<'v> Sum<'v> {
             .enumerate()
             .flat_map(|(group, of)| of.pods.iter().map(move |&pod| (snapshot.pods[pod].key.to_string(), group)))
             .collect();
-        let mut values = vec![0; world.groups.len()];
-        for value in &proof.values {
-            if let Some(&group) = names.get(&value.pod) {
-                values[group] = value.nano_usd_hour.clamp(0, MOST_NANO);
+        let mut values = vec![Value::default(); world.groups.len()];
+        for stated in &proof.values {
+            let Some(&group) = names.get(&stated.pod) else { continue };
+            let nano = stated.nano_usd_hour.clamp(0, MOST_NANO);
+            match stated.zone.as_ref().map(|name| world.zones.binary_search_by(|zone| zone.as_ref().cmp(name))) {
+                None => values[group].elsewhere = nano,
+                Some(Ok(zone)) => drop(values[group].by_zone.insert(zone, nano)),
+                Some(Err(_)) => {}
             }
         }
-        // a pod that nothing can hold is in no plan: it is worth nothing
         for (value, group) in values.iter_mut().zip(&world.groups) {
-            if *value > 0 && !world.is_possible(group) {
-                *value = 0;
+            if group.spread.is_none() {
+                *value = Value { elsewhere: value.least(), ..Value::default() };
+            }
+            // a pod that nothing can hold is in no plan: it is worth nothing
+            if value.most() > 0 && !world.is_possible(group) {
+                *value = Value::default();
             }
         }
         let mut left = BTreeMap::new();
@@ -92,33 +124,33 @@ impl<'v> Sum<'v> {
 
     /// (what placed pods are worth - what free room and reservations hold) / theta - what limits leave, rounded down.
     fn bound(&self) -> i64 {
-        let mut total: i128 =
-            self.world.groups.iter().zip(&self.values).map(|(group, value)| of_pods(group, *value)).sum();
+        let mut total: i128 = self.world.groups.iter().zip(&self.values).map(|of| self.of_pods(of)).sum();
         total -= self.left_at_most();
-        let mut held: HashMap<&[usize], Held> = HashMap::new();
-        let mut nodes: BTreeMap<&[usize], Vec<&Free>> = BTreeMap::new();
+        let mut held: HashMap<Where, Held> = HashMap::new();
+        let mut nodes: BTreeMap<Where, Vec<&Free>> = BTreeMap::new();
         for node in &self.world.nodes {
-            nodes.entry(&node.holds).or_default().push(node);
+            nodes.entry((&node.holds, node.zone)).or_default().push(node);
         }
-        for (holds, nodes) in nodes {
-            let items = held.entry(holds).or_insert_with(|| self.items(holds)).clone();
+        for (place, nodes) in nodes {
+            let items = held.entry(place).or_insert_with(|| self.items(place)).clone();
             total = total.saturating_sub(self.of_nodes(&items.0, &items.1, &nodes));
         }
         // by what they may hold: larger shapes are looked at before smaller ones that cost as much
         let mut theta = (1_i128, 1_i128);
         let stated = self.stated_theta();
-        let mut shown: BTreeMap<&[usize], Vec<&Shape>> = BTreeMap::new();
+        let mut shown: BTreeMap<Where, Vec<&Shape>> = BTreeMap::new();
         let mut by_cost: Vec<(i128, &Shape)> =
             self.world.shapes.iter().map(|shape| (self.cost(shape), shape)).collect();
         by_cost.sort_by_key(|(cost, _)| *cost);
         for (cost, shape) in by_cost {
-            let items = held.entry(&shape.holds).or_insert_with(|| self.items(&shape.holds)).clone();
+            let place: Where = (&shape.holds, shape.zone);
+            let items = held.entry(place).or_insert_with(|| self.items(place)).clone();
             if let Some(times) = shape.most {
                 let most = self.prices.iter().map(|prices| at_prices(&items.0, &shape.room, prices)).min().unwrap_or(0);
                 total = total.saturating_sub(most.saturating_mul(i128::from(times)));
                 continue;
             }
-            let cheaper = shown.entry(&shape.holds).or_default();
+            let cheaper = shown.entry(place).or_default();
             if cheaper.iter().any(|other| other.room.iter().zip(&shape.room).all(|(larger, room)| larger >= room)) {
                 continue; // it holds no more than one that costs no more, which was looked at
             }
@@ -201,18 +233,32 @@ impl<'v> Sum<'v> {
         together.min(sum(each))
     }
 
-    fn items(&self, holds: &[usize]) -> Held {
-        // of pods that exclude each other a node holds one
-        let mut items: BTreeMap<_, (BTreeSet<usize>, u32)> = BTreeMap::new();
-        for (group, &value) in self.world.groups.iter().zip(&self.values) {
+    /// All pods of a group, however they are spread.
+    fn of_pods(&self, (group, value): (&Group, &Value)) -> i128 {
+        let pods = i64::try_from(group.pods.len()).unwrap_or(i64::MAX);
+        match &group.spread {
+            Some(spread) => {
+                let by_zone: Vec<i64> = (0..self.world.zones.len()).map(|zone| value.at(Some(zone))).collect();
+                spread.least(&by_zone, pods)
+            }
+            None => i128::from(value.least()) * i128::from(pods),
+        }
+    }
+
+    fn items(&self, (holds, zone): Where) -> Held {
+        // of pods that something keeps apart a node holds few
+        let mut items: BTreeMap<_, (BTreeMap<usize, u32>, u32)> = BTreeMap::new();
+        for (group, value) in self.world.groups.iter().zip(&self.values) {
+            let value = value.at(zone);
             if value > 0 && holds.binary_search(&group.demand).is_ok() {
-                let of = items.entry((&*group.size, value, group.exclusion.is_some())).or_default();
-                of.0.extend(group.exclusion);
+                let of = items.entry((&*group.size, value, group.apart.is_some())).or_default();
+                of.0.extend(group.apart);
                 of.1 = of.1.saturating_add(u32::try_from(group.pods.len()).unwrap_or(u32::MAX));
             }
         }
-        let items = items.into_iter().map(|((size, value, is_alone), (kinds, pods))| {
-            let count = if is_alone { u32::try_from(kinds.len()).unwrap_or(u32::MAX) } else { pods };
+        let items = items.into_iter().map(|((size, value, is_apart), (kinds, pods))| {
+            let of_kinds = kinds.values().fold(0_u32, |sum, most| sum.saturating_add(*most));
+            let count = if is_apart { of_kinds.min(pods) } else { pods };
             (Item { size: size.to_vec(), value, count }, pods)
         });
         Rc::new(items.unzip())
@@ -224,7 +270,8 @@ impl<'v> Sum<'v> {
         for (&priority, &left) in &self.left {
             let of_priority =
                 self.world.groups.iter().zip(&self.values).filter(|(group, _)| group.spec.priority == priority);
-            let mut dearest: Vec<(i64, usize)> = of_priority.map(|(group, value)| (*value, group.pods.len())).collect();
+            let mut dearest: Vec<(i64, usize)> =
+                of_priority.map(|(group, value)| (value.most(), group.pods.len())).collect();
             dearest.sort_unstable_by(|a, b| b.cmp(a));
             let mut left = left;
             for (value, pods) in dearest {
@@ -248,7 +295,3 @@ const MOST_HELD: i128 = 1 << 60;
 /// A certificate may not make its verification as long as it likes.
 const MOST_CELLS: usize = 4_096;
 const MOST_STEPS: usize = 1_000_000;
-
-fn of_pods(group: &Group, value: i64) -> i128 {
-    i128::from(value) * i128::try_from(group.pods.len()).unwrap_or(i128::MAX)
-}

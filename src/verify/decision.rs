@@ -8,7 +8,6 @@ use sha2::{Digest as _, Sha256};
 
 use crate::observe::Snapshot;
 use crate::plan::{Assignment, Draft, Launch, Plan, Stage, Stop, Unplaced};
-use crate::solve::Work;
 
 /// What the files are called.
 pub const SNAPSHOT: &str = "snapshot.json";
@@ -26,9 +25,30 @@ pub struct Decision {
     pub snapshot_sha256: String,
     pub time_limit_ms: u64,
     /// How far the integer program went at most.
-    pub work: Work,
+    pub work: StoredWork,
     pub plan: StoredPlan,
     pub certificate: StoredCertificate,
+}
+
+/// How far the integer program goes at most: rounds of column generation, rounds at each step of a dive, cells of a table
+/// by dimension, steps of a search for one node, steps of the search that tries everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoredWork {
+    pub pace: StoredPace,
+    pub rounds: usize,
+    pub dive_rounds: usize,
+    pub cells: [usize; 2],
+    pub search_steps: usize,
+    pub exact_steps: usize,
+}
+
+/// What shares the work out: the time that is left, or the limits alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StoredPace {
+    Time,
+    Work,
 }
 
 /// A plan; pods, pools and nodes are indices into the Snapshot.
@@ -113,6 +133,9 @@ pub struct StoredProof {
 pub struct PodValue {
     /// `namespace/name`
     pub pod: String,
+    /// Of a pod that is spread over zones: in this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
     pub nano_usd_hour: i64,
 }
 

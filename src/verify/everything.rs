@@ -24,15 +24,15 @@ pub fn nothing_is_cheaper(world: &World, values: &[i64], stated: i64) -> bool {
     let mut kinds: BTreeMap<_, u32> = BTreeMap::new();
     for &group in &groups {
         let of = &world.groups[group];
-        *kinds.entry((-values[group], &*of.size, of.demand, of.exclusion)).or_insert(0) +=
+        *kinds.entry((-values[group], &*of.size, of.demand, of.apart)).or_insert(0) +=
             u32::try_from(of.pods.len()).unwrap_or(u32::MAX);
     }
     let kinds: Vec<Kind> = kinds
         .into_iter()
-        .map(|((value, size, demand, exclusion), count)| Kind {
+        .map(|((value, size, demand, apart), count)| Kind {
             item: Item { size: size.to_vec(), value: -value, count },
             demand,
-            most: if exclusion.is_some() { 1 } else { u32::MAX },
+            most: apart.map_or(u32::MAX, |(_, most)| most),
         })
         .collect();
     let mut bins = bins(world);

@@ -3,12 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::spread::{self, Spread};
 use crate::api::labels;
 use crate::catalog::{CapacityType, InstanceType, Offering};
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{
     DaemonSet, HostPort, Node, NodePool, NodeStage, Pod, PodAffinityTerm, PodSpec, PodTemplate, Taint, TaintEffect,
-    Toleration, TolerationOperator,
+    Toleration, TolerationOperator, TopologySpreadConstraint, WhenUnsatisfiable,
 };
 use crate::requirements::{Requirement, Requirements};
 use crate::resources::{CPU, MEMORY, PODS, Resources};
@@ -21,17 +22,21 @@ pub struct Group<'s> {
     pub size: Vec<i64>,
     /// Index into [`World::demands`].
     pub demand: usize,
-    /// What they exclude each other by, if they do: pods with the same number cannot share a node.
-    pub exclusion: Option<usize>,
+    /// How they must be spread over zones.
+    pub spread: Option<Spread>,
+    /// What keeps them apart, if something does: of all pods with this number a node holds at most so many.
+    pub apart: Option<(usize, u32)>,
 }
 
 /// What a pod demands of the labels and taints of its node.
-type Demands<'s> = (&'s [Toleration], Vec<Requirements>, Vec<Vec<&'s Requirements>>);
+pub type Demands<'s> = (&'s [Toleration], Vec<Requirements>, Vec<Vec<&'s Requirements>>);
 
 /// A kind of node that can be bought: equal in room and in which demands it meets.
 pub struct Shape {
     /// Over the demands, ascending.
     pub holds: Vec<usize>,
+    /// Index into [`World::zones`]; `None` also where nothing is spread over them.
+    pub zone: Option<usize>,
     pub room: Vec<i64>,
     /// Micro-dollars an hour, the least.
     pub price: i64,
@@ -50,13 +55,15 @@ pub struct Limit<'s> {
     pub left: i64,
 }
 
-/// What shapes that are equal have in common: what they hold, their room, their reservation, and what they use of limits.
-type Kind<'s> = (Vec<usize>, Vec<i64>, Option<(&'s str, u32)>, Vec<(usize, i64)>);
+/// What shapes that are equal have in common: what they hold, their room, their reservation, what they use of limits, and
+/// their zone.
+type Kind<'s> = (Vec<usize>, Vec<i64>, Option<(&'s str, u32)>, Vec<(usize, i64)>, Option<usize>);
 
 /// An existing node with what is free.
 pub struct Free<'s> {
     pub name: &'s Arc<str>,
     pub holds: Vec<usize>,
+    pub zone: Option<usize>,
     pub room: Vec<i64>,
 }
 
@@ -66,6 +73,8 @@ pub struct World<'s> {
     pub shapes: Vec<Shape>,
     pub nodes: Vec<Free<'s>>,
     pub limits: Vec<Limit<'s>>,
+    /// Sorted; empty where nothing is spread over them.
+    pub zones: Vec<Arc<str>>,
 }
 
 impl<'s> World<'s> {
@@ -81,7 +90,7 @@ impl<'s> World<'s> {
         let amounts = |of: &Resources| resources.iter().map(|name| of.get(name)).collect::<Vec<i64>>();
         let mut demands: Vec<Demands<'s>> = Vec::new();
         let mut known_demands: HashMap<(&[Toleration], String), usize> = HashMap::new();
-        let mut exclusions: HashMap<Exclusion<'s>, usize> = HashMap::new();
+        let mut kinds: HashMap<Apart<'s>, usize> = HashMap::new();
         let mut known: HashMap<(&str, &PodTemplate), usize> = HashMap::new();
         let mut groups: Vec<Group<'s>> = Vec::new();
         for (index, pod) in pending() {
@@ -94,15 +103,17 @@ impl<'s> World<'s> {
                     demands.len() - 1
                 });
                 let size = amounts(&spec.requests).into_iter().map(|amount| amount.max(0)).collect();
-                let exclusion = exclusion(snapshot, pod).map(|of_pod| {
-                    let next = exclusions.len();
-                    *exclusions.entry(of_pod).or_insert(next)
+                let apart = apart(snapshot, pod).map(|(of_pod, most)| {
+                    let next = kinds.len();
+                    (*kinds.entry(of_pod).or_insert(next), most)
                 });
-                groups.push(Group { spec, pods: Vec::new(), size, demand, exclusion });
+                groups.push(Group { spec, pods: Vec::new(), size, demand, apart, spread: None });
                 groups.len() - 1
             });
             groups[group].pods.push(index);
         }
+        let zones = spread_over_zones(snapshot, &mut groups);
+        let zone_of = |name: &Arc<str>| zones.binary_search(name).ok();
         let mut limits: Vec<Limit<'s>> = Vec::new();
         let mut shapes: HashMap<Kind, i64> = HashMap::new();
         for pool in snapshot.node_pools.iter().filter(|pool| pool.unusable.is_none() && pool.replicas.is_none()) {
@@ -130,13 +141,15 @@ impl<'s> World<'s> {
                         continue; // not one of them
                     }
                     let reserved = offering.reservation.as_ref().map(|of| (&*of.id, of.free));
-                    let price = shapes.entry((holds, room.clone(), reserved, uses)).or_insert(i64::MAX);
+                    let zone = zone_of(&offering.zone);
+                    let price = shapes.entry((holds, room.clone(), reserved, uses, zone)).or_insert(i64::MAX);
                     *price = (*price).min(offering.price.0);
                 }
             }
         }
-        let shapes = shapes.into_iter().map(|((holds, room, reserved, uses), price)| Shape {
+        let shapes = shapes.into_iter().map(|((holds, room, reserved, uses, zone), price)| Shape {
             holds,
+            zone,
             room,
             price,
             most: reserved.map(|(_, free)| free),
@@ -144,7 +157,8 @@ impl<'s> World<'s> {
         });
         let mut shapes: Vec<Shape> = shapes.collect();
         shapes.sort_by(|a, b| {
-            (a.price, &a.room, &a.holds, a.most, &a.uses).cmp(&(b.price, &b.room, &b.holds, b.most, &b.uses))
+            let rest = |shape: &Shape| (shape.most, shape.uses.clone(), shape.zone);
+            (a.price, &a.room, &a.holds, rest(a)).cmp(&(b.price, &b.room, &b.holds, rest(b)))
         });
         let nodes = snapshot.nodes.iter().filter(|node| !node.deleting).map(|node| {
             let labels = Requirements::from_labels(&node.labels);
@@ -156,9 +170,11 @@ impl<'s> World<'s> {
             };
             let holds = (0..demands.len()).filter(|&demand| meets(&demands[demand])).collect();
             let room = amounts(&free_of(snapshot, node)).into_iter().map(|free| free.max(0)).collect();
-            Free { name: &node.name, holds, room }
+            let zone = node.labels.get(labels::ZONE).and_then(zone_of);
+            Free { name: &node.name, holds, zone, room }
         });
-        Self { nodes: nodes.collect(), resources, groups, shapes, limits }
+        let nodes = nodes.collect();
+        Self { nodes, resources, groups, shapes, limits, zones }
     }
 
     /// Pending pods, as indices into the Snapshot, that something can hold.
@@ -175,6 +191,22 @@ impl<'s> World<'s> {
         self.shapes.iter().any(|shape| fits(&shape.room, &shape.holds))
             || self.nodes.iter().any(|node| fits(&node.room, &node.holds))
     }
+}
+
+/// Finds out how groups must be spread; returns the zones, where some group is.
+fn spread_over_zones(snapshot: &Snapshot, groups: &mut [Group<'_>]) -> Vec<Arc<str>> {
+    let is_candidate = |group: &Group| group.spec.topology_spread.iter().any(|of| *of.topology_key == *labels::ZONE);
+    if !groups.iter().any(is_candidate) {
+        return Vec::new();
+    }
+    let zones = spread::zones(snapshot);
+    let examples: Vec<&Pod> = groups.iter().map(|group| &snapshot.pods[group.pods[0]]).collect();
+    for (index, group) in groups.iter_mut().enumerate().filter(|(_, group)| is_candidate(group)) {
+        let others: Vec<&Pod> =
+            examples.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, pod)| *pod).collect();
+        group.spread = spread::of(snapshot, examples[index], &zones, &others);
+    }
+    if groups.iter().any(|group| group.spread.is_some()) { zones } else { Vec::new() }
 }
 
 /// What the pool's nodes leave of each of its limits.
@@ -218,7 +250,7 @@ fn counted(limit: &str, kind: &InstanceType, offering: &Offering) -> i64 {
 }
 
 /// Tolerations; ways to meet node selector and required node affinity; for each volume the terms of which one must hold.
-fn demands_of(spec: &PodSpec) -> Demands<'_> {
+pub fn demands_of(spec: &PodSpec) -> Demands<'_> {
     let selector = Requirements::from_labels(&spec.node_selector);
     let ways = if spec.node_affinity.is_empty() {
         vec![selector]
@@ -271,7 +303,7 @@ fn intersect(a: &Requirement, b: &Requirement) -> bool {
     a.intersects(b) || (a.allows_absence() && b.allows_absence())
 }
 
-fn met_by_node(wanted: &Requirements, node: &Node, labels: &Requirements) -> bool {
+pub fn met_by_node(wanted: &Requirements, node: &Node, labels: &Requirements) -> bool {
     wanted.iter().all(|(key, requirement)| {
         let value = labels.get(key).or_else(|| labels.get(labels::normalize(key))).and_then(Requirement::single_value);
         match value {
@@ -333,19 +365,23 @@ fn free_of(snapshot: &Snapshot, node: &Node) -> Resources {
     free
 }
 
-/// Why pods of a kind can never share a node.
+/// Why pods of a kind can never share a node, or only few of them.
 #[derive(PartialEq, Eq, Hash)]
-enum Exclusion<'s> {
+enum Apart<'s> {
     /// The same host ports.
     Ports(&'s [HostPort]),
     /// The same anti-affinity over hosts, which selects each of them, in one namespace.
     Term(&'s Arc<str>, &'s PodAffinityTerm),
+    /// The same spread over hosts, which selects each of them, in one namespace: a host can always be opened, so that the
+    /// least count is zero.
+    Spread(&'s Arc<str>, &'s TopologySpreadConstraint),
 }
 
-fn exclusion<'s>(snapshot: &Snapshot, pod: &'s Pod) -> Option<Exclusion<'s>> {
+/// With how many of the kind a node holds.
+fn apart<'s>(snapshot: &Snapshot, pod: &'s Pod) -> Option<(Apart<'s>, u32)> {
     let spec = &pod.template.spec;
     if !spec.host_ports.is_empty() {
-        return Some(Exclusion::Ports(&spec.host_ports));
+        return Some((Apart::Ports(&spec.host_ports), 1));
     }
     let namespace = &pod.key.namespace;
     let mut of_namespace = snapshot.namespaces.get(namespace).cloned().unwrap_or_default();
@@ -356,10 +392,19 @@ fn exclusion<'s>(snapshot: &Snapshot, pod: &'s Pod) -> Option<Exclusion<'s>> {
                 || term.namespace_selector.as_ref().is_some_and(|selector| selector.matches(&of_namespace)))
             && term.selector.matches(&pod.template.labels)
     };
-    spec.pod_anti_affinity.iter().find(repels_itself).map(|term| Exclusion::Term(namespace, term))
+    if let Some(term) = spec.pod_anti_affinity.iter().find(repels_itself) {
+        return Some((Apart::Term(namespace, term), 1));
+    }
+    let over_hosts = spec.topology_spread.iter().filter(|constraint| {
+        constraint.topology_key.as_ref() == labels::HOSTNAME
+            && constraint.when_unsatisfiable == WhenUnsatisfiable::DoNotSchedule
+            && constraint.selector.matches(&pod.template.labels)
+    });
+    let tightest = over_hosts.min_by_key(|constraint| constraint.max_skew)?;
+    Some((Apart::Spread(namespace, tightest), tightest.max_skew))
 }
 
-fn tolerates(tolerations: &[Toleration], taints: &[Taint]) -> bool {
+pub fn tolerates(tolerations: &[Toleration], taints: &[Taint]) -> bool {
     let hard = taints.iter().filter(|taint| taint.effect != TaintEffect::PreferNoSchedule);
     hard.into_iter().all(|taint| tolerations.iter().any(|toleration| covers(toleration, taint)))
 }

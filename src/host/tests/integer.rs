@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::worlds::{MIXED, shuffled, world};
 use crate::host::{Limits, Search, decide};
@@ -16,7 +15,7 @@ use crate::solve::integer::{self, News};
 
 const WORLDS: u64 = 400;
 
-const NO_HURRY: Limits = Limits::of_time(Duration::from_secs(3_600), Search::Integer);
+const NO_HURRY: Limits = Limits::of_work(Work::LIMITED, Search::Integer);
 
 fn left(snapshot: &Snapshot, plan: &Plan<Checked>) -> BTreeMap<Reverse<i32>, usize> {
     let mut left = BTreeMap::new();

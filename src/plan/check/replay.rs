@@ -164,6 +164,11 @@ impl<'a, 'c> Replay<'a, 'c> {
                         let (name, of) = (key.names[*domain], key.name);
                         let text = format!("{of} {name} would have {count} matching pods, the least has {minimum}");
                         found.push((Rule::TopologySpread, text));
+                    } else if let Some(count) = group.refuses_with_openable(carried, *domain) {
+                        let (name, of) = (key.names[*domain], key.name);
+                        let text =
+                            format!("{of} {name} would have {count} matching pods, one that a pool could open none");
+                        found.push((Rule::OpenableSpread, text));
                     }
                 }
             }

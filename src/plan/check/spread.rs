@@ -8,8 +8,8 @@
 //!   (`nodeTaintsPolicy: Honor`);
 //! * *minimum* is the least count over the domains of eligible nodes, 0 where there are fewer of them than `minDomains`.
 //!
-//! The domains are those of nodes that exist, deleting ones left out, and of launches ([`Group::survey`]), never those
-//! that a pool could still open. Pods that stay on a deleting node count in the domains that others have, as long as they
+//! The domains are those of nodes that exist, deleting ones left out, and of launches ([`Group::survey`]). Those that a
+//! pool could still open ([`super::openable`]) are a rule of their own; a host can always be opened. Pods that stay on a deleting node count in the domains that others have, as long as they
 //! are there. Where the offers of a launch leave its eligibility or domain open, the worst case of
 //! each side counts: pods that may be there in *matching*, only those that surely are in *minimum*, and every domain
 //! that it may open.
@@ -19,13 +19,13 @@ use std::collections::HashMap;
 use super::classes::{Class, Classes};
 use super::cluster::Cluster;
 use super::demanded::Demanded;
+use super::openable::{Asked, Openable};
 use super::selection::{Holds, Selection, Selections};
 use super::shape::Known;
 use super::taints::first_untolerated;
 use super::topology::{Domain, Keys};
-use crate::observe::snapshot::{
-    LabelSelector, NodeInclusionPolicy, Toleration, TopologySpreadConstraint, WhenUnsatisfiable,
-};
+use crate::api::labels;
+use crate::observe::snapshot::{LabelSelector, Toleration, TopologySpreadConstraint, WhenUnsatisfiable};
 
 /// Constraints that count alike: they differ at most in `maxSkew` and `minDomains`.
 #[derive(PartialEq, Eq, Hash, Clone)]
@@ -57,6 +57,8 @@ pub(super) struct Group<'a> {
     /// How many possible domains have each `least` count, and the least of them.
     with_count: Vec<usize>,
     minimum: u32,
+    /// A pool could open a domain that no node has: it holds no pod.
+    more_could_open: bool,
 }
 
 /// A constraint that a class carries.
@@ -72,6 +74,7 @@ pub(super) struct Carried {
 pub(super) struct Groups<'a> {
     index: HashMap<Identity<'a>, usize>,
     by_selector: Demanded<'a>,
+    openable: Openable<'a>,
     pub all: Vec<Group<'a>>,
 }
 
@@ -97,21 +100,25 @@ impl<'a> Groups<'a> {
         required_keys.dedup();
         let mut carried = Vec::with_capacity(hard.len());
         for constraint in hard {
-            let honors = |policy| policy == NodeInclusionPolicy::Honor;
-            let spec = class.spec();
+            let asked = Asked::of(class.spec(), constraint);
             let identity = Identity {
                 namespace: class.namespace,
                 selector: &constraint.selector,
                 key: keys.intern(&constraint.topology_key, cluster),
                 required_keys: required_keys.clone(),
-                selection: honors(constraint.node_affinity_policy).then(|| Selection::of(spec)),
-                tolerations: honors(constraint.node_taints_policy).then_some(spec.tolerations.as_slice()),
+                selection: asked.selection,
+                tolerations: asked.tolerations,
             };
             let next = self.all.len();
             let group = *self.index.entry(identity.clone()).or_insert(next);
             if group == next {
                 self.by_selector.add(group, identity.selector);
-                self.all.push(Group::survey(&identity, cluster, selections, keys));
+                let mut group = Group::survey(&identity, cluster, selections, keys);
+                let names = &keys.all[identity.key].names;
+                let has = |domain: &&str| names.iter().zip(&group.possible).any(|(name, is)| *is && name == domain);
+                let mut openable = self.openable.domains(cluster.snapshot, &asked).iter();
+                group.more_could_open = asked.key == labels::HOSTNAME || !openable.all(|domain| has(&domain));
+                self.all.push(group);
             }
             carried.push(Carried {
                 group,
@@ -155,6 +162,7 @@ impl<'a> Group<'a> {
             certain_domains: 0,
             with_count: Vec::new(),
             minimum: 0,
+            more_could_open: false,
         };
         let mut certain = vec![false; group.most.len()];
         for (i, slot) in cluster.slots.iter().enumerate() {
@@ -233,5 +241,12 @@ impl<'a> Group<'a> {
         let minimum = if too_few { 0 } else { self.minimum };
         let count = self.most[domain] + u32::from(carried.matches_itself);
         (count.saturating_sub(minimum) > carried.max_skew).then_some((count, minimum))
+    }
+
+    /// Whether it may not although kube-scheduler would bind it: a domain that a pool could open has none, and this one would
+    /// have so many.
+    pub(super) fn refuses_with_openable(&self, carried: &Carried, domain: usize) -> Option<u32> {
+        let count = self.most[domain] + u32::from(carried.matches_itself);
+        (self.more_could_open && count > carried.max_skew).then_some(count)
     }
 }

@@ -43,6 +43,8 @@ rules! {
     PodAffinity,
     PodAntiAffinity,
     TopologySpread,
+    /// A hard spread counts the domains that pools could still open, as karpenter does.
+    OpenableSpread,
     /// A topology key that matters to a launch's pods has one value, whatever is bought.
     OpenDomain,
     // ---- one launch

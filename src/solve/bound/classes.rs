@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use fixedbitset::FixedBitSet;
 
+use super::spread::{Spread, spreads};
+use crate::api::labels;
 use crate::model::{
     Amounts, Group, Keys, Placement, Problem, SoftTaints, Source, admits, affinity_alternatives, volume_alternatives,
 };
@@ -25,7 +27,11 @@ pub struct Classes {
     pub most_on_a_node: Vec<u32>,
     /// By class: the one of at most [`MOST_MERGED`] that it is in the LP.
     pub merged: Vec<usize>,
-    /// Every distinct (classes, room, uses of limits): the cheapest offering that has it.
+    /// By group: how it is spread over zones, if it is and nothing else is counted with it.
+    pub spreads: Vec<Option<Spread>>,
+    /// The zones that are told apart; none where no group is spread over them.
+    pub zone_names: Vec<Arc<str>>,
+    /// Every distinct (classes, room, uses of limits, zone): the cheapest offering that has it.
     pub shapes: Vec<Shape>,
     /// Of all pools.
     pub limits: Vec<Limit>,
@@ -37,6 +43,8 @@ pub struct Classes {
 pub struct Shape {
     /// The classes that it may hold.
     pub holds: FixedBitSet,
+    /// `None` where it has none that is known.
+    pub zone: Option<usize>,
     pub room: Amounts,
     pub price: MicroUsd,
     /// How many can be bought at most; `None`: any number.
@@ -58,6 +66,7 @@ pub struct Limit {
 /// Free capacity that costs nothing: existing nodes that may hold the same classes.
 pub struct Supply {
     pub holds: FixedBitSet,
+    pub zone: Option<usize>,
     /// Of each node; not negative.
     pub rooms: Vec<Amounts>,
     /// Indices into `Problem::nodes`, as in `rooms`.
@@ -113,6 +122,9 @@ impl Classes {
         let class_of = reach.classes();
         let count = class_of.iter().copied().max().map_or(0, |most| most + 1);
         let (limits, of_pool) = limits(problem);
+        let (key, spreads) = spreads(problem);
+        let zone_names = key.map_or_else(Vec::new, |key| problem.keys.domains(key).to_vec());
+        let zone_of = |label: Option<&str>| problem.keys.domain(key?, label?);
         // each reservation is a shape of its own: what two of them hold together is not what one of them holds
         let mut shapes: HashMap<ShapeKey, MicroUsd> = HashMap::new();
         for (index, shape) in reach.shapes.iter().enumerate() {
@@ -125,11 +137,13 @@ impl Classes {
             if uses.iter().any(|&(limit, amount)| amount > limits[limit].left) {
                 continue; // no plan can have one
             }
-            let price = shapes.entry((holds, kind.most_room.clone(), most, uses)).or_insert(offering.price);
+            let zone = zone_of(Some(&offering.zone));
+            let price = shapes.entry((holds, kind.most_room.clone(), most, uses, zone)).or_insert(offering.price);
             *price = (*price).min(offering.price);
         }
-        let shape = |((holds, room, most, uses), price): (ShapeKey, _)| Shape {
+        let shape = |((holds, room, most, uses, zone), price): (ShapeKey, _)| Shape {
             holds,
+            zone,
             room,
             price,
             most: most.map(|(_, free)| free),
@@ -138,25 +152,29 @@ impl Classes {
         let mut shapes: Vec<Shape> = shapes.into_iter().map(shape).collect();
         shapes.sort_by(|a, b| {
             let holds = |shape: &Shape| shape.holds.ones().collect::<Vec<_>>();
-            (a.price, &a.room, a.most, holds(a), &a.uses).cmp(&(b.price, &b.room, b.most, holds(b), &b.uses))
+            let rest = |shape: &Shape| (holds(shape), shape.uses.clone(), shape.zone);
+            (a.price, &a.room, a.most, rest(a)).cmp(&(b.price, &b.room, b.most, rest(b)))
         });
-        let mut nodes: BTreeMap<Vec<usize>, (Vec<Amounts>, Vec<usize>)> = BTreeMap::new();
+        let mut nodes: BTreeMap<(Vec<usize>, Option<usize>), (Vec<Amounts>, Vec<usize>)> = BTreeMap::new();
         for (index, node) in problem.nodes.iter().enumerate() {
             let holds = reach.holds(&class_of, count, |signature| reach.on_node[signature].contains(index));
-            let (rooms, of_holds) = nodes.entry(holds.ones().collect()).or_default();
+            let zone = zone_of(node.node.labels.get(labels::ZONE).map(AsRef::as_ref));
+            let (rooms, of_holds) = nodes.entry((holds.ones().collect(), zone)).or_default();
             rooms.push(node.room.iter().map(|free| (*free).max(0)).collect());
             of_holds.push(index);
         }
-        let nodes = nodes.into_iter().map(|(holds, (rooms, nodes))| {
+        let nodes = nodes.into_iter().map(|((holds, zone), (rooms, nodes))| {
             let mut set = FixedBitSet::with_capacity(count);
             set.extend(holds);
-            Supply { holds: set, rooms, nodes }
+            Supply { holds: set, zone, rooms, nodes }
         });
         let mut classes = Self {
             dims: problem.dims.len(),
             of_group: of_group.iter().map(|&signature| Some(class_of[signature])).collect(),
             most_on_a_node: problem.groups.iter().map(|group| most_on_a_node(problem, group)).collect(),
             merged: merged(count, of_group.iter().map(|&signature| class_of[signature])),
+            spreads,
+            zone_names,
             shapes,
             limits,
             nodes: nodes.collect(),
@@ -177,8 +195,8 @@ impl Classes {
 /// Id of a capacity reservation, and how many instances it has left.
 type Reserved<'p> = (&'p str, i64);
 
-/// What tells shapes apart: what they hold, their room, their reservation, and what they use of limits.
-type ShapeKey<'p> = (FixedBitSet, Amounts, Option<Reserved<'p>>, Vec<(usize, i64)>);
+/// What tells shapes apart: what they hold, their room, their reservation, what they use of limits, and their zone.
+type ShapeKey<'p> = (FixedBitSet, Amounts, Option<Reserved<'p>>, Vec<(usize, i64)>, Option<usize>);
 
 /// The limits of all pools, and which of them are those of each.
 fn limits(problem: &Problem) -> (Vec<Limit>, Vec<Range<usize>>) {
@@ -280,15 +298,20 @@ fn merged(count: usize, of_groups: impl Iterator<Item = usize>) -> Vec<usize> {
     merged
 }
 
-/// One where two of the group's pods can never share a node: host ports, anti-affinity to its own kind over hosts.
+/// One where two of the group's pods can never share a node: host ports, anti-affinity to its own kind over hosts; few where
+/// it is spread over hosts.
 fn most_on_a_node(problem: &Problem, group: &Group) -> u32 {
-    let alone = |placement: &Placement| {
-        matches!(placement.source, Source::AntiAffinity(_))
-            && placement.self_selects
-            && problem.topologies[placement.topology].key == Keys::HOST
-    };
-    let is_alone = !group.spec().host_ports.is_empty() || group.carried.iter().any(alone);
-    if is_alone { 1 } else { u32::MAX }
+    let spec = group.spec();
+    let over_hosts = group
+        .carried
+        .iter()
+        .filter(|placement| placement.self_selects && problem.topologies[placement.topology].key == Keys::HOST);
+    let caps = over_hosts.filter_map(|placement: &Placement| match placement.source {
+        Source::AntiAffinity(_) => Some(1),
+        Source::Spread(index) if placement.source.is_required(spec) => Some(spec.topology_spread[index].max_skew),
+        _ => None,
+    });
+    caps.chain((!spec.host_ports.is_empty()).then_some(1)).min().unwrap_or(u32::MAX)
 }
 
 fn signature(problem: &Problem, sets: &mut RequirementSets, spec: &crate::observe::snapshot::PodSpec) -> Signature {

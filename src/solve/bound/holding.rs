@@ -11,7 +11,7 @@ use fixedbitset::FixedBitSet;
 
 use super::classes::{Classes, Shape, Supply};
 use super::lp::Prices;
-use super::proof::Demand;
+use super::proof::{Demand, Worth};
 use crate::model::Amounts;
 use crate::solve::knapsack::multipliers::Relaxation;
 use crate::solve::knapsack::table::{self, Table, Valued, fits, whole, worth};
@@ -41,10 +41,10 @@ const SMALL: f64 = 0.05;
 pub struct Holding<'h> {
     classes: &'h Classes,
     demand: &'h Demand,
-    values: &'h [i64],
+    values: &'h [Worth],
     prices: &'h Prices,
-    /// By the classes that a node may hold.
-    held: HashMap<FixedBitSet, Rc<Held>>,
+    /// By the classes that a node may hold, and its zone.
+    held: HashMap<(FixedBitSet, Option<usize>), Rc<Held>>,
     /// Prices that showed how little something holds.
     used: BTreeSet<Vec<i128>>,
     used_on_nodes: Vec<(usize, Vec<i128>)>,
@@ -70,13 +70,13 @@ struct Rated {
 }
 
 impl<'h> Holding<'h> {
-    pub fn new(classes: &'h Classes, demand: &'h Demand, values: &'h [i64], prices: &'h Prices) -> Self {
+    pub fn new(classes: &'h Classes, demand: &'h Demand, values: &'h [Worth], prices: &'h Prices) -> Self {
         Self { classes, demand, values, prices, held: HashMap::new(), used: BTreeSet::new(), used_on_nodes: Vec::new() }
     }
 
     /// All nodes of a supply: together, as if pods could be cut and spread over them, or node by node.
     pub fn of_supply(&mut self, supply: &Supply) -> i64 {
-        let held = self.held(&supply.holds);
+        let held = self.held(&supply.holds, supply.zone);
         let each: Vec<(i64, Vec<i128>)> = supply.rooms.iter().map(|room| held.at_a_glance(room)).collect();
         let one_by_one = each.iter().map(|(most, _)| *most).fold(0, i64::saturating_add);
         let (together, prices) = held.together(&supply.rooms);
@@ -89,7 +89,7 @@ impl<'h> Holding<'h> {
     }
 
     pub fn of_shape(&mut self, shape: &Shape) -> i64 {
-        let (most, prices) = self.held(&shape.holds).at_a_glance(&shape.room);
+        let (most, prices) = self.held(&shape.holds, shape.zone).at_a_glance(&shape.room);
         self.used.insert(prices);
         most
     }
@@ -110,9 +110,9 @@ impl<'h> Holding<'h> {
         for (index, shape) in shapes.filter(|(_, shape)| shape.most.is_none()) {
             // what is no larger than a cheaper one for the same classes holds no more
             let cheaper = rated.iter().map(|rated| &self.classes.shapes[rated.shape]);
-            let mut larger = cheaper.filter(|other| other.holds == shape.holds);
+            let mut larger = cheaper.filter(|other| other.holds == shape.holds && other.zone == shape.zone);
             if !larger.any(|other| other.room.iter().zip(&shape.room).all(|(larger, room)| larger >= room)) {
-                let (most, prices) = self.held(&shape.holds).at_a_glance(&shape.room);
+                let (most, prices) = self.held(&shape.holds, shape.zone).at_a_glance(&shape.room);
                 self.used.insert(prices.clone());
                 rated.push(Rated { shape: index, most, prices, refined: 0 });
             }
@@ -133,7 +133,7 @@ impl<'h> Holding<'h> {
                 return (i128::from(highest.most), cost);
             }
             let shape = &self.classes.shapes[highest.shape];
-            let held = &self.held[&shape.holds];
+            let held = &self.held[&(shape.holds.clone(), shape.zone)];
             if highest.refined == 0 {
                 let (most, prices) = held.relaxed(&shape.room);
                 self.used.insert(prices.clone());
@@ -148,13 +148,15 @@ impl<'h> Holding<'h> {
         }
     }
 
-    fn held(&mut self, holds: &FixedBitSet) -> Rc<Held> {
-        if let Some(known) = self.held.get(holds) {
+    fn held(&mut self, holds: &FixedBitSet, zone: Option<usize>) -> Rc<Held> {
+        let key = (holds.clone(), zone);
+        if let Some(known) = self.held.get(&key) {
             return known.clone();
         }
         let mut known: HashMap<(&[i64], u32), usize> = HashMap::new();
         let (mut items, mut values): (Vec<Item>, Vec<i64>) = Default::default();
-        for (group, &value) in self.demand.groups.iter().zip(self.values) {
+        for (group, worth) in self.demand.groups.iter().zip(self.values) {
+            let value = worth.at(zone);
             if value <= 0 || !holds.contains(group.class) {
                 continue;
             }
@@ -173,7 +175,7 @@ impl<'h> Holding<'h> {
         let dearest = |dim: usize| merged.iter().map(|&class| self.prices.of_classes[class][dim]).max().unwrap_or(0);
         let prices = (0..self.classes.dims).map(dearest).collect();
         let held = Rc::new(Held { items, values, prices });
-        self.held.insert(holds.clone(), held.clone());
+        self.held.insert(key, held.clone());
         held
     }
 }

@@ -15,6 +15,48 @@ use super::lp::Prices;
 use crate::model::{Amounts, Problem};
 use crate::units::MicroUsd;
 
+/// What a pod of a group is worth, nano-dollars an hour.
+#[derive(Debug, Clone)]
+pub enum Worth {
+    Anywhere(i64),
+    /// By zone; nowhere else can it be.
+    ByZone(Vec<i64>),
+}
+
+impl Worth {
+    pub fn at(&self, zone: Option<usize>) -> i64 {
+        match self {
+            Self::Anywhere(value) => *value,
+            Self::ByZone(values) => zone.map_or(0, |zone| values[zone]),
+        }
+    }
+
+    pub fn most(&self) -> i64 {
+        match self {
+            Self::Anywhere(value) => *value,
+            Self::ByZone(values) => values.iter().copied().max().unwrap_or(0),
+        }
+    }
+
+    pub fn least(&self) -> i64 {
+        match self {
+            Self::Anywhere(value) => *value,
+            Self::ByZone(values) => values.iter().copied().min().unwrap_or(0),
+        }
+    }
+}
+
+/// What a pod is worth, and every other pod of its group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodWorth {
+    /// The first of its group, an index into `Snapshot::pods`.
+    pub pod: usize,
+    /// In this zone; `None`: wherever it is.
+    pub zone: Option<Arc<str>>,
+    /// Nano-dollars an hour.
+    pub value: i64,
+}
+
 /// What a unit of a limit is worth.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitPrice {
@@ -50,9 +92,8 @@ pub struct GroupDemand {
 /// What pods are worth, and the bound that this proves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proof {
-    /// Of every group that can be placed: its first pod (index into `Snapshot::pods`), and what each of its pods is worth,
-    /// nano-dollars an hour.
-    pub values: Vec<(usize, i64)>,
+    /// Of every group that can be placed; of one that is spread over zones, by zone.
+    pub values: Vec<PodWorth>,
     /// Micro-dollars an hour, rounded down; at least zero.
     pub bound: MicroUsd,
     /// By how much the values overcharge a shape at most, as a fraction.
@@ -107,20 +148,23 @@ impl Default for Proof {
     }
 }
 
-/// The bound that these values prove (of pods in nano-dollars, by group of the demand; of limits in 10^-18 dollars, by limit
+/// The bound that these values prove (of pods by group of the demand; of limits in 10^-18 dollars, by limit
 /// of the classes); `prices` of resources help to see that shapes hold no more than they cost. The values are for the caller
 /// to fill in.
 pub fn prove(
     classes: &Classes,
     demand: &Demand,
-    values: &[i64],
+    values: &[Worth],
     of_limits: &[i128],
     prices: &Prices,
     limits: Limits,
 ) -> Proof {
     let mut holding = Holding::new(classes, demand, values, prices);
-    let all = demand.groups.iter().zip(values);
-    let mut total: i128 = all.map(|(group, value)| i128::from(*value) * count(group.pods)).sum();
+    let worth = |(group, worth): (&GroupDemand, &Worth)| match (worth, &classes.spreads[group.group]) {
+        (Worth::ByZone(values), Some(spread)) => spread.least_worth(values, group.pods),
+        (worth, _) => i128::from(worth.least()) * count(group.pods),
+    };
+    let mut total: i128 = demand.groups.iter().zip(values).map(worth).sum();
     total -= left_at_most(demand, values);
     total -= classes.nodes.iter().map(|supply| i128::from(holding.of_supply(supply))).sum::<i128>();
     for shape in &classes.shapes {
@@ -143,7 +187,7 @@ pub fn prove(
 }
 
 /// The value of the dearest pods that a plan may leave.
-fn left_at_most(demand: &Demand, values: &[i64]) -> i128 {
+fn left_at_most(demand: &Demand, values: &[Worth]) -> i128 {
     let mut total = 0;
     for (&priority, &left) in &demand.left {
         let mut of_priority: Vec<(Reverse<i64>, usize)> = demand
@@ -151,7 +195,7 @@ fn left_at_most(demand: &Demand, values: &[i64]) -> i128 {
             .iter()
             .zip(values)
             .filter(|(group, _)| group.priority == priority)
-            .map(|(group, value)| (Reverse(*value), group.pods))
+            .map(|(group, worth)| (Reverse(worth.most()), group.pods))
             .collect();
         of_priority.sort_unstable();
         let mut left = left;

@@ -65,7 +65,7 @@ fn bounds(pods: &[Value], value: f64) -> (MicroUsd, MicroUsd) {
     let problem = Problem::new(&snapshot);
     let bounds = Bounds::new(&problem);
     let bound = bounds.where_unplaced(&[]);
-    let values = Values { pods: vec![Some(value); problem.groups.len()], limits: Vec::new() };
+    let values = Values { pods: vec![vec![(None, value)]; problem.groups.len()], limits: Vec::new() };
     let everything = bound.of_everything(&bound.of_resources(), MicroUsd(2_000_000), 1_000_000, &|| false);
     let everything = everything.map_or(MicroUsd::ZERO, |proof| proof.bound);
     (bound.of_values(&values, LIMITS).bound, everything)

@@ -245,14 +245,15 @@ impl Greedy<'_, '_> {
         let waiting = std::mem::take(&mut node.uncounted);
         for id in group.counted.iter().copied().chain(waiting) {
             let topology = &self.problem.topologies[id];
-            let domain = if topology.key == Keys::HOST {
-                Some(self.problem.nodes.len() + index)
-            } else {
-                node.pins[topology.key].or_else(|| {
-                    let single = requirements.get(self.problem.keys.name(topology.key))?.single_value()?;
-                    self.problem.keys.domain(topology.key, single)
-                })
-            };
+            if topology.key == Keys::HOST {
+                // a pod that must obey it makes the node one that counts by joining it
+                self.counts.raise(id, self.problem.nodes.len() + index);
+                continue;
+            }
+            let domain = node.pins[topology.key].or_else(|| {
+                let single = requirements.get(self.problem.keys.name(topology.key))?.single_value()?;
+                self.problem.keys.domain(topology.key, single)
+            });
             if let Some(domain) = domain
                 && topology.filter.admits_new(&self.problem.pools[node.pool], requirements)
             {

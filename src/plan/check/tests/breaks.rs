@@ -52,6 +52,7 @@ fn breaks(rule: Rule) -> &'static [Break] {
         | Rule::PodAffinity
         | Rule::PodAntiAffinity
         | Rule::TopologySpread
+        | Rule::OpenableSpread
         | Rule::OpenDomain => of_pods(rule),
         Rule::PoolState
         | Rule::LaunchName
@@ -147,6 +148,20 @@ fn of_pods(rule: Rule) -> &'static [Break] {
         Rule::TopologySpread => &[|s, plan| {
             let pod = plan.assignments.first()?.pod;
             edit_spec(s, pod, |spec| spec.topology_spread.push(spread("rack", 9, "x")));
+            Some(())
+        }],
+        Rule::OpenableSpread => &[|s, plan| {
+            // of the hosts that exist only its own is a domain, and kube-scheduler sees no skew
+            let [first, second] = neighbours(plan)?;
+            let assigned = plan.assignments.iter().find(|assignment| assignment.pod == second)?;
+            let Target::Existing(node) = assigned.target else { return None };
+            let host = s.nodes[node].labels.get(labels::HOSTNAME)?.clone();
+            let app = |pod: usize| s.pods[pod].template.labels["app"].clone();
+            let app = (app(first) == app(second)).then(|| app(first))?;
+            edit_spec(s, second, |spec| {
+                spec.node_selector.insert(labels::HOSTNAME.into(), host);
+                spec.topology_spread.push(spread(labels::HOSTNAME, 1, &app));
+            });
             Some(())
         }],
         Rule::OpenDomain => &[|s, plan| {

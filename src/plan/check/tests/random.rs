@@ -181,9 +181,10 @@ fn accepts_what_is_valid_by_construction() {
         let (world, assignments) = valid(&world);
         placed.set(placed.get() + assignments.len());
         let plan = plan(&world.snapshot, &world.bought(), &assignments);
-        if let Err(violations) = check(&world.snapshot, plan) {
-            panic!("{violations:#?}");
-        }
+        // the naive rules are kube-scheduler's, which knows no domain that could still be opened
+        let found = check(&world.snapshot, plan).err().unwrap_or_default();
+        let found: Vec<_> = found.iter().filter(|violation| violation.rule != Rule::OpenableSpread).collect();
+        assert!(found.is_empty(), "{found:#?}");
     });
     assert!(placed.get() > 1_000);
 }

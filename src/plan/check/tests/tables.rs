@@ -32,8 +32,15 @@ pub fn three_zones(counts: [usize; 3]) -> Snapshot {
     snapshot
 }
 
-/// Binds one pod of the template to each target in turn.
+/// Binds one pod of the template to each target in turn: what kube-scheduler says, which knows no domain that could still be
+/// opened.
 fn bind(snapshot: &mut Snapshot, template: PodTemplate, targets: &[Target]) -> Vec<Rule> {
+    let mut found = bind_as_planned(snapshot, template, targets);
+    found.retain(|rule| *rule != Rule::OpenableSpread);
+    found
+}
+
+fn bind_as_planned(snapshot: &mut Snapshot, template: PodTemplate, targets: &[Target]) -> Vec<Rule> {
     let template = Arc::new(template);
     let assignments: Vec<(usize, Target)> =
         targets.iter().map(|target| (add_pod(snapshot, &template, None), *target)).collect();
@@ -61,6 +68,26 @@ fn skew_is_checked_where_the_pod_lands() {
     assert_eq!(bind(&mut three_zones([1, 0, 0]), spreading(|c| c.selector = app("y")), &[Existing(0); 5]), []);
     let soft = |c: &mut TopologySpreadConstraint| c.when_unsatisfiable = WhenUnsatisfiable::ScheduleAnyway;
     assert_eq!(bind(&mut three_zones([1, 0, 0]), spreading(soft), &[Existing(0); 5]), []);
+}
+
+#[test]
+fn a_spread_counts_the_zones_and_hosts_that_pools_could_open() {
+    let broken = vec![Rule::OpenableSpread];
+    // one zone with a node; the pools of the world sell in all three
+    let one_zone = || {
+        let mut snapshot = three_zones([0, 0, 0]);
+        snapshot.nodes.truncate(1);
+        snapshot
+    };
+    assert_eq!(bind_as_planned(&mut one_zone(), spreading(|_| {}), &[Existing(0)]), []);
+    assert_eq!(bind_as_planned(&mut one_zone(), spreading(|_| {}), &[Existing(0), Existing(0)]), broken);
+    let mut sold_out = one_zone();
+    for pool in &mut sold_out.node_pools {
+        pool.unusable = Some("not ready".into());
+    }
+    assert_eq!(bind_as_planned(&mut sold_out, spreading(|_| {}), &[Existing(0), Existing(0)]), []);
+    let elsewhere = |key: &str| spreading(|c| (c.topology_key, c.max_skew) = (key.into(), 1));
+    assert_eq!(bind_as_planned(&mut one_zone(), elsewhere(labels::HOSTNAME), &[Existing(0), Existing(0)]), broken);
 }
 
 #[test]

@@ -1,20 +1,19 @@
 //! What the solver states of random worlds, another program text proves.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::stored;
 use crate::host::tests::worlds::{MIXED, Size, TINY, world};
 use crate::host::{Limits, Search, decide};
 use crate::observe::Snapshot;
+use crate::solve::Work;
 use crate::verify::{Verdict, decision, verify};
 
 /// The verdict on what is stored of a world, read as `packwright verify` reads it.
 fn verdict(snapshot: Snapshot) -> Verdict {
     let snapshot = Arc::new(snapshot);
-    let limits = Limits::of_time(Duration::from_secs(3_600), Search::Integer);
+    let limits = Limits::of_work(Work::LIMITED, Search::Integer);
     let decided = decide(&snapshot, limits);
-    let stored = stored(&snapshot, &decided, String::new(), limits);
+    let stored = super::decision(&snapshot, &decided, String::new(), limits);
     let text = serde_json::to_string(&stored).expect("a decision is JSON");
     let read: decision::Decision = serde_json::from_str(&text).expect("what was written is read");
     let snapshot: Snapshot = serde_json::from_str(&serde_json::to_string(&*snapshot).expect("JSON")).expect("read");
