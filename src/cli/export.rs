@@ -1,7 +1,12 @@
 //! `packwright export -f PATH... --out DIR`
 
+mod models;
+
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+pub(super) use models::utf8;
 
 use super::plan::{EXIT_CODES, QuestionArgs, exit_code};
 use crate::host::{self, Decision, Limits};
@@ -12,9 +17,12 @@ use crate::verify::objectives;
 
 const EXAMPLES: &str = "\
 Examples:
-  packwright export -f examples/getting-started --out decision && packwright verify decision";
+  packwright export -f examples/getting-started --out decision && packwright verify decision
+  packwright export -f examples/getting-started --out decision && packwright solve decision";
 
-/// Plan, and write the decision into a directory: the Snapshot, the plan, and what proves how good it is.
+/// Plan, and write the decision into a directory: the Snapshot, the plan, what proves how good it is, and its models.
+///
+/// The models are solved once more for what HiGHS finds in them, within the time limit each.
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct Args {
@@ -39,7 +47,11 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     }
     let limits = args.question.limits();
     let decided = host::decide(&loaded.snapshot, limits);
-    decision::write(&args.out, &loaded.snapshot, |hash| stored(&loaded.snapshot, &decided, hash, limits))?;
+    let models = models::write(&args.out, &loaded.snapshot, &decided, limits.time)?;
+    decision::write(&args.out, &loaded.snapshot, |hash| decision::Decision {
+        models_sha256: models,
+        ..stored(&loaded.snapshot, &decided, hash, limits)
+    })?;
     println!(
         "{}: {} launches, {} pods left",
         args.out.display(),
@@ -59,6 +71,7 @@ fn stored(snapshot: &Snapshot, decided: &Decision, snapshot_sha256: String, limi
     decision::Decision {
         format: decision::FORMAT,
         snapshot_sha256,
+        models_sha256: BTreeMap::new(),
         time_limit_ms: u64::try_from(limits.time.as_millis()).unwrap_or(u64::MAX),
         work: limits.work,
         plan: StoredPlan {

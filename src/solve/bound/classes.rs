@@ -7,7 +7,8 @@ use std::sync::Arc;
 use fixedbitset::FixedBitSet;
 
 use crate::model::{
-    Amounts, Group, Keys, Placement, Problem, SoftTaints, Source, admits, affinity_alternatives, volume_alternatives,
+    Amounts, Group, Keys, OfferingIndex, Placement, Problem, SoftTaints, Source, admits, affinity_alternatives,
+    volume_alternatives,
 };
 use crate::requirements::Undefined;
 use crate::solve::sets::{RequirementSets, SetId};
@@ -39,6 +40,8 @@ pub struct Shape {
     pub holds: FixedBitSet,
     pub room: Amounts,
     pub price: MicroUsd,
+    /// The offering that has this price.
+    pub cheapest: OfferingIndex,
     /// How many can be bought at most; `None`: any number.
     pub most: Option<i64>,
     /// What one uses: (limit, how much), none zero.
@@ -114,8 +117,8 @@ impl Classes {
         let count = class_of.iter().copied().max().map_or(0, |most| most + 1);
         let (limits, of_pool) = limits(problem);
         // each reservation is a shape of its own: what two of them hold together is not what one of them holds
-        let mut shapes: HashMap<ShapeKey, MicroUsd> = HashMap::new();
-        for (index, shape) in reach.shapes.iter().enumerate() {
+        let mut shapes: HashMap<ShapeKey, (MicroUsd, OfferingIndex)> = HashMap::new();
+        for (index, &shape) in reach.shapes.iter().enumerate() {
             let holds = reach.holds(&class_of, count, |signature| reach.on_shape[signature].contains(index));
             let kind = &problem.pools[shape.pool].types[shape.kind];
             let offering = kind.offerings[shape.offering];
@@ -125,13 +128,14 @@ impl Classes {
             if uses.iter().any(|&(limit, amount)| amount > limits[limit].left) {
                 continue; // no plan can have one
             }
-            let price = shapes.entry((holds, kind.most_room.clone(), most, uses)).or_insert(offering.price);
-            *price = (*price).min(offering.price);
+            let cheapest = shapes.entry((holds, kind.most_room.clone(), most, uses)).or_insert((offering.price, shape));
+            *cheapest = (*cheapest).min((offering.price, shape));
         }
-        let shape = |((holds, room, most, uses), price): (ShapeKey, _)| Shape {
+        let shape = |((holds, room, most, uses), (price, cheapest)): (ShapeKey, _)| Shape {
             holds,
             room,
             price,
+            cheapest,
             most: most.map(|(_, free)| free),
             uses,
         };
@@ -193,16 +197,9 @@ fn limits(problem: &Problem) -> (Vec<Limit>, Vec<Range<usize>>) {
     (limits, of_pool)
 }
 
-/// One offering of one type of one pool, by index.
-struct ShapeIndex {
-    pool: usize,
-    kind: usize,
-    offering: usize,
-}
-
 /// Which shapes and nodes each signature reaches.
 struct Reach {
-    shapes: Vec<ShapeIndex>,
+    shapes: Vec<OfferingIndex>,
     on_shape: Vec<FixedBitSet>,
     on_node: Vec<FixedBitSet>,
 }
@@ -212,7 +209,7 @@ impl Reach {
         let mut shapes = Vec::new();
         for (pool, model) in problem.pools.iter().enumerate() {
             for (kind, of_type) in model.types.iter().enumerate() {
-                shapes.extend((0..of_type.offerings.len()).map(|offering| ShapeIndex { pool, kind, offering }));
+                shapes.extend((0..of_type.offerings.len()).map(|offering| OfferingIndex { pool, kind, offering }));
             }
         }
         let bases: Vec<SetId> = problem.pools.iter().map(|pool| sets.intern(pool.requirements.clone())).collect();
