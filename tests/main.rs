@@ -16,5 +16,6 @@ mod examples;
 mod validation;
 mod verify;
 mod load;
+mod models;
 mod scenarios;
 mod solver;

@@ -30,3 +30,6 @@ pub fn of(problem: &Problem, unplaced: &[usize], searched: Option<&Searched>) ->
     let resources = resources::model(problem, &bounds, unplaced);
     resources.into_iter().chain(searched.map(|searched| columns::model(problem, searched))).collect()
 }
+
+#[cfg(test)]
+mod tests;
