@@ -22,7 +22,7 @@ Examples:
 
 /// Plan, and write the decision into a directory: the Snapshot, the plan, what proves how good it is, and its models.
 ///
-/// The models are solved once more for what HiGHS finds in them, within the time limit each.
+/// The models are solved once more for what HiGHS finds in them, within the time limit or ten seconds, whichever is less.
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct Args {
