@@ -218,14 +218,15 @@ impl ModelFile {
         let mut integers = 0;
         for column in (0..).take(columns) {
             let mut kind = highs_sys::VAR_TYPE_CONTINUOUS;
-            // a model without integers has no kinds: then this fails, and changes nothing
-            unsafe { highs_sys::Highs_getColIntegrality(model.as_ptr(), column, &raw mut kind) };
-            integers += usize::from(kind == highs_sys::VAR_TYPE_INTEGER);
+            // fails where no column is an integer, and then says nothing of the kind
+            let known = done(unsafe { highs_sys::Highs_getColIntegrality(model.as_ptr(), column, &raw mut kind) });
+            integers += usize::from(known.is_some() && kind == highs_sys::VAR_TYPE_INTEGER);
         }
         Ok(Self { model, columns, rows, integers })
     }
 
     /// The index of a column.
+    #[must_use]
     #[allow(unsafe_code)] // the safe interface knows no names; the pointers are valid during the call
     pub fn column(&self, name: &str) -> Option<usize> {
         let (name, mut column) = (CString::new(name).ok()?, -1);
@@ -234,6 +235,7 @@ impl ModelFile {
     }
 
     /// What is found within the time, from a solution of which nothing has to be true; `None` where nothing is found.
+    #[must_use]
     pub fn solve(mut self, start: Option<&[f64]>, time: Duration) -> Option<Minimum> {
         self.model.set_option("time_limit", time.as_secs_f64());
         self.model.set_option("mip_rel_gap", 0.0);

@@ -35,7 +35,9 @@ fn classes(problem: &Problem, bounds: &Bounds) -> Vec<Class> {
         }
     }
     classes.sort_by_key(|class| class.class);
-    classes.iter_mut().for_each(|class| class.groups.sort_by(|a, b| a.example.cmp(&b.example)));
+    for class in &mut classes {
+        class.groups.sort_by(|a, b| a.example.cmp(&b.example));
+    }
     classes
 }
 
