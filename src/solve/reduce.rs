@@ -168,7 +168,7 @@ impl Reduction {
                 }
             }
         }
-        (self.instance.rows, self.rows) = (rows.rows, rows.meaning);
+        (self.instance.rows, self.rows) = (rows.all, rows.meaning);
         for (holds, mut bins) in classes {
             bins.sort_by(|(a, of_a), (b, of_b)| {
                 (a.cost, &b.room, &a.uses, of_a).cmp(&(b.cost, &a.room, &b.uses, of_b))
