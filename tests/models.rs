@@ -146,6 +146,18 @@ fn the_cases_have_what_they_are_for() {
     assert_eq!(zones.collect::<Vec<_>>(), ["a", "b"], "pods that spread have a row for each zone");
 }
 
+/// What the model knows nothing of could make a plan dearer than its packing; in these cases there is nothing of the kind.
+#[test]
+fn plans_cost_what_their_columns_cost() {
+    for case in all_cases() {
+        let out = exported(case, &format!("cost-{case}"));
+        let decision = json(&out.join("decision.json"));
+        let cost = decision["certificate"]["levels"].as_array().unwrap().last().unwrap()["objective"].as_f64();
+        let models = json(&out.join("models.json"));
+        assert_eq!(cost, models["models"][1]["objective"].as_f64(), "{case}");
+    }
+}
+
 #[test]
 fn what_is_exported_solves_to_what_is_stored() {
     let out = exported("limits", "solved");

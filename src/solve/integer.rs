@@ -89,7 +89,13 @@ fn guide(reduction: &Reduction, packed: &[(Pattern, u32)], worked: &Worked) -> G
     let mut left: Vec<Vec<(usize, u32)>> = reduction.members.clone();
     let mut guide = Guide { existing: reduction.staying.clone(), steps: worked.steps.clone(), ..Guide::default() };
     let mut nodes_used: HashMap<(usize, usize), usize> = HashMap::new();
-    for (pattern, times) in packed {
+    // what comes last is opened first: a node that is opened takes what is left of a reservation, meant for it or not
+    let is_reserved = |pattern: &Pattern| {
+        let mut uses = reduction.instance.bin(pattern).uses.iter();
+        uses.any(|(row, _)| matches!(reduction.rows[*row], RowOf::Reservation(_)))
+    };
+    let (reserved, others): (Vec<_>, Vec<_>) = packed.iter().partition(|(pattern, _)| is_reserved(pattern));
+    for (pattern, times) in others.into_iter().chain(reserved) {
         for _ in 0..*times {
             let mut dealt: Vec<(usize, u32)> = Vec::new();
             for &(item, count) in &pattern.counts {
