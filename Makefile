@@ -10,7 +10,7 @@ PACKWRIGHT := $(CARGO_TARGET_DIR)/debug/packwright
 GETTING_STARTED := examples/getting-started
 OPENB := benchmarks/instances/openb
 
-.PHONY: help setup build demo test lint crds instances bench bench-throughput bench-loading
+.PHONY: help setup build demo test lint crds models instances bench bench-throughput bench-loading
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ lint: ## Check formatting, lints, and that the core builds without the clients
 
 crds: setup ## Write the CRDs into charts/packwright-crd
 	@UPDATE_CRDS=1 cargo test --quiet --locked --test integration crds::
+
+models: setup ## Write the models of the small cases into models/golden
+	@UPDATE_MODELS=1 cargo test --quiet --locked --test integration models::the_committed
 
 instances: setup ## Derive the manifests of the benchmark instances from their data
 	@for convert in benchmarks/instances/*/convert.py; do python3 $$convert > $$(dirname $$convert)/deployments.yaml || exit 1; done

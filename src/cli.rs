@@ -7,6 +7,7 @@ pub mod crds;
 pub mod export;
 pub mod plan;
 mod settings;
+pub mod solve;
 mod table;
 pub mod types;
 pub mod verify;
@@ -36,10 +37,12 @@ enum Command {
     Completions(completions::Args),
     /// Print the CustomResourceDefinitions as YAML.
     Crds(crds::Args),
-    /// Plan, and write the decision into a directory: the Snapshot, the plan, and what proves how good it is.
+    /// Plan, and write the decision into a directory: the Snapshot, the plan, what proves how good it is, and its models.
     Export(export::Args),
     /// Plan the nodes for pending pods, on manifests, without touching anything.
     Plan(plan::Args),
+    /// Solve the models of a stored decision again, from their files, and compare what they come to with what is stored.
+    Solve(solve::Args),
     /// Search the catalogue of instance types.
     Types(types::Args),
     /// Re-check a stored decision, without the solver: the plan against every rule, and its bounds by arithmetic.
@@ -83,6 +86,7 @@ impl Cli {
             Command::Crds(args) => crds::run(&args),
             Command::Export(args) => export::run(&args),
             Command::Plan(args) => plan::run(&args),
+            Command::Solve(args) => solve::run(&args),
             Command::Types(args) => types::run(&args),
             Command::Verify(args) => verify::run(&args),
         }

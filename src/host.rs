@@ -14,6 +14,7 @@ use crate::plan::check::{Violation, check};
 use crate::plan::{Certificate, Checked, Outcome, Plan, Stage, Stop};
 use crate::solve::Work;
 use crate::solve::bound::Proof;
+use crate::solve::integer::Searched;
 use crate::units::MicroUsd;
 
 /// How long a decision may take.
@@ -62,6 +63,9 @@ pub struct Decision {
     pub answers: Vec<Answer>,
     /// Rules that the checker found broken in a draft; the pods concerned were taken out of it. A bug of ours, shown.
     pub refused: Vec<Violation>,
+    /// The packing that the plan came from, or else the cheapest one of the integer program, with its columns; `None` where
+    /// it has found none. The columns are missing where the time was up before it came to its end.
+    pub searched: Option<Arc<Searched>>,
 }
 
 /// A checked answer on the way.
@@ -127,6 +131,7 @@ pub fn decide(snapshot: &Arc<Snapshot>, limits: Limits) -> Decision {
         greedy: None,
         answers: Vec::new(),
         refused: Vec::new(),
+        searched: None,
     });
     if let Some(stop) = stop {
         decision.certificate.stop = stop;

@@ -16,7 +16,7 @@ pub use domains::{DomainId, KeyId, Keys};
 pub use groups::{Group, ports_conflict};
 pub use limits::Limit;
 pub use nodes::NodeModel;
-pub use pools::{PoolModel, RemainingLimits, TypeModel};
+pub use pools::{OfferingIndex, PoolModel, RemainingLimits, TypeModel};
 pub use rules::{SoftTaints, admits};
 pub use topology::{
     NodeFilter, Placement, Source, Topology, TopologyId, TopologyKind, affinity_alternatives, domain_of_node,

@@ -1,5 +1,7 @@
 //! A decision as it is stored (`docs/decision-directory.md`): indices become names, integers of any size strings.
 
+use std::collections::BTreeMap;
+
 use crate::host::{Decision, Limits};
 use crate::observe::Snapshot;
 use crate::solve::bound::{LimitPrice, PodWorth, Proof};
@@ -25,6 +27,7 @@ pub fn decision(
     decision::Decision {
         format: decision::FORMAT,
         snapshot_sha256,
+        models_sha256: BTreeMap::new(),
         time_limit_ms: u64::try_from(limits.time.as_millis()).unwrap_or(u64::MAX),
         work: work(limits.work),
         plan: StoredPlan {

@@ -6,6 +6,8 @@ pub mod greedy;
 pub mod integer;
 mod knapsack;
 mod lp;
+pub mod models;
+pub mod program;
 pub mod purchase;
 mod solution;
 mod reduce;

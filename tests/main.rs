@@ -17,5 +17,6 @@ mod examples;
 mod validation;
 mod verify;
 mod load;
+mod models;
 mod scenarios;
 mod solver;

@@ -1,7 +1,11 @@
 //! `packwright export -f PATH... --out DIR`
 
+mod models;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+pub(super) use models::utf8;
 
 use super::plan::{EXIT_CODES, QuestionArgs, exit_code};
 use crate::host;
@@ -10,9 +14,12 @@ use crate::verify::decision;
 
 const EXAMPLES: &str = "\
 Examples:
-  packwright export -f examples/getting-started --out decision && packwright verify decision";
+  packwright export -f examples/getting-started --out decision && packwright verify decision
+  packwright export -f examples/getting-started --out decision && packwright solve decision";
 
-/// Plan, and write the decision into a directory: the Snapshot, the plan, and what proves how good it is.
+/// Plan, and write the decision into a directory: the Snapshot, the plan, what proves how good it is, and its models.
+///
+/// The models are solved once more for what HiGHS finds in them, within the time limit or ten seconds, whichever is less.
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct Args {
@@ -37,7 +44,11 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     }
     let limits = args.question.limits();
     let decided = host::decide(&loaded.snapshot, limits);
-    decision::write(&args.out, &loaded.snapshot, |hash| record::decision(&loaded.snapshot, &decided, hash, limits))?;
+    let models = models::write(&args.out, &loaded.snapshot, &decided, limits.time)?;
+    decision::write(&args.out, &loaded.snapshot, |hash| decision::Decision {
+        models_sha256: models,
+        ..record::decision(&loaded.snapshot, &decided, hash, limits)
+    })?;
     println!(
         "{}: {} launches, {} pods left",
         args.out.display(),

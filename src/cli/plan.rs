@@ -76,7 +76,7 @@ impl QuestionArgs {
             Solver::Auto | Solver::Ilp => Search::Integer,
         };
         let (work, time) = match self.work_limits {
-            Some(work) => (work, Duration::from_mins(10)),
+            Some(work) => (work, Duration::from_secs(600)),
             None => (Work::IN_TIME, Duration::from_secs(2)),
         };
         Limits { time: self.time_limit.unwrap_or(time), search, work }

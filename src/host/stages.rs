@@ -1,5 +1,7 @@
 //! The stages of a decision, from the cheapest answer to the best.
 
+use std::sync::Arc;
+
 use super::standing::Standing;
 use super::{Clock, Decision, Limits, Search, repair};
 use crate::model::Problem;
@@ -8,7 +10,7 @@ use crate::plan::check::check;
 use crate::plan::{self, Certificate, Outcome, Stage, Stop};
 use crate::solve::bound::{self, Bound, Bounds, Proof, Values};
 use crate::solve::greedy::{self, Order};
-use crate::solve::integer::{self, News};
+use crate::solve::integer::{self, News, Searched};
 use crate::solve::{Solution, Work};
 use crate::units::MicroUsd;
 
@@ -30,7 +32,8 @@ pub(super) fn run(snapshot: &Snapshot, Limits { search, work, .. }: Limits, cloc
     let plan = repair::checked(snapshot, draft, &mut refused);
     let certificate =
         Certificate { objective: plan.cost(), bound: MicroUsd::ZERO, stage: Stage::Greedy, stop: Stop::Unfinished };
-    let decision = Decision { plan, certificate, proof: Proof::default(), greedy, answers: Vec::new(), refused };
+    let proof = Proof::default();
+    let decision = Decision { plan, certificate, proof, greedy, answers: Vec::new(), refused, searched: None };
     if solution.stopped {
         let certificate = Certificate { stop: Stop::Deadline, ..decision.certificate };
         return sink(Decision { certificate, ..decision });
@@ -43,14 +46,15 @@ pub(super) fn run(snapshot: &Snapshot, Limits { search, work, .. }: Limits, cloc
         let (mut solution, mut worked) = (solution, worked);
         if !best.decision.plan.unplaced.is_empty() && best.priorities_differ() && !stop() {
             let (other, learned) = greedy::work(&problem, Order::PriorityFirst, &stop);
-            if !other.stopped && best.offer(&other, Stage::PriorityGreedy) {
+            if !other.stopped && best.offer(&other, Stage::PriorityGreedy, None) {
                 (solution, worked) = (other, learned);
             }
         }
         let left = || clock.left(first_answer.mul_f64(RESERVE));
         integer::improve(&problem, &solution, &worked, work, &left, &mut |news| match news {
-            News::Solution(other) => drop(best.offer(&other, Stage::Columns)),
+            News::Solution(other, searched) => drop(best.offer(&other, Stage::Columns, Some(searched))),
             News::Values(values) => best.prove(&values, work),
+            News::Columns(searched) => best.keep_columns(searched),
         });
         best.try_everything(work, &stop);
     }
@@ -85,7 +89,7 @@ impl<'b, 's> Best<'b, 's> {
     }
 
     /// Checks a solution and keeps it if it is better.
-    fn offer(&mut self, solution: &Solution, stage: Stage) -> bool {
+    fn offer(&mut self, solution: &Solution, stage: Stage, searched: Option<Searched>) -> bool {
         let snapshot = self.problem.snapshot;
         let Ok(plan) = check(snapshot, plan::build(self.problem, solution)) else { return false };
         let standing = Standing::of(snapshot, &plan);
@@ -97,6 +101,7 @@ impl<'b, 's> Best<'b, 's> {
         self.decision.certificate.objective = plan.cost();
         self.decision.certificate.stage = stage;
         self.decision.plan = plan;
+        self.decision.searched = searched.map(Arc::new);
         if leaves_others {
             self.bound = self.bounds.where_unplaced(&left(&self.decision));
             self.state(self.bound.of_resources());
@@ -111,6 +116,15 @@ impl<'b, 's> Best<'b, 's> {
         self.decision.certificate.bound = proof.bound;
         self.decision.proof = proof;
         (self.sink)(self.decision.clone());
+    }
+
+    /// Keeps the columns of the search with the packing that the plan came from.
+    fn keep_columns(&mut self, searched: Searched) {
+        let searched = match self.decision.searched.as_deref() {
+            Some(of_plan) => of_plan.clone().with_columns_of(searched),
+            None => searched,
+        };
+        self.decision.searched = Some(Arc::new(searched));
     }
 
     /// Keeps the bound that these values prove, if it is better.

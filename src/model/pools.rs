@@ -50,6 +50,17 @@ pub struct TypeModel<'a> {
     pub offerings: Vec<&'a Offering>,
 }
 
+/// One offering of one type of one pool of the Problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OfferingIndex {
+    /// Index into `Problem::pools`.
+    pub pool: usize,
+    /// Index into the types of the pool.
+    pub kind: usize,
+    /// Index into the offerings of the type.
+    pub offering: usize,
+}
+
 /// What a pool's limits leave, after the nodes that exist; `None`: no limit.
 #[derive(Debug, Clone)]
 pub struct RemainingLimits {

@@ -7,13 +7,13 @@
 mod classes;
 mod exhaustive;
 mod holding;
-mod lp;
+pub(super) mod lp;
 mod proof;
 mod spread;
 
 use classes::{Classes, Limit};
 pub use holding::Limits;
-use lp::Prices;
+use lp::{Prices, ResourceLp};
 use proof::{Demand, GroupDemand, Worth};
 pub use proof::{LimitPrice, PodWorth, Proof};
 
@@ -26,13 +26,18 @@ use crate::units::MicroUsd;
 /// Bounds of one Problem.
 pub struct Bounds<'p, 's> {
     problem: &'p Problem<'s>,
-    classes: Classes,
+    pub(super) classes: Classes,
 }
 
 impl<'p, 's> Bounds<'p, 's> {
     #[must_use]
     pub fn new(problem: &'p Problem<'s>) -> Self {
         Self { problem, classes: Classes::of(problem) }
+    }
+
+    /// The resource LP of plans that leave certain pods.
+    pub(super) fn resource_lp(&self, unplaced: &[usize]) -> ResourceLp<'_> {
+        ResourceLp::of(&self.classes, &Demand::of(self.problem, &self.classes, unplaced))
     }
 
     /// What no plan that leaves certain pods can cost less than.

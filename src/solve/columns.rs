@@ -11,6 +11,7 @@ mod fill;
 mod generate;
 pub mod instance;
 mod price;
+pub mod program;
 mod rate;
 mod round;
 
@@ -112,6 +113,8 @@ pub enum News<'n> {
     /// What a pod of each item is worth, and what all of each row: nothing packs all pods for much less than what they are
     /// worth together less what the rows are.
     Values(&'n Duals),
+    /// The columns that the search ended with.
+    Columns(&'n [Pattern]),
 }
 
 /// Bins that cover every demand as far as the rows allow, the best that was found until it is to stop; `sink` gets each
@@ -141,6 +144,7 @@ pub fn solve(instance: &Instance, work: Work, time: TimeLeft, sink: &mut dyn FnM
     if demands.iter().sum::<u32>() <= FEW_PODS && !stop() && !best.is_optimal(generator.bound) {
         best.finish(&generator.center, work.exact_steps, &stop);
     }
+    (best.sink)(News::Columns(&generator.columns));
 }
 
 /// Packings at prices that follow what things cost in the packing before: they take no LP. Returns their patterns; `None`
@@ -247,12 +251,7 @@ impl Best<'_> {
 
     /// Dollars an hour, with what it costs to leave pods out.
     fn price(&self, packed: &Packing) -> f64 {
-        let mut left = self.instance.demands();
-        for (pattern, times) in packed {
-            for (item, n) in &pattern.counts {
-                left[*item] = left[*item].saturating_sub(n * times);
-            }
-        }
+        let left = self.instance.left_by(packed);
         let left: f64 = left.iter().zip(self.leaving).map(|(n, cost)| f64::from(*n) * cost).sum();
         usd(cost(self.instance, packed)) + left
     }

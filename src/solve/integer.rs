@@ -1,10 +1,11 @@
 //! From a first solution to a cheaper one: reduce it to numbers, generate columns, carry the patterns out.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::Solution;
 use super::bound::Values;
-use super::columns::instance::{Duals, Pattern};
+use super::columns::instance::{Duals, Packing, Pattern};
 use super::columns::{self, TimeLeft, Work};
 use super::greedy::guide::{Guide, Target};
 use super::greedy::{self, Worked};
@@ -17,8 +18,28 @@ use crate::model::Problem;
 pub enum News {
     /// A packing that looks cheaper than the one before, carried out under all rules. What it comes to is for the caller
     /// to compare.
-    Solution(Solution),
+    Solution(Solution, Searched),
     Values(Values),
+    /// The search is over: its cheapest packing with all columns.
+    Columns(Searched),
+}
+
+/// A packing, with the other columns that the search had.
+#[derive(Debug, Clone)]
+pub struct Searched {
+    pub(super) reduction: Arc<Reduction>,
+    pub(super) packing: Packing,
+    pub(super) others: Vec<Pattern>,
+}
+
+impl Searched {
+    /// The same packing with the columns of another one of the same search.
+    #[must_use]
+    pub fn with_columns_of(mut self, other: Self) -> Self {
+        self.others = other.others;
+        self.others.extend(other.packing.into_iter().map(|(pattern, _)| pattern));
+        self
+    }
 }
 
 /// Looks for cheaper ways to pack what `first` places.
@@ -31,12 +52,18 @@ pub fn improve(
     sink: &mut dyn FnMut(News),
 ) {
     let Some(reduction) = Reduction::of(problem, first, worked) else { return };
+    let mut cheapest = Searched { reduction: Arc::new(reduction), packing: Packing::new(), others: Vec::new() };
+    let reduction = cheapest.reduction.clone();
     columns::solve(&reduction.instance, work, time, &mut |news| match news {
         columns::News::Packing(packed) => {
             let guide = guide(&reduction, packed, worked);
-            sink(News::Solution(greedy::guided(problem, guide, &|| false)));
+            cheapest.packing.clone_from(packed);
+            sink(News::Solution(greedy::guided(problem, guide, &|| false), cheapest.clone()));
         }
         columns::News::Values(duals) => sink(News::Values(values(problem, &reduction, duals))),
+        columns::News::Columns(columns) => {
+            sink(News::Columns(Searched { others: columns.to_vec(), ..cheapest.clone() }));
+        }
     });
 }
 
@@ -62,17 +89,23 @@ fn guide(reduction: &Reduction, packed: &[(Pattern, u32)], worked: &Worked) -> G
     let mut left: Vec<Vec<(usize, u32)>> = reduction.members.clone();
     let mut guide = Guide { existing: reduction.staying.clone(), steps: worked.steps.clone(), ..Guide::default() };
     let mut nodes_used: HashMap<(usize, usize), usize> = HashMap::new();
-    for (pattern, times) in packed {
+    // what comes last is opened first: a node that is opened takes what is left of a reservation, meant for it or not
+    let is_reserved = |pattern: &Pattern| {
+        let mut uses = reduction.instance.bin(pattern).uses.iter();
+        uses.any(|(row, _)| matches!(reduction.rows[*row], RowOf::Reservation(_)))
+    };
+    let (reserved, others): (Vec<_>, Vec<_>) = packed.iter().partition(|(pattern, _)| is_reserved(pattern));
+    for (pattern, times) in others.into_iter().chain(reserved) {
         for _ in 0..*times {
             let mut dealt: Vec<(usize, u32)> = Vec::new();
             for &(item, count) in &pattern.counts {
                 deal(&mut left[item], count, &mut dealt);
             }
             match &reduction.sources[pattern.class][pattern.bin] {
-                Source::Pool(pool) => {
+                Source::New(of) => {
                     let target = guide.targets.len();
                     let domains = domains(reduction, pattern);
-                    guide.targets.push(Target { pool: *pool, domains, opened: None });
+                    guide.targets.push(Target { pool: of.pool, domains, opened: None });
                     for (group, count) in dealt {
                         guide.of_group.entry(group).or_default().push((target, count));
                     }

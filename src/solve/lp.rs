@@ -1,11 +1,15 @@
 //! The only file that names a solver.
 //!
-//! Models that are built once are written with good_lp; the master of the column generation grows by columns and keeps its
-//! basis, which takes HiGHS itself. Everything here is single-threaded and seeded, so that equal models give equal answers.
+//! The master of the column generation grows by columns and keeps its basis; what is built once is a [`Program`], which can
+//! be written to a file and read from it. Everything here is single-threaded and seeded, so that equal models give equal
+//! answers.
 
-pub use good_lp::{Expression, Solution, SolverModel, Variable, highs, variable, variables};
+use std::ffi::CString;
+use std::time::Duration;
 
-use ::highs::{ColProblem, HighsModelStatus, Model, Row, RowProblem, Sense};
+use highs::{Col, ColProblem, HighsModelStatus, HighsSolutionStatus, Model, Row, RowProblem, Sense};
+
+use super::program::{Program, ProgramColumn, RowBound};
 
 /// The restricted master: how many of each column, at the least cost that covers every demand and stays within the limits.
 pub struct Master {
@@ -108,4 +112,144 @@ pub fn best_prices(totals: &[f64], rows: &[(Vec<f64>, f64)]) -> Option<Vec<f64>>
     model.set_option("threads", 1);
     let solved = model.try_solve().ok()?;
     (solved.status() == HighsModelStatus::Optimal).then(|| solved.get_solution().columns().to_vec())
+}
+
+/// The least that a program comes to, and by what; `None` where HiGHS finds no optimum. Values are by column.
+pub fn minimum(program: &Program) -> Option<Vec<f64>> {
+    let solved = model(program).try_solve().ok()?;
+    (solved.status() == HighsModelStatus::Optimal).then(|| solved.get_solution().columns().to_vec())
+}
+
+fn model(program: &Program) -> Model {
+    let mut problem = RowProblem::default();
+    let column = |of: &ProgramColumn| problem.add_column_with_integrality(of.cost, 0.0..=of.most, of.is_integer);
+    let columns: Vec<Col> = program.columns.iter().map(column).collect();
+    for row in &program.rows {
+        let entries = row.entries.iter().map(|&(column, factor)| (columns[column], factor));
+        match row.bound {
+            RowBound::AtLeast(least) => problem.add_row(least.., entries),
+            RowBound::AtMost(most) => problem.add_row(..=most, entries),
+        }
+    }
+    let mut model = problem.optimise(Sense::Minimise);
+    model.make_quiet();
+    model.set_option("threads", 1);
+    model
+}
+
+/// Writes a program to a file, in the format that the end of its name says: `.mps` or `.lp`. Numbers have 15 digits.
+///
+/// HiGHS writes it: this and [`ModelFile::read`] are the only I/O of the stage, for those who ask for it.
+///
+/// # Errors
+/// One sentence: the file cannot be written.
+pub fn write(program: &Program, name: &str, path: &str) -> Result<(), String> {
+    let mut model = model(program);
+    let columns = program.columns.iter().map(|column| column.name.as_str());
+    let rows = program.rows.iter().map(|row| row.name.as_str());
+    if named(&mut model, name, columns, rows).is_some() && to_file(&mut model, path).is_some() {
+        Ok(())
+    } else {
+        Err(format!("{path}: HiGHS failed to write the model"))
+    }
+}
+
+#[allow(unsafe_code)] // the safe interface has no names; each pointer is valid during its call, and HiGHS copies the names
+fn named<'n>(
+    model: &mut Model,
+    name: &str,
+    columns: impl Iterator<Item = &'n str>,
+    rows: impl Iterator<Item = &'n str>,
+) -> Option<()> {
+    let name = CString::new(name).ok()?;
+    done(unsafe { highs_sys::Highs_passModelName(model.as_mut_ptr(), name.as_ptr()) })?;
+    for (column, name) in (0..).zip(columns) {
+        let name = CString::new(name).ok()?;
+        done(unsafe { highs_sys::Highs_passColName(model.as_mut_ptr(), column, name.as_ptr()) })?;
+    }
+    for (row, name) in (0..).zip(rows) {
+        let name = CString::new(name).ok()?;
+        done(unsafe { highs_sys::Highs_passRowName(model.as_mut_ptr(), row, name.as_ptr()) })?;
+    }
+    Some(())
+}
+
+#[allow(unsafe_code)] // the safe interface writes no files; the pointers are valid during the call
+fn to_file(model: &mut Model, path: &str) -> Option<()> {
+    let path = CString::new(path).ok()?;
+    done(unsafe { highs_sys::Highs_writeModel(model.as_mut_ptr(), path.as_ptr()) })
+}
+
+/// Whether HiGHS did what it was asked for: a warning, such as that of long names, is no failure.
+fn done(status: highs_sys::HighsInt) -> Option<()> {
+    (status == highs_sys::STATUS_OK || status == highs_sys::STATUS_WARNING).then_some(())
+}
+
+/// A model as a file says it.
+pub struct ModelFile {
+    model: Model,
+    pub columns: usize,
+    pub rows: usize,
+    pub integers: usize,
+}
+
+/// What HiGHS makes of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Minimum {
+    pub objective: f64,
+    /// Nothing less is possible.
+    pub bound: f64,
+    /// By column.
+    pub values: Vec<f64>,
+}
+
+impl ModelFile {
+    /// Reads a model, in the format that the end of the file's name says.
+    ///
+    /// # Errors
+    /// One sentence: the file cannot be read.
+    #[allow(unsafe_code)] // the safe interface reads no files; the pointers are valid during their calls
+    pub fn read(path: &str) -> Result<Self, String> {
+        let fault = || format!("{path}: HiGHS cannot read it as a model");
+        let mut model = model(&Program::default());
+        let name = CString::new(path).map_err(|_| fault())?;
+        done(unsafe { highs_sys::Highs_readModel(model.as_mut_ptr(), name.as_ptr()) }).ok_or_else(fault)?;
+        let (columns, rows) = (model.num_cols(), model.num_rows());
+        let mut integers = 0;
+        for column in (0..).take(columns) {
+            let mut kind = highs_sys::VAR_TYPE_CONTINUOUS;
+            // fails where no column is an integer, and then says nothing of the kind
+            let known = done(unsafe { highs_sys::Highs_getColIntegrality(model.as_ptr(), column, &raw mut kind) });
+            integers += usize::from(known.is_some() && kind == highs_sys::VAR_TYPE_INTEGER);
+        }
+        Ok(Self { model, columns, rows, integers })
+    }
+
+    /// The index of a column.
+    #[must_use]
+    #[allow(unsafe_code)] // the safe interface knows no names; the pointers are valid during the call
+    pub fn column(&self, name: &str) -> Option<usize> {
+        let (name, mut column) = (CString::new(name).ok()?, -1);
+        done(unsafe { highs_sys::Highs_getColByName(self.model.as_ptr(), name.as_ptr(), &raw mut column) })?;
+        usize::try_from(column).ok().filter(|column| *column < self.columns)
+    }
+
+    /// What is found within the time, from a solution of which nothing has to be true; `None` where nothing is found.
+    #[must_use]
+    pub fn solve(mut self, start: Option<&[f64]>, time: Duration) -> Option<Minimum> {
+        self.model.set_option("time_limit", time.as_secs_f64());
+        self.model.set_option("mip_rel_gap", 0.0);
+        if let Some(start) = start.filter(|_| self.integers > 0) {
+            self.model.try_set_solution(Some(start), None, None, None).ok()?;
+        }
+        let solved = self.model.try_solve().ok()?;
+        let is_found = if self.integers > 0 {
+            solved.primal_solution_status() == HighsSolutionStatus::Feasible
+        } else {
+            solved.status() == HighsModelStatus::Optimal
+        };
+        let objective = solved.objective_value();
+        let bound = if self.integers > 0 { solved.double_info_value(c"mip_dual_bound").ok()? } else { objective };
+        is_found.then(|| Minimum { objective, bound, values: solved.get_solution().columns().to_vec() })
+    }
 }

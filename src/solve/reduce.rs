@@ -19,7 +19,7 @@ use super::Solution;
 use super::columns::instance::{Bin, Class, Instance, Item, Row};
 use super::greedy::{Variants, Worked};
 use super::sets::{RequirementSets, SetId};
-use crate::model::{DomainId, KeyId, Problem};
+use crate::model::{DomainId, KeyId, OfferingIndex, Problem};
 
 pub use demand::Staying;
 use demand::demand;
@@ -48,8 +48,8 @@ pub struct Reduction {
 /// What a bin is.
 #[derive(Debug, Clone)]
 pub enum Source {
-    /// A new node of this pool.
-    Pool(usize),
+    /// A new node, at the price of this offering; others may have the same price and room, or be worse.
+    New(OfferingIndex),
     /// One of these existing nodes.
     Nodes(Vec<usize>),
 }
@@ -146,7 +146,7 @@ impl Reduction {
     ) {
         let mut rows = Rows::default();
         // bins by the signatures that they may hold
-        let mut classes: BTreeMap<Vec<usize>, Vec<(Bin, usize)>> = BTreeMap::new();
+        let mut classes: BTreeMap<Vec<usize>, Vec<(Bin, OfferingIndex)>> = BTreeMap::new();
         for (pool, model) in problem.pools.iter().enumerate() {
             let markets = &markets[pool];
             let reached: Vec<_> =
@@ -163,26 +163,27 @@ impl Reduction {
                     let Some(uses) = rows.of_offering(pool, model, kind, offering) else { continue };
                     let rules = host_rules.iter().map(|rule| i64::from(rule.room));
                     let room = of_type.room.iter().copied().chain(rules).collect();
-                    classes.entry(holds).or_default().push((Bin { room, cost: of.price.0, uses }, pool));
+                    let bin = Bin { room, cost: of.price.0, uses };
+                    classes.entry(holds).or_default().push((bin, OfferingIndex { pool, kind, offering }));
                 }
             }
         }
-        (self.instance.rows, self.rows) = (rows.rows, rows.meaning);
+        (self.instance.rows, self.rows) = (rows.all, rows.meaning);
         for (holds, mut bins) in classes {
             bins.sort_by(|(a, of_a), (b, of_b)| {
                 (a.cost, &b.room, &a.uses, of_a).cmp(&(b.cost, &a.room, &b.uses, of_b))
             });
             // a bin that costs no less and holds no more than another is never needed
-            let mut kept: Vec<(Bin, usize)> = Vec::new();
-            for (bin, pool) in bins {
+            let mut kept: Vec<(Bin, OfferingIndex)> = Vec::new();
+            for (bin, of) in bins {
                 if !kept.iter().any(|(other, _)| is_no_worse(other, &bin)) {
-                    kept.push((bin, pool));
+                    kept.push((bin, of));
                 }
             }
-            let (bins, pools): (_, Vec<usize>) = kept.into_iter().unzip();
+            let (bins, of_bins): (_, Vec<OfferingIndex>) = kept.into_iter().unzip();
             let items = items_of(&holds, of_signature);
             self.instance.classes.push(Class { items, bins });
-            self.sources.push(pools.into_iter().map(Source::Pool).collect());
+            self.sources.push(of_bins.into_iter().map(Source::New).collect());
         }
     }
 

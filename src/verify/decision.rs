@@ -1,5 +1,6 @@
 //! A decision as it is stored: `docs/decision-directory.md` describes the files.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
@@ -12,6 +13,7 @@ use crate::plan::{Assignment, Draft, Launch, Plan, Stage, Stop, Unplaced};
 /// What the files are called.
 pub const SNAPSHOT: &str = "snapshot.json";
 pub const DECISION: &str = "decision.json";
+pub const MODELS: &str = "models.json";
 
 /// The version of the format.
 pub const FORMAT: u32 = 1;
@@ -23,6 +25,9 @@ pub struct Decision {
     pub format: u32,
     /// Of the file `snapshot.json`, in hexadecimal.
     pub snapshot_sha256: String,
+    /// Of `models.json` and of every file of a model, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub models_sha256: BTreeMap<String, String>,
     pub time_limit_ms: u64,
     /// How far the integer program went at most.
     pub work: StoredWork,
@@ -175,7 +180,7 @@ pub fn sha256(text: &str) -> String {
 ///
 /// # Errors
 /// One sentence that names the file, and the field where there is one: it cannot be read, does not parse, is of another
-/// format, or the Snapshot is not the one that the decision was made for.
+/// format, or another file is not the one that the decision was written with.
 pub fn read(folder: &Path) -> Result<(Snapshot, Decision), String> {
     let text = |name: &str| {
         let path = folder.join(name);
@@ -193,10 +198,26 @@ pub fn read(folder: &Path) -> Result<(Snapshot, Decision), String> {
             path.display()
         ));
     }
+    for (name, hash) in &decision.models_sha256 {
+        if Path::new(name).file_name() != Some(name.as_ref()) {
+            return Err(format!("{}: models_sha256: {name:?} is no name of a file", folder.join(DECISION).display()));
+        }
+        if sha256(&text(name)?) != *hash {
+            let path = folder.join(name);
+            return Err(format!(
+                "{}: not the file that the decision was written with: its SHA-256 differs",
+                path.display()
+            ));
+        }
+    }
     Ok((parsed(folder, SNAPSHOT, &snapshot_text)?, decision))
 }
 
-fn parsed<'t, T: Deserialize<'t>>(folder: &Path, name: &str, text: &'t str) -> Result<T, String> {
+/// Reads a file of a decision directory.
+///
+/// # Errors
+/// One sentence that names the file, and the field where there is one: it does not parse.
+pub fn parsed<'t, T: Deserialize<'t>>(folder: &Path, name: &str, text: &'t str) -> Result<T, String> {
     let mut reader = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut reader)
         .map_err(|error| format!("{}: {}: {}", folder.join(name).display(), error.path(), error.inner()))

@@ -55,7 +55,7 @@ fn what_is_carried_out_is_accepted() {
         let problem = Problem::new(&snapshot);
         let (first, worked) = greedy::work(&problem, Order::Karpenter, &|| false);
         integer::improve(&problem, &first, &worked, Work::LIMITED, &|| 1.0, &mut |news| {
-            let News::Solution(solution) = news else { return };
+            let News::Solution(solution, _) = news else { return };
             packings += 1;
             if let Err(violations) = plan::check(&snapshot, plan::build(&problem, &solution)) {
                 // what the greedy itself gets wrong is counted elsewhere

@@ -9,7 +9,8 @@ use fixedbitset::FixedBitSet;
 use super::spread::{Spread, spreads};
 use crate::api::labels;
 use crate::model::{
-    Amounts, Group, Keys, Placement, Problem, SoftTaints, Source, admits, affinity_alternatives, volume_alternatives,
+    Amounts, Group, Keys, OfferingIndex, Placement, Problem, SoftTaints, Source, admits, affinity_alternatives,
+    volume_alternatives,
 };
 use crate::requirements::Undefined;
 use crate::solve::sets::{RequirementSets, SetId};
@@ -47,6 +48,8 @@ pub struct Shape {
     pub zone: Option<usize>,
     pub room: Amounts,
     pub price: MicroUsd,
+    /// The offering that has this price.
+    pub cheapest: OfferingIndex,
     /// How many can be bought at most; `None`: any number.
     pub most: Option<i64>,
     /// What one uses: (limit, how much), none zero.
@@ -126,8 +129,8 @@ impl Classes {
         let zone_names = key.map_or_else(Vec::new, |key| problem.keys.domains(key).to_vec());
         let zone_of = |label: Option<&str>| problem.keys.domain(key?, label?);
         // each reservation is a shape of its own: what two of them hold together is not what one of them holds
-        let mut shapes: HashMap<ShapeKey, MicroUsd> = HashMap::new();
-        for (index, shape) in reach.shapes.iter().enumerate() {
+        let mut shapes: HashMap<ShapeKey, (MicroUsd, OfferingIndex)> = HashMap::new();
+        for (index, &shape) in reach.shapes.iter().enumerate() {
             let holds = reach.holds(&class_of, count, |signature| reach.on_shape[signature].contains(index));
             let kind = &problem.pools[shape.pool].types[shape.kind];
             let offering = kind.offerings[shape.offering];
@@ -138,14 +141,16 @@ impl Classes {
                 continue; // no plan can have one
             }
             let zone = zone_of(Some(&offering.zone));
-            let price = shapes.entry((holds, kind.most_room.clone(), most, uses, zone)).or_insert(offering.price);
-            *price = (*price).min(offering.price);
+            let cheapest =
+                shapes.entry((holds, kind.most_room.clone(), most, uses, zone)).or_insert((offering.price, shape));
+            *cheapest = (*cheapest).min((offering.price, shape));
         }
-        let shape = |((holds, room, most, uses, zone), price): (ShapeKey, _)| Shape {
+        let shape = |((holds, room, most, uses, zone), (price, cheapest)): (ShapeKey, _)| Shape {
             holds,
             zone,
             room,
             price,
+            cheapest,
             most: most.map(|(_, free)| free),
             uses,
         };
@@ -211,16 +216,9 @@ fn limits(problem: &Problem) -> (Vec<Limit>, Vec<Range<usize>>) {
     (limits, of_pool)
 }
 
-/// One offering of one type of one pool, by index.
-struct ShapeIndex {
-    pool: usize,
-    kind: usize,
-    offering: usize,
-}
-
 /// Which shapes and nodes each signature reaches.
 struct Reach {
-    shapes: Vec<ShapeIndex>,
+    shapes: Vec<OfferingIndex>,
     on_shape: Vec<FixedBitSet>,
     on_node: Vec<FixedBitSet>,
 }
@@ -230,7 +228,7 @@ impl Reach {
         let mut shapes = Vec::new();
         for (pool, model) in problem.pools.iter().enumerate() {
             for (kind, of_type) in model.types.iter().enumerate() {
-                shapes.extend((0..of_type.offerings.len()).map(|offering| ShapeIndex { pool, kind, offering }));
+                shapes.extend((0..of_type.offerings.len()).map(|offering| OfferingIndex { pool, kind, offering }));
             }
         }
         let bases: Vec<SetId> = problem.pools.iter().map(|pool| sets.intern(pool.requirements.clone())).collect();

@@ -1,11 +1,14 @@
-//! The resource LP in its dual form (`models/resource-lp.md`), built with good_lp and solved by HiGHS.
+//! The resource LP in its dual form (`models/resource-lp.md`), solved by HiGHS.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use fixedbitset::FixedBitSet;
 
 use super::classes::{Classes, Limit, Shape, Supply};
 use super::proof::Demand;
 use crate::model::Amounts;
-use crate::solve::lp::{Expression, Solution as _, SolverModel as _, Variable, highs, variable, variables};
+use crate::solve::lp::minimum;
+use crate::solve::program::{Program, ProgramColumn, RowBound};
 
 /// 10^-18 dollars an hour and unit.
 pub struct Prices {
@@ -15,26 +18,42 @@ pub struct Prices {
     pub of_limits: Vec<i128>,
 }
 
-/// Dollars an hour: no limit is worth more than that.
+/// Dollars an hour: no resource is dearer than every shape, no limit is worth more than all that it could save.
+const MOST_OF_A_RESOURCE: f64 = 1e4;
 const MOST_OF_A_LIMIT: f64 = 1e6;
 
 /// Prices of resources that maximise the bound; zero prices where HiGHS finds none, which prove a bound of zero.
 pub fn resource_prices(classes: &Classes, demand: &Demand) -> Prices {
-    let scale = scale(classes);
-    let nothing = || (vec![vec![0.0; classes.dims]; merged(classes)], vec![0.0; classes.limits.len()]);
-    let (of_classes, of_limits) = solve(classes, demand, &scale).unwrap_or_else(nothing);
-    let of_class = |prices: &Vec<f64>| prices.iter().zip(&scale).map(|(price, scale)| to_atto(price / scale)).collect();
-    let of_limit = |(limit, price): (&Limit, &f64)| to_atto(price / unit(limit));
+    let lp = ResourceLp::of(classes, demand);
+    let values = minimum(&lp.program).unwrap_or_else(|| vec![0.0; lp.program.columns.len()]);
+    let of_class = |prices: &Vec<usize>| {
+        prices.iter().zip(&lp.scale).map(|(column, scale)| to_atto(values[*column] / float(*scale))).collect()
+    };
+    let of_limit = |(limit, column): (&Limit, &usize)| to_atto(values[*column] / float(unit(limit)));
     Prices {
-        of_classes: of_classes.iter().map(of_class).collect(),
-        of_limits: classes.limits.iter().zip(&of_limits).map(of_limit).collect(),
+        of_classes: lp.prices.iter().map(of_class).collect(),
+        of_limits: classes.limits.iter().zip(&lp.of_limits).map(of_limit).collect(),
     }
 }
 
+/// The LP with where things are in it.
+pub struct ResourceLp<'c> {
+    pub program: Program,
+    /// By dimension: how much of the resource is one in the LP, the largest room of any shape or of all nodes alike.
+    pub scale: Vec<i64>,
+    /// Columns `p_k_r`, by merged class and dimension.
+    pub prices: Vec<Vec<usize>>,
+    /// Sets of several merged classes, with the columns `m_n_r` by dimension.
+    pub dearest: BTreeMap<Vec<usize>, Vec<usize>>,
+    /// Columns `q_l`, by limit.
+    pub of_limits: Vec<usize>,
+    /// Rows `shape_o`, in this order after all others.
+    pub shapes: Vec<&'c Shape>,
+}
+
 /// All that a limit leaves: the unit in which the LP measures it.
-#[allow(clippy::cast_precision_loss)] // floats are for HiGHS only; the proof recomputes in integers
-fn unit(limit: &Limit) -> f64 {
-    limit.left.max(1) as f64
+pub fn unit(limit: &Limit) -> i64 {
+    limit.left.max(1)
 }
 
 /// Dollars to 10^-18 dollars, rounded down; no unit of anything is worth more than a thousand dollars.
@@ -44,11 +63,10 @@ pub fn to_atto(usd: f64) -> i128 {
 }
 
 /// The largest room of any shape or node by dimension: the unit in which the LP measures.
-#[allow(clippy::cast_precision_loss)] // floats are for HiGHS only; the proof recomputes in integers
-fn scale(classes: &Classes) -> Vec<f64> {
+fn scale(classes: &Classes) -> Vec<i64> {
     let totals: Vec<Amounts> = classes.nodes.iter().map(Supply::total).collect();
     let rooms = || classes.shapes.iter().map(|shape| &shape.room).chain(&totals);
-    (0..classes.dims).map(|dim| rooms().map(|room| room[dim]).max().unwrap_or(1).max(1) as f64).collect()
+    (0..classes.dims).map(|dim| rooms().map(|room| room[dim]).max().unwrap_or(1).max(1)).collect()
 }
 
 /// How many classes the LP tells apart.
@@ -56,77 +74,106 @@ fn merged(classes: &Classes) -> usize {
     classes.merged.iter().map(|class| class + 1).max().unwrap_or(0)
 }
 
-/// Prices of resources by merged class and dimension, of limits by limit; in the units of the LP.
-#[allow(clippy::cast_precision_loss)] // as above
-fn solve(classes: &Classes, demand: &Demand, scale: &[f64]) -> Option<(Vec<Vec<f64>>, Vec<f64>)> {
-    let mut vars = variables!();
-    // price of a resource for a class, dollars an hour for one scale unit; no resource is dearer than every shape
-    let price: Vec<Vec<Variable>> = (0..merged(classes))
-        .map(|k| (0..classes.dims).map(|r| vars.add(variable().min(0).max(1e4).name(format!("p_{k}_{r}")))).collect())
-        .collect();
-    // the dearest price over the classes that one set of shapes or nodes may hold
-    let mut dearest: BTreeMap<Vec<usize>, Vec<Variable>> = BTreeMap::new();
-    let sets = classes.shapes.iter().map(|shape| &shape.holds).chain(classes.nodes.iter().map(|node| &node.holds));
-    for holds in sets {
+impl<'c> ResourceLp<'c> {
+    /// ```text
+    /// minimise   sum_m sum_r F_mr m_mr + sum_l b_l q_l - sum_i (d_i - left_i) sum_r s_ir p_k(i)r
+    /// order_n_k_r   p_kr <= m_mr                                 for every class k of the set m with number n
+    /// shape_o       sum_r A_or m_H(o)r <= c_o + sum_l a_ol q_l   for every shape o
+    /// ```
+    /// What the dual maximises is the negative of it: not every solver reads a file that maximises.
+    pub fn of(classes: &'c Classes, demand: &Demand) -> Self {
+        let scale = scale(classes);
+        let mut lp = Self {
+            program: Program::default(),
+            prices: Vec::new(),
+            dearest: BTreeMap::new(),
+            of_limits: Vec::new(),
+            shapes: undominated(&classes.shapes),
+            scale,
+        };
+        lp.add_prices(classes, demand);
+        lp.add_dearest(classes);
+        for limit in 0..classes.limits.len() {
+            let column = lp.program.add_column(price(format!("q_{limit}"), 1.0, MOST_OF_A_LIMIT));
+            lp.of_limits.push(column);
+        }
+        lp.add_order();
+        lp.add_shapes(classes);
+        lp
+    }
+
+    /// `p_k_r`: what a resource is worth for a class, dollars an hour for one scale unit; no resource is dearer than every
+    /// shape.
+    fn add_prices(&mut self, classes: &Classes, demand: &Demand) {
+        let mut totals = vec![vec![0.0; classes.dims]; merged(classes)];
+        for group in &demand.groups {
+            let parts = scaled(&group.amounts, &self.scale);
+            for (total, part) in totals[classes.merged[group.class]].iter_mut().zip(parts) {
+                *total += part * count(group.placed);
+            }
+        }
+        for (k, totals) in totals.into_iter().enumerate() {
+            let of_class = totals.into_iter().enumerate();
+            let column = |(r, total): (usize, f64)| price(format!("p_{k}_{r}"), -total, MOST_OF_A_RESOURCE);
+            let columns = of_class.map(|of| self.program.add_column(column(of))).collect();
+            self.prices.push(columns);
+        }
+    }
+
+    /// `m_n_r`: the dearest price over the classes that one set of shapes or nodes may hold.
+    fn add_dearest(&mut self, classes: &Classes) {
+        let of_shapes = classes.shapes.iter().map(|shape| &shape.holds);
+        let all = of_shapes.chain(classes.nodes.iter().map(|node| &node.holds));
+        let sets: BTreeSet<Vec<usize>> = all.map(|holds| classes.merged_set(holds)).collect();
+        for (n, holds) in sets.into_iter().filter(|holds| holds.len() > 1).enumerate() {
+            let column = |r: usize| price(format!("m_{n}_{r}"), 0.0, MOST_OF_A_RESOURCE);
+            let columns = (0..classes.dims).map(|r| self.program.add_column(column(r))).collect();
+            self.dearest.insert(holds, columns);
+        }
+        for node in &classes.nodes {
+            let room = scaled(&node.total(), &self.scale);
+            let columns = self.columns_of(classes, &node.holds).to_vec();
+            for (column, room) in columns.into_iter().zip(room) {
+                self.program.columns[column].cost += room;
+            }
+        }
+    }
+
+    fn add_order(&mut self) {
+        for (n, (holds, columns)) in self.dearest.iter().enumerate() {
+            for &k in holds {
+                for (r, (most, of_class)) in columns.iter().zip(&self.prices[k]).enumerate() {
+                    let entries = [(*of_class, 1.0), (*most, -1.0)];
+                    self.program.add_row(format!("order_{n}_{k}_{r}"), RowBound::AtMost(0.0), entries);
+                }
+            }
+        }
+    }
+
+    fn add_shapes(&mut self, classes: &Classes) {
+        for (o, shape) in self.shapes.iter().enumerate() {
+            let columns = self.columns_of(classes, &shape.holds).iter().copied();
+            let rooms = columns.zip(scaled(&shape.room, &self.scale));
+            let used = |&(limit, amount): &(usize, i64)| {
+                (self.of_limits[limit], -float(amount) / float(unit(&classes.limits[limit])))
+            };
+            let entries: Vec<(usize, f64)> = rooms.chain(shape.uses.iter().map(used)).collect();
+            self.program.add_row(format!("shape_{o}"), RowBound::AtMost(shape.price.as_usd()), entries);
+        }
+    }
+
+    /// The prices that count for what may hold these classes.
+    fn columns_of(&self, classes: &Classes, holds: &FixedBitSet) -> &[usize] {
         let holds = classes.merged_set(holds);
-        let next = dearest.len();
-        dearest.entry(holds).or_insert_with_key(|holds| match holds.as_slice() {
-            [only] => price[*only].clone(),
-            _ => {
-                (0..classes.dims).map(|r| vars.add(variable().min(0).max(1e4).name(format!("m_{next}_{r}")))).collect()
-            }
-        });
+        match holds.as_slice() {
+            [only] => &self.prices[*only],
+            _ => self.dearest.get(&holds).map_or(&[], Vec::as_slice), // none where no class is held
+        }
     }
-    let of = |holds: &fixedbitset::FixedBitSet| &dearest[&classes.merged_set(holds)];
+}
 
-    // what all of a limit is worth, dollars an hour
-    let of_limits: Vec<Variable> = (0..classes.limits.len())
-        .map(|limit| vars.add(variable().min(0).max(MOST_OF_A_LIMIT).name(format!("q_{limit}"))))
-        .collect();
-
-    let mut objective = Expression::default();
-    let mut totals = vec![vec![0.0; classes.dims]; merged(classes)];
-    for group in &demand.groups {
-        for (total, part) in totals[classes.merged[group.class]].iter_mut().zip(scaled(&group.amounts, scale)) {
-            *total += part * float(group.placed);
-        }
-    }
-    for (prices, totals) in price.iter().zip(&totals) {
-        for (variable, total) in prices.iter().zip(totals) {
-            objective.add_mul(*total, *variable);
-        }
-    }
-    for node in &classes.nodes {
-        for (variable, room) in of(&node.holds).iter().zip(scaled(&node.total(), scale)) {
-            objective.add_mul(-room, *variable);
-        }
-    }
-    for variable in &of_limits {
-        objective.add_mul(-1.0, *variable);
-    }
-    let mut model = vars.maximise(objective).using(highs);
-    model.set_verbose(false);
-    let mut model = model.set_threads(1);
-    for (holds, variables) in dearest.iter().filter(|(holds, _)| holds.len() > 1) {
-        for &class in holds {
-            for (most, of_class) in variables.iter().zip(&price[class]) {
-                model.add_constraint((Expression::from(*of_class) - *most).leq(0));
-            }
-        }
-    }
-    for shape in undominated(&classes.shapes) {
-        let mut value = Expression::default();
-        for (variable, room) in of(&shape.holds).iter().zip(scaled(&shape.room, scale)) {
-            value.add_mul(room, *variable);
-        }
-        for &(limit, amount) in &shape.uses {
-            value.add_mul(-(amount as f64) / unit(&classes.limits[limit]), of_limits[limit]);
-        }
-        model.add_constraint(value.leq(shape.price.as_usd()));
-    }
-    let solution = model.solve().ok()?;
-    let values = |variables: &Vec<Variable>| variables.iter().map(|variable| solution.value(*variable)).collect();
-    Some((price.iter().map(values).collect(), values(&of_limits)))
+fn price(name: String, cost: f64, most: f64) -> ProgramColumn {
+    ProgramColumn { name, cost, most, is_integer: false }
 }
 
 /// The shapes without those that another one of the same classes beats in price, every room and every limit. Only the LP
@@ -148,12 +195,16 @@ fn undominated(shapes: &[Shape]) -> Vec<&Shape> {
     kept
 }
 
+fn scaled(amounts: &Amounts, scale: &[i64]) -> Vec<f64> {
+    amounts.iter().zip(scale).map(|(amount, scale)| float((*amount).max(0)) / float(*scale)).collect()
+}
+
 #[allow(clippy::cast_precision_loss)] // floats are for HiGHS only; the proof recomputes in integers
-fn scaled(amounts: &Amounts, scale: &[f64]) -> Vec<f64> {
-    amounts.iter().zip(scale).map(|(amount, scale)| (*amount).max(0) as f64 / scale).collect()
+fn float(amount: i64) -> f64 {
+    amount as f64
 }
 
 #[allow(clippy::cast_precision_loss)] // as above
-fn float(count: usize) -> f64 {
-    count as f64
+fn count(pods: usize) -> f64 {
+    pods as f64
 }

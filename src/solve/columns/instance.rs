@@ -98,6 +98,17 @@ impl Instance {
         self.rows.iter().map(|row| row.capacity).collect()
     }
 
+    /// How many pods of each item a packing leaves.
+    pub fn left_by(&self, packing: &Packing) -> Vec<u32> {
+        let mut left = self.demands();
+        for (pattern, times) in packing {
+            for (item, n) in &pattern.counts {
+                left[*item] = left[*item].saturating_sub(n * times);
+            }
+        }
+        left
+    }
+
     pub fn demands(&self) -> Vec<u32> {
         self.items.iter().map(|item| item.demand).collect()
     }

@@ -9,7 +9,7 @@ use crate::solve::columns::instance::Row;
 /// What the bins of new nodes share.
 #[derive(Default)]
 pub struct Rows {
-    pub rows: Vec<Row>,
+    pub all: Vec<Row>,
     /// By row.
     pub meaning: Vec<RowOf>,
     known: HashMap<RowOf, usize>,
@@ -44,10 +44,10 @@ impl Rows {
             return None;
         }
         let row = |(of, left, amount): (RowOf, i64, i64)| {
-            let next = self.rows.len();
+            let next = self.all.len();
             let row = *self.known.entry(of.clone()).or_insert(next);
             if row == next {
-                self.rows.push(Row { capacity: left, is_supply: matches!(of, RowOf::Reservation(_)) });
+                self.all.push(Row { capacity: left, is_supply: matches!(of, RowOf::Reservation(_)) });
                 self.meaning.push(of);
             }
             (row, amount)
