@@ -9,11 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use crate::model::Problem;
 use crate::observe::Snapshot;
 use crate::plan::check::{Violation, check};
 use crate::plan::{Certificate, Checked, Outcome, Plan, Stage, Stop};
 use crate::solve::Work;
 use crate::solve::bound::Proof;
+use crate::solve::carried::Carried;
 use crate::solve::integer::Searched;
 use crate::units::MicroUsd;
 
@@ -68,6 +70,14 @@ pub struct Decision {
     pub searched: Option<Arc<Searched>>,
 }
 
+impl Decision {
+    /// What the next decision can start from; empty where the integer program found nothing. `snapshot`: that of the decision.
+    #[must_use]
+    pub fn carried(&self, snapshot: &Snapshot) -> Carried {
+        self.searched.as_ref().map_or_else(Carried::default, |searched| Carried::of(&Problem::new(snapshot), searched))
+    }
+}
+
 /// A checked answer on the way.
 #[derive(Debug, Clone, Copy)]
 pub struct Answer {
@@ -109,13 +119,19 @@ impl Clock {
 /// launches nothing.
 #[must_use]
 pub fn decide(snapshot: &Arc<Snapshot>, limits: Limits) -> Decision {
+    decide_from(snapshot, Arc::default(), limits)
+}
+
+/// As [`decide`], from what an earlier decision carried over: where the new answer is as near to its bound, it is done.
+#[must_use]
+pub fn decide_from(snapshot: &Arc<Snapshot>, carried: Arc<Carried>, limits: Limits) -> Decision {
     let started = Instant::now();
     let cancelled = Arc::new(AtomicBool::new(false));
     let (sender, answers) = channel();
     let stages = {
         let (snapshot, cancelled) = (snapshot.clone(), cancelled.clone());
         let clock = Clock { started, time: limits.time, cancelled };
-        move || stages::run(&snapshot, limits, &clock, &|decision| drop(sender.send(decision)))
+        move || stages::run(&snapshot, &carried, limits, &clock, &|decision| drop(sender.send(decision)))
     };
     let spawned = std::thread::Builder::new().name("solve".to_owned()).stack_size(64 << 20).spawn(stages);
     let mut came = Vec::new();

@@ -27,7 +27,7 @@ pub fn decision(
     decision::Decision {
         format: decision::FORMAT,
         snapshot_sha256,
-        models_sha256: BTreeMap::new(),
+        files_sha256: BTreeMap::new(),
         time_limit_ms: u64::try_from(limits.time.as_millis()).unwrap_or(u64::MAX),
         work: work(limits.work),
         plan: StoredPlan {

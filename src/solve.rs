@@ -2,6 +2,7 @@
 
 pub mod bound;
 mod columns;
+pub mod carried;
 pub mod greedy;
 pub mod integer;
 mod knapsack;
@@ -13,5 +14,5 @@ mod solution;
 mod reduce;
 mod sets;
 
-pub use columns::{Pace, TimeLeft, Work};
+pub use columns::{Ended, Pace, TimeLeft, Work};
 pub use solution::{NewNode, Place, Solution};

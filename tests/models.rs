@@ -182,7 +182,7 @@ fn altered(name: &str, file: &str, change: impl FnOnce(String) -> String) -> Pat
     let text = change(std::fs::read_to_string(out.join(file)).unwrap());
     std::fs::write(out.join(file), &text).unwrap();
     let mut decision = json(&out.join("decision.json"));
-    decision["models_sha256"][file] = format!("{:x}", Sha256::digest(text)).into();
+    decision["files_sha256"][file] = format!("{:x}", Sha256::digest(text)).into();
     std::fs::write(out.join("decision.json"), decision.to_string()).unwrap();
     out
 }
@@ -257,7 +257,7 @@ fn a_model_that_is_not_there_is_named_and_nothing_of_an_earlier_decision_stays()
     let (code, _, said) = run("solve", &out, &["--model", "columns"]);
     assert!(code == Some(2) && said.contains("there are: resource-lp"), "{said}");
     let mut decision = json(&out.join("decision.json"));
-    decision.as_object_mut().unwrap().remove("models_sha256");
+    decision.as_object_mut().unwrap().remove("files_sha256");
     std::fs::write(out.join("decision.json"), decision.to_string()).unwrap();
     let (code, _, said) = run("solve", &out, &[]);
     assert!(code == Some(2) && said.contains("without models"), "{said}");

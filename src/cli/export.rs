@@ -8,8 +8,8 @@ use std::process::ExitCode;
 pub(super) use models::utf8;
 
 use super::plan::{EXIT_CODES, QuestionArgs, exit_code};
-use crate::host;
 use crate::record;
+use crate::solve::carried::Carried;
 use crate::verify::decision;
 
 const EXAMPLES: &str = "\
@@ -43,10 +43,16 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         eprintln!("error: {error}");
     }
     let limits = args.question.limits();
-    let decided = host::decide(&loaded.snapshot, limits);
-    let models = models::write(&args.out, &loaded.snapshot, &decided, limits.time)?;
+    let (decided, carried) = match args.question.decide(&loaded) {
+        Ok(decided) => decided,
+        Err(code) => return Ok(code),
+    };
+    let mut files = models::write(&args.out, &loaded.snapshot, &decided, limits.time)?;
+    if *carried != Carried::default() {
+        files.insert(decision::CARRIED.to_owned(), decision::put(&args.out, decision::CARRIED, &*carried)?);
+    }
     decision::write(&args.out, &loaded.snapshot, |hash| decision::Decision {
-        models_sha256: models,
+        files_sha256: files,
         ..record::decision(&loaded.snapshot, &decided, hash, limits)
     })?;
     println!(

@@ -3,7 +3,7 @@
 mod claims;
 mod table;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,6 +19,7 @@ use crate::host::{self, Decision, Limits, Search};
 use crate::observe::{self, LoadOptions, LoadOutcome};
 use crate::plan::report::Report;
 use crate::solve::Work;
+use crate::solve::carried::Carried;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -63,6 +64,10 @@ pub(super) struct QuestionArgs {
     /// rounds=N,dive-rounds=N,search-steps=N,exact-steps=N; --time-limit only ends what would take longer.
     #[arg(long, value_parser = work, value_name = "LIMITS")]
     work_limits: Option<Work>,
+    /// Start from what an earlier decision learned, if the file is there, and write what this one learns: one more pod then
+    /// takes a moment, as the search ends where the answer is as good for its pods as the earlier one was.
+    #[arg(long, value_name = "FILE")]
+    carry: Option<PathBuf>,
     #[command(flatten)]
     catalog: CatalogArgs,
     #[command(flatten)]
@@ -80,6 +85,20 @@ impl QuestionArgs {
             None => (Work::IN_TIME, Duration::from_secs(2)),
         };
         Limits { time: self.time_limit.unwrap_or(time), search, work }
+    }
+
+    /// Decides, from what the file of `--carry` has if there is one, which is written anew; with what it started from.
+    pub(super) fn decide(&self, loaded: &LoadOutcome) -> Result<(Decision, Arc<Carried>), ExitCode> {
+        let carried = Arc::new(self.carry.as_deref().map_or_else(|| Ok(Carried::default()), read_carried)?);
+        let decision = host::decide_from(&loaded.snapshot, carried.clone(), self.limits());
+        if let Some(path) = &self.carry
+            && decision.searched.is_some()
+        {
+            let text = serde_json::to_string(&decision.carried(&loaded.snapshot))
+                .map_err(|error| refuse(&error.to_string()))?;
+            std::fs::write(path, text).map_err(|error| refuse(&format!("{}: {error}", path.display())))?;
+        }
+        Ok((decision, carried))
     }
 
     /// Reads the input; what cannot be gone on with has been printed.
@@ -138,7 +157,10 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Err(code) => return Ok(code),
     };
     let started = Instant::now();
-    let decision = host::decide(&loaded.snapshot, args.question.limits());
+    let (decision, _) = match args.question.decide(&loaded) {
+        Ok(decided) => decided,
+        Err(code) => return Ok(code),
+    };
     let report = report(&loaded, &decision, started.elapsed());
     print(args, &loaded, &decision, &report)?;
     Ok(exit_code(&loaded, &decision))
@@ -159,6 +181,16 @@ fn catalog(args: &CatalogArgs) -> Result<(Catalog, Vec<String>), String> {
         Some(catalog) => (catalog, Vec::new()),
         None => args.market().map(|(market, notes)| (Catalog::Ec2(Box::new(market)), notes))?,
     })
+}
+
+/// Empty where the file is not there.
+fn read_carried(path: &Path) -> Result<Carried, ExitCode> {
+    if !path.exists() {
+        return Ok(Carried::default());
+    }
+    let fault = |error: &dyn std::fmt::Display| refuse(&format!("--carry {}: {error}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| fault(&error))?;
+    serde_json::from_str(&text).map_err(|error| fault(&error))
 }
 
 fn refuse(sentence: &str) -> ExitCode {

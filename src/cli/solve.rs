@@ -114,7 +114,7 @@ fn report(args: &Args) -> Result<Report, String> {
     let folder = &args.directory;
     let (_, decision) = decision::read(folder)?;
     let path = folder.join(MODELS);
-    if !decision.models_sha256.contains_key(MODELS) {
+    if !decision.files_sha256.contains_key(MODELS) {
         return Err(format!("{}: the decision was written without models", path.display()));
     }
     let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -131,7 +131,7 @@ fn report(args: &Args) -> Result<Report, String> {
     }
     for model in &models {
         let file = format!("{}.mps", model.name);
-        if !decision.models_sha256.contains_key(&file) {
+        if !decision.files_sha256.contains_key(&file) {
             return Err(format!("{}: {file} is not part of the decision", path.display()));
         }
     }

@@ -9,9 +9,10 @@ use crate::observe::Snapshot;
 use crate::plan::check::check;
 use crate::plan::{self, Certificate, Outcome, Stage, Stop};
 use crate::solve::bound::{self, Bound, Bounds, Proof, Values};
+use crate::solve::carried::Carried;
 use crate::solve::greedy::{self, Order};
 use crate::solve::integer::{self, News, Searched};
-use crate::solve::{Solution, Work};
+use crate::solve::{Ended, Solution, Work};
 use crate::units::MicroUsd;
 
 /// Time kept for carrying a solution out, writing it down and checking it, as a multiple of what the first answer took.
@@ -22,7 +23,13 @@ const SEARCHED: usize = 16;
 
 /// Runs the stages; `sink` gets every answer that is better than the one before, or says more about it. The last one
 /// says why the search ended.
-pub(super) fn run(snapshot: &Snapshot, Limits { search, work, .. }: Limits, clock: &Clock, sink: &dyn Fn(Decision)) {
+pub(super) fn run(
+    snapshot: &Snapshot,
+    carried: &Carried,
+    Limits { search, work, .. }: Limits,
+    clock: &Clock,
+    sink: &dyn Fn(Decision),
+) {
     let problem = Problem::new(snapshot);
     // writing an answer down and checking it mostly takes no longer than finding the first one
     let (solution, worked) = greedy::work(&problem, Order::Karpenter, &|| clock.is_up(clock.time / 2));
@@ -42,6 +49,7 @@ pub(super) fn run(snapshot: &Snapshot, Limits { search, work, .. }: Limits, cloc
     let stop = || clock.is_up(first_answer.mul_f64(RESERVE));
     let bounds = Bounds::new(&problem);
     let mut best = Best::new(&problem, &bounds, decision, sink);
+    let mut ended = Ended::Searched;
     if search == Search::Integer {
         let (mut solution, mut worked) = (solution, worked);
         if !best.decision.plan.unplaced.is_empty() && best.priorities_differ() && !stop() {
@@ -51,14 +59,14 @@ pub(super) fn run(snapshot: &Snapshot, Limits { search, work, .. }: Limits, cloc
             }
         }
         let left = || clock.left(first_answer.mul_f64(RESERVE));
-        integer::improve(&problem, &solution, &worked, work, &left, &mut |news| match news {
+        ended = integer::improve(&problem, (&solution, &worked), carried, work, &left, &mut |news| match news {
             News::Solution(other, searched) => drop(best.offer(&other, Stage::Columns, Some(searched))),
             News::Values(values) => best.prove(&values, work),
             News::Columns(searched) => best.keep_columns(searched),
         });
         best.try_everything(work, &stop);
     }
-    best.finish(stop());
+    best.finish(ended, stop());
 }
 
 /// The best answer so far.
@@ -153,13 +161,14 @@ impl<'b, 's> Best<'b, 's> {
         priorities.any(|priority| Some(priority) != first)
     }
 
-    fn finish(mut self, stopped: bool) {
+    fn finish(mut self, ended: Ended, stopped: bool) {
         let certificate = &mut self.decision.certificate;
         let is_optimal = certificate.objective == certificate.bound && self.decision.plan.unplaced.is_empty();
-        certificate.stop = match (is_optimal, stopped) {
+        certificate.stop = match (is_optimal, ended) {
             (true, _) => Stop::Optimal,
-            (false, true) => Stop::Deadline,
-            (false, false) => Stop::Complete,
+            (false, Ended::AsNear) => Stop::AsNear,
+            (false, Ended::Searched) if stopped => Stop::Deadline,
+            (false, Ended::Searched) => Stop::Complete,
         };
         (self.sink)(self.decision);
     }

@@ -1,6 +1,7 @@
 //! Properties of the whole pipeline over random worlds in which all rules are mixed.
 
 mod dice;
+mod carried;
 mod features;
 mod integer;
 mod properties;

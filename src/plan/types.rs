@@ -211,6 +211,8 @@ pub enum Stop {
     /// Objective and bound are equal.
     Optimal,
     Deadline,
+    /// It costs no more, for what its pods are worth, than the decision whose columns it started from.
+    AsNear,
     /// A stage broke down: the answer is what was known before it.
     Failed,
     /// The search goes on.

@@ -88,6 +88,10 @@ const LEAST_TURN: f64 = 0.05;
 /// A search ends when the best packing costs no more than this above the bound: what is left is rounding.
 const CLOSE_ENOUGH: f64 = 1.0 + 1e-6;
 
+/// A packing is as good as an earlier one up to this part of its price; rounds before a search from scratch.
+const AS_NEAR: f64 = 1.0 + 1e-4;
+const FROM_BEFORE_ROUNDS: usize = 12;
+
 /// How much of its time a search has left: from 1 down to 0, where it is to stop. It has no clock of its own; what is
 /// limited by its work alone always has 1 left.
 pub type TimeLeft<'t> = &'t dyn Fn() -> f64;
@@ -113,8 +117,29 @@ pub enum News<'n> {
     /// What a pod of each item is worth, and what all of each row: nothing packs all pods for much less than what they are
     /// worth together less what the rows are.
     Values(&'n Duals),
-    /// The columns that the search ended with.
-    Columns(&'n [Pattern]),
+    /// What the search ended with: its columns, and what things are worth.
+    Columns(&'n [Pattern], &'n Duals),
+}
+
+/// What is known before a search.
+#[derive(Debug, Clone, Default)]
+pub struct Start {
+    /// A packing of other pods; each pattern fits its bin.
+    pub packing: Packing,
+    pub columns: Vec<Pattern>,
+    /// Of an item of which nothing is known not a number; empty where nothing is known at all.
+    pub duals: Duals,
+    /// Price of that packing for what its pods are worth.
+    pub ratio: f64,
+}
+
+/// Why a search ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Its time or work was over, or nothing is left to be found.
+    Searched,
+    /// Its packing costs no more, for what its pods are worth, than the one that it started from.
+    AsNear,
 }
 
 /// Bins that cover every demand as far as the rows allow, the best that was found until it is to stop; `sink` gets each
@@ -123,7 +148,7 @@ pub enum News<'n> {
 /// Packings at smoothed duals and one dive first, for an answer; then rounds of column generation and dives by turns, until
 /// nothing improves. Between two dives lies at least twice the time that a dive takes, and the last one begins while there
 /// is time for it.
-pub fn solve(instance: &Instance, work: Work, time: TimeLeft, sink: &mut dyn FnMut(News)) {
+pub fn solve(instance: &Instance, start: &Start, work: Work, time: TimeLeft, sink: &mut dyn FnMut(News)) -> Ended {
     let all = || if time() > 0.0 { 1.0 } else { 0.0 };
     let time = if work.pace == Pace::Work { &all } else { time };
     let stop = || time() <= 0.0;
@@ -135,8 +160,12 @@ pub fn solve(instance: &Instance, work: Work, time: TimeLeft, sink: &mut dyn FnM
     let rater = RefCell::new(Rater::new(instance, &weights));
     let mut best = Best { instance, leaving: &leaving, price: f64::INFINITY, sink };
     let task = Task { instance, weights: &weights, leaving: &leaving, rater: &rater, work, stop: &stop };
-    let Some(start) = priced_packings(&task, &demands, &center, &mut best) else { return };
-    let Some(mut generator) = Generator::new(&task, &demands, start, &center) else { return };
+    if !start.packing.is_empty() && from_before(&task, &demands, start, &center, &mut best) == Some(Ended::AsNear) {
+        return Ended::AsNear;
+    }
+    let Some(mut columns) = priced_packings(&task, &demands, &center, &mut best) else { return Ended::Searched };
+    columns.extend(start.columns.iter().cloned());
+    let Some(mut generator) = Generator::new(&task, &demands, columns, &center) else { return Ended::Searched };
     if demands.len() <= MANY_ITEMS {
         master_packings(&mut generator, &mut best, &stop);
     }
@@ -144,7 +173,42 @@ pub fn solve(instance: &Instance, work: Work, time: TimeLeft, sink: &mut dyn FnM
     if demands.iter().sum::<u32>() <= FEW_PODS && !stop() && !best.is_optimal(generator.bound) {
         best.finish(&generator.center, work.exact_steps, &stop);
     }
-    (best.sink)(News::Columns(&generator.columns));
+    (best.sink)(News::Columns(&generator.columns, &generator.center));
+    Ended::Searched
+}
+
+/// The packing that the search starts from, cut to what there is to pack now, and the rest packed at the values that pods had;
+/// then a few rounds of column generation and a dive. `None` where there was no time.
+fn from_before(task: &Task, demands: &[u32], start: &Start, center: &Duals, best: &mut Best) -> Option<Ended> {
+    let Task { instance, rater, stop, .. } = *task;
+    let mut duals = start.duals.clone();
+    for (dual, resources) in duals.items.iter_mut().zip(&center.items) {
+        if !dual.is_finite() {
+            *dual = *resources;
+        }
+    }
+    let (mut packed, left, rows) = round::as_far_as_wanted(instance, &start.packing, demands);
+    drop(rater.borrow_mut().rate(instance, &duals, &left, EXACT_AT_FIRST));
+    let weights = rater.borrow().weights(instance);
+    packed.extend(round::one_by_one(instance, &left, &duals, &weights, &rows, stop));
+    if stop() {
+        return None;
+    }
+    best.offer(&packed);
+    let mut columns = start.columns.clone();
+    if best.price > duals.worth(demands) * start.ratio * AS_NEAR {
+        columns.extend(packed.into_iter().map(|(pattern, _)| pattern));
+        let mut generator = Generator::new(task, demands, columns, &duals)?;
+        generator.run(FROM_BEFORE_ROUNDS, Effort::Quick, stop)?;
+        best.offer(&round::dive(task, &generator, SLICES[0]));
+        columns = generator.columns;
+    }
+    if best.price > duals.worth(demands) * start.ratio * AS_NEAR {
+        return Some(Ended::Searched);
+    }
+    (best.sink)(News::Values(&duals));
+    (best.sink)(News::Columns(&columns, &duals));
+    Some(Ended::AsNear)
 }
 
 /// Packings at prices that follow what things cost in the packing before: they take no LP. Returns their patterns; `None`

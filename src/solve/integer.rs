@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Solution;
 use super::bound::Values;
+use super::carried::Carried;
 use super::columns::instance::{Duals, Packing, Pattern};
 use super::columns::{self, TimeLeft, Work};
 use super::greedy::guide::{Guide, Target};
@@ -30,41 +31,47 @@ pub struct Searched {
     pub(super) reduction: Arc<Reduction>,
     pub(super) packing: Packing,
     pub(super) others: Vec<Pattern>,
+    /// What things were worth in the end.
+    pub(super) duals: Duals,
 }
 
 impl Searched {
     /// The same packing with the columns of another one of the same search.
     #[must_use]
     pub fn with_columns_of(mut self, other: Self) -> Self {
+        self.duals = other.duals;
         self.others = other.others;
         self.others.extend(other.packing.into_iter().map(|(pattern, _)| pattern));
         self
     }
 }
 
-/// Looks for cheaper ways to pack what `first` places.
+/// Looks for cheaper ways to pack what `first` places, from what was carried over.
 pub fn improve(
     problem: &Problem,
-    first: &Solution,
-    worked: &Worked,
+    (first, worked): (&Solution, &Worked),
+    carried: &Carried,
     work: Work,
     time: TimeLeft,
     sink: &mut dyn FnMut(News),
-) {
-    let Some(reduction) = Reduction::of(problem, first, worked) else { return };
-    let mut cheapest = Searched { reduction: Arc::new(reduction), packing: Packing::new(), others: Vec::new() };
-    let reduction = cheapest.reduction.clone();
-    columns::solve(&reduction.instance, work, time, &mut |news| match news {
+) -> columns::Ended {
+    let Some(reduction) = Reduction::of(problem, first, worked) else { return columns::Ended::Searched };
+    let start = carried.start(problem, &reduction);
+    let reduction = Arc::new(reduction);
+    let mut cheapest =
+        Searched { reduction: reduction.clone(), packing: Packing::new(), others: Vec::new(), duals: Duals::default() };
+    columns::solve(&reduction.instance, &start, work, time, &mut |news| match news {
         columns::News::Packing(packed) => {
             let guide = guide(&reduction, packed, worked);
             cheapest.packing.clone_from(packed);
             sink(News::Solution(greedy::guided(problem, guide, &|| false), cheapest.clone()));
         }
         columns::News::Values(duals) => sink(News::Values(values(problem, &reduction, duals))),
-        columns::News::Columns(columns) => {
-            sink(News::Columns(Searched { others: columns.to_vec(), ..cheapest.clone() }));
+        columns::News::Columns(columns, duals) => {
+            let (others, duals) = (columns.to_vec(), duals.clone());
+            sink(News::Columns(Searched { others, duals, ..cheapest.clone() }));
         }
-    });
+    })
 }
 
 /// What pods are worth by group and zone, and what a unit of a limit is.

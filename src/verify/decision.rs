@@ -13,6 +13,8 @@ use crate::plan::{Assignment, Draft, Launch, Plan, Stage, Stop, Unplaced};
 /// What the files are called.
 pub const SNAPSHOT: &str = "snapshot.json";
 pub const DECISION: &str = "decision.json";
+/// What the search started from; not there where it started from nothing.
+pub const CARRIED: &str = "carried.json";
 pub const MODELS: &str = "models.json";
 
 /// The version of the format.
@@ -27,7 +29,7 @@ pub struct Decision {
     pub snapshot_sha256: String,
     /// Of `models.json` and of every file of a model, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub models_sha256: BTreeMap<String, String>,
+    pub files_sha256: BTreeMap<String, String>,
     pub time_limit_ms: u64,
     /// How far the integer program went at most.
     pub work: StoredWork,
@@ -198,9 +200,9 @@ pub fn read(folder: &Path) -> Result<(Snapshot, Decision), String> {
             path.display()
         ));
     }
-    for (name, hash) in &decision.models_sha256 {
+    for (name, hash) in &decision.files_sha256 {
         if Path::new(name).file_name() != Some(name.as_ref()) {
-            return Err(format!("{}: models_sha256: {name:?} is no name of a file", folder.join(DECISION).display()));
+            return Err(format!("{}: files_sha256: {name:?} is no name of a file", folder.join(DECISION).display()));
         }
         if sha256(&text(name)?) != *hash {
             let path = folder.join(name);
@@ -221,6 +223,18 @@ pub fn parsed<'t, T: Deserialize<'t>>(folder: &Path, name: &str, text: &'t str) 
     let mut reader = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut reader)
         .map_err(|error| format!("{}: {}: {}", folder.join(name).display(), error.path(), error.inner()))
+}
+
+/// Writes a file of a decision directory that is there, and returns its hash.
+///
+/// # Errors
+/// One sentence that names the file that cannot be written.
+pub fn put(folder: &Path, name: &str, content: &impl Serialize) -> Result<String, String> {
+    let path = folder.join(name);
+    let fault = |error: &dyn fmt::Display| format!("{}: {error}", path.display());
+    let text = serde_json::to_string(content).map_err(|error| fault(&error))?;
+    std::fs::write(&path, &text).map_err(|error| fault(&error))?;
+    Ok(sha256(&text))
 }
 
 /// Writes a decision directory; the folder is made where it is missing.

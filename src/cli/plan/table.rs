@@ -167,7 +167,11 @@ pub fn outcome(report: &Report) -> String {
         Some(gap) => format!("${:.4}/h (gap {:.1} %)", s.bound_usd_hour, 100.0 * gap),
         None => "- (gap -)".to_owned(),
     };
-    let stopped = if s.stop == Stop::Deadline { ", stopped at the time limit" } else { "" };
+    let stopped = match s.stop {
+        Stop::Deadline => ", stopped at the time limit",
+        Stop::AsNear => ", as good as the decision that it started from",
+        _ => "",
+    };
     let _ = writeln!(
         text,
         "proven bound {bound}, karpenter's packing {greedy}, planned in {:.0} ms{stopped}",

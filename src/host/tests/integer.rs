@@ -10,6 +10,7 @@ use crate::model::Problem;
 use crate::observe::Snapshot;
 use crate::plan::{self, Checked, Plan, preferences};
 use crate::solve::Work;
+use crate::solve::carried::Carried;
 use crate::solve::greedy::{self, Order};
 use crate::solve::integer::{self, News};
 
@@ -54,7 +55,7 @@ fn what_is_carried_out_is_accepted() {
         let snapshot = world(seed, MIXED);
         let problem = Problem::new(&snapshot);
         let (first, worked) = greedy::work(&problem, Order::Karpenter, &|| false);
-        integer::improve(&problem, &first, &worked, Work::LIMITED, &|| 1.0, &mut |news| {
+        integer::improve(&problem, (&first, &worked), &Carried::default(), Work::LIMITED, &|| 1.0, &mut |news| {
             let News::Solution(solution, _) = news else { return };
             packings += 1;
             if let Err(violations) = plan::check(&snapshot, plan::build(&problem, &solution)) {

@@ -50,6 +50,12 @@ pub struct Duals {
 }
 
 impl Duals {
+    /// What so many pods are worth together, less what the rows are, dollars.
+    pub fn worth(&self, demands: &[u32]) -> f64 {
+        let pods: f64 = self.items.iter().zip(demands).map(|(value, n)| value * f64::from(*n)).sum();
+        pods - self.rows.iter().sum::<f64>()
+    }
+
     /// `share` of these and the rest of the others.
     pub fn mixed(&self, share: f64, others: &Self) -> Self {
         let mix = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| share * a + (1.0 - share) * b).collect();

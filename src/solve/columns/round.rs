@@ -146,6 +146,28 @@ impl Left {
     }
 }
 
+/// The patterns of a packing of other demands as far as these want them: as often as all of each is wanted, then once more
+/// where at least half of it is. With what is left of demands and rows.
+pub fn as_far_as_wanted(instance: &Instance, packing: &Packing, demands: &[u32]) -> (Packing, Vec<u32>, Vec<i64>) {
+    let mut left = Left { demands: demands.to_vec(), rows: instance.capacities() };
+    let mut packed = Packing::new();
+    for (pattern, times) in packing {
+        let wanted = pattern.counts.iter().map(|(item, n)| left.demands[*item] / n).min().unwrap_or(0);
+        let whole = wanted.min(*times).min(left.times(instance.bin(pattern)));
+        if whole > 0 {
+            left.take(instance, pattern, whole, &mut packed);
+        }
+        let counts: Vec<(usize, u32)> =
+            pattern.counts.iter().map(|&(item, n)| (item, n.min(left.demands[item]))).filter(|(_, n)| *n > 0).collect();
+        let pods = |counts: &[(usize, u32)]| counts.iter().map(|(_, n)| u64::from(*n)).sum::<u64>();
+        let is_half = !counts.is_empty() && 2 * pods(&counts) >= pods(&pattern.counts);
+        if whole < *times && is_half && left.times(instance.bin(pattern)) > 0 {
+            left.take(instance, &Pattern { counts, ..pattern.clone() }, 1, &mut packed);
+        }
+    }
+    (packed, left.demands, left.rows)
+}
+
 /// What each item is worth at the prices of the class in which it is worth least.
 pub fn resource_values(instance: &Instance, weights: &[Vec<f64>]) -> Vec<f64> {
     let mut values = vec![f64::INFINITY; instance.items.len()];

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::instance::{Bin, Class, Duals, Instance, Item, Packing, Row};
 use super::rate::Rater;
-use super::{News, Work, cost, solve};
+use super::{News, Start, Work, cost, solve};
 use crate::solve::knapsack::search;
 use crate::solve::knapsack::table::{Table, Valued};
 
@@ -47,7 +47,7 @@ fn instances(most_demand: u32) -> impl Strategy<Value = Instance> {
 
 fn solved(instance: &Instance, stop: bool) -> Vec<Packing> {
     let mut answers = Vec::new();
-    solve(instance, WORK, &|| f64::from(u8::from(!stop)), &mut |news| {
+    solve(instance, &Start::default(), WORK, &|| f64::from(u8::from(!stop)), &mut |news| {
         if let News::Packing(packing) = news {
             answers.push(packing.clone());
         }
