@@ -8,7 +8,6 @@ use std::process::ExitCode;
 pub(super) use models::utf8;
 
 use super::plan::{EXIT_CODES, QuestionArgs, exit_code};
-use crate::host;
 use crate::record;
 use crate::verify::decision;
 
@@ -43,7 +42,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         eprintln!("error: {error}");
     }
     let limits = args.question.limits();
-    let decided = host::decide(&loaded.snapshot, limits);
+    let decided = args.question.decide(&loaded.snapshot)?;
     let models = models::write(&args.out, &loaded.snapshot, &decided, limits.time)?;
     decision::write(&args.out, &loaded.snapshot, |hash| decision::Decision {
         models_sha256: models,

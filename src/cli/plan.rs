@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use std::{env, io};
 
 use clap::ValueEnum;
 use jiff::{SignedDuration, Timestamp};
@@ -15,20 +16,23 @@ use super::catalog::CatalogArgs;
 use super::exit;
 use super::settings::SettingsArgs;
 use crate::catalog::Catalog;
+use crate::host::worker::{Worker, decide_apart};
 use crate::host::{self, Decision, Limits, Search};
-use crate::observe::{self, LoadOptions, LoadOutcome};
+use crate::observe::{self, LoadOptions, LoadOutcome, Snapshot};
 use crate::plan::report::Report;
 use crate::solve::Work;
+use crate::units::Quantity;
 
 const EXAMPLES: &str = "\
 Examples:
   packwright plan -f examples/getting-started
   kubectl get deployments,pods,nodes,nodeclaims,nodepools,ec2nodeclasses,daemonsets -A -o yaml | packwright plan -f -
-  packwright plan -f pods.yaml -f nodepools/ --spot-prices history.json -o json | jq .summary";
+  packwright plan -f pods.yaml -f nodepools/ --spot-prices history.json -o json | jq .summary
+  packwright plan -f examples/getting-started --memory-limit 2Gi";
 
 /// Of every command that plans.
 pub(super) const EXIT_CODES: &str = "\
-Exit codes, the first that applies:
+Exit codes, the first that applies; a search that breaks down is none of them, the plan says so:
   1  internal failure
   2  invalid input or a refused option, also where a malformed object was skipped and the rest was planned
   3  some pods cannot be placed
@@ -63,6 +67,13 @@ pub(super) struct QuestionArgs {
     /// rounds=N,dive-rounds=N,search-steps=N,exact-steps=N; --time-limit only ends what would take longer.
     #[arg(long, value_parser = work, value_name = "LIMITS")]
     work_limits: Option<Work>,
+    /// Run the integer program in a process of its own: if that dies, hangs or runs out of memory, karpenter's packing and
+    /// what was found before stand.
+    #[arg(long)]
+    isolate: bool,
+    /// What that process may allocate, such as 2Gi; implies --isolate.
+    #[arg(long, value_parser = bytes, value_name = "QUANTITY")]
+    memory_limit: Option<u64>,
     #[command(flatten)]
     catalog: CatalogArgs,
     #[command(flatten)]
@@ -80,6 +91,15 @@ impl QuestionArgs {
             None => (Work::IN_TIME, Duration::from_secs(2)),
         };
         Limits { time: self.time_limit.unwrap_or(time), search, work }
+    }
+
+    /// Decides, in this process or apart from it.
+    pub(super) fn decide(&self, snapshot: &Arc<Snapshot>) -> io::Result<Decision> {
+        if !self.isolate && self.memory_limit.is_none() {
+            return Ok(host::decide(snapshot, self.limits()));
+        }
+        let worker = Worker { program: env::current_exe()?, memory_limit: self.memory_limit };
+        Ok(decide_apart(snapshot, self.limits(), &worker, &mut |_| {}))
     }
 
     /// Reads the input; what cannot be gone on with has been printed.
@@ -138,7 +158,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Err(code) => return Ok(code),
     };
     let started = Instant::now();
-    let decision = host::decide(&loaded.snapshot, args.question.limits());
+    let decision = args.question.decide(&loaded.snapshot)?;
     let report = report(&loaded, &decision, started.elapsed());
     print(args, &loaded, &decision, &report)?;
     Ok(exit_code(&loaded, &decision))
@@ -243,6 +263,11 @@ fn work(text: &str) -> Result<Work, String> {
             number.parse().map_err(|_| format!("{name}: expected a number such as {name}=100, found {number:?}"))?;
     }
     Ok(work)
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let quantity: Quantity = text.parse().map_err(|_| "expected a quantity such as 512Mi or 2Gi".to_owned())?;
+    u64::try_from(quantity.value()).ok().filter(|bytes| *bytes > 0).ok_or("expected more than nothing".to_owned())
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
