@@ -16,6 +16,7 @@ use packwright::host::{self, Decision, Limits, Search};
 use packwright::observe::Snapshot;
 use packwright::plan::failure::{Cause, Failure};
 use packwright::plan::{Stage, Stop, Target};
+use packwright::solve::bound::{PodWorth, Proof};
 use packwright::units::MicroUsd;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -242,15 +243,15 @@ fn a_bound_is_what_its_values_prove_here() {
     let snapshot = question("bounds");
     let (best, told) = better(&snapshot);
     let proof = told.proof.clone().unwrap();
-    let dear = proof.values.iter().map(|(pod, _)| (*pod, i64::MAX)).collect();
-    let unreal = proof.values.iter().map(|(pod, value)| (usize::MAX - pod, *value)).collect();
+    let dear = proof.values.iter().map(|of| PodWorth { value: i64::MAX, ..of.clone() }).collect();
+    let unreal = proof.values.iter().map(|of| PodWorth { pod: usize::MAX - of.pod, ..of.clone() }).collect();
     for (test, values, prices) in [
         ("raised", proof.values.clone(), proof.prices.clone()),
         ("dear", dear, proof.prices.clone()),
         ("unreal", unreal, proof.prices.clone()),
         ("overflowing", proof.values.clone(), vec![vec![i128::MAX; proof.resources.len()]]),
     ] {
-        let stated = packwright::solve::bound::Proof { bound: MicroUsd(i64::MAX), values, prices, ..proof.clone() };
+        let stated = Proof { bound: MicroUsd(i64::MAX), values, prices, ..proof.clone() };
         let lie = Told { proof: Some(stated), stop: Stop::Optimal, ..told.clone() };
         let decision = apart(&snapshot, IN_TIME, &played(test, &said(&[lie]), "exit 0"));
         assert!(decision.certificate.bound <= best.plan.cost(), "{test}");
