@@ -11,6 +11,7 @@ pub mod solve;
 mod table;
 pub mod types;
 pub mod verify;
+pub mod worker;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -47,6 +48,9 @@ enum Command {
     Types(types::Args),
     /// Re-check a stored decision, without the solver: the plan against every rule, and its bounds by arithmetic.
     Verify(verify::Args),
+    /// The solver process of `--isolate`: reads a question, writes answers.
+    #[command(hide = true)]
+    Worker(worker::Args),
 }
 
 /// Exit codes, the first that applies; the same for every subcommand and documented in its help.
@@ -89,6 +93,7 @@ impl Cli {
             Command::Solve(args) => solve::run(&args),
             Command::Types(args) => types::run(&args),
             Command::Verify(args) => verify::run(&args),
+            Command::Worker(args) => worker::run(&args),
         }
     }
 }

@@ -1,17 +1,27 @@
 //! The clock around the pure stages: solves under a deadline, checks every answer, keeps the best.
+//!
+//! [`decide`] solves in this process; [`worker::decide_apart`] in one of its own, which may die.
 
+mod incumbent;
 mod repair;
 mod stages;
 mod standing;
+pub mod stored;
+pub mod worker;
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
 
 use crate::model::Problem;
 use crate::observe::Snapshot;
 use crate::plan::check::{Violation, check};
+use crate::plan::failure::{Cause, Failure};
 use crate::plan::{Certificate, Checked, Outcome, Plan, Stage, Stop};
 use crate::solve::Work;
 use crate::solve::bound::Proof;
@@ -20,7 +30,7 @@ use crate::solve::integer::Searched;
 use crate::units::MicroUsd;
 
 /// How long a decision may take.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Limits {
     /// Counted from the call; at its end the best checked plan is the answer, whatever the stages are doing.
     pub time: Duration,
@@ -44,7 +54,7 @@ impl Limits {
 }
 
 /// What may look for a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Search {
     /// Karpenter's own packing alone.
     Greedy,
@@ -112,7 +122,7 @@ impl Clock {
     }
 }
 
-/// Decides what to launch for the pending pods of a Snapshot.
+/// Decides what to launch for the pending pods of a Snapshot, in this process.
 ///
 /// The stages run on a thread of their own and hand over every improved, checked answer. A stage that overruns the
 /// deadline or panics costs what it was working on: the last answer stands, and where there is none yet, the plan that
@@ -122,22 +132,38 @@ pub fn decide(snapshot: &Arc<Snapshot>, limits: Limits) -> Decision {
     decide_from(snapshot, Arc::default(), limits)
 }
 
-/// As [`decide`], from what an earlier decision carried over: where the new answer is as near to its bound, it is done.
+/// As [`decide`], from what an earlier decision carried over: where the new answer is as good for its pods, it is done.
 #[must_use]
 pub fn decide_from(snapshot: &Arc<Snapshot>, carried: Arc<Carried>, limits: Limits) -> Decision {
-    let started = Instant::now();
+    let stages = {
+        let snapshot = snapshot.clone();
+        move |clock: &Clock, sink: &dyn Fn(Decision)| {
+            stages::run(&snapshot, &carried, limits, clock, stages::RESERVE, sink);
+        }
+    };
+    search_within(limits.time, Instant::now(), snapshot, stages, &mut |_| {})
+}
+
+/// Runs a search on a thread of its own until it has said its last, breaks down, or the time is up. `observe` is told of
+/// each answer.
+fn search_within(
+    time: Duration,
+    started: Instant,
+    snapshot: &Snapshot,
+    search: impl FnOnce(&Clock, &dyn Fn(Decision)) + Send + 'static,
+    observe: &mut dyn FnMut(&Answer),
+) -> Decision {
     let cancelled = Arc::new(AtomicBool::new(false));
     let (sender, answers) = channel();
-    let stages = {
-        let (snapshot, cancelled) = (snapshot.clone(), cancelled.clone());
-        let clock = Clock { started, time: limits.time, cancelled };
-        move || stages::run(&snapshot, &carried, limits, &clock, &|decision| drop(sender.send(decision)))
-    };
-    let spawned = std::thread::Builder::new().name("solve".to_owned()).stack_size(64 << 20).spawn(stages);
+    let clock = Clock { started, time, cancelled: cancelled.clone() };
+    let on_thread = move || search(&clock, &|decision| drop(sender.send(decision)));
     let mut came = Vec::new();
-    let (last, stop) = match spawned {
-        Ok(_) => last_answer(&answers, started, limits.time, &mut came),
-        Err(_) => (None, Some(Stop::Failed)),
+    let (last, stop, cause) = match spawn("solve", DEEP_STACK, on_thread) {
+        Ok(_) => last_answer(&answers, started, time, &mut |answer| {
+            observe(&answer);
+            came.push(answer);
+        }),
+        Err(error) => (None, Some(Stop::Failed), Some(Cause::NotStarted { error: error.to_string() })),
     };
     cancelled.store(true, Ordering::Relaxed);
     let mut decision = last.unwrap_or_else(|| Decision {
@@ -149,35 +175,49 @@ pub fn decide_from(snapshot: &Arc<Snapshot>, carried: Arc<Carried>, limits: Limi
         refused: Vec::new(),
         searched: None,
     });
-    if let Some(stop) = stop {
-        decision.certificate.stop = stop;
+    let certificate = &mut decision.certificate;
+    match stop {
+        Some(_) if certificate.failure.is_some() => certificate.stop = Stop::Failed,
+        Some(stop) => {
+            certificate.stop = stop;
+            certificate.failure = cause.map(|cause| Failure { cause, answers: came.len() });
+        }
+        None => {}
     }
     decision.answers = came;
     decision
 }
 
-/// The last answer that comes in time, and why there was no other; `None` where the stages came to their end.
+/// Room for searches that go deep, bytes.
+const DEEP_STACK: usize = 64 << 20;
+/// For threads that read and write.
+const STACK: usize = 2 << 20;
+
+fn spawn(name: &str, stack: usize, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).stack_size(stack).spawn(body)
+}
+
+/// The last answer that comes in time, and why there was no other; `None` where the search came to its end.
 fn last_answer(
     answers: &Receiver<Decision>,
     started: Instant,
     time: Duration,
-    came: &mut Vec<Answer>,
-) -> (Option<Decision>, Option<Stop>) {
+    came: &mut dyn FnMut(Answer),
+) -> (Option<Decision>, Option<Stop>, Option<Cause>) {
     let mut last: Option<Decision> = None;
     loop {
         match answers.recv_timeout(time.saturating_sub(started.elapsed())) {
             Ok(decision) => {
-                let Certificate { stage, bound, .. } = decision.certificate;
+                let Certificate { stage, bound, stop, .. } = decision.certificate;
                 let (cost, unplaced) = (decision.plan.cost(), decision.plan.unplaced.len());
-                came.push(Answer { at: started.elapsed(), stage, cost, bound, unplaced });
-                let is_final = decision.certificate.stop != Stop::Unfinished;
+                came(Answer { at: started.elapsed(), stage, cost, bound, unplaced });
                 last = Some(decision);
-                if is_final {
-                    return (last, None);
+                if stop != Stop::Unfinished {
+                    return (last, None, None);
                 }
             }
-            Err(RecvTimeoutError::Timeout) => return (last, Some(Stop::Deadline)),
-            Err(RecvTimeoutError::Disconnected) => return (last, Some(Stop::Failed)),
+            Err(RecvTimeoutError::Timeout) => return (last, Some(Stop::Deadline), None),
+            Err(RecvTimeoutError::Disconnected) => return (last, Some(Stop::Failed), Some(Cause::Panicked)),
         }
     }
 }

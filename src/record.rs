@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::host::stored::stored_proof;
 use crate::host::{Decision, Limits};
 use crate::observe::Snapshot;
-use crate::solve::bound::{LimitPrice, PodWorth, Proof};
 use crate::solve::{Pace, Work};
-use crate::verify::decision::{
-    self, Kind, NodePrices, PodValue, StoredCertificate, StoredPace, StoredPlan, StoredProof, StoredWork,
-};
+use crate::verify::decision::{self, Kind, StoredCertificate, StoredPace, StoredPlan, StoredWork};
 use crate::verify::objectives;
 
 /// `snapshot_sha256`: of the Snapshot as it is stored beside it.
@@ -38,40 +36,10 @@ pub fn decision(
         certificate: StoredCertificate {
             stage: certificate.stage,
             stop: certificate.stop,
+            failure: certificate.failure.clone(),
             levels,
-            proof: proof(snapshot, &decided.proof),
+            proof: stored_proof(snapshot, &decided.proof),
         },
-    }
-}
-
-/// What proves a bound on cost.
-#[must_use]
-pub fn proof(snapshot: &Snapshot, proof: &Proof) -> StoredProof {
-    let written = |prices: &Vec<i128>| prices.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let pod_value = |PodWorth { pod, zone, value }: &PodWorth| PodValue {
-        pod: snapshot.pods[*pod].key.to_string(),
-        zone: zone.as_ref().map(ToString::to_string),
-        nano_usd_hour: *value,
-    };
-    let of_node = |(node, prices): &(usize, Vec<i128>)| NodePrices {
-        node: snapshot.nodes[*node].name.to_string(),
-        prices: written(prices),
-    };
-    let of_limit = |LimitPrice { pool, limit, price }: &LimitPrice| decision::LimitPrice {
-        node_pool: snapshot.node_pools[*pool].name.to_string(),
-        limit: limit.to_string(),
-        price: price.to_string(),
-    };
-    StoredProof {
-        values: proof.values.iter().map(pod_value).collect(),
-        theta: [proof.theta.0.to_string(), proof.theta.1.to_string()],
-        resources: proof.resources.iter().map(ToString::to_string).collect(),
-        prices: proof.prices.iter().map(written).collect(),
-        node_prices: proof.node_prices.iter().map(of_node).collect(),
-        limit_prices: proof.limit_prices.iter().map(of_limit).collect(),
-        cells: proof.limits.cells,
-        steps: proof.limits.steps,
-        is_exhaustive: proof.is_exhaustive,
     }
 }
 

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::observe::Snapshot;
-use crate::plan::{Plan, check, preferences};
+use crate::plan::{Plan, Unplaced, check, preferences};
 use decision::{Decision, Kind, Level, StoredProof};
 use reach::World;
 
@@ -45,11 +45,30 @@ impl Verdict {
     }
 }
 
+/// Proves bounds of one Snapshot.
+pub struct Verifier<'s> {
+    snapshot: &'s Snapshot,
+    world: World<'s>,
+}
+
+impl<'s> Verifier<'s> {
+    #[must_use]
+    pub fn of(snapshot: &'s Snapshot) -> Self {
+        Self { snapshot, world: World::of(snapshot) }
+    }
+
+    /// As [`bound::of_cost`].
+    #[must_use]
+    pub fn bound_of_cost(&self, left: &[Unplaced], proof: &StoredProof, stated: i64) -> i64 {
+        bound::of_cost(&self.world, self.snapshot, left, proof, stated)
+    }
+}
+
 /// What a proof shows: no plan that the checker accepts, and that leaves at most as many pods of each priority as this one,
 /// costs less, micro-dollars an hour. More than is `stated` is not looked for.
 #[must_use]
 pub fn proven_cost<State>(snapshot: &Snapshot, plan: &Plan<State>, proof: &StoredProof, stated: i64) -> i64 {
-    bound::of_cost(&World::of(snapshot), snapshot, plan, proof, stated)
+    Verifier::of(snapshot).bound_of_cost(&plan.unplaced, proof, stated)
 }
 
 /// Checks everything that a decision states about a Snapshot.
@@ -79,7 +98,7 @@ pub fn verify(snapshot: &Snapshot, decision: &Decision) -> Verdict {
     let levels = objectives.into_iter().zip(stated).map(|(own, stated)| {
         let proven_bound = match own.kind {
             Kind::Unplaced { .. } | Kind::Preferences => own.bound,
-            Kind::Cost => bound::of_cost(&world, snapshot, &plan, &decision.certificate.proof, stated.bound),
+            Kind::Cost => bound::of_cost(&world, snapshot, &plan.unplaced, &decision.certificate.proof, stated.bound),
         };
         let is_proven = proven_bound >= stated.bound && stated.bound <= stated.objective;
         Verified { stated: stated.clone(), proven_bound, is_proven }

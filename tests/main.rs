@@ -20,3 +20,4 @@ mod load;
 mod models;
 mod scenarios;
 mod solver;
+mod worker;

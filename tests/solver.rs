@@ -10,10 +10,11 @@ use packwright::observe::{self, GatesByInput, LoadOptions, Snapshot};
 use packwright::plan::preferences;
 use packwright::settings::Settings;
 
-const IN_TIME: Duration = Duration::from_secs(600);
+/// No test takes that long.
+pub const IN_TIME: Duration = Duration::from_secs(600);
 
 /// A pool of on-demand capacity with these types and this spec besides.
-fn pool(name: &str, types: &str, spec: &str, template: &str) -> String {
+pub fn pool(name: &str, types: &str, spec: &str, template: &str) -> String {
     format!(
         "---\napiVersion: karpenter.sh/v1\nkind: NodePool\nmetadata: {{name: {name}}}\nspec:\n  {spec}\n  template:\n    \
          metadata: {{labels: {{{template}}}}}\n    spec:\n      nodeClassRef: {{group: karpenter.k8s.aws, kind: EC2NodeClass, \
@@ -22,7 +23,7 @@ fn pool(name: &str, types: &str, spec: &str, template: &str) -> String {
     )
 }
 
-fn deployment(name: &str, replicas: u32, cpu: &str, memory: &str, spec: &str) -> String {
+pub fn deployment(name: &str, replicas: u32, cpu: &str, memory: &str, spec: &str) -> String {
     format!(
         "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\nspec:\n  replicas: {replicas}\n  selector: \
          {{matchLabels: {{app: {name}}}}}\n  template:\n    metadata: {{labels: {{app: {name}}}}}\n    spec:\n      containers: \
@@ -30,7 +31,7 @@ fn deployment(name: &str, replicas: u32, cpu: &str, memory: &str, spec: &str) ->
     )
 }
 
-fn load(test: &str, manifests: &[String]) -> Arc<Snapshot> {
+pub fn load(test: &str, manifests: &[String]) -> Arc<Snapshot> {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("solver-{test}.yaml"));
     std::fs::write(&path, manifests.concat()).unwrap();
     let (market, assumptions) = Market::offline("us-east-1").unwrap();
@@ -47,7 +48,7 @@ fn load(test: &str, manifests: &[String]) -> Arc<Snapshot> {
     loaded.snapshot
 }
 
-fn decide(snapshot: &Arc<Snapshot>, search: Search) -> Decision {
+pub fn decide(snapshot: &Arc<Snapshot>, search: Search) -> Decision {
     host::decide(snapshot, Limits::of_time(IN_TIME, search))
 }
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::host::stored::stored_proof;
 use crate::host::{self, Limits, Search};
 use crate::observe::Snapshot;
 use crate::plan::{Draft, Plan};
-use crate::record;
 use crate::solve::Work;
 use crate::verify::decision::StoredProof;
 use crate::verify::proven_cost;
@@ -66,7 +66,7 @@ pub fn search(snapshot: &Arc<Snapshot>, time: Duration) -> Option<Known> {
     let known = Known {
         bound_micro_usd_hour: decision.certificate.bound.0,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        proof: record::proof(snapshot, &decision.proof),
+        proof: stored_proof(snapshot, &decision.proof),
     };
     (known.bound_micro_usd_hour > 0 && known.proven(snapshot) >= known.bound_micro_usd_hour).then_some(known)
 }

@@ -43,7 +43,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         eprintln!("error: {error}");
     }
     let limits = args.question.limits();
-    let (decided, carried) = match args.question.decide(&loaded) {
+    let (decided, carried) = match args.question.decide(&loaded)? {
         Ok(decided) => decided,
         Err(code) => return Ok(code),
     };

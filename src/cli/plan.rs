@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use std::{env, io};
 
 use clap::ValueEnum;
 use jiff::{SignedDuration, Timestamp};
@@ -15,21 +16,24 @@ use super::catalog::CatalogArgs;
 use super::exit;
 use super::settings::SettingsArgs;
 use crate::catalog::Catalog;
+use crate::host::worker::{Worker, decide_apart};
 use crate::host::{self, Decision, Limits, Search};
 use crate::observe::{self, LoadOptions, LoadOutcome};
 use crate::plan::report::Report;
 use crate::solve::Work;
 use crate::solve::carried::Carried;
+use crate::units::Quantity;
 
 const EXAMPLES: &str = "\
 Examples:
   packwright plan -f examples/getting-started
   kubectl get deployments,pods,nodes,nodeclaims,nodepools,ec2nodeclasses,daemonsets -A -o yaml | packwright plan -f -
-  packwright plan -f pods.yaml -f nodepools/ --spot-prices history.json -o json | jq .summary";
+  packwright plan -f pods.yaml -f nodepools/ --spot-prices history.json -o json | jq .summary
+  packwright plan -f examples/getting-started --memory-limit 2Gi";
 
 /// Of every command that plans.
 pub(super) const EXIT_CODES: &str = "\
-Exit codes, the first that applies:
+Exit codes, the first that applies; a search that breaks down is none of them, the plan says so:
   1  internal failure
   2  invalid input or a refused option, also where a malformed object was skipped and the rest was planned
   3  some pods cannot be placed
@@ -66,8 +70,15 @@ pub(super) struct QuestionArgs {
     work_limits: Option<Work>,
     /// Start from what an earlier decision learned, if the file is there, and write what this one learns: one more pod then
     /// takes a moment, as the search ends where the answer is as good for its pods as the earlier one was.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["isolate", "memory_limit"])]
     carry: Option<PathBuf>,
+    /// Run the integer program in a process of its own: if that dies, hangs or runs out of memory, karpenter's packing and
+    /// what was found before stand.
+    #[arg(long)]
+    isolate: bool,
+    /// What that process may allocate, such as 2Gi; implies --isolate.
+    #[arg(long, value_parser = bytes, value_name = "QUANTITY")]
+    memory_limit: Option<u64>,
     #[command(flatten)]
     catalog: CatalogArgs,
     #[command(flatten)]
@@ -87,8 +98,21 @@ impl QuestionArgs {
         Limits { time: self.time_limit.unwrap_or(time), search, work }
     }
 
-    /// Decides, from what the file of `--carry` has if there is one, which is written anew; with what it started from.
-    pub(super) fn decide(&self, loaded: &LoadOutcome) -> Result<(Decision, Arc<Carried>), ExitCode> {
+    /// Decides, in this process or apart from it, from what the file of `--carry` has if there is one, which is written anew;
+    /// with what it started from. What cannot be gone on with has been printed.
+    ///
+    /// # Errors
+    /// The system does not say which program this is.
+    pub(super) fn decide(&self, loaded: &LoadOutcome) -> io::Result<Result<(Decision, Arc<Carried>), ExitCode>> {
+        if self.isolate || self.memory_limit.is_some() {
+            let worker = Worker { program: env::current_exe()?, memory_limit: self.memory_limit };
+            let decision = decide_apart(&loaded.snapshot, self.limits(), &worker, &mut |_| {});
+            return Ok(Ok((decision, Arc::default())));
+        }
+        Ok(self.decide_here(loaded))
+    }
+
+    fn decide_here(&self, loaded: &LoadOutcome) -> Result<(Decision, Arc<Carried>), ExitCode> {
         let carried = Arc::new(self.carry.as_deref().map_or_else(|| Ok(Carried::default()), read_carried)?);
         let decision = host::decide_from(&loaded.snapshot, carried.clone(), self.limits());
         if let Some(path) = &self.carry
@@ -157,7 +181,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Err(code) => return Ok(code),
     };
     let started = Instant::now();
-    let (decision, _) = match args.question.decide(&loaded) {
+    let (decision, _) = match args.question.decide(&loaded)? {
         Ok(decided) => decided,
         Err(code) => return Ok(code),
     };
@@ -275,6 +299,11 @@ fn work(text: &str) -> Result<Work, String> {
             number.parse().map_err(|_| format!("{name}: expected a number such as {name}=100, found {number:?}"))?;
     }
     Ok(work)
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let quantity: Quantity = text.parse().map_err(|_| "expected a quantity such as 512Mi or 2Gi".to_owned())?;
+    u64::try_from(quantity.value()).ok().filter(|bytes| *bytes > 0).ok_or("expected more than nothing".to_owned())
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {

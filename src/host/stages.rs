@@ -2,63 +2,83 @@
 
 use std::sync::Arc;
 
-use super::standing::Standing;
+use super::incumbent::{Incumbent, Offered};
 use super::{Clock, Decision, Limits, Search, repair};
 use crate::model::Problem;
 use crate::observe::Snapshot;
-use crate::plan::check::check;
 use crate::plan::{self, Certificate, Outcome, Stage, Stop};
 use crate::solve::bound::{self, Bound, Bounds, Proof, Values};
 use crate::solve::carried::Carried;
-use crate::solve::greedy::{self, Order};
+use crate::solve::greedy::{self, Order, Worked};
 use crate::solve::integer::{self, News, Searched};
 use crate::solve::{Ended, Solution, Work};
 use crate::units::MicroUsd;
 
 /// Time kept for carrying a solution out, writing it down and checking it, as a multiple of what the first answer took.
-const RESERVE: f64 = 2.0;
+pub(super) const RESERVE: f64 = 2.0;
 
 /// Shapes that a proof looks at with tables and searches.
 const SEARCHED: usize = 16;
 
+/// Karpenter's own packing.
+pub(super) struct First {
+    pub decision: Decision,
+    solution: Solution,
+    worked: Worked,
+}
+
+impl First {
+    /// Packs and checks; where there is not the time for that, the decision says so and is the last.
+    pub fn of(problem: &Problem, clock: &Clock) -> Self {
+        // writing an answer down and checking it mostly takes no longer than finding the first one
+        let (solution, worked) = greedy::work(problem, Order::Karpenter, &|| clock.is_up(clock.time / 2));
+        let draft = plan::build(problem, &solution);
+        let greedy = (!solution.stopped).then(|| Outcome { cost: draft.cost(), unplaced: draft.unplaced.len() });
+        let mut refused = Vec::new();
+        let plan = repair::checked(problem.snapshot, draft, &mut refused);
+        let (objective, stage) = (plan.cost(), Stage::Greedy);
+        let stop = if solution.stopped { Stop::Deadline } else { Stop::Unfinished };
+        let certificate = Certificate { objective, bound: MicroUsd::ZERO, stage, stop, failure: None };
+        let proof = Proof::default();
+        let decision = Decision { plan, certificate, proof, greedy, answers: Vec::new(), refused, searched: None };
+        Self { decision, solution, worked }
+    }
+
+    pub fn is_last(&self) -> bool {
+        self.decision.certificate.stop != Stop::Unfinished
+    }
+}
+
 /// Runs the stages; `sink` gets every answer that is better than the one before, or says more about it. The last one
-/// says why the search ended.
+/// says why the search ended. `reserve`: as [`RESERVE`].
 pub(super) fn run(
     snapshot: &Snapshot,
     carried: &Carried,
-    Limits { search, work, .. }: Limits,
+    limits: Limits,
     clock: &Clock,
+    reserve: f64,
     sink: &dyn Fn(Decision),
 ) {
+    let Limits { search, work, .. } = limits;
     let problem = Problem::new(snapshot);
-    // writing an answer down and checking it mostly takes no longer than finding the first one
-    let (solution, worked) = greedy::work(&problem, Order::Karpenter, &|| clock.is_up(clock.time / 2));
-    let draft = plan::build(&problem, &solution);
-    let greedy = (!solution.stopped).then(|| Outcome { cost: draft.cost(), unplaced: draft.unplaced.len() });
-    let mut refused = Vec::new();
-    let plan = repair::checked(snapshot, draft, &mut refused);
-    let certificate =
-        Certificate { objective: plan.cost(), bound: MicroUsd::ZERO, stage: Stage::Greedy, stop: Stop::Unfinished };
-    let proof = Proof::default();
-    let decision = Decision { plan, certificate, proof, greedy, answers: Vec::new(), refused, searched: None };
-    if solution.stopped {
-        let certificate = Certificate { stop: Stop::Deadline, ..decision.certificate };
-        return sink(Decision { certificate, ..decision });
+    let first = First::of(&problem, clock);
+    if first.is_last() {
+        return sink(first.decision);
     }
-    let first_answer = clock.started.elapsed();
-    let stop = || clock.is_up(first_answer.mul_f64(RESERVE));
+    let reserve = clock.started.elapsed().mul_f64(reserve);
+    let stop = || clock.is_up(reserve);
     let bounds = Bounds::new(&problem);
+    let First { decision, mut solution, mut worked } = first;
     let mut best = Best::new(&problem, &bounds, decision, sink);
     let mut ended = Ended::Searched;
     if search == Search::Integer {
-        let (mut solution, mut worked) = (solution, worked);
-        if !best.decision.plan.unplaced.is_empty() && best.priorities_differ() && !stop() {
+        if !best.incumbent.decision.plan.unplaced.is_empty() && best.priorities_differ() && !stop() {
             let (other, learned) = greedy::work(&problem, Order::PriorityFirst, &stop);
             if !other.stopped && best.offer(&other, Stage::PriorityGreedy, None) {
                 (solution, worked) = (other, learned);
             }
         }
-        let left = || clock.left(first_answer.mul_f64(RESERVE));
+        let left = || clock.left(reserve);
         ended = integer::improve(&problem, (&solution, &worked), carried, work, &left, &mut |news| match news {
             News::Solution(other, searched) => drop(best.offer(&other, Stage::Columns, Some(searched))),
             News::Values(values) => best.prove(&values, work),
@@ -66,15 +86,13 @@ pub(super) fn run(
         });
         best.try_everything(work, &stop);
     }
-    best.finish(ended, stop());
+    best.incumbent.finish(ended, stop());
 }
 
-/// The best answer so far.
+/// The best answer so far, with what it could cost at least.
 struct Best<'b, 's> {
     problem: &'b Problem<'s>,
-    decision: Decision,
-    standing: Standing,
-    sink: &'b dyn Fn(Decision),
+    incumbent: Incumbent<'b>,
     bounds: &'b Bounds<'b, 's>,
     /// Of plans that leave at most the same pods.
     bound: Bound<'b, 's>,
@@ -88,70 +106,55 @@ impl<'b, 's> Best<'b, 's> {
         decision: Decision,
         sink: &'b dyn Fn(Decision),
     ) -> Self {
-        sink(decision.clone());
-        let standing = Standing::of(problem.snapshot, &decision.plan);
-        let bound = bounds.where_unplaced(&left(&decision));
-        let mut best = Self { problem, decision, standing, sink, bounds, bound };
-        best.state(best.bound.of_resources());
-        best
+        let mut incumbent = Incumbent::new(problem.snapshot, decision, sink);
+        let bound = bounds.where_unplaced(&incumbent.left());
+        incumbent.state(bound.of_resources());
+        Self { problem, incumbent, bounds, bound }
     }
 
     /// Checks a solution and keeps it if it is better.
     fn offer(&mut self, solution: &Solution, stage: Stage, searched: Option<Searched>) -> bool {
-        let snapshot = self.problem.snapshot;
-        let Ok(plan) = check(snapshot, plan::build(self.problem, solution)) else { return false };
-        let standing = Standing::of(snapshot, &plan);
-        if !standing.is_better_than(&self.standing) {
-            return false;
+        let offered = self.incumbent.offer(plan::build(self.problem, solution), stage);
+        if matches!(offered, Ok(Offered::Better | Offered::LeavesOthers)) {
+            self.incumbent.decision.searched = searched.map(Arc::new);
         }
-        self.standing = standing;
-        let leaves_others = plan.unplaced != self.decision.plan.unplaced;
-        self.decision.certificate.objective = plan.cost();
-        self.decision.certificate.stage = stage;
-        self.decision.plan = plan;
-        self.decision.searched = searched.map(Arc::new);
-        if leaves_others {
-            self.bound = self.bounds.where_unplaced(&left(&self.decision));
-            self.state(self.bound.of_resources());
-        } else {
-            (self.sink)(self.decision.clone());
+        match offered {
+            Ok(Offered::Better) => self.incumbent.tell(),
+            Ok(Offered::LeavesOthers) => {
+                self.bound = self.bounds.where_unplaced(&self.incumbent.left());
+                self.incumbent.state(self.bound.of_resources());
+            }
+            Ok(Offered::Worse) | Err(_) => return false,
         }
         true
     }
 
-    /// States a proof, and says so.
-    fn state(&mut self, proof: Proof) {
-        self.decision.certificate.bound = proof.bound;
-        self.decision.proof = proof;
-        (self.sink)(self.decision.clone());
-    }
-
     /// Keeps the columns of the search with the packing that the plan came from.
     fn keep_columns(&mut self, searched: Searched) {
-        let searched = match self.decision.searched.as_deref() {
+        let searched = match self.incumbent.decision.searched.as_deref() {
             Some(of_plan) => of_plan.clone().with_columns_of(searched),
             None => searched,
         };
-        self.decision.searched = Some(Arc::new(searched));
+        self.incumbent.decision.searched = Some(Arc::new(searched));
     }
 
     /// Keeps the bound that these values prove, if it is better.
     fn prove(&mut self, values: &Values, work: Work) {
         let limits = bound::Limits { searched: SEARCHED, cells: work.cells, steps: work.search_steps };
         let proof = self.bound.of_values(values, limits);
-        if proof.bound > self.decision.proof.bound {
-            self.state(proof);
+        if proof.bound > self.incumbent.decision.proof.bound {
+            self.incumbent.state(proof);
         }
     }
 
     /// Few pods: what every plan costs at least, with whole pods on whole nodes.
     fn try_everything(&mut self, work: Work, stop: &dyn Fn() -> bool) {
-        let (proof, cost) = (&self.decision.proof, self.decision.certificate.objective);
+        let (proof, cost) = (&self.incumbent.decision.proof, self.incumbent.decision.certificate.objective);
         if proof.bound >= cost || stop() {
             return;
         }
         if let Some(proof) = self.bound.of_everything(proof, cost, work.exact_steps, stop) {
-            self.state(proof);
+            self.incumbent.state(proof);
         }
     }
 
@@ -160,21 +163,4 @@ impl<'b, 's> Best<'b, 's> {
         let first = priorities.next();
         priorities.any(|priority| Some(priority) != first)
     }
-
-    fn finish(mut self, ended: Ended, stopped: bool) {
-        let certificate = &mut self.decision.certificate;
-        let is_optimal = certificate.objective == certificate.bound && self.decision.plan.unplaced.is_empty();
-        certificate.stop = match (is_optimal, ended) {
-            (true, _) => Stop::Optimal,
-            (false, Ended::AsNear) => Stop::AsNear,
-            (false, Ended::Searched) if stopped => Stop::Deadline,
-            (false, Ended::Searched) => Stop::Complete,
-        };
-        (self.sink)(self.decision);
-    }
-}
-
-/// The pods that the plan leaves, ascending.
-fn left(decision: &Decision) -> Vec<usize> {
-    decision.plan.unplaced.iter().map(|unplaced| unplaced.pod).collect()
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::failure::Failure;
 use super::preferences;
 use super::types::{Certificate, Launch, Outcome, Plan, Stage, Stop, Target};
 use crate::catalog::CapacityType;
@@ -47,6 +48,8 @@ pub struct Summary {
     pub gap: Option<f64>,
     pub stage: Stage,
     pub stop: Stop,
+    /// What broke down, where `stop` is `failed`; null elsewhere.
+    pub failure: Option<FailureReport>,
     /// Nodes to launch.
     pub nodes: usize,
     pub pods_placed: usize,
@@ -55,6 +58,14 @@ pub struct Summary {
     pub preferences_violated: i64,
     /// Planning, without reading the input.
     pub elapsed_ms: f64,
+}
+
+#[derive(Debug, Serialize)]
+pub struct FailureReport {
+    #[serde(flatten)]
+    pub failure: Failure,
+    /// The same in one sentence.
+    pub sentence: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -134,6 +145,12 @@ impl Report {
     }
 }
 
+impl FailureReport {
+    fn of(failure: Failure) -> Self {
+        Self { sentence: format!("{failure}; the best answer that was checked before stands"), failure }
+    }
+}
+
 impl Summary {
     fn of<State>(snapshot: &Snapshot, plan: &Plan<State>, certificate: &Certificate, greedy: Option<Outcome>) -> Self {
         let cost = certificate.objective;
@@ -151,6 +168,7 @@ impl Summary {
             gap,
             stage: certificate.stage,
             stop: certificate.stop,
+            failure: certificate.failure.clone().map(FailureReport::of),
             nodes: plan.launches.len(),
             pods_placed: plan.assignments.len(),
             pods_unplaced: plan.unplaced.len(),

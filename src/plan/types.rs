@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::failure::Failure;
 use crate::catalog::CapacityType;
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{Labels, NodePool, Pod, Taint};
@@ -179,6 +180,8 @@ pub struct Certificate {
     pub bound: MicroUsd,
     pub stage: Stage,
     pub stop: Stop,
+    /// What broke down, where `stop` is [`Stop::Failed`].
+    pub failure: Option<Failure>,
 }
 
 /// What a packing comes to.
@@ -213,7 +216,7 @@ pub enum Stop {
     Deadline,
     /// It costs no more, for what its pods are worth, than the decision whose columns it started from.
     AsNear,
-    /// A stage broke down: the answer is what was known before it.
+    /// The search broke down: the answer is what was known before.
     Failed,
     /// The search goes on.
     Unfinished,
@@ -223,6 +226,7 @@ impl Certificate {
     /// Of a plan that does nothing, before anything is known.
     #[must_use]
     pub fn nothing() -> Self {
-        Self { objective: MicroUsd::ZERO, bound: MicroUsd::ZERO, stage: Stage::Greedy, stop: Stop::Unfinished }
+        let (objective, bound) = (MicroUsd::ZERO, MicroUsd::ZERO);
+        Self { objective, bound, stage: Stage::Greedy, stop: Stop::Unfinished, failure: None }
     }
 }

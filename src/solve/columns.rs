@@ -17,12 +17,14 @@ mod round;
 
 use std::cell::RefCell;
 
+use serde::{Deserialize, Serialize};
+
 use generate::{Effort, End, Generator, resource_prices};
 use instance::{Bin, Duals, Instance, Packing, Pattern, usd};
 use rate::Rater;
 
 /// How far the search goes, besides its wish to stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Work {
     pub pace: Pace,
     /// Rounds of column generation.
@@ -38,7 +40,7 @@ pub struct Work {
 }
 
 /// By what a search shares its work out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Pace {
     /// By the time that is left: as good an answer as the time allows.
     Time,

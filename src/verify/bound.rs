@@ -8,17 +8,17 @@ use super::everything;
 use super::knapsack::{Item, at_prices, beyond, fitting, sum, with_whole_pods, worth};
 use super::reach::{Free, Group, Limit, Shape, World};
 use crate::observe::Snapshot;
-use crate::plan::Plan;
+use crate::plan::Unplaced;
 
-/// What the proof shows: no plan that the checker accepts, and that leaves at most as many pods of each priority as this one,
-/// costs less, micro-dollars an hour. Values and prices may be anything: bad ones prove little. `stated`: what the proof is
+/// What the proof shows: no plan that the checker accepts, and that leaves at most as many pods of each priority as are left
+/// here, costs less, micro-dollars an hour. Values and prices may be anything: bad ones prove little. `stated`: what the proof is
 /// said to show; more is not looked for.
 #[must_use]
-pub fn of_cost<State>(world: &World, snapshot: &Snapshot, plan: &Plan<State>, proof: &StoredProof, stated: i64) -> i64 {
+pub fn of_cost(world: &World, snapshot: &Snapshot, left: &[Unplaced], proof: &StoredProof, stated: i64) -> i64 {
     if stated <= 0 {
         return 0;
     }
-    let sum = Sum::new(snapshot, world, plan, proof);
+    let sum = Sum::new(snapshot, world, left, proof);
     let by_values = sum.bound();
     if by_values >= stated || !proof.is_exhaustive || !sum.leaves_nothing {
         return by_values;
@@ -69,7 +69,7 @@ type Where<'w> = (&'w [usize], Option<usize>);
 type Held = Rc<(Vec<Item>, Vec<u32>)>;
 
 impl<'v> Sum<'v> {
-    fn new<State>(snapshot: &'v Snapshot, world: &'v World<'v>, plan: &Plan<State>, proof: &'v StoredProof) -> Self {
+    fn new(snapshot: &'v Snapshot, world: &'v World<'v>, unplaced: &[Unplaced], proof: &'v StoredProof) -> Self {
         let names: HashMap<String, usize> = world
             .groups
             .iter()
@@ -97,7 +97,7 @@ impl<'v> Sum<'v> {
         }
         let mut left = BTreeMap::new();
         let possible = world.possible();
-        for unplaced in plan.unplaced.iter().filter(|unplaced| possible.contains(&unplaced.pod)) {
+        for unplaced in unplaced.iter().filter(|unplaced| possible.contains(&unplaced.pod)) {
             *left.entry(snapshot.pods[unplaced.pod].template.spec.priority).or_insert(0) += 1;
         }
         // prices are by the proof's resources; those that it does not name are free

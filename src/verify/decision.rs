@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::observe::Snapshot;
+use crate::plan::failure::Failure;
 use crate::plan::{Assignment, Draft, Launch, Plan, Stage, Stop, Unplaced};
 
 /// What the files are called.
@@ -72,6 +73,9 @@ pub struct StoredPlan {
 pub struct StoredCertificate {
     pub stage: Stage,
     pub stop: Stop,
+    /// What broke down, where `stop` is [`Stop::Failed`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
     /// In the order in which plans are compared.
     pub levels: Vec<Level>,
     /// Of the bound on cost.

@@ -177,6 +177,9 @@ pub fn outcome(report: &Report) -> String {
         "proven bound {bound}, karpenter's packing {greedy}, planned in {:.0} ms{stopped}",
         s.elapsed_ms
     );
+    if let Some(failure) = &s.failure {
+        let _ = writeln!(text, "failed: {}", failure.sentence);
+    }
     text
 }
 

@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use fixedbitset::FixedBitSet;
+use serde::{Deserialize, Serialize};
 
 use super::classes::{Classes, Shape, Supply};
 use super::lp::Prices;
@@ -19,7 +20,7 @@ use crate::solve::knapsack::{Item, dearest_dims, search};
 use crate::solve::lp;
 
 /// How far the proof goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Shapes that are looked at with tables and search.
     pub searched: usize,

@@ -9,6 +9,8 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::classes::Classes;
 use super::holding::{Holding, Limits};
 use super::lp::Prices;
@@ -47,7 +49,7 @@ impl Worth {
 }
 
 /// What a pod is worth, and every other pod of its group.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PodWorth {
     /// The first of its group, an index into `Snapshot::pods`.
     pub pod: usize,
@@ -58,7 +60,7 @@ pub struct PodWorth {
 }
 
 /// What a unit of a limit is worth.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LimitPrice {
     /// Index into `Snapshot::node_pools`.
     pub pool: usize,
@@ -90,7 +92,7 @@ pub struct GroupDemand {
 }
 
 /// What pods are worth, and the bound that this proves.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
     /// Of every group that can be placed; of one that is spread over zones, by zone.
     pub values: Vec<PodWorth>,

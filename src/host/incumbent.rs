@@ -1,0 +1,99 @@
+//! The best answer so far: only what is checked and better takes its place.
+
+use super::Decision;
+use super::standing::Standing;
+use crate::observe::Snapshot;
+use crate::plan::check::{Violation, check};
+use crate::plan::failure::Failure;
+use crate::plan::{Draft, Plan, Stage, Stop};
+use crate::solve::Ended;
+use crate::solve::bound::Proof;
+
+/// The best answer so far, and who is told of a better one.
+pub(super) struct Incumbent<'s> {
+    pub decision: Decision,
+    snapshot: &'s Snapshot,
+    standing: Standing,
+    sink: &'s dyn Fn(Decision),
+}
+
+/// What became of a plan that was offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Offered {
+    Worse,
+    /// It is the incumbent now, and leaves the same pods: what was proven still holds.
+    Better,
+    /// It is the incumbent now, and leaves other pods: nothing is proven of it.
+    LeavesOthers,
+}
+
+impl<'s> Incumbent<'s> {
+    /// Hands the first answer over.
+    pub fn new(snapshot: &'s Snapshot, decision: Decision, sink: &'s dyn Fn(Decision)) -> Self {
+        let standing = Standing::of(snapshot, &decision.plan);
+        let incumbent = Self { decision, snapshot, standing, sink };
+        incumbent.tell();
+        incumbent
+    }
+
+    /// Checks a plan and keeps it if it is better; nobody is told yet.
+    ///
+    /// # Errors
+    /// The rules that it breaks.
+    pub fn offer(&mut self, draft: Plan<Draft>, stage: Stage) -> Result<Offered, Vec<Violation>> {
+        let plan = check(self.snapshot, draft)?;
+        let standing = Standing::of(self.snapshot, &plan);
+        if !standing.is_better_than(&self.standing) {
+            return Ok(Offered::Worse);
+        }
+        self.standing = standing;
+        let leaves_others = self.left() != plan.unplaced.iter().map(|unplaced| unplaced.pod).collect::<Vec<_>>();
+        self.decision.certificate.objective = plan.cost();
+        self.decision.certificate.stage = stage;
+        self.decision.plan = plan;
+        if leaves_others {
+            self.keep(Proof::default());
+        }
+        Ok(if leaves_others { Offered::LeavesOthers } else { Offered::Better })
+    }
+
+    /// States a proof, and says so.
+    pub fn state(&mut self, proof: Proof) {
+        self.keep(proof);
+        self.tell();
+    }
+
+    fn keep(&mut self, proof: Proof) {
+        self.decision.certificate.bound = proof.bound;
+        self.decision.proof = proof;
+    }
+
+    pub fn tell(&self) {
+        (self.sink)(self.decision.clone());
+    }
+
+    /// The pods that it leaves, ascending.
+    pub fn left(&self) -> Vec<usize> {
+        self.decision.plan.unplaced.iter().map(|unplaced| unplaced.pod).collect()
+    }
+
+    /// The search broke down. What is still being found out about its answers may follow before the last word.
+    pub fn fail(&mut self, failure: Failure) {
+        self.decision.certificate.failure = Some(failure);
+        self.tell();
+    }
+
+    /// The last word. `is_late`: there was more to try.
+    pub fn finish(mut self, ended: Ended, is_late: bool) {
+        let certificate = &mut self.decision.certificate;
+        let is_optimal = certificate.objective == certificate.bound && self.decision.plan.unplaced.is_empty();
+        certificate.stop = match (&certificate.failure, is_optimal, ended) {
+            (Some(_), ..) => Stop::Failed,
+            (None, true, _) => Stop::Optimal,
+            (None, false, Ended::AsNear) => Stop::AsNear,
+            (None, false, Ended::Searched) if is_late => Stop::Deadline,
+            (None, false, Ended::Searched) => Stop::Complete,
+        };
+        (self.sink)(self.decision);
+    }
+}

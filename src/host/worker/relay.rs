@@ -1,0 +1,179 @@
+//! This side of the pipe: asks, packs as Karpenter does meanwhile, and keeps what comes and holds.
+
+use std::io::{BufReader, Write as _};
+use std::process::ChildStdin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+use super::MOST_WAITING;
+use super::message::{self, Hello, Question, Told};
+use super::process::Link;
+use super::prover::{Claim, Prover};
+use crate::host::incumbent::{Incumbent, Offered};
+use crate::host::stages::First;
+use crate::host::{Clock, Decision, Limits, STACK, spawn};
+use crate::model::Problem;
+use crate::observe::Snapshot;
+use crate::plan::Stop;
+use crate::plan::failure::{Cause, Failure};
+use crate::solve::bound::Proof;
+
+/// A first line is a few words.
+const MOST_OF_HELLO: u64 = 4 << 10;
+
+/// What this side waits for.
+pub enum Event {
+    Told(Box<Told>),
+    /// What a claim came to, and the plan that it was stated of.
+    Proven(Proof, usize),
+    /// Nothing more will come.
+    Gone(Cause),
+}
+
+/// Decides with what comes over the link; `came` counts the answers.
+pub fn run(
+    snapshot: &Arc<Snapshot>,
+    limits: Limits,
+    clock: &Clock,
+    link: Result<Link, Cause>,
+    came: &Arc<AtomicUsize>,
+    sink: &dyn Fn(Decision),
+) {
+    let (events, inbox) = sync_channel(MOST_WAITING);
+    let opened = link.and_then(|link| open(link, snapshot, limits, clock, events.clone(), came.clone()));
+    let problem = Problem::new(snapshot);
+    let First { decision, .. } = First::of(&problem, clock);
+    if decision.certificate.stop != Stop::Unfinished {
+        return sink(decision);
+    }
+    let incumbent = Incumbent::new(snapshot, decision, sink);
+    let prover = Prover::start(snapshot.clone(), limits.work, events);
+    let mut relay = Relay { incumbent, prover, of_plan: 0, came, ended: None };
+    if let Err(cause) = opened {
+        relay.fail(cause);
+    }
+    while relay.ended.is_none() || relay.prover.is_busy() {
+        match inbox.recv() {
+            Ok(Event::Proven(proof, of_plan)) => relay.proven(proof, of_plan),
+            Ok(_) if relay.ended.is_some() => {}
+            Ok(Event::Told(told)) => relay.told(*told),
+            Ok(Event::Gone(cause)) => relay.fail(cause),
+            // the listener says why it ends, and the prover answers for every claim: not reached
+            Err(_) => break,
+        }
+    }
+    let is_late = relay.ended.is_none_or(|Ended { is_late }| is_late);
+    relay.incumbent.finish(crate::solve::Ended::Searched, is_late);
+}
+
+struct Relay<'r> {
+    incumbent: Incumbent<'r>,
+    prover: Prover,
+    /// How often the incumbent has come to leave other pods: what was proven before is of another plan.
+    of_plan: usize,
+    came: &'r AtomicUsize,
+    ended: Option<Ended>,
+}
+
+/// Nothing more will come.
+struct Ended {
+    /// There was more to try.
+    is_late: bool,
+}
+
+impl Relay<'_> {
+    fn told(&mut self, Told { plan, proof, stop }: Told) {
+        if let Some(plan) = plan {
+            let stage = plan.stage;
+            match self.incumbent.offer(plan.into_draft(), stage) {
+                Ok(Offered::Better) => self.incumbent.tell(),
+                Ok(Offered::LeavesOthers) => {
+                    self.of_plan += 1;
+                    self.incumbent.tell();
+                }
+                Ok(Offered::Worse) => {}
+                Err(violations) => {
+                    let violation = violations.first().map(ToString::to_string).unwrap_or_default();
+                    return self.fail(Cause::Refused { violation });
+                }
+            }
+        }
+        if let Some(proof) = proof.filter(|proof| proof.bound > self.incumbent.decision.proof.bound) {
+            let left = self.incumbent.decision.plan.unplaced.clone();
+            self.prover.prove(Claim { proof, left, of_plan: self.of_plan });
+        }
+        if stop != Stop::Unfinished {
+            self.ended = Some(Ended { is_late: stop == Stop::Deadline });
+        }
+    }
+
+    fn proven(&mut self, proof: Proof, of_plan: usize) {
+        if of_plan == self.of_plan && proof.bound > self.incumbent.decision.proof.bound {
+            self.incumbent.state(proof);
+        }
+        self.prover.next();
+    }
+
+    fn fail(&mut self, cause: Cause) {
+        self.incumbent.fail(Failure { cause, answers: self.came.load(Ordering::Relaxed) });
+        self.ended = Some(Ended { is_late: false });
+    }
+}
+
+/// Starts to ask and to listen, each on a thread of its own.
+fn open(
+    link: Link,
+    snapshot: &Arc<Snapshot>,
+    limits: Limits,
+    clock: &Clock,
+    events: SyncSender<Event>,
+    came: Arc<AtomicUsize>,
+) -> Result<(), Cause> {
+    let limits = Limits { time: clock.time.saturating_sub(clock.started.elapsed()), ..limits };
+    let not_started = |error: std::io::Error| Cause::NotStarted { error: error.to_string() };
+    let most_bytes = message::most_bytes(snapshot);
+    let (snapshot, stdin) = (snapshot.clone(), link.stdin.clone());
+    spawn("ask", STACK, move || ask(&snapshot, limits, &stdin)).map_err(not_started)?;
+    let listening = move || {
+        if let Some(cause) = listen(link, most_bytes, &events, &came) {
+            // nobody waits where the answer has been given
+            let _ = events.send(Event::Gone(cause));
+        }
+    };
+    spawn("listen", STACK, listening).map_err(not_started)?;
+    Ok(())
+}
+
+fn ask(snapshot: &Snapshot, limits: Limits, mut stdin: &ChildStdin) {
+    let question = Question::new(limits, snapshot);
+    // where the other side is gone, whoever listens finds out why
+    if message::write(&mut stdin, &question).is_ok() {
+        let _ = stdin.flush();
+    }
+}
+
+/// Hands over what comes, until the last of it; why there was no last of it, where somebody still wants to know.
+fn listen(link: Link, most_bytes: u64, events: &SyncSender<Event>, came: &AtomicUsize) -> Option<Cause> {
+    let malformed = |error: std::io::Error| Cause::Malformed { error: error.to_string() };
+    let mut from = BufReader::new(link.stdout);
+    match message::read::<Hello>(&mut from, MOST_OF_HELLO) {
+        Ok(Some(Hello { version })) if version == Hello::own().version => {}
+        Ok(Some(Hello { version })) => return Some(Cause::OtherVersion { version }),
+        Ok(None) => return Some(link.ending.wait()),
+        Err(error) => return Some(malformed(error)),
+    }
+    loop {
+        match message::read::<Told>(&mut from, most_bytes) {
+            Ok(Some(told)) => {
+                came.fetch_add(1, Ordering::Relaxed);
+                let is_last = told.stop != Stop::Unfinished;
+                if events.send(Event::Told(Box::new(told))).is_err() || is_last {
+                    return None;
+                }
+            }
+            Ok(None) => return Some(link.ending.wait()),
+            Err(error) => return Some(malformed(error)),
+        }
+    }
+}
