@@ -17,6 +17,7 @@ pub mod model;
 pub mod solve;
 pub mod plan;
 pub mod host;
+pub mod explain;
 pub mod verify;
 pub mod record;
 pub mod bench;
