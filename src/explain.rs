@@ -92,7 +92,7 @@ pub fn explain(question: &Question, subject: Subject) -> Explanation {
             } else if let Some(left) = left {
                 explanation.unplaced = Some(remedies::unplaced(question, &problem, pod, left.reason.clone()));
             } else {
-                explanation.bound_to = snapshot.pods[pod].node.clone();
+                explanation.bound_to.clone_from(&snapshot.pods[pod].node);
             }
         }
     }

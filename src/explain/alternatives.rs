@@ -225,7 +225,7 @@ impl<'p, 's> Instead<'p, 's> {
         let text = lacks.iter().map(shown).collect::<Vec<_>>().join(", ");
         let which: Vec<&str> = lacks.iter().map(|(dim, ..)| &*names[*dim]).collect();
         let what = format!("too small: {}", which.join(" and "));
-        (!lacks.is_empty()).then(|| Fault { cause: "too-small", what, lacks: Some((text, most)) })
+        (!lacks.is_empty()).then_some(Fault { cause: "too-small", what, lacks: Some((text, most)) })
     }
 
     fn ports(&self, model: &TypeModel) -> Option<Fault> {

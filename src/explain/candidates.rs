@@ -7,7 +7,7 @@ use super::alternatives::limits_left;
 use super::edit::{Edit, PodEdit, PoolEdit, limit_of};
 use super::rules::affinity_keys;
 use crate::api::labels;
-use crate::model::{Problem, rules};
+use crate::model::{Dims, Problem, rules};
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{NodePool, PodSpec, Taint, TaintEffect, WhenUnsatisfiable};
 use crate::plan::{Checked, Launch, Plan};
@@ -80,7 +80,7 @@ fn taints(snapshot: &Snapshot, spec: &PodSpec) -> BTreeSet<Taint> {
     kept_out.take(MOST).cloned().collect()
 }
 
-/// Each request that no type has room for beside the pod's others, at the most that one has.
+/// Each request at the most below it that some node has room for beside the pod's others, or at all.
 fn smaller(problem: &Problem, spec: &PodSpec) -> Vec<PodEdit> {
     let names = problem.dims.names();
     let wanted = problem.dims.amounts(&spec.requests);
@@ -91,14 +91,16 @@ fn smaller(problem: &Problem, spec: &PodSpec) -> Vec<PodEdit> {
     let mut edits = Vec::new();
     for (dim, name) in names.iter().enumerate().filter(|(_, name)| name.as_ref() != PODS) {
         let others_fit = |room: &&&[i64]| (0..wanted.len()).all(|d| d == dim || wanted[d] <= room[d].max(0));
-        let most = rooms.iter().filter(others_fit).map(|room| room[dim]).max().unwrap_or(0).max(0);
-        if wanted[dim] > most {
-            edits.push(PodEdit::Request(name.clone(), rounded(name, most)));
-        } else if let Some(largest) =
-            rooms.iter().filter(others_fit).map(|room| room[dim]).filter(|room| *room < wanted[dim]).max()
-        {
-            edits.push(PodEdit::Request(name.clone(), rounded(name, largest.max(0))));
-        }
+        let smaller = |room: &i64| *room < wanted[dim];
+        let beside = rooms.iter().filter(others_fit).map(|room| room[dim]).filter(smaller).max();
+        let most = rooms.iter().map(|room| room[dim]).max().unwrap_or(0);
+        let alone = (most < wanted[dim]).then_some(most);
+        // a pod without cpu or memory is no answer; one without an accelerator may be
+        let is_base = dim == Dims::CPU || dim == Dims::MEMORY;
+        let amount = beside.or(alone).map(|amount| rounded(name, amount.max(0)));
+        edits.extend(
+            amount.filter(|amount| *amount > 0 || !is_base).map(|amount| PodEdit::Request(name.clone(), amount)),
+        );
     }
     edits
 }

@@ -33,6 +33,7 @@ pub enum PodEdit {
     Tolerate(Taint),
     /// By position; as a preference it is not needed any more.
     SoftenSpread(usize),
+    DropSpread(usize),
     DropPodAffinity(usize),
     DropPodAntiAffinity(usize),
     DropHostPorts,
@@ -122,6 +123,11 @@ fn edit_spec(spec: &mut PodSpec, edit: &PodEdit) {
             if let Some(constraint) = spec.topology_spread.get_mut(*position) {
                 constraint.when_unsatisfiable = WhenUnsatisfiable::ScheduleAnyway;
                 constraint.min_domains = None;
+            }
+        }
+        PodEdit::DropSpread(position) => {
+            if *position < spec.topology_spread.len() {
+                spec.topology_spread.remove(*position);
             }
         }
         PodEdit::DropPodAffinity(position) => {
@@ -224,10 +230,15 @@ fn describe_pod(snapshot: &Snapshot, pod: usize, edit: &PodEdit) -> Change {
             (format!("affinity.nodeAffinity.{term}"), Some(terms.join(" or ")), None)
         }
         PodEdit::Tolerate(taint) => ("tolerations".to_owned(), None, Some(shown_taint(taint))),
-        PodEdit::SoftenSpread(position) => {
+        PodEdit::SoftenSpread(position) | PodEdit::DropSpread(position) => {
             let key = spec.topology_spread.get(*position).map_or("", |constraint| &*constraint.topology_key);
-            let field = format!("topologySpreadConstraints[{key}].whenUnsatisfiable");
-            (field, Some("DoNotSchedule".to_owned()), Some("ScheduleAnyway".to_owned()))
+            let hard = "DoNotSchedule".to_owned();
+            if matches!(edit, PodEdit::DropSpread(_)) {
+                (format!("topologySpreadConstraints[{key}]"), Some(hard), None)
+            } else {
+                let field = format!("topologySpreadConstraints[{key}].whenUnsatisfiable");
+                (field, Some(hard), Some("ScheduleAnyway".to_owned()))
+            }
         }
         PodEdit::DropPodAffinity(position) => {
             let key = spec.pod_affinity.get(*position).map_or("", |term| &*term.topology_key);

@@ -30,7 +30,7 @@ pub(super) fn unplaced(question: &Question, problem: &Problem, pod: usize, reaso
             break;
         }
         if let Some(after) = trials.places(std::slice::from_ref(edit)) {
-            remedies.push(trials.best(vec![edit.clone()], after));
+            remedies.push(trials.best(std::slice::from_ref(edit), &after));
         }
     }
     if remedies.is_empty() {
@@ -42,7 +42,7 @@ pub(super) fn unplaced(question: &Question, problem: &Problem, pod: usize, reaso
                 }
                 let both = [first.clone(), second.clone()];
                 if let Some(after) = trials.places(&both) {
-                    remedies.push(trials.best(both.to_vec(), after));
+                    remedies.push(trials.best(&both, &after));
                 }
             }
         }
@@ -94,7 +94,7 @@ impl<'q> Trials<'q> {
     }
 
     /// The changes with amounts and values instead of what they remove, where that is enough.
-    fn best(&mut self, edits: Vec<Edit>, after: After) -> Remedy {
+    fn best(&mut self, edits: &[Edit], after: &After) -> Remedy {
         let on = after.decision.plan.assignments.iter().find(|assignment| assignment.pod == self.pod);
         let launch = on.and_then(|assignment| match assignment.target {
             Target::Launch(launch) => Some(&after.decision.plan.launches[launch]),
@@ -109,7 +109,7 @@ impl<'q> Trials<'q> {
         {
             return self.remedy(&narrow, &after);
         }
-        self.remedy(&edits, &after)
+        self.remedy(edits, after)
     }
 
     fn remedy(&self, edits: &[Edit], After { decision, .. }: &After) -> Remedy {

@@ -155,7 +155,7 @@ fn dual(question: &Question, pool: usize, limit: &str) -> Option<Dual> {
 fn hard_rules(spec: &PodSpec) -> Vec<PodEdit> {
     let spreads = spec.topology_spread.iter().enumerate();
     let hard = spreads.filter(|(_, constraint)| constraint.when_unsatisfiable == WhenUnsatisfiable::DoNotSchedule);
-    let mut edits: Vec<PodEdit> = hard.map(|(position, _)| PodEdit::SoftenSpread(position)).collect();
+    let mut edits: Vec<PodEdit> = hard.map(|(position, _)| PodEdit::DropSpread(position)).collect();
     edits.extend((0..spec.pod_anti_affinity.len()).map(PodEdit::DropPodAntiAffinity));
     edits.extend((0..spec.pod_affinity.len()).map(PodEdit::DropPodAffinity));
     edits.extend(spec.node_selector.keys().cloned().map(PodEdit::DropNodeSelector));

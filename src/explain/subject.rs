@@ -43,7 +43,13 @@ fn claim(snapshot: &Snapshot, plan: &Plan<Checked>, name: &str) -> Result<Subjec
     if snapshot.nodes.iter().any(|node| *node.name == *name || node.claim.as_deref() == Some(name)) {
         return Err(format!("claim/{name} is there already: only claims that the plan makes can be explained"));
     }
-    let names = close(name, plan.launches.iter().map(|launch| launch.name.to_string()));
+    let all = || plan.launches.iter().map(|launch| launch.name.to_string());
+    let mut names = close(name, all());
+    if names.is_empty() {
+        let pool = name.rsplit_once('-').map_or(name, |(pool, _)| pool);
+        names = all().filter(|other| other.rsplit_once('-').is_some_and(|(of, _)| is_close(pool, of))).collect();
+        names.truncate(MOST_NAMES);
+    }
     Err(format!("the plan has no claim {name}{}", instead("claim", &names)))
 }
 
