@@ -102,6 +102,7 @@ impl Carried {
     }
 
     /// What of it the next question can use.
+    #[must_use]
     pub fn start(&self, problem: &Problem, reduction: &Reduction) -> Start {
         if self.items.is_empty() {
             return Start::default();

@@ -81,7 +81,9 @@ fn values(problem: &Problem, reduction: &Reduction, duals: &Duals) -> Values {
     let mut pods: Vec<Vec<(Option<usize>, f64)>> = vec![Vec::new(); problem.groups.len()];
     for ((members, domains), &value) in reduction.members.iter().zip(&reduction.domains).zip(&duals.items) {
         let zone = domains.iter().find(|(key, _)| Some(*key) == zones).map(|(_, zone)| *zone);
-        members.iter().for_each(|&(group, _)| pods[group].push((zone, value)));
+        for &(group, _) in members {
+            pods[group].push((zone, value));
+        }
     }
     let of_row = |(row, of): (&RowOf, &f64), capacity: i64| match row {
         RowOf::Limit(pool, limit) => Some(((*pool, *limit), *of / capacity as f64)),

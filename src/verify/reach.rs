@@ -174,7 +174,7 @@ impl<'s> World<'s> {
             Free { name: &node.name, holds, zone, room }
         });
         let nodes = nodes.collect();
-        Self { nodes, resources, groups, shapes, limits, zones }
+        Self { resources, groups, shapes, nodes, limits, zones }
     }
 
     /// Pending pods, as indices into the Snapshot, that something can hold.

@@ -117,7 +117,7 @@ impl<'a> Groups<'a> {
                 let names = &keys.all[identity.key].names;
                 let has = |domain: &&str| names.iter().zip(&group.possible).any(|(name, is)| *is && name == domain);
                 let mut openable = self.openable.domains(cluster.snapshot, &asked).iter();
-                group.more_could_open = asked.key == labels::HOSTNAME || !openable.all(|domain| has(&domain));
+                group.more_could_open = asked.key == labels::HOSTNAME || !openable.all(has);
                 self.all.push(group);
             }
             carried.push(Carried {

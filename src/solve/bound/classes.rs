@@ -160,7 +160,7 @@ impl Classes {
             let rest = |shape: &Shape| (holds(shape), shape.uses.clone(), shape.zone);
             (a.price, &a.room, a.most, rest(a)).cmp(&(b.price, &b.room, b.most, rest(b)))
         });
-        let mut nodes: BTreeMap<(Vec<usize>, Option<usize>), (Vec<Amounts>, Vec<usize>)> = BTreeMap::new();
+        let mut nodes: BTreeMap<(Vec<usize>, Option<usize>), Rooms> = BTreeMap::new();
         for (index, node) in problem.nodes.iter().enumerate() {
             let holds = reach.holds(&class_of, count, |signature| reach.on_node[signature].contains(index));
             let zone = zone_of(node.node.labels.get(labels::ZONE).map(AsRef::as_ref));
@@ -196,6 +196,9 @@ impl Classes {
         classes
     }
 }
+
+/// Rooms of existing nodes, and their indices.
+type Rooms = (Vec<Amounts>, Vec<usize>);
 
 /// Id of a capacity reservation, and how many instances it has left.
 type Reserved<'p> = (&'p str, i64);
