@@ -4,6 +4,7 @@ pub mod bench;
 mod catalog;
 pub mod completions;
 pub mod crds;
+pub mod explain;
 pub mod export;
 pub mod plan;
 mod settings;
@@ -38,6 +39,8 @@ enum Command {
     Completions(completions::Args),
     /// Print the CustomResourceDefinitions as YAML.
     Crds(crds::Args),
+    /// Explain one pod or claim of a plan, and what would make an unschedulable pod schedulable.
+    Explain(explain::Args),
     /// Plan, and write the decision into a directory: the Snapshot, the plan, what proves how good it is, and its models.
     Export(export::Args),
     /// Plan the nodes for pending pods, on manifests, without touching anything.
@@ -88,6 +91,7 @@ impl Cli {
             Command::Bench(args) => bench::run(&args),
             Command::Completions(args) => completions::run(&args),
             Command::Crds(args) => crds::run(&args),
+            Command::Explain(args) => explain::run(&args),
             Command::Export(args) => export::run(&args),
             Command::Plan(args) => plan::run(&args),
             Command::Solve(args) => solve::run(&args),

@@ -18,6 +18,7 @@ pub mod solve;
 pub mod plan;
 pub mod verify;
 pub mod host;
+pub mod explain;
 pub mod record;
 pub mod bench;
 pub mod cli;

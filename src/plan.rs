@@ -9,6 +9,6 @@ pub mod preferences;
 mod reasons;
 pub mod report;
 
-pub use build::build;
+pub use build::{build, launch_of};
 pub use check::{Rule, Violation, check};
 pub use types::{Assignment, Certificate, Checked, Draft, Launch, Offer, Outcome, Plan, Stage, Stop, Target, Unplaced};

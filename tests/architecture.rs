@@ -8,7 +8,7 @@ mod source;
 use source::Source;
 
 /// The stages in the order of the data; a module imports only the ones before it.
-const STAGES: [&str; 21] = [
+const STAGES: [&str; 22] = [
     "units",
     "resources",
     "api",
@@ -22,6 +22,7 @@ const STAGES: [&str; 21] = [
     "plan",
     "verify",
     "host",
+    "explain",
     "record",
     "apply",
     "cluster",
@@ -37,7 +38,7 @@ const PURE: [&str; 7] = ["units", "resources", "requirements", "model", "solve",
 
 /// (module, modules that it must not know although they come before it)
 const STRANGERS: [(&str, &[&str]); 2] =
-    [("plan::check", &["model", "solve"]), ("verify", &["model", "solve", "scheduler", "host"])];
+    [("plan::check", &["model", "solve"]), ("verify", &["model", "solve", "scheduler", "host", "explain"])];
 
 const MAX_LINES: usize = 500;
 /// (file, why it is longer)

@@ -14,6 +14,7 @@ mod karpenter_mix;
 mod licences;
 mod types;
 mod examples;
+mod explain;
 mod validation;
 mod verify;
 mod load;

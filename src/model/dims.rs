@@ -16,6 +16,7 @@ pub struct Dims(Vec<Arc<str>>);
 impl Dims {
     pub const CPU: usize = 0;
     pub const MEMORY: usize = 1;
+    pub const PODS: usize = 2;
 
     #[must_use]
     pub fn of(groups: &[Group]) -> Self {

@@ -32,7 +32,8 @@ pub fn build(problem: &Problem, solution: &Solution) -> Plan<Draft> {
         let book = books
             .entry((node.pool, &node.requirements))
             .or_insert_with(|| Book::of(&problem.pools[node.pool], &node.requirements));
-        launches.push(launch(problem, node, book, pods, &mut load, &mut names));
+        let name = names.claim(&problem.pools[node.pool].pool.name, pods);
+        launches.push(launch(problem, node, book, pods, &mut load, name));
     }
     let target = |place: &Place| match place {
         Place::Existing(node) => Target::Existing(problem.nodes[*node].index),
@@ -64,6 +65,14 @@ fn unplaced(problem: &Problem, solution: &Solution, launches: &[Launch]) -> Vec<
     unplaced
 }
 
+/// One node that holds these pods as a launch of this name, as a plan would have it; `None` where nothing can be bought.
+#[must_use]
+pub fn launch_of(problem: &Problem, node: &NewNode, pods: &[usize], name: Arc<str>) -> Option<Launch> {
+    let book = Book::of(&problem.pools[node.pool], &node.requirements);
+    let launch = launch(problem, node, &book, pods, &mut ZoneLoad::new(), name);
+    (!launch.offers.is_empty()).then_some(launch)
+}
+
 /// How many nodes each zone has: existing ones, and launches so far.
 type ZoneLoad = BTreeMap<Arc<str>, usize>;
 
@@ -81,7 +90,7 @@ fn launch(
     book: &Book,
     pods: &[usize],
     load: &mut ZoneLoad,
-    names: &mut Names,
+    name: Arc<str>,
 ) -> Launch {
     let pool = &problem.pools[node.pool];
     let wish = Wish { types: &node.types, reservations: &node.reservations, spend_limit: node.spend_limit };
@@ -99,7 +108,7 @@ fn launch(
     }
     requests.add(&least_overhead(&offered));
     Launch {
-        name: names.claim(&pool.pool.name, pods),
+        name,
         pool: pool.index,
         capacity_type,
         labels: node_labels(pool, &node.requirements, &offered),

@@ -41,6 +41,26 @@ pub fn violated<State>(snapshot: &Snapshot, plan: &Plan<State>) -> i64 {
     plan.assignments.iter().map(|assignment| world.violated_by(assignment.pod, &mut counts)).sum()
 }
 
+/// A preference of a pod, by its position in the spec; a taint by its position on the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preference {
+    NodeAffinity(usize),
+    PodAffinity(usize),
+    PodAntiAffinity(usize),
+    Spread(usize),
+    Taint(usize),
+}
+
+/// What the plan gives up of one placed pod's preferences, with the weight of each.
+#[must_use]
+pub fn given_up<State>(snapshot: &Snapshot, plan: &Plan<State>, pod: usize) -> Vec<(i64, Preference)> {
+    let mut found = Vec::new();
+    if snapshot.settings.preference_policy != PreferencePolicy::Ignore {
+        World::of(snapshot, plan).each(pod, &mut HashMap::new(), &mut |weight, of| found.push((weight, of)));
+    }
+    found
+}
+
 fn has_any(template: &PodTemplate) -> bool {
     let spec = &template.spec;
     !spec.preferred_node_affinity.is_empty()
@@ -117,36 +137,52 @@ impl<'w> World<'w> {
     }
 
     fn violated_by(&self, pod: usize, counts: &mut Counts<'w>) -> i64 {
-        let of = &self.snapshot.pods[pod];
-        let Some(slot) = self.slot_of[pod].map(|slot| &self.slots[slot]) else { return 0 };
-        let spec = &of.template.spec;
         let mut total = 0;
-        for (weight, term) in &spec.preferred_node_affinity {
+        self.each(pod, counts, &mut |weight, _| total += weight);
+        total
+    }
+
+    fn each(&self, pod: usize, counts: &mut Counts<'w>, give_up: &mut dyn FnMut(i64, Preference)) {
+        let of = &self.snapshot.pods[pod];
+        let Some(slot) = self.slot_of[pod].map(|slot| &self.slots[slot]) else { return };
+        let spec = &of.template.spec;
+        for (position, (weight, term)) in spec.preferred_node_affinity.iter().enumerate() {
             let holds = term.0.iter().all(|(key, wanted)| {
                 slot.labels.get(key.as_ref()).map_or(wanted.allows_absence(), |value| wanted.allows(value))
             });
-            total += if holds { 0 } else { i64::from(*weight) };
+            if !holds {
+                give_up(i64::from(*weight), Preference::NodeAffinity(position));
+            }
         }
-        for (weight, term) in &spec.preferred_pod_affinity {
-            total += if self.has_company(of, slot, term, counts) { 0 } else { i64::from(*weight) };
+        for (position, (weight, term)) in spec.preferred_pod_affinity.iter().enumerate() {
+            if !self.has_company(of, slot, term, counts) {
+                give_up(i64::from(*weight), Preference::PodAffinity(position));
+            }
         }
-        for (weight, term) in &spec.preferred_pod_anti_affinity {
-            total += if self.has_company(of, slot, term, counts) { i64::from(*weight) } else { 0 };
+        for (position, (weight, term)) in spec.preferred_pod_anti_affinity.iter().enumerate() {
+            if self.has_company(of, slot, term, counts) {
+                give_up(i64::from(*weight), Preference::PodAntiAffinity(position));
+            }
         }
-        for constraint in
-            spec.topology_spread.iter().filter(|c| c.when_unsatisfiable == WhenUnsatisfiable::ScheduleAnyway)
+        let constraints = spec.topology_spread.iter().enumerate();
+        for (position, constraint) in
+            constraints.filter(|(_, c)| c.when_unsatisfiable == WhenUnsatisfiable::ScheduleAnyway)
         {
             let key = constraint.topology_key.as_ref();
             let Some(domain) = slot.labels.get(key) else { continue };
             let by_domain = self.by_domain(key, &constraint.selector, vec![&of.key.namespace], None, counts);
             let least = by_domain.values().copied().min().unwrap_or(0);
             if by_domain.get(domain).copied().unwrap_or(0) > least + constraint.max_skew {
-                total += WEIGHT_OF_OTHERS;
+                give_up(WEIGHT_OF_OTHERS, Preference::Spread(position));
             }
         }
-        let soft = slot.taints.iter().filter(|taint| taint.effect == TaintEffect::PreferNoSchedule);
-        let untolerated = soft.filter(|taint| !rules::tolerates_all(&spec.tolerations, std::slice::from_ref(*taint)));
-        total + WEIGHT_OF_OTHERS * i64::try_from(untolerated.count()).unwrap_or(0)
+        for (position, taint) in slot.taints.iter().enumerate() {
+            if taint.effect == TaintEffect::PreferNoSchedule
+                && !rules::tolerates_all(&spec.tolerations, std::slice::from_ref(taint))
+            {
+                give_up(WEIGHT_OF_OTHERS, Preference::Taint(position));
+            }
+        }
     }
 
     /// Whether another pod that the term selects is in the slot's domain.

@@ -135,7 +135,8 @@ fn capacity_types(all: &[Candidate]) -> Vec<CapacityType> {
 }
 
 /// Bare metal and accelerators: bought only by those who need them.
-fn is_exotic(kind: &TypeModel) -> bool {
+#[must_use]
+pub fn is_exotic(kind: &TypeModel) -> bool {
     const ACCELERATORS: [&str; 4] = ["nvidia.com/gpu", "amd.com/gpu", "aws.amazon.com/neuron", "habana.ai/gaudi"];
     let of_type = kind.instance_type;
     let metal = of_type.requirements.get(labels::INSTANCE_SIZE).and_then(|r| r.single_value());

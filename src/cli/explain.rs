@@ -1,0 +1,110 @@
+//! `packwright explain SUBJECT -f PATH...`
+
+mod text;
+
+use std::cell::RefCell;
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use indicatif::ProgressBar;
+
+use super::exit;
+use super::plan::QuestionArgs;
+use crate::explain::{Question, explain, find};
+use crate::host;
+
+const EXAMPLES: &str = "\
+Examples:
+  packwright explain deployment/inflate -f examples/getting-started
+  packwright explain pod/shop/web-0 -f cluster.yaml -o json | jq .unplaced.remedies
+  packwright plan -f cluster.yaml -o wide && packwright explain claim/general-x7k2p -f cluster.yaml
+
+The name of a claim follows from its pool and its pods: a search that ends at the time limit may give others next time,
+one with --work-limits usual does not.
+
+Exit codes, the first that applies:
+  1  internal failure
+  2  invalid input or a refused option, an unknown name, also where a malformed object was skipped
+  3  the pod cannot be placed
+  0  it is explained";
+
+/// Explain one pod or claim of a plan: why it is where it is, what else would do, what limits and rules cost, and what would
+/// make an unschedulable pod schedulable.
+///
+/// Plans, then plans again without the limits and rules that touch it: this takes up to three times the time limit.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// pod/NAME, pod/NAMESPACE/NAME, claim/NAME, or an owner such as deployment/NAME: one pod of it that is left, else
+    /// one that is placed.
+    #[arg(value_name = "SUBJECT")]
+    subject: String,
+    #[command(flatten)]
+    question: QuestionArgs,
+    #[arg(short, long, value_enum, default_value_t = Output::Text, help_heading = "Output")]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Text,
+    Json,
+    Yaml,
+}
+
+/// What takes longer than this says what it does, on a terminal.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Plans, explains and prints.
+///
+/// # Errors
+/// Standard output is closed, or the explanation cannot be written in the chosen format.
+pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let loaded = match args.question.load() {
+        Ok(loaded) => loaded,
+        Err(code) => return Ok(code),
+    };
+    for error in &loaded.errors {
+        eprintln!("error: {error}");
+    }
+    let started = Instant::now();
+    let limits = args.question.limits();
+    let decision = host::decide(&loaded.snapshot, limits);
+    let subject = match find(&loaded.snapshot, &decision.plan, &args.subject) {
+        Ok(subject) => subject,
+        Err(sentence) => {
+            eprintln!("error: {sentence}");
+            return Ok(ExitCode::from(exit::INVALID_INPUT));
+        }
+    };
+    let bar: RefCell<Option<ProgressBar>> = RefCell::new(None);
+    let progress = |doing: &str| {
+        if started.elapsed() > QUIET && std::io::stderr().is_terminal() {
+            let mut bar = bar.borrow_mut();
+            let bar = bar.get_or_insert_with(ProgressBar::new_spinner);
+            bar.set_message(doing.to_owned());
+            bar.tick();
+        }
+    };
+    let question = Question { snapshot: &loaded.snapshot, decision: &decision, limits, progress: &progress };
+    let explanation = explain(&question, subject);
+    if let Some(bar) = bar.borrow().as_ref() {
+        bar.finish_and_clear();
+    }
+    let mut out = std::io::stdout().lock();
+    match args.output {
+        Output::Text => write!(out, "{}", text::of(&explanation))?,
+        Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&explanation)?)?,
+        Output::Yaml => write!(out, "{}", serde_saphyr::to_string(&explanation)?)?,
+    }
+    out.flush()?;
+    Ok(ExitCode::from(if !loaded.errors.is_empty() {
+        exit::INVALID_INPUT
+    } else if explanation.unplaced.is_some() {
+        exit::UNPLACED
+    } else {
+        exit::SUCCESS
+    }))
+}

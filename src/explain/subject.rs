@@ -1,0 +1,136 @@
+//! What is asked about: `pod/[NAMESPACE/]NAME`, `claim/NAME`, or an owner of pods as `KIND/[NAMESPACE/]NAME`.
+
+use std::sync::Arc;
+
+use crate::api::labels;
+use crate::observe::Snapshot;
+use crate::observe::snapshot::Pod;
+use crate::plan::{Checked, Plan};
+
+/// An index into `Snapshot::pods` or `Plan::launches`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    Pod(usize),
+    Claim(usize),
+}
+
+/// Names that differ in at most this many letters are close.
+const CLOSE: usize = 3;
+const MOST_NAMES: usize = 5;
+
+/// Finds what a text names.
+///
+/// # Errors
+/// One sentence that says what there is instead.
+pub fn find(snapshot: &Snapshot, plan: &Plan<Checked>, text: &str) -> Result<Subject, String> {
+    let Some((kind, name)) = text.split_once('/').filter(|(kind, name)| !kind.is_empty() && !name.is_empty()) else {
+        return Err(format!(
+            "'{text}' names nothing: expected pod/NAME, pod/NAMESPACE/NAME, claim/NAME or deployment/NAME"
+        ));
+    };
+    let kind = kind.to_lowercase();
+    match kind.as_str() {
+        "claim" | "nodeclaim" => claim(snapshot, plan, name),
+        "pod" | "po" => pod(snapshot, name),
+        _ => owner(snapshot, plan, &kind, name),
+    }
+}
+
+fn claim(snapshot: &Snapshot, plan: &Plan<Checked>, name: &str) -> Result<Subject, String> {
+    if let Some(index) = plan.launches.iter().position(|launch| *launch.name == *name) {
+        return Ok(Subject::Claim(index));
+    }
+    if snapshot.nodes.iter().any(|node| *node.name == *name || node.claim.as_deref() == Some(name)) {
+        return Err(format!("claim/{name} is there already: only claims that the plan makes can be explained"));
+    }
+    let all = || plan.launches.iter().map(|launch| launch.name.to_string());
+    let mut names = close(name, all());
+    if names.is_empty() {
+        let pool = name.rsplit_once('-').map_or(name, |(pool, _)| pool);
+        names = all().filter(|other| other.rsplit_once('-').is_some_and(|(of, _)| is_close(pool, of))).collect();
+        names.truncate(MOST_NAMES);
+    }
+    Err(format!("the plan has no claim {name}{}", instead("claim", &names)))
+}
+
+fn pod(snapshot: &Snapshot, name: &str) -> Result<Subject, String> {
+    let is_asked = |pod: &Pod| match name.split_once('/') {
+        Some((namespace, name)) => *pod.key.namespace == *namespace && *pod.key.name == *name,
+        None => *pod.key.name == *name,
+    };
+    let found: Vec<usize> = (0..snapshot.pods.len()).filter(|&index| is_asked(&snapshot.pods[index])).collect();
+    match found.as_slice() {
+        [only] => Ok(Subject::Pod(*only)),
+        [] => {
+            let keys = snapshot.pods.iter().map(|pod| pod.key.to_string());
+            let names = if name.contains('/') {
+                close(name, keys)
+            } else {
+                let of_name = |key: &String| key.split_once('/').is_some_and(|(_, own)| is_close(name, own));
+                let mut names: Vec<String> = keys.filter(of_name).collect();
+                names.truncate(MOST_NAMES);
+                names
+            };
+            Err(format!("the input has no pod {name}{}", instead("pod", &names)))
+        }
+        several => {
+            let in_default = several.iter().find(|&&index| &*snapshot.pods[index].key.namespace == "default");
+            in_default.map(|index| Subject::Pod(*index)).ok_or_else(|| {
+                let names: Vec<String> = several.iter().map(|&i| format!("pod/{}", snapshot.pods[i].key)).collect();
+                format!("pod {name} is in several namespaces: {}", names.join(", "))
+            })
+        }
+    }
+}
+
+/// The first pending pod of the owner that the plan leaves, else the first that it places.
+fn owner(snapshot: &Snapshot, plan: &Plan<Checked>, kind: &str, name: &str) -> Result<Subject, String> {
+    let (namespace, name) = name.split_once('/').map_or((None, name), |(namespace, name)| (Some(namespace), name));
+    let owners = || snapshot.pending().filter_map(|(index, pod)| Some((index, pod, owner_of(pod)?)));
+    let of_kind = |own: &str| own.to_lowercase() == kind || format!("{}s", own.to_lowercase()) == kind;
+    let mut found: Vec<usize> = owners()
+        .filter(|(_, pod, (own, named))| {
+            of_kind(own) && **named == *name && namespace.is_none_or(|namespace| *pod.key.namespace == *namespace)
+        })
+        .map(|(index, ..)| index)
+        .collect();
+    let is_left = |index: &usize| plan.unplaced.binary_search_by_key(index, |unplaced| unplaced.pod).is_ok();
+    found.sort_by_key(|index| !is_left(index));
+    if let Some(first) = found.first() {
+        return Ok(Subject::Pod(*first));
+    }
+    let of_that_kind = owners().filter(|(_, _, (own, _))| of_kind(own));
+    let names = close(name, of_that_kind.map(|(_, _, (_, named))| named.to_string()));
+    Err(format!("no pending pod of the input belongs to {kind} {name}{}", instead(kind, &names)))
+}
+
+/// Kind and name of the object whose template the pod has: of a ReplicaSet that a Deployment made, the Deployment.
+pub(super) fn owner_of(pod: &Pod) -> Option<(Arc<str>, Arc<str>)> {
+    let owner = pod.owner.as_ref()?;
+    let revision = pod.template.labels.get(labels::POD_TEMPLATE_HASH);
+    let made_by = || owner.name.strip_suffix(revision?.as_ref())?.strip_suffix('-');
+    match made_by().filter(|_| &*owner.kind == "ReplicaSet") {
+        Some(deployment) => Some((Arc::from("Deployment"), Arc::from(deployment))),
+        None => Some((owner.kind.clone(), owner.name.clone())),
+    }
+}
+
+fn is_close(asked: &str, name: &str) -> bool {
+    strsim::osa_distance(asked, name) <= CLOSE || name.starts_with(asked)
+}
+
+fn close(asked: &str, names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut names: Vec<(usize, String)> =
+        names.filter(|name| is_close(asked, name)).map(|name| (strsim::osa_distance(asked, &name), name)).collect();
+    names.sort();
+    names.dedup();
+    names.into_iter().take(MOST_NAMES).map(|(_, name)| name).collect()
+}
+
+fn instead(kind: &str, names: &[String]) -> String {
+    if names.is_empty() {
+        return String::new();
+    }
+    let names: Vec<String> = names.iter().map(|name| format!("{kind}/{name}")).collect();
+    format!("; close to it: {}", names.join(", "))
+}

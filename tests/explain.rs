@@ -1,0 +1,266 @@
+//! `packwright explain`: every statement is verified by planning or pricing again, outside of what made it.
+
+use std::io::Write as _;
+use std::process::{Output, Stdio};
+
+use serde_json::Value;
+
+use crate::cli::packwright;
+
+const SHARED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios/shared");
+
+const POOL: &str = "
+apiVersion: karpenter.sh/v1
+kind: NodePool
+metadata: {name: general}
+spec:
+  template:
+    spec:
+      nodeClassRef: {group: karpenter.k8s.aws, kind: EC2NodeClass, name: default}
+      requirements:
+      - {key: karpenter.sh/capacity-type, operator: In, values: [on-demand]}
+      - {key: karpenter.k8s.aws/instance-family, operator: In, values: [std]}
+";
+
+/// Replicas of a Deployment `web`, with what stands in its pods' spec beside the container.
+fn web(replicas: usize, requests: &str, spec: &str) -> String {
+    format!(
+        "---\n{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: web}}, spec: {{replicas: {replicas}, selector: \
+         {{matchLabels: {{app: web}}}}, template: {{metadata: {{labels: {{app: web}}}}, spec: {{{spec} containers: \
+         [{{name: c, resources: {{requests: {{{requests}}}}}}}]}}}}}}}}\n"
+    )
+}
+
+fn run(command: &[&str], manifests: &str) -> Output {
+    let catalog = format!("{SHARED}/catalog.json");
+    let mut command = packwright(command);
+    command.args(["-f", "-", "--catalog", &catalog]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let _ = child.stdin.take().unwrap().write_all(manifests.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn json(command: &[&str], manifests: &str) -> Value {
+    let output = run(&[command, &["-o", "json"]].concat(), manifests);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+fn explained(subject: &str, manifests: &str) -> Value {
+    json(&["explain", subject], manifests)
+}
+
+fn planned(manifests: &str) -> Value {
+    json(&["plan", "--time-limit", "60s"], manifests)
+}
+
+fn cost(manifests: &str) -> f64 {
+    let plan = planned(manifests);
+    assert_eq!(plan["summary"]["pods_unplaced"], 0, "{plan}");
+    plan["summary"]["cost_usd_hour"].as_f64().unwrap()
+}
+
+/// Field -> from -> to of every change that helps alone.
+fn remedies(explanation: &Value) -> Vec<(String, String, String)> {
+    let all = explanation["unplaced"]["remedies"].as_array().unwrap();
+    let single = all.iter().filter(|remedy| remedy["changes"].as_array().unwrap().len() == 1);
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let mut found: Vec<_> = single
+        .map(|remedy| &remedy["changes"][0])
+        .map(|change| {
+            let object = text(&change["object"]);
+            (format!("{object}: {}", text(&change["field"])), text(&change["from"]), text(&change["to"]))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn alternatives_cost_what_the_catalogue_says() {
+    let pool = POOL.replace("[std]", "[std, mem, alt]");
+    let manifests = [pool.as_str(), &web(1, "cpu: '3'", "")].concat();
+    let plan = planned(&manifests);
+    let name = plan["launches"][0]["name"].as_str().unwrap();
+    let explanation = explained(&format!("claim/{name}"), &manifests);
+    let claim = &explanation["claim"];
+    assert_eq!(claim["node"]["instance_type"], "std-4");
+    let prices = [("alt-4", 0.21), ("mem-4", 0.3), ("std-8", 0.4), ("std-16", 0.8)];
+    let alternatives = claim["alternatives"].as_array().unwrap();
+    assert_eq!(alternatives.len(), prices.len(), "{claim}");
+    for (alternative, (kind, price)) in alternatives.iter().zip(prices) {
+        assert_eq!(alternative["instance_type"], kind);
+        assert!((alternative["extra_usd_hour"].as_f64().unwrap() - (price - 0.2)).abs() < 1e-9, "{alternative}");
+        // without the types that are cheaper the plan takes this one
+        let only = [
+            &POOL.replace("[std]", "[std, mem, alt]"),
+            &*web(1, "cpu: '3'", &format!("nodeSelector: {{node.kubernetes.io/instance-type: {kind}}},")),
+        ]
+        .concat();
+        assert!((cost(&only) - price).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn cheaper_offerings_are_counted_by_what_rules_them_out() {
+    let manifests = [POOL, &web(1, "cpu: '3'", "")].concat();
+    let plan = planned(&manifests);
+    let name = plan["launches"][0]["name"].as_str().unwrap();
+    let explanation = explained(&format!("claim/{name}"), &manifests);
+    let claim = &explanation["claim"];
+    // of the catalogue below $0.20: on demand std-2 and arm-4 in three zones; as spot std-2, -4, -8, alt, mem and arm
+    assert_eq!(claim["cheaper_offerings"], 6 + 18);
+    let ruled_out = claim["ruled_out"].as_array().unwrap();
+    let counted: u64 = ruled_out.iter().map(|of| of["offerings"].as_u64().unwrap()).sum();
+    assert_eq!(counted, 24, "{claim}");
+    let small = ruled_out.iter().find(|of| of["cause"] == "too-small").unwrap();
+    assert_eq!((&small["what"], &small["offerings"]), (&"too small: cpu".into(), &3.into()));
+    assert_eq!(small["closest"]["lacks"], "cpu short by 1");
+}
+
+#[test]
+fn a_placed_pod_has_its_rules_and_its_company() {
+    let spread = "nodeSelector: {topology.kubernetes.io/zone: a}, affinity: {nodeAffinity: \
+                  {preferredDuringSchedulingIgnoredDuringExecution: [{weight: 7, preference: {matchExpressions: [{key: \
+                  kubernetes.io/arch, operator: In, values: [arm64]}]}}]}},";
+    let manifests = [POOL, &web(2, "cpu: 500m", spread)].concat();
+    let explanation = explained("pod/web-1", &manifests);
+    let placed = &explanation["placed"];
+    assert_eq!(placed["shares_with"], serde_json::json!(["default/web-2"]));
+    assert_eq!(placed["preferences_given_up"][0]["weight"], 7);
+    let rule = &placed["decided_by"][0];
+    assert_eq!((&rule["rule"], &rule["outcome"]), (&"node-selector".into(), &"the node has a".into()));
+    // four sizes of one family, in one of three zones
+    assert_eq!((&rule["offerings_left"], &rule["offerings"]), (&4.into(), &12.into()));
+    for room in placed["room"].as_array().unwrap() {
+        let amount = |field: &str| room[field].as_i64().unwrap();
+        assert_eq!(amount("allocatable"), amount("taken_before") + amount("planned") + amount("left"), "{room}");
+    }
+    assert!((placed["share_usd_hour"].as_f64().unwrap() - 0.05).abs() < 1e-9, "{placed}");
+    assert!(placed["worth_usd_hour"].as_f64().unwrap() <= 0.05);
+}
+
+/// Whether these changes of the manifests, and only they, are what is proposed; each is made and planned.
+fn assert_remedies(pool: &str, web: &str, expected: &[(&str, &str, &str, [&str; 2])]) {
+    let manifests = [pool, web].concat();
+    assert_ne!(planned(&manifests)["summary"]["pods_unplaced"], 0, "nothing is to be remedied");
+    let output = run(&["explain", "deployment/web"], &manifests);
+    assert_eq!(output.status.code(), Some(3));
+    let explanation = explained("deployment/web", &manifests);
+    let mut wanted: Vec<_> = expected
+        .iter()
+        .map(|(field, from, to, _)| ((*field).to_owned(), (*from).to_owned(), (*to).to_owned()))
+        .collect();
+    wanted.sort();
+    assert_eq!(remedies(&explanation), wanted);
+    for (field, _, _, [old, new]) in expected {
+        let changed = manifests.replace(old, new);
+        assert_ne!(changed, manifests, "{field}");
+        assert_eq!(planned(&changed)["summary"]["pods_unplaced"], 0, "{field} does not help");
+    }
+}
+
+#[test]
+fn a_selector_can_go_or_the_pool_can_allow_it() {
+    let selector = "nodeSelector: {kubernetes.io/arch: arm64},";
+    let family = "NodePool general: spec.template.spec.requirements[karpenter.k8s.aws/instance-family]";
+    let selected = "Deployment default/web: spec.template.spec.nodeSelector[kubernetes.io/arch]";
+    assert_remedies(
+        POOL,
+        &web(3, "cpu: '1'", selector),
+        &[(family, "In [std]", "In [arm, std]", ["[std]", "[arm, std]"]), (selected, "arm64", "-", [selector, ""])],
+    );
+}
+
+#[test]
+fn a_limit_is_raised_to_what_is_used_then() {
+    let limited = format!("{POOL}  limits: {{cpu: '4'}}\n");
+    assert_remedies(
+        &limited,
+        &web(3, "cpu: 1500m, memory: 1Gi", ""),
+        &[("NodePool general: spec.limits[cpu]", "4", "8", ["limits: {cpu: '4'}", "limits: {cpu: '8'}"])],
+    );
+}
+
+#[test]
+fn a_taint_can_be_tolerated_or_removed() {
+    let tainted = POOL.replace(
+        "      requirements:",
+        "      taints: [{key: team, value: x, effect: NoSchedule}]\n      requirements:",
+    );
+    assert_remedies(
+        &tainted,
+        &web(1, "cpu: '1'", "tolerations: [],"),
+        &[
+            (
+                "Deployment default/web: spec.template.spec.tolerations",
+                "-",
+                "team=x:NoSchedule",
+                ["tolerations: []", "tolerations: [{key: team, value: x, effect: NoSchedule}]"],
+            ),
+            (
+                "NodePool general: spec.template.spec.taints",
+                "team=x:NoSchedule",
+                "-",
+                ["      taints: [{key: team, value: x, effect: NoSchedule}]\n", ""],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn two_changes_where_none_helps_alone() {
+    let both = "nodeSelector: {topology.kubernetes.io/zone: z, example.com/disk: fast},";
+    let manifests = [POOL, &web(1, "cpu: '1'", both)].concat();
+    let explanation = explained("pod/web-1", &manifests);
+    let remedies = explanation["unplaced"]["remedies"].as_array().unwrap();
+    assert!(!remedies.is_empty() && remedies.iter().all(|remedy| remedy["changes"].as_array().unwrap().len() == 2));
+    assert_eq!(planned(&manifests.replace(both, ""))["summary"]["pods_unplaced"], 0);
+    for half in ["nodeSelector: {topology.kubernetes.io/zone: z},", "nodeSelector: {example.com/disk: fast},"] {
+        assert_eq!(planned(&manifests.replace(both, half))["summary"]["pods_unplaced"], 1);
+    }
+}
+
+/// The interval of the first what-if, and the true saving between two questions.
+fn assert_saving(subject: &str, before: &str, field: &str, after: &str) {
+    let explanation = explained(subject, before);
+    let answers = explanation["what_if"].as_array().unwrap();
+    let answer =
+        answers.iter().find(|answer| answer["change"]["field"] == field).unwrap_or_else(|| panic!("{explanation}"));
+    let saving = &answer["saving_usd_hour"];
+    let (least, most) = (saving["at_least"].as_f64().unwrap(), saving["at_most"].as_f64().unwrap());
+    let truth = cost(before) - cost(after);
+    assert!(truth > 0.0 && least <= truth + 1e-9 && truth <= most + 1e-9, "{truth} is not within {saving}");
+}
+
+#[test]
+fn what_a_limit_costs_lies_within_the_interval() {
+    let web = web(6, "cpu: 1500m", "");
+    let limited = |nodes| [&*format!("{POOL}  limits: {{nodes: '{nodes}'}}\n"), &web].concat();
+    assert_saving("pod/web-1", &limited(1), "spec.limits[nodes]", &limited(2));
+}
+
+#[test]
+fn what_a_rule_costs_lies_within_the_interval() {
+    let spread = "topologySpreadConstraints: [{maxSkew: 1, topologyKey: topology.kubernetes.io/zone, whenUnsatisfiable: \
+                  DoNotSchedule, labelSelector: {matchLabels: {app: web}}}],";
+    let manifests = [POOL, &web(3, "cpu: 500m", spread)].concat();
+    let field = "spec.template.spec.topologySpreadConstraints[topology.kubernetes.io/zone]";
+    assert_saving("deployment/web", &manifests, field, &manifests.replace(spread, ""));
+}
+
+#[test]
+fn unknown_names_are_2_with_close_ones() {
+    let manifests = [POOL, &web(2, "cpu: '1'", "")].concat();
+    for (subject, expected) in [
+        ("pod/wbe-1", "the input has no pod wbe-1; close to it: pod/default/web-1"),
+        ("claim/general-x", "the plan has no claim general-x; close to it: claim/general-"),
+        ("deployment/wep", "no pending pod of the input belongs to deployment wep; close to it: deployment/web"),
+        ("web", "'web' names nothing: expected pod/NAME"),
+    ] {
+        let output = run(&["explain", subject], &manifests);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains(expected), "{message}");
+    }
+    assert_eq!(run(&["explain", "deployment/web"], &manifests).status.code(), Some(0));
+}
