@@ -19,6 +19,5 @@ pub mod plan;
 pub mod verify;
 pub mod host;
 pub mod explain;
-pub mod record;
 pub mod bench;
 pub mod cli;

@@ -8,7 +8,7 @@ mod source;
 use source::Source;
 
 /// The stages in the order of the data; a module imports only the ones before it.
-const STAGES: [&str; 22] = [
+const STAGES: [&str; 21] = [
     "units",
     "resources",
     "api",
@@ -23,7 +23,6 @@ const STAGES: [&str; 22] = [
     "verify",
     "host",
     "explain",
-    "record",
     "apply",
     "cluster",
     "cloud",

@@ -62,13 +62,10 @@ const QUIET: Duration = Duration::from_secs(1);
 /// # Errors
 /// Standard output is closed, or the explanation cannot be written in the chosen format.
 pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let loaded = match args.question.load() {
+    let loaded = match args.question.load_and_say() {
         Ok(loaded) => loaded,
         Err(code) => return Ok(code),
     };
-    for error in &loaded.errors {
-        eprintln!("error: {error}");
-    }
     let started = Instant::now();
     let limits = args.question.limits();
     let decision = host::decide(&loaded.snapshot, limits);

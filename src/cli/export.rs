@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 pub(super) use models::utf8;
 
-use super::plan::{EXIT_CODES, QuestionArgs, exit_code};
-use crate::record;
+use super::plan::{EXIT_CODES, QuestionArgs, SearchArgs, exit_code};
+use crate::host::stored::stored_decision;
 use crate::solve::carried::Carried;
 use crate::verify::decision;
 
@@ -25,6 +25,8 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     question: QuestionArgs,
+    #[command(flatten)]
+    search: SearchArgs,
     /// Where to: the directory is made, and files of an earlier decision in it are replaced.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -35,15 +37,12 @@ pub struct Args {
 /// # Errors
 /// The directory cannot be written.
 pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let loaded = match args.question.load() {
+    let loaded = match args.question.load_and_say() {
         Ok(loaded) => loaded,
         Err(code) => return Ok(code),
     };
-    for error in &loaded.errors {
-        eprintln!("error: {error}");
-    }
     let limits = args.question.limits();
-    let (decided, carried) = match args.question.decide(&loaded)? {
+    let (decided, carried) = match args.search.decide(&loaded, limits)? {
         Ok(decided) => decided,
         Err(code) => return Ok(code),
     };
@@ -53,7 +52,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     }
     decision::write(&args.out, &loaded.snapshot, |hash| decision::Decision {
         files_sha256: files,
-        ..record::decision(&loaded.snapshot, &decided, hash, limits)
+        ..stored_decision(&loaded.snapshot, &decided, hash, limits)
     })?;
     println!(
         "{}: {} launches, {} pods left",

@@ -47,6 +47,8 @@ Exit codes, the first that applies; a search that breaks down is none of them, t
 pub struct Args {
     #[command(flatten)]
     pub(super) question: QuestionArgs,
+    #[command(flatten)]
+    search: SearchArgs,
     /// table joins equal nodes, wide lists every claim with its pods, claims prints NodeClaim objects.
     #[arg(short, long, value_enum, default_value_t = Output::Table, help_heading = "Output")]
     output: Output,
@@ -68,17 +70,6 @@ pub(super) struct QuestionArgs {
     /// rounds=N,dive-rounds=N,search-steps=N,exact-steps=N; --time-limit only ends what would take longer.
     #[arg(long, value_parser = work, value_name = "LIMITS")]
     work_limits: Option<Work>,
-    /// Start from what an earlier decision learned, if the file is there, and write what this one learns: one more pod then
-    /// takes a moment, as the search ends where the answer is as good for its pods as the earlier one was.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["isolate", "memory_limit"])]
-    carry: Option<PathBuf>,
-    /// Run the integer program in a process of its own: if that dies, hangs or runs out of memory, karpenter's packing and
-    /// what was found before stand.
-    #[arg(long)]
-    isolate: bool,
-    /// What that process may allocate, such as 2Gi; implies --isolate.
-    #[arg(long, value_parser = bytes, value_name = "QUANTITY")]
-    memory_limit: Option<u64>,
     #[command(flatten)]
     catalog: CatalogArgs,
     #[command(flatten)]
@@ -98,31 +89,13 @@ impl QuestionArgs {
         Limits { time: self.time_limit.unwrap_or(time), search, work }
     }
 
-    /// Decides, in this process or apart from it, from what the file of `--carry` has if there is one, which is written anew;
-    /// with what it started from. What cannot be gone on with has been printed.
-    ///
-    /// # Errors
-    /// The system does not say which program this is.
-    pub(super) fn decide(&self, loaded: &LoadOutcome) -> io::Result<Result<(Decision, Arc<Carried>), ExitCode>> {
-        if self.isolate || self.memory_limit.is_some() {
-            let worker = Worker { program: env::current_exe()?, memory_limit: self.memory_limit };
-            let decision = decide_apart(&loaded.snapshot, self.limits(), &worker, &mut |_| {});
-            return Ok(Ok((decision, Arc::default())));
+    /// As [`QuestionArgs::load`]; what is wrong with parts of the input has been printed too.
+    pub(super) fn load_and_say(&self) -> Result<LoadOutcome, ExitCode> {
+        let loaded = self.load()?;
+        for error in &loaded.errors {
+            eprintln!("error: {error}");
         }
-        Ok(self.decide_here(loaded))
-    }
-
-    fn decide_here(&self, loaded: &LoadOutcome) -> Result<(Decision, Arc<Carried>), ExitCode> {
-        let carried = Arc::new(self.carry.as_deref().map_or_else(|| Ok(Carried::default()), read_carried)?);
-        let decision = host::decide_from(&loaded.snapshot, carried.clone(), self.limits());
-        if let Some(path) = &self.carry
-            && decision.searched.is_some()
-        {
-            let text = serde_json::to_string(&decision.carried(&loaded.snapshot))
-                .map_err(|error| refuse(&error.to_string()))?;
-            std::fs::write(path, text).map_err(|error| refuse(&format!("{}: {error}", path.display())))?;
-        }
-        Ok((decision, carried))
+        Ok(loaded)
     }
 
     /// Reads the input; what cannot be gone on with has been printed.
@@ -155,6 +128,55 @@ impl QuestionArgs {
     }
 }
 
+/// Where the search runs, and what it starts from.
+#[derive(Debug, clap::Args)]
+pub(super) struct SearchArgs {
+    /// Start from what an earlier decision learned, if the file is there, and write what this one learns: one more pod then
+    /// takes a moment, as the search ends where the answer is as good for its pods as the earlier one was.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["isolate", "memory_limit"])]
+    carry: Option<PathBuf>,
+    /// Run the integer program in a process of its own: if that dies, hangs or runs out of memory, karpenter's packing and
+    /// what was found before stand.
+    #[arg(long)]
+    isolate: bool,
+    /// What that process may allocate, such as 2Gi; implies --isolate.
+    #[arg(long, value_parser = bytes, value_name = "QUANTITY")]
+    memory_limit: Option<u64>,
+}
+
+impl SearchArgs {
+    /// Decides, in this process or apart from it, from what the file of `--carry` has if there is one, which is written anew;
+    /// with what it started from. What cannot be gone on with has been printed.
+    ///
+    /// # Errors
+    /// The system does not say which program this is.
+    pub(super) fn decide(
+        &self,
+        loaded: &LoadOutcome,
+        limits: Limits,
+    ) -> io::Result<Result<(Decision, Arc<Carried>), ExitCode>> {
+        if self.isolate || self.memory_limit.is_some() {
+            let worker = Worker { program: env::current_exe()?, memory_limit: self.memory_limit };
+            let decision = decide_apart(&loaded.snapshot, limits, &worker, &mut |_| {});
+            return Ok(Ok((decision, Arc::default())));
+        }
+        Ok(self.decide_here(loaded, limits))
+    }
+
+    fn decide_here(&self, loaded: &LoadOutcome, limits: Limits) -> Result<(Decision, Arc<Carried>), ExitCode> {
+        let carried = Arc::new(self.carry.as_deref().map_or_else(|| Ok(Carried::default()), read_carried)?);
+        let decision = host::decide_from(&loaded.snapshot, carried.clone(), limits);
+        if let Some(path) = &self.carry
+            && decision.searched.is_some()
+        {
+            let text = serde_json::to_string(&decision.carried(&loaded.snapshot))
+                .map_err(|error| refuse(&error.to_string()))?;
+            std::fs::write(path, text).map_err(|error| refuse(&format!("{}: {error}", path.display())))?;
+        }
+        Ok((decision, carried))
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Solver {
     Auto,
@@ -181,7 +203,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Err(code) => return Ok(code),
     };
     let started = Instant::now();
-    let (decision, _) = match args.question.decide(&loaded)? {
+    let (decision, _) = match args.search.decide(&loaded, args.question.limits())? {
         Ok(decided) => decided,
         Err(code) => return Ok(code),
     };

@@ -34,9 +34,7 @@ pub(super) fn candidates(problem: &Problem, plan: &Plan<Checked>, pod: usize) ->
                 let left = limits_left(model, plan, None);
                 let position = model.limits().iter().position(|limit| limit.name == *name);
                 position.is_none_or(|position| {
-                    let kinds = model.types.iter().enumerate();
-                    let mut all = kinds.flat_map(|(kind, of)| (0..of.offerings.len()).map(move |o| (kind, o)));
-                    all.any(|(kind, offering)| model.counted(kind, offering)[position] > left[position])
+                    model.sold().any(|(kind, offering)| model.counted(kind, offering)[position] > left[position])
                 })
             })
         }

@@ -92,12 +92,10 @@ fn limits(question: &Question, problem: &Problem, launch: usize) -> Vec<(Edit, O
     let left = limits_left(pool, plan, None);
     let one_more = counted(pool, launch);
     let mut found: Vec<(Edit, Option<Dual>)> = Vec::new();
-    for ((limit, left), one_more) in pool.limits().iter().zip(left).zip(one_more) {
+    for (position, ((limit, left), one_more)) in pool.limits().iter().zip(left).zip(one_more).enumerate() {
         let dual = dual(question, pool.index, &limit.name);
-        let all = pool.types.iter().enumerate().flat_map(|(kind, of)| (0..of.offerings.len()).map(move |o| (kind, o)));
-        let position = pool.limits().iter().position(|other| other.name == limit.name).unwrap_or(0);
-        let shut_out =
-            all.map(|(kind, o)| pool.counted(kind, o)[position]).any(|used| used <= limit.left && used > left);
+        let used = pool.sold().map(|(kind, offering)| pool.counted(kind, offering)[position]);
+        let shut_out = used.into_iter().any(|used| used <= limit.left && used > left);
         if (shut_out || dual.is_some()) && one_more > 0 {
             let raised = limit_of(pool.pool, &limit.name).unwrap_or(0).saturating_add(one_more);
             found.push((Edit::Pool(pool.index, PoolEdit::Limit(limit.name.clone(), raised)), dual));
@@ -122,19 +120,16 @@ fn limits(question: &Question, problem: &Problem, launch: usize) -> Vec<(Edit, O
 /// What one more such node counts.
 fn counted(pool: &PoolModel, launch: &Launch) -> Vec<i64> {
     let chosen = launch.offers.first();
-    for (kind, model) in pool.types.iter().enumerate() {
-        for (index, offering) in model.offerings.iter().enumerate() {
-            let is_it = chosen.is_some_and(|offer| {
-                offer.instance_type == model.instance_type.name
-                    && offer.zone == offering.zone
-                    && launch.capacity_type == offering.capacity_type
-            });
-            if is_it {
-                return pool.counted(kind, index);
-            }
-        }
-    }
-    vec![0; pool.limits().len()]
+    let is_it = |&(kind, offering): &(usize, usize)| {
+        let (model, offering) = (&pool.types[kind], pool.types[kind].offerings[offering]);
+        chosen.is_some_and(|offer| {
+            offer.instance_type == model.instance_type.name
+                && offer.zone == offering.zone
+                && launch.capacity_type == offering.capacity_type
+        })
+    };
+    let found = pool.sold().find(is_it);
+    found.map_or_else(|| vec![0; pool.limits().len()], |(kind, offering)| pool.counted(kind, offering))
 }
 
 /// In a unit that people think in; `None` where the bound gives nothing for it.

@@ -15,6 +15,12 @@ pub struct Limit {
 }
 
 impl PoolModel<'_> {
+    /// All that it sells: (type, offering), by index.
+    pub fn sold(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let kinds = self.types.iter().enumerate();
+        kinds.flat_map(|(kind, of)| (0..of.offerings.len()).map(move |offering| (kind, offering)))
+    }
+
     #[must_use]
     pub fn limits(&self) -> Vec<Limit> {
         let resources = self.remaining.resources.iter().map(|(name, left)| (name.clone(), *left));

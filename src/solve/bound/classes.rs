@@ -230,9 +230,7 @@ impl Reach {
     fn of(problem: &Problem, sets: &mut RequirementSets, signatures: &[Signature]) -> Self {
         let mut shapes = Vec::new();
         for (pool, model) in problem.pools.iter().enumerate() {
-            for (kind, of_type) in model.types.iter().enumerate() {
-                shapes.extend((0..of_type.offerings.len()).map(|offering| OfferingIndex { pool, kind, offering }));
-            }
+            shapes.extend(model.sold().map(|(kind, offering)| OfferingIndex { pool, kind, offering }));
         }
         let bases: Vec<SetId> = problem.pools.iter().map(|pool| sets.intern(pool.requirements.clone())).collect();
         let mut on_shape = Vec::with_capacity(signatures.len());

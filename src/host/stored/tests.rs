@@ -13,7 +13,7 @@ fn verdict(snapshot: Snapshot) -> Verdict {
     let snapshot = Arc::new(snapshot);
     let limits = Limits::of_work(Work::LIMITED, Search::Integer);
     let decided = decide(&snapshot, limits);
-    let stored = super::decision(&snapshot, &decided, String::new(), limits);
+    let stored = super::stored_decision(&snapshot, &decided, String::new(), limits);
     let text = serde_json::to_string(&stored).expect("a decision is JSON");
     let read: decision::Decision = serde_json::from_str(&text).expect("what was written is read");
     let snapshot: Snapshot = serde_json::from_str(&serde_json::to_string(&*snapshot).expect("JSON")).expect("read");
