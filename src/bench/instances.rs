@@ -5,6 +5,7 @@
 mod cluster;
 mod mixes;
 mod pools;
+mod random;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use crate::observe::{self, GatesByInput, LoadOptions, Snapshot};
 use crate::settings::Settings;
 
 use pools::Pools;
+pub use random::question;
 
 const OPENB: &str = include_str!("../../benchmarks/instances/openb/deployments.yaml");
 const OPENB_POOLS: &str = include_str!("../../benchmarks/instances/openb/pools.yaml");

@@ -1,5 +1,6 @@
 //! `packwright bench`
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ const EXAMPLES: &str = "\
 Examples:
   packwright bench
   packwright bench --instances '^(openb|balanced-1000-)' --time-limits 500ms,2s
+  packwright bench --random 1000
   packwright bench -o json > new.json && packwright bench --read new.json --compare old.json
 
 Exit codes, the first that applies:
@@ -41,6 +43,9 @@ pub struct Args {
     /// Every instance, also those that are not measured unless they are asked for.
     #[arg(long, conflicts_with = "instances")]
     all: bool,
+    /// So many random questions instead, half of them made to be hard, each within a random time of 10 ms to 2 s.
+    #[arg(long, value_name = "N", conflicts_with_all = ["instances", "all", "list", "time_limits", "prove", "read", "plot"])]
+    random: Option<u64>,
     /// Print the names of the instances and what they are, and measure nothing.
     #[arg(long)]
     list: bool,
@@ -89,12 +94,13 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Ok(before) => before,
         Err(sentence) => return Ok(refuse(&sentence)),
     };
-    let results = match &args.read {
-        Some(path) => match read(path) {
+    let results = match (&args.read, args.random) {
+        (_, Some(count)) => random(count)?,
+        (Some(path), _) => match read(path) {
             Ok(results) => results,
             Err(sentence) => return Ok(refuse(&sentence)),
         },
-        None => match measured(args)? {
+        (None, None) => match measured(args)? {
             Some(results) => results,
             None => return Ok(refuse(NO_INSTANCE)),
         },
@@ -106,6 +112,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let mut out = io::stdout().lock();
     match args.output {
         Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&results)?)?,
+        Output::Table if args.random.is_some() => writeln!(out, "{}", by_family(&results))?,
         Output::Table => writeln!(out, "{}", listed(&results))?,
     }
     let is_worse = changes.iter().flatten().any(|change| change.is_worse);
@@ -197,8 +204,54 @@ fn measured(args: &Args) -> Result<Option<Results>, Box<dyn std::error::Error>> 
         )?;
     }
     bar.finish_and_clear();
+    Ok(Some(dated(rows)))
+}
+
+fn random(count: u64) -> Result<Results, Box<dyn std::error::Error>> {
+    let bar = progress(usize::try_from(count)?)?;
+    let mut rows: Vec<Row> = Vec::new();
+    for number in 0..count {
+        let (instance, time) = instances::question(number);
+        bar.set_message(instance.name.clone());
+        measure(&instance, &[time], None, &mut |row| rows.push(row))?;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(dated(rows))
+}
+
+fn dated(rows: Vec<Row>) -> Results {
     let (version, date) = (env!("CARGO_PKG_VERSION").to_owned(), Timestamp::now().to_string());
-    Ok(Some(Results { version, date, machine: machine(), rows }))
+    Results { version, date, machine: machine(), rows }
+}
+
+/// Random questions by family: what is in a name before its number.
+fn by_family(results: &Results) -> String {
+    let mut families: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
+    for row in &results.rows {
+        families.entry(row.instance.rsplit_once('-').map_or("", |(family, _)| family)).or_default().push(row);
+    }
+    let mut table =
+        table(&["FAMILY", "QUESTIONS", "UNANSWERED", "LEAST /GREEDY", "MOST /GREEDY", "LATEST BY MS", "BROKEN"]);
+    for (family, rows) in families {
+        let ratios: Vec<f64> = rows.iter().filter_map(|row| row.to_greedy()).collect();
+        let ratio = |of: fn(f64, f64) -> f64| {
+            ratios.iter().copied().reduce(of).map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.3}"))
+        };
+        let latest = rows.iter().map(|row| row.late_ms).fold(f64::NEG_INFINITY, f64::max);
+        let unanswered = rows.iter().filter(|row| row.greedy_usd_hour.is_none()).count();
+        let broken = rows.iter().filter(|row| broken_promises(row).next().is_some()).count();
+        table.add_row([
+            family.to_owned(),
+            rows.len().to_string(),
+            unanswered.to_string(),
+            ratio(f64::min),
+            ratio(f64::max),
+            format!("{latest:.1}"),
+            broken.to_string(),
+        ]);
+    }
+    align(table, &(1..7).collect::<Vec<usize>>())
 }
 
 fn listed(results: &Results) -> String {

@@ -123,11 +123,9 @@ impl Table {
         }
         let (above, here) = self.cells.split_at_mut(row * self.columns);
         let from = &above[(row - r) * self.columns..(row - r + 1) * self.columns - c];
+        // no sum of profits is above 2^30 units: this never wraps, and without a check eight cells are raised at once
         for (to, from) in here[c..self.columns].iter_mut().zip(from) {
-            let with = from + profit;
-            if with > *to {
-                *to = with;
-            }
+            *to = (*to).max(from.wrapping_add(profit));
         }
     }
 
