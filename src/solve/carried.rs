@@ -21,7 +21,8 @@ pub struct Carried {
     pub items: Vec<Item>,
     pub patterns: Vec<Carry>,
     pub limits: Vec<Limit>,
-    /// Cost of the best packing for what its pods were worth, when the search ended; zero where there was none.
+    /// Cost of the best packing for what its pods were worth, when the last whole search ended; zero where there was none. What
+    /// ended as near as that keeps it: a hundred small changes may not add up.
     pub ratio: f64,
 }
 
@@ -63,7 +64,7 @@ impl Carried {
     /// What a search of the problem learned.
     #[must_use]
     pub fn of(problem: &Problem, searched: &Searched) -> Self {
-        let Searched { reduction, packing, others, duals } = searched;
+        let Searched { reduction, packing, others, duals, ratio } = searched;
         let names = Names::of(problem, reduction);
         let domain = |&(key, domain): &(usize, usize)| {
             (problem.keys.name(key).to_string(), problem.keys.domains(key)[domain].to_string())
@@ -97,7 +98,7 @@ impl Carried {
             items: items.collect(),
             patterns: packed.chain(others.iter().map(|pattern| carry(pattern, 0))).collect(),
             limits: reduction.rows.iter().zip(&duals.rows).filter_map(limit).collect(),
-            ratio: if worth > 0.0 { usd(cost) / worth } else { 0.0 },
+            ratio: ratio.unwrap_or(if worth > 0.0 { usd(cost) / worth } else { 0.0 }),
         }
     }
 

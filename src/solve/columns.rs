@@ -90,7 +90,8 @@ const LEAST_TURN: f64 = 0.05;
 /// A search ends when the best packing costs no more than this above the bound: what is left is rounding.
 const CLOSE_ENOUGH: f64 = 1.0 + 1e-6;
 
-/// A packing is as good as an earlier one up to this part of its price; rounds before a search from scratch.
+/// A packing is as good as an earlier one up to this part of its price and a node for the pods that
+/// changed; rounds before a search from scratch.
 const AS_NEAR: f64 = 1.0 + 1e-4;
 const FROM_BEFORE_ROUNDS: usize = 12;
 
@@ -119,8 +120,9 @@ pub enum News<'n> {
     /// What a pod of each item is worth, and what all of each row: nothing packs all pods for much less than what they are
     /// worth together less what the rows are.
     Values(&'n Duals),
-    /// What the search ended with: its columns, and what things are worth.
-    Columns(&'n [Pattern], &'n Duals),
+    /// What the search ended with: its columns, what things are worth, and the ratio that it was content with
+    /// ([`Start::ratio`]), if it was.
+    Columns(&'n [Pattern], &'n Duals, Option<f64>),
 }
 
 /// What is known before a search.
@@ -131,7 +133,7 @@ pub struct Start {
     pub columns: Vec<Pattern>,
     /// Of an item of which nothing is known not a number; empty where nothing is known at all.
     pub duals: Duals,
-    /// Price of that packing for what its pods are worth.
+    /// What the packing of the last whole search cost for what its pods were worth.
     pub ratio: f64,
 }
 
@@ -140,7 +142,7 @@ pub struct Start {
 pub enum Ended {
     /// Its time or work was over, or nothing is left to be found.
     Searched,
-    /// Its packing costs no more, for what its pods are worth, than the one that it started from.
+    /// Its packing costs hardly more, for what its pods are worth, than the one of the last whole search.
     AsNear,
 }
 
@@ -156,13 +158,16 @@ pub fn solve(instance: &Instance, start: &Start, work: Work, time: TimeLeft, sin
     let stop = || time() <= 0.0;
     let weights: Vec<Vec<f64>> = (0..instance.classes.len()).map(|class| resource_prices(instance, class)).collect();
     let values = round::resource_values(instance, &weights);
-    let leaving = leaving(instance, &values);
+    let alone = alone(instance);
+    let leaving = leaving(&alone, &values);
     let center = Duals { items: values, rows: vec![0.0; instance.rows.len()] };
     let demands = instance.demands();
     let rater = RefCell::new(Rater::new(instance, &weights));
     let mut best = Best { instance, leaving: &leaving, price: f64::INFINITY, sink };
     let task = Task { instance, weights: &weights, leaving: &leaving, rater: &rater, work, stop: &stop };
-    if !start.packing.is_empty() && from_before(&task, &demands, start, &center, &mut best) == Some(Ended::AsNear) {
+    if !start.packing.is_empty()
+        && from_before(&task, &demands, start, (&center, &alone), &mut best) == Some(Ended::AsNear)
+    {
         return Ended::AsNear;
     }
     let Some(mut columns) = priced_packings(&task, &demands, &center, &mut best) else { return Ended::Searched };
@@ -175,13 +180,20 @@ pub fn solve(instance: &Instance, start: &Start, work: Work, time: TimeLeft, sin
     if demands.iter().sum::<u32>() <= FEW_PODS && !stop() && !best.is_optimal(generator.bound) {
         best.finish(&generator.center, work.exact_steps, &stop);
     }
-    (best.sink)(News::Columns(&generator.columns, &generator.center));
+    (best.sink)(News::Columns(&generator.columns, &generator.center, None));
     Ended::Searched
 }
 
 /// The packing that the search starts from, cut to what there is to pack now, and the rest packed at the values that pods had;
-/// then a few rounds of column generation and a dive. `None` where there was no time.
-fn from_before(task: &Task, demands: &[u32], start: &Start, center: &Duals, best: &mut Best) -> Option<Ended> {
+/// then a few rounds of column generation and a dive. `None` where there was no time. `alone`: what a pod of each item costs
+/// alone.
+fn from_before(
+    task: &Task,
+    demands: &[u32],
+    start: &Start,
+    (center, alone): (&Duals, &[f64]),
+    best: &mut Best,
+) -> Option<Ended> {
     let Task { instance, rater, stop, .. } = *task;
     let mut duals = start.duals.clone();
     for (dual, resources) in duals.items.iter_mut().zip(&center.items) {
@@ -197,19 +209,20 @@ fn from_before(task: &Task, demands: &[u32], start: &Start, center: &Duals, best
         return None;
     }
     best.offer(&packed);
+    let allowed = duals.worth(demands) * start.ratio * AS_NEAR + rounding(start, demands, alone);
     let mut columns = start.columns.clone();
-    if best.price > duals.worth(demands) * start.ratio * AS_NEAR {
+    if best.price > allowed {
         columns.extend(packed.into_iter().map(|(pattern, _)| pattern));
         let mut generator = Generator::new(task, demands, columns, &duals)?;
         generator.run(FROM_BEFORE_ROUNDS, Effort::Quick, stop)?;
         best.offer(&round::dive(task, &generator, SLICES[0]));
         columns = generator.columns;
     }
-    if best.price > duals.worth(demands) * start.ratio * AS_NEAR {
+    if best.price > allowed {
         return Some(Ended::Searched);
     }
     (best.sink)(News::Values(&duals));
-    (best.sink)(News::Columns(&columns, &duals));
+    (best.sink)(News::Columns(&columns, &duals, Some(start.ratio)));
     Some(Ended::AsNear)
 }
 
@@ -331,18 +344,36 @@ impl Best<'_> {
     }
 }
 
-/// What it costs to leave a pod out: more than a bin of its own would, and than pods of its size cost otherwise.
-fn leaving(instance: &Instance, values: &[f64]) -> Vec<f64> {
+/// What whole nodes may cost where other pods are to be packed than before: the dearest pod of those, alone.
+fn rounding(start: &Start, demands: &[u32], alone: &[f64]) -> f64 {
+    let mut before = vec![0_u64; demands.len()];
+    for (pattern, times) in &start.packing {
+        for &(item, count) in &pattern.counts {
+            before[item] = before[item].saturating_add(u64::from(count) * u64::from(*times));
+        }
+    }
+    let changed = demands.iter().zip(before).zip(alone).filter(|((now, before), _)| u64::from(**now) != *before);
+    changed.map(|(_, alone)| *alone).filter(|alone| alone.is_finite()).fold(0.0, f64::max)
+}
+
+/// Dollars an hour of the cheapest new bin that holds a pod of each item.
+fn alone(instance: &Instance) -> Vec<f64> {
     let mut alone = vec![f64::INFINITY; instance.items.len()];
     for class in &instance.classes {
         for &item in &class.items {
             let fits = |bin: &&Bin| instance.items[item].size.iter().zip(&bin.room).all(|(size, room)| size <= room);
-            let cheapest = class.bins.iter().filter(fits).map(|bin| usd(bin.cost)).fold(f64::INFINITY, f64::min);
+            let new = class.bins.iter().filter(|bin| instance.supply(bin).is_none());
+            let cheapest = new.filter(fits).map(|bin| usd(bin.cost)).fold(f64::INFINITY, f64::min);
             alone[item] = alone[item].min(cheapest);
         }
     }
-    let dear = |(alone, value): (f64, &f64)| 2.0 * if alone.is_finite() { alone } else { 0.0 } + 10.0 * value + 1e-3;
-    alone.into_iter().zip(values).map(dear).collect()
+    alone
+}
+
+/// What it costs to leave a pod out: more than a bin of its own would, and than pods of its size cost otherwise.
+fn leaving(alone: &[f64], values: &[f64]) -> Vec<f64> {
+    let dear = |(alone, value): (&f64, &f64)| 2.0 * if alone.is_finite() { *alone } else { 0.0 } + 10.0 * value + 1e-3;
+    alone.iter().zip(values).map(dear).collect()
 }
 
 /// Micro-dollars an hour.

@@ -33,6 +33,8 @@ pub struct Searched {
     pub(super) others: Vec<Pattern>,
     /// What things were worth in the end.
     pub(super) duals: Duals,
+    /// The ratio ([`Carried::ratio`]) that the search was content with; `None` where it went on to its end.
+    pub(super) ratio: Option<f64>,
 }
 
 impl Searched {
@@ -40,6 +42,7 @@ impl Searched {
     #[must_use]
     pub fn with_columns_of(mut self, other: Self) -> Self {
         self.duals = other.duals;
+        self.ratio = other.ratio;
         self.others = other.others;
         self.others.extend(other.packing.into_iter().map(|(pattern, _)| pattern));
         self
@@ -58,8 +61,13 @@ pub fn improve(
     let Some(reduction) = Reduction::of(problem, first, worked) else { return columns::Ended::Searched };
     let start = carried.start(problem, &reduction);
     let reduction = Arc::new(reduction);
-    let mut cheapest =
-        Searched { reduction: reduction.clone(), packing: Packing::new(), others: Vec::new(), duals: Duals::default() };
+    let mut cheapest = Searched {
+        reduction: reduction.clone(),
+        packing: Packing::new(),
+        others: Vec::new(),
+        duals: Duals::default(),
+        ratio: None,
+    };
     columns::solve(&reduction.instance, &start, work, time, &mut |news| match news {
         columns::News::Packing(packed) => {
             let guide = guide(&reduction, packed, worked);
@@ -67,9 +75,9 @@ pub fn improve(
             sink(News::Solution(greedy::guided(problem, guide, &|| false), cheapest.clone()));
         }
         columns::News::Values(duals) => sink(News::Values(values(problem, &reduction, duals))),
-        columns::News::Columns(columns, duals) => {
+        columns::News::Columns(columns, duals, ratio) => {
             let (others, duals) = (columns.to_vec(), duals.clone());
-            sink(News::Columns(Searched { others, duals, ..cheapest.clone() }));
+            sink(News::Columns(Searched { others, duals, ratio, ..cheapest.clone() }));
         }
     })
 }

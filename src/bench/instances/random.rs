@@ -73,7 +73,10 @@ impl Family {
         let pools = random.pick(&[Pools::OnDemand, Pools::Spot, Pools::UpTo8, Pools::EverySize]).manifests();
         let pods = match self {
             Self::KarpenterMix => {
-                return vec![MIX_POOLS.to_owned(), karpenter_mix::pods(up_to(5_000, random), random.next()).to_string()];
+                return vec![
+                    MIX_POOLS.to_owned(),
+                    karpenter_mix::pods(up_to(5_000, random), random.next()).to_string(),
+                ];
             }
             Self::Cluster => {
                 let extras = cluster::Extras { hosts: random.between(0, 1) == 1, daemons: random.between(0, 1) == 1 };

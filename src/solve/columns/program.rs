@@ -1,7 +1,7 @@
 //! The master as an integer program in micro-dollars (`models/columns.md`).
 
 use super::instance::{Instance, Pattern};
-use super::{leaving, resource_prices, round};
+use super::{alone, leaving, resource_prices, round};
 use crate::solve::program::{Program, ProgramColumn, RowBound};
 
 /// The master over certain columns.
@@ -44,7 +44,7 @@ pub fn program(instance: &Instance, leaving: &[i64], patterns: &[Pattern], share
 pub fn leaving_prices(instance: &Instance) -> Vec<i64> {
     let weights: Vec<Vec<f64>> = (0..instance.classes.len()).map(|class| resource_prices(instance, class)).collect();
     let values = round::resource_values(instance, &weights);
-    leaving(instance, &values).into_iter().map(|usd| (usd * 1e6).ceil() as i64).collect()
+    leaving(&alone(instance), &values).into_iter().map(|usd| (usd * 1e6).ceil() as i64).collect()
 }
 
 #[cfg(test)]
