@@ -18,7 +18,7 @@ pub const NO_HURRY: Limits = Limits::of_time(Duration::from_secs(3_600), Search:
 const WORLDS: u64 = 3_000;
 
 /// Worlds in which a draft loses pods to its own check; to be lowered to none. What is left: pools that the solver thinks
-/// too small.
+/// too small (6), and a spread that counts a node whose tenancy its type leaves open (1; not counting it refuses 3).
 const MOST_REFUSED: usize = 7;
 
 #[test]
