@@ -2,6 +2,7 @@
 
 pub mod bound;
 mod columns;
+pub mod few;
 pub mod greedy;
 pub mod integer;
 mod knapsack;

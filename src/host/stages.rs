@@ -9,7 +9,7 @@ use crate::plan::{self, Certificate, Outcome, Stage, Stop};
 use crate::solve::bound::{self, Bound, Bounds, Proof, Values};
 use crate::solve::greedy::{self, Order};
 use crate::solve::integer::{self, News};
-use crate::solve::{Solution, Work};
+use crate::solve::{Solution, Work, few};
 use crate::units::MicroUsd;
 
 /// Time kept for carrying a solution out, writing it down and checking it, as a multiple of what the first answer took.
@@ -52,6 +52,7 @@ pub(super) fn run(snapshot: &Snapshot, Limits { search, work, .. }: Limits, cloc
             News::Solution(other) => drop(best.offer(&other, Stage::Columns)),
             News::Values(values) => best.prove(&values),
         });
+        best.try_assignments(&stop);
         best.try_everything(work, &stop);
     }
     best.finish(stop());
@@ -118,6 +119,21 @@ impl<'b, 's> Best<'b, 's> {
         let proof = self.bound.of_values(values, PROOF);
         if proof.bound > self.decision.proof.bound {
             self.state(proof);
+        }
+    }
+
+    /// Few pods: every way to deal them over nodes that could be better in any level.
+    fn try_assignments(&mut self, stop: &dyn Fn() -> bool) {
+        let priorities = few::priorities(self.problem);
+        let known = self.standing.levels(&priorities);
+        let is_best = known.violated == 0
+            && self.decision.plan.unplaced.is_empty()
+            && self.decision.proof.bound >= self.decision.certificate.objective;
+        if !is_best {
+            few::search(self.problem, &priorities, known, stop, &mut |solution| {
+                self.offer(&solution, Stage::Assignments);
+                self.standing.levels(&priorities)
+            });
         }
     }
 
