@@ -11,7 +11,7 @@ use crate::solve::bound::{self, Bound, Bounds, Proof, Values};
 use crate::solve::carried::Carried;
 use crate::solve::greedy::{self, Order, Worked};
 use crate::solve::integer::{self, News, Searched};
-use crate::solve::{Ended, Solution, Work};
+use crate::solve::{Ended, Solution, Work, few};
 use crate::units::MicroUsd;
 
 /// Time kept for carrying a solution out, writing it down and checking it, as a multiple of what the first answer took.
@@ -84,6 +84,7 @@ pub(super) fn run(
             News::Values(values) => best.prove(&values, work),
             News::Columns(searched) => best.keep_columns(searched),
         });
+        best.try_assignments(&stop);
         best.try_everything(work, &stop);
     }
     best.incumbent.finish(ended, stop());
@@ -144,6 +145,21 @@ impl<'b, 's> Best<'b, 's> {
         let proof = self.bound.of_values(values, limits);
         if proof.bound > self.incumbent.decision.proof.bound {
             self.incumbent.state(proof);
+        }
+    }
+
+    /// Few pods: every way to deal them over nodes that could be better in any level.
+    fn try_assignments(&mut self, stop: &dyn Fn() -> bool) {
+        let priorities = few::priorities(self.problem);
+        let known = self.incumbent.levels(&priorities);
+        let is_best = known.violated == 0
+            && self.incumbent.decision.plan.unplaced.is_empty()
+            && self.incumbent.decision.proof.bound >= self.incumbent.decision.certificate.objective;
+        if !is_best {
+            few::search(self.problem, &priorities, known, stop, &mut |solution| {
+                self.offer(&solution, Stage::Assignments, None);
+                self.incumbent.levels(&priorities)
+            });
         }
     }
 
