@@ -3,6 +3,7 @@
 pub mod bound;
 mod columns;
 pub mod carried;
+pub mod few;
 pub mod greedy;
 pub mod integer;
 mod knapsack;

@@ -67,7 +67,7 @@ pub(super) struct QuestionArgs {
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     time_limit: Option<Duration>,
     /// Search by work instead of time, so that equal input gives the same plan on every machine: usual, or any of
-    /// rounds=N,dive-rounds=N,search-steps=N,exact-steps=N; --time-limit only ends what would take longer.
+    /// rounds=N,dive-rounds=N,search-steps=N,exact-steps=N,ways=N; --time-limit only ends what would take longer.
     #[arg(long, value_parser = work, value_name = "LIMITS")]
     work_limits: Option<Work>,
     #[command(flatten)]
@@ -311,9 +311,10 @@ fn work(text: &str) -> Result<Work, String> {
             "dive-rounds" => &mut work.dive_rounds,
             "search-steps" => &mut work.search_steps,
             "exact-steps" => &mut work.exact_steps,
+            "ways" => &mut work.ways,
             _ => {
                 return Err(format!(
-                    "{name:?} is no work limit: expected usual, or NAME=N of rounds, dive-rounds, search-steps and exact-steps"
+                    "{name:?} is no work limit: expected usual, or NAME=N of rounds, dive-rounds, search-steps, exact-steps and ways"
                 ));
             }
         };

@@ -8,6 +8,7 @@ use crate::plan::failure::Failure;
 use crate::plan::{Draft, Plan, Stage, Stop};
 use crate::solve::Ended;
 use crate::solve::bound::Proof;
+use crate::solve::few::Levels;
 
 /// The best answer so far, and who is told of a better one.
 pub(super) struct Incumbent<'s> {
@@ -75,6 +76,11 @@ impl<'s> Incumbent<'s> {
     /// The pods that it leaves, ascending.
     pub fn left(&self) -> Vec<usize> {
         self.decision.plan.unplaced.iter().map(|unplaced| unplaced.pod).collect()
+    }
+
+    /// How it stands, level by level.
+    pub fn levels(&self, priorities: &[i32]) -> Levels {
+        self.standing.levels(priorities)
     }
 
     /// The search broke down. What is still being found out about its answers may follow before the last word.

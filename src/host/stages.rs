@@ -11,7 +11,7 @@ use crate::solve::bound::{self, Bound, Bounds, Proof, Values};
 use crate::solve::carried::Carried;
 use crate::solve::greedy::{self, Order, Worked};
 use crate::solve::integer::{self, News, Searched};
-use crate::solve::{Ended, Solution, Work};
+use crate::solve::{Ended, Solution, Work, few};
 use crate::units::MicroUsd;
 
 /// Time kept for carrying a solution out, writing it down and checking it, as a multiple of what the first answer took.
@@ -85,6 +85,9 @@ pub(super) fn run(
             News::Columns(searched) => best.keep_columns(searched),
         });
         best.try_everything(work, &stop);
+        if best.try_assignments(work, &stop) {
+            best.try_everything(work, &stop);
+        }
     }
     best.incumbent.finish(ended, stop());
 }
@@ -145,6 +148,24 @@ impl<'b, 's> Best<'b, 's> {
         if proof.bound > self.incumbent.decision.proof.bound {
             self.incumbent.state(proof);
         }
+    }
+
+    /// Few pods: every way to deal them over nodes that could be better in any level. Whether one is.
+    fn try_assignments(&mut self, work: Work, stop: &dyn Fn() -> bool) -> bool {
+        let priorities = few::priorities(self.problem);
+        let known = self.incumbent.levels(&priorities);
+        let decision = &self.incumbent.decision;
+        let is_best = known.violated == 0
+            && decision.plan.unplaced.is_empty()
+            && decision.proof.bound >= decision.certificate.objective;
+        let mut is_better = false;
+        if !is_best {
+            few::search(self.problem, &priorities, known, work.ways, stop, &mut |solution| {
+                is_better |= self.offer(&solution, Stage::Assignments, None);
+                self.incumbent.levels(&priorities)
+            });
+        }
+        is_better
     }
 
     /// Few pods: what every plan costs at least, with whole pods on whole nodes.

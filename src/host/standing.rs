@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::observe::Snapshot;
 use crate::plan::{Checked, Plan, preferences};
+use crate::solve::few::Levels;
 use crate::units::MicroUsd;
 
 /// The vector by which plans are compared, level by level.
@@ -24,6 +25,12 @@ impl Standing {
             *left.entry(Reverse(snapshot.pods[unplaced.pod].template.spec.priority)).or_insert(0) += 1;
         }
         Self { left, violated: preferences::violated(snapshot, plan), cost: plan.cost() }
+    }
+
+    /// The same vector as numbers, pods left in this order of priorities.
+    pub fn levels(&self, priorities: &[i32]) -> Levels {
+        let left = priorities.iter().map(|&priority| self.left.get(&Reverse(priority)).copied().unwrap_or(0));
+        Levels { left: left.collect(), violated: self.violated, cost: self.cost.0 }
     }
 
     pub fn is_better_than(&self, other: &Self) -> bool {

@@ -75,12 +75,12 @@ pub fn stored_proof(snapshot: &Snapshot, proof: &Proof) -> StoredProof {
 }
 
 fn work(work: Work) -> StoredWork {
-    let Work { pace, rounds, dive_rounds, cells, search_steps, exact_steps } = work;
+    let Work { pace, rounds, dive_rounds, cells, search_steps, exact_steps, ways } = work;
     let pace = match pace {
         Pace::Time => StoredPace::Time,
         Pace::Work => StoredPace::Work,
     };
-    StoredWork { pace, rounds, dive_rounds, cells, search_steps, exact_steps }
+    StoredWork { pace, rounds, dive_rounds, cells, search_steps, exact_steps, ways }
 }
 
 #[cfg(test)]

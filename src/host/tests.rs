@@ -4,6 +4,7 @@ mod dice;
 mod carried;
 mod features;
 mod integer;
+mod oracle;
 mod properties;
 mod purchases;
 mod tiny;

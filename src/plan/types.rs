@@ -203,6 +203,8 @@ pub enum Stage {
     PriorityGreedy,
     /// Patterns from column generation, carried out.
     Columns,
+    /// Few pods: ways to deal them over nodes, one after another.
+    Assignments,
 }
 
 /// Why the search ended.

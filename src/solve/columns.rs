@@ -37,6 +37,8 @@ pub struct Work {
     pub search_steps: usize,
     /// Steps of the search that tries everything, where there are few pods.
     pub exact_steps: usize,
+    /// Ways to deal few pods over nodes that are carried out.
+    pub ways: usize,
 }
 
 /// By what a search shares its work out.
@@ -60,14 +62,21 @@ impl Work {
         cells: [160, 320],
         search_steps: 2_000,
         exact_steps: 1_000_000,
+        ways: 1_500,
     };
 
     /// The same answer on every machine: rounds and steps that take about as long as [`Work::IN_TIME`] is given.
     pub const LIMITED: Self = Self { pace: Pace::Work, rounds: 200, ..Self::IN_TIME };
 
     /// What takes minutes to prove: finer tables and longer searches than a cluster can wait for.
-    pub const OFFLINE: Self =
-        Self { rounds: 100_000, cells: [320, 640], search_steps: 100_000, exact_steps: 100_000_000, ..Self::IN_TIME };
+    pub const OFFLINE: Self = Self {
+        rounds: 100_000,
+        cells: [320, 640],
+        search_steps: 100_000,
+        exact_steps: 100_000_000,
+        ways: 100_000,
+        ..Self::IN_TIME
+    };
 }
 
 /// Packings before the master is solved for the first time, and then at its duals.

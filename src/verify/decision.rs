@@ -49,6 +49,7 @@ pub struct StoredWork {
     pub cells: [usize; 2],
     pub search_steps: usize,
     pub exact_steps: usize,
+    pub ways: usize,
 }
 
 /// What shares the work out: the time that is left, or the limits alone.

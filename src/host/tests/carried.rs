@@ -12,8 +12,10 @@ use crate::solve::Work;
 use crate::solve::carried::Carried;
 
 /// Few rounds: what is asked is not how good the answers are.
-const SHORT: Limits =
-    Limits::of_work(Work { rounds: 12, search_steps: 100, exact_steps: 1_000, ..Work::LIMITED }, Search::Integer);
+const SHORT: Limits = Limits::of_work(
+    Work { rounds: 12, search_steps: 100, exact_steps: 1_000, ways: 10, ..Work::LIMITED },
+    Search::Integer,
+);
 
 fn read_back(carried: &Carried) -> Arc<Carried> {
     let text = serde_json::to_string(carried).expect("JSON");

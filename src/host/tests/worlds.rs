@@ -31,6 +31,8 @@ pub struct Size {
 
 pub const MIXED: Size = Size { pools: 3, types: 5, zones: 3, nodes: 4, templates: 5, replicas: 4 };
 pub const TINY: Size = Size { pools: 2, types: 2, zones: 2, nodes: 2, templates: 3, replicas: 1 };
+/// What the exhaustive oracle can enumerate.
+pub const SMALL: Size = Size { pools: 2, types: 3, zones: 2, nodes: 3, templates: 3, replicas: 2 };
 
 pub fn labels<const N: usize>(of: [(&str, &str); N]) -> Labels {
     of.into_iter().map(|(key, value)| (key.into(), value.into())).collect()

@@ -1,0 +1,223 @@
+//! Every kind of launch that a world allows, written down without the solver.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use crate::api::labels;
+use crate::catalog::{CapacityType, InstanceType, Offering};
+use crate::observe::Snapshot;
+use crate::observe::snapshot::{Labels, NodePool, PodSpec, Taint, TaintEffect};
+use crate::plan::{Launch, Offer};
+use crate::requirements::{Requirement, Requirements};
+use crate::resources::Resources;
+use crate::settings::{MinValuesPolicy, PreferencePolicy};
+
+use super::super::worlds::TEAMS;
+
+/// What is bought, and the labels that are written where pool or type leave them open.
+#[derive(Debug, Clone)]
+pub struct Kind {
+    pub pool: usize,
+    capacity_type: CapacityType,
+    offers: Vec<Offer>,
+    written: Labels,
+}
+
+/// One offer, or where a pool asks for `minValues` all offers of some types in some zones; cheapest first.
+pub fn kinds(snapshot: &Snapshot) -> Vec<Kind> {
+    let asked = asked_keys(snapshot);
+    let strict = snapshot.settings.min_values_policy == MinValuesPolicy::Strict;
+    let mut all = Vec::new();
+    for (index, pool) in snapshot.node_pools.iter().enumerate() {
+        let many = strict && pool.requirements.iter().any(|(_, requirement)| requirement.min_values.is_some());
+        let sold = || pool.instance_types.iter().flat_map(|kind| kind.offerings.iter().map(move |of| (kind, of)));
+        let sold: Vec<(&InstanceType, &Offering)> = sold().filter(|(_, of)| of.available).collect();
+        let sets = if many { sets(&sold) } else { sold.iter().map(|&one| vec![one]).collect() };
+        for mut set in sets {
+            set.sort_by_key(|(kind, of)| (of.price, kind.name.clone(), of.zone.clone()));
+            let offer = |(kind, of): &(&InstanceType, &Offering)| Offer {
+                instance_type: kind.name.clone(),
+                zone: of.zone.clone(),
+                reservation: of.reservation.as_ref().map(|reservation| reservation.id.clone()),
+                price: of.price,
+            };
+            for written in written(pool, &set, &asked) {
+                let offers = set.iter().map(offer).collect();
+                all.push(Kind { pool: index, capacity_type: set[0].1.capacity_type, offers, written });
+            }
+        }
+    }
+    all.sort_by_key(Kind::price);
+    all
+}
+
+/// Types and zones of one capacity type, every choice of them that differs.
+fn sets<'a>(sold: &[(&'a InstanceType, &'a Offering)]) -> Vec<Vec<(&'a InstanceType, &'a Offering)>> {
+    let types: BTreeSet<&str> = sold.iter().map(|(kind, _)| kind.name.as_ref()).collect();
+    let zones: BTreeSet<&str> = sold.iter().map(|(_, of)| of.zone.as_ref()).collect();
+    let ways: BTreeSet<CapacityType> = sold.iter().map(|(_, of)| of.capacity_type).collect();
+    let mut found = Vec::new();
+    let mut seen = HashSet::new();
+    for way in ways {
+        for (types, zones) in subsets(&types).iter().flat_map(|t| subsets(&zones).into_iter().map(move |z| (t, z))) {
+            let chosen = (0..sold.len()).filter(|&i| {
+                let (kind, of) = sold[i];
+                of.capacity_type == way && types.contains(kind.name.as_ref()) && zones.contains(of.zone.as_ref())
+            });
+            let chosen: Vec<usize> = chosen.collect();
+            if !chosen.is_empty() && seen.insert(chosen.clone()) {
+                found.push(chosen.into_iter().map(|i| sold[i]).collect());
+            }
+        }
+    }
+    found
+}
+
+fn subsets<'a>(of: &BTreeSet<&'a str>) -> Vec<BTreeSet<&'a str>> {
+    (1..1_usize << of.len())
+        .map(|bits| of.iter().enumerate().filter(|(i, _)| bits >> i & 1 == 1).map(|(_, one)| *one).collect())
+        .collect()
+}
+
+/// The keys that pods and daemon pods look at: others may have any value.
+fn asked_keys(snapshot: &Snapshot) -> BTreeSet<Arc<str>> {
+    let daemons = snapshot.daemon_sets.iter().map(|daemon| &daemon.template.spec);
+    let mut keys = BTreeSet::new();
+    for spec in snapshot.pods.iter().map(|pod| &pod.template.spec).chain(daemons) {
+        keys.extend(spec.node_selector.keys().cloned());
+        let preferred = spec.preferred_node_affinity.iter().map(|(_, term)| term);
+        let terms = spec.node_affinity.iter().chain(preferred).chain(spec.volumes.iter().flat_map(|v| &v.topology));
+        keys.extend(terms.flat_map(|term| term.0.keys().cloned()));
+        keys.extend(spec.topology_spread.iter().map(|c| c.topology_key.clone()));
+        let soft = spec.preferred_pod_affinity.iter().chain(&spec.preferred_pod_anti_affinity).map(|(_, term)| term);
+        let terms = spec.pod_affinity.iter().chain(&spec.pod_anti_affinity).chain(soft);
+        keys.extend(terms.map(|term| term.topology_key.clone()));
+    }
+    keys
+}
+
+/// The ways to write the labels that pool or types leave open.
+fn written(pool: &NodePool, set: &[(&InstanceType, &Offering)], asked: &BTreeSet<Arc<str>>) -> Vec<Labels> {
+    let mut ways = vec![Labels::new()];
+    let custom = pool.requirements.iter().filter(|(key, _)| !labels::is_well_known(key));
+    let custom = custom.map(|(key, requirement)| {
+        let mut values: Vec<Arc<str>> = TEAMS.iter().map(|team| Arc::from(*team)).collect();
+        values.retain(|value| requirement.allows(value));
+        (key, values, requirement.allows_absence())
+    });
+    let of_types = set[0].0.requirements.iter().filter(|(_, r)| r.finite_values().is_some_and(|v| v.len() > 1));
+    let of_types = of_types
+        .map(|(key, requirement)| (key, requirement.finite_values().into_iter().flatten().cloned().collect(), true));
+    let open: Vec<(&Arc<str>, Vec<Arc<str>>, bool)> = custom.chain(of_types).collect();
+    for (key, values, may_be_absent) in open.into_iter().filter(|(key, ..)| !pool.labels.contains_key(*key)) {
+        let mut choices: Vec<Option<Arc<str>>> = may_be_absent.then_some(None).into_iter().collect();
+        choices.extend(values.into_iter().map(Some));
+        choices.truncate(if asked.contains(key) { usize::MAX } else { 1 });
+        ways = ways
+            .into_iter()
+            .flat_map(|way| {
+                choices.iter().map(move |choice| {
+                    let mut way = way.clone();
+                    way.extend(choice.iter().map(|value| (key.clone(), value.clone())));
+                    way
+                })
+            })
+            .collect();
+    }
+    ways
+}
+
+impl Kind {
+    /// Micro-dollars an hour.
+    pub fn price(&self) -> i64 {
+        self.offers[0].price.0
+    }
+
+    fn of_type<'a>(&self, snapshot: &'a Snapshot, offer: &Offer) -> Option<&'a InstanceType> {
+        snapshot.node_pools[self.pool].instance_types.iter().find(|kind| kind.name == offer.instance_type)
+    }
+
+    fn label<'a>(&'a self, snapshot: &'a Snapshot, offer: &'a Offer, key: &str) -> Option<&'a str> {
+        let of_type = || self.of_type(snapshot, offer)?.requirements.get(key)?.single_value();
+        match key {
+            labels::ZONE => Some(&offer.zone),
+            labels::CAPACITY_TYPE => Some(self.capacity_type.label()),
+            labels::CAPACITY_RESERVATION_ID => offer.reservation.as_deref(),
+            _ => {
+                let of_pool = || snapshot.node_pools[self.pool].labels.get(key);
+                self.written.get(key).or_else(of_type).or_else(of_pool).map(AsRef::as_ref)
+            }
+        }
+    }
+
+    /// A necessary condition: every type has that much before daemon pods.
+    pub fn may_hold(&self, snapshot: &Snapshot, used: &Resources) -> bool {
+        let mut types = self.offers.iter().filter_map(|offer| self.of_type(snapshot, offer));
+        types.all(|kind| used.first_excess(&kind.allocatable).is_none())
+    }
+
+    /// What the pod gives up on such a node whatever else happens: preferred node affinity and taints.
+    pub fn given_up(&self, snapshot: &Snapshot, spec: &PodSpec) -> i64 {
+        let label = |key: &str| self.label(snapshot, &self.offers[0], key);
+        given_up(snapshot, spec, &snapshot.node_pools[self.pool].taints, &label)
+    }
+
+    /// The launch for these pods; `None` where none of the terms of one holds.
+    pub fn launch(&self, snapshot: &Snapshot, name: String, pods: &[usize]) -> Option<Launch> {
+        let pool = &snapshot.node_pools[self.pool];
+        let mut requirements = pool.requirements.clone();
+        requirements.add(labels::INSTANCE_TYPE, one_of(self.offers.iter().map(|offer| &offer.instance_type)));
+        requirements.add(labels::ZONE, one_of(self.offers.iter().map(|offer| &offer.zone)));
+        requirements.add(labels::CAPACITY_TYPE, Requirement::one_of([self.capacity_type.label()]));
+        for (key, value) in &self.written {
+            requirements.add(key, Requirement::one_of([value.clone()]));
+        }
+        let mut requests = Resources::new();
+        for &pod in pods {
+            let spec = &snapshot.pods[pod].template.spec;
+            requests.add(&spec.requests);
+            requirements.add_all(&Requirements::from_labels(&spec.node_selector));
+            if !spec.node_affinity.is_empty() {
+                let holds = |term: &&Requirements| {
+                    self.offers.iter().all(|offer| term.satisfied_by(|key| self.label(snapshot, offer, key)))
+                };
+                requirements.add_all(spec.node_affinity.iter().map(|term| &term.0).find(holds)?);
+            }
+        }
+        requirements.remove(labels::HOSTNAME);
+        snapshot.daemon_sets.iter().for_each(|daemon| requests.add(&daemon.template.spec.requests));
+        let mut all = pool.labels.clone();
+        all.extend(self.written.clone());
+        Some(Launch {
+            name: name.into(),
+            pool: self.pool,
+            capacity_type: self.capacity_type,
+            offers: self.offers.clone(),
+            labels: all,
+            taints: pool.taints.clone(),
+            startup_taints: pool.startup_taints.clone(),
+            requirements,
+            requests,
+        })
+    }
+}
+
+fn one_of<'a>(values: impl Iterator<Item = &'a Arc<str>>) -> Requirement {
+    Requirement::one_of(values.cloned().collect::<BTreeSet<Arc<str>>>())
+}
+
+/// See [`Kind::given_up`]; of any node.
+pub fn given_up<'a>(
+    snapshot: &Snapshot,
+    spec: &PodSpec,
+    taints: &[Taint],
+    label: &impl Fn(&str) -> Option<&'a str>,
+) -> i64 {
+    if snapshot.settings.preference_policy == PreferencePolicy::Ignore {
+        return 0;
+    }
+    let unmet = spec.preferred_node_affinity.iter().filter(|(_, term)| !term.0.satisfied_by(label));
+    let soft = taints.iter().filter(|taint| taint.effect == TaintEffect::PreferNoSchedule);
+    let hard = soft.filter(|taint| !crate::model::rules::tolerates_all(&spec.tolerations, &[(*taint).clone()]));
+    unmet.map(|(weight, _)| i64::from(*weight)).sum::<i64>() + 100 * i64::try_from(hard.count()).unwrap()
+}

@@ -1,0 +1,314 @@
+//! Few pods: every way to deal them over nodes, level by level of the vector by which plans are compared.
+//!
+//! Where the column generation keeps what a first solution decided (domains, preferences, which pods are left), here each
+//! pod may go to every existing node, every node opened so far, a new node of every profile ([`profiles`]), or be left. A
+//! branch ends where its pods left and the cheapest types for what it packed reach what is known. What is dealt out is
+//! carried out under the rules of the greedy, and judged by the caller. The search is limited by work; one that comes to its
+//! end is no proof, as it follows the greedy's rules, which are stricter than those of a bound.
+
+mod profiles;
+
+use std::collections::HashMap;
+
+use crate::model::{Amounts, Keys, Problem, SoftTaints, TopologyKind, admits, ports_conflict};
+use crate::requirements::Undefined;
+use crate::solve::greedy::guide::{Guide, Target};
+use crate::solve::{Solution, greedy};
+
+use profiles::{Profile, wanted};
+
+/// More pods than this are left to the column generation.
+const MOST_PODS: usize = 12;
+/// Places tried for a way that may be carried out.
+const STEPS: usize = 130;
+
+/// The vector by which plans are compared, first level first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Levels {
+    /// Pods left, by priority, highest first.
+    pub left: Vec<usize>,
+    pub violated: i64,
+    /// Micro-dollars an hour.
+    pub cost: i64,
+}
+
+/// The priorities of the pending pods, highest first.
+#[must_use]
+pub fn priorities(problem: &Problem) -> Vec<i32> {
+    let mut all: Vec<i32> = problem.snapshot.pending().map(|(_, pod)| pod.template.spec.priority).collect();
+    all.sort_unstable_by_key(|priority| std::cmp::Reverse(*priority));
+    all.dedup();
+    all
+}
+
+/// Offers every way to place the pods that could be better than what is known; `judge` answers with what is known after
+/// it. Returns whether all were tried.
+pub fn search(
+    problem: &Problem,
+    priorities: &[i32],
+    known: Levels,
+    ways: usize,
+    stop: &dyn Fn() -> bool,
+    judge: &mut dyn FnMut(Solution) -> Levels,
+) -> bool {
+    let pods: usize = problem.groups.iter().map(|group| group.pods.len()).sum();
+    if pods == 0 || pods > MOST_PODS {
+        return false;
+    }
+    let mut search = Search::new(problem, priorities, known, ways, stop, judge);
+    search.place(0, 0);
+    search.steps > 0 && search.ways > 0 && !stop() && search.is_complete
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Spot {
+    /// Index into `Problem::nodes`.
+    Existing(usize),
+    /// Index into the nodes opened.
+    Open(usize),
+    Left,
+}
+
+/// A node that is opened.
+struct Opened {
+    profile: usize,
+    used: Amounts,
+    groups: Vec<usize>,
+    cost: i64,
+}
+
+struct Search<'f, 's> {
+    problem: &'f Problem<'s>,
+    stop: &'f dyn Fn() -> bool,
+    judge: &'f mut dyn FnMut(Solution) -> Levels,
+    /// Groups, one entry a pod; those of a group stand together.
+    queue: Vec<usize>,
+    /// By group: its level of priority.
+    level: Vec<usize>,
+    profiles: Vec<Profile>,
+    /// By group: existing nodes that it may go to.
+    nodes: Vec<Vec<usize>>,
+    /// By group: groups that may not share a node with it.
+    apart: Vec<Vec<bool>>,
+    /// By position in the queue: pods from there on that can go nowhere, by level.
+    hopeless: Vec<Vec<usize>>,
+    known: Levels,
+    is_complete: bool,
+    /// Left to be tried, and to be carried out.
+    steps: usize,
+    ways: usize,
+    // what is decided
+    spots: Vec<Spot>,
+    open: Vec<Opened>,
+    room: Vec<Amounts>,
+    on_node: Vec<Vec<usize>>,
+    left: Vec<usize>,
+}
+
+impl<'f, 's> Search<'f, 's> {
+    fn new(
+        problem: &'f Problem<'s>,
+        priorities: &[i32],
+        known: Levels,
+        ways: usize,
+        stop: &'f dyn Fn() -> bool,
+        judge: &'f mut dyn FnMut(Solution) -> Levels,
+    ) -> Self {
+        let (profiles, is_complete) = profiles::of(problem);
+        let level_of = |priority: i32| priorities.iter().position(|of| *of == priority).unwrap_or(0);
+        let level: Vec<usize> = problem.groups.iter().map(|group| level_of(group.spec().priority)).collect();
+        let mut order: Vec<usize> = (0..problem.groups.len()).collect();
+        order.sort_by_key(|&group| {
+            let of = &problem.groups[group];
+            (level[group], of.queue_key(), of.namespace, of.template)
+        });
+        let queue: Vec<usize> =
+            order.iter().flat_map(|&group| std::iter::repeat_n(group, problem.groups[group].pods.len())).collect();
+        let nodes: Vec<Vec<usize>> = (0..problem.groups.len()).map(|group| nodes_of(problem, group)).collect();
+        let refused = problem.snapshot.pending().filter(|(_, pod)| pod.refused.is_some());
+        let mut left = vec![0; priorities.len()];
+        refused.for_each(|(_, pod)| left[level_of(pod.template.spec.priority)] += 1);
+        let mut hopeless = vec![vec![0; priorities.len()]];
+        for &group in queue.iter().rev() {
+            let mut of = hopeless.last().cloned().unwrap_or_default();
+            let fits = |profile: &Profile| profile.cost(problem, &[group], &problem.groups[group].amounts).is_some();
+            of[level[group]] += usize::from(nodes[group].is_empty() && !profiles.iter().any(fits));
+            hopeless.push(of);
+        }
+        hopeless.reverse();
+        Self {
+            problem,
+            stop,
+            judge,
+            level,
+            profiles,
+            nodes,
+            apart: apart(problem),
+            hopeless,
+            known,
+            is_complete,
+            steps: ways.saturating_mul(STEPS),
+            ways,
+            spots: Vec::with_capacity(queue.len()),
+            queue,
+            open: Vec::new(),
+            room: problem.nodes.iter().map(|node| node.room.clone()).collect(),
+            on_node: vec![Vec::new(); problem.nodes.len()],
+            left,
+        }
+    }
+
+    /// Whether what is decided cannot come to anything better.
+    fn is_lost(&self, position: usize, cost: i64) -> bool {
+        let left = self.left.iter().zip(&self.hopeless[position]).map(|(left, hopeless)| left + hopeless).collect();
+        Levels { left, violated: 0, cost } >= self.known
+    }
+
+    fn place(&mut self, position: usize, cost: i64) {
+        if self.steps == 0 || self.ways == 0 || self.is_lost(position, cost) {
+            return;
+        }
+        self.steps -= 1;
+        let Some(&group) = self.queue.get(position) else { return self.carry_out() };
+        // equal pods go to places in their order
+        let before = position.checked_sub(1).filter(|&before| self.queue[before] == group);
+        let before = before.map(|before| self.spots[before]);
+        self.on_existing(position, group, before, cost);
+        if before != Some(Spot::Left) {
+            self.on_open(position, group, before, cost);
+            self.on_new(position, group, cost);
+        }
+        self.left[self.level[group]] += 1;
+        self.go_on(position, Spot::Left, cost);
+        self.left[self.level[group]] -= 1;
+    }
+
+    fn go_on(&mut self, position: usize, spot: Spot, cost: i64) {
+        self.spots.push(spot);
+        self.place(position + 1, cost);
+        self.spots.pop();
+    }
+
+    fn shares(&self, group: usize, others: &[usize]) -> bool {
+        others.iter().all(|&other| !self.apart[group][other])
+    }
+
+    fn on_existing(&mut self, position: usize, group: usize, before: Option<Spot>, cost: i64) {
+        let first = match before {
+            None => 0,
+            Some(Spot::Existing(node)) => node,
+            Some(Spot::Open(_) | Spot::Left) => return,
+        };
+        for node in self.nodes[group].clone().into_iter().filter(|node| *node >= first) {
+            let amounts = &self.problem.groups[group].amounts;
+            let fits = amounts.iter().zip(&self.room[node]).all(|(want, room)| *want <= 0 || want <= room);
+            if fits && self.shares(group, &self.on_node[node]) {
+                take(&mut self.room[node], amounts, -1);
+                self.on_node[node].push(group);
+                self.go_on(position, Spot::Existing(node), cost);
+                self.on_node[node].pop();
+                take(&mut self.room[node], amounts, 1);
+            }
+        }
+    }
+
+    fn on_open(&mut self, position: usize, group: usize, before: Option<Spot>, cost: i64) {
+        let first = if let Some(Spot::Open(node)) = before { node } else { 0 };
+        for node in first..self.open.len() {
+            if !self.shares(group, &self.open[node].groups) {
+                continue;
+            }
+            let mut used = self.open[node].used.clone();
+            take(&mut used, &self.problem.groups[group].amounts, 1);
+            self.open[node].groups.push(group);
+            let of = &self.open[node];
+            if let Some(more) = self.profiles[of.profile].cost(self.problem, &of.groups, &used) {
+                let old_cost = std::mem::replace(&mut self.open[node].cost, more);
+                let old_used = std::mem::replace(&mut self.open[node].used, used);
+                self.go_on(position, Spot::Open(node), cost - old_cost + more);
+                (self.open[node].cost, self.open[node].used) = (old_cost, old_used);
+            }
+            self.open[node].groups.pop();
+        }
+    }
+
+    fn on_new(&mut self, position: usize, group: usize, cost: i64) {
+        let used = self.problem.groups[group].amounts.clone();
+        let holds = |profile: usize| Some((self.profiles[profile].cost(self.problem, &[group], &used)?, profile));
+        let mut found: Vec<(i64, usize)> = (0..self.profiles.len()).filter_map(holds).collect();
+        found.sort_unstable();
+        for (price, profile) in found {
+            self.open.push(Opened { profile, used: used.clone(), groups: vec![group], cost: price });
+            self.go_on(position, Spot::Open(self.open.len() - 1), cost + price);
+            self.open.pop();
+        }
+    }
+
+    /// Carries a way out and asks what it comes to.
+    fn carry_out(&mut self) {
+        if (self.stop)() {
+            self.steps = 0;
+            return;
+        }
+        self.ways -= 1;
+        let mut guide = Guide { steps: vec![usize::MAX; self.problem.groups.len()], ..Guide::default() };
+        guide.targets.extend(self.open.iter().map(|open| {
+            let Profile { pool, domains, within, .. } = &self.profiles[open.profile];
+            Target { pool: *pool, domains: domains.clone(), within: Some(within.clone()), opened: None }
+        }));
+        let mut counts: HashMap<(usize, bool, usize), u32> = HashMap::new();
+        let mut chosen = Vec::new();
+        for (&group, &spot) in self.queue.iter().zip(&self.spots) {
+            let (is_new, index) = match spot {
+                Spot::Existing(node) => (false, node),
+                Spot::Open(node) => (true, node),
+                Spot::Left => continue,
+            };
+            let count = counts.entry((group, is_new, index)).or_insert(0);
+            *count += 1;
+            if *count == 1 {
+                chosen.push((group, is_new, index));
+            }
+        }
+        for of in chosen {
+            let (group, is_new, index) = of;
+            let places = if is_new { &mut guide.of_group } else { &mut guide.existing };
+            places.entry(group).or_default().push((index, counts[&of]));
+        }
+        self.known = (self.judge)(greedy::guided(self.problem, guide, &|| false));
+    }
+}
+
+fn take(from: &mut Amounts, amounts: &Amounts, times: i64) {
+    from.iter_mut().zip(amounts).for_each(|(of, amount)| *of += times * amount);
+}
+
+fn nodes_of(problem: &Problem, group: usize) -> Vec<usize> {
+    let model = &problem.groups[group];
+    let wanted = wanted(model.spec());
+    let may_hold = |&index: &usize| {
+        let node = &problem.nodes[index];
+        let fits = model.amounts.iter().zip(&node.room).all(|(want, room)| *want <= 0 || want <= room);
+        fits && admits(model.spec(), &node.node.taints, SoftTaints::Ignore)
+            && !ports_conflict(&model.spec().host_ports, &node.ports)
+            && wanted.iter().any(|set| node.labels.compatible(set, Undefined::Refuse).is_ok())
+    };
+    (0..problem.nodes.len()).filter(may_hold).collect()
+}
+
+/// Groups whose pods may not share a node: host ports, and anti-affinity over hosts of either.
+fn apart(problem: &Problem) -> Vec<Vec<bool>> {
+    let excludes = |one: usize, other: usize| {
+        problem.groups[one].carried.iter().any(|placement| {
+            let topology = &problem.topologies[placement.topology];
+            topology.key == Keys::HOST
+                && topology.kind == TopologyKind::AntiAffinity
+                && placement.source.is_required(problem.groups[one].spec())
+                && problem.groups[other].counted.contains(&placement.topology)
+        })
+    };
+    let all = 0..problem.groups.len();
+    let ports = |group: usize| &problem.groups[group].spec().host_ports;
+    let apart = |one, other| excludes(one, other) || excludes(other, one) || ports_conflict(ports(one), ports(other));
+    all.clone().map(|one| all.clone().map(|other| apart(one, other)).collect()).collect()
+}

@@ -1,0 +1,174 @@
+//! Profiles: the kinds of new nodes that the rules of the pods tell apart.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use fixedbitset::FixedBitSet;
+
+use crate::model::{
+    Amounts, DomainId, KeyId, Keys, PoolModel, Problem, SoftTaints, admits, affinity_alternatives, volume_alternatives,
+};
+use crate::observe::snapshot::PodSpec;
+use crate::requirements::{Requirement, Requirements};
+use crate::solve::sets::{RequirementSets, SetId};
+
+/// More profiles of one pool than this are not told apart by labels that only node affinity looks at.
+const MOST_PROFILES: usize = 64;
+
+/// New nodes of a pool with the same value of every label that some rule looks at.
+pub struct Profile {
+    pub pool: usize,
+    pub domains: Vec<(KeyId, DomainId)>,
+    /// What a node of the profile must meet besides its pool.
+    pub within: Requirements,
+    /// By type of the pool: the cheapest price at which it is sold so, micro-dollars an hour.
+    prices: Vec<Option<i64>>,
+    /// By group: the types that may hold its pods.
+    types: Vec<FixedBitSet>,
+}
+
+impl Profile {
+    /// What the cheapest type that holds these groups' pods costs.
+    pub fn cost(&self, problem: &Problem, groups: &[usize], used: &Amounts) -> Option<i64> {
+        let kinds = &problem.pools[self.pool].types;
+        let holds = |kind: usize| {
+            groups.iter().all(|&group| self.types[group].contains(kind))
+                && used.iter().zip(&kinds[kind].most_room).all(|(want, room)| *want <= 0 || want <= room)
+        };
+        (0..kinds.len()).filter_map(|kind| self.prices[kind].filter(|_| holds(kind))).min()
+    }
+}
+
+/// The profiles of all pools, and whether they tell everything apart.
+pub fn of(problem: &Problem) -> (Vec<Profile>, bool) {
+    let mut sets = RequirementSets::default();
+    let mut found = Vec::new();
+    let mut is_complete = true;
+    let by_group: Vec<Vec<SetId>> = problem
+        .groups
+        .iter()
+        .map(|group| wanted(group.spec()).into_iter().map(|set| sets.intern(set)).collect())
+        .collect();
+    let asked = asked(problem);
+    for (pool, model) in problem.pools.iter().enumerate() {
+        let mut pins: Vec<Pins> = vec![Pins::default()];
+        for key in 1..problem.keys.len() {
+            pins = with_domains(problem, key, &pins);
+        }
+        let tied: BTreeSet<&str> = (1..problem.keys.len()).map(|key| problem.keys.name(key).as_ref()).collect();
+        for (key, values) in asked.iter().filter(|(key, _)| !tied.contains(key.as_ref())) {
+            let values: Vec<&Arc<str>> = values.iter().filter(|value| can_have(model, key, value)).collect();
+            if values.is_empty() {
+                continue;
+            }
+            if pins.len() * (values.len() + 1) > MOST_PROFILES {
+                is_complete = false;
+                continue;
+            }
+            pins = with_values(key, &values, pins);
+        }
+        for Pins { domains, within } in pins {
+            found.extend(profile(problem, &mut sets, &by_group, pool, domains, within));
+        }
+    }
+    (found, is_complete)
+}
+
+/// What a pod asks of its node's labels: alternatives of its node affinity and of its volumes.
+pub fn wanted(spec: &PodSpec) -> Vec<Requirements> {
+    affinity_alternatives(spec).iter().flat_map(|node| volume_alternatives(spec, node)).collect()
+}
+
+#[derive(Clone, Default)]
+struct Pins {
+    domains: Vec<(KeyId, DomainId)>,
+    within: Requirements,
+}
+
+fn with_domains(problem: &Problem, key: KeyId, pins: &[Pins]) -> Vec<Pins> {
+    debug_assert_ne!(key, Keys::HOST);
+    let domains = problem.keys.domains(key).iter().enumerate();
+    let pinned = domains.flat_map(|(domain, value)| {
+        pins.iter().cloned().map(move |mut pins| {
+            pins.domains.push((key, domain));
+            pins.within.add(problem.keys.name(key), Requirement::one_of([value.clone()]));
+            pins
+        })
+    });
+    // a node may lack the label
+    pins.iter().cloned().chain(pinned).collect()
+}
+
+fn with_values(key: &str, values: &[&Arc<str>], pins: Vec<Pins>) -> Vec<Pins> {
+    let pinned = values.iter().flat_map(|value| {
+        pins.iter().cloned().map(|mut pins| {
+            pins.within.add(key, Requirement::one_of([(*value).clone()]));
+            pins
+        })
+    });
+    let pinned: Vec<Pins> = pinned.collect();
+    pins.into_iter().chain(pinned).collect()
+}
+
+/// The values of the labels that node affinity, preferred or not, and volumes look at.
+fn asked(problem: &Problem) -> BTreeMap<Arc<str>, BTreeSet<Arc<str>>> {
+    let mut asked: BTreeMap<Arc<str>, BTreeSet<Arc<str>>> = BTreeMap::new();
+    for spec in problem.groups.iter().map(crate::model::Group::spec) {
+        let preferred = spec.preferred_node_affinity.iter().map(|(_, term)| term);
+        let volumes = spec.volumes.iter().flat_map(|volume| &volume.topology);
+        for (key, requirement) in spec.node_affinity.iter().chain(preferred).chain(volumes).flat_map(|term| &term.0) {
+            asked.entry(key.clone()).or_default().extend(requirement.finite_values().into_iter().flatten().cloned());
+        }
+    }
+    asked
+}
+
+fn can_have(pool: &PoolModel, key: &str, value: &str) -> bool {
+    let sold = || {
+        pool.types.iter().any(|kind| {
+            let of_type = kind.instance_type.requirements.get(key);
+            of_type.is_some_and(|of_type| of_type.allows(value))
+                || kind.offerings.iter().any(|offering| offering.label(key) == Some(value))
+        })
+    };
+    match pool.requirements.get(key) {
+        Some(of_pool) => of_pool.single_value().is_none() && of_pool.allows(value),
+        None => sold(),
+    }
+}
+
+/// The profile, if the pool sells it to some group.
+fn profile(
+    problem: &Problem,
+    sets: &mut RequirementSets,
+    by_group: &[Vec<SetId>],
+    pool: usize,
+    domains: Vec<(KeyId, DomainId)>,
+    within: Requirements,
+) -> Option<Profile> {
+    let model = &problem.pools[pool];
+    let base = sets.intern_pool(problem, pool);
+    let pins = sets.intern(within.clone());
+    let base = sets.meet(base, pins)?;
+    let must_have = model.labels_to_be_had(sets.get(base));
+    let of_base = sets.types(problem, pool, base);
+    let price = |kind: usize| {
+        let of_type = &model.types[kind];
+        let sold = of_type.offerings.iter().filter(|offering| of_type.sells(offering, sets.get(base), &must_have));
+        sold.map(|offering| offering.price.0).min().filter(|_| of_base.contains(kind))
+    };
+    let prices: Vec<Option<i64>> = (0..model.types.len()).map(price).collect();
+    let mut types = Vec::with_capacity(by_group.len());
+    for (group, alternatives) in problem.groups.iter().zip(by_group) {
+        let mut of_group = FixedBitSet::with_capacity(model.types.len());
+        if admits(group.spec(), &model.pool.taints, SoftTaints::Ignore) {
+            for &alternative in alternatives {
+                if let Some(set) = sets.meet(base, alternative) {
+                    of_group.union_with(&sets.types(problem, pool, set));
+                }
+            }
+        }
+        types.push(of_group);
+    }
+    types.iter().any(|of_group| !of_group.is_clear()).then_some(Profile { pool, domains, within, prices, types })
+}
