@@ -18,7 +18,7 @@ use crate::solve::{NewNode, Place, Solution};
 /// Turns a solution into a plan: chooses capacity type, offers and labels of each launch, and says why pods are left.
 #[must_use]
 pub fn build(problem: &Problem, solution: &Solution) -> Plan<Draft> {
-    let mut load = zone_load(problem);
+    let mut zones = Zones::of(problem);
     let mut names = Names::new(problem.snapshot);
     let mut pods: Vec<Vec<usize>> = vec![Vec::new(); solution.new_nodes.len()];
     for (pod, place) in &solution.placements {
@@ -27,13 +27,20 @@ pub fn build(problem: &Problem, solution: &Solution) -> Plan<Draft> {
         }
     }
     let mut books: HashMap<(usize, &Requirements), Book> = HashMap::new();
+    // equal nodes are bought alike, as long as the zones stand in the same order
+    let mut known: HashMap<(&NewNode, Vec<usize>), Bought> = HashMap::new();
     let mut launches: Vec<Launch> = Vec::with_capacity(solution.new_nodes.len());
     for (node, pods) in solution.new_nodes.iter().zip(&pods) {
-        let book = books
-            .entry((node.pool, &node.requirements))
-            .or_insert_with(|| Book::of(&problem.pools[node.pool], &node.requirements));
-        let name = names.claim(&problem.pools[node.pool].pool.name, pods);
-        launches.push(launch(problem, node, book, pods, &mut load, name));
+        let pool = &problem.pools[node.pool];
+        let bought = known.entry((node, zones.order.clone())).or_insert_with(|| {
+            let book =
+                books.entry((node.pool, &node.requirements)).or_insert_with(|| Book::of(pool, &node.requirements));
+            Bought::of(problem, node, book, &zones.load)
+        });
+        if let Some(first) = bought.offers.first() {
+            zones.raise(&first.zone);
+        }
+        launches.push(launch(problem, node, bought, pods, names.claim(&pool.pool.name, pods)));
     }
     let target = |place: &Place| match place {
         Place::Existing(node) => Target::Existing(problem.nodes[*node].index),
@@ -69,54 +76,87 @@ fn unplaced(problem: &Problem, solution: &Solution, launches: &[Launch]) -> Vec<
 #[must_use]
 pub fn launch_of(problem: &Problem, node: &NewNode, pods: &[usize], name: Arc<str>) -> Option<Launch> {
     let book = Book::of(&problem.pools[node.pool], &node.requirements);
-    let launch = launch(problem, node, &book, pods, &mut ZoneLoad::new(), name);
-    (!launch.offers.is_empty()).then_some(launch)
+    let bought = Bought::of(problem, node, &book, &ZoneLoad::new());
+    (!bought.offers.is_empty()).then(|| launch(problem, node, &bought, pods, name))
 }
 
 /// How many nodes each zone has: existing ones, and launches so far.
 type ZoneLoad = BTreeMap<Arc<str>, usize>;
 
-fn zone_load(problem: &Problem) -> ZoneLoad {
-    let mut load = ZoneLoad::new();
-    for zone in problem.snapshot.nodes.iter().filter_map(|node| node.labels.get(labels::ZONE)) {
-        *load.entry(zone.clone()).or_default() += 1;
-    }
-    load
+struct Zones {
+    load: ZoneLoad,
+    /// Positions in `load`, least loaded first.
+    order: Vec<usize>,
 }
 
-fn launch(
-    problem: &Problem,
-    node: &NewNode,
-    book: &Book,
-    pods: &[usize],
-    load: &mut ZoneLoad,
-    name: Arc<str>,
-) -> Launch {
-    let pool = &problem.pools[node.pool];
-    let wish = Wish { types: &node.types, reservations: &node.reservations, spend_limit: node.spend_limit };
-    let bought = purchase(pool, &problem.snapshot.settings, book, wish, load);
-    let capacity_type = bought.as_ref().map_or(CapacityType::OnDemand, |bought| bought.capacity_type);
-    let offers: Vec<Offer> = bought.iter().flat_map(|bought| &bought.offers).map(|(kind, o)| offer(kind, o)).collect();
-    if let Some(first) = offers.first() {
-        *load.entry(first.zone.clone()).or_default() += 1;
+impl Zones {
+    fn of(problem: &Problem) -> Self {
+        let offerings = problem.pools.iter().flat_map(|pool| &pool.types).flat_map(|kind| &kind.offerings);
+        let mut load: ZoneLoad = offerings.map(|offering| (offering.zone.clone(), 0)).collect();
+        for zone in problem.snapshot.nodes.iter().filter_map(|node| node.labels.get(labels::ZONE)) {
+            *load.entry(zone.clone()).or_default() += 1;
+        }
+        let mut zones = Self { order: (0..load.len()).collect(), load };
+        zones.sort();
+        zones
     }
-    let mut offered: Vec<&TypeModel> = bought.iter().flat_map(|bought| &bought.offers).map(|(kind, _)| *kind).collect();
-    offered.dedup_by_key(|kind| std::ptr::from_ref(*kind)); // the offers of a type stand together
+
+    fn raise(&mut self, zone: &Arc<str>) {
+        *self.load.entry(zone.clone()).or_default() += 1;
+        self.sort();
+    }
+
+    fn sort(&mut self) {
+        let load: Vec<usize> = self.load.values().copied().collect();
+        self.order.sort_by_key(|&zone| (load[zone], zone));
+    }
+}
+
+/// What is the same of all equal nodes.
+struct Bought {
+    capacity_type: CapacityType,
+    offers: Vec<Offer>,
+    labels: Labels,
+    requirements: Requirements,
+    overhead: Resources,
+}
+
+impl Bought {
+    fn of(problem: &Problem, node: &NewNode, book: &Book, load: &ZoneLoad) -> Self {
+        let pool = &problem.pools[node.pool];
+        let wish = Wish { types: &node.types, reservations: &node.reservations, spend_limit: node.spend_limit };
+        let bought = purchase(pool, &problem.snapshot.settings, book, wish, load);
+        let candidates = || bought.iter().flat_map(|bought| &bought.offers);
+        let offers: Vec<Offer> = candidates().map(|(kind, o)| offer(kind, o)).collect();
+        let mut offered: Vec<&TypeModel> = candidates().map(|(kind, _)| *kind).collect();
+        offered.dedup_by_key(|kind| std::ptr::from_ref(*kind)); // the offers of a type stand together
+        Self {
+            capacity_type: bought.as_ref().map_or(CapacityType::OnDemand, |bought| bought.capacity_type),
+            labels: node_labels(pool, &node.requirements, &offered),
+            requirements: claim_requirements(pool, node, bought.as_ref(), &offers),
+            overhead: least_overhead(&offered),
+            offers,
+        }
+    }
+}
+
+fn launch(problem: &Problem, node: &NewNode, bought: &Bought, pods: &[usize], name: Arc<str>) -> Launch {
+    let pool = &problem.pools[node.pool];
     let mut requests = Resources::new();
     for &pod in pods {
         requests.add(&problem.snapshot.pods[pod].template.spec.requests);
     }
-    requests.add(&least_overhead(&offered));
+    requests.add(&bought.overhead);
     Launch {
         name,
         pool: pool.index,
-        capacity_type,
-        labels: node_labels(pool, &node.requirements, &offered),
+        capacity_type: bought.capacity_type,
+        labels: bought.labels.clone(),
         taints: pool.pool.taints.clone(),
         startup_taints: pool.pool.startup_taints.clone(),
-        requirements: claim_requirements(pool, node, bought.as_ref(), &offers),
+        requirements: bought.requirements.clone(),
         requests,
-        offers,
+        offers: bought.offers.clone(),
     }
 }
 

@@ -28,7 +28,7 @@ pub enum Place {
 }
 
 /// A node to launch: every type in `types` holds its pods, in every offering that `requirements` allow.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NewNode {
     /// Index into `Problem::pools`.
     pub pool: usize,

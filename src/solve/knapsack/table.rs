@@ -87,11 +87,17 @@ impl Table {
 
     /// Any number of an item; not of size zero.
     fn add_any(&mut self, r: usize, c: usize, profit: i32) {
+        if c >= self.columns {
+            return;
+        }
         for row in r..self.rows {
             if r == 0 {
-                let here = &mut self.cells[row * self.columns..(row + 1) * self.columns];
-                for column in c..here.len() {
-                    here[column] = here[column].max(here[column - c] + profit);
+                // what `c` cells to the left come to is known a block of `c` cells at a time
+                let mut rest = &mut self.cells[row * self.columns..(row + 1) * self.columns];
+                while rest.len() > c {
+                    let (from, to) = rest.split_at_mut(c);
+                    raise(to, from, profit);
+                    rest = to;
                 }
             } else {
                 self.raise(row, r, c, profit);
@@ -104,12 +110,12 @@ impl Table {
         if r >= self.rows || c >= self.columns {
             return;
         }
+        let mut before = vec![0; self.columns - c];
         for row in (r..self.rows).rev() {
             if r == 0 {
                 let here = &mut self.cells[row * self.columns..(row + 1) * self.columns];
-                for column in (c..here.len()).rev() {
-                    here[column] = here[column].max(here[column - c] + profit);
-                }
+                before.copy_from_slice(&here[..self.columns - c]);
+                raise(&mut here[c..], &before, profit);
             } else {
                 self.raise(row, r, c, profit);
             }
@@ -123,10 +129,7 @@ impl Table {
         }
         let (above, here) = self.cells.split_at_mut(row * self.columns);
         let from = &above[(row - r) * self.columns..(row - r + 1) * self.columns - c];
-        // no sum of profits is above 2^30 units: this never wraps, and without a check eight cells are raised at once
-        for (to, from) in here[c..self.columns].iter_mut().zip(from) {
-            *to = (*to).max(from.wrapping_add(profit));
-        }
+        raise(&mut here[c..self.columns], from, profit);
     }
 
     /// The most that a bin with this room can hold, nano-dollars.
@@ -134,6 +137,14 @@ impl Table {
         let at = |axis: usize, count: usize| ((room[self.dims[axis]].max(0) / self.step[axis]) as usize).min(count - 1);
         let cell = self.cells[at(0, self.rows) * self.columns + at(1, self.columns)];
         worth(&self.prices, room).saturating_add(i64::from(cell).saturating_mul(self.unit))
+    }
+}
+
+/// Cells by what others come to with `profit` more. No sum of profits is above 2^30 units: it never wraps, and without a check
+/// eight cells are raised at once.
+fn raise(cells: &mut [i32], from: &[i32], profit: i32) {
+    for (to, from) in cells.iter_mut().zip(from) {
+        *to = (*to).max(from.wrapping_add(profit));
     }
 }
 
