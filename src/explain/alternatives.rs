@@ -297,7 +297,7 @@ impl<'p, 's> Instead<'p, 's> {
             requirements.add(labels::INSTANCE_TYPE, Requirement::one_of([kind.name.clone()]));
         }
         let reservations = offering.reservation.iter().map(|reservation| reservation.id.clone()).collect();
-        let node = NewNode { pool, requirements, types, reservations, spend_limit: None };
+        let node = NewNode { pool, requirements: requirements.into(), types, reservations, spend_limit: None };
         launch_of(self.problem, &node, &self.pods, chosen.name.clone())
     }
 

@@ -6,6 +6,7 @@ use super::incumbent::{Incumbent, Offered};
 use super::{Clock, Decision, Limits, Search, repair};
 use crate::model::Problem;
 use crate::observe::Snapshot;
+use crate::plan::check::{Rule, Violation};
 use crate::plan::{self, Certificate, Outcome, Stage, Stop};
 use crate::solve::bound::{self, Bound, Bounds, Proof, Values};
 use crate::solve::carried::Carried;
@@ -19,6 +20,9 @@ pub(super) const RESERVE: f64 = 2.0;
 
 /// Shapes that a proof looks at with tables and searches.
 const SEARCHED: usize = 16;
+
+/// What may hold once other pods are bound.
+const OF_ORDER: [Rule; 3] = [Rule::PodAffinity, Rule::TopologySpread, Rule::OpenableSpread];
 
 /// Karpenter's own packing.
 pub(super) struct First {
@@ -118,18 +122,43 @@ impl<'b, 's> Best<'b, 's> {
     /// Checks a solution and keeps it if it is better.
     fn offer(&mut self, solution: &Solution, stage: Stage, searched: Option<Searched>) -> bool {
         let offered = self.incumbent.offer(plan::build(self.problem, solution), stage);
-        if matches!(offered, Ok(Offered::Better | Offered::LeavesOthers)) {
+        offered.is_ok_and(|offered| self.take(offered, searched))
+    }
+
+    /// What follows from an offer; whether it is better.
+    fn take(&mut self, offered: Offered, searched: Option<Searched>) -> bool {
+        if matches!(offered, Offered::Better | Offered::LeavesOthers) {
             self.incumbent.decision.searched = searched.map(Arc::new);
         }
         match offered {
-            Ok(Offered::Better) => self.incumbent.tell(),
-            Ok(Offered::LeavesOthers) => {
+            Offered::Better => self.incumbent.tell(),
+            Offered::LeavesOthers => {
                 self.bound = self.bounds.where_unplaced(&self.incumbent.left());
                 self.incumbent.state(self.bound.of_resources());
             }
-            Ok(Offered::Worse) | Err(_) => return false,
+            Offered::Worse => return false,
         }
         true
+    }
+
+    /// As [`Self::offer`]; pods that the checker finds bound too early are bound last, as long as that may help.
+    fn offer_in_some_order(&mut self, mut solution: Solution) -> bool {
+        for _ in 0..=solution.placements.len() {
+            let violations = match self.incumbent.offer(plan::build(self.problem, &solution), Stage::Assignments) {
+                Ok(offered) => return self.take(offered, None),
+                Err(violations) => violations,
+            };
+            let is_of_order = |violation: &Violation| OF_ORDER.contains(&violation.rule);
+            let named = |pod: usize| {
+                let key = &self.problem.snapshot.pods[pod].key;
+                violations.iter().any(|violation| violation.pod.as_ref() == Some(key))
+            };
+            let refused = solution.placements.iter().position(|(pod, _)| named(*pod));
+            let Some(refused) = refused.filter(|_| violations.iter().all(is_of_order)) else { return false };
+            let placement = solution.placements.remove(refused);
+            solution.placements.push(placement);
+        }
+        false
     }
 
     /// Keeps the columns of the search with the packing that the plan came from.
@@ -161,7 +190,7 @@ impl<'b, 's> Best<'b, 's> {
         let mut is_better = false;
         if !is_best {
             few::search(self.problem, &priorities, known, work.ways, stop, &mut |solution| {
-                is_better |= self.offer(&solution, Stage::Assignments, None);
+                is_better |= self.offer_in_some_order(solution);
                 self.incumbent.levels(&priorities)
             });
         }

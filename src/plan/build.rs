@@ -27,14 +27,15 @@ pub fn build(problem: &Problem, solution: &Solution) -> Plan<Draft> {
         }
     }
     let mut books: HashMap<(usize, &Requirements), Book> = HashMap::new();
-    // equal nodes are bought alike, as long as the zones stand in the same order
-    let mut known: HashMap<(&NewNode, Vec<usize>), Bought> = HashMap::new();
+    // equal nodes are bought alike, as long as the zones stand in the same order; equal requirements mostly are one set
+    let mut known: HashMap<_, Bought> = HashMap::new();
     let mut launches: Vec<Launch> = Vec::with_capacity(solution.new_nodes.len());
     for (node, pods) in solution.new_nodes.iter().zip(&pods) {
         let pool = &problem.pools[node.pool];
-        let bought = known.entry((node, zones.order.clone())).or_insert_with(|| {
-            let book =
-                books.entry((node.pool, &node.requirements)).or_insert_with(|| Book::of(pool, &node.requirements));
+        let NewNode { requirements, types, reservations, spend_limit, .. } = node;
+        let key = (node.pool, Arc::as_ptr(requirements), types, reservations, spend_limit, zones.order.clone());
+        let bought = known.entry(key).or_insert_with(|| {
+            let book = books.entry((node.pool, requirements)).or_insert_with(|| Book::of(pool, requirements));
             Bought::of(problem, node, book, &zones.load)
         });
         if let Some(first) = bought.offers.first() {
@@ -115,9 +116,9 @@ impl Zones {
 /// What is the same of all equal nodes.
 struct Bought {
     capacity_type: CapacityType,
-    offers: Vec<Offer>,
-    labels: Labels,
-    requirements: Requirements,
+    offers: Arc<Vec<Offer>>,
+    labels: Arc<Labels>,
+    requirements: Arc<Requirements>,
     overhead: Resources,
 }
 
@@ -132,10 +133,10 @@ impl Bought {
         offered.dedup_by_key(|kind| std::ptr::from_ref(*kind)); // the offers of a type stand together
         Self {
             capacity_type: bought.as_ref().map_or(CapacityType::OnDemand, |bought| bought.capacity_type),
-            labels: node_labels(pool, &node.requirements, &offered),
-            requirements: claim_requirements(pool, node, bought.as_ref(), &offers),
+            labels: Arc::new(node_labels(pool, &node.requirements, &offered)),
+            requirements: Arc::new(claim_requirements(pool, node, bought.as_ref(), &offers)),
             overhead: least_overhead(&offered),
-            offers,
+            offers: Arc::new(offers),
         }
     }
 }
@@ -217,7 +218,7 @@ fn preferred_value(requirement: &Requirement) -> Option<Arc<str>> {
 /// Minimums that could not be kept are lowered to what there is, as karpenter does.
 fn claim_requirements(pool: &PoolModel, node: &NewNode, bought: Option<&Purchase>, offers: &[Offer]) -> Requirements {
     let capacity_type = bought.map_or(CapacityType::OnDemand, |bought| bought.capacity_type);
-    let mut requirements = node.requirements.clone();
+    let mut requirements = Requirements::clone(&node.requirements);
     requirements.remove(labels::HOSTNAME);
     let types: BTreeSet<Arc<str>> = offers.iter().map(|offer| offer.instance_type.clone()).collect();
     let zones: BTreeSet<Arc<str>> = offers.iter().map(|offer| offer.zone.clone()).collect();

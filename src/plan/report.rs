@@ -218,7 +218,7 @@ fn launch_report(snapshot: &Snapshot, launch: &Launch, pods: Vec<String>) -> Lau
         price_usd_hour: launch.price().as_usd(),
         worst_usd_hour: launch.worst_price().as_usd(),
         offers: offers.collect(),
-        labels: launch.labels.clone(),
+        labels: Labels::clone(&launch.labels),
         taints: launch.taints.clone(),
         requests: launch.requests.clone(),
         allocatable: of_type.map(|kind| kind.allocatable.clone()).unwrap_or_default(),

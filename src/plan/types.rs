@@ -69,14 +69,14 @@ pub struct Launch {
     /// What may be bought, in order of preference; the first is the one that the solver chose. All have
     /// `capacity_type`; every one holds the launch's pods with its own daemon pods, in its zone. Several zones of one
     /// type stand together: the zone is open. At least one, at most `max_instance_types` distinct types.
-    pub offers: Vec<Offer>,
+    pub offers: Arc<Vec<Offer>>,
     /// Labels beyond those of type and offering that the node will carry: pool, node class, template labels, and
     /// custom labels that the pods fixed. They are equal whichever offer is bought.
-    pub labels: Labels,
+    pub labels: Arc<Labels>,
     pub taints: Vec<Taint>,
     pub startup_taints: Vec<Taint>,
     /// What the claim asks of the cloud: pool requirements narrowed by its pods, types and zones.
-    pub requirements: Requirements,
+    pub requirements: Arc<Requirements>,
     /// Requests of the planned pods plus the least daemon overhead over the offers (karpenter-core 3, Finish).
     pub requests: Resources,
 }

@@ -3,19 +3,19 @@
 //! Where the column generation keeps what a first solution decided (domains, preferences, which pods are left), here each
 //! pod may go to every existing node, every node opened so far, a new node of every profile ([`profiles`]), or be left. A
 //! branch ends where its pods left and the cheapest types for what it packed reach what is known. What is dealt out is
-//! carried out under the rules of the greedy, and judged by the caller. The search is limited by work; one that comes to its
-//! end is no proof, as it follows the greedy's rules, which are stricter than those of a bound.
+//! carried out as it is ([`carry_out`]), and judged by the caller. The search is limited by work; one that comes to its end is
+//! no proof, as a bound holds for plans that it does not look at (nodes that avoid a daemon pod).
 
+mod carry_out;
 mod profiles;
-
-use std::collections::HashMap;
 
 use crate::model::{Amounts, Keys, Problem, SoftTaints, TopologyKind, admits, ports_conflict};
 use crate::requirements::Undefined;
-use crate::solve::greedy::guide::{Guide, Target};
-use crate::solve::{Solution, greedy};
+use crate::solve::Solution;
+use crate::solve::sets::RequirementSets;
 
-use profiles::{Profile, wanted};
+use carry_out::Carrier;
+use profiles::{Profile, Profiles, wanted};
 
 /// More pods than this are left to the column generation.
 const MOST_PODS: usize = 12;
@@ -57,7 +57,7 @@ pub fn search(
     }
     let mut search = Search::new(problem, priorities, known, ways, stop, judge);
     search.place(0, 0);
-    search.steps > 0 && search.ways > 0 && !stop() && search.is_complete
+    search.steps > 0 && search.ways > 0 && !stop() && search.profiles.is_complete
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +85,8 @@ struct Search<'f, 's> {
     queue: Vec<usize>,
     /// By group: its level of priority.
     level: Vec<usize>,
-    profiles: Vec<Profile>,
+    profiles: Profiles,
+    carrier: Carrier<'f, 's>,
     /// By group: existing nodes that it may go to.
     nodes: Vec<Vec<usize>>,
     /// By group: groups that may not share a node with it.
@@ -93,7 +94,6 @@ struct Search<'f, 's> {
     /// By position in the queue: pods from there on that can go nowhere, by level.
     hopeless: Vec<Vec<usize>>,
     known: Levels,
-    is_complete: bool,
     /// Left to be tried, and to be carried out.
     steps: usize,
     ways: usize,
@@ -114,7 +114,8 @@ impl<'f, 's> Search<'f, 's> {
         stop: &'f dyn Fn() -> bool,
         judge: &'f mut dyn FnMut(Solution) -> Levels,
     ) -> Self {
-        let (profiles, is_complete) = profiles::of(problem);
+        let mut sets = RequirementSets::default();
+        let profiles = profiles::of(problem, &mut sets);
         let level_of = |priority: i32| priorities.iter().position(|of| *of == priority).unwrap_or(0);
         let level: Vec<usize> = problem.groups.iter().map(|group| level_of(group.spec().priority)).collect();
         let mut order: Vec<usize> = (0..problem.groups.len()).collect();
@@ -132,7 +133,7 @@ impl<'f, 's> Search<'f, 's> {
         for &group in queue.iter().rev() {
             let mut of = hopeless.last().cloned().unwrap_or_default();
             let fits = |profile: &Profile| profile.cost(problem, &[group], &problem.groups[group].amounts).is_some();
-            of[level[group]] += usize::from(nodes[group].is_empty() && !profiles.iter().any(fits));
+            of[level[group]] += usize::from(nodes[group].is_empty() && !profiles.all.iter().any(fits));
             hopeless.push(of);
         }
         hopeless.reverse();
@@ -142,11 +143,11 @@ impl<'f, 's> Search<'f, 's> {
             judge,
             level,
             profiles,
+            carrier: Carrier::new(problem, sets),
             nodes,
             apart: apart(problem),
             hopeless,
             known,
-            is_complete,
             steps: ways.saturating_mul(STEPS),
             ways,
             spots: Vec::with_capacity(queue.len()),
@@ -222,7 +223,7 @@ impl<'f, 's> Search<'f, 's> {
             take(&mut used, &self.problem.groups[group].amounts, 1);
             self.open[node].groups.push(group);
             let of = &self.open[node];
-            if let Some(more) = self.profiles[of.profile].cost(self.problem, &of.groups, &used) {
+            if let Some(more) = self.profiles.all[of.profile].cost(self.problem, &of.groups, &used) {
                 let old_cost = std::mem::replace(&mut self.open[node].cost, more);
                 let old_used = std::mem::replace(&mut self.open[node].used, used);
                 self.go_on(position, Spot::Open(node), cost - old_cost + more);
@@ -234,8 +235,8 @@ impl<'f, 's> Search<'f, 's> {
 
     fn on_new(&mut self, position: usize, group: usize, cost: i64) {
         let used = self.problem.groups[group].amounts.clone();
-        let holds = |profile: usize| Some((self.profiles[profile].cost(self.problem, &[group], &used)?, profile));
-        let mut found: Vec<(i64, usize)> = (0..self.profiles.len()).filter_map(holds).collect();
+        let holds = |profile: usize| Some((self.profiles.all[profile].cost(self.problem, &[group], &used)?, profile));
+        let mut found: Vec<(i64, usize)> = (0..self.profiles.all.len()).filter_map(holds).collect();
         found.sort_unstable();
         for (price, profile) in found {
             self.open.push(Opened { profile, used: used.clone(), groups: vec![group], cost: price });
@@ -251,31 +252,12 @@ impl<'f, 's> Search<'f, 's> {
             return;
         }
         self.ways -= 1;
-        let mut guide = Guide { steps: vec![usize::MAX; self.problem.groups.len()], ..Guide::default() };
-        guide.targets.extend(self.open.iter().map(|open| {
-            let Profile { pool, domains, within, .. } = &self.profiles[open.profile];
-            Target { pool: *pool, domains: domains.clone(), within: Some(within.clone()), opened: None }
-        }));
-        let mut counts: HashMap<(usize, bool, usize), u32> = HashMap::new();
-        let mut chosen = Vec::new();
-        for (&group, &spot) in self.queue.iter().zip(&self.spots) {
-            let (is_new, index) = match spot {
-                Spot::Existing(node) => (false, node),
-                Spot::Open(node) => (true, node),
-                Spot::Left => continue,
-            };
-            let count = counts.entry((group, is_new, index)).or_insert(0);
-            *count += 1;
-            if *count == 1 {
-                chosen.push((group, is_new, index));
-            }
+        let way = self.carrier.carry_out(&self.profiles, &self.queue, &self.spots, &self.open);
+        if let Some((solution, cost)) = way
+            && (Levels { left: self.left.clone(), violated: 0, cost }) < self.known
+        {
+            self.known = (self.judge)(solution);
         }
-        for of in chosen {
-            let (group, is_new, index) = of;
-            let places = if is_new { &mut guide.of_group } else { &mut guide.existing };
-            places.entry(group).or_default().push((index, counts[&of]));
-        }
-        self.known = (self.judge)(greedy::guided(self.problem, guide, &|| false));
     }
 }
 

@@ -122,7 +122,7 @@ fn guide(reduction: &Reduction, packed: &[(Pattern, u32)], worked: &Worked) -> G
                 Source::New(of) => {
                     let target = guide.targets.len();
                     let domains = domains(reduction, pattern);
-                    guide.targets.push(Target { pool: of.pool, domains, within: None, opened: None });
+                    guide.targets.push(Target { pool: of.pool, domains, opened: None });
                     for (group, count) in dealt {
                         guide.of_group.entry(group).or_default().push((target, count));
                     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use fixedbitset::FixedBitSet;
 
@@ -16,8 +17,8 @@ pub struct SetId(u32);
 /// Requirement sets with memoised intersections and matching types.
 #[derive(Debug, Default)]
 pub struct RequirementSets {
-    sets: Vec<Rc<Requirements>>,
-    ids: HashMap<Rc<Requirements>, SetId>,
+    sets: Vec<Arc<Requirements>>,
+    ids: HashMap<Arc<Requirements>, SetId>,
     meets: HashMap<(SetId, SetId), Option<SetId>>,
     types: HashMap<(usize, SetId), Rc<FixedBitSet>>,
     pins: HashMap<(KeyId, usize), SetId>,
@@ -26,7 +27,7 @@ pub struct RequirementSets {
 
 impl RequirementSets {
     pub fn intern(&mut self, set: Requirements) -> SetId {
-        let set = Rc::new(set);
+        let set = Arc::new(set);
         if let Some(&id) = self.ids.get(&set) {
             return id;
         }
@@ -36,7 +37,7 @@ impl RequirementSets {
         id
     }
 
-    pub fn get(&self, id: SetId) -> &Requirements {
+    pub fn get(&self, id: SetId) -> &Arc<Requirements> {
         &self.sets[id.0 as usize]
     }
 

@@ -28,12 +28,12 @@ pub enum Place {
 }
 
 /// A node to launch: every type in `types` holds its pods, in every offering that `requirements` allow.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone)]
 pub struct NewNode {
     /// Index into `Problem::pools`.
     pub pool: usize,
     /// The pool's requirements narrowed by the node's pods and by the domains that were fixed.
-    pub requirements: Requirements,
+    pub requirements: Arc<Requirements>,
     /// Over the pool's types.
     pub types: FixedBitSet,
     /// Capacity reservations that are kept for it, by id.

@@ -74,7 +74,7 @@ fn offers(launch: &Launch) -> String {
 
 /// The launch's requirements with exactly the types, zones and reservations of its offers.
 fn requirements(launch: &Launch) -> Requirements {
-    let mut requirements = launch.requirements.clone();
+    let mut requirements = Requirements::clone(&launch.requirements);
     let of = |values: BTreeSet<Arc<str>>| Requirement::one_of(values);
     requirements
         .add(labels::INSTANCE_TYPE, of(launch.offers.iter().map(|offer| offer.instance_type.clone()).collect()));

@@ -76,3 +76,87 @@ fn the_decision_is_the_best_plan_of_a_small_world() {
     assert_eq!(of(Verdict::Better), 0);
     assert!(of(Verdict::Worse) * 20 < found.len(), "{counts:?}");
 }
+
+#[test]
+fn zz_one() {
+    let Ok(seeds) = std::env::var("ORACLE") else { return };
+    for seed in seeds.split(',') {
+        let seed: u64 = seed.parse().unwrap();
+        let snapshot = world(seed, SMALL);
+        let problem = crate::model::Problem::new(&snapshot);
+        println!("==== world {seed}");
+        for pool in &snapshot.node_pools {
+            println!(
+                "pool {} w{} limits {:?} {} taints {:?} static {:?} unusable {:?}",
+                pool.name,
+                pool.weight,
+                pool.limits,
+                pool.requirements.iter().map(|(k, r)| format!("{k}={r:?}")).collect::<Vec<_>>().join(" "),
+                pool.taints,
+                pool.replicas,
+                pool.unusable
+            );
+            for kind in pool.instance_types.iter() {
+                println!(
+                    "   {} {:?} {:?}",
+                    kind.name,
+                    kind.allocatable,
+                    kind.offerings
+                        .iter()
+                        .map(|o| format!(
+                            "{}/{:?}/{}{}",
+                            o.zone,
+                            o.capacity_type,
+                            o.price.0,
+                            if o.available { "" } else { "!" }
+                        ))
+                        .collect::<Vec<_>>()
+                );
+            }
+        }
+        for node in &snapshot.nodes {
+            println!(
+                "node {} pool {:?} {:?} {:?} taints {:?}",
+                node.name,
+                node.pool,
+                node.allocatable,
+                node.label("topology.kubernetes.io/zone"),
+                node.taints
+            );
+        }
+        for pod in &snapshot.pods {
+            println!("pod {} on {:?} {:?}", pod.key, pod.node, pod.template.spec);
+        }
+        let ways = std::env::var("WAYS").map_or(1500, |w| w.parse().unwrap());
+        let limits = Limits { work: Work { ways, ..Work::LIMITED }, ..LIMITS };
+        let decision = decide(&Arc::new(snapshot.clone()), limits);
+        let show = |plan: &crate::plan::Plan<crate::plan::Draft>| {
+            for a in &plan.assignments {
+                println!("   {} -> {:?}", snapshot.pods[a.pod].key, a.target);
+            }
+            for l in &plan.launches {
+                println!(
+                    "   launch {} {:?}",
+                    l.pool,
+                    l.offers
+                        .iter()
+                        .map(|o| format!("{} {} {}", o.instance_type, o.zone, o.price.0))
+                        .collect::<Vec<_>>()
+                );
+            }
+            for u in &plan.unplaced {
+                println!("   left {} {}", snapshot.pods[u.pod].key, u.reason);
+            }
+        };
+        let ours = decision.plan.to_draft();
+        println!("ours {:?} stage {:?}", vector(&snapshot, &ours), decision.certificate.stage);
+        show(&ours);
+        let mut search = Enumeration::new(&snapshot, vector(&snapshot, &ours));
+        println!("complete {}", search.run());
+        println!("best {:?}", search.best);
+        if let Some(best) = &search.found {
+            show(best);
+        }
+        drop(problem);
+    }
+}

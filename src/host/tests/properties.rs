@@ -9,7 +9,7 @@ use super::worlds::{MIXED, TINY, shuffled, world};
 use crate::api::labels;
 use crate::host::{Decision, Limits, Search, accepts, decide};
 use crate::observe::Snapshot;
-use crate::observe::snapshot::{Node, NodeStage};
+use crate::observe::snapshot::{Labels, Node, NodeStage};
 use crate::plan::{Checked, Plan, Target};
 
 pub const NO_HURRY: Limits = Limits::of_time(Duration::from_secs(3_600), Search::Greedy);
@@ -88,7 +88,7 @@ fn applied(snapshot: &Snapshot, plan: &Plan<Checked>) -> Snapshot {
         let pool = &snapshot.node_pools[launch.pool];
         let chosen = &launch.offers[0];
         let kind = pool.instance_types.iter().find(|kind| kind.name == chosen.instance_type).unwrap();
-        let mut labels = launch.labels.clone();
+        let mut labels = Labels::clone(&launch.labels);
         labels.extend(kind.requirements.single_values().map(|(key, value)| (key.clone(), value.clone())));
         labels.insert(labels::HOSTNAME.into(), launch.name.clone());
         labels.insert(labels::ZONE.into(), chosen.zone.clone());

@@ -133,7 +133,7 @@ fn what_is_bought_is_accepted_and_one_dear_type_more_is_not() {
             }
             let Some(dear) = dear_offer(&snapshot, launch) else { continue };
             let mut draft = decision.plan.to_draft();
-            draft.launches[index].offers.push(dear);
+            Arc::make_mut(&mut draft.launches[index].offers).push(dear);
             let violations = check(&snapshot, draft).expect_err("an offer that is too dear");
             let named = violations.iter().any(|v| v.rule == Rule::PriceFlexibility);
             assert!(named, "world {seed}: {}: {violations:?}", launch.name);

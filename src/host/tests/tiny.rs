@@ -121,7 +121,7 @@ impl<'p, 's> Exhaustive<'p, 's> {
         let mut types = FixedBitSet::with_capacity(model.types.len());
         types.insert(kind);
         let reservations: BTreeSet<Arc<str>> = offering.reservation.iter().map(|r| r.id.clone()).collect();
-        Some(NewNode { pool, requirements, types, reservations, spend_limit: None })
+        Some(NewNode { pool, requirements: requirements.into(), types, reservations, spend_limit: None })
     }
 }
 

@@ -110,7 +110,7 @@ impl<'a> Cluster<'a> {
                 let profile = *profiles.entry(catalogue.profile(launch)).or_insert(next);
                 let mut faults = Vec::new();
                 let mut of_kind = Vec::with_capacity(launch.offers.len());
-                for offer in &launch.offers {
+                for offer in launch.offers.iter() {
                     let Some((type_index, offering_index)) = catalogue.find(launch, offer) else {
                         faults.push(unknown_offer(launch, offer));
                         continue;

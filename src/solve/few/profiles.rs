@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fixedbitset::FixedBitSet;
 
 use crate::model::{
-    Amounts, DomainId, KeyId, Keys, PoolModel, Problem, SoftTaints, admits, affinity_alternatives, volume_alternatives,
+    Amounts, KeyId, Keys, PoolModel, Problem, SoftTaints, admits, affinity_alternatives, volume_alternatives,
 };
 use crate::observe::snapshot::PodSpec;
 use crate::requirements::{Requirement, Requirements};
@@ -18,9 +18,8 @@ const MOST_PROFILES: usize = 64;
 /// New nodes of a pool with the same value of every label that some rule looks at.
 pub struct Profile {
     pub pool: usize,
-    pub domains: Vec<(KeyId, DomainId)>,
-    /// What a node of the profile must meet besides its pool.
-    pub within: Requirements,
+    /// What a node of the profile must meet.
+    pub base: SetId,
     /// By type of the pool: the cheapest price at which it is sold so, micro-dollars an hour.
     prices: Vec<Option<i64>>,
     /// By group: the types that may hold its pods.
@@ -39,9 +38,16 @@ impl Profile {
     }
 }
 
-/// The profiles of all pools, and whether they tell everything apart.
-pub fn of(problem: &Problem) -> (Vec<Profile>, bool) {
-    let mut sets = RequirementSets::default();
+/// The profiles of all pools.
+pub struct Profiles {
+    pub all: Vec<Profile>,
+    /// By group: what its pods ask of a node, each in turn.
+    pub alternatives: Vec<Vec<SetId>>,
+    /// Whether they tell everything apart.
+    pub is_complete: bool,
+}
+
+pub fn of(problem: &Problem, sets: &mut RequirementSets) -> Profiles {
     let mut found = Vec::new();
     let mut is_complete = true;
     let by_group: Vec<Vec<SetId>> = problem
@@ -51,7 +57,7 @@ pub fn of(problem: &Problem) -> (Vec<Profile>, bool) {
         .collect();
     let asked = asked(problem);
     for (pool, model) in problem.pools.iter().enumerate() {
-        let mut pins: Vec<Pins> = vec![Pins::default()];
+        let mut pins: Vec<Requirements> = vec![Requirements::new()];
         for key in 1..problem.keys.len() {
             pins = with_domains(problem, key, &pins);
         }
@@ -67,11 +73,11 @@ pub fn of(problem: &Problem) -> (Vec<Profile>, bool) {
             }
             pins = with_values(key, &values, pins);
         }
-        for Pins { domains, within } in pins {
-            found.extend(profile(problem, &mut sets, &by_group, pool, domains, within));
+        for within in pins {
+            found.extend(profile(problem, sets, &by_group, pool, within));
         }
     }
-    (found, is_complete)
+    Profiles { all: found, alternatives: by_group, is_complete }
 }
 
 /// What a pod asks of its node's labels: alternatives of its node affinity and of its volumes.
@@ -79,19 +85,11 @@ pub fn wanted(spec: &PodSpec) -> Vec<Requirements> {
     affinity_alternatives(spec).iter().flat_map(|node| volume_alternatives(spec, node)).collect()
 }
 
-#[derive(Clone, Default)]
-struct Pins {
-    domains: Vec<(KeyId, DomainId)>,
-    within: Requirements,
-}
-
-fn with_domains(problem: &Problem, key: KeyId, pins: &[Pins]) -> Vec<Pins> {
+fn with_domains(problem: &Problem, key: KeyId, pins: &[Requirements]) -> Vec<Requirements> {
     debug_assert_ne!(key, Keys::HOST);
-    let domains = problem.keys.domains(key).iter().enumerate();
-    let pinned = domains.flat_map(|(domain, value)| {
+    let pinned = problem.keys.domains(key).iter().flat_map(|value| {
         pins.iter().cloned().map(move |mut pins| {
-            pins.domains.push((key, domain));
-            pins.within.add(problem.keys.name(key), Requirement::one_of([value.clone()]));
+            pins.add(problem.keys.name(key), Requirement::one_of([value.clone()]));
             pins
         })
     });
@@ -99,14 +97,14 @@ fn with_domains(problem: &Problem, key: KeyId, pins: &[Pins]) -> Vec<Pins> {
     pins.iter().cloned().chain(pinned).collect()
 }
 
-fn with_values(key: &str, values: &[&Arc<str>], pins: Vec<Pins>) -> Vec<Pins> {
+fn with_values(key: &str, values: &[&Arc<str>], pins: Vec<Requirements>) -> Vec<Requirements> {
     let pinned = values.iter().flat_map(|value| {
         pins.iter().cloned().map(|mut pins| {
-            pins.within.add(key, Requirement::one_of([(*value).clone()]));
+            pins.add(key, Requirement::one_of([(*value).clone()]));
             pins
         })
     });
-    let pinned: Vec<Pins> = pinned.collect();
+    let pinned: Vec<Requirements> = pinned.collect();
     pins.into_iter().chain(pinned).collect()
 }
 
@@ -143,12 +141,11 @@ fn profile(
     sets: &mut RequirementSets,
     by_group: &[Vec<SetId>],
     pool: usize,
-    domains: Vec<(KeyId, DomainId)>,
     within: Requirements,
 ) -> Option<Profile> {
     let model = &problem.pools[pool];
     let base = sets.intern_pool(problem, pool);
-    let pins = sets.intern(within.clone());
+    let pins = sets.intern(within);
     let base = sets.meet(base, pins)?;
     let must_have = model.labels_to_be_had(sets.get(base));
     let of_base = sets.types(problem, pool, base);
@@ -170,5 +167,5 @@ fn profile(
         }
         types.push(of_group);
     }
-    types.iter().any(|of_group| !of_group.is_clear()).then_some(Profile { pool, domains, within, prices, types })
+    types.iter().any(|of_group| !of_group.is_clear()).then_some(Profile { pool, base, prices, types })
 }

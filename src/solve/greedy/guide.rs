@@ -7,7 +7,6 @@ use super::topology::Needs;
 use super::variant::VariantId;
 use super::{Greedy, Place};
 use crate::model::{DomainId, KeyId};
-use crate::requirements::Requirements;
 
 /// Where the pods of each group should go.
 #[derive(Debug, Default)]
@@ -28,8 +27,6 @@ pub struct Target {
     pub pool: usize,
     /// Its domain of each topology key that some of its pods look at.
     pub domains: Vec<(KeyId, DomainId)>,
-    /// What the node must meet besides.
-    pub within: Option<Requirements>,
     /// Index into the open nodes, once it is open.
     pub opened: Option<usize>,
 }
@@ -95,12 +92,10 @@ impl Greedy<'_, '_> {
         let (chosen, pools) = (of.pool, &self.problem.pools);
         let heavier: Vec<usize> =
             (0..chosen).filter(|&pool| pools[pool].pool.weight > pools[chosen].pool.weight).collect();
-        let within = of.within.clone().map(|set| self.sets.intern(set));
-        let opened =
-            heavier.into_iter().chain([chosen]).find_map(|pool| match self.open_in(variant, needs, pool, within) {
-                Opened::Yes(Place::New(open)) => Some(open),
-                _ => None,
-            });
+        let opened = heavier.into_iter().chain([chosen]).find_map(|pool| match self.open_in(variant, needs, pool) {
+            Opened::Yes(Place::New(open)) => Some(open),
+            _ => None,
+        });
         let open = opened?;
         self.guide.targets[target].opened = Some(open);
         Some(Place::New(open))

@@ -277,11 +277,11 @@ impl Greedy<'_, '_> {
                 continue;
             }
             hopeless = false;
-            if let opened @ Opened::Yes(_) = self.open_in(variant, needs, pool, None) {
+            if let opened @ Opened::Yes(_) = self.open_in(variant, needs, pool) {
                 return opened;
             }
             let limited = self.problem.pools[pool].is_limited() && self.pass == Pass::Pessimistic;
-            if limited && self.new_node(variant, needs, pool, None, Market::Whole).is_some() {
+            if limited && self.new_node(variant, needs, pool, Market::Whole).is_some() {
                 return Opened::Waits;
             }
         }
@@ -289,14 +289,14 @@ impl Greedy<'_, '_> {
         Opened::No
     }
 
-    /// Opens a node of this pool, if it can hold the pod; `within`: what the node must meet besides.
-    pub(super) fn open_in(&mut self, variant: VariantId, needs: &Needs, pool: usize, within: Option<SetId>) -> Opened {
+    /// Opens a node of this pool, if it can hold the pod.
+    pub(super) fn open_in(&mut self, variant: VariantId, needs: &Needs, pool: usize) -> Opened {
         if !self.variants.get(variant).tolerates[pool]
             || self.counts.host(needs, self.problem.nodes.len() + self.open.len()) != HostVerdict::Yes
         {
             return Opened::No;
         }
-        let Some(narrowed) = self.new_node(variant, needs, pool, within, Market::Left) else { return Opened::No };
+        let Some(narrowed) = self.new_node(variant, needs, pool, Market::Left) else { return Opened::No };
         if let Some(left) = &mut self.remaining[pool].nodes {
             *left -= 1;
         }
@@ -318,21 +318,14 @@ impl Greedy<'_, '_> {
     /// Whether no type of the pool holds the pod, whatever its limits.
     fn is_too_small(&mut self, variant: VariantId, pool: usize) -> bool {
         let alternatives = self.variants.get(variant).alternatives.clone();
-        alternatives.iter().all(|&alternative| self.fitting(variant, pool, None, alternative).is_none())
+        alternatives.iter().all(|&alternative| self.fitting(variant, pool, alternative).is_none())
     }
 
     /// The types of the pool that hold the pod on an empty node, with the node's requirements.
-    fn fitting(
-        &mut self,
-        variant: VariantId,
-        pool: usize,
-        within: Option<SetId>,
-        alternative: SetId,
-    ) -> Option<(SetId, FixedBitSet)> {
+    fn fitting(&mut self, variant: VariantId, pool: usize, alternative: SetId) -> Option<(SetId, FixedBitSet)> {
         let group = &self.problem.groups[self.variants.get(variant).group];
         let model = &self.problem.pools[pool];
         let base = self.sets.intern_pool(self.problem, pool);
-        let base = within.map_or(Some(base), |within| self.sets.meet(base, within))?;
         let set = self.sets.meet(base, alternative)?;
         let mut types = (*self.sets.types(self.problem, pool, set)).clone();
         keep_fitting(model, &mut types, &group.amounts, &group.spec().host_ports);
@@ -340,17 +333,10 @@ impl Greedy<'_, '_> {
     }
 
     /// An empty node of the pool, narrowed by the pod; the first of its alternatives that can be bought.
-    fn new_node(
-        &mut self,
-        variant: VariantId,
-        needs: &Needs,
-        pool: usize,
-        within: Option<SetId>,
-        market: Market,
-    ) -> Option<Narrowed> {
+    fn new_node(&mut self, variant: VariantId, needs: &Needs, pool: usize, market: Market) -> Option<Narrowed> {
         let alternatives = self.variants.get(variant).alternatives.clone();
         alternatives.into_iter().find_map(|alternative| {
-            let (set, mut types) = self.fitting(variant, pool, within, alternative)?;
+            let (set, mut types) = self.fitting(variant, pool, alternative)?;
             let model = &self.problem.pools[pool];
             let limits = if market == Market::Left { &self.remaining[pool] } else { &model.remaining };
             keep_within_limits(model, &mut types, limits);
@@ -370,7 +356,8 @@ impl Greedy<'_, '_> {
     }
 }
 
-fn keep_fitting(pool: &PoolModel, types: &mut FixedBitSet, requests: &[i64], ports: &[HostPort]) {
+/// Keeps the types that hold the requests and ports beside every daemon pod that may run there.
+pub fn keep_fitting(pool: &PoolModel, types: &mut FixedBitSet, requests: &[i64], ports: &[HostPort]) {
     for index in 0..pool.types.len() {
         if types.contains(index) {
             let kind = &pool.types[index];

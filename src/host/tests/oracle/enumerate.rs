@@ -19,7 +19,7 @@ pub type Vector = (Vec<usize>, i64, i64);
 
 /// Plans tried in one world; one with more is left half searched.
 const MOST_STEPS: usize = 3_000_000;
-const MOST_CHECKS: usize = 30_000;
+const MOST_CHECKS: usize = 10_000;
 
 /// What more pods on the nodes can mend.
 const MENDED: [Rule; 4] = [Rule::PodAffinity, Rule::TopologySpread, Rule::OpenableSpread, Rule::PoolWeight];

@@ -192,11 +192,11 @@ impl Kind {
             name: name.into(),
             pool: self.pool,
             capacity_type: self.capacity_type,
-            offers: self.offers.clone(),
-            labels: all,
+            offers: self.offers.clone().into(),
+            labels: all.into(),
             taints: pool.taints.clone(),
             startup_taints: pool.startup_taints.clone(),
-            requirements,
+            requirements: requirements.into(),
             requests,
         })
     }

@@ -176,9 +176,10 @@ fn of_pods(rule: Rule) -> &'static [Break] {
                 reservation: None,
                 price: *price,
             };
-            launch.offers = kinds.iter().flat_map(|kind| ZONES.map(|zone| offer(kind, zone))).collect();
-            launch.offers.sort_by_key(|offer| offer.price);
-            launch.requirements.replace(labels::ZONE, Requirement::one_of(ZONES));
+            let mut offers: Vec<Offer> = kinds.iter().flat_map(|kind| ZONES.map(|zone| offer(kind, zone))).collect();
+            offers.sort_by_key(|offer| offer.price);
+            launch.offers = offers.into();
+            Arc::make_mut(&mut launch.requirements).replace(labels::ZONE, Requirement::one_of(ZONES));
             edit_spec(s, pod, |spec| spec.topology_spread.push(spread(labels::ZONE, 99, "nobody")));
             Some(())
         }],
@@ -197,7 +198,7 @@ fn of_launch(rule: Rule) -> &'static [Break] {
             Some(())
         }],
         Rule::LaunchLabels => &[|_, plan| {
-            plan.launches.first_mut()?.labels.insert(labels::INSTANCE_GPU_COUNT.into(), "8".into());
+            Arc::make_mut(&mut plan.launches.first_mut()?.labels).insert(labels::INSTANCE_GPU_COUNT.into(), "8".into());
             Some(())
         }],
         Rule::LaunchTaints => &[|_, plan| {
@@ -205,7 +206,8 @@ fn of_launch(rule: Rule) -> &'static [Break] {
             Some(())
         }],
         Rule::LaunchRequirements => &[|_, plan| {
-            plan.launches.first_mut()?.requirements.replace(labels::ZONE, Requirement::one_of(["elsewhere"]));
+            Arc::make_mut(&mut plan.launches.first_mut()?.requirements)
+                .replace(labels::ZONE, Requirement::one_of(["elsewhere"]));
             Some(())
         }],
         Rule::LaunchRequests => &[|_, plan| {
@@ -227,11 +229,11 @@ fn of_offers(rule: Rule) -> &'static [Break] {
         Rule::UnknownOffer => &[
             |_, plan| {
                 let launch = plan.launches.iter_mut().find(|launch| launch.offers.len() > 1)?;
-                launch.offers[1].zone = "nowhere".into();
+                Arc::make_mut(&mut launch.offers)[1].zone = "nowhere".into();
                 Some(())
             },
             |_, plan| {
-                let offers = &mut plan.launches.first_mut()?.offers;
+                let offers = Arc::make_mut(&mut plan.launches.first_mut()?.offers);
                 offers.push(offers.first()?.clone());
                 Some(())
             },
@@ -242,7 +244,7 @@ fn of_offers(rule: Rule) -> &'static [Break] {
             Some(())
         }],
         Rule::Price => &[|_, plan| {
-            plan.launches.first_mut()?.offers.last_mut()?.price = MicroUsd(1);
+            Arc::make_mut(&mut plan.launches.first_mut()?.offers).last_mut()?.price = MicroUsd(1);
             Some(())
         }],
         Rule::PoolRequirements => &[|s, plan| {
@@ -251,7 +253,7 @@ fn of_offers(rule: Rule) -> &'static [Break] {
             let arm = || Requirement::one_of(["arm64"]);
             s.node_pools[pool].requirements.add(labels::ARCH, arm());
             for launch in plan.launches.iter_mut().filter(|launch| launch.pool == pool) {
-                launch.requirements.add(labels::ARCH, arm());
+                Arc::make_mut(&mut launch.requirements).add(labels::ARCH, arm());
             }
             Some(())
         }],
@@ -282,7 +284,7 @@ fn of_offers(rule: Rule) -> &'static [Break] {
                 t.offerings.extend(reserved);
             });
             launch.capacity_type = CapacityType::Reserved;
-            for offer in &mut launch.offers {
+            for offer in Arc::make_mut(&mut launch.offers) {
                 offer.reservation = Some("cr".into());
                 offer.price = MicroUsd(1);
             }

@@ -45,7 +45,7 @@ fn each_dear_type_must_be_needed_by_min_values() {
     snapshot.node_pools[0].requirements.add(labels::INSTANCE_FAMILY, two);
     let named = |types: &[&str]| {
         let mut made = plan(&snapshot, &[(0, types, &["a"])], &[(pod, Launch(0))]);
-        for offer in &mut made.launches[0].offers {
+        for offer in Arc::make_mut(&mut made.launches[0].offers) {
             offer.price = if &*offer.instance_type == "larger" { MicroUsd(200) } else { offer.price };
         }
         rules(&snapshot, made)
@@ -171,8 +171,9 @@ fn a_reservation_is_not_overcommitted() {
         let mut made = plan(&snapshot, &bought, &[(pods[0], Launch(0)), (pods[1], Launch(1))]);
         for launch in &mut made.launches {
             launch.capacity_type = CapacityType::Reserved;
-            launch.offers[0].reservation = Some("cr".into());
-            launch.offers[0].price = MicroUsd(1);
+            let first = &mut Arc::make_mut(&mut launch.offers)[0];
+            first.reservation = Some("cr".into());
+            first.price = MicroUsd(1);
         }
         assert_eq!(rules(&snapshot, made), expected);
     }

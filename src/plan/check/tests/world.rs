@@ -202,11 +202,11 @@ fn launch(snapshot: &Snapshot, index: usize, (pool, types, zones): Bought<'_>, p
         name: format!("launch-{index}").into(),
         pool,
         capacity_type: CapacityType::OnDemand,
-        offers: offers.collect(),
-        labels: of_pool.labels.clone(),
+        offers: Arc::new(offers.collect()),
+        labels: of_pool.labels.clone().into(),
         taints: of_pool.taints.clone(),
         startup_taints: of_pool.startup_taints.clone(),
-        requirements,
+        requirements: requirements.into(),
         requests,
     }
 }

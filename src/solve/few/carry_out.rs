@@ -1,0 +1,125 @@
+//! A way to deal pods over nodes, carried out as it is: what every new node buys, and nothing else decided anew.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use fixedbitset::FixedBitSet;
+
+use super::profiles::Profiles;
+use super::{Opened, Spot};
+use crate::model::{PoolModel, Problem, RemainingLimits};
+use crate::observe::snapshot::HostPort;
+use crate::solve::greedy::{keep_fitting, keep_within_limits, most_counted};
+use crate::solve::purchase::{Book, Purchase, Wish, purchase};
+use crate::solve::sets::{RequirementSets, SetId};
+use crate::solve::{NewNode, Place, Solution};
+use crate::units::MicroUsd;
+
+pub struct Carrier<'p, 's> {
+    problem: &'p Problem<'s>,
+    sets: RequirementSets,
+    books: HashMap<(usize, SetId), Rc<Book<'p>>>,
+}
+
+/// What the nodes of a way have left of limits and reservations.
+struct Market {
+    remaining: Vec<RemainingLimits>,
+    reserved: BTreeMap<Arc<str>, u32>,
+}
+
+impl<'p, 's> Carrier<'p, 's> {
+    pub fn new(problem: &'p Problem<'s>, sets: RequirementSets) -> Self {
+        Self { problem, sets, books: HashMap::new() }
+    }
+
+    /// The way as a solution, with what it costs, micro-dollars an hour; `None` where something of it cannot be bought.
+    /// `queue`: the group of each pod.
+    pub fn carry_out(
+        &mut self,
+        profiles: &Profiles,
+        queue: &[usize],
+        spots: &[Spot],
+        open: &[Opened],
+    ) -> Option<(Solution, i64)> {
+        let problem = self.problem;
+        let remaining = problem.pools.iter().map(|pool| pool.remaining.clone()).collect();
+        let mut market = Market { remaining, reserved: BTreeMap::new() };
+        let mut solution = Solution::default();
+        let mut cost = 0;
+        for of in open {
+            let (node, price) = self.buy(profiles, of, &mut market)?;
+            solution.new_nodes.push(node);
+            cost += price;
+        }
+        let mut dealt = vec![0; problem.groups.len()];
+        for (&group, spot) in queue.iter().zip(spots) {
+            let pod = problem.groups[group].pods[dealt[group]];
+            dealt[group] += 1;
+            match *spot {
+                Spot::Existing(node) => solution.placements.push((pod, Place::Existing(node))),
+                Spot::Open(node) => solution.placements.push((pod, Place::New(node))),
+                Spot::Left => solution.unplaced.push(pod),
+            }
+        }
+        solution.unplaced.sort_unstable();
+        Some((solution, cost))
+    }
+
+    fn buy(&mut self, profiles: &Profiles, of: &Opened, market: &mut Market) -> Option<(NewNode, i64)> {
+        let problem = self.problem;
+        let profile = &profiles.all[of.profile];
+        let model = &problem.pools[profile.pool];
+        let distinct: BTreeSet<usize> = of.groups.iter().copied().collect();
+        let distinct: Vec<usize> = distinct.into_iter().collect();
+        let set = self.narrowed(profiles, profile.pool, profile.base, &distinct)?;
+        let mut types: FixedBitSet = (*self.sets.types(problem, profile.pool, set)).clone();
+        let ports = of.groups.iter().flat_map(|&group| &problem.groups[group].spec().host_ports);
+        let ports: Vec<HostPort> = ports.cloned().collect();
+        keep_fitting(model, &mut types, &of.used, &ports);
+        let remaining = &mut market.remaining[profile.pool];
+        keep_within_limits(model, &mut types, remaining);
+        let mut reservations = BTreeSet::new();
+        for reservation in model.types.iter().flat_map(|kind| &kind.offerings).filter_map(|o| o.reservation.as_ref()) {
+            if market.reserved.get(&reservation.id).copied().unwrap_or(0) < reservation.free {
+                reservations.insert(reservation.id.clone());
+            }
+        }
+        let wish = Wish { types: &types, reservations: &reservations, spend_limit: remaining.usd_per_hour };
+        let requirements = self.sets.get(set).clone();
+        let book = self.books.entry((profile.pool, set)).or_insert_with(|| Rc::new(Book::of(model, &requirements)));
+        let bought = purchase(model, &problem.snapshot.settings, book, wish, &BTreeMap::new())?;
+        let spend_limit = remaining.usd_per_hour.map(|_| bought.spend());
+        count(remaining, model, &bought);
+        let named = bought.offers.iter().filter_map(|(_, offering)| Some(offering.reservation.as_ref()?.id.clone()));
+        let reservations: BTreeSet<Arc<str>> = named.collect();
+        for id in &reservations {
+            *market.reserved.entry(id.clone()).or_default() += 1;
+        }
+        let price = bought.offers.first().map_or(MicroUsd::ZERO, |(_, offering)| offering.price);
+        Some((NewNode { pool: profile.pool, requirements, types, reservations, spend_limit }, price.0))
+    }
+
+    /// The set narrowed by what pods of these groups ask of a node, by the first of their alternatives that some type offers
+    /// together.
+    fn narrowed(&mut self, profiles: &Profiles, pool: usize, set: SetId, groups: &[usize]) -> Option<SetId> {
+        let Some((&group, others)) = groups.split_first() else { return Some(set) };
+        profiles.alternatives[group].iter().find_map(|&alternative| {
+            let met = self.sets.meet(set, alternative)?;
+            let is_sold = !self.sets.types(self.problem, pool, met).is_clear();
+            is_sold.then(|| self.narrowed(profiles, pool, met, others)).flatten()
+        })
+    }
+}
+
+/// Takes what a launch counts towards its pool's limits: the most over what it names.
+fn count(remaining: &mut RemainingLimits, pool: &PoolModel, bought: &Purchase) {
+    let counted = most_counted(pool, bought.offers.iter().map(|(kind, _)| *kind));
+    remaining.resources.values_mut().zip(&counted).for_each(|(left, counted)| *left -= counted);
+    if let Some(left) = &mut remaining.nodes {
+        *left -= 1;
+    }
+    if let Some(left) = &mut remaining.usd_per_hour {
+        left.0 -= bought.spend().0;
+    }
+}
