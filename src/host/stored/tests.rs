@@ -11,7 +11,7 @@ use crate::verify::{Verdict, decision, verify};
 /// The verdict on what is stored of a world, read as `packwright verify` reads it.
 fn verdict(snapshot: Snapshot) -> Verdict {
     let snapshot = Arc::new(snapshot);
-    let limits = Limits::of_work(Work::LIMITED, Search::Integer);
+    let limits = Limits::of_work(Work { ways: 15, ..Work::LIMITED }, Search::Integer);
     let decided = decide(&snapshot, limits);
     let stored = super::stored_decision(&snapshot, &decided, String::new(), limits);
     let text = serde_json::to_string(&stored).expect("a decision is JSON");

@@ -16,7 +16,7 @@ use crate::solve::integer::{self, News};
 
 const WORLDS: u64 = 400;
 
-const NO_HURRY: Limits = Limits::of_work(Work::LIMITED, Search::Integer);
+const NO_HURRY: Limits = Limits::of_work(Work { ways: 15, ..Work::LIMITED }, Search::Integer);
 
 fn left(snapshot: &Snapshot, plan: &Plan<Checked>) -> BTreeMap<Reverse<i32>, usize> {
     let mut left = BTreeMap::new();

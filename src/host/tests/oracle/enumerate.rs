@@ -10,16 +10,15 @@ use std::sync::Arc;
 use super::launches::{Kind, given_up, kinds};
 use crate::observe::Snapshot;
 use crate::observe::snapshot::PodTemplate;
-use crate::plan::check::{Rule, check};
+use crate::plan::check::{Rule, Violation, check};
 use crate::plan::{Assignment, Draft, Plan, Target, Unplaced, preferences};
 use crate::resources::Resources;
 
 /// Pods left by priority, highest first; preferences given up; micro-dollars an hour.
 pub type Vector = (Vec<usize>, i64, i64);
 
-/// Plans tried in one world; one with more is left half searched.
-const MOST_STEPS: usize = 3_000_000;
-const MOST_CHECKS: usize = 10_000;
+/// Plans tried in one world for a check that may be made; one with more is left half searched.
+const STEPS: usize = 100;
 
 /// What more pods on the nodes can mend.
 const MENDED: [Rule; 4] = [Rule::PodAffinity, Rule::TopologySpread, Rule::OpenableSpread, Rule::PoolWeight];
@@ -64,6 +63,9 @@ pub struct Enumeration<'w> {
     /// No plan that is worse than this is looked for.
     pub best: Vector,
     pub found: Option<Plan<Draft>>,
+    /// A rule that the checker is to have forgotten.
+    forgotten: Option<Rule>,
+    /// Left to be made.
     pub checks: usize,
     steps: usize,
     spots: Vec<Spot>,
@@ -94,7 +96,7 @@ fn level(priorities: &[i32], snapshot: &Snapshot, pod: usize) -> usize {
 }
 
 impl<'w> Enumeration<'w> {
-    pub fn new(snapshot: &'w Snapshot, best: Vector) -> Self {
+    pub fn new(snapshot: &'w Snapshot, best: Vector, checks: usize, forgotten: Option<Rule>) -> Self {
         let priorities = priorities(snapshot);
         let content = |pod: usize| (&snapshot.pods[pod].key.namespace, &snapshot.pods[pod].template);
         let mut pods: Vec<usize> = Vec::new();
@@ -127,8 +129,9 @@ impl<'w> Enumeration<'w> {
             hopeless: Vec::new(),
             best,
             found: None,
-            checks: 0,
-            steps: 0,
+            forgotten,
+            checks,
+            steps: checks.saturating_mul(STEPS),
             spots: Vec::new(),
             open: Vec::new(),
             on_node,
@@ -192,10 +195,8 @@ impl<'w> Enumeration<'w> {
             };
             assignments.push(Assignment { pod, target });
         }
-        self.checks += 1;
         let Some(plan) = self.plan(&launches, assignments) else { return false };
-        check(self.snapshot, plan)
-            .map_or_else(|violations| violations.iter().all(|violation| MENDED.contains(&violation.rule)), |_| true)
+        self.check(plan).iter().all(|violation| MENDED.contains(&violation.rule))
     }
 
     fn plan(&self, launches: &[(usize, Vec<usize>)], assignments: Vec<Assignment>) -> Option<Plan<Draft>> {
@@ -208,17 +209,24 @@ impl<'w> Enumeration<'w> {
         Some(Plan::draft(launches, assignments, left.map(|pod| Unplaced { pod, reason: "left".into() }).collect()))
     }
 
+    fn check(&mut self, plan: Plan<Draft>) -> Vec<Violation> {
+        self.checks = self.checks.saturating_sub(1);
+        let mut violations = check(self.snapshot, plan).err().unwrap_or_default();
+        violations.retain(|violation| Some(violation.rule) != self.forgotten);
+        violations
+    }
+
     /// Whether all plans were tried.
     pub fn run(&mut self) -> bool {
         self.place(0, 0, 0);
-        self.steps < MOST_STEPS && self.checks < MOST_CHECKS
+        self.steps > 0 && self.checks > 0
     }
 
     fn place(&mut self, position: usize, given_up: i64, cost: i64) {
-        self.steps += 1;
-        if self.steps >= MOST_STEPS || self.checks >= MOST_CHECKS {
+        if self.steps == 0 || self.checks == 0 {
             return;
         }
+        self.steps -= 1;
         let left = self.left.iter().zip(&self.hopeless[position]).map(|(left, hopeless)| left + hopeless).collect();
         let least: Vector = (left, given_up, cost);
         if least > self.best || (self.found.is_some() && least == self.best) {
@@ -337,18 +345,13 @@ impl<'w> Enumeration<'w> {
         while let Some(order) = order(placed.len(), &too_early) {
             let sorted: Vec<Assignment> = order.iter().map(|&index| placed[index]).collect();
             let Some(plan) = self.plan(&launches, sorted) else { return };
-            self.checks += 1;
-            let refused = match check(self.snapshot, plan.to_draft()) {
-                Ok(_) => None,
-                Err(violations) => {
-                    if violations.iter().any(|violation| !OF_ORDER.contains(&violation.rule)) {
-                        return;
-                    }
-                    let names: BTreeSet<_> = violations.iter().filter_map(|violation| violation.pod.as_ref()).collect();
-                    let is_named = |assignment: &Assignment| names.contains(&self.snapshot.pods[assignment.pod].key);
-                    plan.assignments.iter().position(is_named)
-                }
-            };
+            let violations = self.check(plan.to_draft());
+            if violations.iter().any(|violation| !OF_ORDER.contains(&violation.rule)) {
+                return;
+            }
+            let names: BTreeSet<_> = violations.iter().filter_map(|violation| violation.pod.as_ref()).collect();
+            let is_named = |assignment: &Assignment| names.contains(&self.snapshot.pods[assignment.pod].key);
+            let refused = plan.assignments.iter().position(is_named).filter(|_| !violations.is_empty());
             let Some(position) = refused else {
                 self.best = vector;
                 self.found = Some(plan);
