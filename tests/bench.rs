@@ -35,6 +35,7 @@ fn row(instance: &str, cost: f64, bound: f64) -> Row {
         elapsed_ms: 3.0,
         late_ms: -1_997.0,
         peak_memory_mib: None,
+        pods_packed_after: 0,
         stage: "columns".to_owned(),
         stop: "complete".to_owned(),
     }

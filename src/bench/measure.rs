@@ -74,6 +74,7 @@ fn of_decision(decision: &Decision, time: Duration, elapsed: Duration) -> Row {
         elapsed_ms: milliseconds(elapsed),
         late_ms: milliseconds(elapsed) - milliseconds(time),
         peak_memory_mib: None,
+        pods_packed_after: certificate.packed_after,
         stage: serde_json::to_value(certificate.stage).map(name).unwrap_or_default(),
         stop: serde_json::to_value(certificate.stop).map(name).unwrap_or_default(),
     }
@@ -98,6 +99,7 @@ fn joined(a: Row, b: &Row) -> Row {
         best_ms: worst(a.best_ms, b.best_ms),
         elapsed_ms: a.elapsed_ms.max(b.elapsed_ms),
         late_ms: a.late_ms.max(b.late_ms),
+        pods_packed_after: a.pods_packed_after + b.pods_packed_after,
         stage: if a.stage == b.stage { a.stage } else { "several".to_owned() },
         stop: if a.stop == b.stop { a.stop } else { "several".to_owned() },
         ..a

@@ -232,19 +232,19 @@ fn by_family(results: &Results) -> String {
         families.entry(row.instance.rsplit_once('-').map_or("", |(family, _)| family)).or_default().push(row);
     }
     let mut table =
-        table(&["FAMILY", "QUESTIONS", "UNANSWERED", "LEAST /GREEDY", "MOST /GREEDY", "LATEST BY MS", "BROKEN"]);
+        table(&["FAMILY", "QUESTIONS", "GREEDY CUT OFF", "LEAST /GREEDY", "MOST /GREEDY", "LATEST BY MS", "BROKEN"]);
     for (family, rows) in families {
         let ratios: Vec<f64> = rows.iter().filter_map(|row| row.to_greedy()).collect();
         let ratio = |of: fn(f64, f64) -> f64| {
             ratios.iter().copied().reduce(of).map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.3}"))
         };
         let latest = rows.iter().map(|row| row.late_ms).fold(f64::NEG_INFINITY, f64::max);
-        let unanswered = rows.iter().filter(|row| row.greedy_usd_hour.is_none()).count();
+        let cut_off = rows.iter().filter(|row| row.greedy_usd_hour.is_none()).count();
         let broken = rows.iter().filter(|row| broken_promises(row).next().is_some()).count();
         table.add_row([
             family.to_owned(),
             rows.len().to_string(),
-            unanswered.to_string(),
+            cut_off.to_string(),
             ratio(f64::min),
             ratio(f64::max),
             format!("{latest:.1}"),

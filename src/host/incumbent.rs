@@ -37,11 +37,12 @@ impl<'s> Incumbent<'s> {
         incumbent
     }
 
-    /// Checks a plan and keeps it if it is better; nobody is told yet.
+    /// Checks a plan and keeps it if it is better; nobody is told yet. `packed_after`: as in the
+    /// certificate.
     ///
     /// # Errors
     /// The rules that it breaks.
-    pub fn offer(&mut self, draft: Plan<Draft>, stage: Stage) -> Result<Offered, Vec<Violation>> {
+    pub fn offer(&mut self, draft: Plan<Draft>, stage: Stage, packed_after: usize) -> Result<Offered, Vec<Violation>> {
         let plan = check(self.snapshot, draft)?;
         let standing = Standing::of(self.snapshot, &plan);
         if !standing.is_better_than(&self.standing) {
@@ -51,6 +52,7 @@ impl<'s> Incumbent<'s> {
         let leaves_others = self.left() != plan.unplaced.iter().map(|unplaced| unplaced.pod).collect::<Vec<_>>();
         self.decision.certificate.objective = plan.cost();
         self.decision.certificate.stage = stage;
+        self.decision.certificate.packed_after = packed_after;
         self.decision.plan = plan;
         if leaves_others {
             self.keep(Proof::default());

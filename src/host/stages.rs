@@ -42,7 +42,7 @@ impl First {
         let plan = repair::checked(problem.snapshot, draft, &mut refused);
         let (objective, stage) = (plan.cost(), Stage::Greedy);
         let stop = if solution.stopped { Stop::Deadline } else { Stop::Unfinished };
-        let certificate = Certificate { objective, bound: MicroUsd::ZERO, stage, stop, failure: None };
+        let certificate = Certificate { objective, bound: MicroUsd::ZERO, stage, packed_after: 0, stop, failure: None };
         let proof = Proof::default();
         let decision = Decision { plan, certificate, proof, greedy, answers: Vec::new(), refused, searched: None };
         Self { decision, solution, worked }
@@ -121,14 +121,14 @@ impl<'b, 's> Best<'b, 's> {
 
     /// Checks a solution and keeps it if it is better.
     fn offer(&mut self, solution: &Solution, stage: Stage, searched: Option<Searched>) -> bool {
-        let offered = self.incumbent.offer(plan::build(self.problem, solution), stage);
+        let offered = self.incumbent.offer(plan::build(self.problem, solution), stage, solution.packed_after);
         offered.is_ok_and(|offered| self.take(offered, searched))
     }
 
     /// What follows from an offer; whether it is better.
     fn take(&mut self, offered: Offered, searched: Option<Searched>) -> bool {
-        if matches!(offered, Offered::Better | Offered::LeavesOthers) {
-            self.incumbent.decision.searched = searched.map(Arc::new);
+        if let Some(searched) = searched.filter(|_| offered != Offered::Worse) {
+            self.incumbent.decision.searched = Some(Arc::new(searched));
         }
         match offered {
             Offered::Better => self.incumbent.tell(),
@@ -144,7 +144,7 @@ impl<'b, 's> Best<'b, 's> {
     /// As [`Self::offer`]; pods that the checker finds bound too early are bound last, as long as that may help.
     fn offer_in_some_order(&mut self, mut solution: Solution) -> bool {
         for _ in 0..=solution.placements.len() {
-            let violations = match self.incumbent.offer(plan::build(self.problem, &solution), Stage::Assignments) {
+            let violations = match self.incumbent.offer(plan::build(self.problem, &solution), Stage::Assignments, 0) {
                 Ok(offered) => return self.take(offered, None),
                 Err(violations) => violations,
             };

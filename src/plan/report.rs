@@ -54,6 +54,8 @@ pub struct Summary {
     pub nodes: usize,
     pub pods_placed: usize,
     pub pods_unplaced: usize,
+    /// Of the placed: pods that were packed after the integer program, under rules that it does not hold.
+    pub pods_packed_after: usize,
     /// Weight of the preferences that the placed pods do not get.
     pub preferences_violated: i64,
     /// Planning, without reading the input.
@@ -172,6 +174,7 @@ impl Summary {
             nodes: plan.launches.len(),
             pods_placed: plan.assignments.len(),
             pods_unplaced: plan.unplaced.len(),
+            pods_packed_after: certificate.packed_after,
             preferences_violated: preferences::violated(snapshot, plan),
             elapsed_ms: 0.0,
         }

@@ -179,6 +179,8 @@ pub struct Certificate {
     /// No plan that the checker accepts and that leaves at most as many pods of each priority costs less.
     pub bound: MicroUsd,
     pub stage: Stage,
+    /// Pods that the integer program had put elsewhere, or nowhere: they were packed after it, under rules that it does not hold.
+    pub packed_after: usize,
     pub stop: Stop,
     /// What broke down, where `stop` is [`Stop::Failed`].
     pub failure: Option<Failure>,
@@ -229,6 +231,6 @@ impl Certificate {
     #[must_use]
     pub fn nothing() -> Self {
         let (objective, bound) = (MicroUsd::ZERO, MicroUsd::ZERO);
-        Self { objective, bound, stage: Stage::Greedy, stop: Stop::Unfinished, failure: None }
+        Self { objective, bound, stage: Stage::Greedy, packed_after: 0, stop: Stop::Unfinished, failure: None }
     }
 }

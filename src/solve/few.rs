@@ -42,7 +42,7 @@ pub fn priorities(problem: &Problem) -> Vec<i32> {
 }
 
 /// Offers every way to place the pods that could be better than what is known; `judge` answers with what is known after
-/// it. Returns whether all were tried.
+/// it.
 pub fn search(
     problem: &Problem,
     priorities: &[i32],
@@ -50,14 +50,11 @@ pub fn search(
     ways: usize,
     stop: &dyn Fn() -> bool,
     judge: &mut dyn FnMut(Solution) -> Levels,
-) -> bool {
+) {
     let pods: usize = problem.groups.iter().map(|group| group.pods.len()).sum();
-    if pods == 0 || pods > MOST_PODS {
-        return false;
+    if pods > 0 && pods <= MOST_PODS {
+        Search::new(problem, priorities, known, ways, stop, judge).place(0, 0);
     }
-    let mut search = Search::new(problem, priorities, known, ways, stop, judge);
-    search.place(0, 0);
-    search.steps > 0 && search.ways > 0 && !stop() && search.profiles.is_complete
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +112,7 @@ impl<'f, 's> Search<'f, 's> {
         judge: &'f mut dyn FnMut(Solution) -> Levels,
     ) -> Self {
         let mut sets = RequirementSets::default();
-        let profiles = profiles::of(problem, &mut sets);
+        let profiles = profiles::of(problem, &mut sets, stop);
         let level_of = |priority: i32| priorities.iter().position(|of| *of == priority).unwrap_or(0);
         let level: Vec<usize> = problem.groups.iter().map(|group| level_of(group.spec().priority)).collect();
         let mut order: Vec<usize> = (0..problem.groups.len()).collect();

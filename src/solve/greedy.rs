@@ -92,6 +92,8 @@ struct Greedy<'p, 's> {
     /// What pools sell under requirements that open nodes have.
     books: HashMap<(usize, SetId), Rc<Book<'p>>>,
     placements: Vec<(usize, Place)>,
+    /// The first so many are where the guide wanted them.
+    placed_as_chosen: usize,
 }
 
 impl<'p, 's> Greedy<'p, 's> {
@@ -111,6 +113,7 @@ impl<'p, 's> Greedy<'p, 's> {
             waits: false,
             books: HashMap::new(),
             placements: Vec::new(),
+            placed_as_chosen: 0,
             sets: RequirementSets::default(),
         }
     }
@@ -150,7 +153,9 @@ impl<'p, 's> Greedy<'p, 's> {
             reservations: node.reservations,
             spend_limit: node.spend_limit,
         });
+        let is_guided = !self.guide.steps.is_empty();
         Solution {
+            packed_after: if is_guided { self.placements.len() - self.placed_as_chosen } else { 0 },
             new_nodes: new_nodes.collect(),
             placements: self.placements,
             unplaced: queue.into_unplaced(),

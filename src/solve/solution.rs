@@ -15,6 +15,8 @@ pub struct Solution {
     pub placements: Vec<(usize, Place)>,
     /// Indices into `Snapshot::pods`, ascending.
     pub unplaced: Vec<usize>,
+    /// Of a packing that was carried out: pods that are not where it had put them.
+    pub packed_after: usize,
     /// The search was stopped: some of the unplaced pods have not been tried.
     pub stopped: bool,
 }

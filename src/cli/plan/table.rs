@@ -177,6 +177,10 @@ pub fn outcome(report: &Report) -> String {
         "proven bound {bound}, karpenter's packing {greedy}, planned in {:.0} ms{stopped}",
         s.elapsed_ms
     );
+    if s.pods_packed_after > 0 {
+        let pods = counted(s.pods_packed_after, "pod");
+        let _ = writeln!(text, "{pods} packed after the integer program, under rules that it does not hold");
+    }
     if let Some(failure) = &s.failure {
         let _ = writeln!(text, "failed: {}", failure.sentence);
     }

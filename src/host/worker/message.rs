@@ -51,6 +51,7 @@ pub struct Told {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ToldPlan {
     pub stage: Stage,
+    pub packed_after: usize,
     pub launches: Vec<Launch>,
     pub assignments: Vec<Assignment>,
     pub unplaced: Vec<Unplaced>,
@@ -81,6 +82,7 @@ impl Told {
         });
         let told = || ToldPlan {
             stage: certificate.stage,
+            packed_after: certificate.packed_after,
             launches: launches.clone(),
             assignments: assignments.clone(),
             unplaced: unplaced.clone(),

@@ -85,8 +85,8 @@ struct Ended {
 impl Relay<'_> {
     fn told(&mut self, Told { plan, proof, stop }: Told) {
         if let Some(plan) = plan {
-            let stage = plan.stage;
-            match self.incumbent.offer(plan.into_draft(), stage) {
+            let (stage, packed_after) = (plan.stage, plan.packed_after);
+            match self.incumbent.offer(plan.into_draft(), stage, packed_after) {
                 Ok(Offered::Better) => self.incumbent.tell(),
                 Ok(Offered::LeavesOthers) => {
                     self.of_plan += 1;

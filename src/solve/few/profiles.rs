@@ -43,13 +43,10 @@ pub struct Profiles {
     pub all: Vec<Profile>,
     /// By group: what its pods ask of a node, each in turn.
     pub alternatives: Vec<Vec<SetId>>,
-    /// Whether they tell everything apart.
-    pub is_complete: bool,
 }
 
-pub fn of(problem: &Problem, sets: &mut RequirementSets) -> Profiles {
+pub fn of(problem: &Problem, sets: &mut RequirementSets, stop: &dyn Fn() -> bool) -> Profiles {
     let mut found = Vec::new();
-    let mut is_complete = true;
     let by_group: Vec<Vec<SetId>> = problem
         .groups
         .iter()
@@ -59,25 +56,22 @@ pub fn of(problem: &Problem, sets: &mut RequirementSets) -> Profiles {
     for (pool, model) in problem.pools.iter().enumerate() {
         let mut pins: Vec<Requirements> = vec![Requirements::new()];
         for key in 1..problem.keys.len() {
-            pins = with_domains(problem, key, &pins);
+            if pins.len() * (problem.keys.domains(key).len() + 1) <= MOST_PROFILES {
+                pins = with_domains(problem, key, &pins);
+            }
         }
         let tied: BTreeSet<&str> = (1..problem.keys.len()).map(|key| problem.keys.name(key).as_ref()).collect();
         for (key, values) in asked.iter().filter(|(key, _)| !tied.contains(key.as_ref())) {
             let values: Vec<&Arc<str>> = values.iter().filter(|value| can_have(model, key, value)).collect();
-            if values.is_empty() {
-                continue;
+            if !values.is_empty() && pins.len() * (values.len() + 1) <= MOST_PROFILES {
+                pins = with_values(key, &values, pins);
             }
-            if pins.len() * (values.len() + 1) > MOST_PROFILES {
-                is_complete = false;
-                continue;
-            }
-            pins = with_values(key, &values, pins);
         }
-        for within in pins {
+        for within in pins.into_iter().take_while(|_| !stop()) {
             found.extend(profile(problem, sets, &by_group, pool, within));
         }
     }
-    Profiles { all: found, alternatives: by_group, is_complete }
+    Profiles { all: found, alternatives: by_group }
 }
 
 /// What a pod asks of its node's labels: alternatives of its node affinity and of its volumes.

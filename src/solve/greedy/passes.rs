@@ -24,7 +24,9 @@ impl Greedy<'_, '_> {
         if !self.guide.steps.is_empty() {
             // the targets are what will be bought: a limit must not be spent on what they could become
             self.pass = Pass::AsNamed;
-            if self.cycle(queue, stop, Self::place_guided) {
+            let is_stopped = self.cycle(queue, stop, Self::place_guided);
+            self.placed_as_chosen = self.placements.len();
+            if is_stopped {
                 return true;
             }
             self.variants.forget_refusals(self.problem);

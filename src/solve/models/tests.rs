@@ -1,6 +1,5 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::{ColumnMeaning, Model, RowMeaning, of};
 use crate::host::tests::worlds::{MIXED, world};
@@ -67,7 +66,7 @@ fn the_models_of_random_worlds_have_their_packings_as_solutions() {
     let (mut packings, mut with_rows) = (0, 0);
     for seed in 0..WORLDS {
         let snapshot = Arc::new(world(seed, MIXED));
-        let limits = Limits { work: Work::LIMITED, ..Limits::of_time(Duration::from_secs(3_600), Search::Integer) };
+        let limits = Limits::of_work(Work { ways: 0, ..Work::LIMITED }, Search::Integer);
         let decision = decide(&snapshot, limits);
         let problem = Problem::new(&snapshot);
         let unplaced: Vec<usize> = decision.plan.unplaced.iter().map(|unplaced| unplaced.pod).collect();
