@@ -108,7 +108,7 @@ fn written(pool: &NodePool, set: &[(&InstanceType, &Offering)], asked: &BTreeSet
     let of_types = set[0].0.requirements.iter().filter(|(_, r)| r.finite_values().is_some_and(|v| v.len() > 1));
     let of_types = of_types
         .map(|(key, requirement)| (key, requirement.finite_values().into_iter().flatten().cloned().collect(), true));
-    let open: Vec<(&Arc<str>, Vec<Arc<str>>, bool)> = custom.chain(of_types).collect();
+    let open: Vec<_> = custom.chain(of_types).collect();
     for (key, values, may_be_absent) in open.into_iter().filter(|(key, ..)| !pool.labels.contains_key(*key)) {
         let mut choices: Vec<Option<Arc<str>>> = may_be_absent.then_some(None).into_iter().collect();
         choices.extend(values.into_iter().map(Some));
