@@ -10,7 +10,9 @@ mod carry_out;
 mod profiles;
 
 use crate::model::{Amounts, Keys, Problem, SoftTaints, TopologyKind, admits, ports_conflict};
+use crate::observe::snapshot::{TopologySpreadConstraint, WhenUnsatisfiable};
 use crate::requirements::Undefined;
+use crate::settings::PreferencePolicy;
 use crate::solve::Solution;
 use crate::solve::sets::RequirementSets;
 
@@ -52,9 +54,17 @@ pub fn search(
     judge: &mut dyn FnMut(Solution) -> Levels,
 ) {
     let pods: usize = problem.groups.iter().map(|group| group.pods.len()).sum();
-    if pods > 0 && pods <= MOST_PODS {
+    if pods > 0 && pods <= MOST_PODS && !has_soft_spread(problem) {
         Search::new(problem, priorities, known, ways, stop, judge).place(0, 0);
     }
+}
+
+/// Whether a pod prefers to be spread. How well it is is measured over the domains that have a node: all pods in the only one
+/// would give up nothing, and cost less than the greedy, which spreads them over those that pools could open.
+fn has_soft_spread(problem: &Problem) -> bool {
+    let is_soft = |spread: &TopologySpreadConstraint| spread.when_unsatisfiable == WhenUnsatisfiable::ScheduleAnyway;
+    problem.snapshot.settings.preference_policy == PreferencePolicy::Respect
+        && problem.groups.iter().any(|group| group.spec().topology_spread.iter().any(is_soft))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

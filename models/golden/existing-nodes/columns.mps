@@ -26,9 +26,9 @@ COLUMNS
     y_6       nodes_1   0.5
     y_7       cover_1   3
     y_7       nodes_1   0.5
-    u_0       Obj       312304
+    u_0       Obj       652304
     u_0       cover_0   1
-    u_1       Obj       385767
+    u_1       Obj       555767
     u_1       cover_1   1
     MARK0001  'MARKER'                 'INTEND'
 RHS

@@ -17,7 +17,7 @@ COLUMNS
     y_3       cover_1   3
     u_0       Obj       824847
     u_0       cover_0   1
-    u_1       Obj       196792
+    u_1       Obj       258790
     u_1       cover_1   1
     MARK0001  'MARKER'                 'INTEND'
 RHS

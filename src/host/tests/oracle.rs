@@ -25,9 +25,9 @@ const FEW_WORLDS: (u64, usize) = (40, 3_000);
 const CHECKS: usize = 20_000;
 
 /// Of the first worlds so many are worse than the best, and so many have too many plans to try them all; to be lowered. Worse
-/// are, mostly, nodes on which a daemon pod would not run if the launch wrote other labels or bought on demand, and launches
-/// that `minValues` tie to several types.
-const WORSE_OF_FEW: usize = 3;
+/// are, mostly, nodes on which a daemon pod would not run if the launch wrote other labels or bought on demand, launches
+/// that `minValues` tie to several types, and pods that prefer to be spread, of which not every way is tried.
+const WORSE_OF_FEW: usize = 4;
 const UNFINISHED_OF_FEW: usize = 2;
 /// Of 10,000: one in so many.
 const ONE_IN: usize = 20;
