@@ -86,18 +86,17 @@ type ZoneLoad = BTreeMap<Arc<str>, usize>;
 
 struct Zones {
     load: ZoneLoad,
-    /// Positions in `load`, least loaded first.
+    /// Positions in `load`, least loaded first; zones without a node stand before all of them.
     order: Vec<usize>,
 }
 
 impl Zones {
     fn of(problem: &Problem) -> Self {
-        let offerings = problem.pools.iter().flat_map(|pool| &pool.types).flat_map(|kind| &kind.offerings);
-        let mut load: ZoneLoad = offerings.map(|offering| (offering.zone.clone(), 0)).collect();
+        let mut load = ZoneLoad::new();
         for zone in problem.snapshot.nodes.iter().filter_map(|node| node.labels.get(labels::ZONE)) {
             *load.entry(zone.clone()).or_default() += 1;
         }
-        let mut zones = Self { order: (0..load.len()).collect(), load };
+        let mut zones = Self { load, order: Vec::new() };
         zones.sort();
         zones
     }
@@ -109,6 +108,7 @@ impl Zones {
 
     fn sort(&mut self) {
         let load: Vec<usize> = self.load.values().copied().collect();
+        self.order = (0..load.len()).collect();
         self.order.sort_by_key(|&zone| (load[zone], zone));
     }
 }

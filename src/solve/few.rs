@@ -14,6 +14,7 @@ use crate::observe::snapshot::{TopologySpreadConstraint, WhenUnsatisfiable};
 use crate::requirements::Undefined;
 use crate::settings::PreferencePolicy;
 use crate::solve::Solution;
+use crate::solve::knapsack::give;
 use crate::solve::sets::RequirementSets;
 
 use carry_out::Carrier;
@@ -211,11 +212,11 @@ impl<'f, 's> Search<'f, 's> {
             let amounts = &self.problem.groups[group].amounts;
             let fits = amounts.iter().zip(&self.room[node]).all(|(want, room)| *want <= 0 || want <= room);
             if fits && self.shares(group, &self.on_node[node]) {
-                take(&mut self.room[node], amounts, -1);
+                give(&mut self.room[node], amounts, -1);
                 self.on_node[node].push(group);
                 self.go_on(position, Spot::Existing(node), cost);
                 self.on_node[node].pop();
-                take(&mut self.room[node], amounts, 1);
+                give(&mut self.room[node], amounts, 1);
             }
         }
     }
@@ -227,7 +228,7 @@ impl<'f, 's> Search<'f, 's> {
                 continue;
             }
             let mut used = self.open[node].used.clone();
-            take(&mut used, &self.problem.groups[group].amounts, 1);
+            give(&mut used, &self.problem.groups[group].amounts, 1);
             self.open[node].groups.push(group);
             let of = &self.open[node];
             if let Some(more) = self.profiles.all[of.profile].cost(self.problem, &of.groups, &used) {
@@ -266,10 +267,6 @@ impl<'f, 's> Search<'f, 's> {
             self.known = (self.judge)(solution);
         }
     }
-}
-
-fn take(from: &mut Amounts, amounts: &Amounts, times: i64) {
-    from.iter_mut().zip(amounts).for_each(|(of, amount)| *of += times * amount);
 }
 
 fn nodes_of(problem: &Problem, group: usize) -> Vec<usize> {
