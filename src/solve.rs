@@ -7,6 +7,7 @@ pub mod few;
 pub mod greedy;
 pub mod integer;
 mod knapsack;
+mod levels;
 mod lp;
 pub mod models;
 pub mod program;
@@ -16,4 +17,5 @@ mod reduce;
 mod sets;
 
 pub use columns::{Ended, Pace, TimeLeft, Work};
+pub use levels::Levels;
 pub use solution::{NewNode, Place, Solution};

@@ -115,13 +115,14 @@ impl<'p, 's> Instead<'p, 's> {
         (alternatives, cheaper, ruled_out)
     }
 
-    /// Every offering of the pools that could launch something, cheapest first.
+    /// Every offering of the pools that could launch something, cheapest first; without those that have no price.
     fn sold(&self) -> Vec<Sold<'s>> {
         let mut sold: Vec<Sold<'s>> = Vec::new();
         for (index, model) in self.problem.pools.iter().enumerate() {
             let of_pool = model.pool;
             for kind in of_pool.instance_types.iter() {
-                sold.extend(kind.offerings.iter().map(|offering| (index, of_pool, kind, offering)));
+                let priced = kind.offerings.iter().filter(|of| of.available || of.price > MicroUsd::ZERO);
+                sold.extend(priced.map(|offering| (index, of_pool, kind, offering)));
             }
         }
         sold.sort_by_key(|(pool, _, kind, offering)| (offering.price, *pool, kind.name.clone(), offering.zone.clone()));

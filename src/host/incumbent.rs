@@ -1,20 +1,21 @@
 //! The best answer so far: only what is checked and better takes its place.
 
 use super::Decision;
-use super::standing::Standing;
+use super::standing::Yardstick;
 use crate::observe::Snapshot;
 use crate::plan::check::{Violation, check};
 use crate::plan::failure::Failure;
 use crate::plan::{Draft, Plan, Stage, Stop};
-use crate::solve::Ended;
 use crate::solve::bound::Proof;
-use crate::solve::few::Levels;
+use crate::solve::{Ended, Levels};
 
 /// The best answer so far, and who is told of a better one.
 pub(super) struct Incumbent<'s> {
     pub decision: Decision,
     snapshot: &'s Snapshot,
-    standing: Standing,
+    yardstick: Yardstick<'s>,
+    /// How it stands, level by level.
+    levels: Levels,
     sink: &'s dyn Fn(Decision),
 }
 
@@ -31,8 +32,9 @@ pub(super) enum Offered {
 impl<'s> Incumbent<'s> {
     /// Hands the first answer over.
     pub fn new(snapshot: &'s Snapshot, decision: Decision, sink: &'s dyn Fn(Decision)) -> Self {
-        let standing = Standing::of(snapshot, &decision.plan);
-        let incumbent = Self { decision, snapshot, standing, sink };
+        let yardstick = Yardstick::new(snapshot);
+        let levels = yardstick.measure(&decision.plan);
+        let incumbent = Self { decision, snapshot, yardstick, levels, sink };
         incumbent.tell();
         incumbent
     }
@@ -44,11 +46,11 @@ impl<'s> Incumbent<'s> {
     /// The rules that it breaks.
     pub fn offer(&mut self, draft: Plan<Draft>, stage: Stage, packed_after: usize) -> Result<Offered, Vec<Violation>> {
         let plan = check(self.snapshot, draft)?;
-        let standing = Standing::of(self.snapshot, &plan);
-        if !standing.is_better_than(&self.standing) {
+        let levels = self.yardstick.measure(&plan);
+        if levels >= self.levels {
             return Ok(Offered::Worse);
         }
-        self.standing = standing;
+        self.levels = levels;
         let leaves_others = self.left() != plan.unplaced.iter().map(|unplaced| unplaced.pod).collect::<Vec<_>>();
         self.decision.certificate.objective = plan.cost();
         self.decision.certificate.stage = stage;
@@ -80,9 +82,13 @@ impl<'s> Incumbent<'s> {
         self.decision.plan.unplaced.iter().map(|unplaced| unplaced.pod).collect()
     }
 
-    /// How it stands, level by level.
-    pub fn levels(&self, priorities: &[i32]) -> Levels {
-        self.standing.levels(priorities)
+    pub fn levels(&self) -> &Levels {
+        &self.levels
+    }
+
+    /// The priorities of the pending pods, highest first.
+    pub fn priorities(&self) -> &[i32] {
+        &self.yardstick.priorities
     }
 
     /// The search broke down. What is still being found out about its answers may follow before the last word.

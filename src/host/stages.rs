@@ -76,7 +76,7 @@ pub(super) fn run(
     let mut best = Best::new(&problem, &bounds, decision, sink);
     let mut ended = Ended::Searched;
     if search == Search::Integer {
-        if !best.incumbent.decision.plan.unplaced.is_empty() && best.priorities_differ() && !stop() {
+        if !best.incumbent.decision.plan.unplaced.is_empty() && best.incumbent.priorities().len() > 1 && !stop() {
             let (other, learned) = greedy::work(&problem, Order::PriorityFirst, &stop);
             if !other.stopped && best.offer(&other, Stage::PriorityGreedy, None) {
                 (solution, worked) = (other, learned);
@@ -181,8 +181,8 @@ impl<'b, 's> Best<'b, 's> {
 
     /// Few pods: every way to deal them over nodes that could be better in any level. Whether one is.
     fn try_assignments(&mut self, work: Work, stop: &dyn Fn() -> bool) -> bool {
-        let priorities = few::priorities(self.problem);
-        let known = self.incumbent.levels(&priorities);
+        let priorities = self.incumbent.priorities().to_vec();
+        let known = self.incumbent.levels().clone();
         let decision = &self.incumbent.decision;
         let is_best = known.violated == 0
             && decision.plan.unplaced.is_empty()
@@ -191,7 +191,7 @@ impl<'b, 's> Best<'b, 's> {
         if !is_best {
             few::search(self.problem, &priorities, known, work.ways, stop, &mut |solution| {
                 is_better |= self.offer_in_some_order(solution);
-                self.incumbent.levels(&priorities)
+                self.incumbent.levels().clone()
             });
         }
         is_better
@@ -206,11 +206,5 @@ impl<'b, 's> Best<'b, 's> {
         if let Some(proof) = self.bound.of_everything(proof, cost, work.exact_steps, stop) {
             self.incumbent.state(proof);
         }
-    }
-
-    fn priorities_differ(&self) -> bool {
-        let mut priorities = self.problem.groups.iter().map(|group| group.spec().priority);
-        let first = priorities.next();
-        priorities.any(|priority| Some(priority) != first)
     }
 }

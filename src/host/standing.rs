@@ -1,43 +1,36 @@
-//! Where a plan stands among others: pods left by priority, then preferences given up, then cost.
+//! Where a plan stands among others of the same snapshot.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
 
 use crate::observe::Snapshot;
-use crate::plan::{Checked, Plan, preferences};
-use crate::solve::few::Levels;
-use crate::units::MicroUsd;
+use crate::plan::Plan;
+use crate::plan::preferences::Preferences;
+use crate::solve::Levels;
 
-/// The vector by which plans are compared, level by level.
-#[derive(Debug, Clone)]
-pub(super) struct Standing {
-    /// Pods left, highest priority first.
-    left: BTreeMap<Reverse<i32>, usize>,
-    /// Weight of what the placed pods would have preferred.
-    violated: i64,
-    cost: MicroUsd,
+/// What plans are measured by.
+pub(super) struct Yardstick<'s> {
+    snapshot: &'s Snapshot,
+    /// Of the pending pods, highest first.
+    pub priorities: Vec<i32>,
+    preferences: Preferences<'s>,
 }
 
-impl Standing {
-    pub fn of(snapshot: &Snapshot, plan: &Plan<Checked>) -> Self {
-        let mut left = BTreeMap::new();
+impl<'s> Yardstick<'s> {
+    pub fn new(snapshot: &'s Snapshot) -> Self {
+        let mut priorities: Vec<i32> = snapshot.pending().map(|(_, pod)| pod.template.spec.priority).collect();
+        priorities.sort_unstable_by_key(|priority| Reverse(*priority));
+        priorities.dedup();
+        Self { snapshot, priorities, preferences: Preferences::new(snapshot) }
+    }
+
+    pub fn measure<State>(&self, plan: &Plan<State>) -> Levels {
+        let mut left = vec![0; self.priorities.len()];
         for unplaced in &plan.unplaced {
-            *left.entry(Reverse(snapshot.pods[unplaced.pod].template.spec.priority)).or_insert(0) += 1;
+            let own = self.snapshot.pods[unplaced.pod].template.spec.priority;
+            if let Ok(level) = self.priorities.binary_search_by_key(&Reverse(own), |priority| Reverse(*priority)) {
+                left[level] += 1;
+            }
         }
-        Self { left, violated: preferences::violated(snapshot, plan), cost: plan.cost() }
-    }
-
-    /// The same vector as numbers, pods left in this order of priorities.
-    pub fn levels(&self, priorities: &[i32]) -> Levels {
-        let left = priorities.iter().map(|&priority| self.left.get(&Reverse(priority)).copied().unwrap_or(0));
-        Levels { left: left.collect(), violated: self.violated, cost: self.cost.0 }
-    }
-
-    pub fn is_better_than(&self, other: &Self) -> bool {
-        let priorities: BTreeSet<&Reverse<i32>> = self.left.keys().chain(other.left.keys()).collect();
-        let count = |of: &Self, priority| of.left.get(priority).copied().unwrap_or(0);
-        let pods = priorities.into_iter().map(|priority| count(self, priority).cmp(&count(other, priority)));
-        let rest = [self.violated.cmp(&other.violated), self.cost.cmp(&other.cost)];
-        pods.chain(rest).find(|order| order.is_ne()) == Some(Ordering::Less)
+        Levels { left, violated: self.preferences.violated(plan), cost: plan.cost().0 }
     }
 }

@@ -39,6 +39,7 @@ mod volumes;
 mod weight;
 
 pub use openable::openable_domains;
+pub(in crate::plan) use openable::{Asked, Openable};
 pub use violation::{Rule, Violation};
 
 use crate::observe::Snapshot;

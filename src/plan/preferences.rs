@@ -4,42 +4,26 @@
 //! preferred pod affinity term without a matching pod in the node's domain, and anti-affinity term with one; 100 for each
 //! `ScheduleAnyway` spread whose domain is fuller than the emptiest by more than `maxSkew`, and for each
 //! `PreferNoSchedule` taint that the pod does not tolerate. A launch counts as the offer that it names first. Unlike
-//! kube-scheduler's scores this looks at every node as a domain of a spread, whatever its inclusion policies say.
+//! kube-scheduler's scores this looks at every node as a domain of a spread, whatever its inclusion policies say, and as
+//! karpenter at those that pools could still open: a plan is not better spread for having fewer domains.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::check::{Asked, Openable};
 use super::types::{Plan, Target};
 use crate::api::labels;
 use crate::model::rules;
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{
-    LabelSelector, Labels, Pod, PodAffinityTerm, PodTemplate, Taint, TaintEffect, WhenUnsatisfiable,
+    LabelSelector, Labels, Pod, PodAffinityTerm, PodSpec, PodTemplate, Taint, TaintEffect, TopologySpreadConstraint,
+    WhenUnsatisfiable,
 };
 use crate::settings::PreferencePolicy;
 
 /// What one `ScheduleAnyway` spread or one `PreferNoSchedule` taint weighs.
 const WEIGHT_OF_OTHERS: i64 = 100;
-
-/// The sum of the weights that the plan's pods do not get; 0 where the settings ignore preferences.
-#[must_use]
-pub fn violated<State>(snapshot: &Snapshot, plan: &Plan<State>) -> i64 {
-    if snapshot.settings.preference_policy == PreferencePolicy::Ignore {
-        return 0;
-    }
-    let soft = |taint: &Taint| taint.effect == TaintEffect::PreferNoSchedule;
-    let pools = snapshot.node_pools.iter().flat_map(|pool| &pool.taints);
-    let nodes = snapshot.nodes.iter().flat_map(|node| &node.taints);
-    let mut placed: HashSet<*const PodTemplate> = HashSet::new();
-    let of_placed = plan.assignments.iter().map(|assignment| &snapshot.pods[assignment.pod].template);
-    let prefers = of_placed.filter(|template| placed.insert(Arc::as_ptr(template))).any(|template| has_any(template));
-    if !prefers && !pools.chain(nodes).any(soft) {
-        return 0;
-    }
-    let world = World::of(snapshot, plan);
-    let mut counts = HashMap::new();
-    plan.assignments.iter().map(|assignment| world.violated_by(assignment.pod, &mut counts)).sum()
-}
 
 /// A preference of a pod, by its position in the spec; a taint by its position on the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,14 +35,68 @@ pub enum Preference {
     Taint(usize),
 }
 
+/// The sum of the weights that the plan's pods do not get; 0 where the settings ignore preferences.
+#[must_use]
+pub fn violated<State>(snapshot: &Snapshot, plan: &Plan<State>) -> i64 {
+    Preferences::new(snapshot).violated(plan)
+}
+
 /// What the plan gives up of one placed pod's preferences, with the weight of each.
 #[must_use]
 pub fn given_up<State>(snapshot: &Snapshot, plan: &Plan<State>, pod: usize) -> Vec<(i64, Preference)> {
     let mut found = Vec::new();
     if snapshot.settings.preference_policy != PreferencePolicy::Ignore {
-        World::of(snapshot, plan).each(pod, &mut HashMap::new(), &mut |weight, of| found.push((weight, of)));
+        let preferences = Preferences::new(snapshot);
+        World::of(&preferences, plan).each(pod, &mut HashMap::new(), &mut |weight, of| found.push((weight, of)));
     }
     found
+}
+
+/// What the pods of a snapshot prefer, to measure many plans by.
+pub struct Preferences<'s> {
+    snapshot: &'s Snapshot,
+    openable: RefCell<Openable<'s>>,
+}
+
+impl<'s> Preferences<'s> {
+    #[must_use]
+    pub fn new(snapshot: &'s Snapshot) -> Self {
+        Self { snapshot, openable: RefCell::default() }
+    }
+
+    /// As [`violated`].
+    #[must_use]
+    pub fn violated<State>(&self, plan: &Plan<State>) -> i64 {
+        let snapshot = self.snapshot;
+        if snapshot.settings.preference_policy == PreferencePolicy::Ignore {
+            return 0;
+        }
+        let soft = |taint: &Taint| taint.effect == TaintEffect::PreferNoSchedule;
+        let pools = snapshot.node_pools.iter().flat_map(|pool| &pool.taints);
+        let nodes = snapshot.nodes.iter().flat_map(|node| &node.taints);
+        let mut placed: HashSet<*const PodTemplate> = HashSet::new();
+        let of_placed = plan.assignments.iter().map(|assignment| &snapshot.pods[assignment.pod].template);
+        let mut of_placed = of_placed.filter(|template| placed.insert(Arc::as_ptr(template)));
+        if !of_placed.any(|template| has_any(template)) && !pools.chain(nodes).any(soft) {
+            return 0;
+        }
+        let world = World::of(self, plan);
+        let mut counts = HashMap::new();
+        plan.assignments.iter().map(|assignment| world.violated_by(assignment.pod, &mut counts)).sum()
+    }
+
+    /// Whether a pool could still open a domain that is not among these, in the eyes of a spread of the pod.
+    fn more_could_open(
+        &self,
+        spec: &'s PodSpec,
+        constraint: &'s TopologySpreadConstraint,
+        known: &BTreeMap<&str, u32>,
+    ) -> bool {
+        let asked = Asked::of(spec, constraint);
+        let mut openable = self.openable.borrow_mut();
+        asked.key == labels::HOSTNAME
+            || openable.domains(self.snapshot, &asked).iter().any(|domain| !known.contains_key(domain))
+    }
 }
 
 fn has_any(template: &PodTemplate) -> bool {
@@ -82,8 +120,9 @@ struct Kind<'w> {
 }
 
 /// Everything that is bound once the plan is carried out.
-struct World<'w> {
-    snapshot: &'w Snapshot,
+struct World<'w, 's> {
+    snapshot: &'s Snapshot,
+    preferences: &'w Preferences<'s>,
     slots: Vec<Slot<'w>>,
     /// By pod of the snapshot.
     slot_of: Vec<Option<usize>>,
@@ -94,8 +133,9 @@ struct World<'w> {
 type Counts<'w> =
     HashMap<(&'w str, &'w LabelSelector, Vec<&'w Arc<str>>, Option<&'w LabelSelector>), BTreeMap<&'w str, u32>>;
 
-impl<'w> World<'w> {
-    fn of<State>(snapshot: &'w Snapshot, plan: &'w Plan<State>) -> Self {
+impl<'w, 's: 'w> World<'w, 's> {
+    fn of<State>(preferences: &'w Preferences<'s>, plan: &'w Plan<State>) -> Self {
+        let snapshot = preferences.snapshot;
         let mut slots: Vec<Slot<'w>> = Vec::with_capacity(snapshot.nodes.len() + plan.launches.len());
         let mut index: HashMap<&str, usize> = HashMap::new();
         for (slot, node) in snapshot.nodes.iter().enumerate() {
@@ -133,7 +173,7 @@ impl<'w> World<'w> {
                 *kind.on_slots.entry(*slot).or_insert(0) += 1;
             }
         }
-        Self { snapshot, slots, slot_of, kinds }
+        Self { snapshot, preferences, slots, slot_of, kinds }
     }
 
     fn violated_by(&self, pod: usize, counts: &mut Counts<'w>) -> i64 {
@@ -171,7 +211,10 @@ impl<'w> World<'w> {
             let key = constraint.topology_key.as_ref();
             let Some(domain) = slot.labels.get(key) else { continue };
             let by_domain = self.by_domain(key, &constraint.selector, vec![&of.key.namespace], None, counts);
-            let least = by_domain.values().copied().min().unwrap_or(0);
+            let least = match self.preferences.more_could_open(spec, constraint, by_domain) {
+                true => 0,
+                false => by_domain.values().copied().min().unwrap_or(0),
+            };
             if by_domain.get(domain).copied().unwrap_or(0) > least + constraint.max_skew {
                 give_up(WEIGHT_OF_OTHERS, Preference::Spread(position));
             }

@@ -9,7 +9,7 @@ mod exhaustive;
 mod holding;
 pub(super) mod lp;
 mod proof;
-mod spread;
+pub(super) mod spread;
 
 use classes::{Classes, Limit};
 pub use holding::Limits;

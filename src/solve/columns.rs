@@ -165,8 +165,7 @@ pub fn solve(instance: &Instance, start: &Start, work: Work, time: TimeLeft, sin
     let all = || if time() > 0.0 { 1.0 } else { 0.0 };
     let time = if work.pace == Pace::Work { &all } else { time };
     let stop = || time() <= 0.0;
-    let weights: Vec<Vec<f64>> = (0..instance.classes.len()).map(|class| resource_prices(instance, class)).collect();
-    let values = round::resource_values(instance, &weights);
+    let (values, weights) = resource_values(instance);
     let alone = alone(instance);
     let leaving = leaving(&alone, &values);
     let center = Duals { items: values, rows: vec![0.0; instance.rows.len()] };
@@ -191,6 +190,13 @@ pub fn solve(instance: &Instance, start: &Start, work: Work, time: TimeLeft, sin
     }
     (best.sink)(News::Columns(&generator.columns, &generator.center, None));
     Ended::Searched
+}
+
+/// What pods are worth by their resources, dollars by item; and what resources are, by class and dimension.
+#[must_use]
+pub fn resource_values(instance: &Instance) -> (Vec<f64>, Vec<Vec<f64>>) {
+    let weights: Vec<Vec<f64>> = (0..instance.classes.len()).map(|class| resource_prices(instance, class)).collect();
+    (round::resource_values(instance, &weights), weights)
 }
 
 /// The packing that the search starts from, cut to what there is to pack now, and the rest packed at the values that pods had;

@@ -7,42 +7,23 @@
 //! no proof, as a bound holds for plans that it does not look at (nodes that avoid a daemon pod).
 
 mod carry_out;
+mod given_up;
 mod profiles;
 
 use crate::model::{Amounts, Keys, Problem, SoftTaints, TopologyKind, admits, ports_conflict};
-use crate::observe::snapshot::{TopologySpreadConstraint, WhenUnsatisfiable};
 use crate::requirements::Undefined;
-use crate::settings::PreferencePolicy;
-use crate::solve::Solution;
 use crate::solve::knapsack::give;
 use crate::solve::sets::RequirementSets;
+use crate::solve::{Levels, Solution};
 
 use carry_out::Carrier;
+use given_up::GivenUp;
 use profiles::{Profile, Profiles, wanted};
 
 /// More pods than this are left to the column generation.
 const MOST_PODS: usize = 12;
 /// Places tried for a way that may be carried out.
 const STEPS: usize = 130;
-
-/// The vector by which plans are compared, first level first.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Levels {
-    /// Pods left, by priority, highest first.
-    pub left: Vec<usize>,
-    pub violated: i64,
-    /// Micro-dollars an hour.
-    pub cost: i64,
-}
-
-/// The priorities of the pending pods, highest first.
-#[must_use]
-pub fn priorities(problem: &Problem) -> Vec<i32> {
-    let mut all: Vec<i32> = problem.snapshot.pending().map(|(_, pod)| pod.template.spec.priority).collect();
-    all.sort_unstable_by_key(|priority| std::cmp::Reverse(*priority));
-    all.dedup();
-    all
-}
 
 /// Offers every way to place the pods that could be better than what is known; `judge` answers with what is known after
 /// it.
@@ -55,17 +36,24 @@ pub fn search(
     judge: &mut dyn FnMut(Solution) -> Levels,
 ) {
     let pods: usize = problem.groups.iter().map(|group| group.pods.len()).sum();
-    if pods > 0 && pods <= MOST_PODS && !has_soft_spread(problem) {
-        Search::new(problem, priorities, known, ways, stop, judge).place(0, 0);
+    if pods > 0 && pods <= MOST_PODS {
+        Search::new(problem, priorities, known, ways, stop, judge).place(0, Spent::default());
     }
 }
 
-/// Whether a pod prefers to be spread. How well it is is measured over the domains that have a node: all pods in the only one
-/// would give up nothing, and cost less than the greedy, which spreads them over those that pools could open.
-fn has_soft_spread(problem: &Problem) -> bool {
-    let is_soft = |spread: &TopologySpreadConstraint| spread.when_unsatisfiable == WhenUnsatisfiable::ScheduleAnyway;
-    problem.snapshot.settings.preference_policy == PreferencePolicy::Respect
-        && problem.groups.iter().any(|group| group.spec().topology_spread.iter().any(is_soft))
+/// What is decided comes to at least this.
+#[derive(Debug, Clone, Copy, Default)]
+struct Spent {
+    /// Weight of preferences.
+    violated: i64,
+    /// Micro-dollars an hour.
+    cost: i64,
+}
+
+impl Spent {
+    fn and(self, violated: i64, cost: i64) -> Self {
+        Self { violated: self.violated + violated, cost: self.cost + cost }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +82,7 @@ struct Search<'f, 's> {
     /// By group: its level of priority.
     level: Vec<usize>,
     profiles: Profiles,
+    given_up: GivenUp,
     carrier: Carrier<'f, 's>,
     /// By group: existing nodes that it may go to.
     nodes: Vec<Vec<usize>>,
@@ -150,6 +139,7 @@ impl<'f, 's> Search<'f, 's> {
             stop,
             judge,
             level,
+            given_up: GivenUp::of(problem, &profiles.all, &sets),
             profiles,
             carrier: Carrier::new(problem, sets),
             nodes,
@@ -168,33 +158,33 @@ impl<'f, 's> Search<'f, 's> {
     }
 
     /// Whether what is decided cannot come to anything better.
-    fn is_lost(&self, position: usize, cost: i64) -> bool {
+    fn is_lost(&self, position: usize, Spent { violated, cost }: Spent) -> bool {
         let left = self.left.iter().zip(&self.hopeless[position]).map(|(left, hopeless)| left + hopeless).collect();
-        Levels { left, violated: 0, cost } >= self.known
+        Levels { left, violated, cost } >= self.known
     }
 
-    fn place(&mut self, position: usize, cost: i64) {
-        if self.steps == 0 || self.ways == 0 || self.is_lost(position, cost) {
+    fn place(&mut self, position: usize, spent: Spent) {
+        if self.steps == 0 || self.ways == 0 || self.is_lost(position, spent) {
             return;
         }
         self.steps -= 1;
-        let Some(&group) = self.queue.get(position) else { return self.carry_out() };
+        let Some(&group) = self.queue.get(position) else { return self.carry_out(spent.violated) };
         // equal pods go to places in their order
         let before = position.checked_sub(1).filter(|&before| self.queue[before] == group);
         let before = before.map(|before| self.spots[before]);
-        self.on_existing(position, group, before, cost);
+        self.on_existing(position, group, before, spent);
         if before != Some(Spot::Left) {
-            self.on_open(position, group, before, cost);
-            self.on_new(position, group, cost);
+            self.on_open(position, group, before, spent);
+            self.on_new(position, group, spent);
         }
         self.left[self.level[group]] += 1;
-        self.go_on(position, Spot::Left, cost);
+        self.go_on(position, Spot::Left, spent);
         self.left[self.level[group]] -= 1;
     }
 
-    fn go_on(&mut self, position: usize, spot: Spot, cost: i64) {
+    fn go_on(&mut self, position: usize, spot: Spot, spent: Spent) {
         self.spots.push(spot);
-        self.place(position + 1, cost);
+        self.place(position + 1, spent);
         self.spots.pop();
     }
 
@@ -202,7 +192,7 @@ impl<'f, 's> Search<'f, 's> {
         others.iter().all(|&other| !self.apart[group][other])
     }
 
-    fn on_existing(&mut self, position: usize, group: usize, before: Option<Spot>, cost: i64) {
+    fn on_existing(&mut self, position: usize, group: usize, before: Option<Spot>, spent: Spent) {
         let first = match before {
             None => 0,
             Some(Spot::Existing(node)) => node,
@@ -214,14 +204,15 @@ impl<'f, 's> Search<'f, 's> {
             if fits && self.shares(group, &self.on_node[node]) {
                 give(&mut self.room[node], amounts, -1);
                 self.on_node[node].push(group);
-                self.go_on(position, Spot::Existing(node), cost);
+                let violated = self.given_up.on_existing[group][node];
+                self.go_on(position, Spot::Existing(node), spent.and(violated, 0));
                 self.on_node[node].pop();
                 give(&mut self.room[node], amounts, 1);
             }
         }
     }
 
-    fn on_open(&mut self, position: usize, group: usize, before: Option<Spot>, cost: i64) {
+    fn on_open(&mut self, position: usize, group: usize, before: Option<Spot>, spent: Spent) {
         let first = if let Some(Spot::Open(node)) = before { node } else { 0 };
         for node in first..self.open.len() {
             if !self.shares(group, &self.open[node].groups) {
@@ -234,27 +225,31 @@ impl<'f, 's> Search<'f, 's> {
             if let Some(more) = self.profiles.all[of.profile].cost(self.problem, &of.groups, &used) {
                 let old_cost = std::mem::replace(&mut self.open[node].cost, more);
                 let old_used = std::mem::replace(&mut self.open[node].used, used);
-                self.go_on(position, Spot::Open(node), cost - old_cost + more);
+                let violated = self.given_up.on_new[group][self.open[node].profile];
+                self.go_on(position, Spot::Open(node), spent.and(violated, more - old_cost));
                 (self.open[node].cost, self.open[node].used) = (old_cost, old_used);
             }
             self.open[node].groups.pop();
         }
     }
 
-    fn on_new(&mut self, position: usize, group: usize, cost: i64) {
+    fn on_new(&mut self, position: usize, group: usize, spent: Spent) {
         let used = self.problem.groups[group].amounts.clone();
-        let holds = |profile: usize| Some((self.profiles.all[profile].cost(self.problem, &[group], &used)?, profile));
-        let mut found: Vec<(i64, usize)> = (0..self.profiles.all.len()).filter_map(holds).collect();
+        let holds = |profile: usize| {
+            let price = self.profiles.all[profile].cost(self.problem, &[group], &used)?;
+            Some((self.given_up.on_new[group][profile], price, profile))
+        };
+        let mut found: Vec<(i64, i64, usize)> = (0..self.profiles.all.len()).filter_map(holds).collect();
         found.sort_unstable();
-        for (price, profile) in found {
+        for (violated, price, profile) in found {
             self.open.push(Opened { profile, used: used.clone(), groups: vec![group], cost: price });
-            self.go_on(position, Spot::Open(self.open.len() - 1), cost + price);
+            self.go_on(position, Spot::Open(self.open.len() - 1), spent.and(violated, price));
             self.open.pop();
         }
     }
 
     /// Carries a way out and asks what it comes to.
-    fn carry_out(&mut self) {
+    fn carry_out(&mut self, violated: i64) {
         if (self.stop)() {
             self.steps = 0;
             return;
@@ -262,7 +257,7 @@ impl<'f, 's> Search<'f, 's> {
         self.ways -= 1;
         let way = self.carrier.carry_out(&self.profiles, &self.queue, &self.spots, &self.open);
         if let Some((solution, cost)) = way
-            && (Levels { left: self.left.clone(), violated: 0, cost }) < self.known
+            && (Levels { left: self.left.clone(), violated, cost }) < self.known
         {
             self.known = (self.judge)(solution);
         }

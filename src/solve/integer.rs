@@ -10,7 +10,7 @@ use super::columns::instance::{Duals, Packing, Pattern};
 use super::columns::{self, TimeLeft, Work};
 use super::greedy::guide::{Guide, Target};
 use super::greedy::{self, Worked};
-use super::reduce::{Domains, Reduction, RowOf, Source};
+use super::reduce::{Domains, Reduction, RowOf, Source, ZoneCounts, cheaper_zones};
 use crate::api::labels;
 use crate::model::Problem;
 
@@ -58,7 +58,7 @@ pub fn improve(
     time: TimeLeft,
     sink: &mut dyn FnMut(News),
 ) -> columns::Ended {
-    let Some(reduction) = Reduction::of(problem, first, worked) else { return columns::Ended::Searched };
+    let Some(reduction) = reduction(problem, first, worked) else { return columns::Ended::Searched };
     let start = carried.start(problem, &reduction);
     let reduction = Arc::new(reduction);
     let mut cheapest = Searched {
@@ -80,6 +80,14 @@ pub fn improve(
             sink(News::Columns(Searched { others, duals, ratio, ..cheapest.clone() }));
         }
     })
+}
+
+/// With spread pods where resources are cheapest.
+fn reduction(problem: &Problem, first: &Solution, worked: &Worked) -> Option<Reduction> {
+    let reduction = Reduction::of(problem, first, worked, &ZoneCounts::new())?;
+    let (values, weights) = columns::resource_values(&reduction.instance);
+    let zones = cheaper_zones(problem, &reduction, &values, &weights);
+    if zones.is_empty() { Some(reduction) } else { Reduction::of(problem, first, worked, &zones) }
 }
 
 /// What pods are worth by group and zone, and what a unit of a limit is.

@@ -1,7 +1,9 @@
-//! The most that one bin can hold: relaxed ([`multipliers`]), bounded by a table ([`table`]), searched ([`search`]).
+//! The most that one bin can hold: relaxed ([`multipliers`]), bounded by a table ([`table`], over some
+//! dimensions: [`axes`]), searched ([`search`]).
 
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // grid cells; floats propose
 
+pub mod axes;
 pub mod multipliers;
 pub mod search;
 pub mod table;
@@ -14,15 +16,6 @@ pub struct Item {
     pub demand: u32,
     /// How many one bin may hold.
     pub most: u32,
-}
-
-/// The two dimensions whose room is worth most, ascending; `prices` are of a unit.
-pub fn dearest_dims(room: &[i64], prices: &[f64]) -> [usize; 2] {
-    let mut dims: Vec<usize> = (0..room.len()).collect();
-    let worth = |dim: usize| room[dim].max(0) as f64 * prices[dim];
-    dims.sort_by(|&a, &b| worth(b).total_cmp(&worth(a)).then(a.cmp(&b)));
-    let [a, b] = [dims[0], *dims.get(1).unwrap_or(&dims[0])];
-    [a.min(b), a.max(b)]
 }
 
 /// Gives `times` of a size to the room; negative: takes them.

@@ -1,6 +1,7 @@
 //! Problem -> [`Instance`]: the packing in numbers, with what a first solution decided about rules that span nodes.
 //!
-//! What stays of a first solution: in which domain of a topology key each pod lands, how far its preferences are relaxed,
+//! What stays of a first solution: in which domain of a topology key each pod lands (in which zones those are that are spread
+//! over them by a rule of their own is decided by price, [`cheaper_zones`]), how far its preferences are relaxed,
 //! the weight of its pool, and the existing node of a pod that rules over hosts count. What is decided anew is which pods
 //! share a node, which of them go to nodes that exist, and which types are bought; that is where the money is. Rules within
 //! one node are caps of an item or dimensions of their own (hostname spread and anti-affinity, host ports); limits of pools,
@@ -12,6 +13,7 @@ mod hosts;
 mod markets;
 mod nodes;
 mod rows;
+mod zones;
 
 use std::collections::BTreeMap;
 
@@ -28,6 +30,8 @@ use markets::Markets;
 use nodes::OnNodes;
 pub use rows::RowOf;
 use rows::Rows;
+use zones::move_to;
+pub use zones::{ZoneCounts, cheaper_zones};
 
 /// An instance with what its items and bins stand for.
 #[derive(Debug)]
@@ -78,10 +82,11 @@ pub struct Signature {
 type ItemKey = (usize, Vec<i64>, u32);
 
 impl Reduction {
-    /// Reads a first solution; `None` where it places nothing.
+    /// Reads a first solution; `None` where it places nothing. `zones`: other numbers in the zones than the solution's.
     #[must_use]
-    pub fn of(problem: &Problem, first: &Solution, worked: &Worked) -> Option<Self> {
-        let (demand, staying) = demand(problem, first);
+    pub fn of(problem: &Problem, first: &Solution, worked: &Worked, zones: &ZoneCounts) -> Option<Self> {
+        let (mut demand, staying) = demand(problem, first);
+        move_to(problem, &mut demand, zones);
         if demand.is_empty() {
             return None;
         }

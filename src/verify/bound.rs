@@ -293,5 +293,5 @@ const MOST_ATTO: i128 = 1 << 70;
 const MOST_HELD: i128 = 1 << 60;
 
 /// A certificate may not make its verification as long as it likes.
-const MOST_CELLS: usize = 4_096;
+const MOST_CELLS: usize = 1_024;
 const MOST_STEPS: usize = 1_000_000;

@@ -47,40 +47,91 @@ pub fn at_prices(items: &[Item], room: &[i64], prices: &[i128]) -> i128 {
     worth(room, prices).saturating_add(sum(extra))
 }
 
-/// The largest sums of what items are worth beyond their room, by capacity in two dimensions on a grid.
-struct Table {
+/// A dimension of a table, in steps.
+#[derive(Debug, Clone, Copy)]
+struct Axis {
+    dimension: usize,
+    step: i64,
+    length: usize,
+}
+
+impl Axis {
+    /// At most `cells` steps, of no less than the largest amount that divides the sizes of all items.
+    fn new(dimension: usize, items: &[&Item], room: &[i64], cells: usize) -> Self {
+        let room = room[dimension].max(0);
+        let divisor = divisor_of_all(items, dimension).min(room.saturating_add(1));
+        let step = divisor.max(room / i64::try_from(cells.max(1)).unwrap_or(i64::MAX) + 1);
+        Self { dimension, step, length: cell(room, step) + 1 }
+    }
+
+    fn cell(self, amounts: &[i64]) -> usize {
+        cell(amounts[self.dimension], self.step)
+    }
+}
+
+fn divisor_of_all(items: &[&Item], dimension: usize) -> i64 {
+    items.iter().fold(0, |divisor, item| num_integer::gcd(divisor, item.size[dimension]))
+}
+
+/// Where room is counted by the unit: at most so many units.
+const COUNTED: i64 = 16;
+
+/// At most three dimensions in which room is worth most: two on a grid, and before them one of which there are few units, if
+/// there is such.
+fn dearest_axes(items: &[&Item], room: &[i64], prices: &[i128], cells: [usize; 2]) -> Vec<Axis> {
+    let worth = |&dimension: &usize| i128::from(room[dimension].max(0)).saturating_mul(prices[dimension]);
+    let mut order: Vec<usize> = (0..room.len()).collect();
+    order.sort_by_key(|dimension| std::cmp::Reverse(worth(dimension)));
+    let by_unit = order.iter().copied().find(|dimension| {
+        let divisor = divisor_of_all(items, *dimension);
+        worth(dimension) > 0 && divisor > 0 && room[*dimension].max(0) / divisor <= COUNTED
+    });
+    let is_useful = |dimension: &usize| by_unit.is_none_or(|unit| *dimension != unit && worth(dimension) > 0);
+    let mut on_grid: Vec<usize> = order.into_iter().filter(is_useful).take(2).collect();
+    on_grid.sort_unstable();
+    let grid = on_grid.into_iter().zip(cells).map(|(dimension, cells)| Axis::new(dimension, items, room, cells));
+    by_unit.map(|dimension| Axis::new(dimension, items, room, usize::MAX)).into_iter().chain(grid).collect()
+}
+
+/// The largest sums of what items are worth beyond their room, by capacity along the axes.
+struct Table<'t> {
     prices: Vec<i128>,
-    axes: [usize; 2],
-    grid: [i64; 2],
-    width: usize,
-    height: usize,
+    axes: &'t [Axis],
+    /// Cells of a unit of each axis.
+    strides: Vec<usize>,
     /// In `unit` nano-dollars.
     sums: Vec<u32>,
     unit: i128,
 }
 
-impl Table {
+impl<'t> Table<'t> {
     /// Sizes and capacities are rounded down, so that whatever fits the node fits its cell.
-    fn new(items: &[Item], room: &[i64], prices: Vec<i128>, axes: [usize; 2], cells: [usize; 2]) -> Self {
-        let grid =
-            [0, 1].map(|axis| room[axes[axis]].max(0) / i64::try_from(cells[axis].max(1)).unwrap_or(i64::MAX) + 1);
-        let [height, width] = [0, 1].map(|axis| cell(room[axes[axis]], grid[axis]) + 1);
+    fn new(items: &[&'t Item], room: &[i64], prices: Vec<i128>, axes: &'t [Axis]) -> Self {
+        let mut strides = vec![1; axes.len()];
+        for axis in (1..axes.len()).rev() {
+            strides[axis - 1] = strides[axis] * axes[axis].length;
+        }
         let extras: Vec<(&Item, i128, u32)> = items
             .iter()
-            .map(|item| (item, beyond(item, &prices), fitting(item, room)))
+            .map(|&item| (item, beyond(item, &prices), fitting(item, room)))
             .filter(|(_, extra, count)| *extra > 0 && *count > 0)
             .collect();
         let all: i128 = extras.iter().map(|(_, extra, count)| extra * i128::from(*count)).sum();
         let unit = all / (1 << 30) + 1;
-        let mut table = Self { prices, axes, grid, width, height, sums: vec![0; width * height], unit };
+        let sums = vec![0; axes.iter().map(|axis| axis.length).product()];
+        let mut table = Self { prices, axes, strides, sums, unit };
         for (item, extra, count) in extras {
-            let steps = [0, 1].map(|axis| cell(item.size[axes[axis]], grid[axis]));
+            let steps: Vec<usize> = axes.iter().map(|axis| axis.cell(&item.size)).collect();
             let extra = u32::try_from((extra + unit - 1) / unit).unwrap_or(u32::MAX / 2);
             // every number up to the count is a sum of some of 1, 2, 4, ... and the rest
             let (mut rest, mut piece) = (count, 1);
             while rest > 0 {
                 let times = piece.min(rest);
-                table.add(steps.map(|step| step.saturating_mul(times as usize)), extra.saturating_mul(times));
+                let steps: Vec<usize> = steps.iter().map(|step| step.saturating_mul(times as usize)).collect();
+                if steps.iter().zip(axes).all(|(step, axis)| *step < axis.length) {
+                    let before = steps.iter().zip(&table.strides).map(|(step, stride)| step * stride).sum();
+                    table.add(0, 0, &steps, before, extra.saturating_mul(times));
+                }
                 rest -= times;
                 piece = piece.saturating_mul(2);
             }
@@ -88,36 +139,32 @@ impl Table {
         table
     }
 
-    /// Something that is taken once or not at all.
-    fn add(&mut self, [down, across]: [usize; 2], extra: u32) {
-        if down >= self.height || across >= self.width {
-            return;
-        }
-        for row in (down..self.height).rev() {
-            let (to, from) = (row * self.width, (row - down) * self.width);
-            if down == 0 {
-                for column in (across..self.width).rev() {
-                    self.sums[to + column] = self.sums[to + column].max(self.sums[to + column - across] + extra);
-                }
-            } else {
-                let (above, here) = self.sums.split_at_mut(to);
-                let above = &above[from..from + self.width - across];
-                for (sum, other) in here[across..self.width].iter_mut().zip(above) {
-                    *sum = (*sum).max(other + extra);
-                }
+    /// Something that is taken once or not at all, in all cells from `start` on along `axis` and those after it: what is
+    /// `before` cells earlier is its room less `steps`. From the last cell to the first, so that none counts it twice.
+    fn add(&mut self, axis: usize, start: usize, steps: &[usize], before: usize, extra: u32) {
+        let (from, to) =
+            (start + steps[axis] * self.strides[axis], start + self.axes[axis].length * self.strides[axis]);
+        if axis + 1 < self.axes.len() {
+            for cell in (from..to).step_by(self.strides[axis]).rev() {
+                self.add(axis + 1, cell, steps, before, extra);
+            }
+        } else {
+            let earlier = self.sums[from - before..to - before].to_vec();
+            for (sum, other) in self.sums[from..to].iter_mut().zip(earlier) {
+                *sum = (*sum).max(other + extra);
             }
         }
     }
 
     fn most(&self, room: &[i64]) -> i128 {
-        let row = cell(room[self.axes[0]], self.grid[0]).min(self.height - 1);
-        let column = cell(room[self.axes[1]], self.grid[1]).min(self.width - 1);
-        worth(room, &self.prices).saturating_add(i128::from(self.sums[row * self.width + column]) * self.unit)
+        let places = self.axes.iter().map(|axis| axis.cell(room).min(axis.length - 1));
+        let place: usize = places.zip(&self.strides).map(|(place, stride)| place * stride).sum();
+        worth(room, &self.prices).saturating_add(i128::from(self.sums[place]) * self.unit)
     }
 }
 
-fn cell(amount: i64, grid: i64) -> usize {
-    usize::try_from(amount.max(0) / grid).unwrap_or(usize::MAX)
+fn cell(amount: i64, step: i64) -> usize {
+    usize::try_from(amount.max(0) / step).unwrap_or(usize::MAX)
 }
 
 /// Which parts of the prices tables take off, in thousandths.
@@ -135,22 +182,21 @@ pub fn with_whole_pods(
     cells: [usize; 2],
     steps: usize,
 ) -> i128 {
-    let mut axes: Vec<usize> = (0..room.len()).collect();
-    axes.sort_by_key(|&axis| std::cmp::Reverse(i128::from(room[axis].max(0)).saturating_mul(prices[axis])));
-    let axes = [axes[0].min(axes[1]), axes[0].max(axes[1])];
+    let mut items: Vec<&Item> = items.iter().filter(|item| fitting(item, room) > 0).collect();
+    let axes = dearest_axes(&items, room, prices, cells);
     let part = |permille: i128| {
+        let is_seen = |dimension: usize| axes.iter().any(|axis| axis.dimension == dimension);
         let price =
-            |(axis, price): (usize, &i128)| if axes.contains(&axis) { price * permille / 1_000 } else { *price };
+            |(dimension, price): (usize, &i128)| if is_seen(dimension) { price * permille / 1_000 } else { *price };
         prices.iter().enumerate().map(price).collect::<Vec<i128>>()
     };
-    let tables: Vec<Table> = PARTS.iter().map(|&of| Table::new(items, room, part(of), axes, cells)).collect();
+    let tables: Vec<Table> = PARTS.iter().map(|&of| Table::new(&items, room, part(of), &axes)).collect();
     let most = tables.iter().map(|table| table.most(room)).min().unwrap_or(i128::MAX);
     if most <= floor {
         return floor;
     }
-    let mut order: Vec<&Item> = items.iter().filter(|item| fitting(item, room) > 0).collect();
-    order.sort_by_key(|item| std::cmp::Reverse(worth(&item.size, prices)));
-    let mut search = Search { items: order, prices, tables: &tables, floor, open: 0, steps };
+    items.sort_by_key(|item| std::cmp::Reverse(worth(&item.size, prices)));
+    let mut search = Search { items, prices, tables: &tables, floor, open: 0, steps };
     let mut taken = vec![0; search.items.len()];
     search.descend(&mut room.to_vec(), 0, 0, &mut taken);
     search.floor.max(search.open).min(most)
@@ -159,7 +205,7 @@ pub fn with_whole_pods(
 struct Search<'s> {
     items: Vec<&'s Item>,
     prices: &'s [i128],
-    tables: &'s [Table],
+    tables: &'s [Table<'s>],
     /// The most that was found, or what is of interest.
     floor: i128,
     /// The largest bound of what was not searched.

@@ -135,13 +135,10 @@ fn claim(text: &mut String, claim: &Claim) {
     }
     for of in others.iter().take(MOST) {
         let closest = &of.closest;
-        // what is not available may have no price
-        let price =
-            if closest.price_usd_hour > 0.0 { format!(" at ${:.4}/h", closest.price_usd_hour) } else { String::new() };
         let _ = writeln!(
             text,
-            "  {} ruled out: {} (such as {} {}{price})",
-            of.offerings, of.what, closest.instance_type, closest.capacity_type
+            "  {} ruled out: {} (such as {} {} at ${:.4}/h)",
+            of.offerings, of.what, closest.instance_type, closest.capacity_type, closest.price_usd_hour
         );
     }
     if others.len() > MOST {

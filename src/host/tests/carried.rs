@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::worlds::{MIXED, world};
 use crate::bench::instances;
-use crate::host::standing::Standing;
+use crate::host::standing::Yardstick;
 use crate::host::{Decision, Limits, Search, decide, decide_from};
 use crate::observe::Snapshot;
 use crate::plan::Stop;
@@ -23,7 +23,8 @@ fn read_back(carried: &Carried) -> Arc<Carried> {
 }
 
 fn better(snapshot: &Snapshot, a: &Decision, b: &Decision) -> bool {
-    Standing::of(snapshot, &a.plan).is_better_than(&Standing::of(snapshot, &b.plan))
+    let yardstick = Yardstick::new(snapshot);
+    yardstick.measure(&a.plan) < yardstick.measure(&b.plan)
 }
 
 /// 1,000 pods of the wide scenario, and one more of each of the first few kinds.

@@ -43,6 +43,13 @@ enum Verdict {
     Unfinished,
 }
 
+/// Without the margin within which a launch names dearer offers: the best plan has none.
+fn small_world(seed: u64) -> Snapshot {
+    let mut snapshot = world(seed, SMALL);
+    snapshot.settings.price_flexibility_permille = 0;
+    snapshot
+}
+
 fn decided(snapshot: &Snapshot) -> Decision {
     decide(&Arc::new(snapshot.clone()), LIMITS)
 }
@@ -72,7 +79,7 @@ fn the_decision_is_the_best_plan_of_a_small_world() {
     let half = |first: u64| {
         let mut counts: BTreeMap<Verdict, usize> = BTreeMap::new();
         for seed in (first..worlds).step_by(2) {
-            let snapshot = world(seed, SMALL);
+            let snapshot = small_world(seed);
             let (verdict, text) = compare(&snapshot, &decided(&snapshot), checks, None);
             *counts.entry(verdict).or_insert(0) += 1;
             if verdict != Verdict::Equal {
@@ -147,7 +154,7 @@ fn a_rule_that_the_checker_forgets_is_noticed() {
     let known: BTreeSet<Rule> = named.iter().chain(WRITTEN).chain(NEVER_DECIDING).copied().collect();
     assert_eq!(known, Rule::ALL.iter().copied().collect());
     for &(rule, seed) in NOTICED {
-        let snapshot = world(seed, SMALL);
+        let snapshot = small_world(seed);
         let decision = decided(&snapshot);
         let (as_it_is, text) = compare(&snapshot, &decision, CHECKS, None);
         assert_eq!(as_it_is, Verdict::Equal, "{rule} in world {seed}: {text}");

@@ -19,18 +19,18 @@ use crate::requirements::Requirement;
 
 /// What of a pod decides which domains its spread looks at.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Asked<'a> {
+pub(in crate::plan) struct Asked<'a> {
     pub key: &'a str,
-    pub selection: Option<Selection<'a>>,
-    pub tolerations: Option<&'a [Toleration]>,
+    pub(super) selection: Option<Selection<'a>>,
+    pub(super) tolerations: Option<&'a [Toleration]>,
 }
 
 /// Domains by what is asked, found when first asked for.
 #[derive(Default)]
-pub(super) struct Openable<'a>(HashMap<Asked<'a>, BTreeSet<&'a str>>);
+pub(in crate::plan) struct Openable<'a>(HashMap<Asked<'a>, BTreeSet<&'a str>>);
 
 impl<'a> Openable<'a> {
-    pub(super) fn domains(&mut self, snapshot: &'a Snapshot, asked: &Asked<'a>) -> &BTreeSet<&'a str> {
+    pub(in crate::plan) fn domains(&mut self, snapshot: &'a Snapshot, asked: &Asked<'a>) -> &BTreeSet<&'a str> {
         self.0.entry(asked.clone()).or_insert_with(|| domains(snapshot, asked))
     }
 }
@@ -90,7 +90,7 @@ impl<'a> Asked<'a> {
         of_pool && self.selection.is_none_or(selected)
     }
 
-    pub(super) fn of(spec: &'a PodSpec, constraint: &'a TopologySpreadConstraint) -> Self {
+    pub(in crate::plan) fn of(spec: &'a PodSpec, constraint: &'a TopologySpreadConstraint) -> Self {
         let honors = |policy| policy == NodeInclusionPolicy::Honor;
         Self {
             key: &constraint.topology_key,

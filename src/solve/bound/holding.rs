@@ -16,7 +16,7 @@ use super::proof::{Demand, Worth};
 use crate::model::Amounts;
 use crate::solve::knapsack::multipliers::Relaxation;
 use crate::solve::knapsack::table::{self, Table, Valued, fits, whole, worth};
-use crate::solve::knapsack::{Item, dearest_dims, search};
+use crate::solve::knapsack::{Item, axes, search};
 use crate::solve::lp;
 
 /// How far the proof goes.
@@ -259,10 +259,11 @@ impl Held {
             .collect();
         items.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.item.cmp(&b.1.item)));
         let items: Vec<Valued> = items.into_iter().map(|(_, valued)| valued).collect();
-        let dims = dearest_dims(room, &prices.iter().map(|price| *price as f64).collect::<Vec<f64>>());
+        let sizes = items.iter().map(|valued| &*self.items[valued.item].size);
+        let axes = axes::axes(room, prices, sizes, limits.cells);
         let table = |share: i128| {
-            let prices = table::shared(prices, dims, share);
-            Table::new(&self.items, &items, room, prices, limits.cells, dims)
+            let prices = table::shared(prices, &axes, share);
+            Table::new(&self.items, &items, room, prices, axes)
         };
         let tables: Vec<Table> = SHARES_PERMILLE.into_iter().map(table).collect();
         let most = tables.iter().map(|table| table.bound(room)).min().unwrap_or(i64::MAX);

@@ -50,38 +50,70 @@ impl Spread {
     /// What so many pods are worth at least, `values` being what one is by zone: the least over all ways to put them in
     /// zones so that each zone that gets some has at most `max_skew` more than the least domain.
     pub fn least_worth(&self, values: &[i64], pods: usize) -> i128 {
-        let pods = i64::try_from(pods).unwrap_or(i64::MAX);
-        let zones = || (0..values.len()).zip(&self.residents).map(|(zone, there)| (zone, i64::from(*there)));
-        let mut by_value: Vec<usize> = (0..values.len()).collect();
-        by_value.sort_by_key(|&zone| (values[zone], zone));
-        let domains = self.is_domain.iter().filter(|is| **is).count();
-        let there: i64 = zones().map(|(_, there)| there).sum();
-        let top = (pods + there) / i64::try_from(domains.max(1)).unwrap_or(1);
-        let mut least: Option<i128> = None;
-        // by the count of the least domain
-        for level in (0..=top).rev() {
-            let lower =
-                |zone: usize| if self.is_domain[zone] { (level - i64::from(self.residents[zone])).max(0) } else { 0 };
-            let upper = |zone: usize| (level + i64::from(self.max_skew) - i64::from(self.residents[zone])).max(0);
-            let (needed, most): (i64, i64) =
-                zones().map(|(zone, _)| (lower(zone), upper(zone))).fold((0, 0), |(a, b), (c, d)| (a + c, b + d));
-            if needed > pods {
-                continue;
-            }
-            if most < pods {
-                break; // lower levels hold less
-            }
-            let mut left = pods - needed;
-            let mut worth: i128 = zones().map(|(zone, _)| i128::from(values[zone]) * i128::from(lower(zone))).sum();
-            for &zone in &by_value {
-                let more = left.min(upper(zone) - lower(zone));
-                worth += i128::from(values[zone]) * i128::from(more);
-                left -= more;
-            }
-            least = Some(least.map_or(worth, |least| least.min(worth)));
-        }
-        least.unwrap_or_else(|| i128::from(values.iter().copied().min().unwrap_or(0)) * i128::from(pods))
+        let least = self.least(values, pods).map(|(worth, _)| worth);
+        let pods = i128::try_from(pods).unwrap_or(i128::MAX);
+        least.unwrap_or_else(|| i128::from(values.iter().copied().min().unwrap_or(0)) * pods)
     }
+
+    /// The way to put so many pods in zones in which they are worth least: how many by zone. `None` where there is no way.
+    pub fn cheapest_counts(&self, values: &[i64], pods: usize) -> Option<Vec<i64>> {
+        let (_, level) = self.least(values, pods)?;
+        self.counts(level, values, &by_value(values), pods)
+    }
+
+    /// Worth, and the count of the least domain.
+    fn least(&self, values: &[i64], pods: usize) -> Option<(i128, i64)> {
+        let domains = self.is_domain.iter().filter(|is| **is).count();
+        let there: i64 = self.residents.iter().map(|there| i64::from(*there)).sum();
+        let top = (i64::try_from(pods).unwrap_or(i64::MAX) + there) / i64::try_from(domains.max(1)).unwrap_or(1);
+        let order = by_value(values);
+        let mut least: Option<(i128, i64)> = None;
+        for level in (0..=top).rev() {
+            let Some(counts) = self.counts(level, values, &order, pods) else {
+                if self.range(level).map(|(_, upper)| upper).sum::<i64>() < i64::try_from(pods).unwrap_or(i64::MAX) {
+                    break; // lower levels hold less
+                }
+                continue;
+            };
+            let worth = counts.iter().zip(values).map(|(pods, value)| i128::from(*pods) * i128::from(*value)).sum();
+            if least.is_none_or(|(least, _)| worth < least) {
+                least = Some((worth, level));
+            }
+        }
+        least
+    }
+
+    /// By zone: how many it needs and may get where the least domain has `level`.
+    fn range(&self, level: i64) -> impl Iterator<Item = (i64, i64)> + '_ {
+        self.is_domain.iter().zip(&self.residents).map(move |(is_domain, there)| {
+            let there = i64::from(*there);
+            let lower = if *is_domain { (level - there).max(0) } else { 0 };
+            (lower, (level + i64::from(self.max_skew) - there).max(0))
+        })
+    }
+
+    /// What each zone needs at this level, and the rest where it is worth least. `order`: zones by value.
+    fn counts(&self, level: i64, values: &[i64], order: &[usize], pods: usize) -> Option<Vec<i64>> {
+        debug_assert_eq!(values.len(), self.is_domain.len());
+        let ranges: Vec<(i64, i64)> = self.range(level).collect();
+        let mut counts: Vec<i64> = ranges.iter().map(|(lower, _)| *lower).collect();
+        let mut left = i64::try_from(pods).unwrap_or(i64::MAX) - counts.iter().sum::<i64>();
+        if left < 0 {
+            return None;
+        }
+        for &zone in order {
+            let more = left.min(ranges[zone].1 - ranges[zone].0);
+            counts[zone] += more;
+            left -= more;
+        }
+        (left == 0).then_some(counts)
+    }
+}
+
+fn by_value(values: &[i64]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by_key(|&zone| (values[zone], zone));
+    order
 }
 
 #[cfg(test)]
@@ -121,6 +153,9 @@ mod tests {
             let spread = Spread { max_skew, residents, is_domain: vec![true, other, true] };
             if let Some(least) = tried(&spread, &values, pods) {
                 prop_assert_eq!(spread.least_worth(&values, pods as usize), least);
+                let counts = spread.cheapest_counts(&values, pods as usize).expect("a way");
+                let worth: i128 = counts.iter().zip(&values).map(|(n, value)| i128::from(*n) * i128::from(*value)).sum();
+                prop_assert_eq!((worth, counts.iter().sum::<i64>()), (least, i64::from(pods)));
             }
         }
     }

@@ -4,8 +4,8 @@ use super::Task;
 use super::fill::{Filler, Worth};
 use super::instance::{Class, Duals, Instance, Pattern};
 use super::rate::Rated;
-use crate::solve::knapsack::search;
 use crate::solve::knapsack::table::{self, Table, Valued, fits, whole};
+use crate::solve::knapsack::{axes, search};
 
 /// What part of a bin's own prices of room its tables take off; the least bound counts.
 const SHARES_PERMILLE: [i128; 3] = [1000, 900, 0];
@@ -34,12 +34,13 @@ pub fn search(task: &Task, rated: &mut Rated, duals: &Duals, most: &[u32]) -> Op
         .collect();
     items.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.item.cmp(&b.1.item)));
     let items: Vec<Valued> = items.into_iter().map(|(_, valued)| valued).collect();
-    let dims = rated.dims;
+    let prices: Vec<i128> = rated.weights.iter().map(|weight| whole(*weight, 1e18)).collect();
+    let sizes = items.iter().map(|valued| &*instance.items[valued.item].size);
+    let axes = axes::axes(&bin.room, &prices, sizes, task.work.cells);
     let mut tables = Vec::new();
     for share in SHARES_PERMILLE {
-        let prices: Vec<i128> = rated.weights.iter().map(|weight| whole(*weight, 1e18)).collect();
-        let prices = table::shared(&prices, dims, share);
-        let table = Table::new(&instance.items, &items, &bin.room, prices, task.work.cells, dims);
+        let prices = table::shared(&prices, &axes, share);
+        let table = Table::new(&instance.items, &items, &bin.room, prices, axes);
         rated.most = rated.most.min(usd_of_nano(table.bound(&bin.room)));
         tables.push(table);
     }

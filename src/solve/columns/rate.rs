@@ -4,7 +4,6 @@
 //! bin is bounded at the prices that it had, and only those that stand highest for their price get new ones.
 
 use super::instance::{Bin, Duals, Instance};
-use crate::solve::knapsack::dearest_dims;
 use crate::solve::knapsack::multipliers::Relaxation;
 use crate::solve::knapsack::table::fits;
 
@@ -22,8 +21,6 @@ struct Known {
     weights: Vec<f64>,
     /// Dimensions whose weight is not zero.
     priced: Vec<usize>,
-    /// The two dimensions that matter most.
-    dims: [usize; 2],
 }
 
 /// A bin at given values of the items.
@@ -35,8 +32,6 @@ pub struct Rated {
     pub most: f64,
     /// What a unit of its room is worth, dollars by dimension.
     pub weights: Vec<f64>,
-    /// The two dimensions that matter most.
-    pub dims: [usize; 2],
 }
 
 impl Rated {
@@ -57,8 +52,8 @@ impl Rater {
                     (count > 0).then_some((item, count))
                 };
                 let held = of.items.iter().filter_map(count).collect();
-                let mut known = Known { class, bin, held, weights: Vec::new(), priced: Vec::new(), dims: [0, 0] };
-                known.set(weights[class].clone(), &of_bin.room);
+                let mut known = Known { class, bin, held, weights: Vec::new(), priced: Vec::new() };
+                known.set(weights[class].clone());
                 bins.push(known);
             }
         }
@@ -93,8 +88,8 @@ impl Rater {
             order.sort_unstable_by(by_ratio);
         }
         let rated = order.into_iter().map(|(_, most, index, _)| {
-            let Known { class, bin, weights, dims, .. } = &self.bins[index];
-            Rated { class: *class, bin: *bin, most, weights: weights.clone(), dims: *dims }
+            let Known { class, bin, weights, .. } = &self.bins[index];
+            Rated { class: *class, bin: *bin, most, weights: weights.clone() }
         });
         rated.collect()
     }
@@ -114,9 +109,8 @@ impl Rater {
 const MOST_ROUNDS: usize = 12;
 
 impl Known {
-    fn set(&mut self, weights: Vec<f64>, room: &[i64]) {
+    fn set(&mut self, weights: Vec<f64>) {
         self.priced = (0..weights.len()).filter(|&dim| weights[dim] > 0.0).collect();
-        self.dims = dearest_dims(room, &weights);
         self.weights = weights;
     }
 
@@ -141,7 +135,7 @@ impl Known {
         let held = self.held.iter().filter(|(item, _)| most[*item] > 0 && duals.items[*item] > 0.0);
         let items = held.map(|&(item, count)| (&*instance.items[item].size, duals.items[item], count.min(most[item])));
         let found = Relaxation::of(room, items).solve();
-        self.set(found.prices, room);
+        self.set(found.prices);
         found.most
     }
 }

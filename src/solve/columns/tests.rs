@@ -3,8 +3,8 @@ use proptest::prelude::*;
 use super::instance::{Bin, Class, Duals, Instance, Item, Packing, Row};
 use super::rate::Rater;
 use super::{News, Start, Work, cost, solve};
-use crate::solve::knapsack::search;
 use crate::solve::knapsack::table::{Table, Valued};
+use crate::solve::knapsack::{axes, search};
 
 const WORK: Work = Work { rounds: 60, cells: [24, 24], search_steps: 200, exact_steps: 0, ..Work::LIMITED };
 
@@ -197,13 +197,14 @@ proptest! {
     fn nothing_is_worth_more_than_relaxation_table_and_search_say(
         instance in instances(3),
         share in 0..1_200_i64,
+        of_ports in 0..3_i64,
         steps in 0..50_usize,
         small in 0..12_i64,
         exact in 0..4_usize,
     ) {
         let class = &instance.classes[0];
         let bin = &class.bins[0];
-        let values: Vec<i64> = instance.items.iter().map(|item| (item.size[0] + item.size[1]) * 1_100_000).collect();
+        let values: Vec<i64> = instance.items.iter().map(|item| (item.size[0] + item.size[1]) * 1_100_000 + item.size[2] * 1_000_000).collect();
         let demands = instance.demands();
         let mut best = 0;
         let mut counts = vec![0; instance.items.len()];
@@ -223,9 +224,11 @@ proptest! {
                 Valued { item, value: values[item], most, density: item as f64, is_small }
             })
             .collect();
-        // a unit of size is worth 1.1 thousandths of a dollar, up to 1.2 are taken off
-        let prices = vec![i128::from(share) * 1_000_000_000_000, i128::from(share) * 1_000_000_000_000, 0];
-        let table = Table::new(&instance.items, &items, &bin.room, prices, [7, 9], [0, 1]);
+        // a unit of size is worth 1.1 thousandths of a dollar, up to 1.2 are taken off; ports are counted where they have a price
+        let prices = [share, share, of_ports].map(|price| i128::from(price) * 1_000_000_000_000).to_vec();
+        let sizes = items.iter().map(|valued| &*instance.items[valued.item].size);
+        let axes = axes::axes(&bin.room, &prices, sizes, [7, 9]);
+        let table = Table::new(&instance.items, &items, &bin.room, prices, axes);
         prop_assert!(table.bound(&bin.room) >= best);
         let found = search::search(&instance.items, &items, &[table], &bin.room, best / 2, steps);
         prop_assert!(found.most >= best);

@@ -61,10 +61,14 @@ pub fn of(problem: &Problem, sets: &mut RequirementSets, stop: &dyn Fn() -> bool
             }
         }
         let tied: BTreeSet<&str> = (1..problem.keys.len()).map(|key| problem.keys.name(key).as_ref()).collect();
-        for (key, values) in asked.iter().filter(|(key, _)| !tied.contains(key.as_ref())) {
-            let values: Vec<&Arc<str>> = values.iter().filter(|value| can_have(model, key, value)).collect();
-            if !values.is_empty() && pins.len() * (values.len() + 1) <= MOST_PROFILES {
-                pins = with_values(key, &values, pins);
+        for (key, Asked { by_pods, by_daemons }) in asked.iter().filter(|(key, _)| !tied.contains(key.as_ref())) {
+            let values = by_pods.iter().filter(|value| can_have(model, key, value));
+            let mut choices: Vec<Requirement> = values.map(|value| Requirement::one_of([value.clone()])).collect();
+            if by_daemons.iter().any(|value| can_have(model, key, value)) {
+                choices.push(Requirement::none_of(by_daemons.iter().cloned()));
+            }
+            if pins.len() * (choices.len() + 1) <= MOST_PROFILES {
+                pins = with_choices(key, &choices, pins);
             }
         }
         for within in pins.into_iter().take_while(|_| !stop()) {
@@ -91,10 +95,10 @@ fn with_domains(problem: &Problem, key: KeyId, pins: &[Requirements]) -> Vec<Req
     pins.iter().cloned().chain(pinned).collect()
 }
 
-fn with_values(key: &str, values: &[&Arc<str>], pins: Vec<Requirements>) -> Vec<Requirements> {
-    let pinned = values.iter().flat_map(|value| {
+fn with_choices(key: &str, choices: &[Requirement], pins: Vec<Requirements>) -> Vec<Requirements> {
+    let pinned = choices.iter().flat_map(|choice| {
         pins.iter().cloned().map(|mut pins| {
-            pins.add(key, Requirement::one_of([(*value).clone()]));
+            pins.add(key, choice.clone());
             pins
         })
     });
@@ -102,14 +106,31 @@ fn with_values(key: &str, values: &[&Arc<str>], pins: Vec<Requirements>) -> Vec<
     pins.into_iter().chain(pinned).collect()
 }
 
-/// The values of the labels that node affinity, preferred or not, and volumes look at.
-fn asked(problem: &Problem) -> BTreeMap<Arc<str>, BTreeSet<Arc<str>>> {
-    let mut asked: BTreeMap<Arc<str>, BTreeSet<Arc<str>>> = BTreeMap::new();
+/// Values of a label that decide where something may run.
+#[derive(Default)]
+struct Asked {
+    by_pods: BTreeSet<Arc<str>>,
+    /// By daemon pods: a node without them is free of their overhead.
+    by_daemons: BTreeSet<Arc<str>>,
+}
+
+/// The labels that node affinity, preferred or not, and volumes look at, and what daemon pods select.
+fn asked(problem: &Problem) -> BTreeMap<Arc<str>, Asked> {
+    let mut asked: BTreeMap<Arc<str>, Asked> = BTreeMap::new();
+    let values = |requirement: &Requirement| requirement.finite_values().cloned().unwrap_or_default();
     for spec in problem.groups.iter().map(crate::model::Group::spec) {
         let preferred = spec.preferred_node_affinity.iter().map(|(_, term)| term);
         let volumes = spec.volumes.iter().flat_map(|volume| &volume.topology);
         for (key, requirement) in spec.node_affinity.iter().chain(preferred).chain(volumes).flat_map(|term| &term.0) {
-            asked.entry(key.clone()).or_default().extend(requirement.finite_values().into_iter().flatten().cloned());
+            asked.entry(key.clone()).or_default().by_pods.extend(values(requirement));
+        }
+    }
+    for spec in problem.snapshot.daemon_sets.iter().map(|daemon| &daemon.template.spec) {
+        for (key, value) in &spec.node_selector {
+            asked.entry(key.clone()).or_default().by_daemons.insert(value.clone());
+        }
+        for (key, requirement) in spec.node_affinity.iter().flat_map(|term| &term.0) {
+            asked.entry(key.clone()).or_default().by_daemons.extend(values(requirement));
         }
     }
     asked

@@ -1,4 +1,4 @@
-//! The most that bins can hold, in integers: one table over two dimensions answers for every room up to its own.
+//! The most that bins can hold, in integers: one table over few dimensions ([`super::axes`]) answers for every room up to its own.
 //!
 //! Room is worth `prices` a unit; beyond that an item is worth its profit. The table holds the largest total profit by
 //! capacity, no item more often than it may be, sizes and capacities rounded down to the grid: a cell plus the worth of the
@@ -6,6 +6,7 @@
 //! it holds, the better it sees room that nothing can use. So bounds are the least over several prices.
 
 use super::Item;
+use super::axes::Axis;
 
 /// 10^-18 dollars, the unit of prices of room, in a nano-dollar.
 const ATTO_PER_NANO: i128 = 1_000_000_000;
@@ -28,10 +29,7 @@ pub struct Valued {
 pub struct Table {
     /// 10^-18 dollars for a unit of room, by dimension.
     prices: Vec<i128>,
-    dims: [usize; 2],
-    step: [i64; 2],
-    rows: usize,
-    columns: usize,
+    axes: [Axis; 3],
     /// Profits in `unit` nano-dollars, rounded up.
     cells: Vec<i32>,
     unit: i64,
@@ -39,103 +37,105 @@ pub struct Table {
 
 impl Table {
     /// Answers for rooms up to `room` in every dimension.
-    pub fn new(
-        sizes: &[Item],
-        items: &[Valued],
-        room: &[i64],
-        prices: Vec<i128>,
-        cells: [usize; 2],
-        dims: [usize; 2],
-    ) -> Self {
-        let step = [0, 1].map(|axis| room[dims[axis]].max(0) / i64::try_from(cells[axis]).unwrap_or(i64::MAX) + 1);
-        let [rows, columns] = [0, 1].map(|axis| (room[dims[axis]].max(0) / step[axis]) as usize + 1);
-        let mut profits: Vec<(usize, usize, i64, u32)> = Vec::new();
+    pub fn new(sizes: &[Item], items: &[Valued], room: &[i64], prices: Vec<i128>, axes: [Axis; 3]) -> Self {
+        let mut profits: Vec<([usize; 3], i64, u32)> = Vec::new();
         for valued in items {
             let size = &sizes[valued.item].size;
             let profit = profit(&prices, valued.value, size);
             let most = fits(size, room).min(valued.most);
             if profit > 0 && most > 0 {
-                let cells = [0, 1].map(|axis| (size[dims[axis]] / step[axis]) as usize);
-                profits.push((cells[0], cells[1], profit, most));
+                profits.push((axes.map(|axis| axis.cell(size[axis.dim])), profit, most));
             }
         }
-        let total: i64 = profits.iter().fold(0, |sum, p| sum.saturating_add(p.2.saturating_mul(i64::from(p.3))));
+        let total: i64 = profits.iter().fold(0, |sum, p| sum.saturating_add(p.1.saturating_mul(i64::from(p.2))));
         let unit = (total >> 30) + 1;
-        let mut table = Self { prices, dims, step, rows, columns, cells: vec![0; rows * columns], unit };
-        for (r, c, profit, most) in profits {
-            table.add(r, c, (profit + unit - 1) / unit, most);
+        let cells = vec![0; axes.iter().map(|axis| axis.cells).product()];
+        let mut table = Self { prices, axes, cells, unit };
+        for (size, profit, most) in profits {
+            table.add(size, (profit + unit - 1) / unit, most);
         }
         table
     }
 
-    fn add(&mut self, r: usize, c: usize, profit: i64, most: u32) {
-        let holds = |size: usize, cells: usize| (cells - 1).checked_div(size).unwrap_or(usize::MAX);
-        let holds = holds(r, self.rows).min(holds(c, self.columns));
-        if holds <= most as usize {
-            self.add_any(r, c, profit as i32);
+    fn add(&mut self, size: [usize; 3], profit: i64, most: u32) {
+        let holds =
+            self.axes.iter().zip(size).map(|(axis, size)| (axis.cells - 1).checked_div(size).unwrap_or(usize::MAX));
+        if holds.min().is_some_and(|holds| holds <= most as usize) {
+            self.add_any(size, profit as i32);
             return;
         }
         // pieces of 1, 2, 4, ... and the rest: every number up to `most` is a sum of some of them
         let (mut left, mut piece) = (most, 1);
         while left > 0 {
             let count = piece.min(left);
-            self.add_once(r * count as usize, c * count as usize, (profit * i64::from(count)) as i32);
+            self.add_once(size.map(|size| size * count as usize), (profit * i64::from(count)) as i32);
             left -= count;
             piece *= 2;
         }
     }
 
     /// Any number of an item; not of size zero.
-    fn add_any(&mut self, r: usize, c: usize, profit: i32) {
-        if c >= self.columns {
+    fn add_any(&mut self, [layers, rows, columns]: [usize; 3], profit: i32) {
+        if columns >= self.axes[2].cells {
             return;
         }
-        for row in r..self.rows {
-            if r == 0 {
-                // what `c` cells to the left come to is known a block of `c` cells at a time
-                let mut rest = &mut self.cells[row * self.columns..(row + 1) * self.columns];
-                while rest.len() > c {
-                    let (from, to) = rest.split_at_mut(c);
+        let above = layers * self.axes[1].cells + rows;
+        for row in self.rows_from(layers, rows) {
+            if above == 0 {
+                // what `columns` cells to the left come to is known a block of so many cells at a time
+                let mut rest = self.row(row);
+                while rest.len() > columns {
+                    let (from, to) = rest.split_at_mut(columns);
                     raise(to, from, profit);
                     rest = to;
                 }
             } else {
-                self.raise(row, r, c, profit);
+                self.raise(row, above, columns, profit);
             }
         }
     }
 
     /// One more thing, at most once.
-    fn add_once(&mut self, r: usize, c: usize, profit: i32) {
-        if r >= self.rows || c >= self.columns {
+    fn add_once(&mut self, [layers, rows, columns]: [usize; 3], profit: i32) {
+        if columns >= self.axes[2].cells {
             return;
         }
-        let mut before = vec![0; self.columns - c];
-        for row in (r..self.rows).rev() {
-            if r == 0 {
-                let here = &mut self.cells[row * self.columns..(row + 1) * self.columns];
-                before.copy_from_slice(&here[..self.columns - c]);
-                raise(&mut here[c..], &before, profit);
+        let mut before = vec![0; self.axes[2].cells - columns];
+        let above = layers * self.axes[1].cells + rows;
+        for row in self.rows_from(layers, rows).rev() {
+            if above == 0 {
+                let here = self.row(row);
+                before.copy_from_slice(&here[..here.len() - columns]);
+                raise(&mut here[columns..], &before, profit);
             } else {
-                self.raise(row, r, c, profit);
+                self.raise(row, above, columns, profit);
             }
         }
     }
 
-    /// A row by what the row `r` above it, shifted by `c`, comes to with `profit` more; `r` is not zero.
-    fn raise(&mut self, row: usize, r: usize, c: usize, profit: i32) {
-        if c >= self.columns {
-            return;
-        }
-        let (above, here) = self.cells.split_at_mut(row * self.columns);
-        let from = &above[(row - r) * self.columns..(row - r + 1) * self.columns - c];
-        raise(&mut here[c..self.columns], from, profit);
+    /// Rows that have one above them by so much.
+    fn rows_from(&self, layers: usize, rows: usize) -> impl DoubleEndedIterator<Item = usize> + use<> {
+        let [of_layers, of_rows, _] = self.axes.map(|axis| axis.cells);
+        (layers..of_layers).flat_map(move |layer| (rows..of_rows).map(move |row| layer * of_rows + row))
+    }
+
+    fn row(&mut self, row: usize) -> &mut [i32] {
+        let columns = self.axes[2].cells;
+        &mut self.cells[row * columns..(row + 1) * columns]
+    }
+
+    /// A row by what another `above` it, shifted by `shift` columns, comes to with `profit` more; `above` is not zero.
+    fn raise(&mut self, row: usize, above: usize, shift: usize, profit: i32) {
+        let columns = self.axes[2].cells;
+        let (before, here) = self.cells.split_at_mut(row * columns);
+        let from = &before[(row - above) * columns..(row - above + 1) * columns - shift];
+        raise(&mut here[shift..columns], from, profit);
     }
 
     /// The most that a bin with this room can hold, nano-dollars.
     pub fn bound(&self, room: &[i64]) -> i64 {
-        let at = |axis: usize, count: usize| ((room[self.dims[axis]].max(0) / self.step[axis]) as usize).min(count - 1);
-        let cell = self.cells[at(0, self.rows) * self.columns + at(1, self.columns)];
+        let [layer, row, column] = self.axes.map(|axis| axis.cell(room[axis.dim]).min(axis.cells - 1));
+        let cell = self.cells[(layer * self.axes[1].cells + row) * self.axes[2].cells + column];
         worth(&self.prices, room).saturating_add(i64::from(cell).saturating_mul(self.unit))
     }
 }
@@ -150,8 +150,10 @@ fn raise(cells: &mut [i32], from: &[i32], profit: i32) {
 
 /// Prices of room of which `permille` thousandths are taken off in the table's own dimensions; in the others, which it does
 /// not see, all.
-pub fn shared(prices: &[i128], dims: [usize; 2], permille: i128) -> Vec<i128> {
-    let share = |(dim, price): (usize, &i128)| if dims.contains(&dim) { price * permille / 1000 } else { *price };
+pub fn shared(prices: &[i128], axes: &[Axis; 3], permille: i128) -> Vec<i128> {
+    let share = |(dim, price): (usize, &i128)| {
+        if axes.iter().any(|axis| axis.dim == dim) { price * permille / 1000 } else { *price }
+    };
     prices.iter().enumerate().map(share).collect()
 }
 
