@@ -103,16 +103,16 @@ fn claim(question: &Question, problem: &Problem, places: &Places, launch: usize)
     let target = Target::Launch(launch);
     let pods = places.planned(target);
     let worth = pods.iter().map(|&pod| replan::worth(question, problem, places, pod)).sum();
-    let (alternatives, cheaper_offerings, ruled_out) =
-        Instead::of(problem, &question.decision.plan, launch, pods.clone()).answer();
+    let answer = Instead::of(problem, &question.decision.plan, launch, pods.clone()).answer();
     Claim {
         node: places.node(target),
         pods: pods.iter().map(|&pod| problem.snapshot.pods[pod].key.to_string()).collect(),
         room: places.room(problem, target, None),
         pods_worth_usd_hour: worth,
-        alternatives,
-        cheaper_offerings,
-        ruled_out,
+        alternatives: answer.alternatives,
+        cheaper_offerings: answer.cheaper,
+        ruled_out: answer.ruled_out,
+        is_incomplete: answer.is_incomplete,
     }
 }
 

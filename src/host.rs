@@ -3,6 +3,7 @@
 //! [`decide`] solves in this process; [`worker::decide_apart`] in one of its own, which may die.
 
 mod incumbent;
+mod orders;
 mod repair;
 mod stages;
 mod standing;

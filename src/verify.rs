@@ -1,8 +1,8 @@
 //! Re-checks a stored decision: the plan by the checker, its bound by arithmetic of its own.
 //!
-//! It shares nothing with what made the decision: pods, shapes and free room are read from the Snapshot anew ([`reach`]),
-//! what a shape can hold at most is shown anew ([`knapsack`]), and the bound is added up anew ([`bound`]; `models/bound.md` is
-//! the mathematics). Only what stands after that is called proven.
+//! It shares no code with what solved it: pods, shapes and free room are read from the Snapshot anew ([`reach`]), what a shape can hold at most is shown anew ([`knapsack`]), and the bound is added up anew ([`bound`]; `models/bound.md` is
+//! the mathematics). Only what stands after that is called proven. The checker and the count of preferences given up
+//! ([`crate::plan`]) are the ones by which the search was judged as well.
 
 pub mod decision;
 mod bound;
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::observe::Snapshot;
-use crate::plan::{Plan, Unplaced, check, preferences};
+use crate::plan::{Plan, Stop, Unplaced, check, preferences};
 use decision::{Decision, Kind, Level, StoredProof};
 use reach::World;
 
@@ -94,6 +94,11 @@ pub fn verify(snapshot: &Snapshot, decision: &Decision) -> Verdict {
         if found.objective != stated.objective {
             faults.push(format!("{}: stated {}, the plan comes to {}", stated.kind, stated.objective, found.objective));
         }
+    }
+    if decision.certificate.stop == Stop::Optimal && stated.iter().any(|level| level.bound < level.objective) {
+        faults.push(
+            "the search is said to have ended with an optimal plan, but a bound is below its objective".to_owned(),
+        );
     }
     let levels = objectives.into_iter().zip(stated).map(|(own, stated)| {
         let proven_bound = match own.kind {

@@ -113,7 +113,12 @@ fn amounts(field: &str, texts: &BTreeMap<String, Value>) -> Result<Resources, St
 /// Dollars an hour, as a number or a text.
 fn price(field: &str, value: &Value) -> Result<MicroUsd, String> {
     let price: Quantity = plain(value).parse().map_err(|error| format!("{field}: {error}"))?;
-    if price.is_negative() { Err(format!("{field}: must not be negative")) } else { Ok(MicroUsd(price.micro_value())) }
+    let price = MicroUsd(price.micro_value());
+    match price {
+        _ if price < MicroUsd::ZERO => Err(format!("{field}: must not be negative")),
+        _ if price > MicroUsd::MOST_AN_HOUR => Err(format!("{field}: must be at most 1000000, found {}", plain(value))),
+        _ => Ok(price),
+    }
 }
 
 /// The text of a JSON string or number.

@@ -68,7 +68,7 @@ impl PriceChange {
         text.parse().map(|q: Quantity| Self::Absolute(MicroUsd(q.micro_value())))
     }
 
-    /// The price after the change, to the nearest micro-dollar and at least zero.
+    /// The price after the change, to the nearest micro-dollar, from zero to [`MicroUsd::MOST_AN_HOUR`].
     #[must_use]
     pub fn apply(self, price: MicroUsd) -> MicroUsd {
         const WHOLE: i128 = 100_000_000;
@@ -80,7 +80,7 @@ impl PriceChange {
                 MicroUsd(i64::try_from((scaled + WHOLE / 2).div_euclid(WHOLE)).unwrap_or(i64::MAX))
             }
         };
-        changed.max(MicroUsd::ZERO)
+        changed.clamp(MicroUsd::ZERO, MicroUsd::MOST_AN_HOUR)
     }
 }
 

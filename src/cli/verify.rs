@@ -51,8 +51,13 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         eprintln!("error: {fault}");
     }
     for level in verdict.levels.iter().filter(|level| !level.is_proven) {
-        let (stated, proven) = (level.stated.bound, level.proven_bound);
-        eprintln!("error: {}: a bound of {stated} is stated, only {proven} is proven", level.stated.kind);
+        let (kind, stated, proven) = (&level.stated.kind, level.stated.bound, level.proven_bound);
+        let objective = level.stated.objective;
+        if stated > objective {
+            eprintln!("error: {kind}: a bound of {stated} is stated, but the plan itself comes to {objective}");
+        } else {
+            eprintln!("error: {kind}: a bound of {stated} is stated, only {proven} is proven");
+        }
     }
     Ok(ExitCode::from(if verdict.is_sound() { exit::SUCCESS } else { exit::UNPROVEN }))
 }
@@ -60,7 +65,11 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
 fn listed(verdict: &Verdict) -> String {
     let mut table = table(&["LEVEL", "OBJECTIVE", "BOUND", "PROVEN"]);
     for level in &verdict.levels {
-        let proven = if level.is_proven { "yes".to_owned() } else { format!("only {}", level.proven_bound) };
+        let proven = match level.is_proven {
+            true => "yes".to_owned(),
+            false if level.stated.bound > level.stated.objective => "no".to_owned(),
+            false => format!("only {}", level.proven_bound),
+        };
         let stated = &level.stated;
         table.add_row([stated.kind.to_string(), stated.objective.to_string(), stated.bound.to_string(), proven]);
     }

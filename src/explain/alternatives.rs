@@ -13,7 +13,7 @@ use crate::model::{
     Dims, Group, PoolModel, Problem, TypeModel, affinity_alternatives, ports_conflict, rules, volume_alternatives,
 };
 use crate::observe::snapshot::NodePool;
-use crate::plan::check::check;
+use crate::plan::check::{Rule, check};
 use crate::plan::{Checked, Launch, Plan, launch_of};
 use crate::requirements::{Requirement, Requirements, Undefined};
 use crate::resources::display_amount;
@@ -24,6 +24,8 @@ use crate::units::MicroUsd;
 /// Alternatives that are shown, and launches that the checker is asked about for them.
 const SHOWN: usize = 5;
 const MOST_CHECKS: usize = 60;
+/// The cause of a fault: a heavier pool could launch for the pods.
+const OUTWEIGHED: &str = "pool-weight";
 
 /// What could be bought instead of one launch of a plan.
 pub(super) struct Instead<'p, 's> {
@@ -38,6 +40,7 @@ pub(super) struct Instead<'p, 's> {
 }
 
 /// What stands against an offering.
+#[derive(Clone)]
 struct Fault {
     cause: &'static str,
     what: String,
@@ -49,6 +52,18 @@ impl Fault {
     fn new(cause: &'static str, what: String) -> Self {
         Self { cause, what, lacks: None }
     }
+}
+
+/// What could be bought instead, and what could not.
+pub(super) struct Answer {
+    /// The next best launches.
+    pub alternatives: Vec<Alternative>,
+    /// How many offerings are cheaper, of equal alternatives the best.
+    pub cheaper: usize,
+    /// Why those are not taken.
+    pub ruled_out: Vec<RuledOut>,
+    /// Some were not tried.
+    pub is_incomplete: bool,
 }
 
 type Sold<'s> = (usize, &'s NodePool, &'s InstanceType, &'s Offering);
@@ -66,16 +81,16 @@ impl<'p, 's> Instead<'p, 's> {
         &self.plan.launches[self.launch]
     }
 
-    /// The next best launches, how many offerings are cheaper, and why they are not taken.
-    pub fn answer(&self) -> (Vec<Alternative>, usize, Vec<RuledOut>) {
+    pub fn answer(&self) -> Answer {
         let price = self.chosen().price();
         let mut alternatives: Vec<Alternative> = Vec::new();
         let mut taken: BTreeSet<(usize, &str, &str)> = BTreeSet::new();
         let mut faults: BTreeMap<(&'static str, String), (usize, f64, Closest)> = BTreeMap::new();
-        let (mut checks, mut cheaper) = (0, 0);
+        let (mut checks, mut cheaper, mut is_incomplete) = (0, 0, false);
+        // a pool that another one is to be preferred to is so whatever it sells
+        let mut outweighed: BTreeMap<usize, Fault> = BTreeMap::new();
         for sold @ (pool, of_pool, kind, offering) in self.sold() {
             let is_cheaper = offering.price < price;
-            cheaper += usize::from(is_cheaper);
             if self.is_chosen(pool, kind, offering) || (!is_cheaper && alternatives.len() >= SHOWN) {
                 continue;
             }
@@ -83,12 +98,21 @@ impl<'p, 's> Instead<'p, 's> {
             if taken.contains(&name) {
                 continue;
             }
+            cheaper += usize::from(is_cheaper);
             let fault = self.fault(sold).or_else(|| {
+                if let Some(known) = outweighed.get(&pool) {
+                    return Some(known.clone());
+                }
                 if checks >= MOST_CHECKS {
+                    is_incomplete = true;
                     return Some(Fault::new("not-tried", "not tried: so many others were".to_owned()));
                 }
                 checks += 1;
-                self.refused(sold)
+                let fault = self.refused(sold);
+                if let Some(fault) = fault.as_ref().filter(|fault| fault.cause == OUTWEIGHED) {
+                    outweighed.insert(pool, fault.clone());
+                }
+                fault
             });
             match fault {
                 None => {
@@ -112,7 +136,7 @@ impl<'p, 's> Instead<'p, 's> {
         let ruled_out = |((cause, what), (offerings, _, closest))| RuledOut { cause, what, offerings, closest };
         let mut ruled_out: Vec<RuledOut> = faults.into_iter().map(ruled_out).collect();
         ruled_out.sort_by_key(|of| std::cmp::Reverse(of.offerings));
-        (alternatives, cheaper, ruled_out)
+        Answer { alternatives, cheaper, ruled_out, is_incomplete }
     }
 
     /// Every offering of the pools that could launch something, cheapest first; without those that have no price.
@@ -263,7 +287,8 @@ impl<'p, 's> Instead<'p, 's> {
         draft.launches[self.launch] = launch;
         let violations = check(self.problem.snapshot, draft).err()?;
         let first = violations.first().map_or_else(String::new, |first| format!("{}: {}", first.rule, first.sentence));
-        Some(Fault::new("checker", first))
+        let is_outweighed = violations.iter().all(|violation| violation.rule == Rule::PoolWeight);
+        Some(Fault::new(if is_outweighed { OUTWEIGHED } else { "checker" }, first))
     }
 
     /// The launch that buys it for the same pods; where minValues ask for more types, the cheapest others are dearer.

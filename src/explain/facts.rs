@@ -113,6 +113,8 @@ pub struct Claim {
     pub cheaper_offerings: usize,
     /// What rules the cheaper ones out, most frequent first.
     pub ruled_out: Vec<RuledOut>,
+    /// Some offerings were not tried: so many others were.
+    pub is_incomplete: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -160,8 +162,10 @@ pub struct UnplacedPod {
     pub remedies: Vec<Remedy>,
     /// How many sets of changes were planned.
     pub tried: usize,
-    /// The time was up before all of them were.
+    /// Others were not tried, or their plans were cut short: by the time, or because there are too many pairs.
     pub is_incomplete: bool,
+    /// They were planned by the search; otherwise by karpenter's packing.
+    pub by_search: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -205,6 +209,8 @@ pub struct Dual {
     pub at_most_usd_hour: f64,
     /// `1 cpu`, `1Gi memory`, `1 nodes`.
     pub unit: String,
+    /// The same in the base unit of the limit.
+    pub amount: i64,
 }
 
 #[derive(Debug, Serialize)]

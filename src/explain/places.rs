@@ -59,11 +59,13 @@ impl<'p> Places<'p> {
     }
 
     /// Pods by domain of a key that the selector matches in these namespaces; every domain that a node has is listed.
+    /// `terminating`: those count as well, as they do for affinity and anti-affinity.
     pub fn by_domain(
         &self,
         key: &str,
         selector: &LabelSelector,
         in_namespace: &dyn Fn(&Arc<str>) -> bool,
+        terminating: bool,
     ) -> BTreeMap<&'p str, Vec<usize>> {
         let mut found: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         let nodes = (0..self.snapshot.nodes.len()).map(Target::Existing);
@@ -74,7 +76,8 @@ impl<'p> Places<'p> {
         let by_name: HashMap<&str, usize> =
             self.snapshot.nodes.iter().enumerate().map(|(index, node)| (&*node.name, index)).collect();
         for (index, pod) in self.snapshot.pods.iter().enumerate() {
-            if pod.terminating || !in_namespace(&pod.key.namespace) || !selector.matches(&pod.template.labels) {
+            let counts = terminating || !pod.terminating;
+            if !counts || !in_namespace(&pod.key.namespace) || !selector.matches(&pod.template.labels) {
                 continue;
             }
             let bound = || Some(Target::Existing(*by_name.get(pod.node.as_deref()?)?));

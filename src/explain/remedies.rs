@@ -11,14 +11,16 @@ use super::facts::{Remedy, UnplacedPod};
 use crate::host::{self, Decision, Limits, Search};
 use crate::model::Problem;
 use crate::observe::Snapshot;
-use crate::plan::Target;
+use crate::plan::{Stop, Target};
 
 /// Pairs are tried among as many changes, those of the pod and of the pools that come first.
 const MOST_OF_PAIRS: usize = 16;
+/// A search for one change gets this part of the time limit; all together get twice the limit.
+const SHARE: u32 = 8;
 
 /// The pod's way to a place.
 pub(super) fn unplaced(question: &Question, problem: &Problem, pod: usize, reason: Arc<str>) -> UnplacedPod {
-    let none = |reason| UnplacedPod { reason, remedies: Vec::new(), tried: 0, is_incomplete: false };
+    let none = |reason| UnplacedPod { reason, remedies: Vec::new(), tried: 0, is_incomplete: false, by_search: false };
     if problem.snapshot.pods[pod].refused.is_some() {
         return none(reason);
     }
@@ -47,8 +49,10 @@ pub(super) fn unplaced(question: &Question, problem: &Problem, pod: usize, reaso
             }
         }
     }
-    let (tried, is_incomplete) = (trials.tried, trials.is_up());
-    UnplacedPod { reason, remedies, tried, is_incomplete }
+    let pairs_untried = remedies.is_empty() && singles.len() > MOST_OF_PAIRS;
+    let is_incomplete = trials.is_up() || trials.is_cut || pairs_untried;
+    let by_search = trials.search == Search::Integer;
+    UnplacedPod { reason, remedies, tried: trials.tried, is_incomplete, by_search }
 }
 
 /// Plans of changed Snapshots, within a time.
@@ -57,10 +61,14 @@ struct Trials<'q> {
     snapshot: &'q Snapshot,
     pod: usize,
     siblings: Vec<usize>,
-    /// Karpenter's packing of the question as it is.
+    /// What changed Snapshots are planned by.
+    search: Search,
+    /// The question as it is, planned so.
     before: Decision,
     started: Instant,
     tried: usize,
+    /// The time cut a plan short: what it leaves may be for want of time.
+    is_cut: bool,
 }
 
 /// A plan of a changed Snapshot.
@@ -70,11 +78,16 @@ struct After {
 }
 
 impl<'q> Trials<'q> {
+    /// By karpenter's packing, which is quick; by the search where that packing places the pod as it is, and the plan has
+    /// its reasons to leave it.
     fn new(question: &'q Question<'q>, pod: usize) -> Self {
         let started = Instant::now();
-        let before = packed(question, question.snapshot);
+        let packed = planned(question, question.snapshot, Search::Greedy);
+        let leaves = packed.plan.unplaced.iter().any(|unplaced| unplaced.pod == pod);
+        let (search, before) =
+            if leaves { (Search::Greedy, packed) } else { (Search::Integer, question.decision.clone()) };
         let siblings = siblings(question.snapshot, pod);
-        Self { question, snapshot: question.snapshot, pod, siblings, before, started, tried: 0 }
+        Self { question, snapshot: question.snapshot, pod, siblings, search, before, started, tried: 0, is_cut: false }
     }
 
     /// Whether twice the time limit is spent.
@@ -87,7 +100,8 @@ impl<'q> Trials<'q> {
         self.tried += 1;
         (self.question.progress)(&format!("trying change {}", self.tried));
         let snapshot = Arc::new(edited(self.snapshot, &self.siblings, edits));
-        let decision = packed(self.question, &snapshot);
+        let decision = planned(self.question, &snapshot, self.search);
+        self.is_cut |= self.search == Search::Greedy && decision.certificate.stop == Stop::Deadline;
         let left = |of: &Decision| of.plan.unplaced.iter().map(|unplaced| unplaced.pod).collect::<BTreeSet<_>>();
         let (before, after) = (left(&self.before), left(&decision));
         (!after.contains(&self.pod) && after.is_subset(&before)).then_some(After { snapshot, decision })
@@ -125,6 +139,7 @@ impl<'q> Trials<'q> {
     }
 }
 
-fn packed(question: &Question, snapshot: &Arc<Snapshot>) -> Decision {
-    host::decide(snapshot, Limits { search: Search::Greedy, ..question.limits })
+fn planned(question: &Question, snapshot: &Arc<Snapshot>, search: Search) -> Decision {
+    let time = if search == Search::Greedy { question.limits.time } else { question.limits.time / SHARE };
+    host::decide(snapshot, Limits { search, time, ..question.limits })
 }

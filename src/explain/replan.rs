@@ -93,9 +93,11 @@ fn limits(question: &Question, problem: &Problem, launch: usize) -> Vec<(Edit, O
     let one_more = counted(pool, launch);
     let mut found: Vec<(Edit, Option<Dual>)> = Vec::new();
     for (position, ((limit, left), one_more)) in pool.limits().iter().zip(left).zip(one_more).enumerate() {
-        let dual = dual(question, pool.index, &limit.name);
-        let used = pool.sold().map(|(kind, offering)| pool.counted(kind, offering)[position]);
-        let shut_out = used.into_iter().any(|used| used <= limit.left && used > left);
+        let used = || pool.sold().map(|(kind, offering)| pool.counted(kind, offering)[position]);
+        // the bound leaves out what is too large for the limit: what one more unit lets in, its price does not know
+        let dual = dual(question, pool.index, &limit.name)
+            .filter(|dual| !used().any(|used| used > limit.left && used <= limit.left.saturating_add(dual.amount)));
+        let shut_out = used().any(|used| used <= limit.left && used > left);
         if (shut_out || dual.is_some()) && one_more > 0 {
             let raised = limit_of(pool.pool, &limit.name).unwrap_or(0).saturating_add(one_more);
             found.push((Edit::Pool(pool.index, PoolEdit::Limit(limit.name.clone(), raised)), dual));
@@ -143,7 +145,7 @@ fn dual(question: &Question, pool: usize, limit: &str) -> Option<Dual> {
         labels::LIMIT_NODES => ("1 node".to_owned(), 1),
         other => (format!("1 {other}"), 1),
     };
-    Some(Dual { at_most_usd_hour: price as f64 * f64::from(amount) / 1e18, unit })
+    Some(Dual { at_most_usd_hour: price as f64 * amount as f64 / 1e18, unit, amount })
 }
 
 /// What the pod's own hard rules are without one of them.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::edit::shown_taint;
 use super::facts::{GivenUp, Rule};
 use super::places::Places;
-use crate::model::{Problem, affinity_alternatives, rules as taint_rules};
+use crate::catalog::Offering;
+use crate::model::{PoolModel, Problem, TypeModel, affinity_alternatives, rules as taint_rules};
 use crate::observe::snapshot::{PodAffinityTerm, PodSpec, TaintEffect, WhenUnsatisfiable};
 use crate::plan::Target;
 use crate::plan::preferences::{Preference, given_up};
@@ -19,7 +20,7 @@ const MOST_NAMES: usize = 3;
 pub(super) fn decided_by(problem: &Problem, places: &Places, pod: usize, target: Target) -> Vec<Rule> {
     let of = &problem.snapshot.pods[pod];
     let spec = &of.template.spec;
-    let offerings = sold(problem, &Requirements::new());
+    let offerings = sold(problem, &[&Requirements::new()]);
     let rule = |rule, states: String, outcome: String, offerings_left| Rule {
         rule,
         states,
@@ -35,18 +36,18 @@ pub(super) fn decided_by(problem: &Problem, places: &Places, pod: usize, target:
     };
     for (key, value) in &spec.node_selector {
         let wanted = Requirements::from_labels([(key, value)]);
-        found.push(rule("node-selector", format!("{key}={value}"), has(key), Some(sold(problem, &wanted))));
+        found.push(rule("node-selector", format!("{key}={value}"), has(key), Some(sold(problem, &[&wanted]))));
     }
     for (term, all) in spec.node_affinity.iter().zip(affinity_alternatives(spec)) {
         let holds = all.satisfied_by(|key| places.label(target, key));
         let outcome = if holds { "holds" } else { "another term holds" };
-        found.push(rule("node-affinity", term.0.to_string(), outcome.to_owned(), Some(sold(problem, &term.0))));
+        found.push(rule("node-affinity", term.0.to_string(), outcome.to_owned(), Some(sold(problem, &[&term.0]))));
     }
     found.extend(tolerations(problem, places, spec, target, offerings));
     for constraint in &spec.topology_spread {
         let key = &constraint.topology_key;
         let Some(domain) = places.label(target, key) else { continue };
-        let counts = places.by_domain(key, &constraint.selector, &|namespace| *namespace == of.key.namespace);
+        let counts = places.by_domain(key, &constraint.selector, &|namespace| *namespace == of.key.namespace, false);
         let when = match constraint.when_unsatisfiable {
             WhenUnsatisfiable::DoNotSchedule => "DoNotSchedule",
             WhenUnsatisfiable::ScheduleAnyway => "ScheduleAnyway",
@@ -70,7 +71,7 @@ pub(super) fn decided_by(problem: &Problem, places: &Places, pod: usize, target:
     }
     for volume in spec.volumes.iter().filter(|volume| !volume.topology.is_empty()) {
         let reach: Vec<String> = volume.topology.iter().map(|term| term.0.to_string()).collect();
-        let left = volume.topology.iter().map(|term| sold(problem, &term.0)).sum::<usize>().min(offerings);
+        let left = sold(problem, &volume.topology.iter().map(|term| &term.0).collect::<Vec<_>>());
         found.push(rule(
             "volume",
             volume.claim.to_string(),
@@ -110,16 +111,17 @@ fn tolerations(problem: &Problem, places: &Places, spec: &PodSpec, target: Targe
     found
 }
 
-/// How many offerings of the pools meet the requirements.
-fn sold(problem: &Problem, wanted: &Requirements) -> usize {
-    let of_pool = |pool: &crate::model::PoolModel| {
-        let kinds = pool.types.iter().filter(|kind| {
+/// How many offerings of the pools meet one of these requirements.
+fn sold(problem: &Problem, ways: &[&Requirements]) -> usize {
+    let of_pool = |pool: &PoolModel| {
+        let sells = |wanted: &Requirements, kind: &TypeModel, offering: &Offering| {
             let mut node = pool.requirements.clone();
             node.add_all(&kind.instance_type.requirements);
             node.compatible(wanted, Undefined::AllowWellKnown).is_ok()
-        });
-        let must_have = pool.labels_to_be_had(wanted);
-        kinds.map(|kind| kind.offerings.iter().filter(|o| kind.sells(o, wanted, &must_have)).count()).sum::<usize>()
+                && kind.sells(offering, wanted, &pool.labels_to_be_had(wanted))
+        };
+        let all = pool.types.iter().flat_map(|kind| kind.offerings.iter().map(move |offering| (kind, offering)));
+        all.filter(|(kind, offering)| ways.iter().any(|wanted| sells(wanted, kind, offering))).count()
     };
     problem.pools.iter().map(of_pool).sum()
 }
@@ -142,7 +144,7 @@ fn company(places: &Places, term: &PodAffinityTerm, pod: usize, target: Target) 
         term.namespaces.contains(namespace)
             || term.namespace_selector.as_ref().is_some_and(|selector| selector.matches(&places.namespace(namespace)))
     };
-    let counts = places.by_domain(key, &term.selector, &selected);
+    let counts = places.by_domain(key, &term.selector, &selected, true);
     let others: Vec<usize> = counts.get(domain).into_iter().flatten().copied().filter(|other| *other != pod).collect();
     let names: Vec<String> =
         others.iter().take(MOST_NAMES).map(|other| places.snapshot.pods[*other].key.to_string()).collect();

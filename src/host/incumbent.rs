@@ -39,17 +39,17 @@ impl<'s> Incumbent<'s> {
         incumbent
     }
 
-    /// Checks a plan and keeps it if it is better; nobody is told yet. `packed_after`: as in the
+    /// Checks a plan that looks better and keeps it; nobody is told yet. `packed_after`: as in the
     /// certificate.
     ///
     /// # Errors
-    /// The rules that it breaks.
+    /// The rules that it breaks, of one that would be better.
     pub fn offer(&mut self, draft: Plan<Draft>, stage: Stage, packed_after: usize) -> Result<Offered, Vec<Violation>> {
-        let plan = check(self.snapshot, draft)?;
-        let levels = self.yardstick.measure(&plan);
+        let levels = self.yardstick.measure(&draft);
         if levels >= self.levels {
             return Ok(Offered::Worse);
         }
+        let plan = check(self.snapshot, draft)?;
         self.levels = levels;
         let leaves_others = self.left() != plan.unplaced.iter().map(|unplaced| unplaced.pod).collect::<Vec<_>>();
         self.decision.certificate.objective = plan.cost();
@@ -97,13 +97,16 @@ impl<'s> Incumbent<'s> {
         self.tell();
     }
 
-    /// The last word. `is_late`: there was more to try.
-    pub fn finish(mut self, ended: Ended, is_late: bool) {
+    /// The last word. `is_late`: there was more to try; `every_way`: of the ways to place the pods there was not.
+    pub fn finish(mut self, ended: Ended, is_late: bool, every_way: bool) {
         let certificate = &mut self.decision.certificate;
-        let is_optimal = certificate.objective == certificate.bound && self.decision.plan.unplaced.is_empty();
+        let is_optimal = certificate.objective == certificate.bound
+            && self.levels.violated == 0
+            && self.decision.plan.unplaced.is_empty();
         certificate.stop = match (&certificate.failure, is_optimal, ended) {
             (Some(_), ..) => Stop::Failed,
             (None, true, _) => Stop::Optimal,
+            (None, false, _) if every_way => Stop::EveryWay,
             (None, false, Ended::AsNear) => Stop::AsNear,
             (None, false, Ended::Searched) if is_late => Stop::Deadline,
             (None, false, Ended::Searched) => Stop::Complete,

@@ -3,34 +3,42 @@
 //! The checker is the judge of our own solvers: what it refuses is a bug of theirs, and must cost the pods that it
 //! concerns, never the plan.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::observe::Snapshot;
 use crate::plan::check::{Violation, review};
 use crate::plan::{Assignment, Checked, Draft, Plan, Target, Unplaced};
 
-/// More rounds than any repair needs: every round takes at least one pod or launch out.
-const MOST_ROUNDS: usize = 20;
-
 /// The draft, or what is left of it, checked; `refused` gets every violation that was found on the way.
 pub(super) fn checked(snapshot: &Snapshot, draft: Plan<Draft>, refused: &mut Vec<Violation>) -> Plan<Checked> {
     let mut draft = draft;
-    for _ in 0..MOST_ROUNDS {
+    let mut launches_of_a_pool = 1;
+    loop {
         match review(snapshot, draft) {
             Ok(plan) => return plan,
-            Err((refused_plan, violations)) => {
-                draft = without_offenders(snapshot, refused_plan, &violations);
+            Err((plan, violations)) => {
+                let placed = plan.assignments.len();
+                draft = without_offenders(snapshot, plan, &violations, launches_of_a_pool);
                 refused.extend(violations);
+                if draft.assignments.len() == placed {
+                    return Plan::nothing(snapshot, "the plan was refused by its own check");
+                }
+                launches_of_a_pool *= 2;
             }
         }
     }
-    Plan::nothing(snapshot, "the plan was refused by its own check")
 }
 
-/// The plan without the pods, and all pods of the nodes, that the violations name; without the last launch of a pool that
-/// is named alone, and without the last launch of all where nothing is named.
-fn without_offenders(snapshot: &Snapshot, plan: Plan<Draft>, violations: &[Violation]) -> Plan<Draft> {
+/// The plan without the pods, and all pods of the nodes, that the violations name; without the last launches of a pool that
+/// is named alone (`launches_of_a_pool` of them), and without the last launch of all where nothing is named. Where there are more
+/// violations than are told, pods equal to those named go as well.
+fn without_offenders(
+    snapshot: &Snapshot,
+    plan: Plan<Draft>,
+    violations: &[Violation],
+    launches_of_a_pool: usize,
+) -> Plan<Draft> {
     let mut launches: BTreeSet<usize> = BTreeSet::new();
     let mut pods: BTreeSet<usize> = BTreeSet::new();
     for violation in violations {
@@ -49,9 +57,14 @@ fn without_offenders(snapshot: &Snapshot, plan: Plan<Draft>, violations: &[Viola
             && violation.node.is_none()
             && let Some(name) = &violation.pool
         {
-            launches
-                .extend((0..plan.launches.len()).rfind(|&l| snapshot.node_pools[plan.launches[l].pool].name == *name));
+            let of_pool = |&launch: &usize| snapshot.node_pools[plan.launches[launch].pool].name == *name;
+            launches.extend((0..plan.launches.len()).rev().filter(of_pool).take(launches_of_a_pool));
         }
+    }
+    if violations.len() >= Violation::MOST {
+        let template = |pod: usize| Arc::as_ptr(&snapshot.pods[pod].template);
+        let named: HashSet<_> = pods.iter().map(|&pod| template(pod)).collect();
+        pods.extend(plan.assignments.iter().map(|a| a.pod).filter(|&pod| named.contains(&template(pod))));
     }
     if launches.is_empty() && pods.is_empty() && !plan.launches.is_empty() {
         launches.insert(plan.launches.len() - 1);

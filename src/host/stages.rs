@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::incumbent::{Incumbent, Offered};
+use super::orders::{self, Orders};
 use super::{Clock, Decision, Limits, Search, repair};
 use crate::model::Problem;
 use crate::observe::Snapshot;
@@ -21,6 +22,8 @@ pub(super) const RESERVE: f64 = 2.0;
 /// Shapes that a proof looks at with tables and searches.
 const SEARCHED: usize = 16;
 
+/// Orders in which the pods of one way to deal them are bound.
+const MOST_ORDERS: usize = 40;
 /// What may hold once other pods are bound.
 const OF_ORDER: [Rule; 3] = [Rule::PodAffinity, Rule::TopologySpread, Rule::OpenableSpread];
 
@@ -74,7 +77,7 @@ pub(super) fn run(
     let bounds = Bounds::new(&problem);
     let First { decision, mut solution, mut worked } = first;
     let mut best = Best::new(&problem, &bounds, decision, sink);
-    let mut ended = Ended::Searched;
+    let (mut ended, mut every_way) = (Ended::Searched, false);
     if search == Search::Integer {
         if !best.incumbent.decision.plan.unplaced.is_empty() && best.incumbent.priorities().len() > 1 && !stop() {
             let (other, learned) = greedy::work(&problem, Order::PriorityFirst, &stop);
@@ -89,11 +92,13 @@ pub(super) fn run(
             News::Columns(searched) => best.keep_columns(searched),
         });
         best.try_everything(work, &stop);
-        if best.try_assignments(work, &stop) {
+        let is_better;
+        (every_way, is_better) = best.try_assignments(work, &stop);
+        if is_better {
             best.try_everything(work, &stop);
         }
     }
-    best.incumbent.finish(ended, stop());
+    best.incumbent.finish(ended, stop(), every_way);
 }
 
 /// The best answer so far, with what it could cost at least.
@@ -141,11 +146,18 @@ impl<'b, 's> Best<'b, 's> {
         true
     }
 
-    /// As [`Self::offer`]; pods that the checker finds bound too early are bound last, as long as that may help.
-    fn offer_in_some_order(&mut self, mut solution: Solution) -> bool {
-        for _ in 0..=solution.placements.len() {
+    /// As [`Self::offer`], with the pods bound in an order that the checker accepts; `None` where not all orders were tried.
+    fn offer_in_some_order(&mut self, mut solution: Solution) -> Option<bool> {
+        let placements = std::mem::take(&mut solution.placements);
+        if placements.len() > orders::MOST_PODS {
+            return None;
+        }
+        let mut orders = Orders::of(placements.len());
+        for _ in 0..MOST_ORDERS {
+            let Some(order) = orders.next() else { return Some(false) };
+            solution.placements = order.iter().map(|&place| placements[place]).collect();
             let violations = match self.incumbent.offer(plan::build(self.problem, &solution), Stage::Assignments, 0) {
-                Ok(offered) => return self.take(offered, None),
+                Ok(offered) => return Some(self.take(offered, None)),
                 Err(violations) => violations,
             };
             let is_of_order = |violation: &Violation| OF_ORDER.contains(&violation.rule);
@@ -154,11 +166,10 @@ impl<'b, 's> Best<'b, 's> {
                 violations.iter().any(|violation| violation.pod.as_ref() == Some(key))
             };
             let refused = solution.placements.iter().position(|(pod, _)| named(*pod));
-            let Some(refused) = refused.filter(|_| violations.iter().all(is_of_order)) else { return false };
-            let placement = solution.placements.remove(refused);
-            solution.placements.push(placement);
+            let Some(place) = refused.filter(|_| violations.iter().all(is_of_order)) else { return Some(false) };
+            orders.refuse(&order, place);
         }
-        false
+        None
     }
 
     /// Keeps the columns of the search with the packing that the plan came from.
@@ -179,22 +190,27 @@ impl<'b, 's> Best<'b, 's> {
         }
     }
 
-    /// Few pods: every way to deal them over nodes that could be better in any level. Whether one is.
-    fn try_assignments(&mut self, work: Work, stop: &dyn Fn() -> bool) -> bool {
+    /// Few pods: the ways to deal them over nodes that could be better in any level. Whether all were tried, and whether one
+    /// is better.
+    fn try_assignments(&mut self, work: Work, stop: &dyn Fn() -> bool) -> (bool, bool) {
         let priorities = self.incumbent.priorities().to_vec();
         let known = self.incumbent.levels().clone();
         let decision = &self.incumbent.decision;
         let is_best = known.violated == 0
             && decision.plan.unplaced.is_empty()
             && decision.proof.bound >= decision.certificate.objective;
-        let mut is_better = false;
-        if !is_best {
-            few::search(self.problem, &priorities, known, work.ways, stop, &mut |solution| {
-                is_better |= self.offer_in_some_order(solution);
-                self.incumbent.levels().clone()
-            });
+        if is_best {
+            return (false, false);
         }
-        is_better
+        let (mut is_better, mut every_order) = (false, true);
+        let every_way = few::search(self.problem, &priorities, known, work.ways, stop, &mut |solution| {
+            match self.offer_in_some_order(solution) {
+                Some(better) => is_better |= better,
+                None => every_order = false,
+            }
+            self.incumbent.levels().clone()
+        });
+        (every_way && every_order, is_better)
     }
 
     /// Few pods: what every plan costs at least, with whole pods on whole nodes.

@@ -25,6 +25,8 @@ pub struct PoolModel<'a> {
     pub requirements: Requirements,
     /// Types that the pool's own requirements allow in some available offering, by name.
     pub types: Vec<TypeModel<'a>>,
+    /// Those that may run on some node of the pool.
+    daemons: Vec<&'a DaemonSet>,
     pub remaining: RemainingLimits,
     /// The keys for which the pool asks a minimum of distinct values.
     pub min_values: Vec<(Arc<str>, u32)>,
@@ -75,6 +77,20 @@ impl PoolModel<'_> {
     pub fn is_limited(&self) -> bool {
         let RemainingLimits { resources, nodes, usd_per_hour } = &self.remaining;
         self.has_reservations || !resources.is_empty() || nodes.is_some() || usd_per_hour.is_some()
+    }
+
+    /// What daemon pods take of a node of the type with these requirements, which may rule some of them out, and their host
+    /// ports.
+    #[must_use]
+    pub fn overhead_under(&self, kind: &TypeModel, requirements: &Requirements) -> (Resources, Vec<HostPort>) {
+        let ready = rules::once_initialized(requirements);
+        let sold: Vec<&Offering> = kind.offerings.iter().copied().filter(|o| o.satisfies(requirements)).collect();
+        let may_run = |daemon: &&DaemonSet| {
+            let spec = &daemon.template.spec;
+            rules::must_run(spec, &self.pool.taints, &ready, Undefined::AllowWellKnown)
+                && may_run_on(spec, kind.instance_type, &sold)
+        };
+        overhead(self.daemons.iter().copied().filter(may_run))
     }
 
     /// The labels that a node with these requirements must get from its type or offering: a well-known label that the
@@ -149,7 +165,9 @@ fn pool_model<'a>(snapshot: &'a Snapshot, index: usize, dims: &Dims) -> PoolMode
         }
         let running: Vec<usize> =
             (0..daemons.len()).filter(|&d| may_run_on(&daemons[d].template.spec, instance_type, &offerings)).collect();
-        let (overhead, ports) = overheads.entry(running).or_insert_with_key(|running| overhead(&daemons, running));
+        let (overhead, ports) = overheads
+            .entry(running)
+            .or_insert_with_key(|running| overhead(running.iter().map(|&daemon| daemons[daemon])));
         let mut left = instance_type.allocatable.clone();
         left.subtract(overhead);
         let mut most = instance_type.allocatable.clone();
@@ -170,7 +188,8 @@ fn pool_model<'a>(snapshot: &'a Snapshot, index: usize, dims: &Dims) -> PoolMode
     let has_reservations = types.iter().flat_map(|kind| &kind.offerings).any(|offering| offering.reservation.is_some());
     let min_values =
         requirements.iter().filter_map(|(key, r)| r.min_values.map(|minimum| (key.clone(), minimum))).collect();
-    PoolModel { index, pool, requirements, types, remaining: remaining(snapshot, pool), min_values, has_reservations }
+    let remaining = remaining(snapshot, pool);
+    PoolModel { index, pool, requirements, types, daemons, remaining, min_values, has_reservations }
 }
 
 /// Whether some node of the type could run the daemon pod: only keys that the type and its offerings define are compared.
@@ -196,11 +215,11 @@ fn surely_runs_on(spec: &PodSpec, pool: &Requirements, instance_type: &InstanceT
         && (spec.node_affinity.is_empty() || spec.node_affinity.iter().any(|term| surely(&term.0)))
 }
 
-fn overhead(daemons: &[&DaemonSet], running: &[usize]) -> (Resources, Vec<HostPort>) {
+fn overhead<'d>(running: impl Iterator<Item = &'d DaemonSet>) -> (Resources, Vec<HostPort>) {
     let mut total = Resources::new();
     let mut ports = Vec::new();
-    for &daemon in running {
-        let spec = &daemons[daemon].template.spec;
+    for daemon in running {
+        let spec = &daemon.template.spec;
         total.add(&spec.requests);
         ports.extend(spec.host_ports.iter().cloned());
     }

@@ -135,7 +135,7 @@ impl Bought {
             capacity_type: bought.as_ref().map_or(CapacityType::OnDemand, |bought| bought.capacity_type),
             labels: Arc::new(node_labels(pool, &node.requirements, &offered)),
             requirements: Arc::new(claim_requirements(pool, node, bought.as_ref(), &offers)),
-            overhead: least_overhead(&offered),
+            overhead: least_overhead(pool, &offered, &node.requirements),
             offers: Arc::new(offers),
         }
     }
@@ -170,14 +170,11 @@ fn offer(kind: &TypeModel, offering: &Offering) -> Offer {
     }
 }
 
-fn least_overhead(offered: &[&TypeModel]) -> Resources {
-    let mut kinds = offered.iter();
-    let Some(first) = kinds.next() else { return Resources::new() };
-    let mut least = first.daemon_overhead.clone();
-    for kind in kinds {
-        least = least.iter().map(|(name, amount)| (name.clone(), amount.min(kind.daemon_overhead.get(name)))).collect();
-    }
-    least
+fn least_overhead(pool: &PoolModel, offered: &[&TypeModel], requirements: &Requirements) -> Resources {
+    let of_kinds = offered.iter().map(|kind| pool.overhead_under(kind, requirements).0);
+    let least =
+        |a: Resources, b: Resources| a.iter().map(|(name, amount)| (name.clone(), amount.min(b.get(name)))).collect();
+    of_kinds.reduce(least).unwrap_or_default()
 }
 
 /// Labels of the node beyond those of type and offering: the pool's, and one fixed value for each custom label and for

@@ -40,6 +40,7 @@ mod weight;
 
 pub use openable::openable_domains;
 pub(in crate::plan) use openable::{Asked, Openable};
+pub(in crate::plan) use taints::tolerates;
 pub use violation::{Rule, Violation};
 
 use crate::observe::Snapshot;

@@ -11,10 +11,9 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::check::{Asked, Openable};
+use super::check::{Asked, Openable, tolerates};
 use super::types::{Plan, Target};
 use crate::api::labels;
-use crate::model::rules;
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{
     LabelSelector, Labels, Pod, PodAffinityTerm, PodSpec, PodTemplate, Taint, TaintEffect, TopologySpreadConstraint,
@@ -221,7 +220,7 @@ impl<'w, 's: 'w> World<'w, 's> {
         }
         for (position, taint) in slot.taints.iter().enumerate() {
             if taint.effect == TaintEffect::PreferNoSchedule
-                && !rules::tolerates_all(&spec.tolerations, std::slice::from_ref(taint))
+                && !spec.tolerations.iter().any(|toleration| tolerates(toleration, taint))
             {
                 give_up(WEIGHT_OF_OTHERS, Preference::Taint(position));
             }

@@ -217,6 +217,8 @@ pub enum Stop {
     Complete,
     /// Objective and bound are equal.
     Optimal,
+    /// There are few pods, and every way to deal them over nodes was tried: none is better in any level. No proof of it is stored.
+    EveryWay,
     Deadline,
     /// It costs no more, for what its pods are worth, than the decision whose columns it started from.
     AsNear,

@@ -62,8 +62,8 @@ pub struct Values {
 /// A bound on the cost of every plan that the checker accepts and that leaves at most as many pods of each priority
 /// unplaced as one plan does.
 ///
-/// The set over which it holds is wider than what the checker accepts: topology, minValues and pool weight are ignored,
-/// nodes can be bought by the fraction.
+/// The set over which it holds is wider than what the checker accepts (`models/bound.md`, last paragraph): minValues, pool
+/// weight and most rules over several nodes are ignored, and how whole pods fill a node is known up to a grid.
 pub struct Bound<'b, 's> {
     problem: &'b Problem<'s>,
     classes: &'b Classes,

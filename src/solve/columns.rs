@@ -103,6 +103,9 @@ const CLOSE_ENOUGH: f64 = 1.0 + 1e-6;
 /// changed; rounds before a search from scratch.
 const AS_NEAR: f64 = 1.0 + 1e-4;
 const FROM_BEFORE_ROUNDS: usize = 12;
+/// A carried packing that costs so much for what its pods are worth, or duals that overcharge a bin so much, are no measure: they
+/// are of a few pods, for which a search is short, or not from a search at all.
+const BELIEVED: f64 = 1.25;
 
 /// How much of its time a search has left: from 1 down to 0, where it is to stop. It has no clock of its own; what is
 /// limited by its work alone always has 1 left.
@@ -181,8 +184,8 @@ pub fn solve(instance: &Instance, start: &Start, work: Work, time: TimeLeft, sin
     let Some(mut columns) = priced_packings(&task, &demands, &center, &mut best) else { return Ended::Searched };
     columns.extend(start.columns.iter().cloned());
     let Some(mut generator) = Generator::new(&task, &demands, columns, &center) else { return Ended::Searched };
-    if demands.len() <= MANY_ITEMS {
-        master_packings(&mut generator, &mut best, &stop);
+    if demands.len() <= MANY_ITEMS && master_packings(&mut generator, &mut best, &stop).is_none() {
+        return Ended::Searched;
     }
     by_turns(&task, &mut generator, time, &mut best);
     if demands.iter().sum::<u32>() <= FEW_PODS && !stop() && !best.is_optimal(generator.bound) {
@@ -219,12 +222,13 @@ fn from_before(
     let (mut packed, left, rows) = round::as_far_as_wanted(instance, &start.packing, demands);
     drop(rater.borrow_mut().rate(instance, &duals, &left, EXACT_AT_FIRST));
     let weights = rater.borrow().weights(instance);
+    let ratio = if start.ratio < BELIEVED && overcharge(task, &duals, demands) < BELIEVED { start.ratio } else { 0.0 };
     packed.extend(round::one_by_one(instance, &left, &duals, &weights, &rows, stop));
     if stop() {
         return None;
     }
     best.offer(&packed);
-    let allowed = duals.worth(demands) * start.ratio * AS_NEAR + rounding(start, demands, alone);
+    let allowed = duals.worth(demands) * ratio * AS_NEAR + rounding(start, demands, alone);
     let mut columns = start.columns.clone();
     if best.price > allowed {
         columns.extend(packed.into_iter().map(|(pattern, _)| pattern));
@@ -233,12 +237,20 @@ fn from_before(
         best.offer(&round::dive(task, &generator, SLICES[0]));
         columns = generator.columns;
     }
-    if best.price > allowed {
+    if best.price > allowed || ratio == 0.0 {
         return Some(Ended::Searched);
     }
     (best.sink)(News::Values(&duals));
     (best.sink)(News::Columns(&columns, &duals, Some(start.ratio)));
     Some(Ended::AsNear)
+}
+
+/// By how much these duals overcharge a bin that can be bought, at most, at first sight.
+fn overcharge(task: &Task, duals: &Duals, demands: &[u32]) -> f64 {
+    let Task { instance, rater, .. } = *task;
+    let rated = rater.borrow_mut().rate(instance, duals, demands, EXACT_AT_FIRST);
+    let bought = rated.iter().filter(|rated| instance.supply(rated.of(instance)).is_none());
+    bought.map(|rated| rated.most / instance.price(rated.of(instance), duals)).fold(1.0, f64::max)
 }
 
 /// Packings at prices that follow what things cost in the packing before: they take no LP. Returns their patterns; `None`
@@ -263,18 +275,24 @@ fn priced_packings(task: &Task, demands: &[u32], center: &Duals, best: &mut Best
     Some(start)
 }
 
-/// Packings at the duals of the first rounds of the master.
-fn master_packings(generator: &mut Generator, best: &mut Best, stop: &dyn Fn() -> bool) {
+/// Packings at the duals of the first rounds of the master; `None` where HiGHS fails.
+fn master_packings(generator: &mut Generator, best: &mut Best, stop: &dyn Fn() -> bool) -> Option<()> {
     let mut cheapest = None;
+    let mut is_sound = Some(());
     for _ in 0..MASTER_PACKINGS {
         best.keep_cheaper(&mut cheapest, generator.pack());
-        if stop() || generator.run(1, Effort::Quick, stop).is_none() {
+        if stop() {
+            break;
+        }
+        is_sound = generator.run(1, Effort::Quick, stop).map(|_| ());
+        if is_sound.is_none() {
             break;
         }
     }
     if let Some(packed) = cheapest {
         best.offer(&packed);
     }
+    is_sound
 }
 
 /// Column generation and dives by turns, until nothing improves.

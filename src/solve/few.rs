@@ -7,18 +7,20 @@
 //! no proof, as a bound holds for plans that it does not look at (nodes that avoid a daemon pod).
 
 mod carry_out;
+mod company;
 mod given_up;
 mod profiles;
 
-use crate::model::{Amounts, Keys, Problem, SoftTaints, TopologyKind, admits, ports_conflict};
+use crate::model::{Amounts, Problem, SoftTaints, admits, ports_conflict};
 use crate::requirements::Undefined;
 use crate::solve::knapsack::give;
 use crate::solve::sets::RequirementSets;
 use crate::solve::{Levels, Solution};
 
 use carry_out::Carrier;
+use company::{Company, Site};
 use given_up::GivenUp;
-use profiles::{Profile, Profiles, wanted};
+use profiles::{Profiles, wanted};
 
 /// More pods than this are left to the column generation.
 const MOST_PODS: usize = 12;
@@ -26,7 +28,7 @@ const MOST_PODS: usize = 12;
 const STEPS: usize = 130;
 
 /// Offers every way to place the pods that could be better than what is known; `judge` answers with what is known after
-/// it.
+/// it. Returns whether all were offered: there are few pods, and neither work limit nor wish to stop cut the search short.
 pub fn search(
     problem: &Problem,
     priorities: &[i32],
@@ -34,11 +36,14 @@ pub fn search(
     ways: usize,
     stop: &dyn Fn() -> bool,
     judge: &mut dyn FnMut(Solution) -> Levels,
-) {
+) -> bool {
     let pods: usize = problem.groups.iter().map(|group| group.pods.len()).sum();
-    if pods > 0 && pods <= MOST_PODS {
-        Search::new(problem, priorities, known, ways, stop, judge).place(0, Spent::default());
+    if pods == 0 || pods > MOST_PODS {
+        return false;
     }
+    let mut search = Search::new(problem, priorities, known, ways, stop, judge);
+    search.place(0, Spent::default());
+    search.profiles.is_complete && search.steps > 0 && search.ways > 0 && !stop()
 }
 
 /// What is decided comes to at least this.
@@ -86,8 +91,9 @@ struct Search<'f, 's> {
     carrier: Carrier<'f, 's>,
     /// By group: existing nodes that it may go to.
     nodes: Vec<Vec<usize>>,
-    /// By group: groups that may not share a node with it.
-    apart: Vec<Vec<bool>>,
+    /// By group: profiles of nodes that may hold it, the best first: what it gives up there, cost, profile.
+    profiles_of: Vec<Vec<(i64, i64, usize)>>,
+    company: Company,
     /// By position in the queue: pods from there on that can go nowhere, by level.
     hopeless: Vec<Vec<usize>>,
     known: Levels,
@@ -98,7 +104,6 @@ struct Search<'f, 's> {
     spots: Vec<Spot>,
     open: Vec<Opened>,
     room: Vec<Amounts>,
-    on_node: Vec<Vec<usize>>,
     left: Vec<usize>,
 }
 
@@ -122,15 +127,32 @@ impl<'f, 's> Search<'f, 's> {
         });
         let queue: Vec<usize> =
             order.iter().flat_map(|&group| std::iter::repeat_n(group, problem.groups[group].pods.len())).collect();
-        let nodes: Vec<Vec<usize>> = (0..problem.groups.len()).map(|group| nodes_of(problem, group)).collect();
+        let company = Company::of(problem, &profiles.all, &sets);
+        let given_up = GivenUp::of(problem, &profiles.all, &sets);
+        let nodes = |group: usize| {
+            let mut nodes = nodes_of(problem, group);
+            nodes.retain(|&node| company.allows(problem, group, Site::Existing(node)));
+            nodes
+        };
+        let nodes: Vec<Vec<usize>> = (0..problem.groups.len()).map(nodes).collect();
+        let profiles_of = |group: usize| {
+            let allowed = |&profile: &usize| company.allows(problem, group, Site::New { profile, node: 0 });
+            let rated = |profile: usize| {
+                let price = profiles.all[profile].cost(problem, &[group], &problem.groups[group].amounts)?;
+                Some((given_up.on_new[group][profile], price, profile))
+            };
+            let mut found: Vec<_> = (0..profiles.all.len()).filter(allowed).filter_map(rated).collect();
+            found.sort_unstable();
+            found
+        };
+        let profiles_of: Vec<Vec<(i64, i64, usize)>> = (0..problem.groups.len()).map(profiles_of).collect();
         let refused = problem.snapshot.pending().filter(|(_, pod)| pod.refused.is_some());
         let mut left = vec![0; priorities.len()];
         refused.for_each(|(_, pod)| left[level_of(pod.template.spec.priority)] += 1);
         let mut hopeless = vec![vec![0; priorities.len()]];
         for &group in queue.iter().rev() {
             let mut of = hopeless.last().cloned().unwrap_or_default();
-            let fits = |profile: &Profile| profile.cost(problem, &[group], &problem.groups[group].amounts).is_some();
-            of[level[group]] += usize::from(nodes[group].is_empty() && !profiles.all.iter().any(fits));
+            of[level[group]] += usize::from(nodes[group].is_empty() && profiles_of[group].is_empty());
             hopeless.push(of);
         }
         hopeless.reverse();
@@ -139,11 +161,12 @@ impl<'f, 's> Search<'f, 's> {
             stop,
             judge,
             level,
-            given_up: GivenUp::of(problem, &profiles.all, &sets),
+            given_up,
+            profiles_of,
+            company,
             profiles,
             carrier: Carrier::new(problem, sets),
             nodes,
-            apart: apart(problem),
             hopeless,
             known,
             steps: ways.saturating_mul(STEPS),
@@ -152,7 +175,6 @@ impl<'f, 's> Search<'f, 's> {
             queue,
             open: Vec::new(),
             room: problem.nodes.iter().map(|node| node.room.clone()).collect(),
-            on_node: vec![Vec::new(); problem.nodes.len()],
             left,
         }
     }
@@ -188,8 +210,16 @@ impl<'f, 's> Search<'f, 's> {
         self.spots.pop();
     }
 
-    fn shares(&self, group: usize, others: &[usize]) -> bool {
-        others.iter().all(|&other| !self.apart[group][other])
+    /// Whether a pod of the group may be there beside all those before it.
+    fn agrees(&self, group: usize, site: Site) -> bool {
+        self.spots.iter().zip(&self.queue).all(|(spot, &other)| {
+            let there = match *spot {
+                Spot::Left => return true,
+                Spot::Existing(node) => Site::Existing(node),
+                Spot::Open(node) => Site::New { profile: self.open[node].profile, node },
+            };
+            self.company.agree((group, site), (other, there))
+        })
     }
 
     fn on_existing(&mut self, position: usize, group: usize, before: Option<Spot>, spent: Spent) {
@@ -201,12 +231,10 @@ impl<'f, 's> Search<'f, 's> {
         for node in self.nodes[group].clone().into_iter().filter(|node| *node >= first) {
             let amounts = &self.problem.groups[group].amounts;
             let fits = amounts.iter().zip(&self.room[node]).all(|(want, room)| *want <= 0 || want <= room);
-            if fits && self.shares(group, &self.on_node[node]) {
+            if fits && self.agrees(group, Site::Existing(node)) {
                 give(&mut self.room[node], amounts, -1);
-                self.on_node[node].push(group);
                 let violated = self.given_up.on_existing[group][node];
                 self.go_on(position, Spot::Existing(node), spent.and(violated, 0));
-                self.on_node[node].pop();
                 give(&mut self.room[node], amounts, 1);
             }
         }
@@ -215,7 +243,9 @@ impl<'f, 's> Search<'f, 's> {
     fn on_open(&mut self, position: usize, group: usize, before: Option<Spot>, spent: Spent) {
         let first = if let Some(Spot::Open(node)) = before { node } else { 0 };
         for node in first..self.open.len() {
-            if !self.shares(group, &self.open[node].groups) {
+            let profile = self.open[node].profile;
+            let is_allowed = self.profiles_of[group].iter().any(|(.., of)| *of == profile);
+            if !is_allowed || !self.agrees(group, Site::New { profile, node }) {
                 continue;
             }
             let mut used = self.open[node].used.clone();
@@ -235,13 +265,10 @@ impl<'f, 's> Search<'f, 's> {
 
     fn on_new(&mut self, position: usize, group: usize, spent: Spent) {
         let used = self.problem.groups[group].amounts.clone();
-        let holds = |profile: usize| {
-            let price = self.profiles.all[profile].cost(self.problem, &[group], &used)?;
-            Some((self.given_up.on_new[group][profile], price, profile))
-        };
-        let mut found: Vec<(i64, i64, usize)> = (0..self.profiles.all.len()).filter_map(holds).collect();
-        found.sort_unstable();
-        for (violated, price, profile) in found {
+        for (violated, price, profile) in self.profiles_of[group].clone() {
+            if !self.agrees(group, Site::New { profile, node: self.open.len() }) {
+                continue;
+            }
             self.open.push(Opened { profile, used: used.clone(), groups: vec![group], cost: price });
             self.go_on(position, Spot::Open(self.open.len() - 1), spent.and(violated, price));
             self.open.pop();
@@ -275,21 +302,4 @@ fn nodes_of(problem: &Problem, group: usize) -> Vec<usize> {
             && wanted.iter().any(|set| node.labels.compatible(set, Undefined::Refuse).is_ok())
     };
     (0..problem.nodes.len()).filter(may_hold).collect()
-}
-
-/// Groups whose pods may not share a node: host ports, and anti-affinity over hosts of either.
-fn apart(problem: &Problem) -> Vec<Vec<bool>> {
-    let excludes = |one: usize, other: usize| {
-        problem.groups[one].carried.iter().any(|placement| {
-            let topology = &problem.topologies[placement.topology];
-            topology.key == Keys::HOST
-                && topology.kind == TopologyKind::AntiAffinity
-                && placement.source.is_required(problem.groups[one].spec())
-                && problem.groups[other].counted.contains(&placement.topology)
-        })
-    };
-    let all = 0..problem.groups.len();
-    let ports = |group: usize| &problem.groups[group].spec().host_ports;
-    let apart = |one, other| excludes(one, other) || excludes(other, one) || ports_conflict(ports(one), ports(other));
-    all.clone().map(|one| all.clone().map(|other| apart(one, other)).collect()).collect()
 }

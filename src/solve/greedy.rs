@@ -31,7 +31,6 @@ use claims::Claims;
 use guide::Guide;
 pub use market::{keep_within_limits, most_counted};
 use nodes::ExistingNode;
-pub use open::keep_fitting;
 use open::{OpenNode, Opened};
 use passes::Pass;
 pub use queue::Order;

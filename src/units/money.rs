@@ -16,6 +16,9 @@ pub const HOURS_PER_MONTH: i64 = 730;
 
 impl MicroUsd {
     pub const ZERO: Self = Self(0);
+    /// No price of an hour is higher: a million dollars. Sums of what a cluster buys stay far within 64 bits, in nano-dollars
+    /// as well.
+    pub const MOST_AN_HOUR: Self = Self(1_000_000_000_000);
 
     /// Rounds to the nearest micro-dollar; values that do not fit saturate, NaN becomes zero.
     #[must_use]

@@ -17,6 +17,7 @@ pub const DECISION: &str = "decision.json";
 /// What the search started from; not there where it started from nothing.
 pub const CARRIED: &str = "carried.json";
 pub const MODELS: &str = "models.json";
+pub const MODEL_FILES: [&str; 4] = ["resource-lp.mps", "resource-lp.lp", "columns.mps", "columns.lp"];
 
 /// The version of the format.
 pub const FORMAT: u32 = 1;
@@ -204,6 +205,11 @@ pub fn read(folder: &Path) -> Result<(Snapshot, Decision), String> {
             "{}: not the Snapshot that the decision was made for: its SHA-256 differs",
             path.display()
         ));
+    }
+    for name in [CARRIED, MODELS].into_iter().chain(MODEL_FILES) {
+        if folder.join(name).exists() && !decision.files_sha256.contains_key(name) {
+            return Err(format!("{}: not a file of this decision: it has no SHA-256", folder.join(name).display()));
+        }
     }
     for (name, hash) in &decision.files_sha256 {
         if Path::new(name).file_name() != Some(name.as_ref()) {

@@ -308,7 +308,10 @@ pub fn met_by_node(wanted: &Requirements, node: &Node, labels: &Requirements) ->
         let value = labels.get(key).or_else(|| labels.get(labels::normalize(key))).and_then(Requirement::single_value);
         match value {
             Some(value) => requirement.allows(value),
-            None if node.stage == NodeStage::InFlight && key.as_ref() == labels::HOSTNAME => true,
+            // it has a name that nobody knows yet
+            None if node.stage == NodeStage::InFlight && key.as_ref() == labels::HOSTNAME => {
+                requirement.allows("\u{0}")
+            }
             None => requirement.allows_absence(),
         }
     })
@@ -411,12 +414,22 @@ pub fn tolerates(tolerations: &[Toleration], taints: &[Taint]) -> bool {
 
 fn covers(toleration: &Toleration, taint: &Taint) -> bool {
     let of_effect = toleration.effect.is_none_or(|effect| effect == taint.effect);
-    let of_key = toleration.key.is_empty() || toleration.key == taint.key;
+    let of_key =
+        toleration.key == taint.key || toleration.key.is_empty() && toleration.operator == TolerationOperator::Exists;
     let of_value = match toleration.operator {
         TolerationOperator::Exists => true,
-        TolerationOperator::Equal => !toleration.key.is_empty() && toleration.value == taint.value,
-        // numbers: whatever they are, a wider reach only weakens the bound
-        TolerationOperator::Lt | TolerationOperator::Gt => !toleration.key.is_empty(),
+        TolerationOperator::Equal => toleration.value == taint.value,
+        // exact, as daemon pods that tolerate too much would leave too little room
+        TolerationOperator::Lt | TolerationOperator::Gt => match (number(&taint.value), number(&toleration.value)) {
+            (Some(of_taint), Some(own)) if toleration.operator == TolerationOperator::Lt => of_taint < own,
+            (Some(of_taint), Some(own)) => of_taint > own,
+            _ => false,
+        },
     };
     of_effect && of_key && of_value
+}
+
+/// An integer, written as integers are.
+fn number(text: &str) -> Option<i64> {
+    text.parse::<i64>().ok().filter(|number| number.to_string() == text)
 }

@@ -122,12 +122,12 @@ impl SpotPrices {
     }
 
     fn record(&mut self, entry: &Entry) {
-        let price = entry.spot_price.parse::<Quantity>().ok().filter(|price| price.micro_value() > 0);
-        let Some(price) = price else {
+        let price = entry.spot_price.parse::<Quantity>().ok().map(|price| MicroUsd(price.micro_value()));
+        let Some(price) = price.filter(|price| (MicroUsd(1)..=MicroUsd::MOST_AN_HOUR).contains(price)) else {
             self.malformed += 1;
             return;
         };
-        let observed = Observed { at: entry.timestamp, price: MicroUsd(price.micro_value()) };
+        let observed = Observed { at: entry.timestamp, price };
         self.prices
             .entry(Arc::from(entry.instance_type.as_str()))
             .or_default()

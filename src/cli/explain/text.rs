@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use crate::cli::table::{align, table};
 use crate::explain::facts::{
-    Alternative, Change, Claim, Explanation, NodeFacts, PlacedPod, Remedy, Room, RuledOut, UnplacedPod, WhatIf,
+    Change, Claim, Explanation, NodeFacts, PlacedPod, Remedy, Room, RuledOut, UnplacedPod, WhatIf,
 };
 use crate::plan::Stop;
 use crate::resources::display_amount;
@@ -116,7 +116,7 @@ fn claim(text: &mut String, claim: &Claim) {
     if let Some(worth) = claim.pods_worth_usd_hour {
         let _ = writeln!(text, "\nThe proven bound counts ${worth:.4}/h for its pods.");
     }
-    alternatives(text, &claim.alternatives);
+    alternatives(text, claim);
     let _ = writeln!(text, "\nCheaper offerings of the NodePools: {}", claim.cheaper_offerings);
     let (small, others): (Vec<&RuledOut>, Vec<&RuledOut>) =
         claim.ruled_out.iter().partition(|of| of.cause == "too-small");
@@ -147,13 +147,16 @@ fn claim(text: &mut String, claim: &Claim) {
     }
 }
 
-fn alternatives(text: &mut String, alternatives: &[Alternative]) {
-    if alternatives.is_empty() {
-        let _ = writeln!(text, "\nNothing else that is sold would hold these pods.");
+fn alternatives(text: &mut String, claim: &Claim) {
+    if claim.alternatives.is_empty() {
+        let _ = match claim.is_incomplete {
+            true => writeln!(text, "\nNothing else that was tried would hold these pods; not everything was."),
+            false => writeln!(text, "\nNothing else that is sold would hold these pods."),
+        };
         return;
     }
     let mut table = table(&["INSTEAD", "CAPACITY", "ZONE", "NODEPOOL", "$/H", "EXTRA $/H", "NOTE"]);
-    for of in alternatives {
+    for of in &claim.alternatives {
         let note = of.note.clone().or_else(|| of.is_offer.then(|| "the claim names it too".to_owned()));
         table.add_row([
             of.instance_type.to_string(),
@@ -180,7 +183,7 @@ fn unplaced(text: &mut String, left: &UnplacedPod, explanation: &Explanation) {
         let _ = match (tried, left.is_incomplete) {
             (0, _) => writeln!(text, "\nNo change of its rules or of the NodePools would help."),
             (_, true) => {
-                writeln!(text, "\nNone of the {tried} changes that were tried helps; the time did not allow more.")
+                writeln!(text, "\nNone of the {tried} changes that were tried helps; more can be thought of.")
             }
             (_, false) => writeln!(text, "\nNo change helps, alone or with another: {tried} were tried."),
         };
@@ -191,23 +194,25 @@ fn unplaced(text: &mut String, left: &UnplacedPod, explanation: &Explanation) {
     let _ = writeln!(text, "\n{what} would place it (planned again with each):");
     for remedy in left.remedies.iter().take(MOST) {
         let changes: Vec<String> = remedy.changes.iter().map(sentence).collect();
-        let _ = writeln!(text, "  {}\n    {}", changes.join(" and\n  "), outcome(remedy));
+        let _ = writeln!(text, "  {}\n    {}", changes.join(" and\n  "), outcome(remedy, left.by_search));
     }
     if left.remedies.len() > MOST {
         let _ = writeln!(text, "  and {} more (-o json lists them)", left.remedies.len() - MOST);
     }
     if left.is_incomplete {
-        let _ = writeln!(text, "The time did not allow to try every change: a longer --time-limit does.");
+        let _ = writeln!(text, "Not every change was tried, or not for long: a longer --time-limit tries more.");
     }
 }
 
-fn outcome(remedy: &Remedy) -> String {
+fn outcome(remedy: &Remedy, by_search: bool) -> String {
     let who = match (remedy.places, remedy.of) {
         (1, 1) => "places the pod".to_owned(),
         (places, of) if places == of => format!("places all {of} pods alike"),
         (places, of) => format!("places {places} of {of} pods alike"),
     };
-    format!("{who}; karpenter's packing then costs ${:.4}/h more", remedy.extra_usd_hour)
+    let (what, extra) = (if by_search { "the plan" } else { "karpenter's packing" }, remedy.extra_usd_hour);
+    let more = if extra < 0.0 { "less" } else { "more" };
+    format!("{who}; {what} then costs ${:.4}/h {more}", extra.abs())
 }
 
 fn sentence(change: &Change) -> String {

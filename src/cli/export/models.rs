@@ -9,18 +9,17 @@ use crate::host::Decision;
 use crate::model::Problem;
 use crate::observe::Snapshot;
 use crate::solve::models::{self, Minimum, Model, ModelFile, Models, Stored};
-use crate::verify::decision::{MODELS, sha256};
+use crate::verify::decision::{CARRIED, MODEL_FILES, MODELS, sha256};
 
 /// Formats in which each model is written.
 const ENDINGS: [&str; 2] = ["mps", "lp"];
-const NAMES: [&str; 2] = ["resource-lp", "columns"];
 /// An integer program gets no more time than this: what it comes to is for comparison, and most is found early.
 const MOST_TIME: Duration = Duration::from_secs(10);
 /// Costs are whole micro-dollars: what differs by less is equal.
 const HALF_A_MICRO_USD: f64 = 0.5;
 
 /// Writes the models of a decision and `models.json` into a folder, which is made where it is missing; files of an earlier
-/// decision's models are removed. Returns the hashes by name.
+/// decision are removed. Returns the hashes by name.
 ///
 /// # Errors
 /// One sentence that names the file which cannot be written.
@@ -31,7 +30,7 @@ pub fn write(
     time: Duration,
 ) -> Result<BTreeMap<String, String>, String> {
     fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    for name in NAMES.iter().flat_map(|name| ENDINGS.map(|ending| format!("{name}.{ending}"))) {
+    for name in MODEL_FILES.into_iter().chain([CARRIED]) {
         let _ = fs::remove_file(folder.join(name)); // most are not there
     }
     let unplaced: Vec<usize> = decided.plan.unplaced.iter().map(|unplaced| unplaced.pod).collect();
@@ -47,10 +46,8 @@ pub fn write(
             all.models.push(Stored::of(&model, objective, bound));
             hashes.extend(of_files);
         } else {
-            eprintln!(
-                "warning: {}: HiGHS found no optimum of it, so its files are not part of the decision",
-                model.name
-            );
+            of_files.keys().for_each(|name| drop(fs::remove_file(folder.join(name))));
+            eprintln!("warning: {}: HiGHS found no optimum of it, so it is not part of the decision", model.name);
         }
     }
     let path = folder.join(MODELS);

@@ -169,6 +169,7 @@ pub fn outcome(report: &Report) -> String {
     };
     let stopped = match s.stop {
         Stop::Deadline => ", stopped at the time limit",
+        Stop::EveryWay => ", nothing better among all ways to place its pods",
         Stop::AsNear => ", as good as the decision that it started from",
         _ => "",
     };

@@ -46,6 +46,7 @@ fn of_pools(snapshot: &Snapshot) -> Found {
             "custom label of a set",
             any(|p| p.requirements.get(TEAM).is_some_and(|r| r.finite_values().is_some_and(|v| v.len() > 1))),
         ),
+        ("taint with a number", any(|p| p.taints.iter().any(|taint| &*taint.key == "sla"))),
         ("static pool", any(|p| p.replicas.is_some())),
         ("unusable pool", any(|p| p.unusable.is_some())),
     ]

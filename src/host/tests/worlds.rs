@@ -4,9 +4,13 @@ mod nodes;
 mod pods;
 mod pools;
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use super::dice::Dice;
+use crate::api::labels as api_labels;
 use crate::observe::Snapshot;
-use crate::observe::snapshot::Labels;
+use crate::observe::snapshot::{Labels, PodTemplate, Taint, TaintEffect, Toleration, TolerationOperator};
 use crate::settings::{MinValuesPolicy, PreferencePolicy, Settings};
 
 pub const ZONES: [&str; 3] = ["a", "b", "c"];
@@ -62,7 +66,45 @@ pub fn world(seed: u64, size: Size) -> Snapshot {
     };
     snapshot.nodes = nodes::nodes(dice, size, &snapshot.node_pools);
     pods::add_pods(dice, size, &mut snapshot);
+    rare(&mut Dice::new(seed ^ 0x5eed), &mut snapshot);
     snapshot
+}
+
+/// What few clusters have: taints whose values are numbers, daemon pods for one host.
+fn rare(dice: &mut Dice, snapshot: &mut Snapshot) {
+    if dice.percent(10) {
+        let toleration =
+            |operator, value: &str| Toleration { key: "sla".into(), operator, value: value.into(), effect: None };
+        let taint = Taint { key: "sla".into(), value: "100".into(), effect: TaintEffect::NoSchedule };
+        let pool = dice.below(snapshot.node_pools.len());
+        snapshot.node_pools[pool].taints.push(taint.clone());
+        let of_pool = snapshot.node_pools[pool].name.clone();
+        snapshot
+            .nodes
+            .iter_mut()
+            .filter(|node| node.pool.as_ref() == Some(&of_pool))
+            .for_each(|node| node.taints.push(taint.clone()));
+        let mut of_template: HashMap<*const PodTemplate, Arc<PodTemplate>> = HashMap::new();
+        for pod in &mut snapshot.pods {
+            let own = of_template.entry(Arc::as_ptr(&pod.template)).or_insert_with(|| {
+                let mut template = (*pod.template).clone();
+                template.spec.tolerations.push(toleration(TolerationOperator::Gt, *dice.pick(&["50", "50", "900"])));
+                Arc::new(template)
+            });
+            pod.template = own.clone();
+        }
+        for daemon in &mut snapshot.daemon_sets {
+            let (operator, value) = *dice.pick(&[(TolerationOperator::Gt, "900"), (TolerationOperator::Lt, "900")]);
+            Arc::make_mut(&mut daemon.template).spec.tolerations.push(toleration(operator, value));
+        }
+    }
+    if dice.percent(10)
+        && let Some(daemon) = snapshot.daemon_sets.first_mut()
+    {
+        let hosts: Vec<Arc<str>> = snapshot.nodes.iter().map(|node| node.name.clone()).collect();
+        let host = if hosts.is_empty() { "nowhere".into() } else { dice.pick(&hosts).clone() };
+        Arc::make_mut(&mut daemon.template).spec.node_selector.insert(api_labels::HOSTNAME.into(), host);
+    }
 }
 
 /// The same world, put in another order.

@@ -63,8 +63,8 @@ pub fn run(
             Err(_) => break,
         }
     }
-    let is_late = relay.ended.is_none_or(|Ended { is_late }| is_late);
-    relay.incumbent.finish(crate::solve::Ended::Searched, is_late);
+    let Ended { is_late, every_way } = relay.ended.unwrap_or(Ended { is_late: true, every_way: false });
+    relay.incumbent.finish(crate::solve::Ended::Searched, is_late, every_way);
 }
 
 struct Relay<'r> {
@@ -80,6 +80,8 @@ struct Relay<'r> {
 struct Ended {
     /// There was more to try.
     is_late: bool,
+    /// As the solver's process says.
+    every_way: bool,
 }
 
 impl Relay<'_> {
@@ -104,7 +106,7 @@ impl Relay<'_> {
             self.prover.prove(Claim { proof, left, of_plan: self.of_plan });
         }
         if stop != Stop::Unfinished {
-            self.ended = Some(Ended { is_late: stop == Stop::Deadline });
+            self.ended = Some(Ended { is_late: stop == Stop::Deadline, every_way: stop == Stop::EveryWay });
         }
     }
 
@@ -117,7 +119,7 @@ impl Relay<'_> {
 
     fn fail(&mut self, cause: Cause) {
         self.incumbent.fail(Failure { cause, answers: self.came.load(Ordering::Relaxed) });
-        self.ended = Some(Ended { is_late: false });
+        self.ended = Some(Ended { is_late: false, every_way: false });
     }
 }
 

@@ -13,7 +13,7 @@ pub(super) fn first_untolerated<'t>(taints: &'t [Taint], tolerations: &[Tolerati
         .find(|taint| !tolerations.iter().any(|toleration| tolerates(toleration, taint)))
 }
 
-fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
+pub(in crate::plan) fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
     if toleration.effect.is_some_and(|effect| effect != taint.effect) {
         return false;
     }

@@ -83,6 +83,9 @@ pub struct Violation {
 }
 
 impl Violation {
+    /// Of one plan no more than this are told.
+    pub const MOST: usize = 100;
+
     pub(super) fn new(rule: Rule, sentence: String) -> Self {
         Self { rule, pod: None, node: None, pool: None, sentence }
     }
@@ -103,15 +106,13 @@ impl Violation {
     }
 }
 
-/// The violations found so far, at most [`Report::MOST`]: a plan broken everywhere needs no longer list.
+/// The violations found so far, at most [`Violation::MOST`]: a plan broken everywhere needs no longer list.
 #[derive(Debug, Default)]
 pub(super) struct Report(Vec<Violation>);
 
 impl Report {
-    pub(super) const MOST: usize = 100;
-
     pub(super) fn push(&mut self, violation: Violation) {
-        if self.0.len() < Self::MOST {
+        if self.0.len() < Violation::MOST {
             self.0.push(violation);
         }
     }

@@ -10,7 +10,7 @@ use super::profiles::Profiles;
 use super::{Opened, Spot};
 use crate::model::{PoolModel, Problem, RemainingLimits};
 use crate::observe::snapshot::HostPort;
-use crate::solve::greedy::{keep_fitting, keep_within_limits, most_counted};
+use crate::solve::greedy::{keep_within_limits, most_counted};
 use crate::solve::purchase::{Book, Purchase, Wish, purchase};
 use crate::solve::sets::{RequirementSets, SetId};
 use crate::solve::{NewNode, Place, Solution};
@@ -76,7 +76,10 @@ impl<'p, 's> Carrier<'p, 's> {
         let mut types: FixedBitSet = (*self.sets.types(problem, profile.pool, set)).clone();
         let ports = of.groups.iter().flat_map(|&group| &problem.groups[group].spec().host_ports);
         let ports: Vec<HostPort> = ports.cloned().collect();
-        keep_fitting(model, &mut types, &of.used, &ports);
+        for kind in 0..model.types.len() {
+            let fits = types.contains(kind) && profile.has_room(problem, kind, &of.used, &ports);
+            types.set(kind, fits);
+        }
         let remaining = &mut market.remaining[profile.pool];
         keep_within_limits(model, &mut types, remaining);
         let mut reservations = BTreeSet::new();

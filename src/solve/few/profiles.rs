@@ -6,9 +6,10 @@ use std::sync::Arc;
 use fixedbitset::FixedBitSet;
 
 use crate::model::{
-    Amounts, KeyId, Keys, PoolModel, Problem, SoftTaints, admits, affinity_alternatives, volume_alternatives,
+    Amounts, PoolModel, Problem, SoftTaints, TypeModel, admits, affinity_alternatives, ports_conflict,
+    volume_alternatives,
 };
-use crate::observe::snapshot::PodSpec;
+use crate::observe::snapshot::{HostPort, PodSpec};
 use crate::requirements::{Requirement, Requirements};
 use crate::solve::sets::{RequirementSets, SetId};
 
@@ -24,17 +25,27 @@ pub struct Profile {
     prices: Vec<Option<i64>>,
     /// By group: the types that may hold its pods.
     types: Vec<FixedBitSet>,
+    /// By type: room and host ports after daemon pods, where the profile rules some of those out.
+    rooms: Option<Vec<(Amounts, Vec<HostPort>)>>,
 }
 
 impl Profile {
     /// What the cheapest type that holds these groups' pods costs.
     pub fn cost(&self, problem: &Problem, groups: &[usize], used: &Amounts) -> Option<i64> {
-        let kinds = &problem.pools[self.pool].types;
         let holds = |kind: usize| {
-            groups.iter().all(|&group| self.types[group].contains(kind))
-                && used.iter().zip(&kinds[kind].most_room).all(|(want, room)| *want <= 0 || want <= room)
+            groups.iter().all(|&group| self.types[group].contains(kind)) && self.has_room(problem, kind, used, &[])
         };
-        (0..kinds.len()).filter_map(|kind| self.prices[kind].filter(|_| holds(kind))).min()
+        (0..self.prices.len()).filter_map(|kind| self.prices[kind].filter(|_| holds(kind))).min()
+    }
+
+    /// Whether a node of the type has room for these amounts and these host ports.
+    pub fn has_room(&self, problem: &Problem, kind: usize, used: &[i64], ports: &[HostPort]) -> bool {
+        let of_type = &problem.pools[self.pool].types[kind];
+        let (room, daemon_ports) = match &self.rooms {
+            Some(rooms) => (&rooms[kind].0, &rooms[kind].1),
+            None => (&of_type.room, &of_type.daemon_ports),
+        };
+        used.iter().zip(room).all(|(want, room)| *want <= 0 || want <= room) && !ports_conflict(ports, daemon_ports)
     }
 }
 
@@ -43,6 +54,9 @@ pub struct Profiles {
     pub all: Vec<Profile>,
     /// By group: what its pods ask of a node, each in turn.
     pub alternatives: Vec<Vec<SetId>>,
+    /// Nodes that some rule tells apart are told apart here. Not where there would be too many, nor where `minValues` tie a node
+    /// to several types, of which there are many choices.
+    pub is_complete: bool,
 }
 
 pub fn of(problem: &Problem, sets: &mut RequirementSets, stop: &dyn Fn() -> bool) -> Profiles {
@@ -53,11 +67,22 @@ pub fn of(problem: &Problem, sets: &mut RequirementSets, stop: &dyn Fn() -> bool
         .map(|group| wanted(group.spec()).into_iter().map(|set| sets.intern(set)).collect())
         .collect();
     let asked = asked(problem);
+    let mut is_complete = true;
     for (pool, model) in problem.pools.iter().enumerate() {
         let mut pins: Vec<Requirements> = vec![Requirements::new()];
         for key in 1..problem.keys.len() {
-            if pins.len() * (problem.keys.domains(key).len() + 1) <= MOST_PROFILES {
-                pins = with_domains(problem, key, &pins);
+            // a label may also get a value that a pod asks for and that no node has so far
+            let name = problem.keys.name(key);
+            let is_new = |value: &&Arc<str>| problem.keys.domain(key, value).is_none() && can_have(model, name, value);
+            let more = asked.get(name).into_iter().flat_map(|of| &of.by_pods).filter(is_new);
+            let values: Vec<&Arc<str>> = problem.keys.domains(key).iter().chain(more).collect();
+            if pins.len() * (values.len() + 1) <= MOST_PROFILES {
+                // a node may lack the label
+                let choices: Vec<Requirement> =
+                    values.iter().map(|value| Requirement::one_of([(*value).clone()])).collect();
+                pins = with_choices(name, &choices, pins);
+            } else {
+                is_complete = false;
             }
         }
         let tied: BTreeSet<&str> = (1..problem.keys.len()).map(|key| problem.keys.name(key).as_ref()).collect();
@@ -69,30 +94,22 @@ pub fn of(problem: &Problem, sets: &mut RequirementSets, stop: &dyn Fn() -> bool
             }
             if pins.len() * (choices.len() + 1) <= MOST_PROFILES {
                 pins = with_choices(key, &choices, pins);
+            } else {
+                is_complete = false;
             }
         }
+        is_complete &= model.min_values.is_empty();
         for within in pins.into_iter().take_while(|_| !stop()) {
-            found.extend(profile(problem, sets, &by_group, pool, within));
+            let daemons_differ = within.keys().any(|key| asked.get(key).is_some_and(|of| !of.by_daemons.is_empty()));
+            found.extend(profile(problem, sets, &by_group, pool, within, daemons_differ));
         }
     }
-    Profiles { all: found, alternatives: by_group }
+    Profiles { all: found, alternatives: by_group, is_complete: is_complete && !stop() }
 }
 
 /// What a pod asks of its node's labels: alternatives of its node affinity and of its volumes.
 pub fn wanted(spec: &PodSpec) -> Vec<Requirements> {
     affinity_alternatives(spec).iter().flat_map(|node| volume_alternatives(spec, node)).collect()
-}
-
-fn with_domains(problem: &Problem, key: KeyId, pins: &[Requirements]) -> Vec<Requirements> {
-    debug_assert_ne!(key, Keys::HOST);
-    let pinned = problem.keys.domains(key).iter().flat_map(|value| {
-        pins.iter().cloned().map(move |mut pins| {
-            pins.add(problem.keys.name(key), Requirement::one_of([value.clone()]));
-            pins
-        })
-    });
-    // a node may lack the label
-    pins.iter().cloned().chain(pinned).collect()
 }
 
 fn with_choices(key: &str, choices: &[Requirement], pins: Vec<Requirements>) -> Vec<Requirements> {
@@ -157,6 +174,7 @@ fn profile(
     by_group: &[Vec<SetId>],
     pool: usize,
     within: Requirements,
+    daemons_differ: bool,
 ) -> Option<Profile> {
     let model = &problem.pools[pool];
     let base = sets.intern_pool(problem, pool);
@@ -182,5 +200,15 @@ fn profile(
         }
         types.push(of_group);
     }
-    types.iter().any(|of_group| !of_group.is_clear()).then_some(Profile { pool, base, prices, types })
+    if types.iter().all(FixedBitSet::is_clear) {
+        return None;
+    }
+    let room = |kind: &TypeModel| {
+        let (overhead, ports) = model.overhead_under(kind, sets.get(base));
+        let mut left = kind.instance_type.allocatable.clone();
+        left.subtract(&overhead);
+        (problem.dims.amounts(&left), ports)
+    };
+    let rooms = daemons_differ.then(|| model.types.iter().map(room).collect());
+    Some(Profile { pool, base, prices, types, rooms })
 }

@@ -74,7 +74,7 @@ impl Greedy<'_, '_> {
         for need in &needs.keys {
             match domain_of_node(&self.problem.keys, need.key, index, model) {
                 Some(domain) if need.allowed.contains(domain) => {}
-                None if !need.required => {}
+                None if !need.labelled => {}
                 Some(_) | None => return HostVerdict::NotNow,
             }
         }

@@ -357,7 +357,7 @@ impl Greedy<'_, '_> {
 }
 
 /// Keeps the types that hold the requests and ports beside every daemon pod that may run there.
-pub fn keep_fitting(pool: &PoolModel, types: &mut FixedBitSet, requests: &[i64], ports: &[HostPort]) {
+fn keep_fitting(pool: &PoolModel, types: &mut FixedBitSet, requests: &[i64], ports: &[HostPort]) {
     for index in 0..pool.types.len() {
         if types.contains(index) {
             let kind = &pool.types[index];

@@ -23,6 +23,8 @@ pub struct KeyNeed {
     pub allowed: FixedBitSet,
     /// The pod must land in one of the domains; otherwise it only must be known which one it lands in.
     pub required: bool,
+    /// A node without the label holds no such pod: anti-affinity does not mind, as nothing is there.
+    pub labelled: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -124,8 +126,10 @@ impl Counts {
                 allowed.extend((0..all).filter(|&domain| self.at(id, domain) == 0));
             }
         }
+        let labelled = matches!(topology.kind, TopologyKind::Spread { .. } | TopologyKind::Affinity);
         let need = self.need(problem, id, needs);
         need.required = true;
+        need.labelled |= labelled;
         need.allowed.intersect_with(&allowed);
     }
 
@@ -146,7 +150,7 @@ impl Counts {
         domains.sort_by_key(|&domain| (self.at(id, domain), problem.keys.mean_price(key, domain), domain));
         let mut allowed = FixedBitSet::with_capacity(all);
         allowed.insert_range(..);
-        needs.keys.push(KeyNeed { key, domains, allowed, required: false });
+        needs.keys.push(KeyNeed { key, domains, allowed, required: false, labelled: false });
         needs.keys.last_mut().expect("just pushed")
     }
 

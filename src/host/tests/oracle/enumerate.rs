@@ -318,6 +318,26 @@ impl<'w> Enumeration<'w> {
         })
     }
 
+    /// Whether an accelerator is bought for pods that something else of the same pool would hold as well.
+    fn buys_needlessly(&mut self, launches: &[(usize, Vec<usize>)]) -> bool {
+        let mut tried: Vec<(usize, &Vec<usize>)> = Vec::new();
+        for (kind, pods) in launches {
+            let own = &self.kinds[*kind];
+            let is_plain = |other: &Kind| {
+                other.pool == own.pool && !other.is_exotic(self.snapshot) && other.has_domains_of(self.snapshot, own)
+            };
+            if own.is_exotic(self.snapshot) {
+                tried.extend(
+                    (0..self.kinds.len()).filter(|&other| is_plain(&self.kinds[other])).map(|other| (other, pods)),
+                );
+            }
+        }
+        tried.into_iter().any(|(kind, pods)| {
+            let placed: Vec<(usize, Site)> = pods.iter().map(|&pod| (pod, Site::Kind(kind))).collect();
+            self.may_be(&placed, true)
+        })
+    }
+
     /// Looks for an order that the checker accepts. A pod that it refuses at its turn must not follow the same pods again.
     fn judge(&mut self) {
         let launches: Vec<(usize, Vec<usize>)> =
@@ -335,6 +355,11 @@ impl<'w> Enumeration<'w> {
                 Some(Assignment { pod, target })
             })
             .collect();
+        if self.open.iter().any(|opened| self.kinds[opened.kind].is_exotic(self.snapshot))
+            && self.buys_needlessly(&launches)
+        {
+            return;
+        }
         // before any order is tried: does it pay?
         let Some(plan) = self.plan(&launches, placed.clone()) else { return };
         let vector = vector(self.snapshot, &plan);

@@ -1,6 +1,6 @@
 //! Every kind of launch that a world allows, written down without the solver.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::api::labels;
@@ -12,7 +12,7 @@ use crate::requirements::{Requirement, Requirements};
 use crate::resources::Resources;
 use crate::settings::{MinValuesPolicy, PreferencePolicy};
 
-use super::super::worlds::TEAMS;
+use super::super::worlds::GPU;
 
 /// What is bought, and the labels that are written where pool or type leave them open.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ pub struct Kind {
     written: Labels,
 }
 
-/// One offer, or where a pool asks for `minValues` all offers of some types in some zones; cheapest first.
+/// One offer, or where a pool asks for `minValues` any offers of one capacity type; cheapest first.
 pub fn kinds(snapshot: &Snapshot) -> Vec<Kind> {
     let asked = asked_keys(snapshot);
     let strict = snapshot.settings.min_values_policy == MinValuesPolicy::Strict;
@@ -41,7 +41,7 @@ pub fn kinds(snapshot: &Snapshot) -> Vec<Kind> {
                 reservation: of.reservation.as_ref().map(|reservation| reservation.id.clone()),
                 price: of.price,
             };
-            for written in written(pool, &set, &asked) {
+            for written in written(snapshot, pool, &set, &asked) {
                 let offers = set.iter().map(offer).collect();
                 all.push(Kind { pool: index, capacity_type: set[0].1.capacity_type, offers, written });
             }
@@ -51,32 +51,47 @@ pub fn kinds(snapshot: &Snapshot) -> Vec<Kind> {
     all
 }
 
-/// Types and zones of one capacity type, every choice of them that differs.
+/// Offers of one capacity type, every choice of them.
 fn sets<'a>(sold: &[(&'a InstanceType, &'a Offering)]) -> Vec<Vec<(&'a InstanceType, &'a Offering)>> {
-    let types: BTreeSet<&str> = sold.iter().map(|(kind, _)| kind.name.as_ref()).collect();
-    let zones: BTreeSet<&str> = sold.iter().map(|(_, of)| of.zone.as_ref()).collect();
     let ways: BTreeSet<CapacityType> = sold.iter().map(|(_, of)| of.capacity_type).collect();
-    let mut found = Vec::new();
-    let mut seen = HashSet::new();
-    for way in ways {
-        for (types, zones) in subsets(&types).iter().flat_map(|t| subsets(&zones).into_iter().map(move |z| (t, z))) {
-            let chosen = (0..sold.len()).filter(|&i| {
-                let (kind, of) = sold[i];
-                of.capacity_type == way && types.contains(kind.name.as_ref()) && zones.contains(of.zone.as_ref())
-            });
-            let chosen: Vec<usize> = chosen.collect();
-            if !chosen.is_empty() && seen.insert(chosen.clone()) {
-                found.push(chosen.into_iter().map(|i| sold[i]).collect());
-            }
-        }
-    }
-    found
+    let of_way = |way| sold.iter().copied().filter(|(_, of)| of.capacity_type == way).collect::<Vec<_>>();
+    ways.into_iter().map(of_way).flat_map(|offers| subsets(&offers)).collect()
 }
 
-fn subsets<'a>(of: &BTreeSet<&'a str>) -> Vec<BTreeSet<&'a str>> {
+fn subsets<T: Copy>(of: &[T]) -> Vec<Vec<T>> {
     (1..1_usize << of.len())
         .map(|bits| of.iter().enumerate().filter(|(i, _)| bits >> i & 1 == 1).map(|(_, one)| *one).collect())
         .collect()
+}
+
+/// The values of a label that somebody names; where nothing is spread or kept together by it also one that nobody does.
+fn named(snapshot: &Snapshot, key: &str) -> BTreeSet<Arc<str>> {
+    let mut values: BTreeSet<Arc<str>> =
+        snapshot.nodes.iter().filter_map(|node| node.labels.get(key).cloned()).collect();
+    let daemons = snapshot.daemon_sets.iter().map(|daemon| &daemon.template.spec);
+    let specs = || snapshot.pending().map(|(_, pod)| &pod.template.spec);
+    let pools = snapshot.node_pools.iter().map(|pool| &pool.requirements);
+    let terms = |spec: &'_ PodSpec| {
+        let preferred = spec.preferred_node_affinity.iter().map(|(_, term)| term.0.clone());
+        spec.node_affinity.iter().map(|term| term.0.clone()).chain(preferred).collect::<Vec<_>>()
+    };
+    for requirements in pools.cloned().chain(specs().chain(daemons.clone()).flat_map(terms)) {
+        values.extend(requirements.get(key).and_then(Requirement::finite_values).into_iter().flatten().cloned());
+    }
+    // what a pool's nodes have where nobody asks for a value
+    let of_pools = snapshot.node_pools.iter().filter_map(|pool| pool.requirements.get(key));
+    values.extend(of_pools.filter(|of| !of.allows_absence()).filter_map(Requirement::any_value));
+    values.extend(specs().chain(daemons).filter_map(|spec| spec.node_selector.get(key).cloned()));
+    if !specs().any(|spec| topology_keys(spec).any(|of| **of == *key)) {
+        values.insert("other".into());
+    }
+    values
+}
+
+fn topology_keys(spec: &PodSpec) -> impl Iterator<Item = &Arc<str>> {
+    let soft = spec.preferred_pod_affinity.iter().chain(&spec.preferred_pod_anti_affinity).map(|(_, term)| term);
+    let terms = spec.pod_affinity.iter().chain(&spec.pod_anti_affinity).chain(soft);
+    spec.topology_spread.iter().map(|c| &c.topology_key).chain(terms.map(|term| &term.topology_key))
 }
 
 /// The keys that pods and daemon pods look at: others may have any value.
@@ -88,20 +103,22 @@ fn asked_keys(snapshot: &Snapshot) -> BTreeSet<Arc<str>> {
         let preferred = spec.preferred_node_affinity.iter().map(|(_, term)| term);
         let terms = spec.node_affinity.iter().chain(preferred).chain(spec.volumes.iter().flat_map(|v| &v.topology));
         keys.extend(terms.flat_map(|term| term.0.keys().cloned()));
-        keys.extend(spec.topology_spread.iter().map(|c| c.topology_key.clone()));
-        let soft = spec.preferred_pod_affinity.iter().chain(&spec.preferred_pod_anti_affinity).map(|(_, term)| term);
-        let terms = spec.pod_affinity.iter().chain(&spec.pod_anti_affinity).chain(soft);
-        keys.extend(terms.map(|term| term.topology_key.clone()));
+        keys.extend(topology_keys(spec).cloned());
     }
     keys
 }
 
 /// The ways to write the labels that pool or types leave open.
-fn written(pool: &NodePool, set: &[(&InstanceType, &Offering)], asked: &BTreeSet<Arc<str>>) -> Vec<Labels> {
+fn written(
+    snapshot: &Snapshot,
+    pool: &NodePool,
+    set: &[(&InstanceType, &Offering)],
+    asked: &BTreeSet<Arc<str>>,
+) -> Vec<Labels> {
     let mut ways = vec![Labels::new()];
     let custom = pool.requirements.iter().filter(|(key, _)| !labels::is_well_known(key));
     let custom = custom.map(|(key, requirement)| {
-        let mut values: Vec<Arc<str>> = TEAMS.iter().map(|team| Arc::from(*team)).collect();
+        let mut values: Vec<Arc<str>> = named(snapshot, key).into_iter().collect();
         values.retain(|value| requirement.allows(value));
         (key, values, requirement.allows_absence())
     });
@@ -128,6 +145,22 @@ fn written(pool: &NodePool, set: &[(&InstanceType, &Offering)], asked: &BTreeSet
 }
 
 impl Kind {
+    /// Accelerators, which the cloud provider buys only where nothing else is left (karpenter-aws 3).
+    pub fn is_exotic(&self, snapshot: &Snapshot) -> bool {
+        let pool = &snapshot.node_pools[self.pool];
+        let is_asked = pool.requirements.iter().any(|(_, requirement)| requirement.min_values.is_some());
+        let mut types = self.offers.iter().filter_map(|offer| self.of_type(snapshot, offer));
+        !is_asked && types.any(|kind| kind.capacity.get(GPU) > 0)
+    }
+
+    /// Whether both are the same to every rule over domains.
+    pub fn has_domains_of(&self, snapshot: &Snapshot, other: &Self) -> bool {
+        let specs = snapshot.pods.iter().map(|pod| &pod.template.spec);
+        let keys: BTreeSet<&Arc<str>> = specs.flat_map(topology_keys).collect();
+        keys.into_iter()
+            .all(|key| self.label(snapshot, &self.offers[0], key) == other.label(snapshot, &other.offers[0], key))
+    }
+
     /// Micro-dollars an hour.
     pub fn price(&self) -> i64 {
         self.offers[0].price.0
