@@ -228,6 +228,7 @@ fn files_that_are_not_those_of_the_decision_are_refused() {
     let out = altered("a-path", "models.json", |text| text);
     let decision = std::fs::read_to_string(out.join("decision.json")).unwrap();
     std::fs::write(out.join("decision.json"), decision.replace("columns.lp", "../columns.lp")).unwrap();
+    std::fs::remove_file(out.join("columns.lp")).unwrap();
     let (code, _, said) = run("solve", &out, &[]);
     assert!(code == Some(2) && said.contains("no name of a file"), "{said}");
 }
@@ -259,6 +260,9 @@ fn a_model_that_is_not_there_is_named_and_nothing_of_an_earlier_decision_stays()
     let mut decision = json(&out.join("decision.json"));
     decision.as_object_mut().unwrap().remove("files_sha256");
     std::fs::write(out.join("decision.json"), decision.to_string()).unwrap();
+    for file in FILES {
+        let _ = std::fs::remove_file(out.join(file));
+    }
     let (code, _, said) = run("solve", &out, &[]);
     assert!(code == Some(2) && said.contains("without models"), "{said}");
     assert_eq!(run("verify", &out, &[]).0, Some(0));

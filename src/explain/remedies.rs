@@ -141,5 +141,5 @@ impl<'q> Trials<'q> {
 
 fn planned(question: &Question, snapshot: &Arc<Snapshot>, search: Search) -> Decision {
     let time = if search == Search::Greedy { question.limits.time } else { question.limits.time / SHARE };
-    host::decide(snapshot, Limits { search, time, ..question.limits })
+    host::decide(snapshot, Limits { time, search, ..question.limits })
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::incumbent::{Incumbent, Offered};
-use super::orders::{self, Orders};
+use super::orders::Orders;
 use super::{Clock, Decision, Limits, Search, repair};
 use crate::model::Problem;
 use crate::observe::Snapshot;
@@ -13,7 +13,7 @@ use crate::solve::bound::{self, Bound, Bounds, Proof, Values};
 use crate::solve::carried::Carried;
 use crate::solve::greedy::{self, Order, Worked};
 use crate::solve::integer::{self, News, Searched};
-use crate::solve::{Ended, Solution, Work, few};
+use crate::solve::{Ended, Place, Solution, Work, few};
 use crate::units::MicroUsd;
 
 /// Time kept for carrying a solution out, writing it down and checking it, as a multiple of what the first answer took.
@@ -22,8 +22,6 @@ pub(super) const RESERVE: f64 = 2.0;
 /// Shapes that a proof looks at with tables and searches.
 const SEARCHED: usize = 16;
 
-/// Orders in which the pods of one way to deal them are bound.
-const MOST_ORDERS: usize = 40;
 /// What may hold once other pods are bound.
 const OF_ORDER: [Rule; 3] = [Rule::PodAffinity, Rule::TopologySpread, Rule::OpenableSpread];
 
@@ -146,18 +144,17 @@ impl<'b, 's> Best<'b, 's> {
         true
     }
 
-    /// As [`Self::offer`], with the pods bound in an order that the checker accepts; `None` where not all orders were tried.
-    fn offer_in_some_order(&mut self, mut solution: Solution) -> Option<bool> {
+    /// As [`Self::offer`], with the pods bound in an order that the checker accepts. Every order that is tried takes one off
+    /// `ways`; there may be none where these are spent.
+    fn offer_in_some_order(&mut self, mut solution: Solution, ways: &mut usize) -> bool {
         let placements = std::mem::take(&mut solution.placements);
-        if placements.len() > orders::MOST_PODS {
-            return None;
-        }
-        let mut orders = Orders::of(placements.len());
-        for _ in 0..MOST_ORDERS {
-            let Some(order) = orders.next() else { return Some(false) };
+        let mut orders = Orders::of(&self.kinds(&placements));
+        while *ways > 0 {
+            *ways -= 1;
+            let Some(order) = orders.next() else { return false };
             solution.placements = order.iter().map(|&place| placements[place]).collect();
             let violations = match self.incumbent.offer(plan::build(self.problem, &solution), Stage::Assignments, 0) {
-                Ok(offered) => return Some(self.take(offered, None)),
+                Ok(offered) => return self.take(offered, None),
                 Err(violations) => violations,
             };
             let is_of_order = |violation: &Violation| OF_ORDER.contains(&violation.rule);
@@ -166,10 +163,17 @@ impl<'b, 's> Best<'b, 's> {
                 violations.iter().any(|violation| violation.pod.as_ref() == Some(key))
             };
             let refused = solution.placements.iter().position(|(pod, _)| named(*pod));
-            let Some(place) = refused.filter(|_| violations.iter().all(is_of_order)) else { return Some(false) };
+            let Some(place) = refused.filter(|_| violations.iter().all(is_of_order)) else { return false };
             orders.refuse(&order, place);
         }
-        None
+        false
+    }
+
+    /// Numbers for placements, the same for pods of one group on one node.
+    fn kinds(&self, placements: &[(usize, Place)]) -> Vec<usize> {
+        let group = |pod: &usize| self.problem.groups.iter().position(|group| group.pods.binary_search(pod).is_ok());
+        let kinds: Vec<_> = placements.iter().map(|(pod, place)| (group(pod), *place)).collect();
+        kinds.iter().map(|kind| kinds.iter().position(|other| other == kind).unwrap_or(0)).collect()
     }
 
     /// Keeps the columns of the search with the packing that the plan came from.
@@ -202,15 +206,12 @@ impl<'b, 's> Best<'b, 's> {
         if is_best {
             return (false, false);
         }
-        let (mut is_better, mut every_order) = (false, true);
-        let every_way = few::search(self.problem, &priorities, known, work.ways, stop, &mut |solution| {
-            match self.offer_in_some_order(solution) {
-                Some(better) => is_better |= better,
-                None => every_order = false,
-            }
+        let mut is_better = false;
+        let all = few::search(self.problem, &priorities, known, work.ways, stop, &mut |solution, ways| {
+            is_better |= self.offer_in_some_order(solution, ways);
             self.incumbent.levels().clone()
         });
-        (every_way && every_order, is_better)
+        (all, is_better)
     }
 
     /// Few pods: what every plan costs at least, with whole pods on whole nodes.

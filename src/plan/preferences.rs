@@ -210,10 +210,8 @@ impl<'w, 's: 'w> World<'w, 's> {
             let key = constraint.topology_key.as_ref();
             let Some(domain) = slot.labels.get(key) else { continue };
             let by_domain = self.by_domain(key, &constraint.selector, vec![&of.key.namespace], None, counts);
-            let least = match self.preferences.more_could_open(spec, constraint, by_domain) {
-                true => 0,
-                false => by_domain.values().copied().min().unwrap_or(0),
-            };
+            let more_could_open = self.preferences.more_could_open(spec, constraint, by_domain);
+            let least = if more_could_open { 0 } else { by_domain.values().copied().min().unwrap_or(0) };
             if by_domain.get(domain).copied().unwrap_or(0) > least + constraint.max_skew {
                 give_up(WEIGHT_OF_OTHERS, Preference::Spread(position));
             }

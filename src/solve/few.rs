@@ -28,14 +28,14 @@ const MOST_PODS: usize = 12;
 const STEPS: usize = 130;
 
 /// Offers every way to place the pods that could be better than what is known; `judge` answers with what is known after
-/// it. Returns whether all were offered: there are few pods, and neither work limit nor wish to stop cut the search short.
+/// it, and takes what it tries off the ways. Returns whether all were offered: there are few pods, and neither work limit nor wish to stop cut the search short.
 pub fn search(
     problem: &Problem,
     priorities: &[i32],
     known: Levels,
     ways: usize,
     stop: &dyn Fn() -> bool,
-    judge: &mut dyn FnMut(Solution) -> Levels,
+    judge: &mut dyn FnMut(Solution, &mut usize) -> Levels,
 ) -> bool {
     let pods: usize = problem.groups.iter().map(|group| group.pods.len()).sum();
     if pods == 0 || pods > MOST_PODS {
@@ -81,7 +81,7 @@ struct Opened {
 struct Search<'f, 's> {
     problem: &'f Problem<'s>,
     stop: &'f dyn Fn() -> bool,
-    judge: &'f mut dyn FnMut(Solution) -> Levels,
+    judge: &'f mut dyn FnMut(Solution, &mut usize) -> Levels,
     /// Groups, one entry a pod; those of a group stand together.
     queue: Vec<usize>,
     /// By group: its level of priority.
@@ -114,7 +114,7 @@ impl<'f, 's> Search<'f, 's> {
         known: Levels,
         ways: usize,
         stop: &'f dyn Fn() -> bool,
-        judge: &'f mut dyn FnMut(Solution) -> Levels,
+        judge: &'f mut dyn FnMut(Solution, &mut usize) -> Levels,
     ) -> Self {
         let mut sets = RequirementSets::default();
         let profiles = profiles::of(problem, &mut sets, stop);
@@ -281,12 +281,11 @@ impl<'f, 's> Search<'f, 's> {
             self.steps = 0;
             return;
         }
-        self.ways -= 1;
-        let way = self.carrier.carry_out(&self.profiles, &self.queue, &self.spots, &self.open);
-        if let Some((solution, cost)) = way
-            && (Levels { left: self.left.clone(), violated, cost }) < self.known
-        {
-            self.known = (self.judge)(solution);
+        match self.carrier.carry_out(&self.profiles, &self.queue, &self.spots, &self.open) {
+            Some((solution, cost)) if (Levels { left: self.left.clone(), violated, cost }) < self.known => {
+                self.known = (self.judge)(solution, &mut self.ways);
+            }
+            _ => self.ways -= 1,
         }
     }
 }

@@ -149,10 +149,9 @@ fn claim(text: &mut String, claim: &Claim) {
 
 fn alternatives(text: &mut String, claim: &Claim) {
     if claim.alternatives.is_empty() {
-        let _ = match claim.is_incomplete {
-            true => writeln!(text, "\nNothing else that was tried would hold these pods; not everything was."),
-            false => writeln!(text, "\nNothing else that is sold would hold these pods."),
-        };
+        let what = if claim.is_incomplete { "was tried" } else { "is sold" };
+        let rest = if claim.is_incomplete { "; not everything was" } else { "" };
+        let _ = writeln!(text, "\nNothing else that {what} would hold these pods{rest}.");
         return;
     }
     let mut table = table(&["INSTEAD", "CAPACITY", "ZONE", "NODEPOOL", "$/H", "EXTRA $/H", "NOTE"]);

@@ -46,7 +46,9 @@ pub fn write(
             all.models.push(Stored::of(&model, objective, bound));
             hashes.extend(of_files);
         } else {
-            of_files.keys().for_each(|name| drop(fs::remove_file(folder.join(name))));
+            for name in of_files.keys() {
+                let _ = fs::remove_file(folder.join(name));
+            }
             eprintln!("warning: {}: HiGHS found no optimum of it, so it is not part of the decision", model.name);
         }
     }

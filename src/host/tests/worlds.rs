@@ -88,7 +88,8 @@ fn rare(dice: &mut Dice, snapshot: &mut Snapshot) {
         for pod in &mut snapshot.pods {
             let own = of_template.entry(Arc::as_ptr(&pod.template)).or_insert_with(|| {
                 let mut template = (*pod.template).clone();
-                template.spec.tolerations.push(toleration(TolerationOperator::Gt, *dice.pick(&["50", "50", "900"])));
+                let value = *dice.pick(&["50", "50", "900"]);
+                template.spec.tolerations.push(toleration(TolerationOperator::Gt, value));
                 Arc::new(template)
             });
             pod.template = own.clone();

@@ -27,7 +27,7 @@ impl GivenUp {
         let respected = problem.snapshot.settings.preference_policy == PreferencePolicy::Respect;
         let by_group = |of: &dyn Fn(&PodSpec) -> Vec<i64>| {
             let specs = problem.groups.iter().map(crate::model::Group::spec);
-            specs.map(|spec| of(spec)).collect::<Vec<_>>()
+            specs.map(of).collect::<Vec<_>>()
         };
         let on_new = |spec: &PodSpec, profile: &Profile| {
             let pool = &problem.pools[profile.pool];

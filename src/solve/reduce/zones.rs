@@ -1,5 +1,7 @@
 //! In which zones spread pods are cheapest: where the spread leaves a choice, a first solution's is by order, not by price.
 
+#![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)] // floats propose
+
 use std::collections::HashMap;
 
 use super::demand::{Decided, Demand};

@@ -319,22 +319,23 @@ impl<'w> Enumeration<'w> {
     }
 
     /// Whether an accelerator is bought for pods that something else of the same pool would hold as well.
-    fn buys_needlessly(&mut self, launches: &[(usize, Vec<usize>)]) -> bool {
-        let mut tried: Vec<(usize, &Vec<usize>)> = Vec::new();
-        for (kind, pods) in launches {
+    fn buys_needlessly(&mut self, launches: &[(usize, Vec<usize>)], placed: &[Assignment]) -> bool {
+        let mut tried: Vec<(usize, usize)> = Vec::new();
+        for (launch, (kind, _)) in launches.iter().enumerate() {
             let own = &self.kinds[*kind];
             let is_plain = |other: &Kind| {
                 other.pool == own.pool && !other.is_exotic(self.snapshot) && other.has_domains_of(self.snapshot, own)
             };
             if own.is_exotic(self.snapshot) {
-                tried.extend(
-                    (0..self.kinds.len()).filter(|&other| is_plain(&self.kinds[other])).map(|other| (other, pods)),
-                );
+                let plain = (0..self.kinds.len()).filter(|&other| is_plain(&self.kinds[other]));
+                tried.extend(plain.map(|other| (launch, other)));
             }
         }
-        tried.into_iter().any(|(kind, pods)| {
-            let placed: Vec<(usize, Site)> = pods.iter().map(|&pod| (pod, Site::Kind(kind))).collect();
-            self.may_be(&placed, true)
+        tried.into_iter().any(|(launch, kind)| {
+            let mut others = launches.to_vec();
+            others[launch].0 = kind;
+            let Some(plan) = self.plan(&others, placed.to_vec()) else { return false };
+            self.check(plan).iter().all(|violation| MENDED.contains(&violation.rule))
         })
     }
 
@@ -355,9 +356,7 @@ impl<'w> Enumeration<'w> {
                 Some(Assignment { pod, target })
             })
             .collect();
-        if self.open.iter().any(|opened| self.kinds[opened.kind].is_exotic(self.snapshot))
-            && self.buys_needlessly(&launches)
-        {
+        if self.buys_needlessly(&launches, &placed) {
             return;
         }
         // before any order is tried: does it pay?

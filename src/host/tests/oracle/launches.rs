@@ -70,16 +70,19 @@ fn named(snapshot: &Snapshot, key: &str) -> BTreeSet<Arc<str>> {
         snapshot.nodes.iter().filter_map(|node| node.labels.get(key).cloned()).collect();
     let daemons = snapshot.daemon_sets.iter().map(|daemon| &daemon.template.spec);
     let specs = || snapshot.pending().map(|(_, pod)| &pod.template.spec);
-    let pools = snapshot.node_pools.iter().map(|pool| &pool.requirements);
+    let pools = || {
+        let usable = snapshot.node_pools.iter().filter(|pool| pool.unusable.is_none() && pool.replicas.is_none());
+        usable.map(|pool| &pool.requirements)
+    };
     let terms = |spec: &'_ PodSpec| {
         let preferred = spec.preferred_node_affinity.iter().map(|(_, term)| term.0.clone());
         spec.node_affinity.iter().map(|term| term.0.clone()).chain(preferred).collect::<Vec<_>>()
     };
-    for requirements in pools.cloned().chain(specs().chain(daemons.clone()).flat_map(terms)) {
+    for requirements in pools().cloned().chain(specs().chain(daemons.clone()).flat_map(terms)) {
         values.extend(requirements.get(key).and_then(Requirement::finite_values).into_iter().flatten().cloned());
     }
     // what a pool's nodes have where nobody asks for a value
-    let of_pools = snapshot.node_pools.iter().filter_map(|pool| pool.requirements.get(key));
+    let of_pools = pools().filter_map(|requirements| requirements.get(key));
     values.extend(of_pools.filter(|of| !of.allows_absence()).filter_map(Requirement::any_value));
     values.extend(specs().chain(daemons).filter_map(|spec| spec.node_selector.get(key).cloned()));
     if !specs().any(|spec| topology_keys(spec).any(|of| **of == *key)) {
@@ -120,6 +123,9 @@ fn written(
     let custom = custom.map(|(key, requirement)| {
         let mut values: Vec<Arc<str>> = named(snapshot, key).into_iter().collect();
         values.retain(|value| requirement.allows(value));
+        if values.is_empty() && !requirement.allows_absence() {
+            values.extend(requirement.any_value());
+        }
         (key, values, requirement.allows_absence())
     });
     let of_types = set[0].0.requirements.iter().filter(|(_, r)| r.finite_values().is_some_and(|v| v.len() > 1));
