@@ -17,7 +17,7 @@ use crate::solve::{Ended, Place, Solution, Work, few};
 use crate::units::MicroUsd;
 
 /// Time kept for carrying a solution out, writing it down and checking it, as a multiple of what the first answer took.
-pub(super) const RESERVE: f64 = 2.0;
+pub(super) const RESERVE: f64 = 1.0;
 
 /// Shapes that a proof looks at with tables and searches.
 const SEARCHED: usize = 16;
@@ -26,15 +26,15 @@ const SEARCHED: usize = 16;
 const OF_ORDER: [Rule; 3] = [Rule::PodAffinity, Rule::TopologySpread, Rule::OpenableSpread];
 
 /// Karpenter's own packing.
-pub(super) struct First {
+pub(super) struct First<'p> {
     pub decision: Decision,
     solution: Solution,
-    worked: Worked,
+    worked: Worked<'p>,
 }
 
-impl First {
+impl<'p> First<'p> {
     /// Packs and checks; where there is not the time for that, the decision says so and is the last.
-    pub fn of(problem: &Problem, clock: &Clock) -> Self {
+    pub fn of(problem: &'p Problem, clock: &Clock) -> Self {
         // writing an answer down and checking it mostly takes no longer than finding the first one
         let (solution, worked) = greedy::work(problem, Order::Karpenter, &|| clock.is_up(clock.time / 2));
         let draft = plan::build(problem, &solution);

@@ -18,6 +18,7 @@ mod queue;
 mod topology;
 mod variant;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -45,30 +46,50 @@ pub fn solve(problem: &Problem, stop: &dyn Fn() -> bool) -> Solution {
 }
 
 /// What a solver that builds on the greedy's answer learns from it.
-#[derive(Debug, Clone)]
-pub struct Worked {
+#[derive(Debug)]
+pub struct Worked<'p> {
     /// By group: how many relaxation steps its pods needed at most.
     pub steps: Vec<usize>,
+    memory: RefCell<Memory<'p>>,
+}
+
+/// What every run over one Problem finds alike: requirement sets, and what pools sell under them.
+#[derive(Debug, Default)]
+struct Memory<'p> {
+    sets: RequirementSets,
+    books: HashMap<(usize, SetId), Rc<Book<'p>>>,
 }
 
 /// As [`solve`], in this order, with what was learned.
 #[must_use]
-pub fn work(problem: &Problem, order: Order, stop: &dyn Fn() -> bool) -> (Solution, Worked) {
-    run(problem, Guide::default(), order, stop)
+pub fn work<'p>(problem: &'p Problem, order: Order, stop: &dyn Fn() -> bool) -> (Solution, Worked<'p>) {
+    let mut memory = Memory::default();
+    let (solution, steps) = run(problem, Guide::default(), order, &mut memory, stop);
+    (solution, Worked { steps, memory: RefCell::new(memory) })
 }
 
-/// Puts the pods where the guide says, as far as the rules allow it, and the others where the greedy would.
+/// Puts the pods where the guide says, as far as the rules allow it, and the others where the greedy would; `worked`: what an
+/// earlier run over the same Problem found.
 #[must_use]
-pub fn guided(problem: &Problem, guide: Guide, stop: &dyn Fn() -> bool) -> Solution {
-    run(problem, guide, Order::PriorityFirst, stop).0
+pub fn guided<'p>(problem: &'p Problem, guide: Guide, worked: &Worked<'p>, stop: &dyn Fn() -> bool) -> Solution {
+    run(problem, guide, Order::PriorityFirst, &mut worked.memory.borrow_mut(), stop).0
 }
 
-fn run(problem: &Problem, guide: Guide, order: Order, stop: &dyn Fn() -> bool) -> (Solution, Worked) {
-    let mut greedy = Greedy { guide, ..Greedy::new(problem) };
+/// Also by group: how many relaxation steps its pods needed at most.
+fn run<'p>(
+    problem: &'p Problem,
+    guide: Guide,
+    order: Order,
+    memory: &mut Memory<'p>,
+    stop: &dyn Fn() -> bool,
+) -> (Solution, Vec<usize>) {
+    let Memory { sets, books } = std::mem::take(memory);
+    let mut greedy = Greedy { guide, sets, books, ..Greedy::new(problem) };
     let mut queue = Queue::new(problem, order);
     let stopped = greedy.run(&mut queue, stop);
-    let worked = Worked { steps: std::mem::take(&mut greedy.steps) };
-    (Solution { stopped, ..greedy.finish(queue) }, worked)
+    let solution = Solution { stopped, ..greedy.solution(queue) };
+    *memory = Memory { sets: greedy.sets, books: greedy.books };
+    (solution, greedy.steps)
 }
 
 struct Greedy<'p, 's> {
@@ -144,8 +165,8 @@ impl<'p, 's> Greedy<'p, 's> {
         }
     }
 
-    fn finish(self, queue: Queue) -> Solution {
-        let new_nodes = self.open.into_iter().map(|node| NewNode {
+    fn solution(&mut self, queue: Queue) -> Solution {
+        let new_nodes = std::mem::take(&mut self.open).into_iter().map(|node| NewNode {
             pool: node.pool,
             requirements: self.sets.get(node.set).clone(),
             types: node.types,
@@ -156,7 +177,7 @@ impl<'p, 's> Greedy<'p, 's> {
         Solution {
             packed_after: if is_guided { self.placements.len() - self.placed_as_chosen } else { 0 },
             new_nodes: new_nodes.collect(),
-            placements: self.placements,
+            placements: std::mem::take(&mut self.placements),
             unplaced: queue.into_unplaced(),
             stopped: false,
         }

@@ -50,9 +50,9 @@ impl Searched {
 }
 
 /// Looks for cheaper ways to pack what `first` places, from what was carried over.
-pub fn improve(
-    problem: &Problem,
-    (first, worked): (&Solution, &Worked),
+pub fn improve<'p>(
+    problem: &'p Problem,
+    (first, worked): (&Solution, &Worked<'p>),
     carried: &Carried,
     work: Work,
     time: TimeLeft,
@@ -72,7 +72,7 @@ pub fn improve(
         columns::News::Packing(packed) => {
             let guide = guide(&reduction, packed, worked);
             cheapest.packing.clone_from(packed);
-            sink(News::Solution(greedy::guided(problem, guide, &|| false), cheapest.clone()));
+            sink(News::Solution(greedy::guided(problem, guide, worked, &|| false), cheapest.clone()));
         }
         columns::News::Values(duals) => sink(News::Values(values(problem, &reduction, duals))),
         columns::News::Columns(columns, duals, ratio) => {
