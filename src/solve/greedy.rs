@@ -84,7 +84,7 @@ fn run<'p>(
     stop: &dyn Fn() -> bool,
 ) -> (Solution, Vec<usize>) {
     let Memory { sets, books } = std::mem::take(memory);
-    let mut greedy = Greedy { guide, sets, books, ..Greedy::new(problem) };
+    let mut greedy = Greedy { sets, guide, books, ..Greedy::new(problem) };
     let mut queue = Queue::new(problem, order);
     let stopped = greedy.run(&mut queue, stop);
     let solution = Solution { stopped, ..greedy.solution(queue) };
