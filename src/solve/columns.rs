@@ -10,6 +10,7 @@ pub mod exact;
 mod fill;
 mod generate;
 pub mod instance;
+mod parts;
 mod price;
 pub mod program;
 mod rate;
@@ -181,7 +182,12 @@ pub fn solve(instance: &Instance, start: &Start, work: Work, time: TimeLeft, sin
     {
         return Ended::AsNear;
     }
-    let Some(mut columns) = priced_packings(&task, &demands, &center, &mut best) else { return Ended::Searched };
+    let Some((mut columns, packing)) = priced_packings(&task, &demands, &center, &mut best) else {
+        return Ended::Searched;
+    };
+    if demands.len() > MANY_ITEMS && instance.left_by(&packing).iter().all(|left| *left == 0) {
+        return parts::improve(&task, packing, time, &mut best);
+    }
     columns.extend(start.columns.iter().cloned());
     let Some(mut generator) = Generator::new(&task, &demands, columns, &center) else { return Ended::Searched };
     if demands.len() <= MANY_ITEMS && master_packings(&mut generator, &mut best, &stop).is_none() {
@@ -253,9 +259,9 @@ fn overcharge(task: &Task, duals: &Duals, demands: &[u32]) -> f64 {
     bought.map(|rated| rated.most / instance.price(rated.of(instance), duals)).fold(1.0, f64::max)
 }
 
-/// Packings at prices that follow what things cost in the packing before: they take no LP. Returns their patterns; `None`
-/// where there was no time for one.
-fn priced_packings(task: &Task, demands: &[u32], center: &Duals, best: &mut Best) -> Option<Vec<Pattern>> {
+/// Packings at prices that follow what things cost in the packing before: they take no LP. Returns their patterns, and the
+/// cheapest of them; `None` where there was no time for one.
+fn priced_packings(task: &Task, demands: &[u32], center: &Duals, best: &mut Best) -> Option<(Vec<Pattern>, Packing)> {
     let Task { instance, rater, stop, .. } = *task;
     let mut start: Vec<Pattern> = Vec::new();
     let mut cheapest: Option<Packing> = None;
@@ -271,8 +277,9 @@ fn priced_packings(task: &Task, demands: &[u32], center: &Duals, best: &mut Best
         start.extend(other.iter().map(|(pattern, _)| pattern.clone()));
         best.keep_cheaper(&mut cheapest, other);
     }
-    best.offer(&cheapest?);
-    Some(start)
+    let cheapest = cheapest?;
+    best.offer(&cheapest);
+    Some((start, cheapest))
 }
 
 /// Packings at the duals of the first rounds of the master; `None` where HiGHS fails.

@@ -270,3 +270,38 @@ fn what_is_told_to_stop_has_no_answer_that_is_none() {
         Instance { dims: 2, items: vec![item], classes: vec![Class { items: vec![0], bins: vec![bin] }], rows: vec![] };
     assert_eq!(solved(&instance, true), Vec::<Packing>::new());
 }
+
+/// 650 kinds of pods, and bins that a limit and a supply of free ones tie together.
+fn many_kinds() -> Instance {
+    let item = |index: i64| Item {
+        size: vec![1 + index * 7 % 11, 1 + index * 5 % 13, 1],
+        demand: 1 + u32::try_from(index % 2).expect("small"),
+        most: u32::MAX,
+    };
+    let items: Vec<Item> = (0..650).map(item).collect();
+    let bin = |(cpu, memory, cost)| Bin { room: vec![cpu, memory, 20], cost, uses: vec![(0, 1)] };
+    let class = |kept: fn(&usize) -> bool, bins: &[(i64, i64, i64)]| Class {
+        items: (0..650).filter(kept).collect(),
+        bins: bins.iter().copied().map(bin).collect(),
+    };
+    let mut classes = vec![
+        class(|_| true, &[(40, 40, 90_000), (80, 40, 130_000)]),
+        class(|item| item % 3 == 0, &[(40, 80, 110_000)]),
+    ];
+    let free = Bin { room: vec![30, 30, 20], cost: 0, uses: vec![(1, 1)] };
+    classes.push(Class { items: (0..650).collect(), bins: vec![free] });
+    let rows = vec![Row { capacity: 400, is_supply: false }, Row { capacity: 3, is_supply: true }];
+    Instance { dims: 3, items, classes, rows }
+}
+
+#[test]
+fn many_kinds_are_packed_part_by_part() {
+    let instance = many_kinds();
+    let answers = solved(&instance, false);
+    let faults: Vec<String> = answers.iter().filter_map(|answer| fault(&instance, answer)).collect();
+    assert!(faults.is_empty(), "{faults:?}");
+    assert!(answers.iter().all(|answer| instance.left_by(answer).iter().all(|left| *left == 0)));
+    let costs: Vec<i64> = answers.iter().map(|answer| cost(&instance, answer)).collect();
+    assert!(costs.len() > 1 && costs.is_sorted_by(|before, after| before > after), "no part was improved: {costs:?}");
+    assert_eq!(answers, solved(&instance, false));
+}
