@@ -148,6 +148,8 @@ pub struct Start {
     pub duals: Duals,
     /// What the packing of the last whole search cost for what its pods were worth.
     pub ratio: f64,
+    /// What resources are worth, dollars a unit by class and dimension; empty where that is to be found out.
+    pub weights: Vec<Vec<f64>>,
 }
 
 /// Why a search ended.
@@ -169,7 +171,11 @@ pub fn solve(instance: &Instance, start: &Start, work: Work, time: TimeLeft, sin
     let all = || if time() > 0.0 { 1.0 } else { 0.0 };
     let time = if work.pace == Pace::Work { &all } else { time };
     let stop = || time() <= 0.0;
-    let (values, weights) = resource_values(instance);
+    let (values, weights) = if start.weights.len() == instance.classes.len() {
+        (round::resource_values(instance, &start.weights), start.weights.clone())
+    } else {
+        resource_values(instance)
+    };
     let alone = alone(instance);
     let leaving = leaving(&alone, &values);
     let center = Duals { items: values, rows: vec![0.0; instance.rows.len()] };

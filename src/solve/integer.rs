@@ -58,8 +58,8 @@ pub fn improve<'p>(
     time: TimeLeft,
     sink: &mut dyn FnMut(News),
 ) -> columns::Ended {
-    let Some(reduction) = reduction(problem, first, worked) else { return columns::Ended::Searched };
-    let start = carried.start(problem, &reduction);
+    let Some((reduction, weights)) = reduction(problem, first, worked) else { return columns::Ended::Searched };
+    let start = columns::Start { weights, ..carried.start(problem, &reduction) };
     let reduction = Arc::new(reduction);
     let mut cheapest = Searched {
         reduction: reduction.clone(),
@@ -82,12 +82,14 @@ pub fn improve<'p>(
     })
 }
 
-/// With spread pods where resources are cheapest.
-fn reduction(problem: &Problem, first: &Solution, worked: &Worked) -> Option<Reduction> {
+/// With spread pods where resources are cheapest; and what resources are worth by class and dimension.
+fn reduction(problem: &Problem, first: &Solution, worked: &Worked) -> Option<(Reduction, Vec<Vec<f64>>)> {
     let reduction = Reduction::of(problem, first, worked, &ZoneCounts::new())?;
     let (values, weights) = columns::resource_values(&reduction.instance);
     let zones = cheaper_zones(problem, &reduction, &values, &weights);
-    if zones.is_empty() { Some(reduction) } else { Reduction::of(problem, first, worked, &zones) }
+    // a few pods elsewhere change little of what resources are worth
+    let reduction = if zones.is_empty() { reduction } else { Reduction::of(problem, first, worked, &zones)? };
+    Some((reduction, weights))
 }
 
 /// What pods are worth by group and zone, and what a unit of a limit is.
