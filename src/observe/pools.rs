@@ -150,6 +150,10 @@ fn read_limits(spec: &api::NodePoolSpec) -> Result<Limits, FieldError> {
         }
         limits.usd_per_hour = Some(MicroUsd(cap.micro_value()));
     }
+    if let Some(key) = resources.keys().find(|key| key.starts_with("packwright.dev/")) {
+        let path = format!("spec.limits.{key}");
+        return Err(FieldError::new(path, format!("not a limit; did you mean {}?", labels::LIMIT_USD_PER_HOUR)));
+    }
     limits.resources = read_resources(Some(&resources)).within("spec.limits")?;
     Ok(limits)
 }

@@ -265,7 +265,16 @@ impl<'f, 's> Search<'f, 's> {
 
     fn on_new(&mut self, position: usize, group: usize, spent: Spent) {
         let used = self.problem.groups[group].amounts.clone();
-        for (violated, price, profile) in self.profiles_of[group].clone() {
+        // of equal pods that open nodes one after another, any may be the first: their profiles come in order
+        let before = position.checked_sub(1).filter(|&before| self.queue[before] == group);
+        let opened = before.and_then(|before| match self.spots[before] {
+            Spot::Open(node) if node + 1 == self.open.len() && self.open[node].groups.len() == 1 => Some(node),
+            _ => None,
+        });
+        let rank = |of: &usize| self.profiles_of[group].iter().position(|(.., profile)| profile == of);
+        let first = opened.and_then(|node| rank(&self.open[node].profile)).unwrap_or(0);
+        for index in first..self.profiles_of[group].len() {
+            let (violated, price, profile) = self.profiles_of[group][index];
             if !self.agrees(group, Site::New { profile, node: self.open.len() }) {
                 continue;
             }

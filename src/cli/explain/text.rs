@@ -180,7 +180,7 @@ fn unplaced(text: &mut String, left: &UnplacedPod, explanation: &Explanation) {
     if left.remedies.is_empty() {
         let tried = left.tried;
         let _ = match (tried, left.is_incomplete) {
-            (0, _) => writeln!(text, "\nNo change of its rules or of the NodePools would help."),
+            (0, _) => writeln!(text, "\nThere is no change of its rules or of valid NodePools to try."),
             (_, true) => {
                 writeln!(text, "\nNone of the {tried} changes that were tried helps; more can be thought of.")
             }

@@ -171,6 +171,7 @@ pub fn outcome(report: &Report) -> String {
         Stop::Deadline => ", stopped at the time limit",
         Stop::EveryWay => ", nothing better among all ways to place its pods",
         Stop::AsNear => ", as good as the decision that it started from",
+        Stop::Complete if s.gap.is_some_and(|gap| gap > 0.0) => ", the search found nothing more",
         _ => "",
     };
     let _ = writeln!(
@@ -178,6 +179,13 @@ pub fn outcome(report: &Report) -> String {
         "proven bound {bound}, karpenter's packing {greedy}, planned in {:.0} ms{stopped}",
         s.elapsed_ms
     );
+    if s.preferences_violated > 0 {
+        let _ = writeln!(
+            text,
+            "preferences given up: weight {}; the bound is of plans that may give up more",
+            s.preferences_violated
+        );
+    }
     if s.pods_packed_after > 0 {
         let pods = counted(s.pods_packed_after, "pod");
         let _ = writeln!(text, "{pods} packed after the integer program, under rules that it does not hold");
