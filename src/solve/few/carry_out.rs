@@ -11,7 +11,7 @@ use super::{Opened, Spot};
 use crate::model::{PoolModel, Problem, RemainingLimits};
 use crate::observe::snapshot::HostPort;
 use crate::solve::greedy::{keep_within_limits, most_counted};
-use crate::solve::purchase::{Book, Purchase, Wish, purchase};
+use crate::solve::purchase::{Book, Purchase, Wish, is_exotic, purchase};
 use crate::solve::sets::{RequirementSets, SetId};
 use crate::solve::{NewNode, Place, Solution};
 use crate::units::MicroUsd;
@@ -92,6 +92,14 @@ impl<'p, 's> Carrier<'p, 's> {
         let requirements = self.sets.get(set).clone();
         let book = self.books.entry((profile.pool, set)).or_insert_with(|| Rc::new(Book::of(model, &requirements)));
         let bought = purchase(model, &problem.snapshot.settings, book, wish, &BTreeMap::new())?;
+        let is_exotic_bought = bought.offers.first().is_some_and(|(kind, _)| is_exotic(kind));
+        if is_exotic_bought
+            && model.min_values.is_empty()
+            && self.sells_plain(profiles, of, &distinct, &ports, remaining)
+        {
+            return None;
+        }
+        let remaining = &mut market.remaining[profile.pool];
         let spend_limit = remaining.usd_per_hour.map(|_| bought.spend());
         count(remaining, model, &bought);
         let named = bought.offers.iter().filter_map(|(_, offering)| Some(offering.reservation.as_ref()?.id.clone()));
@@ -101,6 +109,24 @@ impl<'p, 's> Carrier<'p, 's> {
         }
         let price = bought.offers.first().map_or(MicroUsd::ZERO, |(_, offering)| offering.price);
         Some((NewNode { pool: profile.pool, requirements, types, reservations, spend_limit }, price.0))
+    }
+
+    /// Whether something other than accelerators and bare metal holds these pods, where labels that no pod requires are left open:
+    /// those are bought only by who needs them, be it for a preference.
+    fn sells_plain(
+        &mut self,
+        profiles: &Profiles,
+        of: &Opened,
+        groups: &[usize],
+        ports: &[HostPort],
+        remaining: &RemainingLimits,
+    ) -> bool {
+        let profile = &profiles.all[of.profile];
+        let model = &self.problem.pools[profile.pool];
+        let Some(set) = self.narrowed(profiles, profile.pool, profile.tied, groups) else { return false };
+        let mut types: FixedBitSet = (*self.sets.types(self.problem, profile.pool, set)).clone();
+        keep_within_limits(model, &mut types, remaining);
+        types.ones().any(|kind| !is_exotic(&model.types[kind]) && profile.has_room(self.problem, kind, &of.used, ports))
     }
 
     /// The set narrowed by what pods of these groups ask of a node, by the first of their alternatives that some type offers

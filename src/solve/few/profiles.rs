@@ -21,6 +21,8 @@ pub struct Profile {
     pub pool: usize,
     /// What a node of the profile must meet.
     pub base: SetId,
+    /// The same without what only preferences, node affinity and daemon pods look at.
+    pub tied: SetId,
     /// By type of the pool: the cheapest price at which it is sold so, micro-dollars an hour.
     prices: Vec<Option<i64>>,
     /// By group: the types that may hold its pods.
@@ -177,9 +179,11 @@ fn profile(
     daemons_differ: bool,
 ) -> Option<Profile> {
     let model = &problem.pools[pool];
-    let base = sets.intern_pool(problem, pool);
-    let pins = sets.intern(within);
-    let base = sets.meet(base, pins)?;
+    let of_pool = sets.intern_pool(problem, pool);
+    let is_tied = |key: &Arc<str>| (1..problem.keys.len()).any(|of| problem.keys.name(of) == key);
+    let ties = within.iter().filter(|(key, _)| is_tied(key)).map(|(key, of)| (key.clone(), of.clone())).collect();
+    let (ties, pins) = (sets.intern(ties), sets.intern(within));
+    let (tied, base) = (sets.meet(of_pool, ties)?, sets.meet(of_pool, pins)?);
     let must_have = model.labels_to_be_had(sets.get(base));
     let of_base = sets.types(problem, pool, base);
     let price = |kind: usize| {
@@ -210,5 +214,5 @@ fn profile(
         (problem.dims.amounts(&left), ports)
     };
     let rooms = daemons_differ.then(|| model.types.iter().map(room).collect());
-    Some(Profile { pool, base, prices, types, rooms })
+    Some(Profile { pool, base, tied, prices, types, rooms })
 }
