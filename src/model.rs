@@ -11,7 +11,7 @@ mod pools;
 pub mod rules;
 mod topology;
 
-pub use dims::{Amounts, Dims};
+pub use dims::{Amounts, Dims, fits};
 pub use domains::{DomainId, KeyId, Keys};
 pub use groups::{Group, ports_conflict};
 pub use limits::Limit;

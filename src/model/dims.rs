@@ -9,6 +9,12 @@ use crate::resources::{CPU, MEMORY, PODS, Resources};
 /// Amounts by dimension, in the units of [`Resources`].
 pub type Amounts = Box<[i64]>;
 
+/// Whether there is room for what is wanted; a dimension of which nothing is wanted may be overdrawn.
+#[must_use]
+pub fn fits(wanted: &[i64], room: &[i64]) -> bool {
+    wanted.iter().zip(room).all(|(want, room)| *want <= 0 || want <= room)
+}
+
 /// The names of the dimensions: cpu, memory, pods, then every other requested resource by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dims(Vec<Arc<str>>);

@@ -2,16 +2,18 @@
 //!
 //! Where the column generation keeps what a first solution decided (domains, preferences, which pods are left), here each
 //! pod may go to every existing node, every node opened so far, a new node of every profile ([`profiles`]), or be left. A
-//! branch ends where its pods left and the cheapest types for what it packed reach what is known. What is dealt out is
+//! branch ends where its pods left and the cheapest types for what it packed reach what is known, and where a spread or affinity
+//! can no longer hold ([`company`], [`counts`]). What is dealt out is
 //! carried out as it is ([`carry_out`]), and judged by the caller. The search is limited by work; one that comes to its end is
 //! no proof, as a bound holds for plans that it does not look at (nodes that avoid a daemon pod).
 
 mod carry_out;
 mod company;
+mod counts;
 mod given_up;
 mod profiles;
 
-use crate::model::{Amounts, Problem, SoftTaints, admits, ports_conflict};
+use crate::model::{Amounts, Group, Problem, SoftTaints, Source, admits, fits, ports_conflict};
 use crate::requirements::Undefined;
 use crate::solve::knapsack::give;
 use crate::solve::sets::RequirementSets;
@@ -19,6 +21,7 @@ use crate::solve::{Levels, Solution};
 
 use carry_out::Carrier;
 use company::{Company, Site};
+use counts::Counts;
 use given_up::GivenUp;
 use profiles::{Profiles, wanted};
 
@@ -94,6 +97,7 @@ struct Search<'f, 's> {
     /// By group: profiles of nodes that may hold it, the best first: what it gives up there, cost, profile.
     profiles_of: Vec<Vec<(i64, i64, usize)>>,
     company: Company,
+    counts: Counts,
     /// By position in the queue: pods from there on that can go nowhere, by level.
     hopeless: Vec<Vec<usize>>,
     known: Levels,
@@ -123,7 +127,7 @@ impl<'f, 's> Search<'f, 's> {
         let mut order: Vec<usize> = (0..problem.groups.len()).collect();
         order.sort_by_key(|&group| {
             let of = &problem.groups[group];
-            (level[group], of.queue_key(), of.namespace, of.template)
+            (level[group], follows(of), of.queue_key(), of.namespace, of.template)
         });
         let queue: Vec<usize> =
             order.iter().flat_map(|&group| std::iter::repeat_n(group, problem.groups[group].pods.len())).collect();
@@ -164,6 +168,7 @@ impl<'f, 's> Search<'f, 's> {
             given_up,
             profiles_of,
             company,
+            counts: Counts::of(problem),
             profiles,
             carrier: Carrier::new(problem, sets),
             nodes,
@@ -190,6 +195,9 @@ impl<'f, 's> Search<'f, 's> {
             return;
         }
         self.steps -= 1;
+        if !self.counts.may_hold(self.problem, &self.company, &self.placed(), &self.queue[position..]) {
+            return;
+        }
         let Some(&group) = self.queue.get(position) else { return self.carry_out(spent.violated) };
         // equal pods go to places in their order
         let before = position.checked_sub(1).filter(|&before| self.queue[before] == group);
@@ -210,16 +218,19 @@ impl<'f, 's> Search<'f, 's> {
         self.spots.pop();
     }
 
+    /// The pods that have a place: their group, and where.
+    fn placed(&self) -> Vec<(usize, Site)> {
+        let site = |spot: &Spot| match *spot {
+            Spot::Left => None,
+            Spot::Existing(node) => Some(Site::Existing(node)),
+            Spot::Open(node) => Some(Site::New { profile: self.open[node].profile, node }),
+        };
+        self.queue.iter().zip(&self.spots).filter_map(|(group, spot)| Some((*group, site(spot)?))).collect()
+    }
+
     /// Whether a pod of the group may be there beside all those before it.
     fn agrees(&self, group: usize, site: Site) -> bool {
-        self.spots.iter().zip(&self.queue).all(|(spot, &other)| {
-            let there = match *spot {
-                Spot::Left => return true,
-                Spot::Existing(node) => Site::Existing(node),
-                Spot::Open(node) => Site::New { profile: self.open[node].profile, node },
-            };
-            self.company.agree((group, site), (other, there))
-        })
+        self.placed().into_iter().all(|there| self.company.agree((group, site), there))
     }
 
     fn on_existing(&mut self, position: usize, group: usize, before: Option<Spot>, spent: Spent) {
@@ -230,8 +241,7 @@ impl<'f, 's> Search<'f, 's> {
         };
         for node in self.nodes[group].clone().into_iter().filter(|node| *node >= first) {
             let amounts = &self.problem.groups[group].amounts;
-            let fits = amounts.iter().zip(&self.room[node]).all(|(want, room)| *want <= 0 || want <= room);
-            if fits && self.agrees(group, Site::Existing(node)) {
+            if fits(amounts, &self.room[node]) && self.agrees(group, Site::Existing(node)) {
                 give(&mut self.room[node], amounts, -1);
                 let violated = self.given_up.on_existing[group][node];
                 self.go_on(position, Spot::Existing(node), spent.and(violated, 0));
@@ -245,7 +255,9 @@ impl<'f, 's> Search<'f, 's> {
         for node in first..self.open.len() {
             let profile = self.open[node].profile;
             let is_allowed = self.profiles_of[group].iter().any(|(.., of)| *of == profile);
-            if !is_allowed || !self.agrees(group, Site::New { profile, node }) {
+            let is_like = |other: &Opened| other.profile == profile && other.groups == self.open[node].groups;
+            let is_repeated = self.open[first..node].iter().any(is_like);
+            if !is_allowed || is_repeated || !self.agrees(group, Site::New { profile, node }) {
                 continue;
             }
             let mut used = self.open[node].used.clone();
@@ -299,13 +311,18 @@ impl<'f, 's> Search<'f, 's> {
     }
 }
 
+/// Whether the group's pods go where others are: they are dealt after those.
+fn follows(group: &Group) -> bool {
+    group.carried.iter().any(|placement| matches!(placement.source, Source::Affinity(_)) && !placement.self_selects)
+}
+
 fn nodes_of(problem: &Problem, group: usize) -> Vec<usize> {
     let model = &problem.groups[group];
     let wanted = wanted(model.spec());
     let may_hold = |&index: &usize| {
         let node = &problem.nodes[index];
-        let fits = model.amounts.iter().zip(&node.room).all(|(want, room)| *want <= 0 || want <= room);
-        fits && admits(model.spec(), &node.node.taints, SoftTaints::Ignore)
+        fits(&model.amounts, &node.room)
+            && admits(model.spec(), &node.node.taints, SoftTaints::Ignore)
             && !ports_conflict(&model.spec().host_ports, &node.ports)
             && wanted.iter().any(|set| node.labels.compatible(set, Undefined::Refuse).is_ok())
     };

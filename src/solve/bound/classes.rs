@@ -9,7 +9,7 @@ use fixedbitset::FixedBitSet;
 use super::spread::{Spread, spreads};
 use crate::api::labels;
 use crate::model::{
-    Amounts, Group, Keys, OfferingIndex, Placement, Problem, SoftTaints, Source, admits, affinity_alternatives,
+    Amounts, Group, Keys, OfferingIndex, Placement, Problem, SoftTaints, Source, admits, affinity_alternatives, fits,
     volume_alternatives,
 };
 use crate::requirements::Undefined;
@@ -186,9 +186,10 @@ impl Classes {
         };
         for (group, model) in problem.groups.iter().enumerate() {
             let class = class_of[of_group[group]];
-            let fits = |room: &Amounts| model.amounts.iter().zip(room).all(|(want, have)| *want <= 0 || want <= have);
-            let on_shape = classes.shapes.iter().any(|shape| shape.holds.contains(class) && fits(&shape.room));
-            let on_node = reach.on_node[of_group[group]].ones().any(|node| fits(&problem.nodes[node].room));
+            let on_shape =
+                classes.shapes.iter().any(|shape| shape.holds.contains(class) && fits(&model.amounts, &shape.room));
+            let on_node =
+                reach.on_node[of_group[group]].ones().any(|node| fits(&model.amounts, &problem.nodes[node].room));
             if !on_shape && !on_node {
                 classes.of_group[group] = None;
             }

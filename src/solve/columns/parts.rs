@@ -22,7 +22,7 @@ const ROUNDS_SHARE: usize = 8;
 
 /// Improves a packing of everything until its time is over, or nothing is found.
 pub fn improve(task: &Task, packing: Packing, time: TimeLeft, best: &mut Best) -> Ended {
-    let Task { instance, stop, work, .. } = *task;
+    let Task { instance, weights, stop, work, .. } = *task;
     let work = match work.pace {
         Pace::Time => work,
         Pace::Work => Work { rounds: work.rounds.div_ceil(ROUNDS_SHARE), ..work },
@@ -45,7 +45,7 @@ pub fn improve(task: &Task, packing: Packing, time: TimeLeft, best: &mut Best) -
                 continue; // one node of very many kinds
             }
             let time = share_of(time, parts.len() - index);
-            if let Some(better) = part.improved(&parts[index], work, &time, &mut worth) {
+            if let Some(better) = part.improved(&parts[index], weights, work, &time, &mut worth) {
                 parts[index] = better;
                 packing = parts.concat();
                 if (cost(instance, &packing) as f64) < told as f64 * WORTH_TELLING {
@@ -162,10 +162,18 @@ impl Part {
         Self { instance, items, bins }
     }
 
-    /// Cheaper bins for all its pods, if there are any.
-    fn improved(&self, known: &Packing, work: Work, time: TimeLeft, worth: &mut Worth) -> Option<Packing> {
+    /// Cheaper bins for all its pods, if there are any; `weights`: what resources are worth in the whole instance, by class.
+    fn improved(
+        &self,
+        known: &Packing,
+        weights: &[Vec<f64>],
+        work: Work,
+        time: TimeLeft,
+        worth: &mut Worth,
+    ) -> Option<Packing> {
         let own = |(pattern, _): &(Pattern, u32)| self.own(pattern);
-        let start = Start { columns: known.iter().filter_map(own).collect(), ..Start::default() };
+        let weights = self.bins.iter().map(|(class, _)| weights[*class].clone()).collect();
+        let start = Start { columns: known.iter().filter_map(own).collect(), weights, ..Start::default() };
         let mut least: i64 = known
             .iter()
             .filter_map(|(pattern, times)| Some(self.instance.cost(&self.own(pattern)?) * i64::from(*times)))

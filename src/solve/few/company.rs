@@ -43,6 +43,15 @@ impl Company {
         }
     }
 
+    /// The domain of the topology that the site is in; new hosts come after those that are there.
+    pub fn domain(&self, topology: &Topology, site: Site) -> Option<DomainId> {
+        match site {
+            Site::Existing(node) => self.of_nodes[node][topology.key],
+            Site::New { node, .. } if topology.key == Keys::HOST => Some(topology.counts.len() + node),
+            Site::New { profile, .. } => self.of_profiles[profile][topology.key],
+        }
+    }
+
     /// Whether a pod of one group may be here while a pod of another is there.
     pub fn agree(&self, (one, here): (usize, Site), (other, there): (usize, Site)) -> bool {
         let domains = |site: Site| match site {

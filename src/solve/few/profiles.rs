@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fixedbitset::FixedBitSet;
 
 use crate::model::{
-    Amounts, PoolModel, Problem, SoftTaints, TypeModel, admits, affinity_alternatives, ports_conflict,
+    Amounts, PoolModel, Problem, SoftTaints, TypeModel, admits, affinity_alternatives, fits, ports_conflict,
     volume_alternatives,
 };
 use crate::observe::snapshot::{HostPort, PodSpec};
@@ -47,7 +47,7 @@ impl Profile {
             Some(rooms) => (&rooms[kind].0, &rooms[kind].1),
             None => (&of_type.room, &of_type.daemon_ports),
         };
-        used.iter().zip(room).all(|(want, room)| *want <= 0 || want <= room) && !ports_conflict(ports, daemon_ports)
+        fits(used, room) && !ports_conflict(ports, daemon_ports)
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Greedy;
 use super::topology::{HostVerdict, Needs};
 use super::variant::VariantId;
-use crate::model::{Amounts, NodeModel, admits, domain_of_node, ports_conflict};
+use crate::model::{Amounts, NodeModel, admits, domain_of_node, fits, ports_conflict};
 use crate::observe::snapshot::HostPort;
 use crate::requirements::Undefined;
 use crate::solve::Place;
@@ -59,8 +59,7 @@ impl Greedy<'_, '_> {
         let group = &self.problem.groups[variant.group];
         let spec = group.spec();
         let (model, left) = (&self.problem.nodes[index], &self.existing[index]);
-        let fits = group.amounts.iter().zip(&left.room).all(|(want, room)| *want <= 0 || want <= room);
-        if !fits
+        if !fits(&group.amounts, &left.room)
             || !admits(spec, &model.node.taints, variant.soft_taints)
             || !variant
                 .alternatives

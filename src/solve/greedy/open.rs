@@ -11,7 +11,7 @@ use super::market::{Market, keep_within_limits, most_counted};
 use super::passes::Pass;
 use super::topology::{HostVerdict, KeyNeed, Needs};
 use super::variant::VariantId;
-use crate::model::{Amounts, DomainId, Keys, PoolModel, Problem, TopologyId, ports_conflict};
+use crate::model::{Amounts, DomainId, Keys, PoolModel, Problem, TopologyId, fits, ports_conflict};
 use crate::observe::snapshot::HostPort;
 use crate::solve::Place;
 use crate::solve::purchase::Wish;
@@ -361,8 +361,7 @@ fn keep_fitting(pool: &PoolModel, types: &mut FixedBitSet, requests: &[i64], por
     for index in 0..pool.types.len() {
         if types.contains(index) {
             let kind = &pool.types[index];
-            let fits = requests.iter().zip(&kind.room).all(|(want, room)| *want <= 0 || want <= room);
-            if !fits || ports_conflict(ports, &kind.daemon_ports) {
+            if !fits(requests, &kind.room) || ports_conflict(ports, &kind.daemon_ports) {
                 types.set(index, false);
             }
         }
