@@ -3,7 +3,7 @@
 # ~/.cache/packwright/cluster. Prints the folders of the programs, as a PATH. Says what it builds; silent where nothing is
 # missing.
 #
-#   build.sh FAMILY...    folders of programs/, as in `build.sh etcd kubernetes-1.37`
+#   build.sh [MINOR]    which Kubernetes: a folder programs/kubernetes-*
 set -euo pipefail
 cd "$(dirname "$0")"
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/packwright/cluster"
@@ -48,7 +48,7 @@ fetch_go() {
         "$proxy/golang.org/toolchain/@v/v0.0.1-go$go_fetched.linux-$arch.zip" ||
         fail "Go could not be fetched; please install Go $go_fetched or newer"
     sha256sum --quiet --check <<<"${go_sha256[$arch]}  $new/go.zip" >&2 || fail "what was fetched is not Go $go_fetched"
-    unzip -q "$new/go.zip" -d "$new"
+    python3 -m zipfile -e "$new/go.zip" "$new"
     chmod -R u+x "$new/$module.linux-$arch/"{bin,pkg/tool} # zip files of modules hold no modes
     mv -T "$new/$module.linux-$arch" "$cache/go$go_fetched"
     rm -rf "$new"
@@ -105,7 +105,7 @@ stages() {
 mkdir -p "$cache"
 exec 9>"$cache/lock"
 path=
-for family in "$@"; do
+for family in etcd helm kwok "kubernetes-${1:-1.37}"; do
     [ -d "programs/$family" ] || fail "there is no programs/$family"
     key=$({ cat "programs/$family/"go.{mod,sum}; version_flags "$family"; } | sha256sum | cut -c 1-12)
     folder="$cache/$family-$key"
