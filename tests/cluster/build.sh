@@ -3,7 +3,7 @@
 # ~/.cache/packwright/cluster. Prints the folders of the programs, as a PATH. Says what it builds; silent where nothing is
 # missing.
 #
-#   build.sh [MINOR]    which Kubernetes: a folder programs/kubernetes-*
+#   KUBERNETES=1.37    which Kubernetes: a folder programs/kubernetes-*
 set -euo pipefail
 cd "$(dirname "$0")"
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/packwright/cluster"
@@ -105,7 +105,7 @@ stages() {
 mkdir -p "$cache"
 exec 9>"$cache/lock"
 path=
-for family in etcd helm kwok "kubernetes-${1:-1.37}"; do
+for family in etcd helm kwok "kubernetes-${KUBERNETES:-1.37}"; do
     [ -d "programs/$family" ] || fail "there is no programs/$family"
     key=$({ cat "programs/$family/"go.{mod,sum}; version_flags "$family"; } | sha256sum | cut -c 1-12)
     folder="$cache/$family-$key"

@@ -6,12 +6,12 @@
 # programs say in logs/. The programs end, and the folder goes, with the first of these: INT, TERM or HUP; the end of the standard input, where
 # that is a pipe, and so with whoever holds its other end, however that ends; the end of any of the programs.
 #
-#   run.sh [MINOR]    which Kubernetes: a folder programs/kubernetes-*
+#   KUBERNETES=1.37    which Kubernetes: a folder programs/kubernetes-*
 set -euo pipefail
 umask 077
 here=$(cd "$(dirname "$0")" && pwd)
 exec 3<&0 # programs in the background get none of their own
-path=$("$here/build.sh" "$@")
+path=$("$here/build.sh")
 PATH="$path:$PATH"
 
 folder=$(mktemp -d "${TMPDIR:-/tmp}/packwright-cluster.XXXXXX")
