@@ -11,7 +11,7 @@ RELEASED := $(CARGO_TARGET_DIR)/release/packwright
 GETTING_STARTED := examples/getting-started
 OPENB := benchmarks/instances/openb
 
-.PHONY: help setup build release demo test lint crds models instances bench bench-random bench-throughput bench-loading oracle
+.PHONY: help setup build release demo test programs cluster lint crds models instances bench bench-random bench-throughput bench-loading oracle
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,8 +31,14 @@ demo: build ## Plan the getting-started exercise, then 8,152 pods of a productio
 	@$(PACKWRIGHT) plan -f $(OPENB)/pools.yaml -f $(OPENB)/deployments.yaml
 
 # The tests compile the package itself without optimisation: five minutes of compiling would save one of running.
-test: setup ## Run all tests
+test: setup programs ## Run all tests
 	@CARGO_PROFILE_DEV_OPT_LEVEL=0 cargo test --locked
+
+programs: ## Build the programs of the test cluster, where they are missing
+	@tests/cluster/build.sh >/dev/null
+
+cluster: setup ## Run a Kubernetes control plane without containers, and print how to use it
+	@tests/cluster/run.sh
 
 lint: ## Check formatting, lints, and that the core builds without the clients
 	@scripts/setup.sh lint

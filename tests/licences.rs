@@ -7,7 +7,7 @@ use serde_json::Value;
 use spdx::{Expression, ParseMode};
 
 /// (SPDX licence or licence with exception, why it is acceptable)
-const ALLOWED: [(&str, &str); 8] = [
+const ALLOWED: [(&str, &str); 9] = [
     ("Apache-2.0", "our own licence"),
     ("Apache-2.0 WITH LLVM-exception", "our own licence with fewer conditions"),
     ("MIT", "permissive: keep the notice"),
@@ -16,6 +16,7 @@ const ALLOWED: [(&str, &str); 8] = [
     ("Zlib", "permissive: mark altered versions"),
     ("Unlicense", "public domain"),
     ("Unicode-3.0", "permissive: the tables of Unicode, keep the notice"),
+    ("CDLA-Permissive-2.0", "permissive, for data: Mozilla's root certificates, keep the text"),
 ];
 
 /// Old manifests write `MIT/Apache-2.0`.

@@ -9,6 +9,10 @@ mod architecture;
 mod bench;
 mod bounds;
 mod catalog;
+#[cfg(feature = "live")]
+mod cluster;
+#[cfg(feature = "live")]
+mod conformance;
 mod instances;
 mod karpenter_mix;
 mod licences;

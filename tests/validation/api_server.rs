@@ -118,19 +118,30 @@ fn is_of_type(value: &Value, name: &str) -> bool {
 
 /// Every CEL rule of a kind's schema.
 pub fn rules(kind: &str) -> Vec<String> {
-    fn walk(value: &Value, rules: &mut Vec<String>) {
+    validations(kind).into_iter().map(|(rule, _)| rule).collect()
+}
+
+/// What the API server says of an object that breaks a rule: one for each place that has the rule.
+pub fn messages(kind: &str, rule: &str) -> Vec<String> {
+    validations(kind).into_iter().filter(|(of, _)| of == rule).map(|(_, message)| message).collect()
+}
+
+/// Every CEL rule of a kind's schema, with its message.
+fn validations(kind: &str) -> Vec<(String, String)> {
+    fn walk(value: &Value, found: &mut Vec<(String, String)>) {
         match value {
-            Value::Array(items) => items.iter().for_each(|item| walk(item, rules)),
+            Value::Array(items) => items.iter().for_each(|item| walk(item, found)),
             Value::Object(fields) => {
-                for rule in fields.get("x-kubernetes-validations").and_then(Value::as_array).into_iter().flatten() {
-                    rules.push(rule["rule"].as_str().unwrap().to_owned());
+                for of in fields.get("x-kubernetes-validations").and_then(Value::as_array).into_iter().flatten() {
+                    let text = |name: &str| of[name].as_str().unwrap().to_owned();
+                    found.push((text("rule"), text("message")));
                 }
-                fields.values().for_each(|field| walk(field, rules));
+                fields.values().for_each(|field| walk(field, found));
             }
             _ => {}
         }
     }
-    let mut rules = Vec::new();
-    walk(&schema(kind), &mut rules);
-    rules
+    let mut found = Vec::new();
+    walk(&schema(kind), &mut found);
+    found
 }

@@ -81,6 +81,45 @@ pub fn base(kind: &str) -> Value {
     object(kind, &spec)
 }
 
+/// A change of the base object that the API server refuses, or takes.
+pub struct Change {
+    pub kind: &'static str,
+    pub pointer: &'static str,
+    pub value: Value,
+    pub refused: bool,
+}
+
+pub fn changes() -> Vec<Change> {
+    let change = |kind, pointer, value, refused| Change { kind, pointer, value, refused };
+    vec![
+        change("NodePool", "/spec/template/spec/nodeClassRef/group", json!("karpenter.kwok.sh"), true),
+        change("NodePool", "/spec/template/spec/nodeClassRef/kind", json!("KWOKNodeClass"), true),
+        change("NodePool", "/spec/template/spec/nodeClassRef/name", json!("other"), false),
+        change("NodePool", "/spec/replicas", json!(3), true),
+        change("NodeClaim", "/spec/expireAfter", json!("1h"), true),
+        change("NodeClaim", "/metadata/labels", json!({"team": "a"}), false),
+    ]
+}
+
+/// Objects that leave to defaults what they can.
+pub fn minimal() -> Vec<Value> {
+    let class = json!({"group": "g", "kind": "k", "name": "n"});
+    let template = json!({"spec": {"requirements": [], "nodeClassRef": class}});
+    let node_class = json!({
+        "amiSelectorTerms": [{"alias": "al2023@latest"}],
+        "role": "nodes",
+        "subnetSelectorTerms": [{"id": "subnet-1"}],
+        "securityGroupSelectorTerms": [{"id": "sg-1"}],
+    });
+    vec![
+        object("NodePool", &json!({"template": template})),
+        object("NodeClaim", &template["spec"]),
+        object("EC2NodeClass", &node_class),
+        object("CapacityBuffer", &json!({})),
+        object("NodeOverlay", &json!({"requirements": []})),
+    ]
+}
+
 type Changes = fn() -> Vec<(&'static str, Value)>;
 type Cases = fn() -> Vec<Case>;
 
