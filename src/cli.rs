@@ -6,8 +6,10 @@ pub mod completions;
 pub mod crds;
 pub mod explain;
 pub mod export;
+mod input;
 pub mod plan;
 mod settings;
+pub mod snapshot;
 pub mod solve;
 mod table;
 pub mod types;
@@ -43,8 +45,10 @@ enum Command {
     Explain(explain::Args),
     /// Plan, and write the decision into a directory: the Snapshot, the plan, what proves how good it is, and its models.
     Export(export::Args),
-    /// Plan the nodes for pending pods, on manifests, without touching anything.
+    /// Plan the nodes for pending pods, on manifests or a live cluster, without touching anything.
     Plan(plan::Args),
+    /// Save what is read of a live cluster or of manifests, to plan on it later or elsewhere, with or without its names.
+    Snapshot(snapshot::Args),
     /// Solve the models of a stored decision again, from their files, and compare what they come to with what is stored.
     Solve(solve::Args),
     /// Search the catalogue of instance types.
@@ -94,6 +98,7 @@ impl Cli {
             Command::Explain(args) => explain::run(&args),
             Command::Export(args) => export::run(&args),
             Command::Plan(args) => plan::run(&args),
+            Command::Snapshot(args) => snapshot::run(&args),
             Command::Solve(args) => solve::run(&args),
             Command::Types(args) => types::run(&args),
             Command::Verify(args) => verify::run(&args),

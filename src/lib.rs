@@ -19,5 +19,8 @@ pub mod plan;
 pub mod verify;
 pub mod host;
 pub mod explain;
+#[cfg(feature = "live")]
+pub mod cluster;
+pub mod cloud;
 pub mod bench;
 pub mod cli;

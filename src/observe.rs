@@ -7,6 +7,8 @@
 
 pub mod snapshot;
 pub mod read;
+pub mod pruned;
+pub mod anonymous;
 pub mod objects;
 pub mod build;
 pub mod input;
@@ -30,6 +32,7 @@ mod single_pod;
 mod not_expanded;
 mod runtime_classes;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use build::{LoadOptions, LoadOutcome, build};
@@ -38,6 +41,21 @@ pub use input::{InputError, Origin};
 pub use objects::Objects;
 pub use read::{RawObject, read_paths, read_text};
 pub use snapshot::Snapshot;
+
+use crate::api::labels;
+
+/// The region that most nodes are labelled with, where some are.
+#[must_use]
+pub fn region_of_nodes(objects: &[RawObject]) -> Option<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for RawObject { value, .. } in objects.iter().filter(|object| object.value["kind"] == "Node") {
+        if let Some(region) = value["metadata"]["labels"][labels::REGION].as_str() {
+            *counts.entry(region).or_default() += 1;
+        }
+    }
+    let most = counts.into_iter().max_by_key(|(region, nodes)| (*nodes, std::cmp::Reverse(*region)));
+    most.map(|(region, _)| region.to_owned())
+}
 
 /// Reads files, directories and stdin (`-`) into a Snapshot; see [`read_paths`] and [`build()`].
 #[must_use]

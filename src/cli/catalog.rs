@@ -8,7 +8,8 @@ use crate::catalog::{Catalog, Market, Reservations, SpotPrices};
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Catalogue")]
 pub struct CatalogArgs {
-    /// Region whose prices and zones are used; else that of AWS_DEFAULT_REGION, else us-east-1.
+    /// Region whose prices and zones are used; else that of AWS_DEFAULT_REGION, else the one that nodes are labelled with, else
+    /// us-east-1.
     #[arg(long, env = "AWS_REGION", value_name = "REGION")]
     region: Option<String>,
     /// A catalogue instead of the one that the node class stands for: 'kwok', or a JSON file.
@@ -29,13 +30,19 @@ pub struct Region {
 }
 
 impl CatalogArgs {
-    pub fn region(&self) -> Region {
+    /// `of_nodes`: the one that nodes of the input are labelled with.
+    pub fn region(&self, of_nodes: Option<&str>) -> Region {
         if let Some(name) = self.region.clone() {
             let typed = env::args().any(|arg| arg.split('=').next() == Some("--region"));
             return Region { name, source: if typed { "--region" } else { "AWS_REGION" } };
         }
         let default = env::var("AWS_DEFAULT_REGION").ok().filter(|name| !name.is_empty());
-        Region { name: default.unwrap_or_else(|| "us-east-1".to_owned()), source: "AWS_DEFAULT_REGION" }
+        match (default, of_nodes) {
+            (None, Some(name)) => Region { name: name.to_owned(), source: "the region that nodes are labelled with" },
+            (default, _) => {
+                Region { name: default.unwrap_or_else(|| "us-east-1".to_owned()), source: "AWS_DEFAULT_REGION" }
+            }
+        }
     }
 
     /// The `--catalog` of the user, if one is given.
@@ -57,8 +64,7 @@ impl CatalogArgs {
     ///
     /// # Errors
     /// One sentence that names the flag, the file and what is wrong.
-    pub fn market(&self) -> Result<(Market, Vec<String>), String> {
-        let region = self.region();
+    pub fn market(&self, region: &Region) -> Result<(Market, Vec<String>), String> {
         let (mut market, mut notes) =
             Market::offline(&region.name).map_err(|error| format!("{}: {error}", region.source))?;
         if let Some(path) = &self.spot_prices {

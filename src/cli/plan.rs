@@ -12,13 +12,14 @@ use std::{env, io};
 use clap::ValueEnum;
 use jiff::{SignedDuration, Timestamp};
 
-use super::catalog::CatalogArgs;
+use super::catalog::{CatalogArgs, Region};
 use super::exit;
+use super::input::{Input, InputArgs};
 use super::settings::SettingsArgs;
 use crate::catalog::Catalog;
 use crate::host::worker::{Worker, decide_apart};
 use crate::host::{self, Decision, Limits, Search};
-use crate::observe::{self, LoadOptions, LoadOutcome};
+use crate::observe::{self, LoadOptions, LoadOutcome, region_of_nodes};
 use crate::plan::report::Report;
 use crate::solve::Work;
 use crate::solve::carried::Carried;
@@ -28,6 +29,7 @@ const EXAMPLES: &str = "\
 Examples:
   packwright plan -f examples/getting-started
   kubectl get deployments,pods,nodes,nodeclaims,nodepools,ec2nodeclasses,daemonsets -A -o yaml | packwright plan -f -
+  packwright plan --context production -f more-pods.yaml
   packwright plan -f pods.yaml -f nodepools/ --spot-prices history.json -o json | jq .summary
   packwright plan -f examples/getting-started --memory-limit 2Gi";
 
@@ -41,7 +43,7 @@ Exit codes, the first that applies; a search that breaks down is none of them, t
 
 /// Plan the nodes for pending pods: what would be launched, what it costs, and why the rest cannot be placed.
 ///
-/// Reads manifests only; touches nothing.
+/// Reads manifests or a live cluster; touches nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub struct Args {
@@ -57,9 +59,8 @@ pub struct Args {
 /// What is to be planned, and how.
 #[derive(Debug, clap::Args)]
 pub(super) struct QuestionArgs {
-    /// Files, directories, or - for standard input: YAML or JSON, any number of documents and Lists.
-    #[arg(short, long = "filename", required = true, value_name = "PATH")]
-    filename: Vec<PathBuf>,
+    #[command(flatten)]
+    input: InputArgs,
     /// How to pack: greedy is karpenter's own way; ilp is the integer program, which starts from it; auto is ilp.
     #[arg(long, value_enum, default_value_t = Solver::Auto)]
     solver: Solver,
@@ -104,27 +105,14 @@ impl QuestionArgs {
             Ok(settings) => settings,
             Err(sentence) => return Err(refuse(&sentence)),
         };
-        let (catalog, assumptions) = match catalog(&self.catalog) {
-            Ok(catalog) => catalog,
-            Err(sentence) => return Err(refuse(&sentence)),
-        };
-        let region = Arc::from(self.catalog.region().name);
-        let missing: Vec<_> = self.filename.iter().filter(|path| path.as_os_str() != "-" && !path.exists()).collect();
-        if !missing.is_empty() {
-            for path in missing {
-                eprintln!("error: {}: no such file or directory", path.display());
-            }
-            return Err(ExitCode::from(exit::INVALID_INPUT));
-        }
-        let (raw, unreadable) = observe::read_paths(&self.filename);
-        if raw.is_empty() && !unreadable.is_empty() {
-            for error in unreadable {
-                eprintln!("error: {error}");
-            }
-            return Err(ExitCode::from(exit::INVALID_INPUT));
-        }
+        let Input { objects, errors, notes } = self.input.read()?;
+        let region = self.catalog.region(region_of_nodes(&objects).as_deref());
+        let (catalog, assumptions) = catalog(&self.catalog, &region).map_err(|sentence| refuse(&sentence))?;
+        let region = Arc::from(region.name);
         let options = LoadOptions { settings, region, taken_at: Timestamp::now(), catalog, assumptions, gates };
-        Ok(observe::of_read(raw, unreadable, options))
+        let mut loaded = observe::of_read(objects, errors, options);
+        loaded.notes.splice(0..0, notes);
+        Ok(loaded)
     }
 }
 
@@ -222,10 +210,10 @@ pub(super) fn exit_code(loaded: &LoadOutcome, decision: &Decision) -> ExitCode {
     })
 }
 
-fn catalog(args: &CatalogArgs) -> Result<(Catalog, Vec<String>), String> {
+fn catalog(args: &CatalogArgs, region: &Region) -> Result<(Catalog, Vec<String>), String> {
     Ok(match args.replacement()? {
         Some(catalog) => (catalog, Vec::new()),
-        None => args.market().map(|(market, notes)| (Catalog::Ec2(Box::new(market)), notes))?,
+        None => args.market(region).map(|(market, notes)| (Catalog::Ec2(Box::new(market)), notes))?,
     })
 }
 

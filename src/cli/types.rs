@@ -110,7 +110,10 @@ fn search(args: &Args) -> Result<(Vec<Listed>, Vec<String>), String> {
     };
     let (catalog, mut notes) = match args.catalog.replacement()? {
         Some(catalog) => (catalog, Vec::new()),
-        None => args.catalog.market().map(|(market, notes)| (Catalog::Ec2(Box::new(market)), notes))?,
+        None => args
+            .catalog
+            .market(&args.catalog.region(None))
+            .map(|(market, notes)| (Catalog::Ec2(Box::new(market)), notes))?,
     };
     let ami_family = AmiFamily::parse(&args.ami_family)
         .ok_or_else(|| format!("--ami-family: '{}' is not an AMI family, such as AL2023", args.ami_family))?;

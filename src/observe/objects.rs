@@ -17,7 +17,8 @@ use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::api::storage::v1::{CSINode, StorageClass};
 
 use self::add::{Findings, Kind, Scope, insert};
-use self::written::{KnownKind, Written};
+pub use self::written::KnownKind;
+use self::written::Written;
 use super::input::{FieldError, InputError, Origin};
 use super::read::RawObject;
 use super::snapshot::PodKey;
@@ -76,7 +77,7 @@ macro_rules! kinds {
         }
 
         /// Every kind that is read, with its group and version.
-        const KINDS: &[KnownKind] = &[$(KnownKind { name: stringify!($type), group: $group, version: $version },)*];
+        pub const KINDS: &[KnownKind] = &[$(KnownKind { name: stringify!($type), group: $group, version: $version },)*];
     };
 }
 

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use packwright::catalog::{Catalog, Market, Reservations, SpotPrices};
-use packwright::observe::{GatesByInput, LoadOptions, LoadOutcome, Objects, build, read_text};
+use packwright::observe::{GatesByInput, LoadOptions, LoadOutcome, Objects, RawObject, build, read_text};
 use packwright::settings::Settings;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::expectation::Expectation;
 use super::root;
@@ -59,10 +60,16 @@ impl Question {
     }
 
     pub fn load(&self) -> LoadOutcome {
+        self.load_as(|object| object)
+    }
+
+    /// With each object replaced by what is made of it.
+    pub fn load_as(&self, made: impl Fn(Value) -> Value) -> LoadOutcome {
         let (mut raw, mut errors) = (Vec::new(), Vec::new());
         for (name, text) in &self.texts {
             read_text(name, text, &mut raw, &mut errors);
         }
+        let raw = raw.into_iter().map(|RawObject { origin, value }| RawObject { origin, value: made(value) });
         let options = LoadOptions {
             settings: self.scenario.settings.clone(),
             region: Arc::from("us-east-1"),

@@ -69,14 +69,16 @@ impl Written {
 }
 
 /// A kind that is read.
-pub(super) struct KnownKind {
+pub struct KnownKind {
     pub name: &'static str,
     pub group: &'static str,
     pub version: &'static str,
 }
 
 impl KnownKind {
-    fn api_version(&self) -> String {
+    /// As objects of the kind write it.
+    #[must_use]
+    pub fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
     }
 }

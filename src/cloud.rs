@@ -1,0 +1,3 @@
+//! The cloud seam: what becomes of a launch.
+
+pub mod kwok;

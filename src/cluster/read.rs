@@ -1,0 +1,140 @@
+//! A live cluster -> raw objects: every kind that a decision reads, in pages, and nothing is written.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use futures::future::join_all;
+use kube::api::{Api, DynamicObject, ListParams};
+use kube::discovery::ApiResource;
+use kube::{Client, Error};
+
+use super::connect::{ConnectError, Connection, Target, with_causes};
+use crate::observe::RawObject;
+use crate::observe::input::{InputError, Origin};
+use crate::observe::objects::{KINDS, KnownKind};
+use crate::observe::pruned::prune;
+
+/// Objects a page.
+const PAGE: u32 = 500;
+/// Times that a list is read anew because its pages expired.
+const ATTEMPTS: usize = 3;
+/// Without these there is no decision: that they cannot be read is an error, not a note.
+const NEEDED: [&str; 4] = ["Pod", "Node", "NodePool", "NodeClaim"];
+
+/// What could be read of a cluster, and what could not.
+#[derive(Debug, Default)]
+pub struct Reading {
+    pub objects: Vec<RawObject>,
+    /// Kinds that a decision needs and that could not be read.
+    pub errors: Vec<InputError>,
+    /// Other kinds that could not be read, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Lists every kind. `progress` is told how many objects have come so far.
+///
+/// # Errors
+/// No connection, or one that nothing could be read from.
+pub fn read(target: &Target, progress: &dyn Fn(usize)) -> Result<Reading, ConnectError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| ConnectError::Kubeconfig(format!("failed to start: {error}")))?;
+    runtime.block_on(read_all(target, progress))
+}
+
+async fn read_all(target: &Target, progress: &dyn Fn(usize)) -> Result<Reading, ConnectError> {
+    read_connected(&target.connect().await?, progress).await
+}
+
+/// As [`read`], over a connection.
+///
+/// # Errors
+/// Nothing can be read from it.
+pub async fn read_connected(connection: &Connection, progress: &dyn Fn(usize)) -> Result<Reading, ConnectError> {
+    let Connection { client, context } = connection;
+    let count = Cell::new(0);
+    let origin: Arc<str> = Arc::from(format!("context {context}"));
+    // one that cannot be reached is told once
+    let unreachable = |error: &Error| ConnectError::Client { context: context.clone(), reason: with_causes(error) };
+    client.apiserver_version().await.map_err(|error| unreachable(&error))?;
+    let tell = |more: usize| {
+        count.set(count.get() + more);
+        progress(count.get());
+    };
+    let lists = join_all(KINDS.iter().map(|kind| list(client, kind, &origin, &tell))).await;
+    let mut reading = Reading::default();
+    let mut forbidden = Vec::new();
+    for (kind, list) in KINDS.iter().zip(lists) {
+        match list {
+            Ok(objects) => reading.objects.extend(objects),
+            Err(Error::Api(status)) if status.code == 404 && !NEEDED.contains(&kind.name) => {} // not installed
+            Err(Error::Api(status)) if status.code == 403 && !NEEDED.contains(&kind.name) => forbidden.push(kind.name),
+            Err(error) => {
+                let why = reason(&error);
+                if NEEDED.contains(&kind.name) {
+                    let origin = Origin { file: origin.clone(), ..Origin::default() };
+                    let message = format!("{} objects could not be read: {why}", kind.name);
+                    reading.errors.push(InputError { origin, object: None, field: None, message });
+                } else {
+                    reading.notes.push(format!("{} objects of the cluster are not known: {why}", kind.name));
+                }
+            }
+        }
+    }
+    if !forbidden.is_empty() {
+        reading.notes.push(format!("what may not be listed in the cluster is not known: {}", forbidden.join(", ")));
+    }
+    Ok(reading)
+}
+
+async fn list(
+    client: &Client,
+    kind: &KnownKind,
+    origin: &Arc<str>,
+    tell: &dyn Fn(usize),
+) -> Result<Vec<RawObject>, Error> {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        match pages(client, kind, origin, tell).await {
+            // the rest of the list is no longer known
+            Err(Error::Api(status)) if status.code == 410 && attempts < ATTEMPTS => {}
+            read => return read,
+        }
+    }
+}
+
+async fn pages(
+    client: &Client,
+    kind: &KnownKind,
+    origin: &Arc<str>,
+    tell: &dyn Fn(usize),
+) -> Result<Vec<RawObject>, Error> {
+    let gvk = kube::core::GroupVersionKind::gvk(kind.group, kind.version, kind.name);
+    let resource = ApiResource::from_gvk(&gvk);
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+    let mut objects = Vec::new();
+    let mut page = ListParams::default().limit(PAGE);
+    loop {
+        let read = api.list(&page).await?;
+        tell(read.items.len());
+        for mut object in read.items {
+            object.types =
+                Some(kube::core::TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() });
+            let mut value = serde_json::to_value(object).map_err(Error::SerdeError)?;
+            prune(&mut value);
+            objects.push(RawObject { origin: Origin { file: origin.clone(), ..Origin::default() }, value });
+        }
+        match read.metadata.continue_.filter(|next| !next.is_empty()) {
+            Some(next) => page = page.continue_token(&next),
+            None => return Ok(objects),
+        }
+    }
+}
+
+fn reason(error: &Error) -> String {
+    match error {
+        Error::Api(status) if status.code == 404 => "the cluster does not know the kind".to_owned(),
+        Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        other => with_causes(other),
+    }
+}

@@ -1,0 +1,124 @@
+//! A live cluster as the input: it is read, and nothing is written.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::cli::packwright;
+use crate::cluster::Cluster;
+
+/// The plan without what depends on the clock.
+fn plan(args: &[&str]) -> Value {
+    let output = packwright(&[&["plan", "-o", "json", "--work-limits", "usual"], args].concat()).output().unwrap();
+    let mut plan: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(&output)));
+    plan["summary"]["elapsed_ms"] = Value::Null;
+    plan
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("packwright-live-{name}-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&folder);
+    folder
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn a_live_cluster_is_planned_like_its_manifests() {
+    let cluster = Cluster::start();
+    let kubeconfig = cluster.folder.join("kubeconfig");
+    assert!(cluster.run("helm", &["install", "packwright-crd", "charts/packwright-crd"]).status.success());
+    cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]);
+    cluster.kubectl(&["apply", "-f", "examples/getting-started"]);
+    cluster.kubectl(&["wait", "--for=jsonpath={.status.replicas}=5", "--timeout=60s", "deployment/inflate"]);
+    let versions = || {
+        cluster.kubectl(&[
+            "get",
+            "all,nodepools,ec2nodeclasses",
+            "-A",
+            "-o",
+            "jsonpath={.items[*].metadata.resourceVersion}",
+        ])
+    };
+
+    let before = versions();
+    let live = plan(&["--kubeconfig", text(&kubeconfig)]);
+    assert_eq!(versions(), before, "something was written");
+    assert_eq!(live["summary"]["pods_placed"], 5);
+    let of_manifests = plan(&["-f", "examples/getting-started"]);
+    assert_eq!(live["summary"]["cost_usd_hour"], of_manifests["summary"]["cost_usd_hour"]);
+
+    let saved = folder("saved");
+    let saving = ["snapshot", "--kubeconfig", text(&kubeconfig), "--out", text(&saved)];
+    let output = packwright(&saving).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(plan(&["-f", text(&saved)]), live);
+    let again = packwright(&saving).output().unwrap();
+    assert_eq!((again.status.code(), said(&again).contains("expected an empty or new directory")), (Some(2), true));
+
+    // what a file says counts before what the cluster has
+    let more = saved.join("more.yaml");
+    let pool = "{apiVersion: karpenter.sh/v1, kind: NodePool, metadata: {name: default}, spec: {limits: {cpu: 0}, template: {spec: \
+                {nodeClassRef: {group: karpenter.k8s.aws, kind: EC2NodeClass, name: default}, requirements: []}}}}";
+    fs::write(&more, pool).unwrap();
+    assert_eq!(plan(&["--kubeconfig", text(&kubeconfig), "-f", text(&more)])["summary"]["pods_placed"], 0);
+    fs::remove_dir_all(&saved).unwrap();
+
+    // with the rights of `view`, which knows neither nodes nor our kinds
+    cluster.kubectl(&["create", "serviceaccount", "viewer"]);
+    cluster.kubectl(&[
+        "create",
+        "clusterrolebinding",
+        "viewer",
+        "--clusterrole=view",
+        "--serviceaccount=default:viewer",
+    ]);
+    let token = format!("--token={}", cluster.kubectl(&["create", "token", "viewer"]).trim());
+    cluster.kubectl(&["config", "set-credentials", "viewer", &token]);
+    cluster.kubectl(&[
+        "config",
+        "set-context",
+        "view",
+        "--user=viewer",
+        "--cluster",
+        &cluster.kubectl(&["config", "view", "-o", "jsonpath={.clusters[0].name}"]),
+    ]);
+    let view = packwright(&["plan", "--kubeconfig", text(&kubeconfig), "--context", "view"]).output().unwrap();
+    assert_eq!(view.status.code(), Some(2), "{}", said(&view));
+    assert!(
+        said(&view).contains("error: context view: Node objects could not be read: nodes is forbidden"),
+        "{}",
+        said(&view)
+    );
+    assert!(
+        said(&view).contains("note: what may not be listed in the cluster is not known: PersistentVolume"),
+        "{}",
+        said(&view)
+    );
+    let output = packwright(&["plan", "--kubeconfig", text(&kubeconfig), "--context", "nope"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("no context nope: expected one of "), "{}", said(&output));
+
+    drop(cluster);
+}
+
+#[test]
+fn a_cluster_that_cannot_be_reached_is_one_error() {
+    let file = folder("unreachable");
+    let config = "{apiVersion: v1, kind: Config, current-context: gone, contexts: [{name: gone, context: {cluster: c, user: u}}], \
+                  clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}], users: [{name: u, user: {token: t}}]}";
+    fs::write(&file, config).unwrap();
+    let output = packwright(&["plan", "--kubeconfig", text(&file)]).output().unwrap();
+    fs::remove_file(&file).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).starts_with("error: the cluster of context gone cannot be reached: "), "{}", said(&output));
+    assert_eq!(said(&output).lines().count(), 1, "{}", said(&output));
+}
