@@ -121,6 +121,12 @@ impl Requirement {
         (!self.complement).then_some(&self.values)
     }
 
+    /// The values that it names, to allow them or to rule them out.
+    #[must_use]
+    pub fn named_values(&self) -> &BTreeSet<Arc<str>> {
+        &self.values
+    }
+
     /// The only value that is allowed, if there is exactly one.
     #[must_use]
     pub fn single_value(&self) -> Option<&Arc<str>> {

@@ -117,6 +117,11 @@ pub(super) fn spread_constraint(
     let merged = keys
         .filter_map(|key| Some((key.as_str(), Requirement::one_of([pod.labels.get(key.as_str())?.clone()]))))
         .collect();
+    let mut selector = merged_selector(constraint.label_selector.as_ref(), merged).within("labelSelector")?;
+    if selector == LabelSelector::Matching(Vec::new()) {
+        // kube-scheduler counts no pods for an empty selector (PodTopologySpread, countPodsMatchSelector)
+        selector = LabelSelector::Nothing;
+    }
     Ok(TopologySpreadConstraint {
         topology_key: topology_key(&constraint.topology_key)?,
         max_skew: positive("maxSkew", constraint.max_skew)?,
@@ -129,7 +134,7 @@ pub(super) fn spread_constraint(
                 return Err(FieldError::new("whenUnsatisfiable", message));
             }
         },
-        selector: merged_selector(constraint.label_selector.as_ref(), merged).within("labelSelector")?,
+        selector,
         node_affinity_policy: inclusion_policy(
             "nodeAffinityPolicy",
             constraint.node_affinity_policy.as_deref(),

@@ -14,7 +14,9 @@ use crate::solve::greedy::{keep_within_limits, most_counted};
 use crate::solve::purchase::{Book, Purchase, Wish, is_exotic, purchase};
 use crate::solve::sets::{RequirementSets, SetId};
 use crate::solve::{NewNode, Place, Solution};
-use crate::units::MicroUsd;
+
+/// More ways in which node affinity and volumes of a node's pods can be met together are not tried.
+const MOST_ALTERNATIVES: usize = 16;
 
 pub struct Carrier<'p, 's> {
     problem: &'p Problem<'s>,
@@ -72,30 +74,41 @@ impl<'p, 's> Carrier<'p, 's> {
         let model = &problem.pools[profile.pool];
         let distinct: BTreeSet<usize> = of.groups.iter().copied().collect();
         let distinct: Vec<usize> = distinct.into_iter().collect();
-        let set = self.narrowed(profiles, profile.pool, profile.base, &distinct)?;
-        let mut types: FixedBitSet = (*self.sets.types(problem, profile.pool, set)).clone();
         let ports = of.groups.iter().flat_map(|&group| &problem.groups[group].spec().host_ports);
         let ports: Vec<HostPort> = ports.cloned().collect();
-        for kind in 0..model.types.len() {
-            let fits = types.contains(kind) && profile.has_room(problem, kind, &of.used, &ports);
-            types.set(kind, fits);
-        }
-        let remaining = &mut market.remaining[profile.pool];
-        keep_within_limits(model, &mut types, remaining);
+        let remaining = &market.remaining[profile.pool];
         let mut reservations = BTreeSet::new();
         for reservation in model.types.iter().flat_map(|kind| &kind.offerings).filter_map(|o| o.reservation.as_ref()) {
             if market.reserved.get(&reservation.id).copied().unwrap_or(0) < reservation.free {
                 reservations.insert(reservation.id.clone());
             }
         }
-        let wish = Wish { types: &types, reservations: &reservations, spend_limit: remaining.usd_per_hour };
+        let mut cheapest: Option<(i64, SetId, FixedBitSet, Purchase)> = None;
+        for set in self.narrowed(profiles, profile.pool, profile.base, &distinct) {
+            let mut types: FixedBitSet = (*self.sets.types(problem, profile.pool, set)).clone();
+            for kind in 0..model.types.len() {
+                let fits = types.contains(kind) && profile.has_room(problem, kind, &of.used, &ports);
+                types.set(kind, fits);
+            }
+            keep_within_limits(model, &mut types, remaining);
+            let wish = Wish { types: &types, reservations: &reservations, spend_limit: remaining.usd_per_hour };
+            let sets = &self.sets;
+            let book = self.books.entry((profile.pool, set)).or_insert_with(|| Rc::new(Book::of(model, sets.get(set))));
+            let Some(bought) = purchase(model, &problem.snapshot.settings, book, wish, &BTreeMap::new()) else {
+                continue;
+            };
+            let price = bought.offers.first().map_or(0, |(_, offering)| offering.price.0);
+            if cheapest.as_ref().is_none_or(|(least, ..)| price < *least) {
+                cheapest = Some((price, set, types, bought));
+            }
+        }
+        let (price, set, types, bought) = cheapest?;
         let requirements = self.sets.get(set).clone();
-        let book = self.books.entry((profile.pool, set)).or_insert_with(|| Rc::new(Book::of(model, &requirements)));
-        let bought = purchase(model, &problem.snapshot.settings, book, wish, &BTreeMap::new())?;
         let is_exotic_bought = bought.offers.first().is_some_and(|(kind, _)| is_exotic(kind));
+        let remaining = market.remaining[profile.pool].clone();
         if is_exotic_bought
             && model.min_values.is_empty()
-            && self.sells_plain(profiles, of, &distinct, &ports, remaining)
+            && self.sells_plain(profiles, of, &distinct, &ports, &remaining)
         {
             return None;
         }
@@ -107,8 +120,7 @@ impl<'p, 's> Carrier<'p, 's> {
         for id in &reservations {
             *market.reserved.entry(id.clone()).or_default() += 1;
         }
-        let price = bought.offers.first().map_or(MicroUsd::ZERO, |(_, offering)| offering.price);
-        Some((NewNode { pool: profile.pool, requirements, types, reservations, spend_limit }, price.0))
+        Some((NewNode { pool: profile.pool, requirements, types, reservations, spend_limit }, price))
     }
 
     /// Whether something other than accelerators and bare metal holds these pods, where labels that no pod requires are left open:
@@ -123,21 +135,32 @@ impl<'p, 's> Carrier<'p, 's> {
     ) -> bool {
         let profile = &profiles.all[of.profile];
         let model = &self.problem.pools[profile.pool];
-        let Some(set) = self.narrowed(profiles, profile.pool, profile.tied, groups) else { return false };
-        let mut types: FixedBitSet = (*self.sets.types(self.problem, profile.pool, set)).clone();
-        keep_within_limits(model, &mut types, remaining);
-        types.ones().any(|kind| !is_exotic(&model.types[kind]) && profile.has_room(self.problem, kind, &of.used, ports))
+        self.narrowed(profiles, profile.pool, profile.tied, groups).into_iter().any(|set| {
+            let mut types: FixedBitSet = (*self.sets.types(self.problem, profile.pool, set)).clone();
+            keep_within_limits(model, &mut types, remaining);
+            types
+                .ones()
+                .any(|kind| !is_exotic(&model.types[kind]) && profile.has_room(self.problem, kind, &of.used, ports))
+        })
     }
 
-    /// The set narrowed by what pods of these groups ask of a node, by the first of their alternatives that some type offers
-    /// together.
-    fn narrowed(&mut self, profiles: &Profiles, pool: usize, set: SetId, groups: &[usize]) -> Option<SetId> {
-        let Some((&group, others)) = groups.split_first() else { return Some(set) };
-        profiles.alternatives[group].iter().find_map(|&alternative| {
-            let met = self.sets.meet(set, alternative)?;
-            let is_sold = !self.sets.types(self.problem, pool, met).is_clear();
-            is_sold.then(|| self.narrowed(profiles, pool, met, others)).flatten()
-        })
+    /// The set narrowed by what pods of these groups ask of a node, in each way in which some type offers it together.
+    fn narrowed(&mut self, profiles: &Profiles, pool: usize, set: SetId, groups: &[usize]) -> Vec<SetId> {
+        let Some((&group, others)) = groups.split_first() else { return vec![set] };
+        let mut found = Vec::new();
+        for &alternative in &profiles.alternatives[group] {
+            if let Some(met) = self.sets.meet(set, alternative)
+                && !self.sets.types(self.problem, pool, met).is_clear()
+            {
+                found.extend(self.narrowed(profiles, pool, met, others));
+            }
+            found.sort_unstable();
+            found.dedup();
+            if found.len() >= MOST_ALTERNATIVES {
+                break;
+            }
+        }
+        found
     }
 }
 

@@ -73,10 +73,11 @@ pub fn of(problem: &Problem, sets: &mut RequirementSets, stop: &dyn Fn() -> bool
     for (pool, model) in problem.pools.iter().enumerate() {
         let mut pins: Vec<Requirements> = vec![Requirements::new()];
         for key in 1..problem.keys.len() {
-            // a label may also get a value that a pod asks for and that no node has so far
+            // a label may also get a value that a pod or a daemon pod asks for and that no node has so far
             let name = problem.keys.name(key);
             let is_new = |value: &&Arc<str>| problem.keys.domain(key, value).is_none() && can_have(model, name, value);
-            let more = asked.get(name).into_iter().flat_map(|of| &of.by_pods).filter(is_new);
+            let more: BTreeSet<&Arc<str>> =
+                asked.get(name).into_iter().flat_map(|of| of.by_pods.union(&of.by_daemons)).filter(is_new).collect();
             let values: Vec<&Arc<str>> = problem.keys.domains(key).iter().chain(more).collect();
             if pins.len() * (values.len() + 1) <= MOST_PROFILES {
                 // a node may lack the label
@@ -89,10 +90,12 @@ pub fn of(problem: &Problem, sets: &mut RequirementSets, stop: &dyn Fn() -> bool
         }
         let tied: BTreeSet<&str> = (1..problem.keys.len()).map(|key| problem.keys.name(key).as_ref()).collect();
         for (key, Asked { by_pods, by_daemons }) in asked.iter().filter(|(key, _)| !tied.contains(key.as_ref())) {
-            let values = by_pods.iter().filter(|value| can_have(model, key, value));
-            let mut choices: Vec<Requirement> = values.map(|value| Requirement::one_of([value.clone()])).collect();
-            if by_daemons.iter().any(|value| can_have(model, key, value)) {
-                choices.push(Requirement::none_of(by_daemons.iter().cloned()));
+            let named: BTreeSet<&Arc<str>> =
+                by_pods.union(by_daemons).filter(|value| can_have(model, key, value)).collect();
+            let mut choices: Vec<Requirement> =
+                named.iter().map(|value| Requirement::one_of([(*value).clone()])).collect();
+            if !named.is_empty() {
+                choices.push(Requirement::none_of(named.into_iter().cloned()));
             }
             if pins.len() * (choices.len() + 1) <= MOST_PROFILES {
                 pins = with_choices(key, &choices, pins);
@@ -125,7 +128,7 @@ fn with_choices(key: &str, choices: &[Requirement], pins: Vec<Requirements>) -> 
     pins.into_iter().chain(pinned).collect()
 }
 
-/// Values of a label that decide where something may run.
+/// Values of a label that decide where something may run, or may not.
 #[derive(Default)]
 struct Asked {
     by_pods: BTreeSet<Arc<str>>,
@@ -136,7 +139,7 @@ struct Asked {
 /// The labels that node affinity, preferred or not, and volumes look at, and what daemon pods select.
 fn asked(problem: &Problem) -> BTreeMap<Arc<str>, Asked> {
     let mut asked: BTreeMap<Arc<str>, Asked> = BTreeMap::new();
-    let values = |requirement: &Requirement| requirement.finite_values().cloned().unwrap_or_default();
+    let values = |requirement: &Requirement| requirement.named_values().clone();
     for spec in problem.groups.iter().map(crate::model::Group::spec) {
         let preferred = spec.preferred_node_affinity.iter().map(|(_, term)| term);
         let volumes = spec.volumes.iter().flat_map(|volume| &volume.topology);
