@@ -24,6 +24,7 @@ mod verify;
 mod live;
 mod load;
 mod models;
+mod placement;
 mod scenarios;
 mod solver;
 mod worker;

@@ -104,6 +104,28 @@ fn pods_that_only_the_greedys_limits_refuse_are_placed() {
 }
 
 #[test]
+fn pods_that_attract_each_other_go_where_they_are_cheapest() {
+    let spread = "topologySpreadConstraints: [{maxSkew: 1, topologyKey: topology.kubernetes.io/zone, whenUnsatisfiable: DoNotSchedule, \
+                  labelSelector: {matchLabels: {app: web}}}, {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: \
+                  DoNotSchedule, labelSelector: {matchLabels: {app: web}}}]";
+    let beside = "affinity: {podAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: topology.kubernetes.io/zone, \
+                  labelSelector: {matchLabels: {app: web}}}]}}";
+    let snapshot = load(
+        "attracted",
+        &[
+            pool("zones", "c7a.medium, c6a.large, m5a.large, c7a.large", "weight: 1", ""),
+            deployment("web", 6, "500m", "1Gi", spread),
+            deployment("cache", 3, "500m", "1Gi", beside),
+        ],
+    );
+    let decision = decide(&snapshot, Search::Integer);
+    // two caches on one node with one web: five nodes more hold the others
+    assert_eq!(decision.plan.unplaced, []);
+    assert_eq!(decision.certificate.bound, decision.certificate.objective);
+    assert!(decision.plan.cost() < decision.greedy.unwrap().cost, "{:?}", decision.greedy);
+}
+
+#[test]
 fn the_highest_priority_is_placed_first_where_not_all_can_be() {
     let classes = "---\n{apiVersion: scheduling.k8s.io/v1, kind: PriorityClass, metadata: {name: high}, value: 1000}\n";
     let snapshot = load(

@@ -28,7 +28,7 @@ pub struct Connection {
 pub enum ConnectError {
     #[error("{0}")]
     Kubeconfig(String),
-    #[error("the cluster of context {context} cannot be reached: {reason}")]
+    #[error("the cluster of context {context} cannot be read: {reason}")]
     Client { context: String, reason: String },
 }
 

@@ -54,7 +54,7 @@ pub async fn read_connected(connection: &Connection, progress: &dyn Fn(usize)) -
     let count = Cell::new(0);
     let origin: Arc<str> = Arc::from(format!("context {context}"));
     // one that cannot be reached is told once
-    let unreachable = |error: &Error| ConnectError::Client { context: context.clone(), reason: with_causes(error) };
+    let unreachable = |error: &Error| ConnectError::Client { context: context.clone(), reason: reason(error) };
     client.apiserver_version().await.map_err(|error| unreachable(&error))?;
     let tell = |more: usize| {
         count.set(count.get() + more);

@@ -1,0 +1,200 @@
+//! kube-scheduler as the judge of plans: random clusters are made real, and every pod of a plan is put to it.
+
+#[allow(dead_code, reason = "shared with the tests of the decisions, which throw it in more ways")]
+#[path = "../src/host/tests/dice.rs"]
+mod dice;
+mod judge;
+mod scenario;
+
+use std::env;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use packwright::catalog::Catalog;
+use packwright::cloud::kwok;
+use packwright::cluster::{Connection, read_connected};
+use packwright::host::{self, Decision, Limits, Search};
+use packwright::observe::{GatesByInput, LoadOptions, Origin, RawObject, Snapshot, of_read};
+use packwright::plan::check::{Rule, check};
+use packwright::plan::{Assignment, Launch, Offer, Plan, Target};
+use packwright::settings::Settings;
+use packwright::solve::Work;
+use serde_json::Value;
+
+use crate::cluster::Cluster;
+use dice::Dice;
+use judge::{Judge, Verdict};
+use scenario::Scenario;
+
+/// Scenarios of one run; `make placement` asks for more by this variable, and for others by the next.
+const SCENARIOS: u64 = 40;
+const COUNT: &str = "PACKWRIGHT_SCENARIOS";
+const FIRST: &str = "PACKWRIGHT_FIRST_SCENARIO";
+/// A folder that takes the manifests of scenarios with disagreements.
+const KEEP: &str = "PACKWRIGHT_KEEP";
+
+/// What was found over all scenarios.
+#[derive(Debug, Default)]
+struct Tally {
+    placed: usize,
+    unplaced: usize,
+    scenarios: usize,
+    /// With a pod that cannot be placed.
+    with_unplaced: usize,
+    nodes: usize,
+    /// Pods that a spread of ours keeps for domains that pools could open, where kube-scheduler would not.
+    kept_for_later: usize,
+    disagreements: Vec<String>,
+}
+
+#[test]
+fn kube_scheduler_binds_every_pod_where_it_is_planned() {
+    let count = number(COUNT).unwrap_or(SCENARIOS);
+    let first = number(FIRST).unwrap_or(0);
+    let cluster = Cluster::start();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let tally = runtime.block_on(async {
+        let connection = Connection { client: cluster.client().await, context: "test".to_owned() };
+        let mut tally = Tally::default();
+        for seed in first..first + count {
+            let found = put_to_it(&connection, &Scenario::random(seed), &mut tally).await;
+            found.unwrap_or_else(|error| panic!("scenario {seed}: {error:?}"));
+            if tally.scenarios % 20 == 0 {
+                println!("{} of {count} scenarios, {} disagreements", tally.scenarios, tally.disagreements.len());
+            }
+        }
+        tally
+    });
+    println!(
+        "{} scenarios, {} with a pod that cannot be placed; {} pods placed, {} not, on {} new nodes; {} kept for domains to come",
+        tally.scenarios, tally.with_unplaced, tally.placed, tally.unplaced, tally.nodes, tally.kept_for_later
+    );
+    assert!(tally.disagreements.is_empty(), "{}", tally.disagreements.join("\n"));
+    assert!(tally.with_unplaced * 5 >= tally.scenarios, "too few scenarios have a pod that cannot be placed");
+}
+
+fn number(variable: &str) -> Option<u64> {
+    env::var(variable).ok().map(|text| text.parse().expect("a number"))
+}
+
+async fn put_to_it(connection: &Connection, scenario: &Scenario, tally: &mut Tally) -> Result<(), kube::Error> {
+    let judge = Judge { client: connection.client.clone() };
+    judge.set_up(scenario).await?;
+    let objects = objects(connection, scenario).await;
+    let snapshot = observe(scenario, &objects);
+    let before = tally.disagreements.len();
+    let limits = Limits {
+        time: Duration::from_secs(60),
+        search: Search::Integer,
+        work: Work { ways: 100, exact_steps: 5_000, search_steps: 500, ..Work::LIMITED },
+    };
+    let decision = host::decide(&snapshot, limits);
+    let names: Vec<String> = (0..decision.plan.launches.len()).map(|index| format!("new-{index}")).collect();
+    let bought = bought(scenario, &decision);
+    judge.open(&nodes(&snapshot, &decision, &bought, &names)).await?;
+    judge.gate(&scenario.pending).await?;
+    for assignment in &decision.plan.assignments {
+        let pod = &snapshot.pods[assignment.pod].key;
+        let node = match assignment.target {
+            Target::Existing(node) => snapshot.nodes[node].name.to_string(),
+            Target::Launch(launch) => names[launch].clone(),
+        };
+        let verdict = judge.release(&pod.namespace, &pod.name, Some(&node)).await?;
+        if verdict != Verdict::Bound(node.clone()) {
+            tally.disagreements.push(format!("scenario {}: {pod} is planned on {node}: {verdict:?}", scenario.seed));
+        }
+    }
+    for unplaced in &decision.plan.unplaced {
+        let pod = &snapshot.pods[unplaced.pod];
+        let verdict = judge.release(&pod.key.namespace, &pod.key.name, None).await?;
+        if let Verdict::Bound(node) = verdict {
+            let why = ruled_out(&snapshot, &decision, &bought, unplaced.pod, target_called(&snapshot, &names, &node));
+            // ours alone, and stricter: a spread also counts the domains that pools could open
+            if why.contains(&Rule::OpenableSpread) {
+                tally.kept_for_later += 1;
+            } else {
+                tally.disagreements.push(format!(
+                    "scenario {}: {} is not placed ({}): {node} takes it; the checker says {why:?}",
+                    scenario.seed, pod.key, unplaced.reason
+                ));
+            }
+            break; // it counts for those after it
+        }
+    }
+    if tally.disagreements.len() > before
+        && let Ok(folder) = env::var(KEEP)
+    {
+        let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects});
+        std::fs::write(format!("{folder}/{}.json", scenario.seed), list.to_string()).unwrap();
+    }
+    tally.scenarios += 1;
+    tally.placed += decision.plan.assignments.len();
+    tally.unplaced += decision.plan.unplaced.len();
+    tally.with_unplaced += usize::from(!decision.plan.unplaced.is_empty());
+    tally.nodes += names.len();
+    Ok(())
+}
+
+/// The cluster as it is, with the pools and the pods that are to be planned.
+async fn objects(connection: &Connection, scenario: &Scenario) -> Vec<Value> {
+    let reading = read_connected(connection, &|_| {}).await.unwrap();
+    let kinds: Vec<String> = reading.errors.iter().map(|error| error.message.clone()).collect();
+    assert!(kinds.iter().all(|kind| kind.starts_with("Node")), "{kinds:?}"); // the kinds of Karpenter are not installed
+    let given = scenario.pools.iter().chain(&scenario.pending).cloned();
+    reading.objects.into_iter().map(|object| object.value).chain(given).collect()
+}
+
+fn observe(scenario: &Scenario, objects: &[Value]) -> Arc<Snapshot> {
+    let raw = objects.iter().map(|value| RawObject { origin: Origin::default(), value: value.clone() });
+    let catalog = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios/shared/catalog.json");
+    let options = LoadOptions {
+        settings: Settings::default(),
+        region: Arc::from("us-east-1"),
+        taken_at: Timestamp::now(),
+        catalog: Catalog::from_option(catalog).unwrap(),
+        assumptions: Vec::new(),
+        gates: GatesByInput::AsConfigured,
+    };
+    let loaded = of_read(raw.collect(), Vec::new(), options);
+    assert!(loaded.errors.is_empty(), "scenario {}: {:?}", scenario.seed, loaded.errors);
+    loaded.snapshot
+}
+
+fn target_called(snapshot: &Snapshot, names: &[String], node: &str) -> Target {
+    match names.iter().position(|name| name == node) {
+        Some(launch) => Target::Launch(launch),
+        None => Target::Existing(snapshot.nodes.iter().position(|known| known.name.as_ref() == node).unwrap()),
+    }
+}
+
+/// The rules about pods that forbid one there, after all that are placed; `bought`: the offer of each launch.
+fn ruled_out(snapshot: &Snapshot, decision: &Decision, bought: &[Offer], pod: usize, target: Target) -> Vec<Rule> {
+    let Plan { launches, assignments, unplaced, .. } = &decision.plan;
+    let as_bought =
+        |(launch, offer): (&Launch, &Offer)| Launch { offers: Arc::new(vec![offer.clone()]), ..launch.clone() };
+    let launches = launches.iter().zip(bought).map(as_bought).collect();
+    let assignments = assignments.iter().copied().chain([Assignment { pod, target }]).collect();
+    let unplaced = unplaced.iter().filter(|left| left.pod != pod).cloned().collect();
+    let draft = Plan::draft(launches, assignments, unplaced);
+    let broken = check(snapshot, draft).err().unwrap_or_default();
+    let rules = broken.into_iter().filter(|broken| broken.pod.as_ref() == Some(&snapshot.pods[pod].key));
+    rules.map(|broken| broken.rule).collect()
+}
+
+/// Which offer of each launch the cloud has: any of them.
+fn bought(scenario: &Scenario, decision: &Decision) -> Vec<Offer> {
+    let dice = &mut Dice::new(scenario.seed ^ 0x0ffe5);
+    decision.plan.launches.iter().map(|launch| dice.pick(&launch.offers).clone()).collect()
+}
+
+fn nodes(snapshot: &Snapshot, decision: &Decision, bought: &[Offer], names: &[String]) -> Vec<Value> {
+    let launched = decision.plan.launches.iter().zip(bought).zip(names);
+    let node = |((launch, offer), name): ((&Launch, &Offer), &String)| {
+        let mut node = kwok::node(snapshot, launch, offer).expect("an offer of the Snapshot");
+        node["metadata"]["name"] = name.as_str().into();
+        node["metadata"]["labels"]["kubernetes.io/hostname"] = name.as_str().into();
+        node
+    };
+    launched.map(node).collect()
+}
