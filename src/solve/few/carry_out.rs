@@ -123,8 +123,8 @@ impl<'p, 's> Carrier<'p, 's> {
         Some((NewNode { pool: profile.pool, requirements, types, reservations, spend_limit }, price))
     }
 
-    /// Whether something other than accelerators and bare metal holds these pods, where labels that no pod requires are left open:
-    /// those are bought only by who needs them, be it for a preference.
+    /// Whether something other than accelerators and bare metal holds these pods, where labels that no pod requires are left
+    /// open: those are bought only by who needs them, be it for a preference.
     fn sells_plain(
         &mut self,
         profiles: &Profiles,
