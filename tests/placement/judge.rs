@@ -113,36 +113,35 @@ impl Judge {
         let sets: Api<DaemonSet> = Api::namespaced(self.client.clone(), DAEMONS);
         let nodes: Api<Node> = Api::all(self.client.clone());
         let count = nodes.list(&ListParams::default()).await?.items.len();
-        self.daemon_pods(EVERYWHERE, count).await?;
+        until("a daemon pod on every node", async || Ok(self.has_daemon_pods(EVERYWHERE, count).await?.then_some(())))
+            .await?;
         for set in sets.list(&ListParams::default()).await? {
             // a new generation is looked at by a controller that knows all nodes by now
             let limit = set.spec.revision_history_limit.unwrap_or(10);
             let next = json!({"spec": {"revisionHistoryLimit": limit % 10 + 1}});
             let name = set.name_any();
             let generation = sets.patch(&name, &PatchParams::default(), &Patch::Merge(next)).await?.metadata.generation;
-            let wanted = until("a daemonset", async || {
+            until("a daemonset", async || {
                 let status = sets.get(&name).await?.status.unwrap_or_default();
-                Ok((status.observed_generation == generation).then_some(status.desired_number_scheduled))
+                let wanted = usize::try_from(status.desired_number_scheduled).unwrap_or_default();
+                let is_current = status.observed_generation == generation;
+                Ok((is_current && self.has_daemon_pods(&name, wanted).await?).then_some(()))
             })
             .await?;
-            self.daemon_pods(&name, usize::try_from(wanted).unwrap_or_default()).await?;
         }
         Ok(())
     }
 
-    async fn daemon_pods(&self, set: &str, count: usize) -> Result<(), Error> {
+    /// Whether the set has so many pods, each bound or refused.
+    async fn has_daemon_pods(&self, set: &str, count: usize) -> Result<bool, Error> {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), DAEMONS);
-        let of_set = ListParams::default().labels(&format!("daemon={set}"));
-        until("daemon pods", async || {
-            let found = pods.list(&of_set).await?;
-            let is_decided = |pod: &Pod| {
-                let bound = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
-                let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-                bound || conditions.into_iter().any(|condition| condition.reason.as_deref() == Some("Unschedulable"))
-            };
-            Ok((found.items.len() == count && found.items.iter().all(is_decided)).then_some(()))
-        })
-        .await
+        let found = pods.list(&ListParams::default().labels(&format!("daemon={set}"))).await?;
+        let is_decided = |pod: &Pod| {
+            let bound = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
+            let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+            bound || conditions.into_iter().any(|condition| condition.reason.as_deref() == Some("Unschedulable"))
+        };
+        Ok(found.items.len() == count && found.items.iter().all(is_decided))
     }
 
     async fn with_service_accounts(&self, namespaces: &[Value]) -> Result<(), Error> {
