@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use kube::api::{Api, DynamicObject, ListParams};
+use kube::core::TypeMeta;
 use kube::discovery::ApiResource;
 use kube::{Client, Error};
 
@@ -60,7 +61,8 @@ pub async fn read_connected(connection: &Connection, progress: &dyn Fn(usize)) -
         count.set(count.get() + more);
         progress(count.get());
     };
-    let lists = join_all(KINDS.iter().map(|kind| list(client, kind, &origin, &tell))).await;
+    let lister = Lister { client, origin: &origin, tell: &tell };
+    let lists = join_all(KINDS.iter().map(|kind| lister.list(kind))).await;
     let mut reading = Reading::default();
     let mut forbidden = Vec::new();
     for (kind, list) in KINDS.iter().zip(lists) {
@@ -86,47 +88,46 @@ pub async fn read_connected(connection: &Connection, progress: &dyn Fn(usize)) -
     Ok(reading)
 }
 
-async fn list(
-    client: &Client,
-    kind: &KnownKind,
-    origin: &Arc<str>,
-    tell: &dyn Fn(usize),
-) -> Result<Vec<RawObject>, Error> {
-    let mut attempts = 0;
-    loop {
-        attempts += 1;
-        match pages(client, kind, origin, tell).await {
-            // the rest of the list is no longer known
-            Err(Error::Api(status)) if status.code == 410 && attempts < ATTEMPTS => {}
-            read => return read,
-        }
-    }
+/// Lists kinds, one page after another.
+struct Lister<'l> {
+    client: &'l Client,
+    origin: &'l Arc<str>,
+    tell: &'l dyn Fn(usize),
 }
 
-async fn pages(
-    client: &Client,
-    kind: &KnownKind,
-    origin: &Arc<str>,
-    tell: &dyn Fn(usize),
-) -> Result<Vec<RawObject>, Error> {
-    let gvk = kube::core::GroupVersionKind::gvk(kind.group, kind.version, kind.name);
-    let resource = ApiResource::from_gvk(&gvk);
-    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-    let mut objects = Vec::new();
-    let mut page = ListParams::default().limit(PAGE);
-    loop {
-        let read = api.list(&page).await?;
-        tell(read.items.len());
-        for mut object in read.items {
-            object.types =
-                Some(kube::core::TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() });
-            let mut value = serde_json::to_value(object).map_err(Error::SerdeError)?;
-            prune(&mut value);
-            objects.push(RawObject { origin: Origin { file: origin.clone(), ..Origin::default() }, value });
+impl Lister<'_> {
+    async fn list(&self, kind: &KnownKind) -> Result<Vec<RawObject>, Error> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match self.pages(kind).await {
+                // the rest of the list is no longer known
+                Err(Error::Api(status)) if status.code == 410 && attempts < ATTEMPTS => {}
+                read => return read,
+            }
         }
-        match read.metadata.continue_.filter(|next| !next.is_empty()) {
-            Some(next) => page = page.continue_token(&next),
-            None => return Ok(objects),
+    }
+
+    async fn pages(&self, kind: &KnownKind) -> Result<Vec<RawObject>, Error> {
+        let gvk = kube::core::GroupVersionKind::gvk(kind.group, kind.version, kind.name);
+        let resource = ApiResource::from_gvk(&gvk);
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+        let types = TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() };
+        let mut objects = Vec::new();
+        let mut page = ListParams::default().limit(PAGE);
+        loop {
+            let read = api.list(&page).await?;
+            (self.tell)(read.items.len());
+            for mut object in read.items {
+                object.types = Some(types.clone()); // the items of a list do not say
+                let mut value = serde_json::to_value(object).map_err(Error::SerdeError)?;
+                prune(&mut value);
+                objects.push(RawObject { origin: Origin { file: self.origin.clone(), ..Origin::default() }, value });
+            }
+            match read.metadata.continue_.filter(|next| !next.is_empty()) {
+                Some(next) => page = page.continue_token(&next),
+                None => return Ok(objects),
+            }
         }
     }
 }
