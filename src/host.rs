@@ -25,7 +25,7 @@ use crate::plan::check::{Violation, check};
 use crate::plan::failure::{Cause, Failure};
 use crate::plan::{Certificate, Checked, Outcome, Plan, Stage, Stop};
 use crate::solve::Work;
-use crate::solve::bound::Proof;
+use crate::solve::bound::{LeftProof, Proof};
 use crate::solve::carried::Carried;
 use crate::solve::integer::Searched;
 use crate::units::MicroUsd;
@@ -70,6 +70,8 @@ pub struct Decision {
     pub certificate: Certificate,
     /// What proves the bound of the certificate.
     pub proof: Proof,
+    /// The same of the pods that are left, by priority.
+    pub left_proofs: Vec<LeftProof>,
     /// Karpenter's own packing of the same Snapshot; `None` where there was no time to finish it.
     pub greedy: Option<Outcome>,
     /// Every answer that was better than the one before, or said more about it, in the order in which they came.
@@ -171,6 +173,7 @@ fn search_within(
         plan: Plan::nothing(snapshot, "not reached within the time limit"),
         certificate: Certificate::nothing(),
         proof: Proof::default(),
+        left_proofs: Vec::new(),
         greedy: None,
         answers: Vec::new(),
         refused: Vec::new(),

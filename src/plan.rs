@@ -11,4 +11,6 @@ pub mod report;
 
 pub use build::{build, launch_of};
 pub use check::{Rule, Violation, check};
-pub use types::{Assignment, Certificate, Checked, Draft, Launch, Offer, Outcome, Plan, Stage, Stop, Target, Unplaced};
+pub use types::{
+    Assignment, Certificate, Checked, Draft, Launch, LeftBound, Offer, Outcome, Plan, Stage, Stop, Target, Unplaced,
+};

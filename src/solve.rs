@@ -7,6 +7,7 @@ pub mod few;
 pub mod greedy;
 pub mod integer;
 mod knapsack;
+pub mod least_left;
 mod levels;
 mod lp;
 pub mod models;

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::observe::Snapshot;
 use crate::plan::{Plan, Stop, Unplaced, check, preferences};
-use decision::{Decision, Kind, Level, StoredProof};
+use decision::{Decision, Kind, Level, StoredLeftProof, StoredProof};
 use reach::World;
 
 /// What became of each statement of a decision.
@@ -62,6 +62,14 @@ impl<'s> Verifier<'s> {
     pub fn bound_of_cost(&self, left: &[Unplaced], proof: &StoredProof, stated: i64) -> i64 {
         bound::of_cost(&self.world, self.snapshot, left, proof, stated)
     }
+
+    /// How many pods of a priority every plan leaves that leaves at most as many of the higher ones: those that no node of any
+    /// kind can hold, and what a proof shows of the others.
+    #[must_use]
+    pub fn bound_of_left(&self, left: &[Unplaced], priority: i32, proof: &StoredProof) -> i64 {
+        let hopeless = hopeless(&self.world, self.snapshot).get(&priority).copied().unwrap_or(0);
+        hopeless + bound::of_left(&self.world, self.snapshot, left, priority, proof)
+    }
 }
 
 /// What a proof shows: no plan that the checker accepts, and that leaves at most as many pods of each priority as this one,
@@ -102,7 +110,13 @@ pub fn verify(snapshot: &Snapshot, decision: &Decision) -> Verdict {
     }
     let levels = objectives.into_iter().zip(stated).map(|(own, stated)| {
         let proven_bound = match own.kind {
-            Kind::Unplaced { .. } | Kind::Preferences => own.bound,
+            Kind::Preferences => own.bound,
+            Kind::Unplaced { priority } => {
+                let stated = decision.certificate.left_proofs.iter().find(|of| of.priority == priority);
+                let shown =
+                    |of: &StoredLeftProof| bound::of_left(&world, snapshot, &plan.unplaced, priority, &of.proof);
+                own.bound + stated.map_or(0, shown)
+            }
             Kind::Cost => bound::of_cost(&world, snapshot, &plan.unplaced, &decision.certificate.proof, stated.bound),
         };
         let is_proven = proven_bound >= stated.bound && stated.bound <= stated.objective;
@@ -118,12 +132,21 @@ pub fn objectives<State>(snapshot: &Snapshot, plan: &Plan<State>) -> Vec<Level> 
     objectives_in(&World::of(snapshot), snapshot, plan)
 }
 
-fn objectives_in<State>(world: &World, snapshot: &Snapshot, plan: &Plan<State>) -> Vec<Level> {
-    let mut left: BTreeMap<std::cmp::Reverse<i32>, (i64, i64)> = BTreeMap::new();
+/// By priority of the pending pods: those that no node of any kind can hold.
+fn hopeless(world: &World, snapshot: &Snapshot) -> BTreeMap<i32, i64> {
+    let mut hopeless = BTreeMap::new();
     let possible = world.possible();
     for (pod, of) in snapshot.pending() {
-        let (_, bound) = left.entry(std::cmp::Reverse(of.template.spec.priority)).or_default();
-        *bound += i64::from(of.refused.is_some() || !possible.contains(&pod));
+        let count = hopeless.entry(of.template.spec.priority).or_insert(0);
+        *count += i64::from(of.refused.is_some() || !possible.contains(&pod));
+    }
+    hopeless
+}
+
+fn objectives_in<State>(world: &World, snapshot: &Snapshot, plan: &Plan<State>) -> Vec<Level> {
+    let mut left: BTreeMap<std::cmp::Reverse<i32>, (i64, i64)> = BTreeMap::new();
+    for (priority, pods) in hopeless(world, snapshot) {
+        left.entry(std::cmp::Reverse(priority)).or_default().1 = pods;
     }
     for unplaced in &plan.unplaced {
         let priority = snapshot.pods[unplaced.pod].template.spec.priority;

@@ -26,5 +26,6 @@ mod load;
 mod models;
 mod placement;
 mod scenarios;
+mod short_of_room;
 mod solver;
 mod worker;

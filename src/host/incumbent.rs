@@ -5,8 +5,8 @@ use super::standing::Yardstick;
 use crate::observe::Snapshot;
 use crate::plan::check::{Violation, check};
 use crate::plan::failure::Failure;
-use crate::plan::{Draft, Plan, Stage, Stop};
-use crate::solve::bound::Proof;
+use crate::plan::{Draft, LeftBound, Plan, Stage, Stop};
+use crate::solve::bound::{LeftProof, Proof};
 use crate::solve::{Ended, Levels};
 
 /// The best answer so far, and who is told of a better one.
@@ -34,7 +34,8 @@ impl<'s> Incumbent<'s> {
     pub fn new(snapshot: &'s Snapshot, decision: Decision, sink: &'s dyn Fn(Decision)) -> Self {
         let yardstick = Yardstick::new(snapshot);
         let levels = yardstick.measure(&decision.plan);
-        let incumbent = Self { decision, snapshot, yardstick, levels, sink };
+        let mut incumbent = Self { decision, snapshot, yardstick, levels, sink };
+        incumbent.count_left();
         incumbent.tell();
         incumbent
     }
@@ -50,12 +51,25 @@ impl<'s> Incumbent<'s> {
             return Ok(Offered::Worse);
         }
         let plan = check(self.snapshot, draft)?;
+        // a level is proven of plans that leave no more on the levels above
+        let is_kept =
+            |level: usize| levels.left[..level].iter().zip(&self.levels.left).all(|(now, before)| now <= before);
+        let kept: Vec<i32> = self
+            .yardstick
+            .priorities
+            .iter()
+            .enumerate()
+            .filter(|(level, _)| is_kept(*level))
+            .map(|(_, of)| *of)
+            .collect();
+        self.decision.left_proofs.retain(|proof| kept.contains(&proof.priority));
         self.levels = levels;
         let leaves_others = self.left() != plan.unplaced.iter().map(|unplaced| unplaced.pod).collect::<Vec<_>>();
         self.decision.certificate.objective = plan.cost();
         self.decision.certificate.stage = stage;
         self.decision.certificate.packed_after = packed_after;
         self.decision.plan = plan;
+        self.count_left();
         if leaves_others {
             self.keep(Proof::default());
         }
@@ -66,6 +80,27 @@ impl<'s> Incumbent<'s> {
     pub fn state(&mut self, proof: Proof) {
         self.keep(proof);
         self.tell();
+    }
+
+    /// States how many pods of a priority every plan leaves, and says so, where it is more than was known.
+    pub fn state_left(&mut self, proof: LeftProof) {
+        let proofs = &mut self.decision.left_proofs;
+        match proofs.iter_mut().find(|known| known.priority == proof.priority) {
+            Some(known) if known.at_least >= proof.at_least => return,
+            Some(known) => *known = proof,
+            None => proofs.push(proof),
+        }
+        self.count_left();
+        self.tell();
+    }
+
+    fn count_left(&mut self) {
+        let of = |(&priority, &pods): (&i32, &usize)| {
+            let proof = self.decision.left_proofs.iter().find(|proof| proof.priority == priority);
+            LeftBound { priority, pods, at_least: proof.map_or(0, |proof| proof.at_least.min(pods)) }
+        };
+        let all = self.yardstick.priorities.iter().zip(&self.levels.left).filter(|(_, pods)| **pods > 0);
+        self.decision.certificate.left = all.map(of).collect();
     }
 
     fn keep(&mut self, proof: Proof) {
@@ -102,7 +137,7 @@ impl<'s> Incumbent<'s> {
         let certificate = &mut self.decision.certificate;
         let is_optimal = certificate.objective == certificate.bound
             && self.levels.violated == 0
-            && self.decision.plan.unplaced.is_empty();
+            && certificate.left.iter().all(|left| left.pods == left.at_least);
         certificate.stop = match (&certificate.failure, is_optimal, ended) {
             (Some(_), ..) => Stop::Failed,
             (None, true, _) => Stop::Optimal,

@@ -13,11 +13,15 @@ use crate::solve::bound::{self, Bound, Bounds, Proof, Values};
 use crate::solve::carried::Carried;
 use crate::solve::greedy::{self, Order, Worked};
 use crate::solve::integer::{self, News, Searched};
-use crate::solve::{Ended, Place, Solution, Work, few};
+use crate::solve::{Ended, Place, Solution, TimeLeft, Work, few, least_left};
 use crate::units::MicroUsd;
 
 /// Time kept for carrying a solution out, writing it down and checking it, as a multiple of what the first answer took.
 pub(super) const RESERVE: f64 = 1.0;
+
+/// Of the time left, what a priority gets of which pods are left; of the rounds, one in so many.
+const LEVEL_SHARE: f64 = 0.25;
+const LEVEL_ROUNDS: usize = 4;
 
 /// Shapes that a proof looks at with tables and searches.
 const SEARCHED: usize = 16;
@@ -43,9 +47,11 @@ impl<'p> First<'p> {
         let plan = repair::checked(problem.snapshot, draft, &mut refused);
         let (objective, stage) = (plan.cost(), Stage::Greedy);
         let stop = if solution.stopped { Stop::Deadline } else { Stop::Unfinished };
-        let certificate = Certificate { objective, bound: MicroUsd::ZERO, stage, packed_after: 0, stop, failure: None };
+        let (bound, left) = (MicroUsd::ZERO, Vec::new());
+        let certificate = Certificate { objective, bound, left, stage, packed_after: 0, stop, failure: None };
         let proof = Proof::default();
-        let decision = Decision { plan, certificate, proof, greedy, answers: Vec::new(), refused, searched: None };
+        let (left_proofs, answers) = (Vec::new(), Vec::new());
+        let decision = Decision { plan, certificate, proof, left_proofs, greedy, answers, refused, searched: None };
         Self { decision, solution, worked }
     }
 
@@ -77,13 +83,8 @@ pub(super) fn run(
     let mut best = Best::new(&problem, &bounds, decision, sink);
     let (mut ended, mut every_way) = (Ended::Searched, false);
     if search == Search::Integer {
-        if !best.incumbent.decision.plan.unplaced.is_empty() && best.incumbent.priorities().len() > 1 && !stop() {
-            let (other, learned) = greedy::work(&problem, Order::PriorityFirst, &stop);
-            if !other.stopped && best.offer(&other, Stage::PriorityGreedy, None) {
-                (solution, worked) = (other, learned);
-            }
-        }
         let left = || clock.left(reserve);
+        best.leave_fewer(&mut solution, &mut worked, work, &left);
         ended = integer::improve(&problem, (&solution, &worked), carried, work, &left, &mut |news| match news {
             News::Solution(other, searched) => drop(best.offer(&other, Stage::Columns, Some(searched))),
             News::Values(values) => best.prove(&values, work),
@@ -119,13 +120,76 @@ impl<'b, 's> Best<'b, 's> {
         let mut incumbent = Incumbent::new(problem.snapshot, decision, sink);
         let bound = bounds.where_unplaced(&incumbent.left());
         incumbent.state(bound.of_resources());
-        Self { problem, incumbent, bounds, bound }
+        let mut best = Self { problem, incumbent, bounds, bound };
+        best.count_hopeless();
+        best
+    }
+
+    /// Of every priority of which pods are left: those that no node of any kind can hold are left by every plan.
+    fn count_hopeless(&mut self) {
+        let left = self.incumbent.left();
+        for (level, &priority) in self.incumbent.priorities().to_vec().iter().enumerate() {
+            if self.incumbent.levels().left[level] > 0 {
+                self.incumbent.state_left(self.bounds.least_left(&left, priority, None, Proof::default().limits));
+            }
+        }
     }
 
     /// Checks a solution and keeps it if it is better.
     fn offer(&mut self, solution: &Solution, stage: Stage, searched: Option<Searched>) -> bool {
         let offered = self.incumbent.offer(plan::build(self.problem, solution), stage, solution.packed_after);
         offered.is_ok_and(|offered| self.take(offered, searched))
+    }
+
+    /// Where pods are left: other orders of the greedy, then the first level of the master, one priority after another. What is
+    /// better takes the place of the solution.
+    fn leave_fewer<'p>(&mut self, solution: &mut Solution, worked: &mut Worked<'p>, work: Work, time: TimeLeft)
+    where
+        'b: 'p,
+    {
+        let stop = || time() <= 0.0;
+        for order in [Order::PriorityFirst, Order::SmallestFirst] {
+            let is_same = order == Order::PriorityFirst && self.incumbent.priorities().len() < 2;
+            if self.incumbent.decision.plan.unplaced.is_empty() || is_same || stop() {
+                continue;
+            }
+            let (other, learned) = greedy::work(self.problem, order, &stop);
+            if !other.stopped && self.offer(&other, Stage::PriorityGreedy, None) {
+                (*solution, *worked) = (other, learned);
+            }
+        }
+        for level in 0..self.incumbent.priorities().len() {
+            if self.incumbent.levels().left[level] == 0 || stop() {
+                continue;
+            }
+            let from = time();
+            let share = || 1.0 - (from - time()) / (from * LEVEL_SHARE);
+            let mut better = None;
+            let work = Work { rounds: work.rounds / LEVEL_ROUNDS, ..work };
+            let (problem, bounds) = (self.problem, self.bounds);
+            let at_stake = least_left::AtStake {
+                priority: self.incumbent.priorities()[level],
+                known: self.incumbent.decision.certificate.objective,
+                is_hopeless: &|group| bounds.is_hopeless(group),
+            };
+            let limits = bound::Limits { searched: SEARCHED, cells: work.cells, steps: work.search_steps };
+            let mut tell = |news: least_left::News| match news {
+                least_left::News::Solution(other, steps) => {
+                    if self.offer(&other, Stage::Columns, None) {
+                        better = Some((other, steps.to_vec()));
+                    }
+                }
+                least_left::News::Values(values) => {
+                    let left = self.incumbent.left();
+                    self.incumbent.state_left(self.bounds.least_left(&left, at_stake.priority, Some(&values), limits));
+                }
+            };
+            least_left::search(problem, (solution, worked), at_stake, work, &share, &mut tell);
+            if let Some((other, steps)) = better {
+                *solution = other;
+                worked.steps = steps;
+            }
+        }
     }
 
     /// What follows from an offer; whether it is better.
@@ -138,6 +202,7 @@ impl<'b, 's> Best<'b, 's> {
             Offered::LeavesOthers => {
                 self.bound = self.bounds.where_unplaced(&self.incumbent.left());
                 self.incumbent.state(self.bound.of_resources());
+                self.count_hopeless();
             }
             Offered::Worse => return false,
         }

@@ -8,7 +8,8 @@ use crate::observe::Snapshot;
 use crate::solve::bound::{self, PodWorth, Proof};
 use crate::solve::{Pace, Work};
 use crate::verify::decision::{
-    self, Kind, LimitPrice, NodePrices, PodValue, StoredCertificate, StoredPace, StoredPlan, StoredProof, StoredWork,
+    self, Kind, LimitPrice, NodePrices, PodValue, StoredCertificate, StoredLeftProof, StoredPace, StoredPlan,
+    StoredProof, StoredWork,
 };
 use crate::verify::objectives;
 
@@ -22,9 +23,18 @@ pub fn stored_decision(
 ) -> decision::Decision {
     let Decision { plan, certificate, .. } = decided;
     let mut levels = objectives(snapshot, plan);
-    for level in levels.iter_mut().filter(|level| level.kind == Kind::Cost) {
-        level.bound = certificate.bound.0;
+    for level in &mut levels {
+        match level.kind {
+            Kind::Cost => level.bound = certificate.bound.0,
+            Kind::Unplaced { priority } => {
+                let stated = certificate.left.iter().find(|left| left.priority == priority);
+                level.bound = stated.map_or(0, |left| i64::try_from(left.at_least).unwrap_or(i64::MAX));
+            }
+            Kind::Preferences => {}
+        }
     }
+    let left_proof =
+        |of: &bound::LeftProof| StoredLeftProof { priority: of.priority, proof: stored_proof(snapshot, &of.proof) };
     decision::Decision {
         format: decision::FORMAT,
         snapshot_sha256,
@@ -42,6 +52,7 @@ pub fn stored_decision(
             failure: certificate.failure.clone(),
             levels,
             proof: stored_proof(snapshot, &decided.proof),
+            left_proofs: decided.left_proofs.iter().filter(|of| of.proof.bound.0 > 0).map(left_proof).collect(),
         },
     }
 }

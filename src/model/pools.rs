@@ -85,10 +85,23 @@ impl PoolModel<'_> {
     pub fn overhead_under(&self, kind: &TypeModel, requirements: &Requirements) -> (Resources, Vec<HostPort>) {
         let ready = rules::once_initialized(requirements);
         let sold: Vec<&Offering> = kind.offerings.iter().copied().filter(|o| o.satisfies(requirements)).collect();
+        let of_type = &kind.instance_type.requirements;
+        // a label that nobody writes is not there, be it well-known
+        let is_absent = |key: &str| {
+            !ready.contains_key(key)
+                && !of_type.contains_key(key)
+                && !sold.iter().any(|offering| offering.label(key).is_some())
+        };
+        let may_hold = |wanted: &Requirements| {
+            ready.compatible(wanted, Undefined::AllowWellKnown).is_ok()
+                && of_type.intersects(wanted).is_ok()
+                && sold.iter().any(|offering| offering.satisfies(wanted))
+                && wanted.iter().all(|(key, of)| of.allows_absence() || !is_absent(key))
+        };
         let may_run = |daemon: &&DaemonSet| {
             let spec = &daemon.template.spec;
-            rules::must_run(spec, &self.pool.taints, &ready, Undefined::AllowWellKnown)
-                && may_run_on(spec, kind.instance_type, &sold)
+            may_hold(&Requirements::from_labels(&spec.node_selector))
+                && (spec.node_affinity.is_empty() || spec.node_affinity.iter().any(|term| may_hold(&term.0)))
         };
         overhead(self.daemons.iter().copied().filter(may_run))
     }

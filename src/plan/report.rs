@@ -11,6 +11,7 @@ use super::types::{Certificate, Launch, Outcome, Plan, Stage, Stop, Target};
 use crate::catalog::CapacityType;
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{Labels, Taint};
+use crate::plan::LeftBound;
 use crate::resources::Resources;
 use crate::units::money::HOURS_PER_MONTH;
 
@@ -54,6 +55,8 @@ pub struct Summary {
     pub nodes: usize,
     pub pods_placed: usize,
     pub pods_unplaced: usize,
+    /// Of those by priority, highest first: how many every plan leaves that leaves at most as many of higher priorities.
+    pub left: Vec<LeftBound>,
     /// Of the placed: pods that were packed after the integer program, under rules that it does not hold.
     pub pods_packed_after: usize,
     /// Weight of the preferences that the placed pods do not get.
@@ -174,6 +177,7 @@ impl Summary {
             nodes: plan.launches.len(),
             pods_placed: plan.assignments.len(),
             pods_unplaced: plan.unplaced.len(),
+            left: certificate.left.clone(),
             pods_packed_after: certificate.packed_after,
             preferences_violated: preferences::violated(snapshot, plan),
             elapsed_ms: 0.0,

@@ -178,12 +178,22 @@ pub struct Certificate {
     pub objective: MicroUsd,
     /// No plan that the checker accepts and that leaves at most as many pods of each priority costs less.
     pub bound: MicroUsd,
+    /// Of every priority of which pods are left, highest first.
+    pub left: Vec<LeftBound>,
     pub stage: Stage,
     /// Pods that the integer program had put elsewhere, or nowhere: they were packed after it, under rules that it does not hold.
     pub packed_after: usize,
     pub stop: Stop,
     /// What broke down, where `stop` is [`Stop::Failed`].
     pub failure: Option<Failure>,
+}
+
+/// Pods of a priority that a plan leaves, and those that every plan leaves that leaves at most as many of higher ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct LeftBound {
+    pub priority: i32,
+    pub pods: usize,
+    pub at_least: usize,
 }
 
 /// What a packing comes to.
@@ -233,6 +243,7 @@ impl Certificate {
     #[must_use]
     pub fn nothing() -> Self {
         let (objective, bound) = (MicroUsd::ZERO, MicroUsd::ZERO);
-        Self { objective, bound, stage: Stage::Greedy, packed_after: 0, stop: Stop::Unfinished, failure: None }
+        let (stage, stop) = (Stage::Greedy, Stop::Unfinished);
+        Self { objective, bound, left: Vec::new(), stage, packed_after: 0, stop, failure: None }
     }
 }

@@ -11,33 +11,69 @@ pub(super) mod lp;
 mod proof;
 pub(super) mod spread;
 
-use classes::{Classes, Limit};
+use classes::{Classes, Limit, Shape};
 pub use holding::Limits;
 use lp::{Prices, ResourceLp};
 use proof::{Demand, GroupDemand, Worth};
-pub use proof::{LimitPrice, PodWorth, Proof};
+pub use proof::{LeftProof, LimitPrice, PodWorth, Proof};
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::model::Problem;
+use crate::model::{Problem, fits};
 use crate::units::MicroUsd;
 
 /// Bounds of one Problem.
 pub struct Bounds<'p, 's> {
     problem: &'p Problem<'s>,
     pub(super) classes: Classes,
+    /// Where nodes cost nothing.
+    free: OnceCell<Classes>,
 }
+
+/// What leaving a pod costs where nodes cost nothing.
+const NANO_A_POD: i64 = 1_000_000_000;
 
 impl<'p, 's> Bounds<'p, 's> {
     #[must_use]
     pub fn new(problem: &'p Problem<'s>) -> Self {
-        Self { problem, classes: Classes::of(problem) }
+        Self { problem, classes: Classes::of(problem), free: OnceCell::new() }
+    }
+
+    /// Whether no shape and no node can hold a pod of the group, whatever the plan.
+    #[must_use]
+    pub fn is_hopeless(&self, group: usize) -> bool {
+        self.classes.of_group[group].is_none()
     }
 
     /// The resource LP of plans that leave certain pods.
     pub(super) fn resource_lp(&self, unplaced: &[usize]) -> ResourceLp<'_> {
         ResourceLp::of(&self.classes, &Demand::of(self.problem, &self.classes, unplaced))
+    }
+
+    /// How many pods of a priority no shape and no node can hold, whatever the plan.
+    fn hopeless(&self, priority: i32) -> usize {
+        let refused = self.problem.snapshot.pending().filter(|(_, pod)| pod.refused.is_some());
+        let refused = refused.filter(|(_, pod)| pod.template.spec.priority == priority).count();
+        let groups = self.problem.groups.iter().enumerate().filter(|(group, _)| self.is_hopeless(*group));
+        let groups = groups.filter(|(_, group)| group.spec().priority == priority);
+        refused + groups.map(|(_, group)| group.pods.len()).sum::<usize>()
+    }
+
+    /// How many pods of a priority every plan leaves that leaves at most those of higher ones that are in `unplaced`; as these
+    /// values (in dollars, a pod left of the priority being one) prove it.
+    #[must_use]
+    pub fn least_left(&self, unplaced: &[usize], priority: i32, values: Option<&Values>, limits: Limits) -> LeftProof {
+        let proof = values.map(|values| {
+            let classes = self.free.get_or_init(|| self.classes.without_prices());
+            let demand = Demand::of(self.problem, classes, unplaced).at_stake(priority);
+            let prices = Prices::none(classes);
+            Bound { problem: self.problem, classes, demand, prices }.of_left(priority, values, limits)
+        });
+        let proof = proof.unwrap_or_default();
+        let pods = usize::try_from((proof.bound.0 + 999_999) / 1_000_000).unwrap_or(0);
+        LeftProof { priority, at_least: self.hopeless(priority) + pods, proof }
     }
 
     /// What no plan that leaves certain pods can cost less than.
@@ -92,12 +128,33 @@ impl Bound<'_, '_> {
             let in_zone = |zone| said.iter().filter(move |(of, _)| *of == Some(zone)).map(|(_, usd)| nano(*usd)).min();
             Worth::ByZone((0..self.classes.zone_names.len()).map(|zone| in_zone(zone).unwrap_or(least)).collect())
         };
+        self.prove(self.demand.groups.iter().map(of_group).collect(), self.limit_prices(values), limits)
+    }
+
+    /// Nodes cost nothing, and a pod left of the priority a dollar an hour.
+    fn of_left(&self, priority: i32, values: &Values, limits: Limits) -> Proof {
+        let of_limits = self.limit_prices(values);
+        // what can be had for nothing holds only pods that are worth nothing
+        let is_free = |shape: &Shape| shape.most.is_none() && shape.cost(&of_limits) == 0;
+        let of_group = |group: &GroupDemand| {
+            let holds = |shape: &Shape| shape.holds.contains(group.class) && fits(&group.amounts, &shape.room);
+            if self.classes.shapes.iter().any(|shape| is_free(shape) && holds(shape)) {
+                return Worth::Anywhere(0);
+            }
+            let least = values.pods[group.group].iter().map(|(_, usd)| nano(*usd)).min().unwrap_or(0);
+            let most = if group.priority == priority { NANO_A_POD } else { i64::MAX };
+            Worth::Anywhere(least.min(most))
+        };
+        let of_demand = self.demand.groups.iter().map(of_group).collect();
+        self.prove(of_demand, of_limits, limits)
+    }
+
+    fn limit_prices(&self, values: &Values) -> Vec<i128> {
         let price = |limit: &Limit| {
             let of = values.limits.iter().find(|((pool, index), _)| (limit.pool, limit.index) == (*pool, *index));
             of.map_or(0, |(_, usd)| lp::to_atto(*usd))
         };
-        let of_limits = self.classes.limits.iter().map(price).collect();
-        self.prove(self.demand.groups.iter().map(of_group).collect(), of_limits, limits)
+        self.classes.limits.iter().map(price).collect()
     }
 
     /// A better proof than the one given, by trying everything that could cost less than `known`; where that takes no more

@@ -123,8 +123,7 @@ impl Carried {
             let known = self.limits.iter().find(|of| *of.node_pool == *pool.pool.name && *of.limit == **name);
             *dual = known.map_or(0.0, |known| known.usd_hour.max(0.0));
         }
-        let mut start =
-            Start { packing: Vec::new(), columns: Vec::new(), duals, ratio: self.ratio, weights: Vec::new() };
+        let mut start = Start { duals, ratio: self.ratio, ..Start::default() };
         for carry in &self.patterns {
             let Some(pattern) = pattern(problem, reduction, &items, carry) else { continue };
             if carry.times > 0 {

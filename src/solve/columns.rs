@@ -118,7 +118,7 @@ struct Task<'t> {
     instance: &'t Instance,
     /// Prices of room by class and dimension.
     weights: &'t [Vec<f64>],
-    /// What it costs to leave a pod of each item out, dollars: more than any way to place it.
+    /// What it costs to leave a pod of each item out, dollars.
     leaving: &'t [f64],
     rater: &'t RefCell<Rater>,
     work: Work,
@@ -150,6 +150,8 @@ pub struct Start {
     pub ratio: f64,
     /// What resources are worth, dollars a unit by class and dimension; empty where that is to be found out.
     pub weights: Vec<Vec<f64>>,
+    /// What it costs to leave a pod of each item out, dollars; empty where that is more than any way to place it.
+    pub leaving: Vec<f64>,
 }
 
 /// Why a search ended.
@@ -171,13 +173,16 @@ pub fn solve(instance: &Instance, start: &Start, work: Work, time: TimeLeft, sin
     let all = || if time() > 0.0 { 1.0 } else { 0.0 };
     let time = if work.pace == Pace::Work { &all } else { time };
     let stop = || time() <= 0.0;
-    let (values, weights) = if start.weights.len() == instance.classes.len() {
+    // of another instance where a dimension came or went with a rule over hosts
+    let is_known =
+        start.weights.len() == instance.classes.len() && start.weights.iter().all(|of| of.len() == instance.dims);
+    let (values, weights) = if is_known {
         (round::resource_values(instance, &start.weights), start.weights.clone())
     } else {
         resource_values(instance)
     };
     let alone = alone(instance);
-    let leaving = leaving(&alone, &values);
+    let leaving = if start.leaving.is_empty() { leaving(&alone, &values) } else { start.leaving.clone() };
     let center = Duals { items: values, rows: vec![0.0; instance.rows.len()] };
     let demands = instance.demands();
     let rater = RefCell::new(Rater::new(instance, &weights));
@@ -403,7 +408,7 @@ fn rounding(start: &Start, demands: &[u32], alone: &[f64]) -> f64 {
 }
 
 /// Dollars an hour of the cheapest new bin that holds a pod of each item.
-fn alone(instance: &Instance) -> Vec<f64> {
+pub fn alone(instance: &Instance) -> Vec<f64> {
     let mut alone = vec![f64::INFINITY; instance.items.len()];
     for class in &instance.classes {
         for &item in &class.items {

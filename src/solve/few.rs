@@ -47,7 +47,7 @@ pub fn search(
     }
     let mut search = Search::new(problem, priorities, known, ways, stop, judge);
     search.place(0, Spent::default());
-    search.profiles.is_complete && search.steps > 0 && search.ways > 0 && !stop()
+    search.profiles.is_complete && !search.carrier.is_cut && search.steps > 0 && search.ways > 0 && !stop()
 }
 
 /// What is decided comes to at least this.

@@ -10,7 +10,7 @@ use super::columns::instance::{Duals, Packing, Pattern};
 use super::columns::{self, TimeLeft, Work};
 use super::greedy::guide::{Guide, Target};
 use super::greedy::{self, Worked};
-use super::reduce::{Domains, Reduction, RowOf, Source, ZoneCounts, cheaper_zones};
+use super::reduce::{Domains, Reduction, RowOf, Source, Wanted, ZoneCounts, cheaper_zones};
 use crate::api::labels;
 use crate::model::Problem;
 
@@ -70,7 +70,7 @@ pub fn improve<'p>(
     };
     columns::solve(&reduction.instance, &start, work, time, &mut |news| match news {
         columns::News::Packing(packed) => {
-            let guide = guide(&reduction, packed, worked);
+            let guide = guide(&reduction, packed, &worked.steps);
             cheapest.packing.clone_from(packed);
             sink(News::Solution(greedy::guided(problem, guide, worked, &|| false), cheapest.clone()));
         }
@@ -84,17 +84,20 @@ pub fn improve<'p>(
 
 /// With spread pods where resources are cheapest; and what resources are worth by class and dimension.
 fn reduction(problem: &Problem, first: &Solution, worked: &Worked) -> Option<(Reduction, Vec<Vec<f64>>)> {
-    let reduction = Reduction::of(problem, first, worked, &ZoneCounts::new())?;
+    let zones = ZoneCounts::new();
+    let wanted = Wanted { first, steps: &worked.steps, zones: &zones, at_stake: None, also: &[] };
+    let reduction = Reduction::of(problem, wanted)?;
     let (values, weights) = columns::resource_values(&reduction.instance);
     let zones = cheaper_zones(problem, &reduction, &values, &weights);
     // a few pods elsewhere change little of what resources are worth
-    let reduction = if zones.is_empty() { reduction } else { Reduction::of(problem, first, worked, &zones)? };
+    let reduction =
+        if zones.is_empty() { reduction } else { Reduction::of(problem, Wanted { zones: &zones, ..wanted })? };
     Some((reduction, weights))
 }
 
 /// What pods are worth by group and zone, and what a unit of a limit is.
 #[allow(clippy::cast_precision_loss)] // floats propose
-fn values(problem: &Problem, reduction: &Reduction, duals: &Duals) -> Values {
+pub(super) fn values(problem: &Problem, reduction: &Reduction, duals: &Duals) -> Values {
     let zones = problem.keys.id(labels::ZONE);
     let mut pods: Vec<Vec<(Option<usize>, f64)>> = vec![Vec::new(); problem.groups.len()];
     for ((members, domains), &value) in reduction.members.iter().zip(&reduction.domains).zip(&duals.items) {
@@ -112,9 +115,9 @@ fn values(problem: &Problem, reduction: &Reduction, duals: &Duals) -> Values {
 }
 
 /// Deals the pods of each item over the bins of its patterns.
-fn guide(reduction: &Reduction, packed: &[(Pattern, u32)], worked: &Worked) -> Guide {
+pub(super) fn guide(reduction: &Reduction, packed: &[(Pattern, u32)], steps: &[usize]) -> Guide {
     let mut left: Vec<Vec<(usize, u32)>> = reduction.members.clone();
-    let mut guide = Guide { existing: reduction.staying.clone(), steps: worked.steps.clone(), ..Guide::default() };
+    let mut guide = Guide { existing: reduction.staying.clone(), steps: steps.to_vec(), ..Guide::default() };
     let mut nodes_used: HashMap<(usize, usize), usize> = HashMap::new();
     // what comes last is opened first: a node that is opened takes what is left of a reservation, meant for it or not
     let is_reserved = |pattern: &Pattern| {

@@ -19,12 +19,13 @@ use std::collections::BTreeMap;
 
 use super::Solution;
 use super::columns::instance::{Bin, Class, Instance, Item, Row};
-use super::greedy::{Variants, Worked};
+use super::greedy::Variants;
 use super::sets::{RequirementSets, SetId};
 use crate::model::{DomainId, KeyId, OfferingIndex, Problem};
 
 pub use demand::Staying;
 use demand::demand;
+pub use demand::ties;
 use hosts::{HostRule, host_rules, most_on_a_node, size};
 use markets::Markets;
 use nodes::OnNodes;
@@ -41,6 +42,8 @@ pub struct Reduction {
     pub members: Vec<Members>,
     /// By item: the domains that were chosen for it.
     pub domains: Vec<Domains>,
+    /// By item: it is of the priority of which as few pods as can be are to be left.
+    pub at_stake: Vec<bool>,
     /// By class and bin.
     pub sources: Vec<Vec<Source>>,
     /// By row.
@@ -78,15 +81,30 @@ pub struct Signature {
     nodes: Vec<usize>,
 }
 
-/// Signature, size, and how many one node may hold.
-type ItemKey = (usize, Vec<i64>, u32);
+/// Signature, size, how many one node may hold, and whether it is of the priority at stake.
+type ItemKey = (usize, Vec<i64>, u32, bool);
+
+/// What is packed anew.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'w> {
+    pub first: &'w Solution,
+    /// By group: how far the preferences of its pods are relaxed.
+    pub steps: &'w [usize],
+    /// Other numbers in the zones than the first solution's.
+    pub zones: &'w ZoneCounts,
+    /// The priority of which as few pods as can be are to be left; pods of lower ones are not wanted.
+    pub at_stake: Option<i32>,
+    /// Pods that the first solution leaves.
+    pub also: &'w [usize],
+}
 
 impl Reduction {
-    /// Reads a first solution; `None` where it places nothing. `zones`: other numbers in the zones than the solution's.
+    /// Reads a first solution; `None` where there is nothing to place.
     #[must_use]
-    pub fn of(problem: &Problem, first: &Solution, worked: &Worked, zones: &ZoneCounts) -> Option<Self> {
-        let (mut demand, staying) = demand(problem, first);
-        move_to(problem, &mut demand, zones);
+    pub fn of(problem: &Problem, wanted: Wanted<'_>) -> Option<Self> {
+        let least = wanted.at_stake.unwrap_or(i32::MIN);
+        let (mut demand, staying) = demand(problem, wanted.first, least, wanted.also);
+        move_to(problem, &mut demand, wanted.zones);
         if demand.is_empty() {
             return None;
         }
@@ -99,7 +117,7 @@ impl Reduction {
         let mut items: BTreeMap<ItemKey, Members> = BTreeMap::new();
         for (decided, pods) in demand {
             let group = decided.by_content.group;
-            let variant = variants.at(problem, &mut sets, group, worked.steps[group])?;
+            let variant = variants.at(problem, &mut sets, group, wanted.steps[group])?;
             let variant = variants.get(variant);
             let mut signature = Signature {
                 alternatives: variant.alternatives.clone(),
@@ -113,7 +131,8 @@ impl Reduction {
             let next = signatures.len();
             let signature = *signatures.entry(signature).or_insert(next);
             let model = &problem.groups[group];
-            let key = (signature, size(model, &host_rules), most_on_a_node(problem, model));
+            let at_stake = wanted.at_stake == Some(model.spec().priority);
+            let key = (signature, size(model, &host_rules), most_on_a_node(problem, model), at_stake);
             items.entry(key).or_default().push((group, pods));
         }
         let mut by_index: Vec<&Signature> = signatures.keys().collect();
@@ -123,17 +142,19 @@ impl Reduction {
             instance: Instance { dims, items: Vec::new(), classes: Vec::new(), rows: Vec::new() },
             members: Vec::new(),
             domains: Vec::new(),
+            at_stake: Vec::new(),
             sources: Vec::new(),
             rows: Vec::new(),
             staying,
         };
         let mut of_signature: Vec<Vec<usize>> = vec![Vec::new(); by_index.len()];
-        for ((signature, size, most), members) in items {
+        for ((signature, size, most, at_stake), members) in items {
             of_signature[signature].push(reduction.instance.items.len());
             let demand = members.iter().map(|(_, pods)| pods).sum();
             reduction.instance.items.push(Item { size, demand, most });
             reduction.members.push(members);
             reduction.domains.push(by_index[signature].domains.clone());
+            reduction.at_stake.push(at_stake);
         }
         reduction.add_new_nodes(problem, &mut sets, &markets, &by_index, &of_signature, &host_rules);
         reduction.add_existing_nodes(problem, &by_index, &of_signature, &host_rules);

@@ -1,5 +1,6 @@
 //! The bound on cost, added up anew (`models/bound.md`).
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
@@ -18,13 +19,22 @@ pub fn of_cost(world: &World, snapshot: &Snapshot, left: &[Unplaced], proof: &St
     if stated <= 0 {
         return 0;
     }
-    let sum = Sum::new(snapshot, world, left, proof);
+    let sum = Sum::new(snapshot, world, left, proof, None);
     let by_values = sum.bound();
     if by_values >= stated || !proof.is_exhaustive || !sum.leaves_nothing {
         return by_values;
     }
     let values: Vec<i64> = sum.values.iter().map(Value::least).collect();
     if everything::nothing_is_cheaper(world, &values, stated) { stated } else { by_values }
+}
+
+/// What the proof shows: no plan that the checker accepts, and that leaves at most as many pods of each higher priority as are
+/// left here, leaves fewer of this one, beside those that nothing can hold: the same sum where nodes cost nothing, and a pod
+/// left of the priority is worth a dollar.
+#[must_use]
+pub fn of_left(world: &World, snapshot: &Snapshot, left: &[Unplaced], priority: i32, proof: &StoredProof) -> i64 {
+    let micro = Sum::new(snapshot, world, left, proof, Some(priority)).bound();
+    micro / MICRO_A_POD + i64::from(micro % MICRO_A_POD > 0)
 }
 
 struct Sum<'v> {
@@ -39,6 +49,8 @@ struct Sum<'v> {
     /// How many pods of each priority a plan may leave.
     left: BTreeMap<i32, usize>,
     leaves_nothing: bool,
+    /// The priority of which as few pods as can be are to be left; nodes cost nothing then.
+    at_stake: Option<i32>,
 }
 
 /// What a pod is worth, nano-dollars an hour: in each zone, where it is spread over them.
@@ -57,6 +69,11 @@ impl Value {
         self.by_zone.values().copied().min().unwrap_or(self.elsewhere)
     }
 
+    fn cap(&mut self, most: i64) {
+        self.by_zone.values_mut().for_each(|value| *value = (*value).min(most));
+        self.elsewhere = self.elsewhere.min(most);
+    }
+
     fn most(&self) -> i64 {
         self.by_zone.values().copied().max().unwrap_or(0).max(self.elsewhere)
     }
@@ -69,7 +86,13 @@ type Where<'w> = (&'w [usize], Option<usize>);
 type Held = Rc<(Vec<Item>, Vec<u32>)>;
 
 impl<'v> Sum<'v> {
-    fn new(snapshot: &'v Snapshot, world: &'v World<'v>, unplaced: &[Unplaced], proof: &'v StoredProof) -> Self {
+    fn new(
+        snapshot: &'v Snapshot,
+        world: &'v World<'v>,
+        unplaced: &[Unplaced],
+        proof: &'v StoredProof,
+        at_stake: Option<i32>,
+    ) -> Self {
         let names: HashMap<String, usize> = world
             .groups
             .iter()
@@ -90,6 +113,13 @@ impl<'v> Sum<'v> {
             if group.spread.is_none() {
                 *value = Value { elsewhere: value.least(), ..Value::default() };
             }
+            match at_stake.map(|at_stake| group.spec.priority.cmp(&at_stake)) {
+                // it may be left
+                Some(Ordering::Less) => *value = Value::default(),
+                // it may be left for a dollar
+                Some(Ordering::Equal) => value.cap(NANO_A_POD),
+                Some(Ordering::Greater) | None => {}
+            }
             // a pod that nothing can hold is in no plan: it is worth nothing
             if value.most() > 0 && !world.is_possible(group) {
                 *value = Value::default();
@@ -100,6 +130,7 @@ impl<'v> Sum<'v> {
         for unplaced in unplaced.iter().filter(|unplaced| possible.contains(&unplaced.pod)) {
             *left.entry(snapshot.pods[unplaced.pod].template.spec.priority).or_insert(0) += 1;
         }
+        left.retain(|priority, _| at_stake.is_none_or(|at_stake| *priority > at_stake));
         // prices are by the proof's resources; those that it does not name are free
         let place = |name: &str| proof.resources.iter().position(|of| of == name);
         let places: Vec<Option<usize>> = world.resources.iter().map(|name| place(name)).collect();
@@ -119,7 +150,7 @@ impl<'v> Sum<'v> {
         };
         let of_limits = world.limits.iter().map(of_limit).collect();
         let leaves_nothing = left.is_empty();
-        Self { world, proof, values, prices, on_nodes, of_limits, left, leaves_nothing }
+        Self { world, proof, values, prices, on_nodes, of_limits, left, leaves_nothing, at_stake }
     }
 
     /// (what placed pods are worth - what free room and reservations hold) / theta - what limits leave, rounded down.
@@ -175,7 +206,8 @@ impl<'v> Sum<'v> {
     /// Price, and what it uses of limits, nano-dollars an hour, rounded down.
     fn cost(&self, shape: &Shape) -> i128 {
         let used = shape.uses.iter().map(|&(limit, amount)| self.of_limits[limit].saturating_mul(i128::from(amount)));
-        let nano = i128::from(shape.price.max(0)) * 1_000 + sum(used) / 1_000_000_000;
+        let price = if self.at_stake.is_some() { 0 } else { shape.price.max(0) };
+        let nano = i128::from(price) * 1_000 + sum(used) / 1_000_000_000;
         nano.min(i128::from(MOST_NANO) * 1_000)
     }
 
@@ -286,6 +318,9 @@ impl<'v> Sum<'v> {
 
 /// Nothing is worth or costs more than this, nano-dollars an hour: a million dollars.
 const MOST_NANO: i64 = 1_000_000_000_000_000;
+/// What a pod left is worth.
+const NANO_A_POD: i64 = 1_000_000_000;
+const MICRO_A_POD: i64 = 1_000_000;
 const ATTO_PER_MICRO: i128 = 1_000_000_000_000;
 /// No unit of a limit is worth more than this, 10^-18 dollars: a thousand dollars.
 const MOST_ATTO: i128 = 1 << 70;

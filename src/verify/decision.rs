@@ -82,6 +82,18 @@ pub struct StoredCertificate {
     pub levels: Vec<Level>,
     /// Of the bound on cost.
     pub proof: StoredProof,
+    /// Of the pods that are left, where more are left by every plan than no node can hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_proofs: Vec<StoredLeftProof>,
+}
+
+/// Why no plan leaves fewer pods of a priority, leaving no more of the higher ones: the bound on a cost where nothing costs
+/// anything but a dollar an hour for every pod left of the priority.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoredLeftProof {
+    pub priority: i32,
+    pub proof: StoredProof,
 }
 
 /// One of the levels by which plans are compared.

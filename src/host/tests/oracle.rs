@@ -17,7 +17,7 @@ use crate::observe::Snapshot;
 use crate::plan::Stop;
 use crate::plan::check::Rule;
 use crate::solve::Work;
-use crate::verify::proven_cost;
+use crate::verify::{Verifier, proven_cost};
 use enumerate::{Enumeration, vector};
 
 const LIMITS: Limits = Limits { time: Duration::from_secs(3_600), search: Search::Integer, work: Work::LIMITED };
@@ -58,6 +58,12 @@ fn decided(snapshot: &Snapshot) -> Decision {
     decide(&Arc::new(snapshot.clone()), LIMITS)
 }
 
+/// Of the pending pods, highest first.
+fn priorities(snapshot: &Snapshot) -> Vec<i32> {
+    let all: BTreeSet<i32> = snapshot.pending().map(|(_, pod)| pod.template.spec.priority).collect();
+    all.into_iter().rev().collect()
+}
+
 /// `forgotten`: a rule that the enumeration does not know.
 fn compare(snapshot: &Snapshot, decision: &Decision, checks: usize, forgotten: Option<Rule>) -> (Verdict, String) {
     let ours = vector(snapshot, &decision.plan.to_draft());
@@ -74,6 +80,20 @@ fn compare(snapshot: &Snapshot, decision: &Decision, checks: usize, forgotten: O
         for asked in [best + 1, i64::MAX] {
             let verified = proven_cost(snapshot, &decision.plan, &proof, asked);
             assert!(verified <= best, "{verified} verified: {text}");
+        }
+    }
+    // nor of pods left, where all levels above are as low
+    let is_level = |level: usize| search.best.0[..level].iter().zip(&ours.0).all(|(best, ours)| best <= ours);
+    if forgotten.is_none() {
+        let verifier = Verifier::of(snapshot);
+        for of in &decision.left_proofs {
+            let level = priorities(snapshot).iter().position(|priority| *priority == of.priority).expect("a priority");
+            let stored = stored_proof(snapshot, &of.proof);
+            let verified = verifier.bound_of_left(&decision.plan.unplaced, of.priority, &stored);
+            let stated = i64::try_from(of.at_least).expect("a number of pods");
+            assert!(stated <= verified, "{stated} stated, {verified} verified: {text}");
+            let best = i64::try_from(search.best.0[level]).expect("a number of pods");
+            assert!(!is_level(level) || verified <= best, "{verified} of level {level} verified: {text}");
         }
     }
     // never worse than karpenter's packing

@@ -12,7 +12,7 @@ use super::packed::PackedSnapshot;
 use crate::host::{Decision, Limits};
 use crate::observe::Snapshot;
 use crate::plan::{Assignment, Draft, Launch, Plan, Stage, Stop, Unplaced};
-use crate::solve::bound::Proof;
+use crate::solve::bound::{LeftProof, Proof};
 
 /// No message is longer. An answer takes about 40 bytes a pod and 2.3 kB a launch: 100,000 pods on 40,000 nodes are 96 MB.
 pub const MOST_BYTES: u64 = 256 << 20;
@@ -43,6 +43,8 @@ pub struct Told {
     pub plan: Option<ToldPlan>,
     /// `None`: that of the answer before, where the plan leaves the same pods.
     pub proof: Option<Proof>,
+    /// Those that are new.
+    pub left_proofs: Vec<LeftProof>,
     /// [`Stop::Unfinished`] in all but the last.
     pub stop: Stop,
 }
@@ -75,7 +77,7 @@ impl Told {
     /// What a decision says beyond the one before.
     #[must_use]
     pub fn of(decision: &Decision, before: Option<&Decision>) -> Self {
-        let Decision { plan, certificate, proof, .. } = decision;
+        let Decision { plan, certificate, proof, left_proofs, .. } = decision;
         let Plan { launches, assignments, unplaced, .. } = plan;
         let is_known = before.is_some_and(|Decision { plan: before, .. }| {
             (&before.launches, &before.assignments, &before.unplaced) == (launches, assignments, unplaced)
@@ -88,7 +90,10 @@ impl Told {
             unplaced: unplaced.clone(),
         };
         let is_proven = before.is_some_and(|before| before.proof == *proof);
-        Self { plan: (!is_known).then(told), proof: (!is_proven).then(|| proof.clone()), stop: certificate.stop }
+        let is_new = |proof: &&LeftProof| before.is_none_or(|before| !before.left_proofs.contains(proof));
+        let left_proofs = left_proofs.iter().filter(is_new).cloned().collect();
+        let (plan, proof) = ((!is_known).then(told), (!is_proven).then(|| proof.clone()));
+        Self { plan, proof, left_proofs, stop: certificate.stop }
     }
 }
 

@@ -10,23 +10,48 @@ use crate::host::{DEEP_STACK, spawn};
 use crate::observe::Snapshot;
 use crate::plan::Unplaced;
 use crate::solve::Work;
-use crate::solve::bound::{Limits, Proof};
+use crate::solve::bound::{LeftProof, Limits, Proof};
 use crate::units::MicroUsd;
 use crate::verify::Verifier;
 
+/// What is bounded, with the proof.
+pub enum Bounded {
+    Cost(Proof),
+    Left(LeftProof),
+}
+
+impl Bounded {
+    /// The priority of the pods left.
+    fn priority(&self) -> Option<i32> {
+        match self {
+            Self::Cost(_) => None,
+            Self::Left(proof) => Some(proof.priority),
+        }
+    }
+
+    /// Proves nothing.
+    fn empty(priority: Option<i32>) -> Self {
+        let proof = Proof::default();
+        match priority {
+            None => Self::Cost(proof),
+            Some(priority) => Self::Left(LeftProof { priority, at_least: 0, proof }),
+        }
+    }
+}
+
 /// A bound that is stated of plans that leave certain pods.
 pub struct Claim {
-    pub proof: Proof,
+    pub bounded: Bounded,
     pub left: Vec<Unplaced>,
     /// Which of the plans it was stated of; for the caller.
     pub of_plan: usize,
 }
 
-/// One claim is looked at at a time; of those that come meanwhile only the last waits.
+/// One claim is looked at at a time; of those of one kind that come meanwhile only the last waits.
 pub struct Prover {
     claims: Option<Sender<Claim>>,
     is_busy: bool,
-    waiting: Option<Claim>,
+    waiting: Vec<Claim>,
 }
 
 impl Prover {
@@ -35,25 +60,28 @@ impl Prover {
         let (claims, todo) = channel::<Claim>();
         let prove = move || {
             let mut verifier = None;
-            while let Ok(Claim { proof, left, of_plan }) = todo.recv() {
+            while let Ok(Claim { bounded, left, of_plan }) = todo.recv() {
+                let priority = bounded.priority();
                 // what was sent may be anything: arithmetic that overflows on it proves nothing
                 let proven = catch_unwind(AssertUnwindSafe(|| {
                     let verifier = verifier.get_or_insert_with(|| Verifier::of(&snapshot));
-                    proven(&snapshot, work, verifier, proof, &left)
+                    proven(&snapshot, work, verifier, bounded, &left)
                 }));
-                if events.send(Event::Proven(proven.unwrap_or_default(), of_plan)).is_err() {
+                let proven = proven.unwrap_or_else(|_| Bounded::empty(priority));
+                if events.send(Event::Proven(Box::new(proven), of_plan)).is_err() {
                     return;
                 }
             }
         };
         let spawned = spawn("prove", DEEP_STACK, prove);
-        Self { claims: spawned.is_ok().then_some(claims), is_busy: false, waiting: None }
+        Self { claims: spawned.is_ok().then_some(claims), is_busy: false, waiting: Vec::new() }
     }
 
     pub fn prove(&mut self, claim: Claim) {
         let Some(claims) = &self.claims else { return };
         if self.is_busy {
-            self.waiting = Some(claim);
+            self.waiting.retain(|other| other.bounded.priority() != claim.bounded.priority());
+            self.waiting.push(claim);
         } else {
             self.is_busy = claims.send(claim).is_ok();
         }
@@ -62,7 +90,8 @@ impl Prover {
     /// One claim has been looked at.
     pub fn next(&mut self) {
         self.is_busy = false;
-        if let Some(claim) = self.waiting.take() {
+        if !self.waiting.is_empty() {
+            let claim = self.waiting.remove(0);
             self.prove(claim);
         }
     }
@@ -73,11 +102,23 @@ impl Prover {
 }
 
 /// The proof with the bound that it shows here, at most the one that it states.
-fn proven(snapshot: &Snapshot, work: Work, verifier: &Verifier, proof: Proof, left: &[Unplaced]) -> Proof {
+fn proven(snapshot: &Snapshot, work: Work, verifier: &Verifier, bounded: Bounded, left: &[Unplaced]) -> Bounded {
     // no more work than was allowed
-    let cells = [0, 1].map(|axis| proof.limits.cells[axis].min(work.cells[axis]));
-    let limits = Limits { cells, steps: proof.limits.steps.min(work.search_steps), ..proof.limits };
-    let proof = Proof { limits, ..proof };
-    let shown = verifier.bound_of_cost(left, &stored_proof(snapshot, &proof), proof.bound.0);
-    Proof { bound: MicroUsd(shown.min(proof.bound.0).max(0)), ..proof }
+    let within = |proof: Proof| {
+        let cells = [0, 1].map(|axis| proof.limits.cells[axis].min(work.cells[axis]));
+        let limits = Limits { cells, steps: proof.limits.steps.min(work.search_steps), ..proof.limits };
+        Proof { limits, ..proof }
+    };
+    match bounded {
+        Bounded::Cost(proof) => {
+            let proof = within(proof);
+            let shown = verifier.bound_of_cost(left, &stored_proof(snapshot, &proof), proof.bound.0);
+            Bounded::Cost(Proof { bound: MicroUsd(shown.min(proof.bound.0).max(0)), ..proof })
+        }
+        Bounded::Left(LeftProof { priority, at_least, proof }) => {
+            let proof = within(proof);
+            let shown = verifier.bound_of_left(left, priority, &stored_proof(snapshot, &proof));
+            Bounded::Left(LeftProof { priority, at_least: at_least.min(usize::try_from(shown).unwrap_or(0)), proof })
+        }
+    }
 }

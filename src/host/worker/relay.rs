@@ -9,7 +9,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use super::MOST_WAITING;
 use super::message::{self, Hello, Question, Told};
 use super::process::Link;
-use super::prover::{Claim, Prover};
+use super::prover::{Bounded, Claim, Prover};
 use crate::host::incumbent::{Incumbent, Offered};
 use crate::host::stages::First;
 use crate::host::{Clock, Decision, Limits, STACK, spawn};
@@ -17,7 +17,6 @@ use crate::model::Problem;
 use crate::observe::Snapshot;
 use crate::plan::Stop;
 use crate::plan::failure::{Cause, Failure};
-use crate::solve::bound::Proof;
 
 /// A first line is a few words.
 const MOST_OF_HELLO: u64 = 4 << 10;
@@ -26,7 +25,7 @@ const MOST_OF_HELLO: u64 = 4 << 10;
 pub enum Event {
     Told(Box<Told>),
     /// What a claim came to, and the plan that it was stated of.
-    Proven(Proof, usize),
+    Proven(Box<Bounded>, usize),
     /// Nothing more will come.
     Gone(Cause),
 }
@@ -55,7 +54,7 @@ pub fn run(
     }
     while relay.ended.is_none() || relay.prover.is_busy() {
         match inbox.recv() {
-            Ok(Event::Proven(proof, of_plan)) => relay.proven(proof, of_plan),
+            Ok(Event::Proven(proof, of_plan)) => relay.proven(*proof, of_plan),
             Ok(_) if relay.ended.is_some() => {}
             Ok(Event::Told(told)) => relay.told(*told),
             Ok(Event::Gone(cause)) => relay.fail(cause),
@@ -85,7 +84,7 @@ struct Ended {
 }
 
 impl Relay<'_> {
-    fn told(&mut self, Told { plan, proof, stop }: Told) {
+    fn told(&mut self, Told { plan, proof, left_proofs, stop }: Told) {
         if let Some(plan) = plan {
             let (stage, packed_after) = (plan.stage, plan.packed_after);
             match self.incumbent.offer(plan.into_draft(), stage, packed_after) {
@@ -102,17 +101,27 @@ impl Relay<'_> {
             }
         }
         if let Some(proof) = proof.filter(|proof| proof.bound > self.incumbent.decision.proof.bound) {
-            let left = self.incumbent.decision.plan.unplaced.clone();
-            self.prover.prove(Claim { proof, left, of_plan: self.of_plan });
+            self.claim(Bounded::Cost(proof));
+        }
+        for proof in left_proofs {
+            self.claim(Bounded::Left(proof));
         }
         if stop != Stop::Unfinished {
             self.ended = Some(Ended { is_late: stop == Stop::Deadline, every_way: stop == Stop::EveryWay });
         }
     }
 
-    fn proven(&mut self, proof: Proof, of_plan: usize) {
-        if of_plan == self.of_plan && proof.bound > self.incumbent.decision.proof.bound {
-            self.incumbent.state(proof);
+    fn claim(&mut self, bounded: Bounded) {
+        let left = self.incumbent.decision.plan.unplaced.clone();
+        self.prover.prove(Claim { bounded, left, of_plan: self.of_plan });
+    }
+
+    fn proven(&mut self, bounded: Bounded, of_plan: usize) {
+        match bounded {
+            _ if of_plan != self.of_plan => {}
+            Bounded::Cost(proof) if proof.bound > self.incumbent.decision.proof.bound => self.incumbent.state(proof),
+            Bounded::Left(proof) => self.incumbent.state_left(proof),
+            Bounded::Cost(_) => {}
         }
         self.prover.next();
     }

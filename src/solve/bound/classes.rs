@@ -20,6 +20,7 @@ use crate::units::MicroUsd;
 const MOST_MERGED: usize = 48;
 
 /// Pods by where they may run; nodes and shapes by what they may hold.
+#[derive(Clone)]
 pub struct Classes {
     pub dims: usize,
     /// By group: its class; `None` where no shape and no node can hold it, whatever the plan.
@@ -41,6 +42,7 @@ pub struct Classes {
 }
 
 /// A kind of node that can be bought.
+#[derive(Clone)]
 pub struct Shape {
     /// The classes that it may hold.
     pub holds: FixedBitSet,
@@ -57,6 +59,7 @@ pub struct Shape {
 }
 
 /// One limit of a pool.
+#[derive(Clone)]
 pub struct Limit {
     /// Index into `Problem::pools`, and position in the pool's limits.
     pub pool: usize,
@@ -67,6 +70,7 @@ pub struct Limit {
 }
 
 /// Free capacity that costs nothing: existing nodes that may hold the same classes.
+#[derive(Clone)]
 pub struct Supply {
     pub holds: FixedBitSet,
     pub zone: Option<usize>,
@@ -80,6 +84,13 @@ pub struct Supply {
 type Signature = (Vec<SetId>, Vec<bool>, Vec<bool>);
 
 impl Classes {
+    /// The same where nodes cost nothing.
+    pub fn without_prices(&self) -> Self {
+        let mut classes = self.clone();
+        classes.shapes.iter_mut().for_each(|shape| shape.price = MicroUsd::ZERO);
+        classes
+    }
+
     /// A set of classes as the LP tells them apart, ascending.
     pub fn merged_set(&self, holds: &FixedBitSet) -> Vec<usize> {
         let set: BTreeSet<usize> = holds.ones().map(|class| self.merged[class]).collect();

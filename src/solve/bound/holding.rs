@@ -118,12 +118,14 @@ impl<'h> Holding<'h> {
                 rated.push(Rated { shape: index, most, prices, refined: 0 });
             }
         }
+        rated.retain(|rated| rated.most > 0);
         let price = |rated: &Rated| costs[rated.shape];
         let mut searched = 0;
         loop {
             let highest = rated.iter_mut().max_by(|a, b| {
                 let (a_side, b_side) = (i128::from(a.most) * price(b), i128::from(b.most) * price(a));
-                a_side.cmp(&b_side).then(b.shape.cmp(&a.shape))
+                // two that cost nothing: the one that holds more
+                a_side.cmp(&b_side).then(a.most.cmp(&b.most)).then(b.shape.cmp(&a.shape))
             });
             let Some(highest) = highest else { return (1, 1) };
             let cost = price(highest);

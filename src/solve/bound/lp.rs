@@ -18,6 +18,13 @@ pub struct Prices {
     pub of_limits: Vec<i128>,
 }
 
+impl Prices {
+    /// Everything for nothing.
+    pub fn none(classes: &Classes) -> Self {
+        Self { of_classes: vec![vec![0; classes.dims]; merged(classes)], of_limits: vec![0; classes.limits.len()] }
+    }
+}
+
 /// Dollars an hour: no resource is dearer than every shape, no limit is worth more than all that it could save.
 const MOST_OF_A_RESOURCE: f64 = 1e4;
 const MOST_OF_A_LIMIT: f64 = 1e6;

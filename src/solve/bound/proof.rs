@@ -114,7 +114,25 @@ pub struct Proof {
     pub is_exhaustive: bool,
 }
 
+/// At least so many pods of a priority are left by every plan that leaves at most as many of the higher ones as one plan does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftProof {
+    pub priority: i32,
+    /// With those that no node of any kind can hold.
+    pub at_least: usize,
+    /// That what costs nothing but a dollar an hour for every pod left of the priority costs so much.
+    pub proof: Proof,
+}
+
 impl Demand {
+    /// What counts where as few pods as can be of a priority are to be left: those of lower ones are not there, and its own are
+    /// charged for.
+    pub fn at_stake(mut self, priority: i32) -> Self {
+        self.groups.retain(|group| group.priority >= priority);
+        self.left.retain(|of, _| *of > priority);
+        self
+    }
+
     pub fn of(problem: &Problem, classes: &Classes, unplaced: &[usize]) -> Self {
         let mut groups = Vec::new();
         let mut left: BTreeMap<i32, usize> = BTreeMap::new();

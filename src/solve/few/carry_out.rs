@@ -17,22 +17,49 @@ use crate::solve::{NewNode, Place, Solution};
 
 /// More ways in which node affinity and volumes of a node's pods can be met together are not tried.
 const MOST_ALTERNATIVES: usize = 16;
+/// Purchases tried for the nodes of one way, where limits or reservations tie them to each other.
+const MOST_PURCHASES: usize = 200;
 
 pub struct Carrier<'p, 's> {
     problem: &'p Problem<'s>,
     sets: RequirementSets,
     books: HashMap<(usize, SetId), Rc<Book<'p>>>,
+    /// Some way had more purchases than may be tried.
+    pub is_cut: bool,
 }
 
 /// What the nodes of a way have left of limits and reservations.
+#[derive(Clone)]
 struct Market {
     remaining: Vec<RemainingLimits>,
     reserved: BTreeMap<Arc<str>, u32>,
 }
 
+/// What a node may buy.
+#[derive(Clone)]
+struct Choice<'p> {
+    pool: usize,
+    /// Micro-dollars an hour.
+    price: i64,
+    set: SetId,
+    types: FixedBitSet,
+    bought: Purchase<'p>,
+}
+
+/// Nodes bought together, the first of a way before the last.
+struct Basket<'w, 'p> {
+    profiles: &'w Profiles,
+    open: &'w [Opened],
+    bought: Vec<Choice<'p>>,
+    cost: i64,
+    /// The cheapest that was found, with its cost.
+    best: Option<(i64, Vec<Choice<'p>>)>,
+    purchases: usize,
+}
+
 impl<'p, 's> Carrier<'p, 's> {
     pub fn new(problem: &'p Problem<'s>, sets: RequirementSets) -> Self {
-        Self { problem, sets, books: HashMap::new() }
+        Self { problem, sets, books: HashMap::new(), is_cut: false }
     }
 
     /// The way as a solution, with what it costs, micro-dollars an hour; `None` where something of it cannot be bought.
@@ -46,14 +73,13 @@ impl<'p, 's> Carrier<'p, 's> {
     ) -> Option<(Solution, i64)> {
         let problem = self.problem;
         let remaining = problem.pools.iter().map(|pool| pool.remaining.clone()).collect();
-        let mut market = Market { remaining, reserved: BTreeMap::new() };
-        let mut solution = Solution::default();
-        let mut cost = 0;
-        for of in open {
-            let (node, price) = self.buy(profiles, of, &mut market)?;
-            solution.new_nodes.push(node);
-            cost += price;
-        }
+        let market = Market { remaining, reserved: BTreeMap::new() };
+        let mut basket = Basket { profiles, open, bought: Vec::new(), cost: 0, best: None, purchases: MOST_PURCHASES };
+        self.fill(&mut basket, &market);
+        self.is_cut |= basket.purchases == 0;
+        let (cost, bought) = basket.best?;
+        let new_nodes = bought.into_iter().map(|choice| self.node(choice)).collect();
+        let mut solution = Solution { new_nodes, ..Solution::default() };
         let mut dealt = vec![0; problem.groups.len()];
         for (&group, spot) in queue.iter().zip(spots) {
             let pod = problem.groups[group].pods[dealt[group]];
@@ -68,79 +94,127 @@ impl<'p, 's> Carrier<'p, 's> {
         Some((solution, cost))
     }
 
-    fn buy(&mut self, profiles: &Profiles, of: &Opened, market: &mut Market) -> Option<(NewNode, i64)> {
+    /// Buys the nodes that are not bought yet. What is cheapest for one may leave nothing for the next: its other choices
+    /// follow until no cheaper basket is possible.
+    fn fill(&mut self, basket: &mut Basket<'_, 'p>, market: &Market) {
+        let (done, open) = (basket.bought.len(), basket.open);
+        let to_come: i64 = open[done..].iter().map(|of| of.cost).sum();
+        let is_lost =
+            |basket: &Basket, more: i64| basket.best.as_ref().is_some_and(|(least, _)| basket.cost + more >= *least);
+        let Some(of) = open.get(done) else {
+            if !is_lost(basket, 0) && !self.buys_needlessly(basket) {
+                basket.best = Some((basket.cost, basket.bought.clone()));
+            }
+            return;
+        };
+        let pool = basket.profiles.all[of.profile].pool;
+        let model = &self.problem.pools[pool];
+        let is_tied =
+            model.is_limited() && open[done + 1..].iter().any(|of| basket.profiles.all[of.profile].pool == pool);
+        let mut choices = self.choices(basket.profiles, of, market, false);
+        choices.truncate(1);
+        let mut next = 0;
+        loop {
+            if next == 1 && is_tied && !is_lost(basket, to_come) {
+                choices.extend(self.choices(basket.profiles, of, market, true));
+                choices = undominated(model, choices);
+            }
+            let Some(choice) = choices.get(next) else { return };
+            next += 1;
+            if is_lost(basket, choice.price + to_come - of.cost) {
+                continue;
+            }
+            let Some(left) = basket.purchases.checked_sub(1) else { return };
+            basket.purchases = left;
+            let mut market = market.clone();
+            market.take(model, choice);
+            basket.cost += choice.price;
+            basket.bought.push(choice.clone());
+            self.fill(basket, &market);
+            basket.bought.pop();
+            basket.cost -= choice.price;
+        }
+    }
+
+    /// What the node may buy, cheapest first, in every way to meet the pods' requirements; `each`: of every type alone, with
+    /// reservations and without.
+    fn choices(&mut self, profiles: &Profiles, of: &Opened, market: &Market, each: bool) -> Vec<Choice<'p>> {
         let problem = self.problem;
         let profile = &profiles.all[of.profile];
         let model = &problem.pools[profile.pool];
-        let distinct: BTreeSet<usize> = of.groups.iter().copied().collect();
-        let distinct: Vec<usize> = distinct.into_iter().collect();
-        let ports = of.groups.iter().flat_map(|&group| &problem.groups[group].spec().host_ports);
-        let ports: Vec<HostPort> = ports.cloned().collect();
+        let (groups, ports) = self.asked(of);
         let remaining = &market.remaining[profile.pool];
-        let mut reservations = BTreeSet::new();
-        for reservation in model.types.iter().flat_map(|kind| &kind.offerings).filter_map(|o| o.reservation.as_ref()) {
-            if market.reserved.get(&reservation.id).copied().unwrap_or(0) < reservation.free {
-                reservations.insert(reservation.id.clone());
-            }
-        }
-        let mut cheapest: Option<(i64, SetId, FixedBitSet, Purchase)> = None;
-        for set in self.narrowed(profiles, profile.pool, profile.base, &distinct) {
+        let free = market.free(model);
+        let mut choices = Vec::new();
+        for set in self.narrowed(profiles, profile.pool, profile.base, &groups) {
             let mut types: FixedBitSet = (*self.sets.types(problem, profile.pool, set)).clone();
             for kind in 0..model.types.len() {
                 let fits = types.contains(kind) && profile.has_room(problem, kind, &of.used, &ports);
                 types.set(kind, fits);
             }
             keep_within_limits(model, &mut types, remaining);
-            let wish = Wish { types: &types, reservations: &reservations, spend_limit: remaining.usd_per_hour };
             let sets = &self.sets;
             let book = self.books.entry((profile.pool, set)).or_insert_with(|| Rc::new(Book::of(model, sets.get(set))));
-            let Some(bought) = purchase(model, &problem.snapshot.settings, book, wish, &BTreeMap::new()) else {
-                continue;
+            let mut buy = |types: FixedBitSet, reservations: &BTreeSet<Arc<str>>| {
+                let wish = Wish { types: &types, reservations, spend_limit: remaining.usd_per_hour };
+                let bought = purchase(model, &problem.snapshot.settings, book, wish, &BTreeMap::new())?;
+                let price = bought.offers.first().map_or(0, |(_, offering)| offering.price.0);
+                choices.push(Choice { pool: profile.pool, price, set, types, bought });
+                Some(())
             };
-            let price = bought.offers.first().map_or(0, |(_, offering)| offering.price.0);
-            if cheapest.as_ref().is_none_or(|(least, ..)| price < *least) {
-                cheapest = Some((price, set, types, bought));
+            if !each {
+                buy(types, &free);
+            } else if model.min_values.is_empty() {
+                for kind in types.ones() {
+                    let mut alone = FixedBitSet::with_capacity(types.len());
+                    alone.insert(kind);
+                    buy(alone.clone(), &free);
+                    buy(alone, &BTreeSet::new());
+                }
             }
         }
-        let (price, set, types, bought) = cheapest?;
-        let requirements = self.sets.get(set).clone();
-        let is_exotic_bought = bought.offers.first().is_some_and(|(kind, _)| is_exotic(kind));
-        let remaining = market.remaining[profile.pool].clone();
-        if is_exotic_bought
-            && model.min_values.is_empty()
-            && self.sells_plain(profiles, of, &distinct, &ports, &remaining)
-        {
-            return None;
-        }
-        let remaining = &mut market.remaining[profile.pool];
-        let spend_limit = remaining.usd_per_hour.map(|_| bought.spend());
-        count(remaining, model, &bought);
-        let named = bought.offers.iter().filter_map(|(_, offering)| Some(offering.reservation.as_ref()?.id.clone()));
-        let reservations: BTreeSet<Arc<str>> = named.collect();
-        for id in &reservations {
-            *market.reserved.entry(id.clone()).or_default() += 1;
-        }
-        Some((NewNode { pool: profile.pool, requirements, types, reservations, spend_limit }, price))
+        choices.sort_by_key(|choice| choice.price);
+        choices
     }
 
-    /// Whether something other than accelerators and bare metal holds these pods, where labels that no pod requires are left
-    /// open: those are bought only by who needs them, be it for a preference.
-    fn sells_plain(
-        &mut self,
-        profiles: &Profiles,
-        of: &Opened,
-        groups: &[usize],
-        ports: &[HostPort],
-        remaining: &RemainingLimits,
-    ) -> bool {
-        let profile = &profiles.all[of.profile];
-        let model = &self.problem.pools[profile.pool];
-        self.narrowed(profiles, profile.pool, profile.tied, groups).into_iter().any(|set| {
-            let mut types: FixedBitSet = (*self.sets.types(self.problem, profile.pool, set)).clone();
-            keep_within_limits(model, &mut types, remaining);
-            types
-                .ones()
-                .any(|kind| !is_exotic(&model.types[kind]) && profile.has_room(self.problem, kind, &of.used, ports))
+    /// The groups of a node's pods, and their host ports.
+    fn asked(&self, of: &Opened) -> (Vec<usize>, Vec<HostPort>) {
+        let groups: BTreeSet<usize> = of.groups.iter().copied().collect();
+        let ports = of.groups.iter().flat_map(|&group| &self.problem.groups[group].spec().host_ports);
+        (groups.into_iter().collect(), ports.cloned().collect())
+    }
+
+    fn node(&self, choice: Choice) -> NewNode {
+        let requirements = self.sets.get(choice.set).clone();
+        let is_capped = self.problem.pools[choice.pool].remaining.usd_per_hour.is_some();
+        let spend_limit = is_capped.then(|| choice.bought.spend());
+        NewNode {
+            pool: choice.pool,
+            requirements,
+            reservations: choice.reservations(),
+            types: choice.types,
+            spend_limit,
+        }
+    }
+
+    /// Whether accelerators or bare metal are bought for pods that something else with the same labels would hold as well,
+    /// beside all else that is bought: only who needs them gets them.
+    fn buys_needlessly(&mut self, basket: &Basket) -> bool {
+        let problem = self.problem;
+        (0..basket.bought.len()).any(|node| {
+            let (choice, of) = (&basket.bought[node], &basket.open[node]);
+            let model = &problem.pools[choice.pool];
+            if !choice.is_exotic() || !model.min_values.is_empty() {
+                return false;
+            }
+            let mut market = Market::of(problem);
+            let others = basket.bought.iter().enumerate().filter(|(other, _)| *other != node);
+            others.for_each(|(_, other)| market.take(&problem.pools[other.pool], other));
+            let (_, ports) = self.asked(of);
+            let mut types: FixedBitSet = (*self.sets.types(problem, choice.pool, choice.set)).clone();
+            keep_within_limits(model, &mut types, &market.remaining[choice.pool]);
+            let profile = &basket.profiles.all[of.profile];
+            types.ones().any(|kind| !is_exotic(&model.types[kind]) && profile.has_room(problem, kind, &of.used, &ports))
         })
     }
 
@@ -164,14 +238,62 @@ impl<'p, 's> Carrier<'p, 's> {
     }
 }
 
-/// Takes what a launch counts towards its pool's limits: the most over what it names.
-fn count(remaining: &mut RemainingLimits, pool: &PoolModel, bought: &Purchase) {
-    let counted = most_counted(pool, bought.offers.iter().map(|(kind, _)| *kind));
-    remaining.resources.values_mut().zip(&counted).for_each(|(left, counted)| *left -= counted);
-    if let Some(left) = &mut remaining.nodes {
-        *left -= 1;
+impl Market {
+    fn of(problem: &Problem) -> Self {
+        Self { remaining: problem.pools.iter().map(|pool| pool.remaining.clone()).collect(), reserved: BTreeMap::new() }
     }
-    if let Some(left) = &mut remaining.usd_per_hour {
-        left.0 -= bought.spend().0;
+
+    /// The reservations of the pool's types with places left.
+    fn free(&self, pool: &PoolModel) -> BTreeSet<Arc<str>> {
+        let all =
+            pool.types.iter().flat_map(|kind| &kind.offerings).filter_map(|offering| offering.reservation.as_ref());
+        let free = all.filter(|of| self.reserved.get(&of.id).copied().unwrap_or(0) < of.free);
+        free.map(|of| of.id.clone()).collect()
     }
+
+    /// Takes what a launch counts towards its pool's limits, the most over what it names, and its reservations.
+    fn take(&mut self, pool: &PoolModel, choice: &Choice) {
+        let remaining = &mut self.remaining[choice.pool];
+        let counted = most_counted(pool, choice.bought.offers.iter().map(|(kind, _)| *kind));
+        remaining.resources.values_mut().zip(&counted).for_each(|(left, counted)| *left -= counted);
+        if let Some(left) = &mut remaining.nodes {
+            *left -= 1;
+        }
+        if let Some(left) = &mut remaining.usd_per_hour {
+            left.0 -= choice.bought.spend().0;
+        }
+        for id in choice.reservations() {
+            *self.reserved.entry(id).or_default() += 1;
+        }
+    }
+}
+
+impl Choice<'_> {
+    fn is_exotic(&self) -> bool {
+        self.bought.offers.first().is_some_and(|(kind, _)| is_exotic(kind))
+    }
+
+    fn reservations(&self) -> BTreeSet<Arc<str>> {
+        let named = self.bought.offers.iter().filter_map(|(_, offering)| offering.reservation.as_ref());
+        named.map(|reservation| reservation.id.clone()).collect()
+    }
+
+    /// Whether it takes no more of anything.
+    fn takes_less(&self, pool: &PoolModel, other: &Self) -> bool {
+        let counted = |of: &Self| most_counted(pool, of.bought.offers.iter().map(|(kind, _)| *kind));
+        self.bought.spend() <= other.bought.spend()
+            && self.reservations().is_subset(&other.reservations())
+            && counted(self).iter().zip(&counted(other)).all(|(this, other)| this <= other)
+    }
+}
+
+/// Those that no cheaper one can stand for.
+fn undominated<'p>(pool: &PoolModel, choices: Vec<Choice<'p>>) -> Vec<Choice<'p>> {
+    let mut kept: Vec<Choice<'p>> = Vec::new();
+    for choice in choices {
+        if !kept.iter().any(|cheaper| cheaper.takes_less(pool, &choice)) {
+            kept.push(choice);
+        }
+    }
+    kept
 }

@@ -21,8 +21,6 @@ pub struct Profile {
     pub pool: usize,
     /// What a node of the profile must meet.
     pub base: SetId,
-    /// The same without what only preferences, node affinity and daemon pods look at.
-    pub tied: SetId,
     /// By type of the pool: the cheapest price at which it is sold so, micro-dollars an hour.
     prices: Vec<Option<i64>>,
     /// By group: the types that may hold its pods.
@@ -73,11 +71,13 @@ pub fn of(problem: &Problem, sets: &mut RequirementSets, stop: &dyn Fn() -> bool
     for (pool, model) in problem.pools.iter().enumerate() {
         let mut pins: Vec<Requirements> = vec![Requirements::new()];
         for key in 1..problem.keys.len() {
-            // a label may also get a value that a pod or a daemon pod asks for and that no node has so far
+            // a label may also get a value that is no domain so far: a pod, a daemon pod or a pool names it
             let name = problem.keys.name(key);
             let is_new = |value: &&Arc<str>| problem.keys.domain(key, value).is_none() && can_have(model, name, value);
-            let more: BTreeSet<&Arc<str>> =
-                asked.get(name).into_iter().flat_map(|of| of.by_pods.union(&of.by_daemons)).filter(is_new).collect();
+            let by_pools = problem.snapshot.node_pools.iter().filter_map(|pool| pool.requirements.get(name));
+            let by_pods = asked.get(name).into_iter().flat_map(|of| of.by_pods.union(&of.by_daemons));
+            let named = by_pools.flat_map(Requirement::named_values).chain(by_pods);
+            let more: BTreeSet<&Arc<str>> = named.filter(is_new).collect();
             let values: Vec<&Arc<str>> = problem.keys.domains(key).iter().chain(more).collect();
             if pins.len() * (values.len() + 1) <= MOST_PROFILES {
                 // a node may lack the label
@@ -183,10 +183,8 @@ fn profile(
 ) -> Option<Profile> {
     let model = &problem.pools[pool];
     let of_pool = sets.intern_pool(problem, pool);
-    let is_tied = |key: &Arc<str>| (1..problem.keys.len()).any(|of| problem.keys.name(of) == key);
-    let ties = within.iter().filter(|(key, _)| is_tied(key)).map(|(key, of)| (key.clone(), of.clone())).collect();
-    let (ties, pins) = (sets.intern(ties), sets.intern(within));
-    let (tied, base) = (sets.meet(of_pool, ties)?, sets.meet(of_pool, pins)?);
+    let pins = sets.intern(within);
+    let base = sets.meet(of_pool, pins)?;
     let must_have = model.labels_to_be_had(sets.get(base));
     let of_base = sets.types(problem, pool, base);
     let price = |kind: usize| {
@@ -217,5 +215,5 @@ fn profile(
         (problem.dims.amounts(&left), ports)
     };
     let rooms = daemons_differ.then(|| model.types.iter().map(room).collect());
-    Some(Profile { pool, base, tied, prices, types, rooms })
+    Some(Profile { pool, base, prices, types, rooms })
 }

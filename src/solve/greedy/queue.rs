@@ -12,6 +12,8 @@ pub enum Order {
     Karpenter,
     /// Those of the highest priority, among them the largest: for when not all pods can be placed.
     PriorityFirst,
+    /// Those of the highest priority, among them the smallest: where room is short, many small ones for a large one.
+    SmallestFirst,
 }
 
 /// Pods by cpu descending, memory descending, creation time, uid; a pod that fails goes to the back, and the queue ends
@@ -34,10 +36,10 @@ impl Queue {
             let (a_of, b_of) = (problem.groups[a_group].spec(), problem.groups[b_group].spec());
             let rank = match order {
                 Order::Karpenter => Ordering::Equal,
-                Order::PriorityFirst => b_of.priority.cmp(&a_of.priority),
+                Order::PriorityFirst | Order::SmallestFirst => b_of.priority.cmp(&a_of.priority),
             };
             let size = problem.groups[a_group].queue_key().cmp(&problem.groups[b_group].queue_key());
-            rank.then(size)
+            rank.then(if order == Order::SmallestFirst { size.reverse() } else { size })
                 .then_with(|| pods[a].created_at.cmp(&pods[b].created_at))
                 .then_with(|| pods[a].uid.cmp(&pods[b].uid))
                 .then(a.cmp(&b))

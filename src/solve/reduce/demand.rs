@@ -31,8 +31,9 @@ pub type Demand<'p> = BTreeMap<Decided<'p>, u32>;
 /// What the first solution puts where it stays: by group, (existing node, how many).
 pub type Staying = HashMap<usize, Vec<(usize, u32)>>;
 
-/// Pods that are packed anew, and those on existing nodes that stay there because rules over hosts count them.
-pub fn demand<'p>(problem: &'p Problem, first: &Solution) -> (Demand<'p>, Staying) {
+/// Pods that are packed anew, and those on existing nodes that stay there because rules over hosts count them. `also`: pods
+/// that the first solution leaves; those of a lower priority than `least` are left out.
+pub fn demand<'p>(problem: &'p Problem, first: &Solution, least: i32, also: &[usize]) -> (Demand<'p>, Staying) {
     let mut group_of = HashMap::new();
     for (group, model) in problem.groups.iter().enumerate() {
         group_of.extend(model.pods.iter().map(|&pod| (pod, group)));
@@ -42,6 +43,9 @@ pub fn demand<'p>(problem: &'p Problem, first: &Solution) -> (Demand<'p>, Stayin
     let mut staying = Staying::new();
     for (pod, place) in &first.placements {
         let group = group_of[pod];
+        if problem.groups[group].spec().priority < least {
+            continue;
+        }
         let keys = ties[group].iter().filter(|key| **key != Keys::HOST);
         let (weight, domains): (_, Domains) = match *place {
             Place::New(node) => {
@@ -66,11 +70,18 @@ pub fn demand<'p>(problem: &'p Problem, first: &Solution) -> (Demand<'p>, Stayin
                 (None, keys.filter_map(domain).collect())
             }
         };
-        let model = &problem.groups[group];
-        let by_content = ByContent { namespace: model.namespace, template: model.template, group };
-        *demand.entry(Decided { by_content, weight, domains }).or_insert(0) += 1;
+        *demand.entry(Decided { by_content: by_content(problem, group), weight, domains }).or_insert(0) += 1;
+    }
+    for pod in also {
+        let by_content = by_content(problem, group_of[pod]);
+        *demand.entry(Decided { by_content, weight: None, domains: Domains::new() }).or_insert(0) += 1;
     }
     (demand, staying)
+}
+
+fn by_content<'p>(problem: &'p Problem, group: usize) -> ByContent<'p> {
+    let model = &problem.groups[group];
+    ByContent { namespace: model.namespace, template: model.template, group }
 }
 
 /// The keys of every rule that the group must obey or that counts it.

@@ -318,13 +318,14 @@ impl<'w> Enumeration<'w> {
         })
     }
 
-    /// Whether an accelerator is bought for pods that something else of the same pool would hold as well.
+    /// Whether an accelerator is bought for pods that something else of the same pool, with the same of all labels that
+    /// anybody looks at, would hold as well.
     fn buys_needlessly(&mut self, launches: &[(usize, Vec<usize>)], placed: &[Assignment]) -> bool {
         let mut tried: Vec<(usize, usize)> = Vec::new();
         for (launch, (kind, _)) in launches.iter().enumerate() {
             let own = &self.kinds[*kind];
             let is_plain = |other: &Kind| {
-                other.pool == own.pool && !other.is_exotic(self.snapshot) && other.has_domains_of(self.snapshot, own)
+                other.pool == own.pool && !other.is_exotic(self.snapshot) && other.looks_like(self.snapshot, own)
             };
             if own.is_exotic(self.snapshot) {
                 let plain = (0..self.kinds.len()).filter(|&other| is_plain(&self.kinds[other]));

@@ -1,6 +1,6 @@
 //! Every kind of launch that a world allows, written down without the solver.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::api::labels;
@@ -81,6 +81,8 @@ fn named(snapshot: &Snapshot, key: &str) -> BTreeSet<Arc<str>> {
     for requirements in pools().cloned().chain(specs().chain(daemons.clone()).flat_map(terms)) {
         values.extend(requirements.get(key).and_then(Requirement::finite_values).into_iter().flatten().cloned());
     }
+    let of_pools = snapshot.node_pools.iter().filter_map(|pool| pool.requirements.get(key));
+    values.extend(of_pools.flat_map(|requirement| requirement.named_values().iter().cloned()));
     // what a pool's nodes have where nobody asks for a value
     let of_pools = pools().filter_map(|requirements| requirements.get(key));
     values.extend(of_pools.filter(|of| !of.allows_absence()).filter_map(Requirement::any_value));
@@ -109,6 +111,23 @@ fn asked_keys(snapshot: &Snapshot) -> BTreeSet<Arc<str>> {
         keys.extend(topology_keys(spec).cloned());
     }
     keys
+}
+
+/// The values that daemon pods and affinity of pods name of each label that they look at. What a pod selects it gets.
+fn asked_values(snapshot: &Snapshot) -> BTreeMap<Arc<str>, BTreeSet<Arc<str>>> {
+    let daemons = snapshot.daemon_sets.iter().map(|daemon| &daemon.template.spec);
+    let mut asked: BTreeMap<Arc<str>, BTreeSet<Arc<str>>> = BTreeMap::new();
+    for (key, value) in daemons.clone().flat_map(|spec| &spec.node_selector) {
+        asked.entry(key.clone()).or_default().insert(value.clone());
+    }
+    for spec in snapshot.pending().map(|(_, pod)| &pod.template.spec).chain(daemons) {
+        let preferred = spec.preferred_node_affinity.iter().map(|(_, term)| term);
+        let terms = spec.node_affinity.iter().chain(preferred).chain(spec.volumes.iter().flat_map(|v| &v.topology));
+        for (key, requirement) in terms.flat_map(|term| &term.0) {
+            asked.entry(key.clone()).or_default().extend(requirement.named_values().iter().cloned());
+        }
+    }
+    asked
 }
 
 /// The ways to write the labels that pool or types leave open.
@@ -159,12 +178,16 @@ impl Kind {
         !is_asked && types.any(|kind| kind.capacity.get(GPU) > 0)
     }
 
-    /// Whether both are the same to every rule over domains.
-    pub fn has_domains_of(&self, snapshot: &Snapshot, other: &Self) -> bool {
+    /// Whether both are the same to every rule over domains, and have the same of all values that pods and daemon pods name.
+    pub fn looks_like(&self, snapshot: &Snapshot, other: &Self) -> bool {
         let specs = snapshot.pods.iter().map(|pod| &pod.template.spec);
         let keys: BTreeSet<&Arc<str>> = specs.flat_map(topology_keys).collect();
-        keys.into_iter()
-            .all(|key| self.label(snapshot, &self.offers[0], key) == other.label(snapshot, &other.offers[0], key))
+        let label = |kind: &'_ Self, key: &str| kind.label(snapshot, &kind.offers[0], key).map(str::to_owned);
+        keys.into_iter().all(|key| label(self, key) == label(other, key))
+            && asked_values(snapshot).iter().all(|(key, named)| {
+                let named = |kind: &Self| label(kind, key).filter(|value| named.contains(value.as_str()));
+                named(self) == named(other)
+            })
     }
 
     /// Micro-dollars an hour.
