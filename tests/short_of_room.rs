@@ -82,5 +82,5 @@ fn a_stored_proof_of_what_is_left_holds_and_nothing_changed_in_it_goes_unnoticed
         decision["certificate"]["left_proofs"][0]["proof"]["limit_prices"] = Value::Array(Vec::new());
     });
     let missing = tampered(&|decision| decision["certificate"]["left_proofs"] = Value::Array(Vec::new()));
-    assert_eq!([raised, dearer, free, missing], [Some(1); 4]);
+    assert_eq!([raised, dearer, free, missing], [Some(5); 4]);
 }

@@ -11,6 +11,7 @@ mod fill;
 mod generate;
 pub mod instance;
 mod parts;
+mod polish;
 mod price;
 pub mod program;
 mod rate;
@@ -122,6 +123,8 @@ struct Task<'t> {
     leaving: &'t [f64],
     rater: &'t RefCell<Rater>,
     work: Work,
+    /// Of a larger instance: a better packing is sought quickly or not at all.
+    is_part: bool,
     stop: &'t dyn Fn() -> bool,
 }
 
@@ -170,6 +173,16 @@ pub enum Ended {
 /// nothing improves. Between two dives lies at least twice the time that a dive takes, and the last one begins while there
 /// is time for it.
 pub fn solve(instance: &Instance, start: &Start, work: Work, time: TimeLeft, sink: &mut dyn FnMut(News)) -> Ended {
+    search(instance, start, (work, false), time, sink)
+}
+
+fn search(
+    instance: &Instance,
+    start: &Start,
+    (work, is_part): (Work, bool),
+    time: TimeLeft,
+    sink: &mut dyn FnMut(News),
+) -> Ended {
     let all = || if time() > 0.0 { 1.0 } else { 0.0 };
     let time = if work.pace == Pace::Work { &all } else { time };
     let stop = || time() <= 0.0;
@@ -186,8 +199,8 @@ pub fn solve(instance: &Instance, start: &Start, work: Work, time: TimeLeft, sin
     let center = Duals { items: values, rows: vec![0.0; instance.rows.len()] };
     let demands = instance.demands();
     let rater = RefCell::new(Rater::new(instance, &weights));
-    let mut best = Best { instance, leaving: &leaving, price: f64::INFINITY, sink };
-    let task = Task { instance, weights: &weights, leaving: &leaving, rater: &rater, work, stop: &stop };
+    let mut best = Best { instance, leaving: &leaving, price: f64::INFINITY, packing: Packing::new(), sink };
+    let task = Task { instance, weights: &weights, leaving: &leaving, rater: &rater, work, is_part, stop: &stop };
     if !start.packing.is_empty()
         && from_before(&task, &demands, start, (&center, &alone), &mut best) == Some(Ended::AsNear)
     {
@@ -342,6 +355,10 @@ fn by_turns(task: &Task, generator: &mut Generator, time: TimeLeft, best: &mut B
             best.offer(&round::dive(task, generator, slices));
             dive_time = f64::max(before - time(), dive_time / 2.0);
         }
+        if is_last && !task.is_part {
+            let better = polish::polish(task, generator, &best.packing, best.price, stop);
+            better.into_iter().for_each(|packed| best.offer(&packed));
+        }
         if is_last {
             return;
         }
@@ -356,6 +373,7 @@ struct Best<'b> {
     instance: &'b Instance,
     leaving: &'b [f64],
     price: f64,
+    packing: Packing,
     sink: &'b mut dyn FnMut(News<'_>),
 }
 
@@ -390,6 +408,7 @@ impl Best<'_> {
         let price = self.price(packed);
         if price < self.price - 1e-9 {
             self.price = price;
+            self.packing.clone_from(packed);
             (self.sink)(News::Packing(packed));
         }
     }

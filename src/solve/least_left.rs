@@ -7,14 +7,15 @@
 
 use std::cell::Cell;
 
-use super::Solution;
 use super::bound::Values;
+use super::bound::spread::{Spread, spreads};
 use super::columns::{self, TimeLeft, Work};
 use super::greedy::{self, Variants, Worked};
 use super::integer::{guide, values};
-use super::reduce::{Reduction, Wanted, ZoneCounts, ties};
+use super::reduce::{Domains, Reduction, Wanted, ZoneCounts};
 use super::sets::RequirementSets;
-use crate::model::{Keys, Problem};
+use super::{Place, Solution};
+use crate::model::{Group, KeyId, Keys, Problem, domain_of_node};
 use crate::units::MicroUsd;
 
 /// A pod of a higher priority left counts as so many of the priority at stake at most.
@@ -85,31 +86,71 @@ pub fn search<'p>(
     });
 }
 
-/// The pods left of the priority that no topology rule but those over hosts ties to others; their groups'
-/// preferences are relaxed all the way.
+/// The pods left of the priority that nothing ties to others but rules over hosts and a spread over zones of their own, with a
+/// zone where they need one; their groups' preferences are relaxed all the way.
 fn candidates(
     problem: &Problem,
     first: &Solution,
     (priority, is_hopeless): (i32, &dyn Fn(usize) -> bool),
     steps: &mut [usize],
-) -> Vec<usize> {
+) -> Vec<(usize, Domains)> {
+    let (zones, spreads) = spreads(problem);
     let mut variants = Variants::new(problem);
     let mut sets = RequirementSets::default();
     let mut also = Vec::new();
     for (group, model) in problem.groups.iter().enumerate() {
         let left = model.pods.iter().filter(|pod| first.unplaced.binary_search(pod).is_ok());
         let left: Vec<usize> = left.copied().collect();
-        let is_tied = || ties(problem, model).into_iter().any(|key| key != Keys::HOST);
+        let is_tied = || required_keys(problem, model).any(|key| Some(key) != zones || spreads[group].is_none());
         if left.is_empty() || model.spec().priority != priority || is_hopeless(group) || is_tied() {
             continue;
         }
         while variants.at(problem, &mut sets, group, steps[group] + 1).is_some() {
             steps[group] += 1;
         }
-        also.extend(left);
+        match zones.zip(spreads[group].as_ref()) {
+            None => also.extend(left.into_iter().map(|pod| (pod, Domains::new()))),
+            Some((key, spread)) => also.extend(spread_out(problem, first, model, (key, spread), &left)),
+        }
     }
     also.sort_unstable();
     also
+}
+
+/// The keys other than the hostname of the rules that tie the group's pods to others.
+fn required_keys(problem: &Problem, group: &Group) -> impl Iterator<Item = KeyId> {
+    let own = group.carried.iter().filter(|placement| placement.source.is_required(group.spec()));
+    let own = own.map(|placement| placement.topology);
+    let others = group.counted.iter().chain(&group.forbidden_by).copied();
+    let hard = others.filter(|&topology| problem.topologies[topology].hard);
+    own.chain(hard).map(|topology| problem.topologies[topology].key).filter(|key| *key != Keys::HOST)
+}
+
+/// One pod after another goes to the zone that has least of those that have it.
+fn spread_out(
+    problem: &Problem,
+    first: &Solution,
+    group: &Group,
+    (key, spread): (KeyId, &Spread),
+    left: &[usize],
+) -> Vec<(usize, Domains)> {
+    let mut counts = spread.residents.clone();
+    for (_, place) in first.placements.iter().filter(|(pod, _)| group.pods.binary_search(pod).is_ok()) {
+        let zone = match *place {
+            Place::Existing(node) => domain_of_node(&problem.keys, key, node, &problem.nodes[node]),
+            Place::New(node) => {
+                let of_key = first.new_nodes[node].requirements.get(problem.keys.name(key));
+                of_key.and_then(|of| of.single_value()).and_then(|zone| problem.keys.domain(key, zone))
+            }
+        };
+        zone.into_iter().for_each(|zone| counts[zone] += 1);
+    }
+    let mut next = || {
+        let zone = (0..counts.len()).filter(|&zone| spread.is_domain[zone]).min_by_key(|&zone| counts[zone])?;
+        counts[zone] += 1;
+        Some(vec![(key, zone)])
+    };
+    left.iter().filter_map(|&pod| Some((pod, next()?))).collect()
 }
 
 /// What it costs to leave a pod of the priority at stake out, and a pod of each item, dollars.

@@ -4,7 +4,7 @@
 //! be written to a file and read from it. Everything here is single-threaded and seeded, so that equal models give equal
 //! answers.
 
-use std::ffi::CString;
+use std::ffi::{CString, c_char, c_int, c_void};
 use std::time::Duration;
 
 use highs::{Col, ColProblem, HighsModelStatus, HighsSolutionStatus, Model, Row, RowProblem, Sense};
@@ -118,6 +118,45 @@ pub fn best_prices(totals: &[f64], rows: &[(Vec<f64>, f64)]) -> Option<Vec<f64>>
 pub fn minimum(program: &Program) -> Option<Vec<f64>> {
     let solved = model(program).try_solve().ok()?;
     (solved.status() == HighsModelStatus::Optimal).then(|| solved.get_solution().columns().to_vec())
+}
+
+/// Better values for an integer program than `start`, which keeps its rows; `None` where none are found within so many
+/// nodes of the tree, and before it is to stop.
+#[must_use]
+#[allow(unsafe_code)] // the safe interface has no callbacks; what is pointed to lives until the solve is over
+pub fn polish(program: &Program, start: &[f64], nodes: i32, stop: &dyn Fn() -> bool) -> Option<Vec<f64>> {
+    let mut model = model(program);
+    model.set_option("mip_rel_gap", 1e-6);
+    model.set_option("mip_max_nodes", nodes);
+    model.set_option("random_seed", 1);
+    model.try_set_solution(Some(start), None, None, None).ok()?;
+    let stop: *const &dyn Fn() -> bool = &raw const stop;
+    done(unsafe { highs_sys::Highs_setCallback(model.as_mut_ptr(), Some(interrupt), stop.cast_mut().cast()) })?;
+    for of in [highs_sys::kHighsCallbackSimplexInterrupt, highs_sys::kHighsCallbackMipInterrupt] {
+        done(unsafe { highs_sys::Highs_startCallback(model.as_mut_ptr(), of) })?;
+    }
+    let solved = model.try_solve().ok()?;
+    let is_found = solved.primal_solution_status() == HighsSolutionStatus::Feasible;
+    let values = is_found.then(|| solved.get_solution().columns().to_vec())?;
+    (program.cost(&values) < program.cost(start)).then_some(values)
+}
+
+/// Ends a solve of HiGHS when the caller of [`polish`] says so.
+///
+/// # Safety
+/// `stop` points to a `&dyn Fn() -> bool`; `reply` to what HiGHS reads, or nowhere.
+#[allow(unsafe_code)] // HiGHS calls it
+unsafe extern "C" fn interrupt(
+    _kind: c_int,
+    _message: *const c_char,
+    _state: *const highs_sys::HighsCallbackDataOut,
+    reply: *mut highs_sys::HighsCallbackDataIn,
+    stop: *mut c_void,
+) {
+    let (stop, reply) = unsafe { (stop.cast_const().cast::<&dyn Fn() -> bool>().as_ref(), reply.as_mut()) };
+    if let (Some(stop), Some(reply)) = (stop, reply) {
+        reply.user_interrupt = c_int::from(stop());
+    }
 }
 
 fn model(program: &Program) -> Model {

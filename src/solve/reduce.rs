@@ -25,7 +25,6 @@ use crate::model::{DomainId, KeyId, OfferingIndex, Problem};
 
 pub use demand::Staying;
 use demand::demand;
-pub use demand::ties;
 use hosts::{HostRule, host_rules, most_on_a_node, size};
 use markets::Markets;
 use nodes::OnNodes;
@@ -94,8 +93,8 @@ pub struct Wanted<'w> {
     pub zones: &'w ZoneCounts,
     /// The priority of which as few pods as can be are to be left; pods of lower ones are not wanted.
     pub at_stake: Option<i32>,
-    /// Pods that the first solution leaves.
-    pub also: &'w [usize],
+    /// Pods that the first solution leaves, and domains for them.
+    pub also: &'w [(usize, Domains)],
 }
 
 impl Reduction {

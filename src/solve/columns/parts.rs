@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::instance::{Bin, Class, Duals, Instance, Item, Packing, Pattern, Row};
-use super::{Best, Ended, MANY_ITEMS, News, Pace, Start, Task, TimeLeft, Work, cost, solve};
+use super::{Best, Ended, MANY_ITEMS, News, Pace, Start, Task, TimeLeft, Work, cost, search};
 
 /// Kinds of pods in a part.
 const MOST_ITEMS: usize = 250;
@@ -179,7 +179,7 @@ impl Part {
             .filter_map(|(pattern, times)| Some(self.instance.cost(&self.own(pattern)?) * i64::from(*times)))
             .sum();
         let (mut better, mut last) = (None, None);
-        solve(&self.instance, &start, work, time, &mut |news| match news {
+        search(&self.instance, &start, (work, true), time, &mut |news| match news {
             News::Packing(packing) => {
                 let price = cost(&self.instance, packing);
                 if price < least && self.instance.left_by(packing).iter().all(|left| *left == 0) {

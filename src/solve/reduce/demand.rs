@@ -32,8 +32,13 @@ pub type Demand<'p> = BTreeMap<Decided<'p>, u32>;
 pub type Staying = HashMap<usize, Vec<(usize, u32)>>;
 
 /// Pods that are packed anew, and those on existing nodes that stay there because rules over hosts count them. `also`: pods
-/// that the first solution leaves; those of a lower priority than `least` are left out.
-pub fn demand<'p>(problem: &'p Problem, first: &Solution, least: i32, also: &[usize]) -> (Demand<'p>, Staying) {
+/// that the first solution leaves, and domains for them; those of a lower priority than `least` are left out.
+pub fn demand<'p>(
+    problem: &'p Problem,
+    first: &Solution,
+    least: i32,
+    also: &[(usize, Domains)],
+) -> (Demand<'p>, Staying) {
     let mut group_of = HashMap::new();
     for (group, model) in problem.groups.iter().enumerate() {
         group_of.extend(model.pods.iter().map(|&pod| (pod, group)));
@@ -72,9 +77,9 @@ pub fn demand<'p>(problem: &'p Problem, first: &Solution, least: i32, also: &[us
         };
         *demand.entry(Decided { by_content: by_content(problem, group), weight, domains }).or_insert(0) += 1;
     }
-    for pod in also {
+    for (pod, domains) in also {
         let by_content = by_content(problem, group_of[pod]);
-        *demand.entry(Decided { by_content, weight: None, domains: Domains::new() }).or_insert(0) += 1;
+        *demand.entry(Decided { by_content, weight: None, domains: domains.clone() }).or_insert(0) += 1;
     }
     (demand, staying)
 }
