@@ -34,6 +34,10 @@ const FIRST: &str = "PACKWRIGHT_FIRST_SCENARIO";
 /// A folder that takes the manifests of scenarios with disagreements.
 const KEEP: &str = "PACKWRIGHT_KEEP";
 
+/// A plan need not be the best there is: it is to be true.
+const LITTLE: Work =
+    Work { rounds: 20, dive_rounds: 1, cells: [40, 80], search_steps: 100, exact_steps: 500, ways: 20, ..Work::LIMITED };
+
 /// What was found over all scenarios.
 #[derive(Debug, Default, Clone)]
 struct Tally {
@@ -104,11 +108,7 @@ async fn put_to_it(connection: &Connection, scenario: &Scenario, tally: &mut Tal
     let objects = objects(connection, scenario).await;
     let snapshot = observe(scenario, &objects);
     let before = tally.disagreements.len();
-    let limits = Limits {
-        time: Duration::from_secs(60),
-        search: Search::Integer,
-        work: Work { ways: 100, exact_steps: 5_000, search_steps: 500, ..Work::LIMITED },
-    };
+    let limits = Limits { time: Duration::from_secs(60), search: Search::Integer, work: LITTLE };
     let decision = host::decide(&snapshot, limits);
     let names: Vec<String> = (0..decision.plan.launches.len()).map(|index| format!("new-{index}")).collect();
     let bought = bought(scenario, &decision);

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use super::scenario::{DAEMONS, EVERYWHERE, Scenario};
 
 /// Between two looks at what is waited for, and how many there are.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(3);
-const LOOKS: usize = 10_000;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+const LOOKS: usize = 3_000;
 
 /// What kube-scheduler made of a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
