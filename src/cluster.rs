@@ -2,6 +2,11 @@
 
 pub mod connect;
 pub mod read;
+pub mod watch;
+pub mod apply;
+pub mod follow;
+pub mod release;
 
 pub use connect::{ConnectError, Connection, Target};
+pub use follow::{Event, Following, follow};
 pub use read::{Reading, read, read_connected};

@@ -19,6 +19,7 @@ pub mod plan;
 pub mod verify;
 pub mod host;
 pub mod explain;
+pub mod placement;
 #[cfg(feature = "live")]
 pub mod cluster;
 pub mod cloud;

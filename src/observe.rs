@@ -35,6 +35,8 @@ mod runtime_classes;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use daemon_sets::daemon_rules;
+pub use nodes::{is_ephemeral_key, node_taints};
 pub use build::{LoadOptions, LoadOutcome, build};
 pub use gates::GatesByInput;
 pub use input::{InputError, Origin};

@@ -8,7 +8,7 @@ mod source;
 use source::Source;
 
 /// The stages in the order of the data; a module imports only the ones before it.
-const STAGES: [&str; 21] = [
+const STAGES: [&str; 22] = [
     "units",
     "resources",
     "api",
@@ -23,6 +23,7 @@ const STAGES: [&str; 21] = [
     "verify",
     "host",
     "explain",
+    "placement",
     "apply",
     "cluster",
     "cloud",
@@ -33,7 +34,7 @@ const STAGES: [&str; 21] = [
 ];
 
 /// Stages that decide: no I/O, no async, no clock, no environment, no randomness, no output.
-const PURE: [&str; 7] = ["units", "resources", "requirements", "model", "solve", "scheduler", "plan"];
+const PURE: [&str; 8] = ["units", "resources", "requirements", "model", "solve", "scheduler", "plan", "placement"];
 
 /// (module, modules that it must not know although they come before it)
 const STRANGERS: [(&str, &[&str]); 2] =

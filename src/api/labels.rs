@@ -83,6 +83,7 @@ pub const TAINT_UNREGISTERED: &str = "karpenter.sh/unregistered";
 pub const TAINT_NOT_READY: &str = "node.kubernetes.io/not-ready";
 pub const TAINT_UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 pub const TAINT_UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
+pub const TAINT_NETWORK_UNAVAILABLE: &str = "node.kubernetes.io/network-unavailable";
 pub const TAINT_CLOUD_UNINITIALIZED: &str = "node.cloudprovider.kubernetes.io/uninitialized";
 pub const TAINT_READINESS_PREFIX: &str = "readiness.k8s.io/";
 
@@ -97,7 +98,19 @@ pub const LIMIT_USD_PER_HOUR: &str = "packwright.dev/usd-per-hour";
 pub const LIMIT_NODES: &str = "nodes";
 /// Annotation of a planned NodeClaim: its offers in order of preference, `type/zone[/reservation]` separated by commas.
 pub const OFFERS: &str = "packwright.dev/offers";
+/// Taint of a node that is reserved for the planned pods of its claim, and key of the tolerations of those pods. The value
+/// names the claim.
 pub const PLANNED: &str = "packwright.dev/planned";
+/// Annotation of a NodeClaim: the pods that its node is for, as JSON.
+pub const PLANNED_PODS: &str = "packwright.dev/planned-pods";
+/// Annotation of a node that we cordoned, not a person: since when.
+pub const CORDONED_AT: &str = "packwright.dev/cordoned-at";
+/// Annotation of a node with our taint: since when.
+pub const RESERVED_AT: &str = "packwright.dev/reserved-at";
+/// Annotation of a reserved node whose pods come from nodes that it replaces: since when those are gone.
+pub const DRAINED_AT: &str = "packwright.dev/drained-at";
+/// Annotation of a pod or namespace, `"true"`: its pods are not changed, so no node is reserved for them.
+pub const DO_NOT_RESERVE: &str = "packwright.dev/do-not-reserve";
 
 /// Labels that may be undefined on a NodePool because every new node gets a value for them at launch.
 pub const WELL_KNOWN: [&str; 43] = [

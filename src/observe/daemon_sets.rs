@@ -10,8 +10,8 @@ use super::cluster::Cluster;
 use super::input::{FieldError, FieldResult as _, InputError};
 use super::objects::{ObjectKey, Objects, Sourced};
 use super::owners::{controller, is_terminal};
-use super::pod::{PodSource, TemplateAndRefusal, read_template};
-use super::snapshot::{DaemonSet, TaintEffect, Toleration, TolerationOperator};
+use super::pod::{PodSource, TemplateAndRefusal, read_labels, read_node_affinity, read_template, read_tolerations};
+use super::snapshot::{DaemonSet, PodSpec, TaintEffect, Toleration, TolerationOperator};
 use crate::api::labels;
 
 /// Every DaemonSet that wants pods, sorted by namespace and name. One whose pods need a resource claim is left out, as
@@ -39,6 +39,19 @@ pub(super) fn read_daemon_sets(
         }
     }
     daemon_sets
+}
+
+/// Where the pods of a daemonset run: its node selector, required node affinity and tolerations alone. `None` where the
+/// template has something that Kubernetes would not take.
+#[must_use]
+pub fn daemon_rules(daemon_set: &apps::DaemonSet) -> Option<PodSpec> {
+    let spec = daemon_set.spec.template.spec.as_ref()?;
+    let affinity = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
+    let (node_affinity, _) = read_node_affinity(affinity).ok()?;
+    let mut tolerations = read_tolerations(spec.tolerations.as_deref().unwrap_or_default()).ok()?;
+    tolerations.extend(daemon_tolerations(spec.host_network == Some(true)));
+    let node_selector = read_labels(spec.node_selector.as_ref());
+    Some(PodSpec { node_selector, node_affinity, tolerations, ..PodSpec::default() })
 }
 
 /// The newest live pod of each DaemonSet: it shows what admission made of the template.
@@ -109,7 +122,7 @@ fn daemon_tolerations(host_network: bool) -> impl Iterator<Item = Toleration> {
         ("node.kubernetes.io/pid-pressure", NoSchedule),
         (labels::TAINT_UNSCHEDULABLE, NoSchedule),
     ];
-    let network = host_network.then_some(("node.kubernetes.io/network-unavailable", NoSchedule));
+    let network = host_network.then_some((labels::TAINT_NETWORK_UNAVAILABLE, NoSchedule));
     always.into_iter().chain(network).map(|(key, effect)| Toleration {
         key: Arc::from(key),
         operator: TolerationOperator::Exists,

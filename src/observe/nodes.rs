@@ -104,6 +104,13 @@ fn read_node(
     let disrupted = own_taints.iter().any(|taint| &*taint.key == labels::TAINT_DISRUPTED);
     let mut deleting = node.metadata.deletion_timestamp.is_some() || disrupted;
     let mut taints = own_taints;
+    // a node is reserved for pods that a plan put there: for plans it is as open as it will be
+    let reserved_cordon = node.metadata.annotations.as_ref().is_some_and(|a| a.contains_key(labels::CORDONED_AT));
+    taints.retain(|taint| match &*taint.key {
+        labels::PLANNED => false,
+        labels::TAINT_UNSCHEDULABLE => !reserved_cordon,
+        _ => true,
+    });
     if let Some((_, claim)) = claim {
         deleting |= claim.metadata.deletion_timestamp.is_some();
         if !registered {
@@ -122,7 +129,7 @@ fn read_node(
     }
     let cordon =
         Taint { key: Arc::from(labels::TAINT_UNSCHEDULABLE), value: Arc::from(""), effect: TaintEffect::NoSchedule };
-    let cordoned = spec.is_some_and(|spec| spec.unschedulable == Some(true));
+    let cordoned = spec.is_some_and(|spec| spec.unschedulable == Some(true)) && !reserved_cordon;
     if cordoned && !taints.iter().any(|taint| taint.key == cordon.key && taint.effect == cordon.effect) {
         taints.push(cordon);
     }
@@ -163,6 +170,28 @@ fn attach_limits(node: &ObjectKey, objects: &Objects) -> BTreeMap<Arc<str>, u32>
             Some((Arc::from(driver.name.as_str()), u32::try_from(count).ok()?))
         })
         .collect()
+}
+
+/// Whether every new node carries taints with this key for a while.
+#[must_use]
+pub fn is_ephemeral_key(key: &str) -> bool {
+    let keys = [
+        labels::TAINT_NOT_READY,
+        labels::TAINT_UNREACHABLE,
+        labels::TAINT_UNREGISTERED,
+        labels::TAINT_NETWORK_UNAVAILABLE,
+        labels::TAINT_CLOUD_UNINITIALIZED,
+    ];
+    keys.contains(&key) || key.starts_with(labels::TAINT_READINESS_PREFIX)
+}
+
+/// The taints of a node, without those of a reservation. `None` where one has an effect that Kubernetes does not know.
+#[must_use]
+pub fn node_taints(node: &core::Node) -> Option<Vec<Taint>> {
+    let written = node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
+    let mut taints = read_taints(written).ok()?;
+    taints.retain(|taint| &*taint.key != labels::PLANNED);
+    Some(taints)
 }
 
 /// Taints that every new node carries for a while (karpenter-core 2.4).

@@ -33,7 +33,8 @@ pub(super) struct PodSource<'a> {
 /// The template, and in one sentence why such a pod is not for us to place, if it is not.
 pub(super) type TemplateAndRefusal = (PodTemplate, Option<Arc<str>>);
 
-/// Reads a pod; paths in errors start at the pod's spec.
+/// Reads a pod; paths in errors start at the pod's spec. Tolerations that following an earlier plan has added do not count:
+/// with them pods of one owner would differ.
 pub(super) fn read_template(source: PodSource<'_>, cluster: &mut Cluster) -> Result<TemplateAndRefusal, FieldError> {
     let PodSource { namespace, .. } = source;
     let (spec, refused) = if source.admitted {
@@ -82,7 +83,10 @@ pub(super) fn read_template(source: PodSource<'_>, cluster: &mut Cluster) -> Res
         requests,
         priority,
         priority_class,
-        tolerations: read_tolerations(spec.tolerations.as_deref().unwrap_or_default())?,
+        tolerations: read_tolerations(spec.tolerations.as_deref().unwrap_or_default())?
+            .into_iter()
+            .filter(|toleration| &*toleration.key != labels::PLANNED)
+            .collect(),
         node_selector,
         node_affinity,
         preferred_node_affinity,
@@ -154,11 +158,11 @@ fn refused_selector(spec: &core::PodSpec) -> Option<Arc<str>> {
         .then(|| Arc::from("its node affinity has only empty terms, which match no node"))
 }
 
-type NodeAffinity = (Vec<NodeAffinityTerm>, Vec<(i32, NodeAffinityTerm)>);
+pub(super) type NodeAffinity = (Vec<NodeAffinityTerm>, Vec<(i32, NodeAffinityTerm)>);
 
 /// Required and preferred terms. An empty required term matches no node, so among others it is left out; an empty
 /// preferred term has no effect.
-fn read_node_affinity(affinity: Option<&core::NodeAffinity>) -> Result<NodeAffinity, FieldError> {
+pub(super) fn read_node_affinity(affinity: Option<&core::NodeAffinity>) -> Result<NodeAffinity, FieldError> {
     let (mut required, mut preferred) = (Vec::new(), Vec::new());
     let Some(affinity) = affinity else { return Ok((required, preferred)) };
     if let Some(selector) = &affinity.required_during_scheduling_ignored_during_execution {

@@ -1,0 +1,100 @@
+//! For whom nodes are kept: the planned pods of each claim, and new ones that take the places of those to come.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::observed::{Observed, PodState, Unchangeable};
+use super::planned::{ExpectedPods, taint_value};
+use super::tolerations::{MOST, count, has, is_ours};
+
+/// The pods of one claim that are not bound yet.
+#[derive(Debug, Default)]
+pub(super) struct Awaited<'a> {
+    /// What taint and tolerations call the claim.
+    pub value: String,
+    /// Planned by name.
+    pub planned: Vec<&'a PodState>,
+    /// They have no toleration yet, and may get it.
+    pub to_tolerate: Vec<&'a PodState>,
+    /// They have it.
+    pub tolerating: usize,
+    /// Nothing can be done for them.
+    pub lost: Vec<(&'a PodState, Unchangeable)>,
+    /// How many do not exist yet.
+    pub to_come: usize,
+}
+
+impl<'a> Awaited<'a> {
+    /// Whether somebody is left to keep a node for.
+    pub fn is_any(&self) -> bool {
+        !self.to_tolerate.is_empty() || self.tolerating > 0 || self.to_come > 0
+    }
+
+    fn add(&mut self, pod: &'a PodState) {
+        if pod.node.is_some() {
+            return;
+        }
+        if has(&pod.tolerations, &self.value) {
+            self.tolerating += 1;
+        } else if let Some(why) = &pod.unchangeable {
+            self.lost.push((pod, why.clone()));
+        } else if count(&pod.tolerations) >= MOST {
+            self.lost.push((pod, Unchangeable::Full));
+        } else {
+            self.to_tolerate.push(pod);
+        }
+    }
+}
+
+/// The pods of every claim. A pod that one claim plans takes no place of those that another expects.
+pub(super) fn awaited(observed: &Observed) -> BTreeMap<Arc<str>, Awaited<'_>> {
+    let planned = observed.claims.values().flat_map(|claim| &claim.plan.pods);
+    let mut taken: BTreeSet<&Arc<str>> = planned.map(|pod| &pod.uid).collect();
+    let values: BTreeSet<String> = observed.claims.keys().map(|claim| taint_value(claim)).collect();
+    let mut all = BTreeMap::new();
+    for (name, claim) in &observed.claims {
+        let mut awaited = Awaited { value: taint_value(name), ..Awaited::default() };
+        for pod in claim.plan.pods.iter().filter_map(|pod| observed.pods.get(&pod.uid)) {
+            if pod.node.is_none() {
+                awaited.planned.push(pod);
+            }
+            awaited.add(pod);
+        }
+        for expected in &claim.plan.expected {
+            let (places, newcomers) = places(observed, expected, &awaited.value, &mut taken, &values);
+            awaited.to_come += places;
+            newcomers.into_iter().for_each(|pod| awaited.add(pod));
+        }
+        all.insert(name.clone(), awaited);
+    }
+    all
+}
+
+/// How many places are left after the pods that have them or get them now, and those pods.
+fn places<'a>(
+    observed: &'a Observed,
+    expected: &ExpectedPods,
+    value: &str,
+    taken: &mut BTreeSet<&'a Arc<str>>,
+    values: &BTreeSet<String>,
+) -> (usize, Vec<&'a PodState>) {
+    let is_like = |pod: &&PodState| {
+        let likeness = pod.likeness.as_ref();
+        pod.key.namespace == expected.namespace
+            && likeness.is_some_and(|(owner, signature)| *owner == expected.owner && *signature == expected.signature)
+    };
+    let alike: Vec<&PodState> = observed.pods.values().filter(is_like).collect();
+    let (mut found, others): (Vec<&PodState>, Vec<&PodState>) =
+        alike.into_iter().filter(|pod| !taken.contains(&pod.version.uid)).partition(|pod| has(&pod.tolerations, value));
+    let is_promised = |pod: &&PodState| {
+        let ours = pod.tolerations.iter().filter(|toleration| is_ours(toleration));
+        ours.into_iter().any(|toleration| toleration.value.as_ref().is_some_and(|value| values.contains(value)))
+    };
+    let mut free: Vec<&PodState> =
+        others.into_iter().filter(|pod| pod.node.is_none() && !is_promised(pod)).collect();
+    free.sort_by_key(|pod| (pod.created_at, &pod.key));
+    let places = expected.count.saturating_sub(found.len());
+    found.extend(free.into_iter().take(places));
+    taken.extend(found.iter().map(|pod| &pod.version.uid));
+    (expected.count.saturating_sub(found.len()), found)
+}

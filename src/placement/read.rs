@@ -1,0 +1,199 @@
+//! Kubernetes objects -> [`Observed`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::daemons::{Daemons, daemons, lacking};
+use super::observed::{ClaimState, NodeState, Observed, PodState, Unchangeable, Version};
+use super::planned::ClaimPlan;
+use super::reservation::Reservation;
+use super::signature::signature;
+use crate::api::labels;
+use crate::api::node_claim::NodeClaim;
+use crate::observe::is_ephemeral_key;
+use crate::observe::snapshot::PodKey;
+use crate::resources::Resources;
+
+/// What a step reads of the cluster, as a client keeps it.
+#[derive(Debug, Clone, Default)]
+pub struct Objects {
+    /// All of them.
+    pub nodes: Vec<Arc<Node>>,
+    /// All of them.
+    pub pods: Vec<Arc<Pod>>,
+    /// All of them.
+    pub daemon_sets: Vec<Arc<DaemonSet>>,
+    /// All of them.
+    pub claims: Vec<Arc<NodeClaim>>,
+    /// For their annotations.
+    pub namespaces: Vec<Arc<Namespace>>,
+}
+
+/// Pods, by uid, that the API server does not let us change, with what it said.
+pub type Refusals = BTreeMap<Arc<str>, String>;
+
+/// Reads what matters; what cannot be read costs one claim.
+#[must_use]
+pub fn read(objects: &Objects, refusals: &Refusals) -> Observed {
+    let claims = claims(objects);
+    let pods = pods(objects, &claims, refusals);
+    let nodes = nodes(objects, &claims);
+    Observed { nodes, claims, pods }
+}
+
+fn claims(objects: &Objects) -> BTreeMap<Arc<str>, ClaimState> {
+    let there: BTreeSet<&str> = objects.nodes.iter().filter_map(|node| node.metadata.name.as_deref()).collect();
+    let mut claims = BTreeMap::new();
+    for claim in &objects.claims {
+        let Some(name) = claim.metadata.name.as_deref() else { continue };
+        let annotation = annotation(&claim.metadata, labels::PLANNED_PODS);
+        let (plan, unreadable) = match annotation.map(ClaimPlan::from_annotation) {
+            None => (ClaimPlan::default(), None),
+            Some(Ok(plan)) => (plan, None),
+            Some(Err(why)) => (ClaimPlan::default(), Some(why)),
+        };
+        let draining = plan.replaces.iter().filter(|node| there.contains(&***node)).cloned().collect();
+        claims.insert(Arc::from(name), ClaimState { plan, draining, unreadable });
+    }
+    claims
+}
+
+/// Nodes by provider id, or by name where a claim says that alone.
+fn claim_of_nodes(objects: &Objects) -> BTreeMap<&str, &Arc<NodeClaim>> {
+    let mut by_id = BTreeMap::new();
+    for node in &objects.nodes {
+        let id = node.spec.as_ref().and_then(|spec| spec.provider_id.as_deref()).filter(|id| !id.is_empty());
+        if let (Some(id), Some(name)) = (id, node.metadata.name.as_deref()) {
+            by_id.insert(id, name);
+        }
+    }
+    let mut found = BTreeMap::new();
+    for claim in &objects.claims {
+        let Some(status) = &claim.status else { continue };
+        let id = status.provider_id.as_deref().and_then(|id| by_id.get(id).copied());
+        if let Some(node) = id.or(status.node_name.as_deref()) {
+            found.insert(node, claim);
+        }
+    }
+    found
+}
+
+fn nodes(objects: &Objects, claims: &BTreeMap<Arc<str>, ClaimState>) -> Vec<NodeState> {
+    let claim_of = claim_of_nodes(objects);
+    let daemons = daemons(objects.daemon_sets.iter().map(AsRef::as_ref));
+    let mut bound: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for pod in &objects.pods {
+        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+        if let (Some(node), Some(owner)) = (node, controller(&pod.metadata)) {
+            bound.entry(node).or_default().insert(owner);
+        }
+    }
+    let nothing = BTreeSet::new();
+    let mut nodes = Vec::new();
+    for node in &objects.nodes {
+        let mut state = NodeState::of(node);
+        if let Some(claim) = claim_of.get(&*state.name) {
+            let name: Arc<str> = Arc::from(claim.metadata.name.as_deref().unwrap_or_default());
+            if let (Reservation::Cordoned { .. }, Some(of)) = (&state.reservation, claims.get(&name)) {
+                let bound = bound.get(&*state.name.clone()).unwrap_or(&nothing);
+                look_closer(&mut state, node, claim, &of.plan, &daemons, bound);
+            }
+            state.claim = Some(name);
+        }
+        nodes.push(state);
+    }
+    nodes.sort_by(|a, b| a.name.cmp(&b.name));
+    nodes
+}
+
+/// What a cordoned node waits for.
+fn look_closer(
+    state: &mut NodeState,
+    node: &Node,
+    claim: &NodeClaim,
+    plan: &ClaimPlan,
+    daemons: &[Daemons],
+    bound: &BTreeSet<&str>,
+) {
+    let startup: Vec<&str> = claim.spec.startup_taints.iter().map(|taint| taint.key.as_str()).collect();
+    let is_passing = |key: &str| startup.contains(&key) || is_ephemeral_key(key);
+    let passing: Vec<&str> = state.taints.iter().map(|taint| taint.key.as_str()).filter(|key| is_passing(key)).collect();
+    if let Some(taint) = passing.first() {
+        state.starting.get_or_insert_with(|| format!("it still has the taint {taint}"));
+    }
+    let allocatable = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
+    let has = |name: &str| {
+        let quantity = allocatable.and_then(|allocatable| allocatable.get(name));
+        quantity.and_then(|quantity| Resources::parse_amount(name, &quantity.0).ok()).unwrap_or(0)
+    };
+    let lacks = plan.extended.iter().filter(|(name, amount)| has(name) < **amount).map(|(name, _)| name.clone());
+    let lacking_resources = lacks.collect();
+    let lacking_daemons = lacking(node, daemons, bound, &passing);
+    (state.lacking_resources, state.lacking_daemons) = (lacking_resources, lacking_daemons);
+}
+
+/// Only pods that some claim plans or expects.
+fn pods(
+    objects: &Objects,
+    claims: &BTreeMap<Arc<str>, ClaimState>,
+    refusals: &Refusals,
+) -> BTreeMap<Arc<str>, PodState> {
+    let plans = || claims.values().map(|claim| &claim.plan);
+    let planned: BTreeSet<&str> = plans().flat_map(|plan| plan.pods.iter().map(|pod| &*pod.uid)).collect();
+    let owners: BTreeSet<&str> = plans().flat_map(|plan| plan.expected.iter().map(|pods| &*pods.owner)).collect();
+    let opted_out: BTreeSet<&str> = objects
+        .namespaces
+        .iter()
+        .filter(|namespace| opts_out(&namespace.metadata))
+        .filter_map(|namespace| namespace.metadata.name.as_deref())
+        .collect();
+    let mut pods = BTreeMap::new();
+    for pod in &objects.pods {
+        let meta = &pod.metadata;
+        let uid = meta.uid.as_deref().unwrap_or_default();
+        let owner = controller(meta).filter(|owner| owners.contains(owner));
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        let is_over = meta.deletion_timestamp.is_some() || matches!(phase, Some("Succeeded" | "Failed"));
+        if is_over || !(planned.contains(uid) || owner.is_some()) {
+            continue;
+        }
+        let spec = pod.spec.as_ref();
+        let text = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(Arc::from);
+        let namespace = meta.namespace.as_deref().unwrap_or_default();
+        let refused = refusals.get(uid).cloned().map(Unchangeable::Refused);
+        let opted = opts_out(meta) || opted_out.contains(namespace);
+        let state = PodState {
+            key: PodKey { namespace: namespace.into(), name: meta.name.as_deref().unwrap_or_default().into() },
+            version: Version {
+                uid: uid.into(),
+                resource: meta.resource_version.as_deref().unwrap_or_default().into(),
+            },
+            node: text(spec.and_then(|spec| spec.node_name.as_deref())),
+            tolerations: spec.and_then(|spec| spec.tolerations.clone()).unwrap_or_default(),
+            nominated: text(pod.status.as_ref().and_then(|status| status.nominated_node_name.as_deref())),
+            likeness: owner.map(|owner| (Arc::from(owner), Arc::from(signature(pod)))),
+            created_at: meta.creation_timestamp.as_ref().map(|time| time.0),
+            unchangeable: if opted { Some(Unchangeable::OptedOut) } else { refused },
+        };
+        pods.insert(state.version.uid.clone(), state);
+    }
+    pods
+}
+
+fn annotation<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
+    meta.annotations.as_ref()?.get(key).map(String::as_str)
+}
+
+fn opts_out(meta: &ObjectMeta) -> bool {
+    annotation(meta, labels::DO_NOT_RESERVE) == Some("true")
+}
+
+/// The uid of the controller.
+fn controller(meta: &ObjectMeta) -> Option<&str> {
+    let owners = meta.owner_references.as_deref().unwrap_or_default();
+    owners.iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.uid.as_str())
+}

@@ -1,0 +1,224 @@
+//! One step: from what is observed to what is to be done now, and when time alone will change that.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::action::{Action, FreeReason};
+use super::awaited::{Awaited, awaited};
+use super::mode::{Limits, Mode};
+use super::observed::{ClaimState, NodeState, Observed, Unchangeable};
+use super::patch;
+use super::reservation::{Reservation, end_of, end_of_reservation};
+
+/// What to do.
+#[derive(Debug, Clone, Default)]
+pub struct Step {
+    /// In the order in which they are to be sent.
+    pub actions: Vec<Action>,
+    /// Where the plan cannot be guaranteed, and why.
+    pub losses: Vec<Loss>,
+    /// When the next step is due, if nothing changes before.
+    pub next: Option<Timestamp>,
+}
+
+/// A planned pod, or all of a claim, for which nothing guarantees that it binds where it is planned.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Loss {
+    /// Its claim.
+    pub claim: Arc<str>,
+    /// `None`: every pod of the claim.
+    pub pod: Option<String>,
+    /// Why.
+    pub reason: LossReason,
+}
+
+/// Why the plan cannot be guaranteed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LossReason {
+    /// The pod gets no toleration.
+    Unchangeable(Unchangeable),
+    /// A person cordoned the node before it was registered.
+    Cordoned,
+    /// It was not bound when the time of the reservation was over.
+    Late,
+    /// The annotation of the NodeClaim cannot be read.
+    Unreadable(String),
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.pod {
+            Some(pod) => write!(f, "pod {pod} may bind elsewhere than on claim {}: {}", self.claim, self.reason),
+            None => write!(f, "the pods of claim {} may bind elsewhere: {}", self.claim, self.reason),
+        }
+    }
+}
+
+impl fmt::Display for LossReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unchangeable(why) => write!(f, "{why}"),
+            Self::Cordoned => f.write_str("a person cordoned the node"),
+            Self::Late => f.write_str("it was not bound in time"),
+            Self::Unreadable(why) => write!(f, "the annotation {}: {why}", crate::api::labels::PLANNED_PODS),
+        }
+    }
+}
+
+/// Decides. Nodes are freed first: those of claims without a plan, and those whose time is over.
+#[must_use]
+pub fn step(observed: &Observed, mode: Mode, limits: &Limits, now: Timestamp) -> Step {
+    let awaited = awaited(observed);
+    let nodes: BTreeMap<&Arc<str>, &NodeState> =
+        observed.nodes.iter().filter_map(|node| Some((node.claim.as_ref()?, node))).collect();
+    let mut maker = Maker { mode, limits, now, step: Step::default() };
+    for node in &observed.nodes {
+        let claim = node.claim.as_ref().and_then(|name| Some((name, observed.claims.get(name)?, awaited.get(name)?)));
+        maker.node(node, claim);
+    }
+    for (name, claim) in &observed.claims {
+        let is_coming = nodes.get(name).is_none_or(|node| !node.is_open());
+        if is_coming {
+            maker.pods(name, claim, &awaited[name], nodes.get(name).copied());
+        }
+    }
+    let mut step = maker.step;
+    step.actions.sort_by(|a, b| (a.what.phase(), &a.what).cmp(&(b.what.phase(), &b.what)));
+    step.losses.sort();
+    step.losses.dedup();
+    step
+}
+
+impl NodeState {
+    fn is_open(&self) -> bool {
+        matches!(self.reservation, Reservation::Open | Reservation::Leftover)
+    }
+}
+
+/// A claim with its name and its pods.
+type Claim<'a> = (&'a Arc<str>, &'a ClaimState, &'a Awaited<'a>);
+
+struct Maker<'a> {
+    mode: Mode,
+    limits: &'a Limits,
+    now: Timestamp,
+    step: Step,
+}
+
+impl Maker<'_> {
+    fn act(&mut self, action: Action) {
+        self.step.actions.push(action);
+    }
+
+    fn lose(&mut self, claim: &Arc<str>, pod: Option<String>, reason: LossReason) {
+        self.step.losses.push(Loss { claim: claim.clone(), pod, reason });
+    }
+
+    /// Whether the time has come; if not, it is looked at again then.
+    fn is_due(&mut self, at: Timestamp) -> bool {
+        if at > self.now {
+            self.step.next = Some(self.step.next.map_or(at, |next| next.min(at)));
+        }
+        at <= self.now
+    }
+
+    fn node(&mut self, node: &NodeState, claim: Option<Claim<'_>>) {
+        match (&node.reservation, claim) {
+            (Reservation::Open, _) | (Reservation::Unregistered, None) => {}
+            (Reservation::Leftover, _) => self.act(patch::free(node, FreeReason::Leftover)),
+            (Reservation::Unregistered, Some(claim)) => self.unregistered(node, claim),
+            (_, _) if self.mode != Mode::Reserve => self.act(patch::free(node, FreeReason::Mode)),
+            (Reservation::Cordoned { since }, Some(claim)) if !claim.1.plan.is_empty() => {
+                self.cordoned(node, claim.2, *since);
+            }
+            (Reservation::Reserved { value, since, drained }, Some(claim))
+                if !claim.1.plan.is_empty() && *value == claim.2.value =>
+            {
+                self.reserved(node, claim, *since, *drained);
+            }
+            _ => self.act(patch::free(node, FreeReason::NoPlan)),
+        }
+    }
+
+    /// Registration. A cordon that is there already is a person's: it stays, and the node is not ours to open.
+    fn unregistered(&mut self, node: &NodeState, (name, _, awaited): Claim<'_>) {
+        let wanted = self.mode == Mode::Reserve && awaited.is_any();
+        if wanted && node.unschedulable {
+            self.lose(name, None, LossReason::Cordoned);
+        }
+        let cordon = (wanted && !node.unschedulable).then_some(self.now);
+        self.act(patch::register(node, cordon));
+    }
+
+    fn cordoned(&mut self, node: &NodeState, awaited: &Awaited<'_>, since: Option<Timestamp>) {
+        if !awaited.is_any() {
+            return self.act(patch::open(node, None, self.now));
+        }
+        let longest = end_of(since, self.limits.cordon, self.now);
+        let wait_until = if node.starting.is_some() || !node.lacking_resources.is_empty() {
+            longest
+        } else if !node.lacking_daemons.is_empty() {
+            end_of(since.max(node.ready_since), self.limits.daemons, self.now).min(longest)
+        } else {
+            self.now
+        };
+        if self.is_due(wait_until) {
+            self.act(patch::open(node, Some(awaited.value.clone()), self.now));
+        }
+    }
+
+    fn reserved(
+        &mut self,
+        node: &NodeState,
+        (name, claim, awaited): Claim<'_>,
+        since: Option<Timestamp>,
+        drained: Option<Timestamp>,
+    ) {
+        if !awaited.is_any() {
+            return self.act(patch::free(node, FreeReason::Settled));
+        }
+        let is_draining = !claim.draining.is_empty();
+        let has_ended = !claim.plan.replaces.is_empty() && !is_draining && drained.is_none();
+        if has_ended && end_of(since, self.limits.drain, self.now) > self.now {
+            return self.act(patch::note_drained(node, self.now));
+        }
+        if self.is_due(end_of_reservation(since, drained, is_draining, self.limits, self.now)) {
+            for pod in &awaited.planned {
+                self.lose(name, Some(pod.key.to_string()), LossReason::Late);
+            }
+            if awaited.to_come > 0 {
+                self.lose(name, None, LossReason::Late);
+            }
+            self.act(patch::free(node, FreeReason::Late));
+        }
+    }
+
+    /// What the pods of a claim need whose node is not open yet.
+    fn pods(&mut self, name: &Arc<str>, claim: &ClaimState, awaited: &Awaited<'_>, node: Option<&NodeState>) {
+        if let Some(why) = &claim.unreadable {
+            self.lose(name, None, LossReason::Unreadable(why.clone()));
+        }
+        match self.mode {
+            Mode::Reserve => {
+                for pod in &awaited.to_tolerate {
+                    self.act(patch::tolerate(pod, &awaited.value));
+                }
+                for (pod, why) in &awaited.lost {
+                    self.lose(name, Some(pod.key.to_string()), LossReason::Unchangeable(why.clone()));
+                }
+            }
+            Mode::Nominate => {
+                let Some(node) = node.filter(|node| node.reservation == Reservation::Unregistered) else { return };
+                for pod in &awaited.planned {
+                    if pod.unchangeable.is_none() && pod.nominated.as_ref() != Some(&node.name) {
+                        self.act(patch::nominate(pod, node));
+                    }
+                }
+            }
+            Mode::Observe => {}
+        }
+    }
+}
