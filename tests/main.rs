@@ -24,6 +24,8 @@ mod verify;
 mod live;
 mod load;
 mod models;
+#[cfg(feature = "live")]
+mod following;
 mod placement;
 mod scenarios;
 mod short_of_room;

@@ -98,6 +98,8 @@ pub enum FreeReason {
     Settled,
     /// The time is over.
     Late,
+    /// Nobody can read since when it is cordoned.
+    Unreadable,
     /// A person asked for it.
     Asked,
 }
@@ -122,6 +124,7 @@ impl fmt::Display for FreeReason {
             Self::Leftover => "cordon or taint are gone",
             Self::Settled => "every planned pod is bound or gone",
             Self::Late => "the time is over",
+            Self::Unreadable => "nobody can read since when it is cordoned",
             Self::Asked => "a person asked for it",
         })
     }

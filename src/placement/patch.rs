@@ -38,12 +38,13 @@ pub(super) fn register(node: &NodeState, cordon: Option<Timestamp>) -> Action {
     of_node(node, What::Register { node: node.name.clone(), cordon: cordon.is_some() }, metadata, spec)
 }
 
-/// Our cordon goes, and where there is a value our taint comes, at once: no other pod fits in between.
-pub(super) fn open(node: &NodeState, value: Option<String>, now: Timestamp) -> Action {
+/// Our cordon goes, and where there is a value our taint comes, at once: no other pod fits in between. The time is that of the
+/// reservation.
+pub(super) fn open(node: &NodeState, reserve: Option<(String, Timestamp)>) -> Action {
     let mut annotations = json!({labels::CORDONED_AT: null});
     let mut spec = json!({"unschedulable": null});
-    if let Some(value) = &value {
-        annotations[labels::RESERVED_AT] = json!(now.to_string());
+    if let Some((value, at)) = &reserve {
+        annotations[labels::RESERVED_AT] = json!(at.to_string());
         let ours = Taint {
             key: labels::PLANNED.to_owned(),
             value: Some(value.clone()),
@@ -52,7 +53,7 @@ pub(super) fn open(node: &NodeState, value: Option<String>, now: Timestamp) -> A
         };
         spec["taints"] = json!(node.taints.iter().chain([&ours]).collect::<Vec<_>>());
     }
-    let what = What::Open { node: node.name.clone(), taint: value };
+    let what = What::Open { node: node.name.clone(), taint: reserve.map(|(value, _)| value) };
     of_node(node, what, json!({"annotations": annotations}), spec)
 }
 

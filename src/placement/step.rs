@@ -131,7 +131,8 @@ impl Maker<'_> {
             (Reservation::Leftover, _) => self.act(patch::free(node, FreeReason::Leftover)),
             (Reservation::Unregistered, Some(claim)) => self.unregistered(node, claim),
             (_, _) if self.mode != Mode::Reserve => self.act(patch::free(node, FreeReason::Mode)),
-            (Reservation::Cordoned { since }, Some(claim)) if !claim.1.plan.is_empty() => {
+            (Reservation::Cordoned { since: None }, _) => self.act(patch::free(node, FreeReason::Unreadable)),
+            (Reservation::Cordoned { since: Some(since) }, Some(claim)) if !claim.1.plan.is_empty() => {
                 self.cordoned(node, claim.2, *since);
             }
             (Reservation::Reserved { value, since, drained }, Some(claim))
@@ -153,20 +154,22 @@ impl Maker<'_> {
         self.act(patch::register(node, cordon));
     }
 
-    fn cordoned(&mut self, node: &NodeState, awaited: &Awaited<'_>, since: Option<Timestamp>) {
+    fn cordoned(&mut self, node: &NodeState, awaited: &Awaited<'_>, since: Timestamp) {
         if !awaited.is_any() {
-            return self.act(patch::open(node, None, self.now));
+            return self.act(patch::open(node, None));
         }
-        let longest = end_of(since, self.limits.cordon, self.now);
+        let longest = end_of(Some(since), self.limits.cordon, self.now);
         let wait_until = if node.starting.is_some() || !node.lacking_resources.is_empty() {
             longest
         } else if !node.lacking_daemons.is_empty() {
-            end_of(since.max(node.ready_since), self.limits.daemons, self.now).min(longest)
+            end_of(Some(since).max(node.ready_since), self.limits.daemons, self.now).min(longest)
         } else {
             self.now
         };
         if self.is_due(wait_until) {
-            self.act(patch::open(node, Some(awaited.value.clone()), self.now));
+            // where nobody made a step in time, the reservation began when it was due: it ends no later for that
+            let reserved_at = longest.min(self.now);
+            self.act(patch::open(node, Some((awaited.value.clone(), reserved_at))));
         }
     }
 
