@@ -8,6 +8,8 @@ pub mod explain;
 pub mod export;
 mod input;
 pub mod plan;
+#[cfg(feature = "live")]
+pub mod release;
 mod settings;
 pub mod snapshot;
 pub mod solve;
@@ -47,6 +49,9 @@ enum Command {
     Export(export::Args),
     /// Plan the nodes for pending pods, on manifests or a live cluster, without touching anything.
     Plan(plan::Args),
+    /// Free every node of a live cluster that is reserved for planned pods.
+    #[cfg(feature = "live")]
+    Release(release::Args),
     /// Save what is read of a live cluster or of manifests, to plan on it later or elsewhere, with or without its names.
     Snapshot(snapshot::Args),
     /// Solve the models of a stored decision again, from their files, and compare what they come to with what is stored.
@@ -98,6 +103,8 @@ impl Cli {
             Command::Explain(args) => explain::run(&args),
             Command::Export(args) => export::run(&args),
             Command::Plan(args) => plan::run(&args),
+            #[cfg(feature = "live")]
+            Command::Release(args) => release::run(&args),
             Command::Snapshot(args) => snapshot::run(&args),
             Command::Solve(args) => solve::run(&args),
             Command::Types(args) => types::run(&args),

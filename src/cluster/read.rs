@@ -132,7 +132,8 @@ impl Lister<'_> {
     }
 }
 
-fn reason(error: &Error) -> String {
+/// Why a request failed.
+pub(super) fn reason(error: &Error) -> String {
     match error {
         Error::Api(status) if status.code == 404 => "the cluster does not know the kind".to_owned(),
         Error::Api(status) if !status.message.is_empty() => status.message.clone(),

@@ -7,8 +7,10 @@ use kube::api::{Api, ListParams};
 use kube::{Client, Error};
 
 use super::apply::{Applied, apply};
+use super::read::reason;
+use super::connect::{ConnectError, Target, with_causes};
 use crate::placement::reservation::Reservation;
-use crate::placement::release::release;
+use crate::placement::release as freeing;
 
 /// A node that somebody else changes at the same time is read anew so often.
 const ATTEMPTS: usize = 10;
@@ -26,6 +28,20 @@ pub struct Released {
     pub was: Reservation,
     /// Why it could not be freed.
     pub failure: Option<String>,
+}
+
+/// Connects and frees them.
+///
+/// # Errors
+/// No connection, or one over which the nodes cannot be listed.
+pub fn release(target: &Target) -> Result<Vec<Released>, ConnectError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| ConnectError::Kubeconfig(format!("failed to start: {error}")))?;
+    runtime.block_on(async {
+        let connection = target.connect().await?;
+        let failed = |error: Error| ConnectError::Client { context: connection.context.clone(), reason: reason(&error) };
+        release_all(&connection.client).await.map_err(failed)
+    })
 }
 
 /// Frees them one after another; one that cannot be freed does not keep the others.
@@ -54,7 +70,7 @@ async fn release_one(client: &Client, api: &Api<Node>, mut node: Node) -> Option
     let done = |failure| Some(Released { node: name.clone(), was: was.clone(), failure });
     let mut is_first = true;
     for _ in 0..ATTEMPTS {
-        let Some(action) = release(&node) else {
+        let Some(action) = freeing(&node) else {
             return if is_first { None } else { done(None) }; // somebody else was faster
         };
         match apply(client, &action.patch, ANSWER).await {
@@ -65,7 +81,7 @@ async fn release_one(client: &Client, api: &Api<Node>, mut node: Node) -> Option
         node = match api.get_opt(&name).await {
             Ok(Some(node)) => node,
             Ok(None) => return done(None),
-            Err(error) => return done(Some(super::connect::with_causes(&error))),
+            Err(error) => return done(Some(with_causes(&error))),
         };
         is_first = false;
     }
