@@ -41,9 +41,20 @@ impl Cluster {
     }
 
     pub async fn client(&self) -> Client {
-        let kubeconfig = Kubeconfig::read_from(self.folder.join("kubeconfig")).unwrap();
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+        Client::try_from(self.config().await).unwrap()
+    }
+
+    /// A client with the rights of somebody else.
+    pub async fn client_as(&self, user: &str, groups: &[&str]) -> Client {
+        let mut config = self.config().await;
+        config.auth_info.impersonate = Some(user.to_owned());
+        config.auth_info.impersonate_groups = Some(groups.iter().map(|group| (*group).to_owned()).collect());
         Client::try_from(config).unwrap()
+    }
+
+    async fn config(&self) -> Config {
+        let kubeconfig = Kubeconfig::read_from(self.folder.join("kubeconfig")).unwrap();
+        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap()
     }
 
     /// Runs kubectl or helm as a person would, in the root of the project.

@@ -3,8 +3,14 @@
 #[allow(dead_code, reason = "shared with the tests of the decisions, which throw it in more ways")]
 #[path = "../src/host/tests/dice.rs"]
 mod dice;
+mod faults;
 mod follower;
+mod modes;
 mod poll;
+mod policy;
+mod processes;
+mod releasing;
+mod replacement;
 mod world;
 
 use std::sync::{Mutex, PoisonError};
@@ -12,12 +18,10 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 use kube::{Client, Error};
-use packwright::placement::Mode;
 
 use crate::cluster::{Cluster, on_shared_cluster};
 use dice::Dice;
-use follower::{Follower, cordons, in_mode};
-use poll::{until, until_still};
+use poll::until;
 use world::World;
 
 /// A follower follows every claim of the cluster: the tests here run one after another.
@@ -26,6 +30,9 @@ fn on_cluster(test: impl AsyncFnOnce(&Cluster, Client)) {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     on_shared_cluster(test);
 }
+
+/// The pause between two nodes that come one after another.
+const BETWEEN_NODES: Duration = Duration::from_millis(100);
 
 /// How nodes come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,16 +44,13 @@ enum Arrival {
 
 async fn bring_up_all(world: &World, seed: u64, arrival: Arrival) -> Result<(), Error> {
     let mut order: Vec<usize> = (0..world.nodes.len()).collect();
-    let dice = &mut Dice::new(seed ^ 0x0bde5);
-    for last in (1..order.len()).rev() {
-        order.swap(last, dice.below(last + 1));
-    }
+    Dice::new(seed ^ 0x0bde5).shuffle(&mut order);
     if arrival == Arrival::AllAtOnce {
         return try_join_all(order.iter().map(|&node| world.bring_up(&world.nodes[node]))).await.map(drop);
     }
     for node in order {
         world.bring_up(&world.nodes[node]).await?;
-        tokio::time::sleep(Duration::from_millis(100)).await; // as machines come, one after another
+        tokio::time::sleep(BETWEEN_NODES).await; // as machines come, one after another
     }
     Ok(())
 }
@@ -62,22 +66,4 @@ async fn assert_followed(world: &World) {
     assert_eq!((bound, as_planned), (planned, planned), "bound, as planned");
     until("free nodes", async || Ok(world.held().await?.is_empty().then_some(()))).await;
     until("daemon pods", async || Ok((world.daemons("daemon").await? == world.nodes.len()).then_some(()))).await;
-}
-
-#[test]
-fn planned_pods_bind_where_they_are_planned() {
-    on_cluster(async |_, client| {
-        for (seed, arrival) in [(7, Arrival::RandomOrder), (8, Arrival::RandomOrder), (9, Arrival::AllAtOnce)] {
-            let world = World::exactly_filled(&client, &format!("exact-{seed}"), seed, 10);
-            let follower = Follower::start(&client, in_mode(Mode::Reserve));
-            world.create().await.unwrap();
-            world.create_claims().await.unwrap();
-            bring_up_all(&world, seed, arrival).await.unwrap();
-            assert_followed(&world).await;
-            assert_eq!(follower.losses(), [""; 0]);
-            let cordoned = cordons(&follower.kill().await);
-            println!("{seed}: {} pods, cordoned {:?}", world.planned(), cordoned);
-            world.remove().await.unwrap();
-        }
-    });
 }

@@ -12,13 +12,13 @@ pub struct Follower {
     log: Arc<Mutex<Vec<(Instant, Event)>>>,
 }
 
-/// The default limits, except that daemon pods are waited for less: those of tests come at once.
 pub fn in_mode(mode: Mode) -> Following {
     Following { mode, ..Following::default() }
 }
 
-pub fn with_limits(limits: Limits) -> Following {
-    Following { limits, ..in_mode(Mode::Reserve) }
+/// As usual, but a node is reserved for so long only.
+pub fn reserving(reserved: Duration) -> Following {
+    Following { limits: Limits { reserved, ..Limits::default() }, ..in_mode(Mode::Reserve) }
 }
 
 impl Follower {

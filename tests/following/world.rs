@@ -39,6 +39,8 @@ pub struct World {
     pub nodes: Vec<PlannedNode>,
     /// What each claim's plan has besides its pods.
     pub plans: BTreeMap<String, ClaimPlan>,
+    /// What the manifests of some planned pods have besides.
+    pub more: BTreeMap<String, Value>,
 }
 
 impl World {
@@ -59,7 +61,7 @@ impl World {
             PlannedNode { name: format!("{name}-{index}"), milli, pods }
         };
         let nodes = (0..nodes).map(node).collect();
-        Self { client: client.clone(), name: name.to_owned(), nodes, plans: BTreeMap::new() }
+        Self { client: client.clone(), name: name.to_owned(), nodes, plans: BTreeMap::new(), more: BTreeMap::new() }
     }
 
     pub fn pods(&self) -> Api<Pod> {
@@ -86,7 +88,8 @@ impl World {
         until("a service account", async || accounts.get_opt("default").await).await;
         self.create_daemon_set("daemon", json!({"cpu": format!("{DAEMON_MILLI}m")})).await?;
         let pods = self.nodes.iter().flat_map(|node| &node.pods);
-        try_join_all(pods.map(|(name, milli)| self.create_pod(name, *milli, json!({})))).await?;
+        let more = |name: &String| self.more.get(name).cloned().unwrap_or(json!({}));
+        try_join_all(pods.map(|(name, milli)| self.create_pod(name, *milli, more(name)))).await?;
         Ok(())
     }
 
@@ -126,7 +129,7 @@ impl World {
         join_all(self.nodes.iter().map(|node| self.create_claim(node, &uids))).await.into_iter().collect()
     }
 
-    async fn create_claim(&self, node: &PlannedNode, uids: &BTreeMap<String, String>) -> Result<(), Error> {
+    pub async fn create_claim(&self, node: &PlannedNode, uids: &BTreeMap<String, String>) -> Result<(), Error> {
         let planned = |(name, _): &(String, u64)| {
             let uid = uids.get(name)?.as_str().into();
             Some(PlannedPod { namespace: self.name.as_str().into(), name: name.as_str().into(), uid })
@@ -183,6 +186,31 @@ impl World {
         Ok((bound, as_planned))
     }
 
+    /// A pod that takes no room and is not scheduled: while it is there, the node that it is planned on is kept for it.
+    pub async fn plan_gated_pod(&mut self, node: usize) -> Result<String, Error> {
+        let name = format!("gated-{node}");
+        let gate = json!({"spec": {"schedulingGates": [{"name": "example.com/never"}]}});
+        let pod = self.create_pod(&name, 0, gate).await?;
+        let uid = pod.uid().unwrap_or_default().as_str().into();
+        let planned = PlannedPod { namespace: self.name.as_str().into(), name: name.as_str().into(), uid };
+        self.plans.entry(self.nodes[node].name.clone()).or_default().pods.push(planned);
+        Ok(name)
+    }
+
+    pub async fn node(&self, node: usize) -> Result<Node, Error> {
+        self.nodes().get(&self.nodes[node].name).await
+    }
+
+    /// Waits until a node is kept for its pods by the taint.
+    pub async fn await_reserved(&self, node: usize) {
+        until("a reserved node", async || {
+            let spec = self.node(node).await?.spec.unwrap_or_default();
+            let is_tainted = spec.taints.iter().flatten().any(|taint| taint.key == labels::PLANNED);
+            Ok((is_tainted && spec.unschedulable != Some(true)).then_some(()))
+        })
+        .await;
+    }
+
     /// The nodes of this world that pods are kept from, with what keeps them.
     pub async fn held(&self) -> Result<Vec<String>, Error> {
         let nodes = self.nodes().list(&ListParams::default().labels(&format!("world={}", self.name))).await?;
@@ -222,6 +250,13 @@ fn provider_id(node: &str) -> String {
 
 pub fn object<K: DeserializeOwned>(object: Value) -> K {
     serde_json::from_value(object).unwrap()
+}
+
+pub async fn create<K>(api: &Api<K>, manifest: Value) -> Result<K, Error>
+where
+    K: Clone + DeserializeOwned + serde::Serialize + std::fmt::Debug,
+{
+    api.create(&PostParams::default(), &object(manifest)).await
 }
 
 /// Objects field by field, everything else as a whole.
