@@ -22,6 +22,8 @@ pub(super) struct Awaited<'a> {
     pub lost: Vec<(&'a PodState, Unchangeable)>,
     /// How many do not exist yet.
     pub to_come: usize,
+    /// Pods that were planned by name and have gone, so that their room is free: how many.
+    pub gone: usize,
 }
 
 impl<'a> Awaited<'a> {
@@ -54,7 +56,10 @@ pub(super) fn awaited(observed: &Observed) -> BTreeMap<Arc<str>, Awaited<'_>> {
     let mut all = BTreeMap::new();
     for (name, claim) in &observed.claims {
         let mut awaited = Awaited { value: taint_value(name), ..Awaited::default() };
-        for pod in claim.plan.pods.iter().filter_map(|pod| observed.pods.get(&pod.uid)) {
+        let (there, gone): (Vec<_>, Vec<_>) =
+            claim.plan.pods.iter().map(|pod| observed.pods.get(&pod.uid)).partition(Option::is_some);
+        awaited.gone = gone.len();
+        for pod in there.into_iter().flatten() {
             if pod.node.is_none() {
                 awaited.planned.push(pod);
             }

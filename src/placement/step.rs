@@ -74,14 +74,15 @@ pub fn step(observed: &Observed, mode: Mode, limits: &Limits, now: Timestamp) ->
     let awaited = awaited(observed);
     let nodes: BTreeMap<&Arc<str>, &NodeState> =
         observed.nodes.iter().filter_map(|node| Some((node.claim.as_ref()?, node))).collect();
-    let mut maker = Maker { mode, limits, now, step: Step::default() };
+    let is_coming = |name: &Arc<str>| nodes.get(name).is_none_or(|node| !node.is_open());
+    let others_wait = awaited.iter().filter(|(name, awaited)| awaited.is_any() && is_coming(name)).count() > 0;
+    let mut maker = Maker { mode, limits, now, others_wait, step: Step::default() };
     for node in &observed.nodes {
         let claim = node.claim.as_ref().and_then(|name| Some((name, observed.claims.get(name)?, awaited.get(name)?)));
         maker.node(node, claim);
     }
     for (name, claim) in &observed.claims {
-        let is_coming = nodes.get(name).is_none_or(|node| !node.is_open());
-        if is_coming {
+        if is_coming(name) {
             maker.pods(name, claim, &awaited[name], nodes.get(name).copied());
         }
     }
@@ -105,6 +106,8 @@ struct Maker<'a> {
     mode: Mode,
     limits: &'a Limits,
     now: Timestamp,
+    /// Whether some claim has pods to bind on a node that is not open yet.
+    others_wait: bool,
     step: Step,
 }
 
@@ -123,6 +126,12 @@ impl Maker<'_> {
             self.step.next = Some(self.step.next.map_or(at, |next| next.min(at)));
         }
         at <= self.now
+    }
+
+    /// Whether a node is kept from other pods: for its own, and where the room of one that is gone would draw planned pods from
+    /// nodes that are still to open. A spread that counts on them there would not hold.
+    fn is_needed(&self, awaited: &Awaited<'_>) -> bool {
+        awaited.is_any() || (awaited.gone > 0 && self.others_wait)
     }
 
     fn node(&mut self, node: &NodeState, claim: Option<Claim<'_>>) {
@@ -146,7 +155,7 @@ impl Maker<'_> {
 
     /// Registration. A cordon that is there already is a person's: it stays, and the node is not ours to open.
     fn unregistered(&mut self, node: &NodeState, (name, _, awaited): Claim<'_>) {
-        let wanted = self.mode == Mode::Reserve && awaited.is_any();
+        let wanted = self.mode == Mode::Reserve && self.is_needed(awaited);
         if wanted && node.unschedulable {
             self.lose(name, None, LossReason::Cordoned);
         }
@@ -155,7 +164,7 @@ impl Maker<'_> {
     }
 
     fn cordoned(&mut self, node: &NodeState, awaited: &Awaited<'_>, since: Timestamp) {
-        if !awaited.is_any() {
+        if !self.is_needed(awaited) {
             return self.act(patch::open(node, None));
         }
         let longest = end_of(Some(since), self.limits.cordon, self.now);
@@ -180,7 +189,7 @@ impl Maker<'_> {
         since: Option<Timestamp>,
         drained: Option<Timestamp>,
     ) {
-        if !awaited.is_any() {
+        if !self.is_needed(awaited) {
             return self.act(patch::free(node, FreeReason::Settled));
         }
         let is_draining = !claim.draining.is_empty();

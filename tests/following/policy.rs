@@ -82,9 +82,15 @@ fn the_policy_lets_packwright_add_its_tolerations_and_nominate_and_nothing_else(
         });
         let pod = serde_json::to_value(world.create_pod("p", 100, more).await.unwrap()).unwrap();
         let label = json!({"metadata": {"labels": {"app": "other"}}});
-        until("the policy", async || Ok(refusal(&world, &ours, None, &label).await)).await;
+        let mut looks = 0;
+        until("the policy", async || {
+            looks += 1; // a patch that changes nothing is taken
+            Ok(refusal(&world, &ours, None, &json!({"metadata": {"labels": {"look": looks.to_string()}}})).await)
+        })
+        .await;
 
-        let image = json!([{"name": "main", "image": "evil", "resources": pod["spec"]["containers"][0]["resources"]}]);
+        let mut containers = pod["spec"]["containers"].clone();
+        containers[0]["image"] = json!("evil");
         let without = |key: &str| {
             let mut toleration = toleration("c");
             toleration.as_object_mut().unwrap().remove(key);
@@ -101,7 +107,7 @@ fn the_policy_lets_packwright_add_its_tolerations_and_nominate_and_nothing_else(
             (None, json!({"metadata": {"finalizers": ["example.com/mine"]}})),
             (None, json!({"metadata": {"ownerReferences": [
                 {"apiVersion": "v1", "kind": "Pod", "name": "q", "uid": "u"}]}})),
-            (None, json!({"spec": {"containers": image}})),
+            (None, json!({"spec": {"containers": containers}})),
             (None, json!({"spec": {"activeDeadlineSeconds": 1}})),
             (None, json!({"spec": {"schedulingGates": []}})),
             (None, json!({"spec": {"nodeSelector": {"more": "narrow"}}})),

@@ -211,6 +211,20 @@ impl World {
         .await;
     }
 
+    /// The planned pods that are bound elsewhere, in words.
+    pub async fn misplaced(&self) -> Result<Vec<String>, Error> {
+        let bindings = self.bindings().await?;
+        let mut misplaced = Vec::new();
+        for node in &self.nodes {
+            for (pod, milli) in &node.pods {
+                if let Some(Some(on)) = bindings.get(pod).filter(|on| on.as_ref() != Some(&node.name)) {
+                    misplaced.push(format!("{pod} of {milli}m is planned on {} and bound to {on}", node.name));
+                }
+            }
+        }
+        Ok(misplaced)
+    }
+
     /// The nodes of this world that pods are kept from, with what keeps them.
     pub async fn held(&self) -> Result<Vec<String>, Error> {
         let nodes = self.nodes().list(&ListParams::default().labels(&format!("world={}", self.name))).await?;

@@ -92,6 +92,25 @@ fn pods_that_are_gone_are_not_waited_for() {
 }
 
 #[test]
+fn the_room_of_a_pod_that_is_gone_draws_no_planned_pod_from_another_node() {
+    let mut sim = Sim::reserved(&[]);
+    sim.pod("q", None);
+    sim.claim("later", &["q"]);
+    sim.pods.remove("p");
+    assert_eq!(sim.step(), ["let pod shop/q on the node of later"]);
+    assert_eq!(sim.decide().next, Some(sim.now + sim.limits.reserved));
+    sim.bind("q", "elsewhere");
+    assert_eq!(sim.step(), ["free node n: every planned pod is bound or gone"]);
+    let mut sim = Sim::reserved(&[]);
+    sim.pod("q", None);
+    sim.claim("later", &["q"]);
+    sim.pods.remove("p");
+    sim.step();
+    sim.pass(60);
+    assert_eq!(sim.step(), ["free node n: the time is over"], "no longer than any other node");
+}
+
+#[test]
 fn a_plan_that_cannot_be_read_keeps_no_node_and_is_said() {
     let mut sim = two_pods();
     sim.claims.get_mut("c").unwrap()["metadata"]["annotations"] = json!({labels::PLANNED_PODS: "pods"});
