@@ -11,7 +11,7 @@ RELEASED := $(CARGO_TARGET_DIR)/release/packwright
 GETTING_STARTED := examples/getting-started
 OPENB := benchmarks/instances/openb
 
-.PHONY: help setup build release demo test programs cluster lint crds models instances bench bench-random bench-throughput bench-loading oracle placement
+.PHONY: help setup build release demo test programs cluster lint crds models instances bench bench-random bench-throughput bench-loading oracle placement modes
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,10 @@ bench-loading: setup ## Measure how long reading manifests and the catalogue tak
 
 placement: setup programs ## Put the plans of 5,000 random clusters to a real kube-scheduler
 	@PACKWRIGHT_SCENARIOS=5000 CARGO_PROFILE_DEV_OPT_LEVEL=0 cargo test --locked --test integration placement -- --nocapture
+
+modes: setup programs ## Compare what each placement mode guarantees, on 30 exactly filled nodes and nine seeds
+	@PACKWRIGHT_MODES_NODES=30 PACKWRIGHT_MODES_SEEDS=1,2,3,4,5,6,7,8,9 CARGO_PROFILE_DEV_OPT_LEVEL=0 \
+		cargo test --locked --test integration following::modes -- --nocapture
 
 oracle: setup ## Compare 10,000 small decisions with the best plan that there is
 	@PACKWRIGHT_ORACLE_WORLDS=10000 cargo test --release --locked --lib oracle -- --nocapture

@@ -35,11 +35,11 @@ mod runtime_classes;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-pub use daemon_sets::daemon_rules;
-pub use nodes::{is_ephemeral_key, node_taints};
 pub use build::{LoadOptions, LoadOutcome, build};
+pub use daemon_sets::daemon_rules;
 pub use gates::GatesByInput;
 pub use input::{InputError, Origin};
+pub use nodes::{is_ephemeral_key, node_taints};
 pub use objects::Objects;
 pub use read::{RawObject, read_paths, read_text};
 pub use snapshot::Snapshot;

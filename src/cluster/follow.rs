@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 use kube::Client;
+use tokio::time::Instant;
 
 use super::apply::{Applied, apply};
 use super::watch::{Changes, watch};
@@ -29,6 +30,8 @@ pub struct Following {
     pub answer: Duration,
     /// Patches that are on their way at once.
     pub concurrent: usize,
+    /// A pod that the API server does not let us change is left alone for so long.
+    pub give_up: Duration,
 }
 
 impl Default for Following {
@@ -39,7 +42,8 @@ impl Default for Following {
             pause: Duration::from_millis(20), // a hundredth of what a node takes to become ready
             retry: Duration::from_secs(1),
             answer: Duration::from_secs(5), // admission webhooks take up to 10 by default, and must not hold up nodes
-            concurrent: 32, // the API server lets a client send so many at once before it queues them
+            concurrent: 32,                 // the API server lets a client send so many at once before it queues them
+            give_up: Duration::from_secs(5 * 60), // five times as long as a node is reserved
         }
     }
 }
@@ -60,7 +64,8 @@ pub enum Event {
 /// Follows plans until it is dropped; ends by itself only where the watches end.
 pub async fn follow(client: Client, settings: Following, mut tell: impl FnMut(Event)) {
     let (watched, mut changes) = watch(&client);
-    let mut follower = Follower { client, settings, refusals: Refusals::new(), sent: BTreeMap::new(), told: BTreeSet::new() };
+    let mut follower =
+        Follower { client, settings, refused: BTreeMap::new(), sent: BTreeMap::new(), told: BTreeSet::new() };
     let mut due = None;
     while wait(&mut changes, due, settings.pause, &mut tell).await {
         if let Some(objects) = watched.objects() {
@@ -70,18 +75,13 @@ pub async fn follow(client: Client, settings: Following, mut tell: impl FnMut(Ev
 }
 
 /// Waits for a change or the time, then for what comes with it. Whether the watch goes on.
-async fn wait(
-    changes: &mut Changes,
-    due: Option<Duration>,
-    pause: Duration,
-    tell: &mut impl FnMut(Event),
-) -> bool {
+async fn wait(changes: &mut Changes, due: Option<Duration>, pause: Duration, tell: &mut impl FnMut(Event)) -> bool {
     let first = match due {
         Some(due) => tokio::time::timeout(due, changes.next()).await.unwrap_or(Some(Ok(()))),
         None => changes.next().await,
     };
     let Some(mut change) = first else { return false };
-    let end = tokio::time::Instant::now() + pause;
+    let end = Instant::now() + pause;
     loop {
         if let Err(reason) = change {
             tell(Event::Blind(reason));
@@ -98,7 +98,8 @@ async fn wait(
 struct Follower {
     client: Client,
     settings: Following,
-    refusals: Refusals,
+    /// Pods by uid, until when they are left alone, and why.
+    refused: BTreeMap<Arc<str>, (Instant, String)>,
     /// By uid, the version of the object that a patch was sent for: until the watch has a newer one, nothing else is sent.
     sent: BTreeMap<Arc<str>, Arc<str>>,
     told: BTreeSet<Loss>,
@@ -108,7 +109,8 @@ impl Follower {
     /// In how long the next step is due, if nothing changes before.
     async fn step(&mut self, objects: &Objects, tell: &mut impl FnMut(Event)) -> Option<Duration> {
         self.forget(objects);
-        let observed = read(objects, &self.refusals);
+        let refusals: Refusals = self.refused.iter().map(|(uid, (_, reason))| (uid.clone(), reason.clone())).collect();
+        let observed = read(objects, &refusals);
         let now = Timestamp::now();
         let step = step(&observed, self.settings.mode, &self.settings.limits, now);
         for loss in step.losses {
@@ -127,11 +129,13 @@ impl Follower {
 
     /// Sends what has not been sent for the same version of the object. Whether something is to be sent again.
     async fn send(&mut self, actions: &[Action], tell: &mut impl FnMut(Event)) -> bool {
-        let is_new = |action: &&Action| self.sent.get(&action.patch.version.uid) != Some(&action.patch.version.resource);
+        let is_new =
+            |action: &&Action| self.sent.get(&action.patch.version.uid) != Some(&action.patch.version.resource);
         let (client, answer) = (&self.client, self.settings.answer);
-        let requests = actions.iter().filter(is_new).map(|action| async move {
-            (action, apply(client, &action.patch, answer).await)
-        });
+        let requests = actions
+            .iter()
+            .filter(is_new)
+            .map(|action| async move { (action, apply(client, &action.patch, answer).await) });
         let answers: Vec<(&Action, Applied)> =
             stream::iter(requests.collect::<Vec<_>>()).buffer_unordered(self.settings.concurrent).collect().await;
         let mut again = false;
@@ -144,7 +148,8 @@ impl Follower {
                     }
                 }
                 Applied::Refused(reason) if !matches!(patch.subject, Subject::Node(_)) => {
-                    self.refusals.insert(patch.version.uid.clone(), reason.clone());
+                    let until = Instant::now() + self.settings.give_up;
+                    self.refused.insert(patch.version.uid.clone(), (until, reason.clone()));
                     tell(Event::Failed(what.clone(), reason));
                     again = true; // the rest of the step looks different now
                 }
@@ -157,12 +162,15 @@ impl Follower {
         again
     }
 
-    /// What concerned objects that are gone.
+    /// What concerned objects that are gone, and refusals that are old.
     fn forget(&mut self, objects: &Objects) {
         let pods = objects.pods.iter().filter_map(|pod| pod.metadata.uid.as_deref());
         let nodes = objects.nodes.iter().filter_map(|node| node.metadata.uid.as_deref());
         let there: BTreeSet<&str> = pods.chain(nodes).collect();
-        self.refusals.retain(|uid, _| there.contains(&**uid));
+        let claims: BTreeSet<&str> = objects.claims.iter().filter_map(|claim| claim.metadata.name.as_deref()).collect();
+        let now = Instant::now();
+        self.refused.retain(|uid, (until, _)| there.contains(&**uid) && *until > now);
+        self.told.retain(|loss| claims.contains(&*loss.claim));
         self.sent.retain(|uid, _| there.contains(&**uid));
     }
 }

@@ -7,10 +7,10 @@ use kube::api::{Api, ListParams};
 use kube::{Client, Error};
 
 use super::apply::{Applied, apply};
-use super::read::reason;
 use super::connect::{ConnectError, Target, with_causes};
-use crate::placement::reservation::Reservation;
+use super::read::reason;
 use crate::placement::release as freeing;
+use crate::placement::reservation::Reservation;
 
 /// A node that somebody else changes at the same time is read anew so often.
 const ATTEMPTS: usize = 10;
@@ -39,7 +39,8 @@ pub fn release(target: &Target) -> Result<Vec<Released>, ConnectError> {
     let runtime = runtime.map_err(|error| ConnectError::Kubeconfig(format!("failed to start: {error}")))?;
     runtime.block_on(async {
         let connection = target.connect().await?;
-        let failed = |error: Error| ConnectError::Client { context: connection.context.clone(), reason: reason(&error) };
+        let failed =
+            |error: Error| ConnectError::Client { context: connection.context.clone(), reason: reason(&error) };
         release_all(&connection.client).await.map_err(failed)
     })
 }

@@ -95,8 +95,7 @@ fn places<'a>(
         let ours = pod.tolerations.iter().filter(|toleration| is_ours(toleration));
         ours.into_iter().any(|toleration| toleration.value.as_ref().is_some_and(|value| values.contains(value)))
     };
-    let mut free: Vec<&PodState> =
-        others.into_iter().filter(|pod| pod.node.is_none() && !is_promised(pod)).collect();
+    let mut free: Vec<&PodState> = others.into_iter().filter(|pod| pod.node.is_none() && !is_promised(pod)).collect();
     free.sort_by_key(|pod| (pod.created_at, &pod.key));
     let places = expected.count.saturating_sub(found.len());
     found.extend(free.into_iter().take(places));

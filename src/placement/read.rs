@@ -121,7 +121,8 @@ fn look_closer(
 ) {
     let startup: Vec<&str> = claim.spec.startup_taints.iter().map(|taint| taint.key.as_str()).collect();
     let is_passing = |key: &str| startup.contains(&key) || is_ephemeral_key(key);
-    let passing: Vec<&str> = state.taints.iter().map(|taint| taint.key.as_str()).filter(|key| is_passing(key)).collect();
+    let passing: Vec<&str> =
+        state.taints.iter().map(|taint| taint.key.as_str()).filter(|key| is_passing(key)).collect();
     if let Some(taint) = passing.first() {
         state.starting.get_or_insert_with(|| format!("it still has the taint {taint}"));
     }
@@ -168,10 +169,7 @@ fn pods(
         let opted = opts_out(meta) || opted_out.contains(namespace);
         let state = PodState {
             key: PodKey { namespace: namespace.into(), name: meta.name.as_deref().unwrap_or_default().into() },
-            version: Version {
-                uid: uid.into(),
-                resource: meta.resource_version.as_deref().unwrap_or_default().into(),
-            },
+            version: Version { uid: uid.into(), resource: meta.resource_version.as_deref().unwrap_or_default().into() },
             node: text(spec.and_then(|spec| spec.node_name.as_deref())),
             tolerations: spec.and_then(|spec| spec.tolerations.clone()).unwrap_or_default(),
             nominated: text(pod.status.as_ref().and_then(|status| status.nominated_node_name.as_deref())),

@@ -9,7 +9,7 @@ mod sim;
 
 use serde_json::json;
 
-use super::Mode;
+use super::{Landed, Mode, landed};
 use crate::api::labels;
 use sim::Sim;
 
@@ -28,7 +28,10 @@ fn reserve_cordons_then_taints_and_uncordons_then_frees() {
     assert_eq!(sim.step(), [""; 0], "the daemon pod is not there");
     sim.daemon_pod("d", "n");
     assert_eq!(sim.step(), ["reserve node n for the pods of c"]);
-    assert_eq!((sim.taints("n"), sim.is_cordoned("n")), (vec!["packwright.dev/planned=c:NoSchedule".to_owned()], false));
+    assert_eq!(
+        (sim.taints("n"), sim.is_cordoned("n")),
+        (vec!["packwright.dev/planned=c:NoSchedule".to_owned()], false)
+    );
     assert_eq!(sim.step(), [""; 0]);
     sim.bind("p", "n");
     assert_eq!(sim.step(), ["free node n: every planned pod is bound or gone"]);
@@ -186,4 +189,19 @@ fn a_taint_of_ours_is_known_by_its_claim() {
     sim.change_node("n", |node| node["spec"]["taints"][0]["value"] = json!("another"));
     assert_eq!(sim.step(), ["free node n: its claim has no plan"]);
     assert_eq!(labels::PLANNED, "packwright.dev/planned", "it is in the policy of the chart too");
+}
+
+#[test]
+fn what_became_of_planned_pods_is_counted_in_every_mode() {
+    let mut sim = Sim::new(Mode::Observe);
+    for pod in ["here", "there", "nowhere", "gone"] {
+        sim.pod(pod, None);
+    }
+    sim.claim("c", &["here", "there", "nowhere", "gone"]);
+    sim.node("n", "c");
+    sim.bind("here", "n");
+    sim.bind("there", "m");
+    sim.pods.remove("gone");
+    let counted = Landed { claim: "c".into(), as_planned: 1, elsewhere: 1, unbound: 1, gone: 1 };
+    assert_eq!(landed(&sim.observed()), [counted]);
 }

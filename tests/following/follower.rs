@@ -42,7 +42,10 @@ impl Follower {
 
     /// What was done, in words.
     pub fn done(&self) -> Vec<What> {
-        self.events().into_iter().filter_map(|event| if let Event::Done(what) = event { Some(what) } else { None }).collect()
+        self.events()
+            .into_iter()
+            .filter_map(|event| if let Event::Done(what) = event { Some(what) } else { None })
+            .collect()
     }
 
     /// Each reason for which the plan is not guaranteed, in words.

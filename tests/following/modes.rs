@@ -7,8 +7,8 @@ use packwright::cluster::Event;
 use packwright::placement::Mode;
 
 use super::follower::{Follower, cordons, in_mode};
-use super::poll::until_still;
 use super::policy::{as_packwright, with_chart};
+use super::poll::until_still;
 use super::world::World;
 use super::{Arrival, assert_followed, bring_up_all, on_cluster};
 
@@ -84,7 +84,9 @@ fn the_other_modes_open_every_node_and_keep_it_from_nobody() {
                 let started = Instant::now();
                 bring_up_all(&world, seed, arrival(seed)).await.unwrap();
                 let planned = world.planned();
-                let landed = until_still(STILL, |landed: &(usize, usize)| landed.0 == planned, async || world.landed().await).await;
+                let landed =
+                    until_still(STILL, |landed: &(usize, usize)| landed.0 == planned, async || world.landed().await)
+                        .await;
                 assert_eq!(world.held().await.unwrap(), [""; 0]);
                 let log = follower.kill().await;
                 row(mode, seed, &world, landed, &log, started.elapsed());

@@ -105,8 +105,11 @@ fn the_policy_lets_packwright_add_its_tolerations_and_nominate_and_nothing_else(
             (None, label.clone()),
             (None, json!({"metadata": {"annotations": {"note": null}}})),
             (None, json!({"metadata": {"finalizers": ["example.com/mine"]}})),
-            (None, json!({"metadata": {"ownerReferences": [
-                {"apiVersion": "v1", "kind": "Pod", "name": "q", "uid": "u"}]}})),
+            (
+                None,
+                json!({"metadata": {"ownerReferences": [
+                {"apiVersion": "v1", "kind": "Pod", "name": "q", "uid": "u"}]}}),
+            ),
             (None, json!({"spec": {"containers": containers}})),
             (None, json!({"spec": {"activeDeadlineSeconds": 1}})),
             (None, json!({"spec": {"schedulingGates": []}})),
@@ -124,8 +127,11 @@ fn the_policy_lets_packwright_add_its_tolerations_and_nominate_and_nothing_else(
             (Some("status"), json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}})),
             (Some("status"), json!({"metadata": {"labels": {"app": "other"}}})),
             (Some("ephemeralcontainers"), json!({"spec": {"ephemeralContainers": [{"name": "x", "image": "evil"}]}})),
-            (Some("resize"), json!({"spec": {"containers": [
-                {"name": "main", "image": "app", "resources": {"requests": {"cpu": "200m"}}}]}})),
+            (
+                Some("resize"),
+                json!({"spec": {"containers": [
+                {"name": "main", "image": "app", "resources": {"requests": {"cpu": "200m"}}}]}}),
+            ),
         ];
         for (subresource, patch) in &refused {
             let why = refusal(&world, &ours, *subresource, patch).await.unwrap_or_default();
@@ -150,9 +156,8 @@ fn the_policy_lets_packwright_add_its_tolerations_and_nominate_and_nothing_else(
 #[test]
 fn the_chart_gives_the_rights_of_the_mode_and_no_other_mode() {
     on_cluster(async |cluster, _| {
-        let rendered = |mode: &str| {
-            cluster.run("helm", &["template", "charts/packwright", "--set", &format!("placement={mode}")])
-        };
+        let rendered =
+            |mode: &str| cluster.run("helm", &["template", "charts/packwright", "--set", &format!("placement={mode}")]);
         for (mode, pods, status) in [("Reserve", true, false), ("Nominate", false, true), ("Observe", false, false)] {
             let output = rendered(mode);
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -162,6 +167,9 @@ fn the_chart_gives_the_rights_of_the_mode_and_no_other_mode() {
         }
         let wrong = rendered("Always");
         let why = String::from_utf8_lossy(&wrong.stderr).into_owned();
-        assert!(!wrong.status.success() && why.contains("expected Reserve, Nominate or Observe, found Always"), "{why}");
+        assert!(
+            !wrong.status.success() && why.contains("expected Reserve, Nominate or Observe, found Always"),
+            "{why}"
+        );
     });
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use kube::Error;
 
 /// Between two looks.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 /// Long enough for a busy machine.
 const IN_TIME: Duration = Duration::from_secs(60);
 

@@ -63,7 +63,10 @@ fn release_frees_every_reserved_node_and_says_so() {
         let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
         let of = |node: &str| shown.as_array().unwrap().iter().find(|shown| shown["node"] == node).cloned();
         let first = of(names[0]).unwrap();
-        assert_eq!((&first["was"], &first["claim"], &first["freed"]), (&"reserved".into(), &names[0].into(), &true.into()));
+        assert_eq!(
+            (&first["was"], &first["claim"], &first["freed"]),
+            (&"reserved".into(), &names[0].into(), &true.into())
+        );
         assert!(first["since"].is_string() && of(names[1]).unwrap()["was"] == "cordoned", "{shown}");
         assert_eq!(of(names[2]), None, "{shown}");
         assert_eq!(world.held().await.unwrap(), [format!("{}: cordoned", names[2])], "a person did that");

@@ -46,10 +46,7 @@ fn the_pods_of_a_replaced_node_find_the_new_one_free() {
         let set = create(&sets, set).await.unwrap();
         world.create_claim(&old, &BTreeMap::new()).await.unwrap();
         world.bring_up(&old).await.unwrap();
-        until("pods on the old node", async || {
-            Ok((on_node(&world, &old.name).await? == REPLICAS).then_some(()))
-        })
-        .await;
+        until("pods on the old node", async || Ok((on_node(&world, &old.name).await? == REPLICAS).then_some(()))).await;
 
         let pods = world.pods().list(&ListParams::default().labels("app=moved")).await.unwrap();
         let expected = ExpectedPods {
@@ -58,7 +55,8 @@ fn the_pods_of_a_replaced_node_find_the_new_one_free() {
             signature: signature(&pods.items[0]).into(),
             count: REPLICAS,
         };
-        let plan = ClaimPlan { expected: vec![expected], replaces: vec![old.name.as_str().into()], ..ClaimPlan::default() };
+        let plan =
+            ClaimPlan { expected: vec![expected], replaces: vec![old.name.as_str().into()], ..ClaimPlan::default() };
         world.plans.insert(new.name.clone(), plan);
         world.create_claim(&new, &BTreeMap::new()).await.unwrap();
         world.bring_up(&new).await.unwrap();
@@ -70,10 +68,7 @@ fn the_pods_of_a_replaced_node_find_the_new_one_free() {
         for pod in pods {
             world.pods().delete(&pod.name_any(), &DeleteParams::default()).await.unwrap();
         }
-        until("pods on the new node", async || {
-            Ok((on_node(&world, &new.name).await? == REPLICAS).then_some(()))
-        })
-        .await;
+        until("pods on the new node", async || Ok((on_node(&world, &new.name).await? == REPLICAS).then_some(()))).await;
         let old_alone = [format!("{}: cordoned", old.name)];
         until("a free node", async || Ok((world.held().await? == old_alone).then_some(()))).await;
         let bindings = world.bindings().await.unwrap();

@@ -252,7 +252,8 @@ impl World {
     pub async fn remove(&self) -> Result<(), Error> {
         let of_world = ListParams::default().labels(&format!("world={}", self.name));
         self.nodes().delete_collection(&DeleteParams::default(), &of_world).await?;
-        join_all(self.nodes.iter().map(async |node| self.claims().delete(&node.name, &DeleteParams::default()).await)).await;
+        join_all(self.nodes.iter().map(async |node| self.claims().delete(&node.name, &DeleteParams::default()).await))
+            .await;
         Api::<Namespace>::all(self.client.clone()).delete(&self.name, &DeleteParams::default()).await?;
         Ok(())
     }

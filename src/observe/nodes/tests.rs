@@ -113,3 +113,17 @@ fn a_cordon_is_a_taint_and_drivers_limit_attachments() {
     assert_eq!(taints(&read[0]), ["node.kubernetes.io/unschedulable"]);
     assert_eq!(read[0].attach_limits, BTreeMap::from([(Arc::from("ebs.csi.aws.com"), 25)]));
 }
+
+#[test]
+fn a_node_that_is_reserved_for_planned_pods_is_as_open_as_it_will_be() {
+    let mut reserved = node(&json!({}));
+    reserved["spec"] = json!({"taints": [{"key": labels::PLANNED, "value": "general-x", "effect": "NoSchedule"}]});
+    assert_eq!(taints(&nodes(&[reserved])[0]), [""; 0]);
+    let mut cordoned = node(&json!({}));
+    cordoned["spec"] = json!({
+        "unschedulable": true, "taints": [{"key": labels::TAINT_UNSCHEDULABLE, "effect": "NoSchedule"}],
+    });
+    assert_eq!(taints(&nodes(&[cordoned.clone()])[0]), [labels::TAINT_UNSCHEDULABLE], "by a person");
+    cordoned["metadata"]["annotations"] = json!({labels::CORDONED_AT: "2026-01-01T00:00:00Z"});
+    assert_eq!(taints(&nodes(&[cordoned])[0]), [""; 0]);
+}

@@ -158,3 +158,12 @@ fn mistakes_name_the_field_and_what_was_expected() {
         assert_eq!((error.path.as_str(), error.message.as_str()), (path, message));
     }
 }
+
+#[test]
+fn tolerations_that_following_a_plan_added_do_not_tell_pods_apart() {
+    let ours = json!({"key": labels::PLANNED, "operator": "Equal", "value": "claim", "effect": "NoSchedule"});
+    let theirs = json!({"key": "dedicated", "operator": "Exists"});
+    let plain = template(json!({"containers": [], "tolerations": [theirs]}));
+    assert_eq!(template(json!({"containers": [], "tolerations": [ours, theirs]})), plain);
+    assert_eq!(plain.tolerations.len(), 1);
+}

@@ -70,15 +70,13 @@ fn a_pod_gets_five_tolerations_at_most() {
         sim.step();
         assert_eq!(sim.tolerations("p"), (index + 1).min(5));
     }
-    assert_eq!(
-        sim.losses(),
-        ["pod shop/p may bind elsewhere than on claim c5: it has 5 of our tolerations already"]
-    );
+    assert_eq!(sim.losses(), ["pod shop/p may bind elsewhere than on claim c5: it has 5 of our tolerations already"]);
 }
 
 #[test]
 fn pods_that_are_gone_are_not_waited_for() {
-    for gone in [json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}), json!({"status": {"phase": "Failed"}})]
+    for gone in
+        [json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}), json!({"status": {"phase": "Failed"}})]
     {
         let mut sim = Sim::reserved(&[]);
         let pod = sim.pods.get_mut("p").unwrap();
@@ -115,7 +113,10 @@ fn a_plan_that_cannot_be_read_keeps_no_node_and_is_said() {
     let mut sim = two_pods();
     sim.claims.get_mut("c").unwrap()["metadata"]["annotations"] = json!({labels::PLANNED_PODS: "pods"});
     let losses = sim.losses();
-    assert!(losses[0].starts_with("the pods of claim c may bind elsewhere: the annotation packwright.dev/planned-pods: "), "{losses:?}");
+    assert!(
+        losses[0].starts_with("the pods of claim c may bind elsewhere: the annotation packwright.dev/planned-pods: "),
+        "{losses:?}"
+    );
     sim.node("n", "c");
     assert_eq!(sim.step(), ["register node n"]);
 }

@@ -110,10 +110,8 @@ impl Sim {
     }
 
     pub fn claim(&mut self, name: &str, pods: &[&str]) {
-        let pods: Vec<_> = pods
-            .iter()
-            .map(|pod| json!({"namespace": "shop", "name": pod, "uid": format!("uid-{pod}")}))
-            .collect();
+        let pods: Vec<_> =
+            pods.iter().map(|pod| json!({"namespace": "shop", "name": pod, "uid": format!("uid-{pod}")})).collect();
         let claim = json!({
             "metadata": {"name": name, "annotations": {labels::PLANNED_PODS: json!({"pods": pods}).to_string()}},
             "spec": {"nodeClassRef": {"group": "g", "kind": "K", "name": "n"}, "requirements": []},
@@ -202,7 +200,8 @@ impl Sim {
         };
         let Some(object) = object else { return false };
         let meta = &patch.body["metadata"];
-        if meta["resourceVersion"] != object["metadata"]["resourceVersion"] || meta["uid"] != object["metadata"]["uid"] {
+        if meta["resourceVersion"] != object["metadata"]["resourceVersion"] || meta["uid"] != object["metadata"]["uid"]
+        {
             return false;
         }
         merge(object, &patch.body);
