@@ -1,8 +1,5 @@
 //! Following the plan, on a real control plane: planned pods bind where they are planned, in spite of what else happens.
 
-#[allow(dead_code, reason = "shared with the tests of the decisions, which throw it in more ways")]
-#[path = "../src/host/tests/dice.rs"]
-mod dice;
 mod faults;
 mod follower;
 mod modes;
@@ -20,7 +17,7 @@ use futures::future::try_join_all;
 use kube::{Client, Error};
 
 use crate::cluster::{Cluster, on_shared_cluster};
-use dice::Dice;
+use crate::placement::dice::Dice;
 use poll::until;
 use world::World;
 

@@ -2,7 +2,7 @@
 
 #[allow(dead_code, reason = "shared with the tests of the decisions, which throw it in more ways")]
 #[path = "../src/host/tests/dice.rs"]
-mod dice;
+pub mod dice;
 mod judge;
 mod scenario;
 

@@ -51,7 +51,7 @@ pub fn daemon_rules(daemon_set: &apps::DaemonSet) -> Option<PodSpec> {
     let mut tolerations = read_tolerations(spec.tolerations.as_deref().unwrap_or_default()).ok()?;
     tolerations.extend(daemon_tolerations(spec.host_network == Some(true)));
     let node_selector = read_labels(spec.node_selector.as_ref());
-    Some(PodSpec { node_selector, node_affinity, tolerations, ..PodSpec::default() })
+    Some(PodSpec { tolerations, node_selector, node_affinity, ..PodSpec::default() })
 }
 
 /// The newest live pod of each DaemonSet: it shows what admission made of the template.

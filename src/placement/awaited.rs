@@ -68,7 +68,9 @@ pub(super) fn awaited(observed: &Observed) -> BTreeMap<Arc<str>, Awaited<'_>> {
         for expected in &claim.plan.expected {
             let (places, newcomers) = places(observed, expected, &awaited.value, &mut taken, &values);
             awaited.to_come += places;
-            newcomers.into_iter().for_each(|pod| awaited.add(pod));
+            for pod in newcomers {
+                awaited.add(pod);
+            }
         }
         all.insert(name.clone(), awaited);
     }

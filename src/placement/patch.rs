@@ -79,17 +79,17 @@ pub(super) fn tolerate(pod: &PodState, value: &str) -> Action {
     let tolerations: Vec<_> = pod.tolerations.iter().cloned().chain([toleration(value)]).collect();
     let what = What::Tolerate { pod: pod.key.to_string(), value: value.to_owned() };
     let subject = Subject::Pod(pod.key.namespace.clone(), pod.key.name.clone());
-    of_pod(pod, what, subject, "spec", json!({"tolerations": tolerations}))
+    of_pod(pod, what, subject, "spec", &json!({"tolerations": tolerations}))
 }
 
 /// kube-scheduler looks there first, once.
 pub(super) fn nominate(pod: &PodState, node: &NodeState) -> Action {
     let what = What::Nominate { pod: pod.key.to_string(), node: node.name.clone() };
     let subject = Subject::PodStatus(pod.key.namespace.clone(), pod.key.name.clone());
-    of_pod(pod, what, subject, "status", json!({"nominatedNodeName": node.name}))
+    of_pod(pod, what, subject, "status", &json!({"nominatedNodeName": node.name}))
 }
 
-fn of_pod(pod: &PodState, what: What, subject: Subject, part: &str, value: Value) -> Action {
+fn of_pod(pod: &PodState, what: What, subject: Subject, part: &str, value: &Value) -> Action {
     let metadata = json!({"uid": pod.version.uid, "resourceVersion": pod.version.resource});
     let body = json!({"metadata": metadata, part: value});
     Action { what, patch: ObjectPatch { subject, version: pod.version.clone(), body } }

@@ -84,8 +84,12 @@ pub fn taint_value(claim: &str) -> String {
         return claim.to_owned();
     }
     let kept: String = claim.chars().take(KEPT).collect();
-    let digest: String = Sha256::digest(claim.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{kept}-{}", &digest[..DIGITS])
+    format!("{kept}-{}", &digest(claim)[..DIGITS])
+}
+
+/// SHA-256 in hexadecimal digits.
+pub(super) fn digest(text: &str) -> String {
+    format!("{:x}", Sha256::digest(text))
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Toleration};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
+use super::planned::digest;
 use super::tolerations::is_ours;
 use crate::api::labels;
 
@@ -32,7 +32,7 @@ pub fn signature(pod: &Pod) -> String {
         "hostNetwork": spec.host_network,
         "schedulerName": spec.scheduler_name,
     });
-    Sha256::digest(decisive.to_string().as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    digest(&decisive.to_string())
 }
 
 fn container(container: &Container) -> Value {
@@ -50,7 +50,7 @@ fn container(container: &Container) -> Value {
 mod tests {
     use super::*;
 
-    fn of(spec: Value) -> String {
+    fn of(spec: &Value) -> String {
         signature(&serde_json::from_value(json!({"metadata": {"namespace": "shop"}, "spec": spec})).unwrap())
     }
 
@@ -62,20 +62,20 @@ mod tests {
 
     #[test]
     fn what_binding_and_we_add_does_not_count() {
-        let plain = of(spec("1", &json!({})));
+        let plain = of(&spec("1", &json!({})));
         let ours = json!({"key": labels::PLANNED, "operator": "Equal", "value": "claim", "effect": "NoSchedule"});
-        assert_eq!(of(spec("1", &json!({"nodeName": "n", "tolerations": [ours]}))), plain);
+        assert_eq!(of(&spec("1", &json!({"nodeName": "n", "tolerations": [ours]}))), plain);
     }
 
     #[test]
     fn what_decides_where_a_pod_runs_counts() {
-        let plain = of(spec("1", &json!({})));
+        let plain = of(&spec("1", &json!({})));
         for other in [
             spec("2", &json!({})),
             spec("1", &json!({"nodeSelector": {"a": "b"}})),
             spec("1", &json!({"tolerations": [{"key": "a", "operator": "Exists"}]})),
         ] {
-            assert_ne!(of(other.clone()), plain, "{other}");
+            assert_ne!(of(&other), plain, "{other}");
         }
     }
 }

@@ -29,7 +29,7 @@ fn seeds() -> Vec<u64> {
 
 /// Every third seed.
 fn arrival(seed: u64) -> Arrival {
-    if seed % 3 == 0 { Arrival::AllAtOnce } else { Arrival::RandomOrder }
+    if seed.is_multiple_of(3) { Arrival::AllAtOnce } else { Arrival::RandomOrder }
 }
 
 fn row(mode: Mode, seed: u64, world: &World, landed: (usize, usize), log: &[(Instant, Event)], took: Duration) {

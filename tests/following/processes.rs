@@ -7,11 +7,11 @@ use packwright::placement::Mode;
 use packwright::placement::What;
 use packwright::placement::action::FreeReason;
 
-use super::dice::Dice;
 use super::follower::{Follower, in_mode, reserving};
 use super::poll::until;
 use super::world::World;
 use super::{Arrival, assert_followed, bring_up_all, on_cluster};
+use crate::placement::dice::Dice;
 
 #[test]
 fn a_process_that_dies_again_and_again_loses_nothing() {
@@ -41,7 +41,7 @@ fn a_process_that_dies_again_and_again_loses_nothing() {
                         follower.kill().await;
                         break;
                     }
-                    Either::Right((_, rest)) => following = rest,
+                    Either::Right(((), rest)) => following = rest,
                 }
                 follower.kill().await;
             }

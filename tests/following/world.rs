@@ -14,8 +14,8 @@ use packwright::placement::{ClaimPlan, PlannedPod};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::dice::Dice;
 use super::poll::until;
+use crate::placement::dice::Dice;
 
 /// What a daemon pod takes of a node.
 const DAEMON_MILLI: u64 = 100;

@@ -48,7 +48,9 @@ impl Sim {
     /// Node `n` is kept for pod `p` of claim `c`: cordoned where a daemonset is waited for, tainted otherwise.
     pub fn reserved(daemon_sets: &[&str]) -> Self {
         let mut sim = Self::new(Mode::Reserve);
-        daemon_sets.iter().for_each(|name| sim.daemon_set(name));
+        for name in daemon_sets {
+            sim.daemon_set(name);
+        }
         sim.pod("p", None);
         sim.claim("c", &["p"]);
         sim.node("n", "c");
