@@ -75,7 +75,7 @@ pub fn step(observed: &Observed, mode: Mode, limits: &Limits, now: Timestamp) ->
     let nodes: BTreeMap<&Arc<str>, &NodeState> =
         observed.nodes.iter().filter_map(|node| Some((node.claim.as_ref()?, node))).collect();
     let is_coming = |name: &Arc<str>| nodes.get(name).is_none_or(|node| !node.is_open());
-    let others_wait = awaited.iter().filter(|(name, awaited)| awaited.is_any() && is_coming(name)).count() > 0;
+    let others_wait = awaited.iter().any(|(name, awaited)| awaited.is_any() && is_coming(name));
     let mut maker = Maker { mode, limits, now, others_wait, step: Step::default() };
     for node in &observed.nodes {
         let claim = node.claim.as_ref().and_then(|name| Some((name, observed.claims.get(name)?, awaited.get(name)?)));

@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use futures::future::{join, select};
+use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
-use kube::{Error, ResourceExt as _};
+use kube::{Api, Error, ResourceExt as _};
+use packwright::cluster::{Event, Following};
 use packwright::placement::{Mode, What};
 use serde_json::json;
 
 use super::follower::{Follower, in_mode, reserving};
 use super::poll::until;
-use super::world::{PlannedNode, World};
+use super::world::{PlannedNode, World, create};
 use super::{Arrival, BETWEEN_NODES, assert_followed, bring_up_all, on_cluster};
 
 const DONGLE: &str = "example.com/dongle";
@@ -170,8 +172,50 @@ fn an_api_server_that_refuses_to_change_pods_costs_the_guarantee_and_no_more() {
         assert!(losses.len() == world.planned() && losses.iter().all(is_said), "{losses:?}");
         let is_taint = |what: &What| matches!(what, What::Open { .. } | What::Register { cordon: true, .. });
         assert!(!follower.done().iter().any(is_taint), "{:?}", follower.done());
-        until("daemon pods", async || Ok((world.daemons("daemon").await? == 5).then_some(()))).await;
         until("what kube-scheduler can do", async || Ok((world.landed().await?.0 > 0).then_some(()))).await;
+        follower.kill().await;
+        world.remove().await.unwrap();
+    });
+}
+
+#[test]
+fn an_api_server_that_does_not_answer_holds_no_node_beyond_its_limit() {
+    on_cluster(async |_, client| {
+        // admission waits for a webhook that accepts connections and says nothing
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let world = World::exactly_filled(&client, "silent", 17, 2);
+        let webhooks: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
+        let webhook = json!({
+            "metadata": {"name": "silent"},
+            "webhooks": [{
+                "name": "silent.example.com", "sideEffects": "None", "admissionReviewVersions": ["v1"],
+                "failurePolicy": "Fail", "timeoutSeconds": 30,
+                "clientConfig": {"url": format!("https://{}", silent.local_addr().unwrap())},
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": world.name}},
+                "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["pods"]}],
+            }],
+        });
+        world.create().await.unwrap();
+        create(&webhooks, webhook).await.unwrap();
+        let probe = Patch::Merge(json!({"metadata": {"labels": {"probe": "yes"}}}));
+        let pod = world.nodes[0].pods[0].0.clone();
+        until("the webhook", async || {
+            let params = PatchParams { dry_run: true, ..PatchParams::default() };
+            let patched =
+                tokio::time::timeout(Duration::from_millis(500), world.pods().patch(&pod, &params, &probe)).await;
+            Ok(patched.is_err().then_some(()))
+        })
+        .await;
+        let settings = Following { answer: Duration::from_millis(500), ..reserving(Duration::from_secs(3)) };
+        let follower = Follower::start(&client, settings);
+        world.create_claims().await.unwrap();
+        bring_up_all(&world, 17, Arrival::AllAtOnce).await.unwrap();
+        until("free nodes", async || Ok(world.held().await?.is_empty().then_some(()))).await;
+        let is_unanswered =
+            |event: &Event| matches!(event, Event::Failed(What::Tolerate { .. }, why) if why.contains("no answer"));
+        assert!(follower.events().iter().any(is_unanswered), "{:?}", follower.events());
+        assert!(follower.losses().iter().any(|loss| loss.contains("not bound in time")), "{:?}", follower.losses());
+        webhooks.delete("silent", &DeleteParams::default()).await.unwrap();
         follower.kill().await;
         world.remove().await.unwrap();
     });
