@@ -15,6 +15,8 @@ use super::{Arrival, assert_followed, bring_up_all, on_cluster};
 /// Nodes of a world, and seeds by commas; `make modes` asks for more by these variables. One seed comes all at once.
 const NODES: &str = "PACKWRIGHT_MODES_NODES";
 const SEEDS: &str = "PACKWRIGHT_MODES_SEEDS";
+/// The priority class of the daemon pods, which have none otherwise.
+const PRIORITY: &str = "PACKWRIGHT_MODES_PRIORITY";
 /// In the modes that guarantee nothing, it is over when nothing has been bound for so long.
 const STILL: Duration = Duration::from_secs(4);
 
@@ -53,7 +55,8 @@ fn reserve_binds_every_pod_where_it_is_planned() {
         with_chart(cluster);
         println!("| mode | seed | nodes | they come | bound | as planned | median cordon, s | patches | seconds |");
         for seed in seeds() {
-            let world = World::exactly_filled(&client, &format!("reserve-{seed}"), seed, nodes());
+            let mut world = World::exactly_filled(&client, &format!("reserve-{seed}"), seed, nodes());
+            world.daemon_priority = env::var(PRIORITY).ok();
             let follower = Follower::start(&as_packwright(cluster).await, in_mode(Mode::Reserve));
             world.create().await.unwrap();
             world.create_claims().await.unwrap();

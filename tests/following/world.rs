@@ -39,6 +39,8 @@ pub struct World {
     pub nodes: Vec<PlannedNode>,
     /// What each claim's plan has besides its pods.
     pub plans: BTreeMap<String, ClaimPlan>,
+    /// The priority class of daemon pods.
+    pub daemon_priority: Option<String>,
     /// What the manifests of some planned pods have besides.
     pub more: BTreeMap<String, Value>,
 }
@@ -61,7 +63,14 @@ impl World {
             PlannedNode { name: format!("{name}-{index}"), milli, pods }
         };
         let nodes = (0..nodes).map(node).collect();
-        Self { client: client.clone(), name: name.to_owned(), nodes, plans: BTreeMap::new(), more: BTreeMap::new() }
+        Self {
+            client: client.clone(),
+            name: name.to_owned(),
+            nodes,
+            plans: BTreeMap::new(),
+            daemon_priority: None,
+            more: BTreeMap::new(),
+        }
     }
 
     pub fn pods(&self) -> Api<Pod> {
@@ -99,6 +108,7 @@ impl World {
         let set = json!({
             "metadata": {"name": name},
             "spec": {"selector": {"matchLabels": own}, "template": {"metadata": {"labels": own}, "spec": {
+                "priorityClassName": self.daemon_priority,
                 "nodeSelector": {"world": self.name}, "terminationGracePeriodSeconds": 0,
                 "containers": [{"name": "main", "image": "daemon", "resources": {"requests": requests}}],
             }}},
