@@ -3,6 +3,7 @@
 mod faults;
 mod follower;
 mod modes;
+mod planned;
 mod poll;
 mod policy;
 mod processes;

@@ -6,6 +6,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::observe::Snapshot;
+use crate::observe::snapshot::PodKey;
+use crate::plan::{Plan, Target};
+
 /// Which pods a node is for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -50,6 +54,24 @@ pub struct ExpectedPods {
 }
 
 impl ClaimPlan {
+    /// The pods of a launch, by its index, and the extended resources that they need. Pods that are not in the cluster yet are
+    /// left out: virtual ones, those that an owner is still to make, and those that are to be evicted first. Whoever evicts
+    /// them adds them as `expected`.
+    #[must_use]
+    pub fn of_launch<State>(snapshot: &Snapshot, plan: &Plan<State>, launch: usize) -> Self {
+        let here = plan.assignments.iter().filter(|assignment| assignment.target == Target::Launch(launch));
+        let pods = here.map(|assignment| &snapshot.pods[assignment.pod]);
+        let mut found = Self::default();
+        for pod in pods.filter(|pod| pod.node.is_none() && !pod.buffer && pod.created_at.is_some()) {
+            let PodKey { namespace, name } = pod.key.clone();
+            found.pods.push(PlannedPod { namespace, name, uid: pod.uid.clone() });
+            for (name, amount) in pod.template.spec.requests.iter().filter(|(name, _)| is_extended(name)) {
+                *found.extended.entry(name.clone()).or_default() += amount;
+            }
+        }
+        found
+    }
+
     /// The value of the annotation.
     #[must_use]
     pub fn to_annotation(&self) -> String {
@@ -69,6 +91,11 @@ impl ClaimPlan {
     pub fn is_empty(&self) -> bool {
         self.pods.is_empty() && self.expected.iter().all(|expected| expected.count == 0)
     }
+}
+
+/// Whether something on the node must publish the resource: its name has a domain that is not Kubernetes' own.
+fn is_extended(name: &str) -> bool {
+    name.split_once('/').is_some_and(|(domain, _)| domain != "kubernetes.io" && !domain.ends_with(".kubernetes.io"))
 }
 
 /// Kubernetes takes so many characters as the value of a taint.
@@ -112,6 +139,18 @@ mod tests {
         assert_eq!(ClaimPlan::from_annotation(&plan.to_annotation()), Ok(plan));
         assert_eq!(ClaimPlan::from_annotation("{}"), Ok(ClaimPlan::default()));
         assert!(ClaimPlan::from_annotation("[").unwrap_err().starts_with("expected the planned pods as JSON: EOF"));
+    }
+
+    #[test]
+    fn what_nodes_have_by_themselves_is_not_waited_for() {
+        for (name, expected) in [
+            ("cpu", false),
+            ("hugepages-2Mi", false),
+            ("example.kubernetes.io/core", false),
+            ("nvidia.com/gpu", true),
+        ] {
+            assert_eq!(is_extended(name), expected, "{name}");
+        }
     }
 
     #[test]

@@ -146,13 +146,18 @@ impl World {
         };
         let mut plan = self.plans.get(&node.name).cloned().unwrap_or_default();
         plan.pods.extend(node.pods.iter().filter_map(planned));
+        self.create_planned_claim(&node.name, &plan).await
+    }
+
+    /// A claim that has its instance, and this plan.
+    pub async fn create_planned_claim(&self, name: &str, plan: &ClaimPlan) -> Result<(), Error> {
         let claim = json!({
-            "metadata": {"name": node.name, "annotations": {labels::PLANNED_PODS: plan.to_annotation()}},
+            "metadata": {"name": name, "annotations": {labels::PLANNED_PODS: plan.to_annotation()}},
             "spec": {"nodeClassRef": {"group": "karpenter.kwok.sh", "kind": "KWOKNodeClass", "name": "default"}, "requirements": []},
         });
         self.claims().create(&PostParams::default(), &object(claim)).await?;
-        let status = json!({"status": {"providerID": provider_id(&node.name)}});
-        self.claims().patch_status(&node.name, &PatchParams::default(), &Patch::Merge(status)).await.map(drop)
+        let status = json!({"status": {"providerID": provider_id(name)}});
+        self.claims().patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await.map(drop)
     }
 
     /// The node as it is born.
@@ -269,7 +274,7 @@ impl World {
     }
 }
 
-fn provider_id(node: &str) -> String {
+pub fn provider_id(node: &str) -> String {
     format!("kwok://{node}")
 }
 
@@ -285,7 +290,7 @@ where
 }
 
 /// Objects field by field, everything else as a whole.
-fn merge(into: &mut Value, more: Value) {
+pub fn merge(into: &mut Value, more: Value) {
     match (into, more) {
         (Value::Object(into), Value::Object(more)) => {
             for (key, value) in more {
