@@ -143,12 +143,9 @@ mod tests {
 
     #[test]
     fn what_nodes_have_by_themselves_is_not_waited_for() {
-        for (name, expected) in [
-            ("cpu", false),
-            ("hugepages-2Mi", false),
-            ("example.kubernetes.io/core", false),
-            ("nvidia.com/gpu", true),
-        ] {
+        for (name, expected) in
+            [("cpu", false), ("hugepages-2Mi", false), ("example.kubernetes.io/core", false), ("nvidia.com/gpu", true)]
+        {
             assert_eq!(is_extended(name), expected, "{name}");
         }
     }
