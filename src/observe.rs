@@ -42,6 +42,7 @@ pub use input::{InputError, Origin};
 pub use nodes::{is_ephemeral_key, node_taints};
 pub use objects::Objects;
 pub use read::{RawObject, read_paths, read_text};
+pub use requests::{node_allocatable, pod_requests};
 pub use snapshot::Snapshot;
 
 use crate::api::labels;

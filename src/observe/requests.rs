@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Container, ContainerStatus, PodSpec, PodStatus, ResourceRequirements};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Node, Pod, PodSpec, PodStatus, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::input::{FieldError, FieldResult as _};
@@ -20,6 +20,18 @@ pub(super) fn read_resources(list: Option<&BTreeMap<String, Quantity>>) -> Resul
         resources.set(name.as_str(), amount);
     }
     Ok(resources)
+}
+
+/// What a pod that went through the API server requests, with `pods: 1`. `None` where Kubernetes would not take it.
+#[must_use]
+pub fn pod_requests(pod: &Pod) -> Option<Resources> {
+    effective_requests(pod.spec.as_ref()?, pod.status.as_ref(), None).ok()
+}
+
+/// What pods may use of a node. `None` where it says nothing that can be read.
+#[must_use]
+pub fn node_allocatable(node: &Node) -> Option<Resources> {
+    read_resources(node.status.as_ref()?.allocatable.as_ref()).ok()
 }
 
 /// The requests that scheduling counts, with `pods: 1`.

@@ -17,19 +17,17 @@ pub(super) struct Awaited<'a> {
     /// They have no toleration yet, and may get it.
     pub to_tolerate: Vec<&'a PodState>,
     /// They have it.
-    pub tolerating: usize,
+    pub tolerating: Vec<&'a PodState>,
     /// Nothing can be done for them.
     pub lost: Vec<(&'a PodState, Unchangeable)>,
     /// How many do not exist yet.
     pub to_come: usize,
-    /// Pods that were planned by name and have gone, so that their room is free: how many.
-    pub gone: usize,
 }
 
 impl<'a> Awaited<'a> {
     /// Whether somebody is left to keep a node for.
     pub fn is_any(&self) -> bool {
-        !self.to_tolerate.is_empty() || self.tolerating > 0 || self.to_come > 0
+        !self.to_tolerate.is_empty() || !self.tolerating.is_empty() || self.to_come > 0
     }
 
     fn add(&mut self, pod: &'a PodState) {
@@ -37,7 +35,7 @@ impl<'a> Awaited<'a> {
             return;
         }
         if has(&pod.tolerations, &self.value) {
-            self.tolerating += 1;
+            self.tolerating.push(pod);
         } else if let Some(why) = &pod.unchangeable {
             self.lost.push((pod, why.clone()));
         } else if count(&pod.tolerations) >= MOST {
@@ -56,10 +54,7 @@ pub(super) fn awaited(observed: &Observed) -> BTreeMap<Arc<str>, Awaited<'_>> {
     let mut all = BTreeMap::new();
     for (name, claim) in &observed.claims {
         let mut awaited = Awaited { value: taint_value(name), ..Awaited::default() };
-        let (there, gone): (Vec<_>, Vec<_>) =
-            claim.plan.pods.iter().map(|pod| observed.pods.get(&pod.uid)).partition(Option::is_some);
-        awaited.gone = gone.len();
-        for pod in there.into_iter().flatten() {
+        for pod in claim.plan.pods.iter().filter_map(|pod| observed.pods.get(&pod.uid)) {
             if pod.node.is_none() {
                 awaited.planned.push(pod);
             }

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{Taint, Toleration};
 use super::planned::ClaimPlan;
 use super::reservation::Reservation;
 use crate::observe::snapshot::PodKey;
+use crate::resources::Resources;
 
 /// One moment of the cluster, as far as following the plan needs it.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +53,8 @@ pub struct NodeState {
     pub ready_since: Option<Timestamp>,
     /// Daemonsets whose pod is not bound here although it will be.
     pub lacking_daemons: Vec<String>,
+    /// What the pods that are bound there leave of it.
+    pub room: Resources,
     /// Extended resources that the plan counts on and the node does not have yet.
     pub lacking_resources: Vec<Arc<str>>,
 }
@@ -78,6 +81,8 @@ pub struct PodState {
     pub node: Option<Arc<str>>,
     /// All of them, as written.
     pub tolerations: Vec<Toleration>,
+    /// What it takes of its node.
+    pub requests: Resources,
     /// The node that kube-scheduler is told to prefer.
     pub nominated: Option<Arc<str>>,
     /// Its controller's uid, and its signature where a claim expects pods of that controller.

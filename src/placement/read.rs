@@ -14,8 +14,8 @@ use super::reservation::Reservation;
 use super::signature::signature;
 use crate::api::labels;
 use crate::api::node_claim::NodeClaim;
-use crate::observe::is_ephemeral_key;
 use crate::observe::snapshot::PodKey;
+use crate::observe::{is_ephemeral_key, pod_requests};
 use crate::resources::Resources;
 
 /// What a step reads of the cluster, as a client keeps it.
@@ -85,24 +85,29 @@ fn claim_of_nodes(objects: &Objects) -> BTreeMap<&str, &Arc<NodeClaim>> {
 fn nodes(objects: &Objects, claims: &BTreeMap<Arc<str>, ClaimState>) -> Vec<NodeState> {
     let claim_of = claim_of_nodes(objects);
     let daemons = daemons(objects.daemon_sets.iter().map(AsRef::as_ref));
-    let mut bound: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut bound: BTreeMap<&str, Vec<&Pod>> = BTreeMap::new();
     for pod in &objects.pods {
-        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
-        if let (Some(node), Some(owner)) = (node, controller(&pod.metadata)) {
-            bound.entry(node).or_default().insert(owner);
+        if let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) {
+            bound.entry(node).or_default().push(pod);
         }
     }
-    let nothing = BTreeSet::new();
     let mut nodes = Vec::new();
     for node in &objects.nodes {
         let mut state = NodeState::of(node);
         if let Some(claim) = claim_of.get(&*state.name) {
             let name: Arc<str> = Arc::from(claim.metadata.name.as_deref().unwrap_or_default());
             if let (Reservation::Cordoned { .. }, Some(of)) = (&state.reservation, claims.get(&name)) {
-                let bound = bound.get(&*state.name.clone()).unwrap_or(&nothing);
-                look_closer(&mut state, node, claim, &of.plan, &daemons, bound);
+                let owners = bound.get(&*state.name).into_iter().flatten().filter_map(|pod| controller(&pod.metadata));
+                let owners: BTreeSet<&str> = owners.collect();
+                look_closer(&mut state, node, claim, &of.plan, &daemons, &owners);
             }
             state.claim = Some(name);
+        }
+        if state.reservation.is_held() {
+            let pods = bound.get(&*state.name).into_iter().flatten().filter(|pod| !has_ended(pod));
+            for requests in pods.filter_map(|pod| pod_requests(pod)) {
+                state.room.subtract(&requests);
+            }
         }
         nodes.push(state);
     }
@@ -157,8 +162,7 @@ fn pods(
         let meta = &pod.metadata;
         let uid = meta.uid.as_deref().unwrap_or_default();
         let owner = controller(meta).filter(|owner| owners.contains(owner));
-        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        let is_over = meta.deletion_timestamp.is_some() || matches!(phase, Some("Succeeded" | "Failed"));
+        let is_over = meta.deletion_timestamp.is_some() || has_ended(pod);
         if is_over || !(planned.contains(uid) || owner.is_some()) {
             continue;
         }
@@ -172,6 +176,7 @@ fn pods(
             version: Version { uid: uid.into(), resource: meta.resource_version.as_deref().unwrap_or_default().into() },
             node: text(spec.and_then(|spec| spec.node_name.as_deref())),
             tolerations: spec.and_then(|spec| spec.tolerations.clone()).unwrap_or_default(),
+            requests: pod_requests(pod).unwrap_or_default(),
             nominated: text(pod.status.as_ref().and_then(|status| status.nominated_node_name.as_deref())),
             likeness: owner.map(|owner| (Arc::from(owner), Arc::from(signature(pod)))),
             created_at: meta.creation_timestamp.as_ref().map(|time| time.0),
@@ -184,6 +189,11 @@ fn pods(
 
 fn annotation<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
     meta.annotations.as_ref()?.get(key).map(String::as_str)
+}
+
+fn has_ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 fn opts_out(meta: &ObjectMeta) -> bool {

@@ -6,6 +6,7 @@ use super::action::{Action, FreeReason};
 use super::observed::{NodeState, Version};
 use super::patch;
 use super::reservation::Reservation;
+use crate::observe::node_allocatable;
 
 /// What frees a node: `None` where nothing of ours is on it. A cordon without our annotation is a person's, and stays.
 #[must_use]
@@ -34,6 +35,7 @@ impl NodeState {
             unschedulable: spec.is_some_and(|spec| spec.unschedulable == Some(true)),
             starting: ready.is_none().then(|| "it is not ready".to_owned()),
             ready_since: ready.and_then(|ready| ready.last_transition_time.as_ref()).map(|time| time.0),
+            room: node_allocatable(node).unwrap_or_default(),
             lacking_daemons: Vec::new(),
             lacking_resources: Vec::new(),
         }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::action::{Action, FreeReason};
 use super::awaited::{Awaited, awaited};
 use super::mode::{Limits, Mode};
-use super::observed::{ClaimState, NodeState, Observed, Unchangeable};
+use super::observed::{ClaimState, NodeState, Observed, PodState, Unchangeable};
 use super::patch;
 use super::reservation::{Reservation, end_of, end_of_reservation};
 
@@ -75,8 +75,9 @@ pub fn step(observed: &Observed, mode: Mode, limits: &Limits, now: Timestamp) ->
     let nodes: BTreeMap<&Arc<str>, &NodeState> =
         observed.nodes.iter().filter_map(|node| Some((node.claim.as_ref()?, node))).collect();
     let is_coming = |name: &Arc<str>| nodes.get(name).is_none_or(|node| !node.is_open());
-    let others_wait = awaited.iter().any(|(name, awaited)| awaited.is_any() && is_coming(name));
-    let mut maker = Maker { mode, limits, now, others_wait, step: Step::default() };
+    let coming = awaited.iter().filter(|(name, _)| is_coming(name)).map(|(_, awaited)| awaited);
+    let waiting = coming.flat_map(|awaited| awaited.tolerating.iter().chain(&awaited.to_tolerate).copied()).collect();
+    let mut maker = Maker { mode, limits, now, waiting, step: Step::default() };
     for node in &observed.nodes {
         let claim = node.claim.as_ref().and_then(|name| Some((name, observed.claims.get(name)?, awaited.get(name)?)));
         maker.node(node, claim);
@@ -106,8 +107,8 @@ struct Maker<'a> {
     mode: Mode,
     limits: &'a Limits,
     now: Timestamp,
-    /// Whether some claim has pods to bind on a node that is not open yet.
-    others_wait: bool,
+    /// Pods of all claims that are to bind on nodes which are not open yet.
+    waiting: Vec<&'a PodState>,
     step: Step,
 }
 
@@ -128,10 +129,11 @@ impl Maker<'_> {
         at <= self.now
     }
 
-    /// Whether a node is kept from other pods: for its own, and where the room of one that is gone would draw planned pods from
-    /// nodes that are still to open. A spread that counts on them there would not hold.
-    fn is_needed(&self, awaited: &Awaited<'_>) -> bool {
-        awaited.is_any() || (awaited.gone > 0 && self.others_wait)
+    /// Whether a node is kept from other pods: for its own, and where its room would draw a pod that is planned on a node which
+    /// is still to open. A spread that counts on the pod there would not hold. Pods of its own that can use no reservation come
+    /// before those.
+    fn is_needed(&self, node: &NodeState, awaited: &Awaited<'_>) -> bool {
+        awaited.is_any() || (awaited.lost.is_empty() && self.waiting.iter().any(|pod| pod.requests.fits(&node.room)))
     }
 
     fn node(&mut self, node: &NodeState, claim: Option<Claim<'_>>) {
@@ -154,8 +156,8 @@ impl Maker<'_> {
     }
 
     /// Registration. A cordon that is there already is a person's: it stays, and the node is not ours to open.
-    fn unregistered(&mut self, node: &NodeState, (name, _, awaited): Claim<'_>) {
-        let wanted = self.mode == Mode::Reserve && self.is_needed(awaited);
+    fn unregistered(&mut self, node: &NodeState, (name, claim, awaited): Claim<'_>) {
+        let wanted = self.mode == Mode::Reserve && !claim.plan.is_empty() && self.is_needed(node, awaited);
         if wanted && node.unschedulable {
             self.lose(name, None, LossReason::Cordoned);
         }
@@ -164,7 +166,7 @@ impl Maker<'_> {
     }
 
     fn cordoned(&mut self, node: &NodeState, awaited: &Awaited<'_>, since: Timestamp) {
-        if !self.is_needed(awaited) {
+        if !self.is_needed(node, awaited) {
             return self.act(patch::open(node, None));
         }
         let longest = end_of(Some(since), self.limits.cordon, self.now);
@@ -189,7 +191,7 @@ impl Maker<'_> {
         since: Option<Timestamp>,
         drained: Option<Timestamp>,
     ) {
-        if !self.is_needed(awaited) {
+        if !self.is_needed(node, awaited) {
             return self.act(patch::free(node, FreeReason::Settled));
         }
         let is_draining = !claim.draining.is_empty();

@@ -123,8 +123,10 @@ fn a_plan_of_packwright_is_followed() {
                 Ok(planned.keys().all(|pod| bindings[pod].is_some()).then_some(bindings))
             })
             .await;
-            let as_planned = planned.iter().filter(|(pod, node)| bindings[*pod].as_ref() == Some(node)).count();
-            println!("{seed}: {as_planned} of {PODS} pods as planned on {} nodes", decision.plan.launches.len());
+            let bound: BTreeMap<&String, &String> =
+                planned.keys().filter_map(|pod| Some((pod, bindings[pod].as_ref()?))).collect();
+            assert_eq!(bound, planned.iter().collect());
+            println!("{seed}: {PODS} pods as planned on {} nodes", decision.plan.launches.len());
             until("free nodes", async || Ok(world.held().await?.is_empty().then_some(()))).await;
             assert_eq!(follower.losses(), [""; 0]);
             follower.kill().await;

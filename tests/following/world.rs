@@ -201,10 +201,13 @@ impl World {
         Ok((bound, as_planned))
     }
 
-    /// A pod that takes no room and is not scheduled: while it is there, the node that it is planned on is kept for it.
+    /// A pod that is never scheduled and fits on no other node: while it is there, the node that it is planned on is kept for it.
     pub async fn plan_gated_pod(&mut self, node: usize) -> Result<String, Error> {
         let name = format!("gated-{node}");
-        let gate = json!({"spec": {"schedulingGates": [{"name": "example.com/never"}]}});
+        let amounts = json!({"example.com/nowhere": "1"});
+        let container = json!({"name": "main", "image": "app", "resources": {"requests": amounts, "limits": amounts}});
+        let gates = json!([{"name": "example.com/never"}]);
+        let gate = json!({"spec": {"schedulingGates": gates, "containers": [container]}});
         let pod = self.create_pod(&name, 0, gate).await?;
         let uid = pod.uid().unwrap_or_default().as_str().into();
         let planned = PlannedPod { namespace: self.name.as_str().into(), name: name.as_str().into(), uid };

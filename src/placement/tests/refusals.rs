@@ -90,7 +90,7 @@ fn pods_that_are_gone_are_not_waited_for() {
 }
 
 #[test]
-fn the_room_of_a_pod_that_is_gone_draws_no_planned_pod_from_another_node() {
+fn room_draws_no_planned_pod_from_another_node() {
     let mut sim = Sim::reserved(&[]);
     sim.pod("q", None);
     sim.claim("later", &["q"]);
@@ -106,6 +106,30 @@ fn the_room_of_a_pod_that_is_gone_draws_no_planned_pod_from_another_node() {
     sim.step();
     sim.pass(60);
     assert_eq!(sim.step(), ["free node n: the time is over"], "no longer than any other node");
+}
+
+#[test]
+fn a_node_without_room_is_not_kept_for_others() {
+    let mut sim = Sim::reserved(&[]);
+    sim.pod("q", None);
+    sim.pods.get_mut("q").unwrap()["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "2500m"}});
+    sim.claim("later", &["q"]);
+    sim.pods.get_mut("p").unwrap()["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "2"}});
+    sim.bind("p", "n");
+    let done = sim.step();
+    assert_eq!(done, ["free node n: every planned pod is bound or gone", "let pod shop/q on the node of later"]);
+}
+
+#[test]
+fn a_node_whose_own_pods_cannot_be_changed_is_not_kept_for_others() {
+    let mut sim = two_pods();
+    sim.refuses_pods = true;
+    sim.step();
+    sim.refuses_pods = false;
+    sim.pod("r", None);
+    sim.claim("later", &["r"]);
+    sim.node("n", "c");
+    assert_eq!(sim.step(), ["let pod shop/r on the node of later", "register node n"]);
 }
 
 #[test]

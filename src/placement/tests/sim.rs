@@ -138,7 +138,7 @@ impl Sim {
                 "providerID": format!("id-{claim}"),
                 "taints": [{"key": labels::TAINT_UNREGISTERED, "effect": "NoExecute"}],
             },
-            "status": {"allocatable": {"cpu": "4"}},
+            "status": {"allocatable": {"cpu": "4", "pods": "20"}},
         });
         node["metadata"]["resourceVersion"] = self.next_version();
         self.nodes.insert(name.to_owned(), node);
