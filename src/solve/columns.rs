@@ -357,7 +357,9 @@ fn by_turns(task: &Task, generator: &mut Generator, time: TimeLeft, best: &mut B
         }
         if is_last && !task.is_part {
             let better = polish::polish(task, generator, &best.packing, best.price, stop);
-            better.into_iter().for_each(|packed| best.offer(&packed));
+            if let Some(packed) = better {
+                best.offer(&packed);
+            }
         }
         if is_last {
             return;

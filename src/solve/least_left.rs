@@ -143,7 +143,9 @@ fn spread_out(
                 of_key.and_then(|of| of.single_value()).and_then(|zone| problem.keys.domain(key, zone))
             }
         };
-        zone.into_iter().for_each(|zone| counts[zone] += 1);
+        if let Some(zone) = zone {
+            counts[zone] += 1;
+        }
     }
     let mut next = || {
         let zone = (0..counts.len()).filter(|&zone| spread.is_domain[zone]).min_by_key(|&zone| counts[zone])?;
