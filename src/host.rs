@@ -171,7 +171,7 @@ fn search_within(
     cancelled.store(true, Ordering::Relaxed);
     let mut decision = last.unwrap_or_else(|| Decision {
         plan: Plan::nothing(snapshot, "not reached within the time limit"),
-        certificate: Certificate::nothing(),
+        certificate: Certificate::nothing(snapshot),
         proof: Proof::default(),
         left_proofs: Vec::new(),
         greedy: None,

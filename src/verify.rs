@@ -63,12 +63,16 @@ impl<'s> Verifier<'s> {
         bound::of_cost(&self.world, self.snapshot, left, proof, stated)
     }
 
-    /// How many pods of a priority every plan leaves that leaves at most as many of the higher ones: those that no node of any
-    /// kind can hold, and what a proof shows of the others.
+    /// As [`bound::of_left`].
     #[must_use]
     pub fn bound_of_left(&self, left: &[Unplaced], priority: i32, proof: &StoredProof) -> i64 {
-        let hopeless = hopeless(&self.world, self.snapshot).get(&priority).copied().unwrap_or(0);
-        hopeless + bound::of_left(&self.world, self.snapshot, left, priority, proof)
+        bound::of_left(&self.world, self.snapshot, left, priority, proof)
+    }
+
+    /// How many pods of a priority no node of any kind can hold.
+    #[must_use]
+    pub fn hopeless(&self, priority: i32) -> i64 {
+        hopeless(&self.world, self.snapshot).get(&priority).copied().unwrap_or(0)
     }
 }
 

@@ -3,6 +3,7 @@
 #[allow(dead_code, reason = "shared with the tests of the decisions, which throw it in more ways")]
 #[path = "../src/host/tests/dice.rs"]
 pub mod dice;
+mod blind;
 mod judge;
 mod scenario;
 
@@ -29,14 +30,23 @@ use scenario::Scenario;
 
 /// Scenarios of one run; `make placement` asks for more by this variable, and for others by the next.
 const SCENARIOS: u64 = 40;
+/// Of those that kube-scheduler gets without a word.
+const ALONE: u64 = 10;
 const COUNT: &str = "PACKWRIGHT_SCENARIOS";
 const FIRST: &str = "PACKWRIGHT_FIRST_SCENARIO";
 /// A folder that takes the manifests of scenarios with disagreements.
 const KEEP: &str = "PACKWRIGHT_KEEP";
 
 /// A plan need not be the best there is: it is to be true.
-const LITTLE: Work =
-    Work { rounds: 20, dive_rounds: 1, cells: [40, 80], search_steps: 100, exact_steps: 500, ways: 20, ..Work::LIMITED };
+const LITTLE: Work = Work {
+    rounds: 20,
+    dive_rounds: 1,
+    cells: [40, 80],
+    search_steps: 100,
+    exact_steps: 500,
+    ways: 20,
+    ..Work::LIMITED
+};
 
 /// What was found over all scenarios.
 #[derive(Debug, Default, Clone)]
@@ -47,6 +57,8 @@ struct Tally {
     /// With a pod that cannot be placed.
     with_unplaced: usize,
     nodes: usize,
+    /// Where nobody tells it: pods that kube-scheduler bound, but not where they were planned.
+    elsewhere: usize,
     /// Pods that a spread of ours keeps for domains that pools could open, where kube-scheduler would not.
     kept_for_later: usize,
     /// Pods that the plan leaves and that fit into what was bought, as the checker says too: they were overlooked.
@@ -66,12 +78,10 @@ fn kube_scheduler_binds_every_pod_where_it_is_planned() {
         let connection = Connection { client: cluster.client().await, context: "test".to_owned() };
         let mut tally = Tally::default();
         for seed in first..first + count {
-            let scenario = Scenario::random(seed);
             let before = tally.clone();
             for is_again in [false, true] {
                 tally = Tally { again: before.again + usize::from(is_again), ..before.clone() };
-                let found = put_to_it(&connection, &scenario, &mut tally).await;
-                found.unwrap_or_else(|error| panic!("scenario {seed}: {error:?}"));
+                put_to_it(&connection, seed, How::Nominated, &mut tally).await;
                 if tally.disagreements.len() == before.disagreements.len() {
                     break;
                 }
@@ -98,18 +108,85 @@ fn kube_scheduler_binds_every_pod_where_it_is_planned() {
     assert!(tally.with_unplaced * 5 >= tally.scenarios, "too few scenarios have a pod that cannot be placed");
 }
 
+/// A scenario for each rule in which a plan that was made without it is not carried out.
+const NOTICED: [(Rule, u64); 10] = [
+    (Rule::Resources, 0),
+    (Rule::Taints, 4),
+    (Rule::NodeAffinity, 1),
+    (Rule::HostPorts, 0),
+    (Rule::VolumeTopology, 0),
+    (Rule::VolumeLimits, 54),
+    (Rule::ReadWriteOncePod, 23),
+    (Rule::PodAffinity, 15),
+    (Rule::PodAntiAffinity, 2),
+    (Rule::TopologySpread, 4),
+];
+
+#[test]
+fn a_rule_that_is_not_known_is_noticed_by_kube_scheduler() {
+    let cluster = Cluster::start();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let connection = Connection { client: cluster.client().await, context: "test".to_owned() };
+        for (rule, seed) in NOTICED {
+            let mut tally = Tally::default();
+            put_to_it(&connection, seed, How::Without(rule), &mut tally).await;
+            assert!(!tally.disagreements.is_empty(), "{rule} is not missed in scenario {seed}");
+        }
+    });
+}
+
+/// How far kube-scheduler would stray from plans that nobody tells it.
+#[test]
+fn kube_scheduler_alone_strays() {
+    let cluster = Cluster::start();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let tally = runtime.block_on(async {
+        let connection = Connection { client: cluster.client().await, context: "test".to_owned() };
+        let mut tally = Tally::default();
+        for seed in 0..ALONE {
+            put_to_it(&connection, seed, How::Alone, &mut tally).await;
+        }
+        tally
+    });
+    let (placed, elsewhere, refused) = (tally.placed, tally.elsewhere, tally.disagreements.len());
+    println!("alone: of {placed} planned pods {elsewhere} bound elsewhere, {refused} not at all");
+    // were it not so, nominations would not be needed, or this test would not see what happens
+    assert!(elsewhere > 0 && elsewhere + refused < placed, "{elsewhere} elsewhere, {refused} refused of {placed}");
+}
+
 fn number(variable: &str) -> Option<u64> {
     env::var(variable).ok().map(|text| text.parse().expect("a number"))
 }
 
-async fn put_to_it(connection: &Connection, scenario: &Scenario, tally: &mut Tally) -> Result<(), kube::Error> {
+/// How a plan is made and put to kube-scheduler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// Each pod is nominated for its node.
+    Nominated,
+    /// The same, of a plan that was made without the rule; only until the first disagreement.
+    Without(Rule),
+    /// Nobody tells kube-scheduler anything.
+    Alone,
+}
+
+async fn put_to_it(connection: &Connection, seed: u64, how: How, tally: &mut Tally) {
+    let found = put(connection, &Scenario::random(seed), how, tally).await;
+    found.unwrap_or_else(|error| panic!("scenario {seed}: {error:?}"));
+}
+
+async fn put(connection: &Connection, scenario: &Scenario, how: How, tally: &mut Tally) -> Result<(), kube::Error> {
     let judge = Judge { client: connection.client.clone() };
     judge.set_up(scenario).await?;
     let objects = objects(connection, scenario).await;
     let snapshot = observe(scenario, &objects);
     let before = tally.disagreements.len();
     let limits = Limits { time: Duration::from_secs(60), search: Search::Integer, work: LITTLE };
-    let decision = host::decide(&snapshot, limits);
+    let seen = match how {
+        How::Without(rule) => Arc::new(blind::to(rule, &snapshot)),
+        How::Nominated | How::Alone => snapshot.clone(),
+    };
+    let decision = host::decide(&seen, limits);
     let names: Vec<String> = (0..decision.plan.launches.len()).map(|index| format!("new-{index}")).collect();
     let bought = bought(scenario, &decision);
     judge.open(&nodes(&snapshot, &decision, &bought, &names)).await?;
@@ -120,12 +197,21 @@ async fn put_to_it(connection: &Connection, scenario: &Scenario, tally: &mut Tal
             Target::Existing(node) => snapshot.nodes[node].name.to_string(),
             Target::Launch(launch) => names[launch].clone(),
         };
-        let verdict = judge.release(&pod.namespace, &pod.name, Some(&node)).await?;
-        if verdict != Verdict::Bound(node.clone()) {
-            tally.disagreements.push(format!("scenario {}: {pod} is planned on {node}: {verdict:?}", scenario.seed));
+        let nominated = (how != How::Alone).then_some(node.as_str());
+        match judge.release(&pod.namespace, &pod.name, nominated).await? {
+            Verdict::Bound(found) if found == node => {}
+            Verdict::Bound(_) if how == How::Alone => tally.elsewhere += 1,
+            verdict => {
+                let planned = format!("scenario {}: {pod} is planned on {node}: {verdict:?}", scenario.seed);
+                tally.disagreements.push(planned);
+                if matches!(how, How::Without(_)) {
+                    return Ok(());
+                }
+            }
         }
     }
-    for unplaced in &decision.plan.unplaced {
+    let unplaced = if how == How::Nominated { decision.plan.unplaced.as_slice() } else { &[] };
+    for unplaced in unplaced {
         let pod = &snapshot.pods[unplaced.pod];
         let verdict = judge.release(&pod.key.namespace, &pod.key.name, None).await?;
         if let Verdict::Bound(node) = verdict {

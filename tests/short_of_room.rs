@@ -71,16 +71,23 @@ fn a_stored_proof_of_what_is_left_holds_and_nothing_changed_in_it_goes_unnoticed
         let level = &mut decision["certificate"]["levels"][at];
         level["bound"] = level["objective"].clone();
     });
-    // a pod is worth more than leaving it costs, or a limit nothing, or there is no proof
+    // a pod is worth twice what it is, or a limit nothing, or there is no proof
     let dearer = tampered(&|decision| {
-        let values = decision["certificate"]["left_proofs"][0]["proof"]["values"].as_array_mut().unwrap();
-        for value in values {
-            value["nano_usd_hour"] = 3_000_000_000_u64.into();
-        }
+        let value = &mut decision["certificate"]["left_proofs"][0]["proof"]["values"][0]["nano_usd_hour"];
+        *value = (2 * value.as_u64().unwrap()).into();
     });
     let free = tampered(&|decision| {
         decision["certificate"]["left_proofs"][0]["proof"]["limit_prices"] = Value::Array(Vec::new());
     });
     let missing = tampered(&|decision| decision["certificate"]["left_proofs"] = Value::Array(Vec::new()));
     assert_eq!([raised, dearer, free, missing], [Some(5); 4]);
+}
+
+#[test]
+fn a_solver_process_finds_as_much_and_is_not_believed_unseen() {
+    let output = packwright(&["plan", "-f", EXAMPLE, "--time-limit", "60s", "--isolate", "-o", "json"]);
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let level = &json["summary"]["left"][0];
+    let (pods, at_least) = (level["pods"].as_u64().unwrap(), level["at_least"].as_u64().unwrap());
+    assert!(0 < at_least && at_least <= pods && pods <= at_least + 4, "{level}");
 }

@@ -8,12 +8,12 @@ use super::{Clock, Decision, Limits, Search, repair};
 use crate::model::Problem;
 use crate::observe::Snapshot;
 use crate::plan::check::{Rule, Violation};
-use crate::plan::{self, Certificate, Outcome, Stage, Stop};
+use crate::plan::{self, Certificate, LeftBound, Outcome, Stage, Stop};
 use crate::solve::bound::{self, Bound, Bounds, Proof, Values};
 use crate::solve::carried::Carried;
 use crate::solve::greedy::{self, Order, Worked};
 use crate::solve::integer::{self, News, Searched};
-use crate::solve::{Ended, Place, Solution, TimeLeft, Work, few, least_left};
+use crate::solve::{Ended, Pace, Place, Solution, TimeLeft, Work, few, least_left};
 use crate::units::MicroUsd;
 
 /// Time kept for carrying a solution out, writing it down and checking it, as a multiple of what the first answer took.
@@ -47,7 +47,7 @@ impl<'p> First<'p> {
         let plan = repair::checked(problem.snapshot, draft, &mut refused);
         let (objective, stage) = (plan.cost(), Stage::Greedy);
         let stop = if solution.stopped { Stop::Deadline } else { Stop::Unfinished };
-        let (bound, left) = (MicroUsd::ZERO, Vec::new());
+        let (bound, left) = (MicroUsd::ZERO, LeftBound::of(problem.snapshot, &plan));
         let certificate = Certificate { objective, bound, left, stage, packed_after: 0, stop, failure: None };
         let proof = Proof::default();
         let (left_proofs, answers) = (Vec::new(), Vec::new());
@@ -97,7 +97,8 @@ pub(super) fn run(
             best.try_everything(work, &stop);
         }
     }
-    best.incumbent.finish(ended, stop(), every_way);
+    let is_late = stop() || best.is_cut;
+    best.incumbent.finish(ended, is_late, every_way);
 }
 
 /// The best answer so far, with what it could cost at least.
@@ -107,6 +108,8 @@ struct Best<'b, 's> {
     bounds: &'b Bounds<'b, 's>,
     /// Of plans that leave at most the same pods.
     bound: Bound<'b, 's>,
+    /// A search for fewer pods left had more to try.
+    is_cut: bool,
 }
 
 impl<'b, 's> Best<'b, 's> {
@@ -120,7 +123,7 @@ impl<'b, 's> Best<'b, 's> {
         let mut incumbent = Incumbent::new(problem.snapshot, decision, sink);
         let bound = bounds.where_unplaced(&incumbent.left());
         incumbent.state(bound.of_resources());
-        let mut best = Self { problem, incumbent, bounds, bound };
+        let mut best = Self { problem, incumbent, bounds, bound, is_cut: false };
         best.count_hopeless();
         best
     }
@@ -148,9 +151,11 @@ impl<'b, 's> Best<'b, 's> {
         'b: 'p,
     {
         let stop = || time() <= 0.0;
+        // more than those that no node of any kind can hold
+        let leaves_more = |left: &[LeftBound]| left.iter().any(|left| left.pods > left.at_least);
         for order in [Order::PriorityFirst, Order::SmallestFirst] {
             let is_same = order == Order::PriorityFirst && self.incumbent.priorities().len() < 2;
-            if self.incumbent.decision.plan.unplaced.is_empty() || is_same || stop() {
+            if !leaves_more(&self.incumbent.decision.certificate.left) || is_same || stop() {
                 continue;
             }
             let (other, learned) = greedy::work(self.problem, order, &stop);
@@ -159,11 +164,14 @@ impl<'b, 's> Best<'b, 's> {
             }
         }
         for level in 0..self.incumbent.priorities().len() {
-            if self.incumbent.levels().left[level] == 0 || stop() {
+            let from = time();
+            if self.incumbent.levels().left[level] == 0 || from <= 0.0 {
                 continue;
             }
-            let from = time();
-            let share = || 1.0 - (from - time()) / (from * LEVEL_SHARE);
+            let share = || match work.pace {
+                Pace::Work => time(),
+                Pace::Time => 1.0 - (from - time()) / (from * LEVEL_SHARE),
+            };
             let mut better = None;
             let work = Work { rounds: work.rounds / LEVEL_ROUNDS, ..work };
             let (problem, bounds) = (self.problem, self.bounds);
@@ -185,6 +193,7 @@ impl<'b, 's> Best<'b, 's> {
                 }
             };
             least_left::search(problem, (solution, worked), at_stake, work, &share, &mut tell);
+            self.is_cut |= share() <= 0.0;
             if let Some((other, steps)) = better {
                 *solution = other;
                 worked.steps = steps;

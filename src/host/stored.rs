@@ -28,7 +28,8 @@ pub fn stored_decision(
             Kind::Cost => level.bound = certificate.bound.0,
             Kind::Unplaced { priority } => {
                 let stated = certificate.left.iter().find(|left| left.priority == priority);
-                level.bound = stated.map_or(0, |left| i64::try_from(left.at_least).unwrap_or(i64::MAX));
+                let stated = stated.map_or(0, |left| i64::try_from(left.at_least).unwrap_or(i64::MAX));
+                level.bound = level.bound.max(stated);
             }
             Kind::Preferences => {}
         }

@@ -1,5 +1,7 @@
 //! The plan as data.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -196,6 +198,18 @@ pub struct LeftBound {
     pub at_least: usize,
 }
 
+impl LeftBound {
+    /// Of a plan of which nothing is proven; highest priority first.
+    #[must_use]
+    pub fn of<State>(snapshot: &Snapshot, plan: &Plan<State>) -> Vec<Self> {
+        let mut pods: BTreeMap<Reverse<i32>, usize> = BTreeMap::new();
+        for unplaced in &plan.unplaced {
+            *pods.entry(Reverse(snapshot.pods[unplaced.pod].template.spec.priority)).or_default() += 1;
+        }
+        pods.into_iter().map(|(Reverse(priority), pods)| Self { priority, pods, at_least: 0 }).collect()
+    }
+}
+
 /// What a packing comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Outcome {
@@ -241,9 +255,10 @@ pub enum Stop {
 impl Certificate {
     /// Of a plan that does nothing, before anything is known.
     #[must_use]
-    pub fn nothing() -> Self {
+    pub fn nothing(snapshot: &Snapshot) -> Self {
         let (objective, bound) = (MicroUsd::ZERO, MicroUsd::ZERO);
         let (stage, stop) = (Stage::Greedy, Stop::Unfinished);
-        Self { objective, bound, left: Vec::new(), stage, packed_after: 0, stop, failure: None }
+        let left = LeftBound::of(snapshot, &Plan::nothing(snapshot, ""));
+        Self { objective, bound, left, stage, packed_after: 0, stop, failure: None }
     }
 }

@@ -18,6 +18,7 @@ mod rate;
 mod round;
 
 use std::cell::RefCell;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -95,6 +96,8 @@ const FIRST_ROUNDS: usize = 12;
 const SLICES: [usize; 3] = [8, 24, 3];
 /// Time kept for the last dive, and for column generation between dives, in dives; and the least of the latter.
 const LAST_DIVE: f64 = 1.5;
+/// The time left is at most so many times what was spent.
+const MOST_TIMES: f64 = 1e3;
 const BETWEEN_DIVES: f64 = 2.0;
 const LEAST_TURN: f64 = 0.05;
 
@@ -330,6 +333,12 @@ fn master_packings(generator: &mut Generator, best: &mut Best, stop: &dyn Fn() -
 fn by_turns(task: &Task, generator: &mut Generator, time: TimeLeft, best: &mut Best) {
     let Task { work, stop, .. } = *task;
     let (mut dive_time, mut proven) = (0.0, 0.0);
+    // how long a part of the time is: HiGHS has a clock of its own
+    let (began, at_first) = (Instant::now(), time());
+    let left = |now: f64| {
+        let spent = at_first - now;
+        (spent > 0.0).then(|| began.elapsed().mul_f64((now / spent).min(MOST_TIMES)))
+    };
     let mut effort = Effort::Quick;
     let mut slices = SLICES.iter().cycle();
     for turn in 0.. {
@@ -356,7 +365,7 @@ fn by_turns(task: &Task, generator: &mut Generator, time: TimeLeft, best: &mut B
             dive_time = f64::max(before - time(), dive_time / 2.0);
         }
         if is_last && !task.is_part {
-            let better = polish::polish(task, generator, &best.packing, best.price, stop);
+            let better = polish::polish(task, generator, (&best.packing, best.price), left(time()));
             if let Some(packed) = better {
                 best.offer(&packed);
             }

@@ -87,7 +87,8 @@ pub fn search<'p>(
 }
 
 /// The pods left of the priority that nothing ties to others but rules over hosts and a spread over zones of their own, with a
-/// zone where they need one; their groups' preferences are relaxed all the way.
+/// zone where they need one. Preferences of groups of which no pod is placed are relaxed all the way; those of others as far as
+/// for the pods that are.
 fn candidates(
     problem: &Problem,
     first: &Solution,
@@ -105,7 +106,7 @@ fn candidates(
         if left.is_empty() || model.spec().priority != priority || is_hopeless(group) || is_tied() {
             continue;
         }
-        while variants.at(problem, &mut sets, group, steps[group] + 1).is_some() {
+        while left.len() == model.pods.len() && variants.at(problem, &mut sets, group, steps[group] + 1).is_some() {
             steps[group] += 1;
         }
         match zones.zip(spreads[group].as_ref()) {

@@ -121,13 +121,22 @@ pub fn minimum(program: &Program) -> Option<Vec<f64>> {
 }
 
 /// Better values for an integer program than `start`, which keeps its rows; `None` where none are found within so many
-/// nodes of the tree, and before it is to stop.
+/// nodes of the tree and so much time, and before it is to stop. HiGHS asks for the latter between nodes only: what it does
+/// at a node, and in searches of its own, ends by the time.
 #[must_use]
 #[allow(unsafe_code)] // the safe interface has no callbacks; what is pointed to lives until the solve is over
-pub fn polish(program: &Program, start: &[f64], nodes: i32, stop: &dyn Fn() -> bool) -> Option<Vec<f64>> {
+pub fn polish(
+    program: &Program,
+    start: &[f64],
+    (nodes, time): (i32, Option<Duration>),
+    stop: &dyn Fn() -> bool,
+) -> Option<Vec<f64>> {
     let mut model = model(program);
-    model.set_option("mip_rel_gap", 1e-6);
+    model.set_option("mip_rel_gap", 0.0);
     model.set_option("mip_max_nodes", nodes);
+    if let Some(time) = time {
+        model.set_option("time_limit", time.as_secs_f64());
+    }
     model.set_option("random_seed", 1);
     model.try_set_solution(Some(start), None, None, None).ok()?;
     let stop: *const &dyn Fn() -> bool = &raw const stop;
@@ -290,5 +299,62 @@ impl ModelFile {
         let objective = solved.objective_value();
         let bound = if self.integers > 0 { solved.double_info_value(c"mip_dual_bound").ok()? } else { objective };
         is_found.then(|| Minimum { objective, bound, values: solved.get_solution().columns().to_vec() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn column(name: String, cost: f64, most: f64, is_integer: bool) -> ProgramColumn {
+        ProgramColumn { name, cost, most, is_integer }
+    }
+
+    #[test]
+    fn a_better_packing_than_the_start_is_found_and_no_worse_one_is_given() {
+        let mut program = Program::default();
+        for (name, cost) in [("small", 3.0), ("large", 5.0)] {
+            program.add_column(column(name.to_owned(), cost, f64::INFINITY, true));
+        }
+        program.add_row("cover".to_owned(), RowBound::AtLeast(7.0), [(0, 2.0), (1, 4.0)]);
+        let polished = |start: &[f64]| polish(&program, start, (100, None), &|| false);
+        assert_eq!(polished(&[4.0, 0.0]), Some(vec![0.0, 2.0]));
+        assert_eq!(polished(&[0.0, 2.0]), None);
+    }
+
+    /// Subsets that come to given sums: nobody solves fifty of them in a lifetime of this test.
+    #[test]
+    fn it_ends_when_it_is_told_to() {
+        let (subsets, sums) = (50, 6);
+        let mut program = Program::default();
+        for subset in 0..subsets {
+            program.add_column(column(format!("x_{subset}"), 0.0, 1.0, true));
+        }
+        let mut start = vec![0.0; subsets];
+        let mut factor = 1_u32;
+        for sum in 0..sums {
+            let missed = program.add_column(column(format!("s_{sum}"), 1.0, f64::INFINITY, false));
+            let factors: Vec<f64> = (0..subsets)
+                .map(|_| {
+                    factor = factor.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    f64::from(factor >> 25)
+                })
+                .collect();
+            let half = (factors.iter().sum::<f64>() / 2.0).floor();
+            let entries = |sign: f64| factors.iter().copied().enumerate().chain([(missed, sign)]).collect::<Vec<_>>();
+            program.add_row(format!("least_{sum}"), RowBound::AtLeast(half), entries(1.0));
+            program.add_row(format!("most_{sum}"), RowBound::AtMost(half), entries(-1.0));
+            start.push(half);
+        }
+        let asked = Cell::new(0);
+        let stop = || {
+            asked.set(asked.get() + 1);
+            asked.get() > 20
+        };
+        let found = polish(&program, &start, (i32::MAX, None), &stop);
+        assert!(asked.get() > 20, "HiGHS asked {} times", asked.get());
+        assert!(found.is_none_or(|found| program.cost(&found) < program.cost(&start)));
     }
 }

@@ -117,8 +117,11 @@ fn proven(snapshot: &Snapshot, work: Work, verifier: &Verifier, bounded: Bounded
         }
         Bounded::Left(LeftProof { priority, at_least, proof }) => {
             let proof = within(proof);
-            let shown = verifier.bound_of_left(left, priority, &stored_proof(snapshot, &proof));
-            Bounded::Left(LeftProof { priority, at_least: at_least.min(usize::try_from(shown).unwrap_or(0)), proof })
+            let shown = verifier.bound_of_left(left, priority, &stored_proof(snapshot, &proof)).max(0);
+            // beside those that no node of any kind can hold
+            let bound = MicroUsd(shown.saturating_mul(1_000_000));
+            let shown = usize::try_from(verifier.hopeless(priority).saturating_add(shown)).unwrap_or(0);
+            Bounded::Left(LeftProof { priority, at_least: at_least.min(shown), proof: Proof { bound, ..proof } })
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::model::Problem;
 use crate::observe::Snapshot;
 use crate::plan::Stop;
 use crate::plan::failure::{Cause, Failure};
+use crate::solve::bound::LeftProof;
 
 /// A first line is a few words.
 const MOST_OF_HELLO: u64 = 4 << 10;
@@ -104,10 +105,18 @@ impl Relay<'_> {
             self.claim(Bounded::Cost(proof));
         }
         for proof in left_proofs {
-            self.claim(Bounded::Left(proof));
+            self.claim_left(proof);
         }
         if stop != Stop::Unfinished {
             self.ended = Some(Ended { is_late: stop == Stop::Deadline, every_way: stop == Stop::EveryWay });
+        }
+    }
+
+    /// Of priorities that nobody has, and what is known already, nothing is proven.
+    fn claim_left(&mut self, proof: LeftProof) {
+        let known = self.incumbent.decision.certificate.left.iter().find(|left| left.priority == proof.priority);
+        if known.is_some_and(|known| known.at_least < proof.at_least) {
+            self.claim(Bounded::Left(proof));
         }
     }
 
@@ -118,10 +127,14 @@ impl Relay<'_> {
 
     fn proven(&mut self, bounded: Bounded, of_plan: usize) {
         match bounded {
-            _ if of_plan != self.of_plan => {}
-            Bounded::Cost(proof) if proof.bound > self.incumbent.decision.proof.bound => self.incumbent.state(proof),
+            // the plan that it was stated of is gone, what it says of pods left may hold of the one that came
+            Bounded::Left(proof) if of_plan != self.of_plan => self.claim_left(proof),
             Bounded::Left(proof) => self.incumbent.state_left(proof),
-            Bounded::Cost(_) => {}
+            Bounded::Cost(proof) => {
+                if of_plan == self.of_plan && proof.bound > self.incumbent.decision.proof.bound {
+                    self.incumbent.state(proof);
+                }
+            }
         }
         self.prover.next();
     }

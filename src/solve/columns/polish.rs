@@ -1,6 +1,7 @@
 //! The master as an integer program, from the best packing: what diving rounded badly, exchanged for other columns.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::generate::Generator;
 use super::instance::{Instance, Packing, Pattern};
@@ -14,7 +15,13 @@ const NODES: i32 = 2_000;
 const NODES_BY_WORK: i32 = 50;
 
 /// A cheaper packing over the columns of the search and those of `best`; columns that no better one can have are left out.
-pub fn polish(task: &Task, from: &Generator, best: &Packing, price: f64, stop: &dyn Fn() -> bool) -> Option<Packing> {
+/// `time`: how much is left, where it is known.
+pub fn polish(
+    task: &Task,
+    from: &Generator,
+    (best, price): (&Packing, f64),
+    time: Option<Duration>,
+) -> Option<Packing> {
     let instance = task.instance;
     let (patterns, start) = columns(instance, from, best, price);
     let leaving: Vec<i64> = task.leaving.iter().map(|usd| (usd * 1e6).ceil() as i64).collect();
@@ -26,7 +33,7 @@ pub fn polish(task: &Task, from: &Generator, best: &Packing, price: f64, stop: &
         Pace::Time => NODES,
         Pace::Work => NODES_BY_WORK,
     };
-    let found = lp::polish(&in_dollars(program), &start, nodes, stop)?;
+    let found = lp::polish(&in_dollars(program), &start, (nodes, time), task.stop)?;
     let times = found.iter().zip(patterns).map(|(times, pattern)| (pattern, times.round().max(0.0) as u32));
     Some(times.filter(|(_, times)| *times > 0).collect())
 }

@@ -24,6 +24,8 @@ pub struct Carrier<'p, 's> {
     problem: &'p Problem<'s>,
     sets: RequirementSets,
     books: HashMap<(usize, SetId), Rc<Book<'p>>>,
+    /// By profile and groups of pods: what a node may buy of every type alone, from all that there is.
+    each: HashMap<(usize, Vec<usize>), Rc<Vec<Choice<'p>>>>,
     /// Some way had more purchases than may be tried.
     pub is_cut: bool,
 }
@@ -59,7 +61,7 @@ struct Basket<'w, 'p> {
 
 impl<'p, 's> Carrier<'p, 's> {
     pub fn new(problem: &'p Problem<'s>, sets: RequirementSets) -> Self {
-        Self { problem, sets, books: HashMap::new(), is_cut: false }
+        Self { problem, sets, books: HashMap::new(), each: HashMap::new(), is_cut: false }
     }
 
     /// The way as a solution, with what it costs, micro-dollars an hour; `None` where something of it cannot be bought.
@@ -109,14 +111,17 @@ impl<'p, 's> Carrier<'p, 's> {
         };
         let pool = basket.profiles.all[of.profile].pool;
         let model = &self.problem.pools[pool];
-        let is_tied =
-            model.is_limited() && open[done + 1..].iter().any(|of| basket.profiles.all[of.profile].pool == pool);
+        let has_reservations = |pool: usize| self.problem.pools[pool].has_reservations;
+        let shares = |other: usize| other == pool || has_reservations(other) && has_reservations(pool);
+        let mut others = open[done + 1..].iter().map(|of| basket.profiles.all[of.profile].pool);
+        let is_tied = model.is_limited() && others.any(shares);
         let mut choices = self.choices(basket.profiles, of, market, false);
         choices.truncate(1);
         let mut next = 0;
         loop {
             if next == 1 && is_tied && !is_lost(basket, to_come) {
-                choices.extend(self.choices(basket.profiles, of, market, true));
+                let each = self.each(basket.profiles, of);
+                choices.extend(each.iter().filter(|choice| market.has(model, choice)).cloned());
                 choices = undominated(model, choices);
             }
             let Some(choice) = choices.get(next) else { return };
@@ -134,6 +139,21 @@ impl<'p, 's> Carrier<'p, 's> {
             basket.bought.pop();
             basket.cost -= choice.price;
         }
+    }
+
+    /// What the node may buy of every type alone, from all that there is, without what nobody needs.
+    fn each(&mut self, profiles: &Profiles, of: &Opened) -> Rc<Vec<Choice<'p>>> {
+        let mut groups = of.groups.clone();
+        groups.sort_unstable();
+        let key = (of.profile, groups);
+        if let Some(known) = self.each.get(&key) {
+            return known.clone();
+        }
+        let all = self.choices(profiles, of, &Market::of(self.problem), true);
+        let model = &self.problem.pools[profiles.all[of.profile].pool];
+        let each = Rc::new(undominated(model, all));
+        self.each.insert(key, each.clone());
+        each
     }
 
     /// What the node may buy, cheapest first, in every way to meet the pods' requirements; `each`: of every type alone, with
@@ -249,6 +269,17 @@ impl Market {
             pool.types.iter().flat_map(|kind| &kind.offerings).filter_map(|offering| offering.reservation.as_ref());
         let free = all.filter(|of| self.reserved.get(&of.id).copied().unwrap_or(0) < of.free);
         free.map(|of| of.id.clone()).collect()
+    }
+
+    /// Whether there is as much as the choice takes.
+    fn has(&self, pool: &PoolModel, choice: &Choice) -> bool {
+        let remaining = &self.remaining[choice.pool];
+        let counted = most_counted(pool, choice.bought.offers.iter().map(|(kind, _)| *kind));
+        let free = self.free(pool);
+        remaining.resources.values().zip(&counted).all(|(left, counted)| counted <= left)
+            && remaining.nodes.is_none_or(|left| left >= 1)
+            && remaining.usd_per_hour.is_none_or(|left| choice.bought.spend() <= left)
+            && choice.reservations().is_subset(&free)
     }
 
     /// Takes what a launch counts towards its pool's limits, the most over what it names, and its reservations.
