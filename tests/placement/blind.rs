@@ -15,9 +15,6 @@ pub fn to(rule: Rule, snapshot: &Snapshot) -> Snapshot {
         forget(rule, &mut template.spec);
         pod.template = Arc::new(template);
     }
-    if rule == Rule::VolumeLimits {
-        seen.nodes.iter_mut().for_each(|node| node.attach_limits.clear());
-    }
     seen
 }
 
