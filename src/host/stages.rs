@@ -21,6 +21,10 @@ pub(super) const RESERVE: f64 = 1.0;
 
 /// Of the time left, what a priority gets of which pods are left; of the rounds, one in so many.
 const LEVEL_SHARE: f64 = 0.25;
+/// Where less of the time is left after the first answer, what follows places pods that are left as it can.
+const ENOUGH: f64 = 0.8;
+/// What is kept for the levels below.
+const FOR_COST: f64 = 0.4;
 const LEVEL_ROUNDS: usize = 4;
 
 /// Shapes that a proof looks at with tables and searches.
@@ -154,8 +158,11 @@ impl<'b, 's> Best<'b, 's> {
         // more than those that no node of any kind can hold
         let leaves_more = |left: &[LeftBound]| left.iter().any(|left| left.pods > left.at_least);
         for order in [Order::PriorityFirst, Order::SmallestFirst] {
-            let is_same = order == Order::PriorityFirst && self.incumbent.priorities().len() < 2;
-            if !leaves_more(&self.incumbent.decision.certificate.left) || is_same || stop() {
+            let is_worth_it = match order {
+                Order::SmallestFirst => time() > ENOUGH,
+                _ => self.incumbent.priorities().len() > 1,
+            };
+            if !leaves_more(&self.incumbent.decision.certificate.left) || !is_worth_it || stop() {
                 continue;
             }
             let (other, learned) = greedy::work(self.problem, order, &stop);
@@ -163,9 +170,12 @@ impl<'b, 's> Best<'b, 's> {
                 (*solution, *worked) = (other, learned);
             }
         }
+        if time() <= ENOUGH {
+            return;
+        }
         for level in 0..self.incumbent.priorities().len() {
             let from = time();
-            if self.incumbent.levels().left[level] == 0 || from <= 0.0 {
+            if self.incumbent.levels().left[level] == 0 || from <= FOR_COST {
                 continue;
             }
             let share = || match work.pace {
