@@ -23,6 +23,8 @@ pub(super) const RESERVE: f64 = 1.0;
 const LEVEL_SHARE: f64 = 0.25;
 /// Where less of the time is left after the first answer, what follows places pods that are left as it can.
 const ENOUGH: f64 = 0.8;
+/// With more groups than this packings take too long for two searches.
+const MOST_GROUPS: usize = 600;
 /// What is kept for the levels below.
 const FOR_COST: f64 = 0.4;
 const LEVEL_ROUNDS: usize = 4;
@@ -155,11 +157,12 @@ impl<'b, 's> Best<'b, 's> {
         'b: 'p,
     {
         let stop = || time() <= 0.0;
+        let is_quick = self.problem.groups.len() <= MOST_GROUPS;
         // more than those that no node of any kind can hold
         let leaves_more = |left: &[LeftBound]| left.iter().any(|left| left.pods > left.at_least);
         for order in [Order::PriorityFirst, Order::SmallestFirst] {
             let is_worth_it = match order {
-                Order::SmallestFirst => time() > ENOUGH,
+                Order::SmallestFirst => is_quick && time() > ENOUGH,
                 _ => self.incumbent.priorities().len() > 1,
             };
             if !leaves_more(&self.incumbent.decision.certificate.left) || !is_worth_it || stop() {
@@ -170,7 +173,7 @@ impl<'b, 's> Best<'b, 's> {
                 (*solution, *worked) = (other, learned);
             }
         }
-        if time() <= ENOUGH {
+        if !is_quick || time() <= ENOUGH {
             return;
         }
         for level in 0..self.incumbent.priorities().len() {
