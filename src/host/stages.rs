@@ -1,6 +1,7 @@
 //! The stages of a decision, from the cheapest answer to the best.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::incumbent::{Incumbent, Offered};
 use super::orders::Orders;
@@ -90,12 +91,21 @@ pub(super) fn run(
     let (mut ended, mut every_way) = (Ended::Searched, false);
     if search == Search::Integer {
         let left = || clock.left(reserve);
-        best.leave_fewer(&mut solution, &mut worked, work, &left);
-        ended = integer::improve(&problem, (&solution, &worked), carried, work, &left, &mut |news| match news {
-            News::Solution(other, searched) => drop(best.offer(&other, Stage::Columns, Some(searched))),
-            News::Values(values) => best.prove(&values, work),
-            News::Columns(searched) => best.keep_columns(searched),
-        });
+        let all_time = clock.time.saturating_sub(reserve);
+        best.leave_fewer(&mut solution, &mut worked, work, (&left, all_time));
+        ended =
+            integer::improve(
+                &problem,
+                (&solution, &worked),
+                carried,
+                work,
+                (&left, all_time),
+                &mut |news| match news {
+                    News::Solution(other, searched) => drop(best.offer(&other, Stage::Columns, Some(searched))),
+                    News::Values(values) => best.prove(&values, work),
+                    News::Columns(searched) => best.keep_columns(searched),
+                },
+            );
         best.try_everything(work, &stop);
         let is_better;
         (every_way, is_better) = best.try_assignments(work, &stop);
@@ -152,8 +162,13 @@ impl<'b, 's> Best<'b, 's> {
 
     /// Where pods are left: other orders of the greedy, then the first level of the master, one priority after another. What is
     /// better takes the place of the solution.
-    fn leave_fewer<'p>(&mut self, solution: &mut Solution, worked: &mut Worked<'p>, work: Work, time: TimeLeft)
-    where
+    fn leave_fewer<'p>(
+        &mut self,
+        solution: &mut Solution,
+        worked: &mut Worked<'p>,
+        work: Work,
+        (time, all_time): (TimeLeft, Duration),
+    ) where
         'b: 'p,
     {
         let stop = || time() <= 0.0;
@@ -205,7 +220,14 @@ impl<'b, 's> Best<'b, 's> {
                     self.incumbent.state_left(self.bounds.least_left(&left, at_stake.priority, Some(&values), limits));
                 }
             };
-            least_left::search(problem, (solution, worked), at_stake, work, &share, &mut tell);
+            least_left::search(
+                problem,
+                (solution, worked),
+                at_stake,
+                work,
+                (&share, all_time.mul_f64(from * LEVEL_SHARE)),
+                &mut tell,
+            );
             self.is_cut |= share() <= 0.0;
             if let Some((other, steps)) = better {
                 *solution = other;

@@ -18,7 +18,7 @@ mod rate;
 mod round;
 
 use std::cell::RefCell;
-use std::time::Instant;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -96,8 +96,6 @@ const FIRST_ROUNDS: usize = 12;
 const SLICES: [usize; 3] = [8, 24, 3];
 /// Time kept for the last dive, and for column generation between dives, in dives; and the least of the latter.
 const LAST_DIVE: f64 = 1.5;
-/// The time left is at most so many times what was spent.
-const MOST_TIMES: f64 = 1e3;
 const BETWEEN_DIVES: f64 = 2.0;
 const LEAST_TURN: f64 = 0.05;
 
@@ -126,6 +124,8 @@ struct Task<'t> {
     leaving: &'t [f64],
     rater: &'t RefCell<Rater>,
     work: Work,
+    /// What all of the time is, where it is limited: HiGHS has a clock of its own.
+    all_time: Option<Duration>,
     /// Of a larger instance: a better packing is sought quickly or not at all.
     is_part: bool,
     stop: &'t dyn Fn() -> bool,
@@ -158,6 +158,8 @@ pub struct Start {
     pub weights: Vec<Vec<f64>>,
     /// What it costs to leave a pod of each item out, dollars; empty where that is more than any way to place it.
     pub leaving: Vec<f64>,
+    /// What all of the time is, of which the search is told how much is left.
+    pub all_time: Option<Duration>,
 }
 
 /// Why a search ended.
@@ -203,7 +205,9 @@ fn search(
     let demands = instance.demands();
     let rater = RefCell::new(Rater::new(instance, &weights));
     let mut best = Best { instance, leaving: &leaving, price: f64::INFINITY, packing: Packing::new(), sink };
-    let task = Task { instance, weights: &weights, leaving: &leaving, rater: &rater, work, is_part, stop: &stop };
+    let all_time = start.all_time.filter(|_| work.pace == Pace::Time);
+    let task =
+        Task { all_time, instance, weights: &weights, leaving: &leaving, rater: &rater, work, is_part, stop: &stop };
     if !start.packing.is_empty()
         && from_before(&task, &demands, start, (&center, &alone), &mut best) == Some(Ended::AsNear)
     {
@@ -333,12 +337,6 @@ fn master_packings(generator: &mut Generator, best: &mut Best, stop: &dyn Fn() -
 fn by_turns(task: &Task, generator: &mut Generator, time: TimeLeft, best: &mut Best) {
     let Task { work, stop, .. } = *task;
     let (mut dive_time, mut proven) = (0.0, 0.0);
-    // how long a part of the time is: HiGHS has a clock of its own
-    let (began, at_first) = (Instant::now(), time());
-    let left = |now: f64| {
-        let spent = at_first - now;
-        (spent > 0.0).then(|| began.elapsed().mul_f64((now / spent).min(MOST_TIMES)))
-    };
     let mut effort = Effort::Quick;
     let mut slices = SLICES.iter().cycle();
     for turn in 0.. {
@@ -365,7 +363,12 @@ fn by_turns(task: &Task, generator: &mut Generator, time: TimeLeft, best: &mut B
             dive_time = f64::max(before - time(), dive_time / 2.0);
         }
         if is_last && !task.is_part {
-            let better = polish::polish(task, generator, (&best.packing, best.price), left(time()));
+            let better = polish::polish(
+                task,
+                generator,
+                (&best.packing, best.price),
+                task.all_time.map(|all| all.mul_f64(time())),
+            );
             if let Some(packed) = better {
                 best.offer(&packed);
             }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Solution;
 use super::bound::Values;
@@ -55,11 +56,11 @@ pub fn improve<'p>(
     (first, worked): (&Solution, &Worked<'p>),
     carried: &Carried,
     work: Work,
-    time: TimeLeft,
+    (time, all_time): (TimeLeft, Duration),
     sink: &mut dyn FnMut(News),
 ) -> columns::Ended {
     let Some((reduction, weights)) = reduction(problem, first, worked) else { return columns::Ended::Searched };
-    let start = columns::Start { weights, ..carried.start(problem, &reduction) };
+    let start = columns::Start { weights, all_time: Some(all_time), ..carried.start(problem, &reduction) };
     let reduction = Arc::new(reduction);
     let mut cheapest = Searched {
         reduction: reduction.clone(),

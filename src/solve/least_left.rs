@@ -6,6 +6,7 @@
 //! the level below has a good start.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use super::bound::Values;
 use super::bound::spread::{Spread, spreads};
@@ -48,7 +49,7 @@ pub fn search<'p>(
     (first, worked): (&Solution, &Worked<'p>),
     AtStake { priority, known, is_hopeless }: AtStake<'_>,
     work: Work,
-    time: TimeLeft,
+    (time, all_time): (TimeLeft, Duration),
     sink: &mut dyn FnMut(News),
 ) {
     let mut steps = worked.steps.clone();
@@ -68,7 +69,7 @@ pub fn search<'p>(
     let is_done = Cell::new(false);
     let left_time = || if is_done.get() { 0.0 } else { time() };
     let (one, leaving) = leaving(&reduction, &at_stake, known);
-    let start = columns::Start { leaving, ..columns::Start::default() };
+    let start = columns::Start { leaving, all_time: Some(all_time), ..columns::Start::default() };
     columns::solve(instance, &start, work, &left_time, &mut |news| match news {
         columns::News::Packing(packed) => {
             let left = instance.left_by(packed);
