@@ -1,21 +1,25 @@
-//! The rights of the chart: enough to follow plans, and the policy takes everything else away again.
+//! The rights of the chart: enough to follow plans, and the policies take everything else away again.
 
+use std::fmt::Debug;
 use std::sync::Once;
 
-use kube::api::{Patch, PatchParams};
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use kube::{Client, Error};
 use packwright::api::labels;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::on_cluster;
 use super::poll::until;
-use super::world::World;
+use super::world::{World, create};
 use crate::cluster::Cluster;
 
 /// Where the chart is installed.
 const NAMESPACE: &str = "packwright-system";
-/// The name of the policy, which refusals bear.
-const POLICY: &str = "packwright-placement";
+/// The names of the policies, which refusals bear.
+const POLICY: &str = "packwright-placement'";
+const POLICY_OF_NODES: &str = "packwright-placement-nodes'";
 
 /// Installs it once; the policy holds after a while.
 pub fn with_chart(cluster: &Cluster) {
@@ -25,11 +29,10 @@ pub fn with_chart(cluster: &Cluster) {
         let output = cluster.run("helm", &args);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         // our account may do more than the chart says, so that the policy is what refuses
-        let more = ["--verb=get,patch", "--resource=pods/status,pods/resize,pods/ephemeralcontainers"];
-        cluster.kubectl(&[&["create", "clusterrole", "subresources-of-pods"], &more[..]].concat());
+        let more = ["--verb=get,patch", "--resource=pods/status,pods/resize,pods/ephemeralcontainers,nodes/status"];
+        cluster.kubectl(&[&["create", "clusterrole", "subresources"], &more[..]].concat());
         let account = format!("--serviceaccount={NAMESPACE}:packwright");
-        let role = "--clusterrole=subresources-of-pods";
-        cluster.kubectl(&["create", "clusterrolebinding", "subresources-of-pods", role, &account]);
+        cluster.kubectl(&["create", "clusterrolebinding", "subresources", "--clusterrole=subresources", &account]);
     });
 }
 
@@ -52,11 +55,18 @@ fn adding(pod: &Value, tolerations: &[Value]) -> Value {
 
 /// What the policy says; `None` where the patch is taken.
 async fn refusal(world: &World, client: &Client, subresource: Option<&str>, patch: &Value) -> Option<String> {
-    let pods = kube::Api::<k8s_openapi::api::core::v1::Pod>::namespaced(client.clone(), &world.name);
+    let pods: Api<Pod> = Api::namespaced(client.clone(), &world.name);
+    refusal_of(&pods, "p", subresource, patch).await
+}
+
+async fn refusal_of<K>(api: &Api<K>, name: &str, subresource: Option<&str>, patch: &Value) -> Option<String>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
     let params = PatchParams::default();
     let patched = match subresource {
-        None => pods.patch("p", &params, &Patch::Merge(patch)).await,
-        Some(name) => pods.patch_subresource(name, "p", &params, &Patch::Merge(patch)).await,
+        None => api.patch(name, &params, &Patch::Merge(patch)).await,
+        Some(subresource) => api.patch_subresource(subresource, name, &params, &Patch::Merge(patch)).await,
     };
     match patched {
         Ok(_) => None,
@@ -154,6 +164,110 @@ fn the_policy_lets_packwright_add_its_tolerations_and_nominate_and_nothing_else(
 }
 
 #[test]
+fn the_policy_lets_packwright_keep_pods_from_nodes_and_change_nothing_else_of_them() {
+    on_cluster(async |cluster, client| {
+        with_chart(cluster);
+        let nodes: Api<Node> = Api::all(client.clone());
+        let ours: Api<Node> = Api::all(as_packwright(cluster).await);
+        let name = "policy-of-nodes";
+        let theirs = json!({"key": "theirs", "value": "x", "effect": "NoExecute", "timeAdded": "2026-01-01T00:00:00Z"});
+        let unregistered = json!({"key": labels::TAINT_UNREGISTERED, "effect": "NoExecute"});
+        let planned = json!({"key": labels::PLANNED, "value": "c", "effect": "NoSchedule"});
+        let node = json!({
+            "metadata": {"name": name, "labels": {"app": "web"}, "annotations": {"note": "x"}},
+            "spec": {"taints": [theirs, unregistered]},
+        });
+        create(&nodes, node).await.unwrap();
+        // what others add to a node, like the taint of one that is not ready, is in none of the patches
+        let tainted = async |with: &[Value], without: &[&str]| {
+            let spec = nodes.get(name).await.unwrap().spec.unwrap_or_default();
+            let there = serde_json::to_value(spec.taints.unwrap_or_default()).unwrap();
+            let there = there.as_array().unwrap().iter();
+            let kept = there.filter(|taint| !without.contains(&taint["key"].as_str().unwrap())).cloned();
+            json!({"spec": {"taints": kept.chain(with.iter().cloned()).collect::<Vec<_>>()}})
+        };
+        let mut looks = 0;
+        until("the policy", async || {
+            looks += 1; // a patch that changes nothing is taken
+            let label = json!({"metadata": {"labels": {"look": looks.to_string()}}});
+            Ok(refusal_of(&ours, name, None, &label).await)
+        })
+        .await;
+
+        let taint = |key: &str, value: &str, effect: &str| json!({"key": key, "value": value, "effect": effect});
+        let label = json!({"metadata": {"labels": {"app": "other"}}});
+        let evicting = tainted(&[taint("mine", "x", "NoExecute")], &[]).await;
+        let refused: Vec<(Option<&str>, Value)> = vec![
+            (None, label.clone()),
+            (None, json!({"metadata": {"labels": {"app": null}}})),
+            (None, json!({"metadata": {"labels": {"more": "x"}}})),
+            (None, json!({"metadata": {"labels": {labels::REGISTERED: "false"}}})),
+            (None, json!({"metadata": {"annotations": {"note": null}}})),
+            (None, json!({"metadata": {"annotations": {"note": "y"}}})),
+            (None, json!({"metadata": {"annotations": {"more": "x"}}})),
+            (None, json!({"metadata": {"annotations": {labels::DO_NOT_RESERVE: "true"}}})),
+            (None, json!({"metadata": {"finalizers": ["example.com/mine"]}})),
+            (
+                None,
+                json!({"metadata": {"ownerReferences": [
+                {"apiVersion": "v1", "kind": "Pod", "name": "q", "uid": "u"}]}}),
+            ),
+            // the API server lets anybody set those once
+            (None, json!({"spec": {"providerID": "kwok://other"}})),
+            (None, json!({"spec": {"podCIDR": "10.9.0.0/24", "podCIDRs": ["10.9.0.0/24"]}})),
+            (None, evicting.clone()),
+            (None, tainted(&[taint("mine", "x", "NoSchedule")], &[]).await),
+            (None, tainted(&[taint(labels::PLANNED, "c", "NoExecute")], &[]).await),
+            (None, tainted(&[taint(labels::PLANNED, "", "NoSchedule")], &[]).await),
+            (
+                None,
+                tainted(&[taint(labels::TAINT_UNREGISTERED, "x", "NoExecute")], &[labels::TAINT_UNREGISTERED]).await,
+            ),
+            (None, tainted(&[], &["theirs"]).await),
+            (None, tainted(&[taint("theirs", "y", "NoExecute")], &["theirs"]).await),
+            (None, json!({"spec": {"taints": null}})),
+            (Some("status"), json!({"status": {"allocatable": {"cpu": "1"}}})),
+            (Some("status"), json!({"metadata": {"labels": {"app": "other"}}})),
+        ];
+        for (subresource, patch) in &refused {
+            let why = refusal_of(&ours, name, *subresource, patch).await.unwrap_or_default();
+            assert!(why.contains(POLICY_OF_NODES), "{subresource:?} {patch}: {why:?}");
+        }
+
+        // the life of a node, as `src/placement/patch.rs` writes it
+        let mut register = tainted(&[], &[labels::TAINT_UNREGISTERED]).await;
+        register["metadata"] =
+            json!({"labels": {labels::REGISTERED: "true"}, "annotations": {labels::CORDONED_AT: "a"}});
+        register["spec"]["unschedulable"] = json!(true);
+        assert_eq!(refusal_of(&ours, name, None, &register).await, None);
+        // registered once and for all
+        for label in [json!(null), json!("false")] {
+            let why =
+                refusal_of(&ours, name, None, &json!({"metadata": {"labels": {labels::REGISTERED: label}}})).await;
+            assert!(why.unwrap_or_default().contains(POLICY_OF_NODES));
+        }
+        let born_again = tainted(&[taint(labels::TAINT_UNREGISTERED, "", "NoExecute")], &[]).await;
+        let why = refusal_of(&ours, name, None, &born_again).await.unwrap_or_default();
+        assert!(why.contains(POLICY_OF_NODES), "it would evict what runs there: {why:?}");
+        let mut open = tainted(&[planned], &[]).await;
+        open["metadata"] = json!({"annotations": {labels::CORDONED_AT: null, labels::RESERVED_AT: "b"}});
+        open["spec"]["unschedulable"] = json!(null);
+        assert_eq!(refusal_of(&ours, name, None, &open).await, None);
+        let drained = json!({"metadata": {"annotations": {labels::DRAINED_AT: "c"}}});
+        assert_eq!(refusal_of(&ours, name, None, &drained).await, None);
+        let mut free = tainted(&[], &[labels::PLANNED]).await;
+        free["metadata"] = json!({"annotations": {labels::RESERVED_AT: null, labels::DRAINED_AT: null}});
+        assert_eq!(refusal_of(&ours, name, None, &free).await, None);
+
+        // others may do what they could before
+        for patch in [label, evicting, json!({"spec": {"providerID": "kwok://other"}})] {
+            assert_eq!(refusal_of(&nodes, name, None, &patch).await, None, "{patch}");
+        }
+        nodes.delete(name, &DeleteParams::default()).await.unwrap();
+    });
+}
+
+#[test]
 fn the_chart_gives_the_rights_of_the_mode_and_no_other_mode() {
     on_cluster(async |cluster, _| {
         let rendered =
@@ -163,7 +277,7 @@ fn the_chart_gives_the_rights_of_the_mode_and_no_other_mode() {
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
             let may = |what: &str| text.contains(&format!("resources: [{what}]\n    verbs: [patch]"));
             assert_eq!((may("pods"), may("pods/status")), (pods, status), "{mode}: {text}");
-            assert!(text.contains("kind: ValidatingAdmissionPolicyBinding"), "{mode}");
+            assert_eq!(text.matches("kind: ValidatingAdmissionPolicyBinding").count(), 2, "{mode}");
         }
         let wrong = rendered("Always");
         let why = String::from_utf8_lossy(&wrong.stderr).into_owned();
