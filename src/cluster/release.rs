@@ -45,22 +45,29 @@ pub fn release(target: &Target) -> Result<Vec<Released>, ConnectError> {
     })
 }
 
-/// Frees them one after another; one that cannot be freed does not keep the others.
+/// Lists all nodes, then frees one after another; one that cannot be freed does not keep the others.
 ///
 /// # Errors
-/// The nodes cannot be listed.
+/// The nodes cannot be listed; none was freed then.
 pub async fn release_all(client: &Client) -> Result<Vec<Released>, Error> {
     let api: Api<Node> = Api::all(client.clone());
     let mut released = Vec::new();
+    for node in reserved(&api).await? {
+        released.extend(release_one(client, &api, node).await);
+    }
+    Ok(released)
+}
+
+/// The nodes with something of ours, of all pages.
+async fn reserved(api: &Api<Node>) -> Result<Vec<Node>, Error> {
+    let mut found = Vec::new();
     let mut page = ListParams::default().limit(PAGE);
     loop {
         let nodes = api.list(&page).await?;
-        for node in nodes.items {
-            released.extend(release_one(client, &api, node).await);
-        }
+        found.extend(nodes.items.into_iter().filter(|node| freeing(node).is_some()));
         match nodes.metadata.continue_.filter(|next| !next.is_empty()) {
             Some(next) => page = page.continue_token(&next),
-            None => return Ok(released),
+            None => return Ok(found),
         }
     }
 }
@@ -87,4 +94,55 @@ async fn release_one(client: &Client, api: &Api<Node>, mut node: Node) -> Option
         is_first = false;
     }
     done(Some(format!("it was changed by others {ATTEMPTS} times while it was to be freed")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::net::TcpListener;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::labels;
+
+    /// Answers each request, one a connection, and returns the first lines of all; ends after so many.
+    fn serve(listener: &TcpListener, answers: &[(&str, String)]) -> Vec<String> {
+        let mut requests = Vec::new();
+        for (status, body) in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
+            requests.push(lines.next().unwrap());
+            lines.find(String::is_empty).expect("the end of the headers");
+            let length = body.len();
+            write!(
+                stream,
+                "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+            )
+            .unwrap();
+        }
+        requests
+    }
+
+    #[test]
+    fn nothing_is_freed_before_every_page_is_there() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let node = json!({"metadata": {"name": "n", "uid": "u", "resourceVersion": "1"}, "spec": {"taints": [
+            {"key": labels::PLANNED, "value": "c", "effect": "NoSchedule"}]}});
+        let page = json!({"apiVersion": "v1", "kind": "NodeList", "metadata": {"continue": "more"}, "items": [node]});
+        let expired = json!({"apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Failure",
+            "message": "the token has expired", "reason": "Expired", "code": 410});
+        let answers = [("200 OK", page.to_string()), ("410 Gone", expired.to_string())];
+        let server = std::thread::spawn(move || serve(&listener, &answers));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let error = runtime.block_on(async {
+            let client = Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap();
+            release_all(&client).await.unwrap_err()
+        });
+        assert!(error.to_string().contains("the token has expired"), "{error}");
+        let requests = server.join().unwrap();
+        let expected = ["GET /api/v1/nodes?&limit=500 ", "GET /api/v1/nodes?&limit=500&continue=more "];
+        assert!(requests.len() == 2 && requests.iter().zip(expected).all(|(r, e)| r.starts_with(e)), "{requests:?}");
+    }
 }
