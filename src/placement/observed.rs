@@ -17,7 +17,7 @@ use crate::resources::Resources;
 pub struct Observed {
     /// Sorted by name.
     pub nodes: Vec<NodeState>,
-    /// By name.
+    /// Those that have a plan, be it an empty one, by name.
     pub claims: BTreeMap<Arc<str>, ClaimState>,
     /// Pods that claims plan or expect, by uid.
     pub pods: BTreeMap<Arc<str>, PodState>,
@@ -59,10 +59,10 @@ pub struct NodeState {
     pub lacking_resources: Vec<Arc<str>>,
 }
 
-/// A NodeClaim.
+/// A NodeClaim of ours.
 #[derive(Debug, Clone, Default)]
 pub struct ClaimState {
-    /// Empty where the claim has none, or one that cannot be read.
+    /// Empty where it cannot be read.
     pub plan: ClaimPlan,
     /// Nodes of `plan.replaces` that still are there.
     pub draining: BTreeSet<Arc<str>>,

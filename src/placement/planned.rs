@@ -1,4 +1,5 @@
-//! The plan of one claim, as the annotation `packwright.dev/planned-pods` of its NodeClaim: a new process finds it there.
+//! The plan of one claim, as the annotation `packwright.dev/planned-pods` of its NodeClaim: a new process finds it there. A claim
+//! for which no pod is planned has it too, as `{}`: by it a claim is known as ours.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

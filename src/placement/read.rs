@@ -45,16 +45,16 @@ pub fn read(objects: &Objects, refusals: &Refusals) -> Observed {
     Observed { nodes, claims, pods }
 }
 
+/// Those with the annotation: others are another provisioner's, and so are their nodes.
 fn claims(objects: &Objects) -> BTreeMap<Arc<str>, ClaimState> {
     let there: BTreeSet<&str> = objects.nodes.iter().filter_map(|node| node.metadata.name.as_deref()).collect();
     let mut claims = BTreeMap::new();
     for claim in &objects.claims {
         let Some(name) = claim.metadata.name.as_deref() else { continue };
-        let annotation = annotation(&claim.metadata, labels::PLANNED_PODS);
-        let (plan, unreadable) = match annotation.map(ClaimPlan::from_annotation) {
-            None => (ClaimPlan::default(), None),
-            Some(Ok(plan)) => (plan, None),
-            Some(Err(why)) => (ClaimPlan::default(), Some(why)),
+        let Some(annotation) = annotation(&claim.metadata, labels::PLANNED_PODS) else { continue };
+        let (plan, unreadable) = match ClaimPlan::from_annotation(annotation) {
+            Ok(plan) => (plan, None),
+            Err(why) => (ClaimPlan::default(), Some(why)),
         };
         let draining = plan.replaces.iter().filter(|node| there.contains(&***node)).cloned().collect();
         claims.insert(Arc::from(name), ClaimState { plan, draining, unreadable });

@@ -88,6 +88,25 @@ fn nodes_that_nobody_claims_are_left_alone() {
 }
 
 #[test]
+fn nodes_and_claims_of_other_provisioners_are_left_alone() {
+    for mode in [Mode::Reserve, Mode::Nominate, Mode::Observe] {
+        let mut sim = Sim::new(mode);
+        sim.pod("p", None);
+        sim.claim("theirs", &["p"]);
+        sim.claims.get_mut("theirs").unwrap()["metadata"]["annotations"] = json!({"karpenter.sh/nodepool-hash": "1"});
+        sim.node("n", "theirs");
+        assert_eq!(sim.step(), [""; 0], "{mode:?}: who made the claim registers the node");
+        sim.ready("n");
+        sim.pass(10_000);
+        assert_eq!((sim.step(), sim.taints("n")), (vec![], vec!["karpenter.sh/unregistered=:NoExecute".to_owned()]));
+        assert_eq!(landed(&sim.observed()), []);
+        // one whose plan cannot be read is ours
+        sim.claims.get_mut("theirs").unwrap()["metadata"]["annotations"] = json!({labels::PLANNED_PODS: "?"});
+        assert_eq!(sim.step(), ["register node n"]);
+    }
+}
+
+#[test]
 fn a_node_of_a_claim_without_plan_is_freed_before_anything_else() {
     let mut sim = Sim::reserved(&[]);
     sim.claims.clear();
