@@ -13,7 +13,9 @@ use tokio::time::Instant;
 
 use super::apply::{Applied, apply};
 use super::watch::{Changes, watch};
-use crate::placement::{Action, Limits, Loss, Mode, Objects, Refusals, Subject, What, read, step};
+use crate::placement::{
+    Action, Landed, Limits, Loss, Mode, ObjectPatch, Objects, Observed, Refusals, Subject, What, landed, read, step,
+};
 
 /// How plans are followed.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +30,9 @@ pub struct Following {
     pub retry: Duration,
     /// An answer of the API server is waited for so long.
     pub answer: Duration,
+    /// All patches that a step sends of one phase, like those of pods, take at most so long together; what is not sent by then is
+    /// left to the next step, so that pods hold up no node, however many there are.
+    pub phase: Duration,
     /// Patches that are on their way at once.
     pub concurrent: usize,
     /// A pod that the API server does not let us change is left alone for so long.
@@ -42,7 +47,8 @@ impl Default for Following {
             pause: Duration::from_millis(20), // a hundredth of what a node takes to become ready
             retry: Duration::from_secs(1),
             answer: Duration::from_secs(5), // admission webhooks take up to 10 by default, and must not hold up nodes
-            concurrent: 32,                 // the API server lets a client send so many at once before it queues them
+            phase: Duration::from_secs(5), // a twelfth of the time that a node is reserved; thousands of patches if all is well
+            concurrent: 32,                // the API server lets a client send so many at once before it queues them
             give_up: Duration::from_secs(5 * 60), // five times as long as a node is reserved
         }
     }
@@ -57,6 +63,8 @@ pub enum Event {
     Failed(What, String),
     /// The plan is not guaranteed; told once for each reason.
     Lost(Loss),
+    /// Where the planned pods of a claim are now; told whenever that changes, in every mode.
+    Landed(Landed),
     /// A kind cannot be watched for now, and why.
     Blind(String),
 }
@@ -64,8 +72,7 @@ pub enum Event {
 /// Follows plans until it is dropped; ends by itself only where the watches end.
 pub async fn follow(client: Client, settings: Following, mut tell: impl FnMut(Event)) {
     let (watched, mut changes) = watch(&client);
-    let mut follower =
-        Follower { client, settings, refused: BTreeMap::new(), sent: BTreeMap::new(), told: BTreeSet::new() };
+    let mut follower = Follower::new(client, settings);
     let mut due = None;
     while wait(&mut changes, due, settings.pause, &mut tell).await {
         if let Some(objects) = watched.objects() {
@@ -102,10 +109,26 @@ struct Follower {
     refused: BTreeMap<Arc<str>, (Instant, String)>,
     /// By uid, the version of the object that a patch was sent for: until the watch has a newer one, nothing else is sent.
     sent: BTreeMap<Arc<str>, Arc<str>>,
+    /// By uid, when a patch of the object failed last: it is sent again after those that have not failed since.
+    failed: BTreeMap<Arc<str>, Instant>,
     told: BTreeSet<Loss>,
+    /// By claim.
+    landed: BTreeMap<Arc<str>, Landed>,
 }
 
 impl Follower {
+    fn new(client: Client, settings: Following) -> Self {
+        Self {
+            client,
+            settings,
+            refused: BTreeMap::new(),
+            sent: BTreeMap::new(),
+            failed: BTreeMap::new(),
+            told: BTreeSet::new(),
+            landed: BTreeMap::new(),
+        }
+    }
+
     /// In how long the next step is due, if nothing changes before.
     async fn step(&mut self, objects: &Objects, tell: &mut impl FnMut(Event)) -> Option<Duration> {
         self.forget(objects);
@@ -113,53 +136,77 @@ impl Follower {
         let observed = read(objects, &refusals);
         let now = Timestamp::now();
         let step = step(&observed, self.settings.mode, &self.settings.limits, now);
-        for loss in step.losses {
+        self.tell_news(&observed, step.losses, tell);
+        let mut again = false;
+        for phase in step.actions.chunk_by(|a, b| a.what.phase() == b.what.phase()) {
+            again |= self.send(phase, tell).await;
+        }
+        let until = |at: Timestamp| Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
+        let retry = again.then_some(self.settings.retry);
+        step.next.map(until).into_iter().chain(retry).min()
+    }
+
+    fn tell_news(&mut self, observed: &Observed, losses: Vec<Loss>, tell: &mut impl FnMut(Event)) {
+        for loss in losses {
             if self.told.insert(loss.clone()) {
                 tell(Event::Lost(loss));
             }
         }
-        let mut has_failed = false;
-        for phase in step.actions.chunk_by(|a, b| a.what.phase() == b.what.phase()) {
-            has_failed |= self.send(phase, tell).await;
+        for landed in landed(observed) {
+            if self.landed.get(&landed.claim) != Some(&landed) {
+                self.landed.insert(landed.claim.clone(), landed.clone());
+                tell(Event::Landed(landed));
+            }
         }
-        let until = |at: Timestamp| Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
-        let retry = has_failed.then_some(self.settings.retry);
-        step.next.map(until).into_iter().chain(retry).min()
     }
 
-    /// Sends what has not been sent for the same version of the object. Whether something is to be sent again.
-    async fn send(&mut self, actions: &[Action], tell: &mut impl FnMut(Event)) -> bool {
+    /// Sends what has not been sent for the same version of the object, as far as the time reaches. Whether something is to be sent
+    /// again, or still.
+    async fn send(&mut self, phase: &[Action], tell: &mut impl FnMut(Event)) -> bool {
         let is_new =
             |action: &&Action| self.sent.get(&action.patch.version.uid) != Some(&action.patch.version.resource);
+        let mut actions: Vec<&Action> = phase.iter().filter(is_new).collect();
+        // stable: what has not failed goes first, in its order
+        actions.sort_by_key(|action| self.failed.get(&action.patch.version.uid));
+        let end = Instant::now() + self.settings.phase;
         let (client, answer) = (&self.client, self.settings.answer);
-        let requests = actions
-            .iter()
-            .filter(is_new)
-            .map(|action| async move { (action, apply(client, &action.patch, answer).await) });
-        let answers: Vec<(&Action, Applied)> =
+        let requests = actions.into_iter().map(|action| async move {
+            let left = end.saturating_duration_since(Instant::now());
+            let is_time = !left.is_zero();
+            (action, if is_time { Some(apply(client, &action.patch, answer.min(left)).await) } else { None })
+        });
+        let answers: Vec<(&Action, Option<Applied>)> =
             stream::iter(requests.collect::<Vec<_>>()).buffer_unordered(self.settings.concurrent).collect().await;
         let mut again = false;
         for (Action { what, patch }, applied) in answers {
-            match applied {
-                Applied::Done | Applied::Outdated => {
-                    self.sent.insert(patch.version.uid.clone(), patch.version.resource.clone());
-                    if applied == Applied::Done {
-                        tell(Event::Done(what.clone()));
-                    }
-                }
-                Applied::Refused(reason) if !matches!(patch.subject, Subject::Node(_)) => {
-                    let until = Instant::now() + self.settings.give_up;
-                    self.refused.insert(patch.version.uid.clone(), (until, reason.clone()));
-                    tell(Event::Failed(what.clone(), reason));
-                    again = true; // the rest of the step looks different now
-                }
-                Applied::Refused(reason) | Applied::Failed(reason) => {
-                    tell(Event::Failed(what.clone(), reason));
-                    again = true;
-                }
-            }
+            again |= applied.is_none_or(|applied| self.take(what, patch, applied, tell));
         }
         again
+    }
+
+    /// What an answer means for the next steps. Whether something is to be sent again.
+    fn take(&mut self, what: &What, patch: &ObjectPatch, applied: Applied, tell: &mut impl FnMut(Event)) -> bool {
+        let uid = patch.version.uid.clone();
+        match applied {
+            Applied::Done | Applied::Outdated => {
+                self.failed.remove(&uid);
+                self.sent.insert(uid, patch.version.resource.clone());
+                if applied == Applied::Done {
+                    tell(Event::Done(what.clone()));
+                }
+                false
+            }
+            Applied::Refused(reason) if !matches!(patch.subject, Subject::Node(_)) => {
+                self.refused.insert(uid, (Instant::now() + self.settings.give_up, reason.clone()));
+                tell(Event::Failed(what.clone(), reason));
+                true // the rest of the step looks different now
+            }
+            Applied::Refused(reason) | Applied::Failed(reason) => {
+                self.failed.insert(uid, Instant::now());
+                tell(Event::Failed(what.clone(), reason));
+                true
+            }
+        }
     }
 
     /// What concerned objects that are gone, and refusals that are old.
@@ -170,7 +217,9 @@ impl Follower {
         let claims: BTreeSet<&str> = objects.claims.iter().filter_map(|claim| claim.metadata.name.as_deref()).collect();
         let now = Instant::now();
         self.refused.retain(|uid, (until, _)| there.contains(&**uid) && *until > now);
+        self.failed.retain(|uid, _| there.contains(&**uid));
         self.told.retain(|loss| claims.contains(&*loss.claim));
+        self.landed.retain(|claim, _| claims.contains(&**claim));
         self.sent.retain(|uid, _| there.contains(&**uid));
     }
 }

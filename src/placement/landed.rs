@@ -1,5 +1,6 @@
 //! How much of a plan came true: in every mode the figure by which it is judged.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::observed::Observed;
@@ -22,10 +23,11 @@ pub struct Landed {
 /// Counts the pods that plans name, claim by claim.
 #[must_use]
 pub fn landed(observed: &Observed) -> Vec<Landed> {
-    let of_claim = |claim: &Arc<str>| observed.nodes.iter().find(|node| node.claim.as_ref() == Some(claim));
+    let nodes: BTreeMap<&Arc<str>, &Arc<str>> =
+        observed.nodes.iter().filter_map(|node| Some((node.claim.as_ref()?, &node.name))).collect();
     let mut all = Vec::new();
     for (name, claim) in &observed.claims {
-        let own = of_claim(name).map(|node| &node.name);
+        let own = nodes.get(name).copied();
         let mut landed = Landed { claim: name.clone(), as_planned: 0, elsewhere: 0, unbound: 0, gone: 0 };
         for planned in &claim.plan.pods {
             match observed.pods.get(&planned.uid).map(|pod| pod.node.as_ref()) {

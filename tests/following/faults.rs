@@ -1,6 +1,6 @@
 //! What may come between while nodes boot.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::{join, select};
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
@@ -206,17 +206,42 @@ fn an_api_server_that_does_not_answer_holds_no_node_beyond_its_limit() {
             Ok(patched.is_err().then_some(()))
         })
         .await;
-        let settings = Following { answer: Duration::from_millis(500), ..reserving(Duration::from_secs(3)) };
-        let follower = Follower::start(&client, settings);
-        world.create_claims().await.unwrap();
-        bring_up_all(&world, 17, Arrival::AllAtOnce).await.unwrap();
-        until("free nodes", async || Ok(world.held().await?.is_empty().then_some(()))).await;
         let is_unanswered =
             |event: &Event| matches!(event, Event::Failed(What::Tolerate { .. }, why) if why.contains("no answer"));
-        assert!(follower.events().iter().any(is_unanswered), "{:?}", follower.events());
+        // so many patches of pods that a step which waits for each takes 35 s
+        let plan = world.plan_crowd(200).await.unwrap();
+        let phase = Duration::from_millis(500);
+        let settings = Following { phase, ..reserving(Duration::from_secs(3)) };
+        assert_eq!((settings.answer, settings.concurrent), (Duration::from_secs(5), 32));
+        let follower = Follower::start(&client, settings);
+        world.create_planned_claim("silent-crowd", &plan).await.unwrap();
+        world.create_claims().await.unwrap();
+        until("a patch without an answer", async || Ok(follower.events().iter().any(is_unanswered).then_some(())))
+            .await;
+        bring_up_all(&world, 17, Arrival::AllAtOnce).await.unwrap();
+        let born = Instant::now();
+        let is_registered = |what: &What| matches!(what, What::Register { .. });
+        until("registration", async || {
+            Ok((follower.done().into_iter().filter(is_registered).count() == world.nodes.len()).then_some(()))
+        })
+        .await;
+        let registered = born.elapsed();
+        until("free nodes", async || Ok(world.held().await?.is_empty().then_some(()))).await;
+        println!("registered after {registered:?}, free after {:?}", born.elapsed());
+        assert!(registered < Duration::from_secs(10), "{registered:?}");
+        assert!(born.elapsed() < Duration::from_secs(30), "{:?}", born.elapsed());
+        let tried = |event: &Event| match event {
+            Event::Failed(What::Tolerate { pod, .. }, _) => Some(pod.clone()),
+            _ => None,
+        };
+        let mut pods: Vec<String> = follower.events().iter().filter_map(tried).collect();
+        pods.sort();
+        pods.dedup();
+        assert!(pods.len() > 2 * settings.concurrent, "the same {} pods again and again", pods.len());
         assert!(follower.losses().iter().any(|loss| loss.contains("not bound in time")), "{:?}", follower.losses());
         webhooks.delete("silent", &DeleteParams::default()).await.unwrap();
         follower.kill().await;
+        world.claims().delete("silent-crowd", &DeleteParams::default()).await.unwrap();
         world.remove().await.unwrap();
     });
 }

@@ -1,11 +1,12 @@
 //! A process that follows plans, as a task that can be killed.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use kube::Client;
 use packwright::cluster::{Event, Following, follow};
-use packwright::placement::{Limits, Mode, What};
+use packwright::placement::{Landed, Limits, Mode, What};
 
 pub struct Follower {
     task: tokio::task::JoinHandle<()>,
@@ -46,6 +47,18 @@ impl Follower {
             .into_iter()
             .filter_map(|event| if let Event::Done(what) = event { Some(what) } else { None })
             .collect()
+    }
+
+    /// Of all claims, what was told last: pods where they are planned, and the others.
+    pub fn landed(&self) -> (usize, usize) {
+        let mut last = BTreeMap::new();
+        for event in self.events() {
+            if let Event::Landed(landed) = event {
+                last.insert(landed.claim.clone(), landed);
+            }
+        }
+        let others = |landed: &Landed| landed.elsewhere + landed.unbound + landed.gone;
+        (last.values().map(|landed| landed.as_planned).sum(), last.values().map(others).sum())
     }
 
     /// Each reason for which the plan is not guaranteed, in words.

@@ -64,6 +64,7 @@ fn reserve_binds_every_pod_where_it_is_planned() {
             bring_up_all(&world, seed, arrival(seed)).await.unwrap();
             assert_followed(&world).await;
             assert_eq!(follower.losses(), [""; 0]);
+            assert_eq!(follower.landed(), (world.planned(), 0));
             let log = follower.kill().await;
             row(Mode::Reserve, seed, &world, world.landed().await.unwrap(), &log, started.elapsed());
             world.remove().await.unwrap();

@@ -204,15 +204,26 @@ impl World {
     /// A pod that is never scheduled and fits on no other node: while it is there, the node that it is planned on is kept for it.
     pub async fn plan_gated_pod(&mut self, node: usize) -> Result<String, Error> {
         let name = format!("gated-{node}");
+        let planned = self.create_gated_pod(&name).await?;
+        self.plans.entry(self.nodes[node].name.clone()).or_default().pods.push(planned);
+        Ok(name)
+    }
+
+    /// The plan of a claim for so many such pods.
+    pub async fn plan_crowd(&self, pods: usize) -> Result<ClaimPlan, Error> {
+        let names: Vec<String> = (0..pods).map(|pod| format!("crowd-{pod}")).collect();
+        let pods = try_join_all(names.iter().map(|name| self.create_gated_pod(name))).await?;
+        Ok(ClaimPlan { pods, ..ClaimPlan::default() })
+    }
+
+    async fn create_gated_pod(&self, name: &str) -> Result<PlannedPod, Error> {
         let amounts = json!({"example.com/nowhere": "1"});
         let container = json!({"name": "main", "image": "app", "resources": {"requests": amounts, "limits": amounts}});
         let gates = json!([{"name": "example.com/never"}]);
         let gate = json!({"spec": {"schedulingGates": gates, "containers": [container]}});
-        let pod = self.create_pod(&name, 0, gate).await?;
+        let pod = self.create_pod(name, 0, gate).await?;
         let uid = pod.uid().unwrap_or_default().as_str().into();
-        let planned = PlannedPod { namespace: self.name.as_str().into(), name: name.as_str().into(), uid };
-        self.plans.entry(self.nodes[node].name.clone()).or_default().pods.push(planned);
-        Ok(name)
+        Ok(PlannedPod { namespace: self.name.as_str().into(), name: name.into(), uid })
     }
 
     pub async fn node(&self, node: usize) -> Result<Node, Error> {
