@@ -42,11 +42,3 @@ impl Default for Limits {
         }
     }
 }
-
-impl Limits {
-    /// No node is kept from other pods for longer than this, whatever happens, once somebody makes a step.
-    #[must_use]
-    pub fn longest(&self) -> Duration {
-        self.cordon + self.drain + self.reserved
-    }
-}

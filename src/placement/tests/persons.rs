@@ -32,6 +32,18 @@ fn a_reserved_node_that_a_person_cordons_stays_cordoned() {
 }
 
 #[test]
+fn a_cordon_of_ours_without_our_mark_is_a_persons() {
+    let mut sim = Sim::reserved(&["d"]);
+    assert!(sim.is_cordoned("n"));
+    sim.change_node("n", |node| {
+        drop(node["metadata"]["annotations"].as_object_mut().unwrap().remove(labels::CORDONED_AT));
+    });
+    sim.daemon_pod("d", "n");
+    sim.pass(10_000);
+    assert_eq!((sim.step(), sim.is_cordoned("n"), sim.taints("n")), (vec![], true, vec![]));
+}
+
+#[test]
 fn a_person_who_uncordons_a_node_of_ours_opens_it_for_good() {
     let mut sim = Sim::reserved(&["d"]);
     sim.change_node("n", |node| node["spec"]["unschedulable"] = json!(false));
