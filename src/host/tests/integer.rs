@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::worlds::{MIXED, shuffled, world};
 use crate::host::{Limits, Search, decide};
@@ -55,16 +56,23 @@ fn what_is_carried_out_is_accepted() {
         let snapshot = world(seed, MIXED);
         let problem = Problem::new(&snapshot);
         let (first, worked) = greedy::work(&problem, Order::Karpenter, &|| false);
-        integer::improve(&problem, (&first, &worked), &Carried::default(), Work::LIMITED, &|| 1.0, &mut |news| {
-            let News::Solution(solution, _) = news else { return };
-            packings += 1;
-            if let Err(violations) = plan::check(&snapshot, plan::build(&problem, &solution)) {
-                // what the greedy itself gets wrong is counted elsewhere
-                if plan::check(&snapshot, plan::build(&problem, &first)).is_ok() {
-                    refused.push(format!("world {seed}: {}", violations[0]));
+        integer::improve(
+            &problem,
+            (&first, &worked),
+            &Carried::default(),
+            Work::LIMITED,
+            (&|| 1.0, Duration::MAX),
+            &mut |news| {
+                let News::Solution(solution, _) = news else { return };
+                packings += 1;
+                if let Err(violations) = plan::check(&snapshot, plan::build(&problem, &solution)) {
+                    // what the greedy itself gets wrong is counted elsewhere
+                    if plan::check(&snapshot, plan::build(&problem, &first)).is_ok() {
+                        refused.push(format!("world {seed}: {}", violations[0]));
+                    }
                 }
-            }
-        });
+            },
+        );
     }
     assert!(packings > 200, "{packings} packings");
     assert!(refused.is_empty(), "of {packings}: {refused:#?}");
