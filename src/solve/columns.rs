@@ -367,7 +367,7 @@ fn by_turns(task: &Task, generator: &mut Generator, time: TimeLeft, best: &mut B
                 task,
                 generator,
                 (&best.packing, best.price),
-                task.all_time.map(|all| all.mul_f64(time())),
+                task.all_time.and_then(|all| Duration::try_from_secs_f64(all.as_secs_f64() * time()).ok()),
             );
             if let Some(packed) = better {
                 best.offer(&packed);
