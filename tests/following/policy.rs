@@ -194,6 +194,21 @@ fn the_policy_lets_packwright_keep_pods_from_nodes_and_change_nothing_else_of_th
         })
         .await;
 
+        // taken, unless somebody else changed the taints meanwhile: then it is asked again
+        let allowed = async |with: &[Value], without: &[&str], rest: &Value| {
+            for _ in 0..50 {
+                let before = nodes.get(name).await.unwrap().spec.unwrap_or_default().taints;
+                let mut patch = tainted(with, without).await;
+                patch["metadata"] = rest["metadata"].clone();
+                if let Some(unschedulable) = rest.get("unschedulable") {
+                    patch["spec"]["unschedulable"] = unschedulable.clone();
+                }
+                let Some(why) = refusal_of(&ours, name, None, &patch).await else { return };
+                let after = nodes.get(name).await.unwrap().spec.unwrap_or_default().taints;
+                assert_ne!(before, after, "{patch}: {why}");
+            }
+            panic!("the taints of {name} never stand still");
+        };
         let taint = |key: &str, value: &str, effect: &str| json!({"key": key, "value": value, "effect": effect});
         let label = json!({"metadata": {"labels": {"app": "other"}}});
         let evicting = tainted(&[taint("mine", "x", "NoExecute")], &[]).await;
@@ -235,11 +250,9 @@ fn the_policy_lets_packwright_keep_pods_from_nodes_and_change_nothing_else_of_th
         }
 
         // the life of a node, as `src/placement/patch.rs` writes it
-        let mut register = tainted(&[], &[labels::TAINT_UNREGISTERED]).await;
-        register["metadata"] =
-            json!({"labels": {labels::REGISTERED: "true"}, "annotations": {labels::CORDONED_AT: "a"}});
-        register["spec"]["unschedulable"] = json!(true);
-        assert_eq!(refusal_of(&ours, name, None, &register).await, None);
+        let metadata = json!({"labels": {labels::REGISTERED: "true"}, "annotations": {labels::CORDONED_AT: "a"}});
+        let register = json!({"metadata": metadata, "unschedulable": true});
+        allowed(&[], &[labels::TAINT_UNREGISTERED], &register).await;
         // registered once and for all
         for label in [json!(null), json!("false")] {
             let why =
@@ -249,15 +262,12 @@ fn the_policy_lets_packwright_keep_pods_from_nodes_and_change_nothing_else_of_th
         let born_again = tainted(&[taint(labels::TAINT_UNREGISTERED, "", "NoExecute")], &[]).await;
         let why = refusal_of(&ours, name, None, &born_again).await.unwrap_or_default();
         assert!(why.contains(POLICY_OF_NODES), "it would evict what runs there: {why:?}");
-        let mut open = tainted(&[planned], &[]).await;
-        open["metadata"] = json!({"annotations": {labels::CORDONED_AT: null, labels::RESERVED_AT: "b"}});
-        open["spec"]["unschedulable"] = json!(null);
-        assert_eq!(refusal_of(&ours, name, None, &open).await, None);
+        let metadata = json!({"annotations": {labels::CORDONED_AT: null, labels::RESERVED_AT: "b"}});
+        allowed(&[planned], &[], &json!({"metadata": metadata, "unschedulable": null})).await;
         let drained = json!({"metadata": {"annotations": {labels::DRAINED_AT: "c"}}});
         assert_eq!(refusal_of(&ours, name, None, &drained).await, None);
-        let mut free = tainted(&[], &[labels::PLANNED]).await;
-        free["metadata"] = json!({"annotations": {labels::RESERVED_AT: null, labels::DRAINED_AT: null}});
-        assert_eq!(refusal_of(&ours, name, None, &free).await, None);
+        let metadata = json!({"annotations": {labels::RESERVED_AT: null, labels::DRAINED_AT: null}});
+        allowed(&[], &[labels::PLANNED], &json!({"metadata": metadata})).await;
 
         // others may do what they could before
         for patch in [label, evicting, json!({"spec": {"providerID": "kwok://other"}})] {
