@@ -6,10 +6,14 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
+use jiff::Timestamp;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use packwright::catalog::Catalog;
+use packwright::observe::{GatesByInput, LoadOptions, RawObject, Snapshot, of_read};
+use packwright::settings::Settings;
 
 /// How much of each log is shown when a test fails.
 const LOG_LINES: usize = 20;
@@ -122,4 +126,20 @@ fn stdout_of(program: &str, args: &[&str], output: &Output) -> String {
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// What these objects are to the program, with the types and prices of the scenarios.
+pub fn observed(objects: Vec<RawObject>) -> Arc<Snapshot> {
+    let catalog = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios/shared/catalog.json");
+    let options = LoadOptions {
+        settings: Settings::default(),
+        region: Arc::from("us-east-1"),
+        taken_at: Timestamp::now(),
+        catalog: Catalog::from_option(catalog).unwrap(),
+        assumptions: Vec::new(),
+        gates: GatesByInput::AsConfigured,
+    };
+    let loaded = of_read(objects, Vec::new(), options);
+    assert!(loaded.errors.is_empty(), "{:?}", loaded.errors);
+    loaded.snapshot
 }

@@ -11,19 +11,16 @@ use std::env;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use packwright::catalog::Catalog;
 use packwright::cloud::kwok;
 use packwright::cluster::{Connection, read_connected};
 use packwright::host::{self, Decision, Limits, Search};
-use packwright::observe::{GatesByInput, LoadOptions, Origin, RawObject, Snapshot, of_read};
+use packwright::observe::{Origin, RawObject, Snapshot};
 use packwright::plan::check::{Rule, check};
 use packwright::plan::{Assignment, Launch, Offer, Plan, Target};
-use packwright::settings::Settings;
 use packwright::solve::Work;
 use serde_json::Value;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, observed};
 use dice::Dice;
 use judge::{Judge, Verdict};
 use scenario::Scenario;
@@ -184,7 +181,7 @@ async fn put(connection: &Connection, scenario: &Scenario, how: How, tally: &mut
     let judge = Judge { client: connection.client.clone() };
     judge.set_up(scenario).await?;
     let objects = objects(connection, scenario).await;
-    let snapshot = observe(scenario, &objects);
+    let snapshot = observe(&objects);
     let before = tally.disagreements.len();
     let limits = Limits { time: Duration::from_secs(60), search: Search::Integer, work: LITTLE };
     let seen = match how {
@@ -258,21 +255,10 @@ async fn objects(connection: &Connection, scenario: &Scenario) -> Vec<Value> {
     reading.objects.into_iter().map(|object| object.value).chain(given).collect()
 }
 
-fn observe(scenario: &Scenario, objects: &[Value]) -> Arc<Snapshot> {
+fn observe(objects: &[Value]) -> Arc<Snapshot> {
     let raw = objects.iter().map(|value| RawObject { origin: Origin::default(), value: value.clone() });
-    let catalog = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios/shared/catalog.json");
-    let options = LoadOptions {
-        settings: Settings::default(),
-        region: Arc::from("us-east-1"),
-        taken_at: Timestamp::now(),
-        catalog: Catalog::from_option(catalog).unwrap(),
-        assumptions: Vec::new(),
-        gates: GatesByInput::AsConfigured,
-    };
-    let loaded = of_read(raw.collect(), Vec::new(), options);
-    assert!(loaded.errors.is_empty(), "scenario {}: {:?}", scenario.seed, loaded.errors);
     // when pods were made, and what the API server calls them, is chance: a scenario has the same plan every time
-    let mut snapshot = (*loaded.snapshot).clone();
+    let mut snapshot = (*observed(raw.collect())).clone();
     for pod in &mut snapshot.pods {
         pod.created_at = None;
         pod.uid = pod.key.to_string().into();

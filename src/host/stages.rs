@@ -1,7 +1,8 @@
 //! The stages of a decision, from the cheapest answer to the best.
 
+mod leave_fewer;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::incumbent::{Incumbent, Offered};
 use super::orders::Orders;
@@ -14,21 +15,11 @@ use crate::solve::bound::{self, Bound, Bounds, Proof, Values};
 use crate::solve::carried::Carried;
 use crate::solve::greedy::{self, Order, Worked};
 use crate::solve::integer::{self, News, Searched};
-use crate::solve::{Ended, Pace, Place, Solution, TimeLeft, Work, few, least_left};
+use crate::solve::{Ended, Place, Solution, Work, few};
 use crate::units::MicroUsd;
 
 /// Time kept for carrying a solution out, writing it down and checking it, as a multiple of what the first answer took.
 pub(super) const RESERVE: f64 = 1.0;
-
-/// Of the time left, what a priority gets of which pods are left; of the rounds, one in so many.
-const LEVEL_SHARE: f64 = 0.25;
-/// Where less of the time is left after the first answer, what follows places pods that are left as it can.
-const ENOUGH: f64 = 0.8;
-/// With more groups than this packings take too long for two searches.
-const MOST_GROUPS: usize = 600;
-/// What is kept for the levels below.
-const FOR_COST: f64 = 0.4;
-const LEVEL_ROUNDS: usize = 4;
 
 /// Shapes that a proof looks at with tables and searches.
 const SEARCHED: usize = 16;
@@ -158,82 +149,6 @@ impl<'b, 's> Best<'b, 's> {
     fn offer(&mut self, solution: &Solution, stage: Stage, searched: Option<Searched>) -> bool {
         let offered = self.incumbent.offer(plan::build(self.problem, solution), stage, solution.packed_after);
         offered.is_ok_and(|offered| self.take(offered, searched))
-    }
-
-    /// Where pods are left: other orders of the greedy, then the first level of the master, one priority after another. What is
-    /// better takes the place of the solution.
-    fn leave_fewer<'p>(
-        &mut self,
-        solution: &mut Solution,
-        worked: &mut Worked<'p>,
-        work: Work,
-        (time, all_time): (TimeLeft, Duration),
-    ) where
-        'b: 'p,
-    {
-        let stop = || time() <= 0.0;
-        let is_quick = self.problem.groups.len() <= MOST_GROUPS;
-        // more than those that no node of any kind can hold
-        let leaves_more = |left: &[LeftBound]| left.iter().any(|left| left.pods > left.at_least);
-        for order in [Order::PriorityFirst, Order::SmallestFirst] {
-            let is_worth_it = match order {
-                Order::SmallestFirst => is_quick && time() > ENOUGH,
-                _ => self.incumbent.priorities().len() > 1,
-            };
-            if !leaves_more(&self.incumbent.decision.certificate.left) || !is_worth_it || stop() {
-                continue;
-            }
-            let (other, learned) = greedy::work(self.problem, order, &stop);
-            if !other.stopped && self.offer(&other, Stage::PriorityGreedy, None) {
-                (*solution, *worked) = (other, learned);
-            }
-        }
-        if !is_quick || time() <= ENOUGH {
-            return;
-        }
-        for level in 0..self.incumbent.priorities().len() {
-            let from = time();
-            if self.incumbent.levels().left[level] == 0 || from <= FOR_COST {
-                continue;
-            }
-            let share = || match work.pace {
-                Pace::Work => time(),
-                Pace::Time => 1.0 - (from - time()) / (from * LEVEL_SHARE),
-            };
-            let mut better = None;
-            let work = Work { rounds: work.rounds / LEVEL_ROUNDS, ..work };
-            let (problem, bounds) = (self.problem, self.bounds);
-            let at_stake = least_left::AtStake {
-                priority: self.incumbent.priorities()[level],
-                known: self.incumbent.decision.certificate.objective,
-                is_hopeless: &|group| bounds.is_hopeless(group),
-            };
-            let limits = bound::Limits { searched: SEARCHED, cells: work.cells, steps: work.search_steps };
-            let mut tell = |news: least_left::News| match news {
-                least_left::News::Solution(other, steps) => {
-                    if self.offer(&other, Stage::Columns, None) {
-                        better = Some((other, steps.to_vec()));
-                    }
-                }
-                least_left::News::Values(values) => {
-                    let left = self.incumbent.left();
-                    self.incumbent.state_left(self.bounds.least_left(&left, at_stake.priority, Some(&values), limits));
-                }
-            };
-            least_left::search(
-                problem,
-                (solution, worked),
-                at_stake,
-                work,
-                (&share, all_time.mul_f64(from * LEVEL_SHARE)),
-                &mut tell,
-            );
-            self.is_cut |= share() <= 0.0;
-            if let Some((other, steps)) = better {
-                *solution = other;
-                worked.steps = steps;
-            }
-        }
     }
 
     /// What follows from an offer; whether it is better.

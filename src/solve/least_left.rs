@@ -8,15 +8,15 @@
 use std::cell::Cell;
 use std::time::Duration;
 
+use super::Solution;
 use super::bound::Values;
 use super::bound::spread::{Spread, spreads};
 use super::columns::{self, TimeLeft, Work};
 use super::greedy::{self, Variants, Worked};
 use super::integer::{guide, values};
-use super::reduce::{Domains, Reduction, Wanted, ZoneCounts};
+use super::reduce::{Domains, Reduction, Wanted, ZoneCounts, domain_of};
 use super::sets::RequirementSets;
-use super::{Place, Solution};
-use crate::model::{Group, KeyId, Keys, Problem, domain_of_node};
+use crate::model::{Group, KeyId, Keys, Problem};
 use crate::units::MicroUsd;
 
 /// A pod of a higher priority left counts as so many of the priority at stake at most.
@@ -137,17 +137,9 @@ fn spread_out(
     left: &[usize],
 ) -> Vec<(usize, Domains)> {
     let mut counts = spread.residents.clone();
-    for (_, place) in first.placements.iter().filter(|(pod, _)| group.pods.binary_search(pod).is_ok()) {
-        let zone = match *place {
-            Place::Existing(node) => domain_of_node(&problem.keys, key, node, &problem.nodes[node]),
-            Place::New(node) => {
-                let of_key = first.new_nodes[node].requirements.get(problem.keys.name(key));
-                of_key.and_then(|of| of.single_value()).and_then(|zone| problem.keys.domain(key, zone))
-            }
-        };
-        if let Some(zone) = zone {
-            counts[zone] += 1;
-        }
+    let placed = first.placements.iter().filter(|(pod, _)| group.pods.binary_search(pod).is_ok());
+    for zone in placed.filter_map(|(_, place)| domain_of(problem, first, *place, key)) {
+        counts[zone] += 1;
     }
     let mut next = || {
         let zone = (0..counts.len()).filter(|&zone| spread.is_domain[zone]).min_by_key(|&zone| counts[zone])?;

@@ -25,6 +25,7 @@ use crate::model::{DomainId, KeyId, OfferingIndex, Problem};
 
 pub use demand::Staying;
 use demand::demand;
+pub use demand::domain_of;
 use hosts::{HostRule, host_rules, most_on_a_node, size};
 use markets::Markets;
 use nodes::OnNodes;

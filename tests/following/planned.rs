@@ -4,18 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use kube::Client;
 use kube::api::PostParams;
 use packwright::api::labels;
-use packwright::catalog::Catalog;
 use packwright::cloud::kwok;
 use packwright::cluster::{Connection, read_connected};
 use packwright::host::{self, Decision, Limits, Search};
-use packwright::observe::{GatesByInput, LoadOptions, Origin, RawObject, Snapshot, of_read};
+use packwright::observe::{Origin, RawObject, Snapshot};
 use packwright::placement::{ClaimPlan, Mode};
 use packwright::plan::Target;
-use packwright::settings::Settings;
 use packwright::solve::Work;
 use serde_json::json;
 
@@ -23,6 +20,7 @@ use super::follower::{Follower, in_mode};
 use super::on_cluster;
 use super::poll::until;
 use super::world::{World, merge, object, provider_id};
+use crate::cluster::observed;
 use crate::placement::dice::Dice;
 
 const PODS: usize = 60;
@@ -58,18 +56,7 @@ async fn snapshot(client: &Client, world: &World) -> Arc<Snapshot> {
         }}},
     });
     objects.push(RawObject { origin: Origin::default(), value: pool });
-    let catalog = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios/shared/catalog.json");
-    let options = LoadOptions {
-        settings: Settings::default(),
-        region: Arc::from("us-east-1"),
-        taken_at: Timestamp::now(),
-        catalog: Catalog::from_option(catalog).unwrap(),
-        assumptions: Vec::new(),
-        gates: GatesByInput::AsConfigured,
-    };
-    let loaded = of_read(objects, Vec::new(), options);
-    assert!(loaded.errors.is_empty(), "{:?}", loaded.errors);
-    loaded.snapshot
+    observed(objects)
 }
 
 fn decide(snapshot: &Arc<Snapshot>) -> Decision {

@@ -3,9 +3,13 @@
 use std::time::{Duration, Instant};
 
 use futures::future::{Either, select};
+use jiff::Timestamp;
+use kube::api::{Patch, PatchParams};
+use packwright::api::labels;
 use packwright::placement::Mode;
 use packwright::placement::What;
 use packwright::placement::action::FreeReason;
+use serde_json::json;
 
 use super::follower::{Follower, in_mode, reserving};
 use super::poll::until;
@@ -58,7 +62,7 @@ fn a_process_that_dies_again_and_again_loses_nothing() {
 #[test]
 fn what_a_dead_process_reserved_is_freed_by_the_next() {
     on_cluster(async |_, client| {
-        let limit = Duration::from_secs(2);
+        let limit = Duration::from_secs(60);
         let mut world = World::exactly_filled(&client, "left", 23, 2);
         let follower = Follower::start(&client, reserving(limit));
         world.create().await.unwrap();
@@ -73,7 +77,10 @@ fn what_a_dead_process_reserved_is_freed_by_the_next() {
         let reserved = Instant::now();
         // one claim goes, and with it its plan; the other node's time passes while nobody is there
         world.claims().delete(&world.nodes[0].name, &kube::api::DeleteParams::default()).await.unwrap();
-        tokio::time::sleep(limit).await;
+        let long_ago =
+            json!({"metadata": {"annotations": {labels::RESERVED_AT: (Timestamp::now() - limit).to_string()}}});
+        let (name, by) = (&world.nodes[1].name, PatchParams::default());
+        world.nodes().patch(name, &by, &Patch::Merge(long_ago)).await.unwrap();
         let follower = Follower::start(&client, reserving(limit));
         until("free nodes", async || Ok(world.held().await?.is_empty().then_some(()))).await;
         println!("freed {:?} after the process died", reserved.elapsed());

@@ -1,6 +1,6 @@
 //! The master as an integer program, from the best packing: what diving rounded badly, exchanged for other columns.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::generate::Generator;
@@ -40,25 +40,17 @@ pub fn polish(
 
 /// Those of the packing with how many there are of each, then the others whose reduced cost leaves a chance.
 fn columns(instance: &Instance, from: &Generator, best: &Packing, price: f64) -> (Vec<Pattern>, Vec<u32>) {
-    let mut known: HashMap<&Pattern, u32> = HashMap::new();
+    let mut known: BTreeMap<&Pattern, u32> = BTreeMap::new();
     for (pattern, times) in best {
         *known.entry(pattern).or_default() += times;
-    }
-    let (mut patterns, mut times) = (Vec::new(), Vec::new());
-    for (pattern, _) in best {
-        if let Some(count) = known.get_mut(pattern).filter(|count| **count > 0) {
-            patterns.push(pattern.clone());
-            times.push(std::mem::take(count));
-        }
     }
     let gain = price - from.optimum.cost;
     let may_help = |pattern: &&Pattern| {
         let value: f64 = pattern.counts.iter().map(|(item, n)| from.duals.items[*item] * f64::from(*n)).sum();
         !known.contains_key(pattern) && instance.price(instance.bin(pattern), &from.duals) - value < gain
     };
-    patterns.extend(from.columns.iter().filter(may_help).cloned());
-    times.resize(patterns.len(), 0);
-    (patterns, times)
+    let others = from.columns.iter().filter(may_help).map(|pattern| (pattern, 0));
+    known.iter().map(|(pattern, times)| (*pattern, *times)).chain(others).map(|(p, times)| (p.clone(), times)).unzip()
 }
 
 fn in_dollars(mut program: Program) -> Program {

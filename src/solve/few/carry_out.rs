@@ -74,10 +74,8 @@ impl<'p, 's> Carrier<'p, 's> {
         open: &[Opened],
     ) -> Option<(Solution, i64)> {
         let problem = self.problem;
-        let remaining = problem.pools.iter().map(|pool| pool.remaining.clone()).collect();
-        let market = Market { remaining, reserved: BTreeMap::new() };
         let mut basket = Basket { profiles, open, bought: Vec::new(), cost: 0, best: None, purchases: MOST_PURCHASES };
-        self.fill(&mut basket, &market);
+        self.fill(&mut basket, &Market::of(problem));
         self.is_cut |= basket.purchases == 0;
         let (cost, bought) = basket.best?;
         let new_nodes = bought.into_iter().map(|choice| self.node(choice)).collect();

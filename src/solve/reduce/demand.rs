@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::Domains;
-use crate::model::{Group, KeyId, Keys, Problem, domain_of_node};
+use crate::model::{DomainId, Group, KeyId, Keys, Problem, domain_of_node};
 use crate::observe::snapshot::PodTemplate;
 use crate::solve::{Place, Solution};
 
@@ -54,12 +54,8 @@ pub fn demand<'p>(
         let keys = ties[group].iter().filter(|key| **key != Keys::HOST);
         let (weight, domains): (_, Domains) = match *place {
             Place::New(node) => {
-                let node = &first.new_nodes[node];
-                let domains = keys.filter_map(|&key| {
-                    let value = node.requirements.get(problem.keys.name(key))?.single_value()?;
-                    Some((key, problem.keys.domain(key, value)?))
-                });
-                (Some(problem.pools[node.pool].pool.weight), domains.collect())
+                let weight = problem.pools[first.new_nodes[node].pool].pool.weight;
+                (Some(weight), keys.filter_map(|&key| Some((key, domain_of(problem, first, *place, key)?))).collect())
             }
             Place::Existing(index) if ties[group].contains(&Keys::HOST) => {
                 let of_group = staying.entry(group).or_default();
@@ -69,10 +65,8 @@ pub fn demand<'p>(
                 }
                 continue;
             }
-            Place::Existing(index) => {
-                let node = &problem.nodes[index];
-                let domain = |&key: &KeyId| Some((key, domain_of_node(&problem.keys, key, index, node)?));
-                (None, keys.filter_map(domain).collect())
+            Place::Existing(_) => {
+                (None, keys.filter_map(|&key| Some((key, domain_of(problem, first, *place, key)?))).collect())
             }
         };
         *demand.entry(Decided { by_content: by_content(problem, group), weight, domains }).or_insert(0) += 1;
@@ -82,6 +76,17 @@ pub fn demand<'p>(
         *demand.entry(Decided { by_content, weight: None, domains: domains.clone() }).or_insert(0) += 1;
     }
     (demand, staying)
+}
+
+/// The domain of a key in which a solution puts what it places there; `None` where none is decided.
+pub fn domain_of(problem: &Problem, solution: &Solution, place: Place, key: KeyId) -> Option<DomainId> {
+    match place {
+        Place::Existing(node) => domain_of_node(&problem.keys, key, node, &problem.nodes[node]),
+        Place::New(node) => {
+            let of_key = solution.new_nodes[node].requirements.get(problem.keys.name(key))?;
+            problem.keys.domain(key, of_key.single_value()?)
+        }
+    }
 }
 
 fn by_content<'p>(problem: &'p Problem, group: usize) -> ByContent<'p> {
