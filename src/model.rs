@@ -16,7 +16,7 @@ pub use domains::{DomainId, KeyId, Keys};
 pub use groups::{Group, ports_conflict};
 pub use limits::Limit;
 pub use nodes::NodeModel;
-pub use pools::{OfferingIndex, PoolModel, RemainingLimits, TypeModel};
+pub use pools::{Brought, BroughtCount, OfferingIndex, PoolModel, RemainingLimits, TypeModel};
 pub use rules::{SoftTaints, admits};
 pub use topology::{
     NodeFilter, Placement, Source, Topology, TopologyId, TopologyKind, affinity_alternatives, domain_of_node,
@@ -46,14 +46,14 @@ impl<'a> Problem<'a> {
     pub fn new(snapshot: &'a Snapshot) -> Self {
         let grouping = groups::group(snapshot);
         let dims = Dims::of(&grouping);
-        let pools = pools::build(snapshot, &dims);
+        let mut pools = pools::build(snapshot, &dims);
         let nodes = nodes::build(snapshot, &dims);
         let keys = Keys::of(snapshot, &pools);
         let mut groups = grouping;
         for group in &mut groups {
             group.amounts = dims.amounts(&group.spec().requests);
         }
-        let topologies = topology::build(snapshot, &keys, &pools, &nodes, &mut groups);
+        let topologies = topology::build(snapshot, &keys, &mut pools, &nodes, &mut groups);
         Self { snapshot, dims, keys, groups, pools, nodes, topologies }
     }
 }

@@ -32,11 +32,12 @@ impl Keys {
     pub(super) fn of(snapshot: &Snapshot, pools: &[PoolModel]) -> Self {
         let mut names: BTreeSet<Arc<str>> = BTreeSet::new();
         let mut templates = BTreeSet::new();
-        for pod in &snapshot.pods {
-            if !templates.insert(Arc::as_ptr(&pod.template)) {
+        let daemons = snapshot.daemon_sets.iter().map(|daemon| &daemon.template);
+        for template in snapshot.pods.iter().map(|pod| &pod.template).chain(daemons) {
+            if !templates.insert(Arc::as_ptr(template)) {
                 continue;
             }
-            let spec = &pod.template.spec;
+            let spec = &template.spec;
             names.extend(spec.topology_spread.iter().map(|c| c.topology_key.clone()));
             let preferred = spec.preferred_pod_affinity.iter().chain(&spec.preferred_pod_anti_affinity);
             let terms = spec.pod_affinity.iter().chain(&spec.pod_anti_affinity).chain(preferred.map(|(_, term)| term));

@@ -24,6 +24,8 @@ pub struct Group<'a> {
     pub counted: Vec<TopologyId>,
     /// Inverse anti-affinities that forbid this group a domain.
     pub forbidden_by: Vec<TopologyId>,
+    /// A topology that it must obey, or would like to, counts pods that daemonsets bring to new nodes.
+    pub minds_daemons: bool,
 }
 
 impl<'a> Group<'a> {
@@ -55,6 +57,7 @@ pub(super) fn group(snapshot: &Snapshot) -> Vec<Group<'_>> {
                     carried: Vec::new(),
                     counted: Vec::new(),
                     forbidden_by: Vec::new(),
+                    minds_daemons: false,
                 });
                 groups.len() - 1
             })
@@ -101,11 +104,12 @@ impl<'a> Claims<'a> {
 fn selector_keys(snapshot: &Snapshot) -> BTreeSet<Arc<str>> {
     let mut seen: HashSet<*const PodTemplate> = HashSet::new();
     let mut keys = BTreeSet::new();
-    for pod in &snapshot.pods {
-        if !seen.insert(Arc::as_ptr(&pod.template)) {
+    let daemons = snapshot.daemon_sets.iter().map(|daemon| &daemon.template);
+    for template in snapshot.pods.iter().map(|pod| &pod.template).chain(daemons) {
+        if !seen.insert(Arc::as_ptr(template)) {
             continue;
         }
-        let spec = &pod.template.spec;
+        let spec = &template.spec;
         for constraint in &spec.topology_spread {
             collect(&constraint.selector, &mut keys);
         }

@@ -21,6 +21,9 @@ pub struct NodeModel<'a> {
     pub ports: Vec<HostPort>,
     /// Volumes attached by driver.
     pub volumes: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+    /// Indices into `Snapshot::daemon_sets`: those whose pods come before the node is ready. A ready node that lacks one has
+    /// no place for it.
+    pub(super) awaits: Vec<usize>,
 }
 
 pub(super) fn build<'a>(snapshot: &'a Snapshot, dims: &Dims) -> Vec<NodeModel<'a>> {
@@ -67,18 +70,20 @@ fn node_model<'a>(snapshot: &'a Snapshot, index: usize, bound: &[&Pod], dims: &D
     // daemon pods that will still come: what matching DaemonSets ask, less what their pods here already use
     let mut coming = Resources::new();
     let ready = if node.stage == NodeStage::Initialized { labels.clone() } else { rules::once_initialized(&labels) };
-    for daemon in &snapshot.daemon_sets {
+    let mut awaits = Vec::new();
+    for (index, daemon) in snapshot.daemon_sets.iter().enumerate() {
         if rules::must_run(&daemon.template.spec, &node.taints, &ready, Undefined::Refuse) {
             coming.add(&daemon.template.spec.requests);
             if !bound.iter().any(|pod| is_of(pod, daemon)) {
                 ports.extend(daemon.template.spec.host_ports.iter().cloned());
+                awaits.extend((node.stage != NodeStage::Initialized).then_some(index));
             }
         }
     }
     coming.subtract(&daemons_here);
     coming.raise_to(&coming.iter().map(|(name, _)| (name.clone(), 0)).collect());
     free.subtract(&coming);
-    NodeModel { index, node, labels, room: dims.amounts(&free), ports, volumes }
+    NodeModel { index, node, labels, room: dims.amounts(&free), ports, volumes, awaits }
 }
 
 /// Whether the pod is one of the DaemonSet's.

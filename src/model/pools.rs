@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::topology::TopologyId;
 use super::{Amounts, Dims, rules};
+use fixedbitset::FixedBitSet;
+
 use crate::api::labels;
 use crate::catalog::{CapacityType, InstanceType, Offering};
 use crate::observe::Snapshot;
@@ -32,6 +35,25 @@ pub struct PoolModel<'a> {
     pub min_values: Vec<(Arc<str>, u32)>,
     /// Some offering is one of a capacity reservation.
     pub has_reservations: bool,
+    /// What the daemon pods of its new nodes count for, the cheapest types first; empty where nothing looks at any of them.
+    pub brings: Vec<Brought>,
+}
+
+/// Types whose daemon pods count for the same topologies.
+#[derive(Debug)]
+pub struct Brought {
+    /// Indices into the types of the pool.
+    pub types: FixedBitSet,
+    /// What each daemon pod that may run there counts for.
+    pub counts: Vec<BroughtCount>,
+}
+
+/// A daemon pod of a new node counts for the topology.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BroughtCount {
+    pub topology: TopologyId,
+    /// Whatever offering is bought, and whatever other pods are there.
+    pub surely: bool,
 }
 
 /// One type of a pool.
@@ -104,6 +126,52 @@ impl PoolModel<'_> {
                 && (spec.node_affinity.is_empty() || spec.node_affinity.iter().any(|term| may_hold(&term.0)))
         };
         overhead(self.daemons.iter().copied().filter(may_run))
+    }
+
+    /// Works out what new nodes bring, from the topologies that each daemonset's pods count for.
+    pub(super) fn set_brought(&mut self, counted: &[(&DaemonSet, Vec<TopologyId>)]) {
+        let ready = rules::once_initialized(&self.requirements);
+        let mut kinds: Vec<usize> = (0..self.types.len()).collect();
+        let cheapest = |kind: &usize| self.types[*kind].offerings.iter().map(|offering| offering.price).min();
+        kinds.sort_by_key(cheapest);
+        let mut brings: Vec<Brought> = Vec::new();
+        for kind in kinds {
+            let mut counts: Vec<BroughtCount> = Vec::new();
+            for (daemon, ids) in counted.iter().filter(|(daemon, _)| self.may_run(daemon, &self.types[kind])) {
+                let spec = &daemon.template.spec;
+                let surely = !rules::obeys_pods(spec) && surely_runs_on(spec, &ready, self.types[kind].instance_type);
+                counts.extend(ids.iter().map(|&topology| BroughtCount { topology, surely }));
+            }
+            counts.sort_unstable();
+            let known = brings.iter().position(|brought| brought.counts == counts);
+            let index = known.unwrap_or_else(|| {
+                let types = FixedBitSet::with_capacity(self.types.len());
+                brings.push(Brought { types, counts });
+                brings.len() - 1
+            });
+            brings[index].types.insert(kind);
+        }
+        if brings.iter().any(|brought| !brought.counts.is_empty()) {
+            self.brings = brings;
+        }
+    }
+
+    /// Whether the daemonset's pod may be on some node that the pool could launch.
+    pub(super) fn may_run_somewhere(&self, daemon: &DaemonSet) -> bool {
+        self.types.iter().any(|kind| self.may_run(daemon, kind))
+    }
+
+    fn may_run(&self, daemon: &DaemonSet, kind: &TypeModel) -> bool {
+        self.daemons.iter().any(|of| std::ptr::eq(*of, daemon))
+            && may_run_on(&daemon.template.spec, kind.instance_type, &kind.offerings)
+    }
+
+    /// Whether the daemonset's pod is on every node that the pool could launch.
+    pub(super) fn surely_runs(&self, daemon: &DaemonSet) -> bool {
+        let ready = rules::once_initialized(&self.requirements);
+        self.daemons.iter().any(|of| std::ptr::eq(*of, daemon))
+            && !rules::obeys_pods(&daemon.template.spec)
+            && self.types.iter().all(|kind| surely_runs_on(&daemon.template.spec, &ready, kind.instance_type))
     }
 
     /// The labels that a node with these requirements must get from its type or offering: a well-known label that the
@@ -202,7 +270,7 @@ fn pool_model<'a>(snapshot: &'a Snapshot, index: usize, dims: &Dims) -> PoolMode
     let min_values =
         requirements.iter().filter_map(|(key, r)| r.min_values.map(|minimum| (key.clone(), minimum))).collect();
     let remaining = remaining(snapshot, pool);
-    PoolModel { index, pool, requirements, types, daemons, remaining, min_values, has_reservations }
+    PoolModel { index, pool, requirements, types, daemons, remaining, min_values, has_reservations, brings: Vec::new() }
 }
 
 /// Whether some node of the type could run the daemon pod: only keys that the type and its offerings define are compared.

@@ -1,7 +1,7 @@
 //! Small rules of Kubernetes that several parts of the model need.
 
 use crate::api::labels;
-use crate::observe::snapshot::{PodSpec, Taint, TaintEffect, Toleration, TolerationOperator};
+use crate::observe::snapshot::{PodSpec, Taint, TaintEffect, Toleration, TolerationOperator, WhenUnsatisfiable};
 use crate::requirements::{Requirement, Requirements, Undefined};
 
 /// Whether every taint is tolerated. All effects count, `PreferNoSchedule` too: it is relaxed as a preference
@@ -76,4 +76,11 @@ pub fn must_run(spec: &PodSpec, taints: &[Taint], node: &Requirements, undefined
         && node.compatible(&Requirements::from_labels(&spec.node_selector), undefined).is_ok()
         && (spec.node_affinity.is_empty()
             || spec.node_affinity.iter().any(|term| node.compatible(&term.0, undefined).is_ok()))
+}
+
+/// Whether other pods decide about where the pod may be: of a daemon pod, that it may not come where it should.
+#[must_use]
+pub fn obeys_pods(spec: &PodSpec) -> bool {
+    let is_spread = spec.topology_spread.iter().any(|c| c.when_unsatisfiable == WhenUnsatisfiable::DoNotSchedule);
+    is_spread || !spec.pod_affinity.is_empty() || !spec.pod_anti_affinity.is_empty()
 }

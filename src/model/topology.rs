@@ -13,8 +13,8 @@ use super::{Group, KeyId, Keys, NodeModel, PoolModel, rules};
 use crate::api::labels;
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{
-    LabelSelector, NodeInclusionPolicy, PodAffinityTerm, PodSpec, PodTemplate, Toleration, TopologySpreadConstraint,
-    WhenUnsatisfiable,
+    DaemonSet, LabelSelector, NodeInclusionPolicy, PodAffinityTerm, PodSpec, PodTemplate, Toleration,
+    TopologySpreadConstraint, WhenUnsatisfiable,
 };
 use crate::requirements::{Requirement, Requirements, Undefined};
 
@@ -37,6 +37,10 @@ pub struct Topology {
     pub elsewhere: u32,
     /// Some pod states it as a requirement: what it counts must land in a known domain.
     pub hard: bool,
+    /// Pods that daemonsets bring to nodes count for it.
+    pub counts_daemons: bool,
+    /// How many of them come with every node that a pool could open.
+    pub with_every_node: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -105,12 +109,13 @@ struct Builder<'p> {
 pub(super) fn build(
     snapshot: &Snapshot,
     keys: &Keys,
-    pools: &[PoolModel],
+    pools: &mut [PoolModel],
     nodes: &[NodeModel],
     groups: &mut [Group],
 ) -> Vec<Topology> {
     let mut all_namespaces: BTreeSet<Arc<str>> = snapshot.namespaces.keys().cloned().collect();
     all_namespaces.extend(snapshot.pods.iter().map(|pod| pod.key.namespace.clone()).collect::<HashSet<_>>());
+    all_namespaces.extend(snapshot.daemon_sets.iter().map(|daemon| daemon.key.namespace.clone()));
     let mut builder = Builder { snapshot, keys, all_namespaces, identities: Vec::new(), index: HashMap::new() };
 
     // numbered by content, so that the order of the pods does not matter
@@ -123,6 +128,8 @@ pub(super) fn build(
         owned[index] = builder.inverse(group.spec());
     }
     let bound = builder.bound_owners(nodes);
+    let of_daemons: Vec<Vec<TopologyId>> =
+        snapshot.daemon_sets.iter().map(|daemon| builder.inverse(&daemon.template.spec)).collect();
     // many workloads state the same constraint for themselves: the domains are those of its key and filter
     let mut of_filter: HashMap<(KeyId, &NodeFilter), FixedBitSet> = HashMap::new();
     let mut topologies: Vec<Topology> = Vec::with_capacity(builder.identities.len());
@@ -134,6 +141,14 @@ pub(super) fn build(
     builder.count_bound(nodes, &bound, &mut topologies);
 
     let selecting = Selecting::of(&builder.identities);
+    let mut daemons: Vec<(&DaemonSet, Vec<TopologyId>)> = Vec::new();
+    for (daemon, owned) in snapshot.daemon_sets.iter().zip(of_daemons) {
+        let mut ids = selecting.pod(&builder.identities, &daemon.key.namespace, &daemon.template);
+        ids.retain(|&id| builder.identities[id].kind != TopologyKind::InverseAntiAffinity);
+        ids.extend(owned);
+        daemons.push((daemon, ids));
+    }
+    count_daemons(&daemons, keys, pools, nodes, &mut topologies);
     for (group, owned) in groups.iter_mut().zip(owned) {
         for id in selecting.pod(&builder.identities, group.namespace, group.template) {
             if builder.identities[id].kind == TopologyKind::InverseAntiAffinity {
@@ -148,6 +163,8 @@ pub(super) fn build(
             topologies[placement.topology].hard |= placement.source.is_required(spec);
             placement.self_selects = builder.identities[placement.topology].selects(group.namespace, group.template);
         }
+        let mut obeyed = group.carried.iter().map(|placement| placement.topology).chain(group.forbidden_by.clone());
+        group.minds_daemons = obeyed.any(|id| topologies[id].counts_daemons);
     }
     topologies
 }
@@ -310,6 +327,46 @@ impl Builder<'_> {
     }
 }
 
+/// The pods of daemonsets that come to nodes which are not ready yet, and to those that pools launch.
+fn count_daemons(
+    daemons: &[(&DaemonSet, Vec<TopologyId>)],
+    keys: &Keys,
+    pools: &mut [PoolModel],
+    nodes: &[NodeModel],
+    topologies: &mut [Topology],
+) {
+    if daemons.iter().all(|(_, ids)| ids.is_empty()) {
+        return;
+    }
+    for (index, (daemon, ids)) in daemons.iter().enumerate() {
+        let awaited = nodes.iter().any(|node| node.awaits.contains(&index));
+        if !awaited && !pools.iter().any(|pool| pool.may_run_somewhere(daemon)) {
+            continue;
+        }
+        let comes_with_every_node = pools.iter().all(|pool| pool.surely_runs(daemon));
+        for &id in ids {
+            topologies[id].counts_daemons = true;
+            topologies[id].with_every_node += u32::from(comes_with_every_node);
+        }
+    }
+    // affinity needs pods that are there for sure, the others count those that may be
+    for (index, node) in nodes.iter().enumerate() {
+        for (daemon, ids) in node.awaits.iter().map(|&daemon| &daemons[daemon]) {
+            let comes = !rules::obeys_pods(&daemon.template.spec);
+            for &id in ids {
+                let topology = &mut topologies[id];
+                if (comes || topology.kind != TopologyKind::Affinity)
+                    && topology.filter.admits_node(node)
+                    && let Some(domain) = domain_of_node(keys, topology.key, index, node)
+                {
+                    topology.counts[domain] += 1;
+                }
+            }
+        }
+    }
+    pools.iter_mut().for_each(|pool| pool.set_brought(daemons));
+}
+
 /// A bound pod that counts.
 struct Bound {
     /// Index into `Snapshot::pods`.
@@ -415,6 +472,8 @@ fn topology(identity: &Identity, eligible: FixedBitSet, nodes: &[NodeModel], key
         eligible,
         elsewhere: 0,
         hard: identity.kind == TopologyKind::InverseAntiAffinity,
+        counts_daemons: false,
+        with_every_node: 0,
     }
 }
 

@@ -13,7 +13,7 @@
 //! | `fit`, `daemons` | resources, with what daemonsets take |
 //! | `selected`, `selection`, `taints` | node selectors, node affinity, taints |
 //! | `volumes`, `ports` | volume reach, attach limits, `ReadWriteOncePod`, host ports |
-//! | `replay`, `spread`, `openable`, `affinity` | topology spread, pod affinity and anti-affinity, in bind order |
+//! | `replay`, `spread`, `openable`, `affinity`, `daemons` | topology spread, pod affinity and anti-affinity, in bind order |
 
 mod accounting;
 mod affinity;
@@ -76,7 +76,7 @@ fn violations(snapshot: &Snapshot, plan: &Plan<Draft>) -> Vec<Violation> {
     accounting::check(snapshot, plan, &mut report);
     let cluster = Cluster::build(snapshot, plan, &mut report);
     let mut selections = Selections::default();
-    let classes = Classes::of(&snapshot.pods, &mut selections);
+    let classes = Classes::of(snapshot, &mut selections);
 
     launch::check(&cluster, &classes, &mut report);
     offers::check(&cluster, &mut report);

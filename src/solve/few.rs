@@ -41,13 +41,20 @@ pub fn search(
     stop: &dyn Fn() -> bool,
     judge: &mut dyn FnMut(Solution, &mut usize) -> Levels,
 ) -> bool {
+    // daemon pods of new nodes count for nobody here: what is found is judged, and may not be all that there is
+    let minds_daemons = problem.groups.iter().any(|group| group.minds_daemons);
     let pods: usize = problem.groups.iter().map(|group| group.pods.len()).sum();
     if pods == 0 || pods > MOST_PODS {
         return false;
     }
     let mut search = Search::new(problem, priorities, known, ways, stop, judge);
     search.place(0, Spent::default());
-    search.profiles.is_complete && !search.carrier.is_cut && search.steps > 0 && search.ways > 0 && !stop()
+    !minds_daemons
+        && search.profiles.is_complete
+        && !search.carrier.is_cut
+        && search.steps > 0
+        && search.ways > 0
+        && !stop()
 }
 
 /// What is decided comes to at least this.

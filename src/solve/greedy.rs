@@ -36,8 +36,12 @@ use open::{OpenNode, Opened};
 use passes::Pass;
 pub use queue::Order;
 use queue::Queue;
-use topology::Counts;
+use topology::{Brought, Counts};
 pub(super) use variant::Variants;
+
+/// How often pods are packed that mind the daemon pods of new nodes: a pod is placed before all nodes are opened, and the daemon
+/// pods of those that come after it count for it as well.
+const ATTEMPTS: usize = 6;
 
 /// Packs every group's pods in karpenter's order; stops early when `stop` says so, with what was placed until then.
 #[must_use]
@@ -83,13 +87,27 @@ fn run<'p>(
     memory: &mut Memory<'p>,
     stop: &dyn Fn() -> bool,
 ) -> (Solution, Vec<usize>) {
-    let Memory { sets, books } = std::mem::take(memory);
-    let mut greedy = Greedy { sets, guide, books, ..Greedy::new(problem) };
-    let mut queue = Queue::new(problem, order);
-    let stopped = greedy.run(&mut queue, stop);
-    let solution = Solution { stopped, ..greedy.solution(queue) };
-    *memory = Memory { sets: greedy.sets, books: greedy.books };
-    (solution, greedy.steps)
+    let minds_daemons = problem.groups.iter().any(|group| group.minds_daemons);
+    let mut advance = Brought::new();
+    let mut attempts = if minds_daemons { ATTEMPTS } else { 1 };
+    loop {
+        let Memory { sets, books } = std::mem::take(memory);
+        let guide = guide.clone();
+        let mut greedy = Greedy { sets, guide, books, ..Greedy::new(problem, advance.clone()) };
+        let mut queue = Queue::new(problem, order);
+        let stopped = greedy.run(&mut queue, stop);
+        let solution = Solution { stopped, ..greedy.solution(queue) };
+        *memory = Memory { sets: greedy.sets, books: greedy.books };
+        attempts -= 1;
+        let before = advance.clone();
+        for (of, pods) in greedy.counts.brought {
+            let known = advance.entry(of).or_default();
+            *known = pods.max(*known);
+        }
+        if stopped || attempts == 0 || advance == before {
+            return (solution, greedy.steps);
+        }
+    }
 }
 
 struct Greedy<'p, 's> {
@@ -117,13 +135,13 @@ struct Greedy<'p, 's> {
 }
 
 impl<'p, 's> Greedy<'p, 's> {
-    fn new(problem: &'p Problem<'s>) -> Self {
+    fn new(problem: &'p Problem<'s>, advance: Brought) -> Self {
         Self {
             problem,
             variants: Variants::new(problem),
             existing: problem.nodes.iter().map(ExistingNode::new).collect(),
             open: Vec::new(),
-            counts: Counts::new(problem),
+            counts: Counts::new(problem, advance),
             remaining: problem.pools.iter().map(|pool| pool.remaining.clone()).collect(),
             claims: Claims::of(problem.snapshot),
             reserved: BTreeMap::new(),

@@ -104,7 +104,12 @@ fn candidates(
         let left = model.pods.iter().filter(|pod| first.unplaced.binary_search(pod).is_ok());
         let left: Vec<usize> = left.copied().collect();
         let is_tied = || required_keys(problem, model).any(|key| Some(key) != zones || spreads[group].is_none());
-        if left.is_empty() || model.spec().priority != priority || is_hopeless(group) || is_tied() {
+        if left.is_empty()
+            || model.spec().priority != priority
+            || is_hopeless(group)
+            || model.minds_daemons
+            || is_tied()
+        {
             continue;
         }
         while left.len() == model.pods.len() && variants.at(problem, &mut sets, group, steps[group] + 1).is_some() {

@@ -7,12 +7,12 @@ use super::reach::{demands_of, met_by_node, tolerates};
 use crate::api::labels;
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{
-    Node, NodeInclusionPolicy, NodeStage, Pod, PodSpec, TopologySpreadConstraint, WhenUnsatisfiable,
+    DaemonSet, Node, NodeInclusionPolicy, NodeStage, Pod, PodSpec, TopologySpreadConstraint, WhenUnsatisfiable,
 };
 use crate::plan::check::openable_domains;
 use crate::requirements::Requirements;
 
-/// A hard spread over zones that counts no other pending pods than those that carry it.
+/// A hard spread over zones that counts no other pods to come than those that carry it.
 pub struct Spread {
     max_skew: i64,
     /// By zone: pods that are there, and whether the checker counts the zone in every plan.
@@ -29,7 +29,11 @@ pub fn of(snapshot: &Snapshot, pod: &Pod, zones: &[Arc<str>], others: &[&Pod]) -
     })?;
     let counts = |of: &Pod| of.key.namespace == pod.key.namespace && constraint.selector.matches(&of.template.labels);
     let openable = openable_domains(snapshot, spec, constraint);
-    if openable.is_empty() || others.iter().any(|other| counts(other)) {
+    let counts_daemon = |daemon: &DaemonSet| {
+        daemon.key.namespace == pod.key.namespace && constraint.selector.matches(&daemon.template.labels)
+    };
+    if openable.is_empty() || others.iter().any(|other| counts(other)) || snapshot.daemon_sets.iter().any(counts_daemon)
+    {
         return None;
     }
     let mut there = vec![0_i64; zones.len()];

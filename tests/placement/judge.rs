@@ -11,7 +11,7 @@ use kube::discovery::ApiResource;
 use kube::{Client, Error, ResourceExt as _};
 use serde_json::{Value, json};
 
-use super::scenario::{DAEMONS, EVERYWHERE, Scenario};
+use super::scenario::{EVERYWHERE, Scenario};
 
 /// Between two looks at what is waited for, and how many there are.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
@@ -110,12 +110,13 @@ impl Judge {
 
     /// Waits until the controller has made every daemon pod for the nodes that there are, and each is bound or refused.
     async fn settle_daemons(&self) -> Result<(), Error> {
-        let sets: Api<DaemonSet> = Api::namespaced(self.client.clone(), DAEMONS);
+        let all: Api<DaemonSet> = Api::all(self.client.clone());
         let nodes: Api<Node> = Api::all(self.client.clone());
         let count = nodes.list(&ListParams::default()).await?.items.len();
         until("a daemon pod on every node", async || Ok(self.has_daemon_pods(EVERYWHERE, count).await?.then_some(())))
             .await?;
-        for set in sets.list(&ListParams::default()).await? {
+        for set in all.list(&ListParams::default()).await? {
+            let sets: Api<DaemonSet> = Api::namespaced(self.client.clone(), &set.namespace().unwrap());
             // a new generation is looked at by a controller that knows all nodes by now
             let limit = set.spec.revision_history_limit.unwrap_or(10);
             let next = json!({"spec": {"revisionHistoryLimit": limit % 10 + 1}});
@@ -134,7 +135,7 @@ impl Judge {
 
     /// Whether the set has so many pods, each bound or refused.
     async fn has_daemon_pods(&self, set: &str, count: usize) -> Result<bool, Error> {
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), DAEMONS);
+        let pods: Api<Pod> = Api::all(self.client.clone());
         let found = pods.list(&ListParams::default().labels(&format!("daemon={set}"))).await?;
         let is_decided = |pod: &Pod| {
             let bound = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());

@@ -6,8 +6,8 @@ use super::dice::Dice;
 
 pub const ZONES: [&str; 3] = ["a", "b", "c"];
 const NAMESPACES: [&str; 2] = ["one", "two"];
-/// Of the daemonsets: no selector of a pod reaches it, as the pods that they will have on new nodes do not count for others.
-pub const DAEMONS: &str = "daemons";
+/// Of daemonsets that no selector of a pod reaches.
+const DAEMONS: &str = "daemons";
 const APPS: [&str; 3] = ["x", "y", "z"];
 const TEAMS: [&str; 2] = ["red", "green"];
 /// A custom label that pools may fix or leave out.
@@ -65,7 +65,7 @@ impl Scenario {
         for (name, namespace) in &claims {
             surroundings.extend(volume(dice, name, namespace));
         }
-        let daemon_sets = daemon_sets(dice);
+        let daemon_sets = daemon_sets(dice, &mut Dice::new(seed ^ 0xdae));
         let mut bound = Vec::new();
         for (index, node) in nodes.iter().enumerate() {
             for replica in 0..dice.below(3) {
@@ -198,12 +198,19 @@ fn priority_class(name: &str, value: i32) -> Value {
     })
 }
 
-fn daemon_sets(dice: &mut Dice) -> Vec<Value> {
-    let set = |name: &str, spec: Value| {
-        let labels = json!({"daemon": name});
+/// `known`: for what makes selectors of pods reach some of them.
+fn daemon_sets(dice: &mut Dice, known: &mut Dice) -> Vec<Value> {
+    let mut set = |name: &str, spec: Value| {
+        let own = json!({"daemon": name});
+        let mut labels = own.clone();
+        let mut namespace = DAEMONS;
+        if known.percent(20) {
+            namespace = *known.pick(&NAMESPACES);
+            labels["app"] = json!(known.pick(&APPS));
+        }
         json!({
-            "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": name, "namespace": DAEMONS},
-            "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}},
+            "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": name, "namespace": namespace},
+            "spec": {"selector": {"matchLabels": own}, "template": {"metadata": {"labels": labels}, "spec": spec}},
         })
     };
     let container = |requests: Value| json!([{"name": "main", "image": "daemon", "resources": {"requests": requests}}]);

@@ -19,7 +19,7 @@ use crate::requirements::Requirement;
 use crate::settings::MinValuesPolicy;
 use crate::solve::purchase::{Book, Wish, purchase};
 
-const WORLDS: u64 = 1_500;
+const WORLDS: u64 = 1_600;
 const WIDE: Size = Size { types: 12, ..MIXED };
 
 /// A world in which most pools have minimums, and launches can name few types.

@@ -67,6 +67,7 @@ pub fn world(seed: u64, size: Size) -> Snapshot {
     snapshot.nodes = nodes::nodes(dice, size, &snapshot.node_pools);
     pods::add_pods(dice, size, &mut snapshot);
     rare(&mut Dice::new(seed ^ 0x5eed), &mut snapshot);
+    pods::known_daemons(&mut Dice::new(seed ^ 0xdae), &mut snapshot);
     snapshot
 }
 

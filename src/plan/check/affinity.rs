@@ -14,6 +14,7 @@ use std::sync::Arc;
 use super::classes::{Class, Classes};
 use super::cluster::Cluster;
 use super::demanded::Demanded;
+use super::selection::Holds;
 use super::topology::{Domain, Keys};
 use crate::observe::snapshot::{Labels, PodAffinityTerm, Snapshot};
 
@@ -166,12 +167,13 @@ pub(super) enum Verdict {
 }
 
 impl Together<'_> {
-    /// A pod that matches all terms is on the slot. An open domain is none to rely on.
-    pub(super) fn count(&mut self, slot: usize, keys: &Keys<'_>) {
+    /// A pod that matches all terms is on the slot, perhaps or surely. Neither an open domain nor a pod that is only perhaps
+    /// there is one to rely on.
+    pub(super) fn count(&mut self, slot: usize, keys: &Keys<'_>, is_there: Holds) {
         for (&key, present) in self.keys.iter().zip(&mut self.present) {
             let domain = &keys.all[key].domains[slot];
             self.anywhere |= *domain != Domain::Absent;
-            if let Domain::At(domain) = domain {
+            if let (Domain::At(domain), Holds::Surely) = (domain, is_there) {
                 present[*domain] = true;
             }
         }

@@ -6,6 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::selection::{Selection, Selections};
+use crate::observe::Snapshot;
 use crate::observe::snapshot::{Labels, Pod, PodSpec, PodTemplate};
 use crate::resources::{PODS, Resources};
 
@@ -13,6 +14,8 @@ pub(super) struct Classes<'a> {
     pub all: Vec<Class<'a>>,
     /// Class of each pod of the Snapshot.
     pub of_pod: Vec<usize>,
+    /// Class of the pods of each DaemonSet of the Snapshot.
+    pub of_daemon_set: Vec<usize>,
     pub amounts: Amounts,
 }
 
@@ -38,15 +41,22 @@ impl<'a> Class<'a> {
 }
 
 impl<'a> Classes<'a> {
-    pub(super) fn of(pods: &'a [Pod], selections: &mut Selections<'a>) -> Self {
-        let mut classes = Self { all: Vec::new(), of_pod: Vec::with_capacity(pods.len()), amounts: Amounts::default() };
-        let mut by_address: HashMap<(*const PodTemplate, &'a str), usize> = HashMap::new();
-        // to grow is to hash every template again: room for more templates than most clusters have
-        let mut by_content: HashMap<Content<'a>, usize> = HashMap::with_capacity(pods.len().min(16_384));
-        let mut groupes: HashMap<(&'a str, &'a Labels), usize> = HashMap::new();
+    pub(super) fn of(snapshot: &'a Snapshot, selections: &mut Selections<'a>) -> Self {
+        let pods = &snapshot.pods;
+        let mut classes = Self {
+            all: Vec::new(),
+            of_pod: Vec::with_capacity(pods.len()),
+            of_daemon_set: Vec::with_capacity(snapshot.daemon_sets.len()),
+            amounts: Amounts::default(),
+        };
+        let mut known = Known {
+            by_address: HashMap::new(),
+            // to grow is to hash every template again: room for more templates than most clusters have
+            by_content: HashMap::with_capacity(pods.len().min(16_384)),
+            groups: HashMap::new(),
+        };
         let mut before: Option<(&Pod, usize)> = None;
         for pod in pods {
-            let namespace = pod.key.namespace.as_ref();
             // replicas stand together
             let as_before = |(of, _): &(&Pod, usize)| {
                 Arc::ptr_eq(&of.template, &pod.template) && of.key.namespace == pod.key.namespace
@@ -55,25 +65,47 @@ impl<'a> Classes<'a> {
                 classes.of_pod.push(class);
                 continue;
             }
-            let class = *by_address.entry((Arc::as_ptr(&pod.template), namespace)).or_insert_with(|| {
-                *by_content.entry(Content { namespace, template: &pod.template }).or_insert_with(|| {
-                    let next = groupes.len();
-                    let group = *groupes.entry((namespace, &pod.template.labels)).or_insert(next);
-                    classes.all.push(Class {
-                        namespace: &pod.key.namespace,
-                        template: &pod.template,
-                        requests: classes.amounts.of_pod(&pod.template.spec.requests),
-                        selection: selections.intern(Selection::of(&pod.template.spec)),
-                        group,
-                    });
-                    classes.all.len() - 1
-                })
-            });
+            let class = classes.intern(&pod.key.namespace, &pod.template, &mut known, selections);
             classes.of_pod.push(class);
             before = Some((pod, class));
         }
+        for daemon in &snapshot.daemon_sets {
+            let class = classes.intern(&daemon.key.namespace, &daemon.template, &mut known, selections);
+            classes.of_daemon_set.push(class);
+        }
         classes
     }
+
+    fn intern(
+        &mut self,
+        namespace: &'a Arc<str>,
+        template: &'a Arc<PodTemplate>,
+        known: &mut Known<'a>,
+        selections: &mut Selections<'a>,
+    ) -> usize {
+        let Known { by_address, by_content, groups } = known;
+        *by_address.entry((Arc::as_ptr(template), namespace)).or_insert_with(|| {
+            *by_content.entry(Content { namespace, template }).or_insert_with(|| {
+                let next = groups.len();
+                let group = *groups.entry((namespace.as_ref(), &template.labels)).or_insert(next);
+                self.all.push(Class {
+                    namespace,
+                    template,
+                    requests: self.amounts.of_pod(&template.spec.requests),
+                    selection: selections.intern(Selection::of(&template.spec)),
+                    group,
+                });
+                self.all.len() - 1
+            })
+        })
+    }
+}
+
+/// Classes and groups met so far.
+struct Known<'a> {
+    by_address: HashMap<(*const PodTemplate, &'a str), usize>,
+    by_content: HashMap<Content<'a>, usize>,
+    groups: HashMap<(&'a str, &'a Labels), usize>,
 }
 
 #[derive(PartialEq, Eq)]

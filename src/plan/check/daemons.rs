@@ -1,4 +1,4 @@
-//! Which daemonsets run on a node, and what they leave for other pods.
+//! Which daemonsets run on a node, what they leave for other pods, and which of their pods are still to come.
 //!
 //! A daemon pod runs where its node selector and required affinity hold and its tolerations cover the `NoSchedule` and
 //! `NoExecute` taints; `PreferNoSchedule` and startup taints do not keep it away (karpenter-core 2.5).
@@ -6,10 +6,12 @@
 use std::sync::Arc;
 
 use super::cluster::{Cluster, Slot};
+use super::openable;
 use super::selection::{Holds, Selection};
 use super::shape::Shape;
 use super::taints::first_untolerated;
-use crate::observe::snapshot::{DaemonSet, Pod, Taint};
+use crate::observe::Snapshot;
+use crate::observe::snapshot::{DaemonSet, NodeStage, Pod, PodSpec, Taint, WhenUnsatisfiable};
 use crate::resources::{PODS, Resources};
 
 /// The daemonsets that run on a node of this shape.
@@ -18,11 +20,45 @@ pub(super) fn on_shape<'a>(
     shape: &Shape<'a>,
     taints: &[Taint],
 ) -> impl Iterator<Item = &'a DaemonSet> {
-    daemon_sets.iter().filter(move |daemon| {
-        let spec = &daemon.template.spec;
-        first_untolerated(taints, &spec.tolerations).is_none()
-            && Selection::of(spec).holds(|key| shape.label_for_daemons(key)) > Holds::No
-    })
+    daemon_sets.iter().filter(move |daemon| runs_on(&daemon.template.spec, shape, taints) > Holds::No)
+}
+
+fn runs_on(daemon: &PodSpec, shape: &Shape<'_>, taints: &[Taint]) -> Holds {
+    if first_untolerated(taints, &daemon.tolerations).is_some() {
+        return Holds::No;
+    }
+    Selection::of(daemon).holds(|key| shape.label_for_daemons(key))
+}
+
+/// Whether a pod of the daemonset that is not there yet is on the node before the pods of the plan are: on launches and nodes
+/// that are not ready yet. A ready node that has none has no place for it.
+pub(super) fn comes_to(daemon: &DaemonSet, slot: &Slot<'_>, cluster: &Cluster<'_>) -> Holds {
+    let comes = |shape: &Shape<'_>| {
+        let is_open = match shape {
+            Shape::Node(node) => {
+                node.stage != NodeStage::Initialized && is_missing(daemon, &slot.residents, &cluster.snapshot.pods)
+            }
+            Shape::Offer(_) => true,
+        };
+        if is_open && !slot.deleting { runs_on(&daemon.template.spec, shape, slot.taints) } else { Holds::No }
+    };
+    let on_shapes = slot.shapes.iter().map(|&shape| comes(&cluster.shapes[shape]));
+    let (least, most) = on_shapes.fold((Holds::Surely, Holds::No), |(least, most), of| (least.min(of), most.max(of)));
+    let surely = if obeys_pods(&daemon.template.spec) { Holds::Perhaps } else { Holds::Surely };
+    if least == Holds::Surely { surely.min(most) } else { most.min(Holds::Perhaps) }
+}
+
+/// Whether a pod of the daemonset surely comes with every node that a pool could open.
+pub(super) fn comes_with_every_node(daemon: &DaemonSet, snapshot: &Snapshot) -> bool {
+    let spec = &daemon.template.spec;
+    let mut offers = openable::offers(snapshot);
+    !obeys_pods(spec) && offers.all(|(pool, offer)| runs_on(spec, &Shape::Offer(offer), &pool.taints) == Holds::Surely)
+}
+
+/// Other pods decide about where the pod may be.
+fn obeys_pods(spec: &PodSpec) -> bool {
+    let is_spread = spec.topology_spread.iter().any(|c| c.when_unsatisfiable == WhenUnsatisfiable::DoNotSchedule);
+    is_spread || !spec.pod_affinity.is_empty() || !spec.pod_anti_affinity.is_empty()
 }
 
 /// What the daemonsets of a node request together.

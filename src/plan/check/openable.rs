@@ -36,22 +36,55 @@ impl<'a> Openable<'a> {
 }
 
 fn domains<'a>(snapshot: &'a Snapshot, asked: &Asked<'a>) -> BTreeSet<&'a str> {
-    let usable = |pool: &&NodePool| pool.unusable.is_none() && pool.replicas.is_none();
     let tolerated =
-        |pool: &&NodePool| asked.tolerations.is_none_or(|own| first_untolerated(&pool.taints, own).is_none());
+        |pool: &NodePool| asked.tolerations.is_none_or(|own| first_untolerated(&pool.taints, own).is_none());
     let mut found = BTreeSet::new();
-    for pool in snapshot.node_pools.iter().filter(usable).filter(tolerated) {
-        for instance_type in pool.instance_types.iter() {
-            for offering in instance_type.offerings.iter().filter(|offering| offering.available) {
-                let offer = OfferShape { instance_type, offering, labels: &pool.labels, claim: &pool.requirements };
-                let Known::Value(domain) = offer.label(asked.key) else { continue };
-                if !found.contains(domain) && asked.could_be_met(pool, &offer) {
-                    found.insert(domain);
-                }
-            }
+    for (pool, offer) in available(snapshot).filter(|(pool, _)| tolerated(pool)) {
+        let Known::Value(domain) = offer.label(asked.key) else { continue };
+        if !found.contains(domain) && asked.could_be_met(pool, &offer) {
+            found.insert(domain);
         }
     }
     found
+}
+
+/// What the pools could buy, whatever their limits.
+pub(super) fn offers(snapshot: &Snapshot) -> impl Iterator<Item = (&NodePool, OfferShape<'_>)> {
+    available(snapshot).filter(|(pool, offer)| is_of_pool(pool, offer))
+}
+
+/// Every available offering in the catalogues of the pools.
+fn available(snapshot: &Snapshot) -> impl Iterator<Item = (&NodePool, OfferShape<'_>)> {
+    let usable = |pool: &&NodePool| pool.unusable.is_none() && pool.replicas.is_none();
+    snapshot.node_pools.iter().filter(usable).flat_map(|pool| {
+        pool.instance_types.iter().flat_map(move |instance_type| {
+            let offerings = instance_type.offerings.iter().filter(|offering| offering.available);
+            offerings.map(move |offering| {
+                (pool, OfferShape { instance_type, offering, labels: &pool.labels, claim: &pool.requirements })
+            })
+        })
+    })
+}
+
+/// Whether a node could meet a demand on its label: labels that the cloud or the launch still decides are decided as they
+/// should be.
+fn could_be(pool: &NodePool, offer: &OfferShape<'_>, key: &str, wanted: &Requirement) -> bool {
+    match offer.label(key) {
+        Known::Value(value) => wanted.allows(value),
+        Known::OneOf(values) => values.iter().any(|value| wanted.allows(value)),
+        Known::Fresh => wanted.allows("\u{0}"),
+        Known::Unknown => true,
+        // a launch writes the custom labels that its pool asks for
+        Known::Absent if !labels::is_well_known(labels::normalize(key)) => match pool.requirements.get(key) {
+            Some(of_pool) => of_pool.intersects(wanted),
+            None => wanted.allows_absence(),
+        },
+        Known::Absent => wanted.allows_absence(),
+    }
+}
+
+fn is_of_pool(pool: &NodePool, offer: &OfferShape<'_>) -> bool {
+    pool.requirements.iter().all(|(key, wanted)| could_be(pool, offer, key, wanted))
 }
 
 /// The domains that pools could open for a pod, as a spread constraint of it counts them.
@@ -66,28 +99,15 @@ pub fn openable_domains(
 }
 
 impl<'a> Asked<'a> {
-    /// Whether a node of the pool that is bought through the offer could be selected: labels that the cloud or the launch
-    /// still decides are decided as they should be.
+    /// Whether a node of the pool that is bought through the offer could be selected.
     fn could_be_met(&self, pool: &NodePool, offer: &OfferShape<'_>) -> bool {
-        let could_be = |key: &str, wanted: &Requirement| match offer.label(key) {
-            Known::Value(value) => wanted.allows(value),
-            Known::OneOf(values) => values.iter().any(|value| wanted.allows(value)),
-            Known::Fresh => wanted.allows("\u{0}"),
-            Known::Unknown => true,
-            // a launch writes the custom labels that its pool asks for
-            Known::Absent if !labels::is_well_known(labels::normalize(key)) => match pool.requirements.get(key) {
-                Some(of_pool) => of_pool.intersects(wanted),
-                None => wanted.allows_absence(),
-            },
-            Known::Absent => wanted.allows_absence(),
-        };
-        let of_pool = pool.requirements.iter().all(|(key, wanted)| could_be(key, wanted));
+        let could_be = |key: &str, wanted: &Requirement| could_be(pool, offer, key, wanted);
         let selected = |Selection { node_selector, node_affinity }: Selection<'_>| {
             let is_met = |term: &NodeAffinityTerm| term.0.iter().all(|(key, wanted)| could_be(key, wanted));
             node_selector.iter().all(|(key, value)| could_be(key, &Requirement::one_of([value.clone()])))
                 && (node_affinity.is_empty() || node_affinity.iter().any(|term| !term.0.is_empty() && is_met(term)))
         };
-        of_pool && self.selection.is_none_or(selected)
+        is_of_pool(pool, offer) && self.selection.is_none_or(selected)
     }
 
     pub(in crate::plan) fn of(spec: &'a PodSpec, constraint: &'a TopologySpreadConstraint) -> Self {

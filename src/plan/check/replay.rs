@@ -1,6 +1,6 @@
 //! The assignments one after another, as kube-scheduler would bind them, against the rules that look at other pods.
 //!
-//! All launched nodes are ready before the first pod binds. Bound pods count where they are, unless they are displaced;
+//! All launched nodes are ready before the first pod binds, and the pods of their daemonsets are there. Bound pods count where they are, unless they are displaced;
 //! terminating ones count for affinity and anti-affinity until they are gone, for spread never (kube-scheduler's
 //! InterPodAffinity looks at every pod of a node, PodTopologySpread skips those with a deletion timestamp). A placed pod
 //! counts from its turn on. Counters are kept by constraint and domain, so that a pod costs
@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::affinity::{Terms, Verdict};
 use super::classes::Classes;
 use super::cluster::Cluster;
-use super::selection::Selections;
+use super::daemons;
+use super::selection::{Holds, Selections};
 use super::spread::{Carried, Groups};
 use super::topology::{Domain, Keys, OpenDomains};
 use super::violation::{Report, Rule, Violation};
@@ -28,6 +29,15 @@ struct Touching {
     apart_matching: Vec<usize>,
 }
 
+/// What counts pods of some classes.
+#[derive(Default)]
+struct Touched {
+    spread: BTreeSet<usize>,
+    affinity: BTreeSet<usize>,
+    apart_matching: BTreeSet<usize>,
+    apart_carried: BTreeSet<usize>,
+}
+
 struct Replay<'a, 'c> {
     cluster: &'c Cluster<'a>,
     keys: Keys<'a>,
@@ -37,22 +47,23 @@ struct Replay<'a, 'c> {
     touching: Vec<Touching>,
 }
 
-/// Returns for each class the topology keys that tie its pods to others.
+/// Returns for each class how its pods are tied to others.
 pub(super) fn check<'a>(
     cluster: &Cluster<'a>,
     classes: &Classes<'a>,
     selections: &mut Selections<'a>,
     report: &mut Report,
-) -> Vec<BTreeSet<&'a str>> {
+) -> Vec<Ties<'a>> {
     let mut replay = Replay::collect(cluster, classes, selections);
     for (slot, pods) in cluster.slots.iter().enumerate().map(|(i, slot)| (i, &slot.residents)) {
         for &pod in pods {
             if !cluster.snapshot.pods[pod].terminating {
-                replay.count_for_spread(classes.of_pod[pod], slot);
+                replay.count_for_spread(classes.of_pod[pod], slot, Holds::Surely);
             }
-            replay.count_for_affinity(classes.of_pod[pod], slot);
+            replay.count_for_affinity(classes.of_pod[pod], slot, Holds::Surely);
         }
     }
+    replay.count_daemons(classes);
     let mut open = OpenDomains::default();
     for assignment in &cluster.plan.assignments {
         let (slot, class) = (cluster.slot_of(assignment.target), classes.of_pod[assignment.pod]);
@@ -61,11 +72,20 @@ pub(super) fn check<'a>(
             for (rule, text) in replay.faults(class, slot, &mut open, report) {
                 report.push(Violation::new(rule, text).pod(pod).node(cluster.slots[slot].name));
             }
-            replay.count_for_spread(class, slot);
-            replay.count_for_affinity(class, slot);
+            replay.count_for_spread(class, slot, Holds::Surely);
+            replay.count_for_affinity(class, slot, Holds::Surely);
         }
     }
-    (0..classes.all.len()).map(|class| replay.ties(class)).collect()
+    let of_daemons = replay.of_daemons(classes);
+    (0..classes.all.len()).map(|class| replay.ties(class, &of_daemons)).collect()
+}
+
+/// How the pods of a class are tied to others.
+pub(super) struct Ties<'a> {
+    /// The topology keys of what the class carries, and of the anti-affinity that other pods direct at it.
+    pub keys: BTreeSet<&'a str>,
+    /// Some of it looks at pods of daemonsets, which new nodes bring.
+    pub minds_daemons: bool,
 }
 
 impl<'a, 'c> Replay<'a, 'c> {
@@ -83,6 +103,7 @@ impl<'a, 'c> Replay<'a, 'c> {
         for &pod in cluster.slots.iter().flat_map(|slot| &slot.residents) {
             present[classes.of_pod[pod]] = true;
         }
+        classes.of_daemon_set.iter().for_each(|&class| present[class] = true);
         for class in 0..classes.all.len() {
             if placed[class] {
                 touching[class].spread = groups.carried_by(class, cluster, classes, selections, &mut keys);
@@ -106,14 +127,29 @@ impl<'a, 'c> Replay<'a, 'c> {
         Self { cluster, keys, groups, terms, touching }
     }
 
-    /// The topology keys of what a class carries, and of the anti-affinity that other pods direct at it.
-    fn ties(&self, class: usize) -> BTreeSet<&'a str> {
+    fn ties(&self, class: usize, of_daemons: &Touched) -> Ties<'a> {
         let touching = &self.touching[class];
         let spread = touching.spread.iter().map(|carried| self.groups.all[carried.group].key);
         let affinity = touching.affinity.iter().flat_map(|&(together, _)| self.terms.together[together].keys());
         let apart = touching.apart_carried.iter().chain(&touching.apart_matching);
         let apart = apart.map(|&apart| self.terms.apart[apart].key);
-        spread.chain(affinity).chain(apart).map(|key| self.keys.all[key].name).collect()
+        let minds_daemons = touching.spread.iter().any(|carried| of_daemons.spread.contains(&carried.group))
+            || touching.affinity.iter().any(|(together, _)| of_daemons.affinity.contains(together))
+            || touching.apart_carried.iter().any(|apart| of_daemons.apart_matching.contains(apart))
+            || touching.apart_matching.iter().any(|apart| of_daemons.apart_carried.contains(apart));
+        Ties { keys: spread.chain(affinity).chain(apart).map(|key| self.keys.all[key].name).collect(), minds_daemons }
+    }
+
+    /// Everything that counts pods of daemonsets.
+    fn of_daemons(&self, classes: &Classes<'a>) -> Touched {
+        let mut touched = Touched::default();
+        for touching in classes.of_daemon_set.iter().map(|&class| &self.touching[class]) {
+            touched.spread.extend(&touching.spread_counting);
+            touched.affinity.extend(&touching.affinity_counting);
+            touched.apart_matching.extend(&touching.apart_matching);
+            touched.apart_carried.extend(&touching.apart_carried);
+        }
+        touched
     }
 
     fn domain(&self, key: usize, slot: usize) -> &Domain {
@@ -121,21 +157,21 @@ impl<'a, 'c> Replay<'a, 'c> {
     }
 
     /// A pod of the class is on the slot from now on, as the spread constraints see it.
-    fn count_for_spread(&mut self, class: usize, slot: usize) {
+    fn count_for_spread(&mut self, class: usize, slot: usize, is_there: Holds) {
         let touching = &self.touching[class];
         let keys = &self.keys;
         for &group in &touching.spread_counting {
             let group = &mut self.groups.all[group];
-            group.count(slot, &keys.all[group.key].domains[slot]);
+            group.count(slot, &keys.all[group.key].domains[slot], is_there);
         }
     }
 
     /// A pod of the class is on the slot from now on, as affinity and anti-affinity see it.
-    fn count_for_affinity(&mut self, class: usize, slot: usize) {
+    fn count_for_affinity(&mut self, class: usize, slot: usize, is_there: Holds) {
         let touching = &self.touching[class];
         let keys = &self.keys;
         for &together in &touching.affinity_counting {
-            self.terms.together[together].count(slot, keys);
+            self.terms.together[together].count(slot, keys, is_there);
         }
         for &apart in &touching.apart_matching {
             let apart = &mut self.terms.apart[apart];
@@ -144,6 +180,30 @@ impl<'a, 'c> Replay<'a, 'c> {
         for &apart in &touching.apart_carried {
             let apart = &mut self.terms.apart[apart];
             apart.count_carrying(&keys.all[apart.key].domains[slot]);
+        }
+    }
+
+    /// The pods of daemonsets that are still to come, as far as any rule looks at them.
+    fn count_daemons(&mut self, classes: &Classes<'a>) {
+        let cluster = self.cluster;
+        for (daemon, &class) in cluster.snapshot.daemon_sets.iter().zip(&classes.of_daemon_set) {
+            let touching = &self.touching[class];
+            let lists = [&touching.spread_counting, &touching.affinity_counting, &touching.apart_matching];
+            if lists.iter().all(|list| list.is_empty()) && touching.apart_carried.is_empty() {
+                continue;
+            }
+            if !touching.spread_counting.is_empty() && daemons::comes_with_every_node(daemon, cluster.snapshot) {
+                for &group in &touching.spread_counting {
+                    self.groups.all[group].with_every_node += 1;
+                }
+            }
+            for (index, slot) in cluster.slots.iter().enumerate() {
+                let is_there = daemons::comes_to(daemon, slot, cluster);
+                if is_there > Holds::No {
+                    self.count_for_spread(class, index, is_there);
+                    self.count_for_affinity(class, index, is_there);
+                }
+            }
         }
     }
 

@@ -9,7 +9,8 @@
 //! * *minimum* is the least count over the domains of eligible nodes, 0 where there are fewer of them than `minDomains`.
 //!
 //! The domains are those of nodes that exist, deleting ones left out, and of launches ([`Group::survey`]). Those that a
-//! pool could still open ([`super::openable`]) are a rule of their own; a host can always be opened. Pods that stay on a deleting node count in the domains that others have, as long as they
+//! pool could still open ([`super::openable`]) are a rule of their own: they hold the pods of daemonsets that come with every
+//! node; a host can always be opened. Pods that stay on a deleting node count in the domains that others have, as long as they
 //! are there. Where the offers of a launch leave its eligibility or domain open, the worst case of
 //! each side counts: pods that may be there in *matching*, only those that surely are in *minimum*, and every domain
 //! that it may open.
@@ -59,6 +60,8 @@ pub(super) struct Group<'a> {
     minimum: u32,
     /// A pool could open a domain that no node has: it holds no pod.
     more_could_open: bool,
+    /// How many pods that the selector matches come with every node that a pool could open, their daemonsets'.
+    pub with_every_node: u32,
 }
 
 /// A constraint that a class carries.
@@ -163,6 +166,7 @@ impl<'a> Group<'a> {
             with_count: Vec::new(),
             minimum: 0,
             more_could_open: false,
+            with_every_node: 0,
         };
         let mut certain = vec![false; group.most.len()];
         for (i, slot) in cluster.slots.iter().enumerate() {
@@ -205,15 +209,15 @@ impl<'a> Group<'a> {
         group
     }
 
-    /// A pod that the selector matches is on the slot.
-    pub(super) fn count(&mut self, slot: usize, domain: &Domain) {
+    /// A pod that the selector matches is on the slot, perhaps or surely.
+    pub(super) fn count(&mut self, slot: usize, domain: &Domain, is_there: Holds) {
         if self.eligible[slot] == Holds::No {
             return;
         }
         for &domain in domain.possible() {
             self.most[domain] += 1;
         }
-        if let (Domain::At(domain), Holds::Surely) = (domain, self.eligible[slot])
+        if let (Domain::At(domain), Holds::Surely) = (domain, self.eligible[slot].min(is_there))
             && self.possible[*domain]
         {
             let before = self.least[*domain];
@@ -243,10 +247,10 @@ impl<'a> Group<'a> {
         (count.saturating_sub(minimum) > carried.max_skew).then_some((count, minimum))
     }
 
-    /// Whether it may not although kube-scheduler would bind it: a domain that a pool could open has none, and this one would
-    /// have so many.
+    /// Whether it may not although kube-scheduler would bind it: a domain that a pool could open has as few as come with
+    /// every node, and this one would have so many.
     pub(super) fn refuses_with_openable(&self, carried: &Carried, domain: usize) -> Option<u32> {
         let count = self.most[domain] + u32::from(carried.matches_itself);
-        (self.more_could_open && count > carried.max_skew).then_some(count)
+        (self.more_could_open && count > carried.max_skew + self.with_every_node).then_some(count)
     }
 }

@@ -4,7 +4,8 @@
 //! that node: it is available, a reservation behind it has an instance left, the pool's requirements, taints and labels
 //! admit the pod, its volumes reach, `minValues` can be met, what the pool's limits leave after this plan is enough for
 //! one more node, and it lies in the domains in which the plan has the pod, for every topology key that ties the pod to
-//! others. Only a strictly greater weight makes a pool heavier.
+//! others. Only a strictly greater weight makes a pool heavier. A pod that minds the daemon pods of new nodes is asked nothing:
+//! a heavier pool may bring others.
 //!
 //! Preferences come before weight, as they come before cost: a heavier pool is no better where the pod would lose one that
 //! it keeps here (an untolerated `PreferNoSchedule` taint, a preferred node affinity, the domain that a preferred pod
@@ -19,6 +20,7 @@ use super::cluster::{Cluster, Slot};
 use super::daemons;
 use super::limits::{Usage, has_room};
 use super::offers::{reserved, unmet_min_values};
+use super::replay::Ties;
 use super::selection::term_holds;
 use super::shape::{Known, OfferShape};
 use super::taints::first_untolerated;
@@ -55,12 +57,12 @@ struct Kept {
     required: Option<usize>,
 }
 
-/// `ties`: for each class the topology keys that tie its pods to others.
+/// `ties`: for each class how its pods are tied to others.
 pub(super) fn check<'a>(
     cluster: &Cluster<'a>,
     classes: &Classes<'a>,
     usage: &[Usage],
-    ties: &[BTreeSet<&'a str>],
+    ties: &[Ties<'a>],
     report: &mut Report,
 ) {
     let pools = &cluster.snapshot.node_pools;
@@ -75,9 +77,12 @@ pub(super) fn check<'a>(
         let mut better = None;
         let justified = heavier.is_empty()
             || on_slot.iter().any(|&class| {
+                if ties[class].minds_daemons {
+                    return true;
+                }
                 let class_of = &classes.all[class];
                 let ties: BTreeSet<&str> =
-                    ties[class].iter().copied().chain(preferred_keys(cluster, class_of)).collect();
+                    ties[class].keys.iter().copied().chain(preferred_keys(cluster, class_of)).collect();
                 let domains = domains_of(cluster, slot, &ties);
                 let kept = kept(cluster, slot, class_of);
                 let found = heavier.iter().find(|&&pool| question.is_feasible(class, pool, &domains, &kept));

@@ -28,14 +28,14 @@ pub fn spreads(problem: &Problem) -> (Option<KeyId>, Vec<Option<Spread>>) {
 }
 
 impl Spread {
-    /// `None` where the group has none, or one that counts other groups as well. `counting`: how many groups each topology
+    /// `None` where the group has none, or one that counts other groups or daemon pods as well. `counting`: how many groups each topology
     /// counts.
     pub fn of(problem: &Problem, key: KeyId, counting: &[usize], group: &Group) -> Option<Self> {
         group.carried.iter().find_map(|placement| {
             let topology = &problem.topologies[placement.topology];
             let TopologyKind::Spread { max_skew, .. } = topology.kind else { return None };
             let is_hard = matches!(placement.source, Source::Spread(_)) && placement.source.is_required(group.spec());
-            if topology.key != key || !is_hard || !placement.self_selects {
+            if topology.key != key || !is_hard || !placement.self_selects || topology.counts_daemons {
                 return None;
             }
             // a zone that no pool can open is there only as long as its nodes are

@@ -9,9 +9,11 @@ use fixedbitset::FixedBitSet;
 use super::Greedy;
 use super::market::{Market, keep_within_limits, most_counted};
 use super::passes::Pass;
-use super::topology::{HostVerdict, KeyNeed, Needs};
+use super::topology::{Counts, HostVerdict, KeyNeed, Needs};
 use super::variant::VariantId;
-use crate::model::{Amounts, DomainId, Keys, PoolModel, Problem, TopologyId, fits, ports_conflict};
+use crate::model::{
+    Amounts, Brought, BroughtCount, DomainId, Keys, PoolModel, Problem, TopologyId, fits, ports_conflict,
+};
 use crate::observe::snapshot::HostPort;
 use crate::solve::Place;
 use crate::solve::purchase::Wish;
@@ -39,6 +41,8 @@ pub struct OpenNode {
     pods: usize,
     /// Topologies that some of its pods count for once its labels are known.
     uncounted: Vec<TopologyId>,
+    /// The same of its daemon pods.
+    brought: Vec<BroughtCount>,
 }
 
 /// What an open node becomes when it takes a pod.
@@ -49,6 +53,8 @@ pub struct Narrowed {
     pub spend_limit: Option<MicroUsd>,
     pub reservations: BTreeSet<Arc<str>>,
     pub counted: Amounts,
+    /// What its daemon pods count for; only of a node that is not open yet.
+    brought: Vec<BroughtCount>,
 }
 
 /// What became of the wish for a new node.
@@ -80,6 +86,7 @@ impl OpenNode {
             pins: Vec::new(),
             pods: 0,
             uncounted: Vec::new(),
+            brought: Vec::new(),
         }
     }
 
@@ -163,7 +170,15 @@ impl Greedy<'_, '_> {
             }
             let (pool, pins) = (node.pool, node.pins.clone());
             let (spend_limit, counted) = (node.spend_limit, node.counted.clone());
-            let start = Narrowed { set, types, pins, spend_limit, reservations: node.reservations.clone(), counted };
+            let start = Narrowed {
+                set,
+                types,
+                pins,
+                spend_limit,
+                reservations: node.reservations.clone(),
+                counted,
+                brought: Vec::new(),
+            };
             if !self.within_limits(pool, &start) {
                 continue;
             }
@@ -199,6 +214,7 @@ impl Greedy<'_, '_> {
                 pins,
                 reservations: node.reservations.clone(),
                 counted: node.counted.clone(),
+                brought: node.brought.clone(),
                 ..node
             };
             if let Some(fixed) = self.fix_domains(pool, others, pinned, market) {
@@ -240,34 +256,44 @@ impl Greedy<'_, '_> {
         }
         node.ports.extend(group.spec().host_ports.iter().cloned());
         node.pods += 1;
+        let (problem, host) = (self.problem, self.problem.nodes.len() + index);
         let requirements = self.sets.get(node.set);
-        // what earlier pods of the node could not be counted for, its domain being open, may count now
-        let waiting = std::mem::take(&mut node.uncounted);
-        for id in group.counted.iter().copied().chain(waiting) {
-            let topology = &self.problem.topologies[id];
+        let pins = &node.pins;
+        let domain = |id: TopologyId| {
+            let topology = &problem.topologies[id];
             if topology.key == Keys::HOST {
                 // a pod that must obey it makes the node one that counts by joining it
-                self.counts.raise(id, self.problem.nodes.len() + index);
-                continue;
+                return Some(host);
             }
-            let domain = node.pins[topology.key].or_else(|| {
-                let single = requirements.get(self.problem.keys.name(topology.key))?.single_value()?;
-                self.problem.keys.domain(topology.key, single)
+            let domain = pins[topology.key].or_else(|| {
+                let single = requirements.get(problem.keys.name(topology.key))?.single_value()?;
+                problem.keys.domain(topology.key, single)
             });
-            if let Some(domain) = domain
-                && topology.filter.admits_new(&self.problem.pools[node.pool], requirements)
-            {
-                self.counts.raise(id, domain);
-            } else {
-                node.uncounted.push(id);
+            domain.filter(|_| topology.filter.admits_new(&problem.pools[node.pool], requirements))
+        };
+        // what earlier pods of the node could not be counted for, its domain being open, may count now
+        let mut uncounted = Vec::new();
+        for id in group.counted.iter().copied().chain(std::mem::take(&mut node.uncounted)) {
+            match domain(id) {
+                Some(domain) => self.counts.raise(id, domain),
+                None => uncounted.push(id),
             }
         }
+        let mut brought = Vec::new();
+        for count in std::mem::take(&mut node.brought) {
+            match domain(count.topology) {
+                Some(domain) => self.counts.bring(problem, count, domain),
+                None => brought.push(count),
+            }
+        }
+        (node.uncounted, node.brought) = (uncounted, brought);
     }
 
     /// Opens a node of the heaviest pool that can hold the pod.
     pub(super) fn open_node(&mut self, variant: VariantId, needs: &Needs) -> Opened {
         let entry = self.variants.get(variant);
-        if entry.hopeless || self.counts.host(needs, self.problem.nodes.len() + self.open.len()) != HostVerdict::Yes {
+        let brings = self.problem.pools.iter().any(|pool| !pool.brings.is_empty());
+        if entry.hopeless || (!brings && Counts::new_host(self.problem, needs, &[]) != HostVerdict::Yes) {
             return Opened::No;
         }
         let tolerates = entry.tolerates.clone();
@@ -291,16 +317,16 @@ impl Greedy<'_, '_> {
 
     /// Opens a node of this pool, if it can hold the pod.
     pub(super) fn open_in(&mut self, variant: VariantId, needs: &Needs, pool: usize) -> Opened {
-        if !self.variants.get(variant).tolerates[pool]
-            || self.counts.host(needs, self.problem.nodes.len() + self.open.len()) != HostVerdict::Yes
-        {
+        if !self.variants.get(variant).tolerates[pool] {
             return Opened::No;
         }
         let Some(narrowed) = self.new_node(variant, needs, pool, Market::Left) else { return Opened::No };
         if let Some(left) = &mut self.remaining[pool].nodes {
             *left -= 1;
         }
-        self.open.push(OpenNode::empty(self.problem, pool, narrowed.set));
+        let mut node = OpenNode::empty(self.problem, pool, narrowed.set);
+        node.brought.clone_from(&narrowed.brought);
+        self.open.push(node);
         self.commit_open(variant, self.open.len() - 1, narrowed);
         Opened::Yes(Place::New(self.open.len() - 1))
     }
@@ -334,9 +360,34 @@ impl Greedy<'_, '_> {
 
     /// An empty node of the pool, narrowed by the pod; the first of its alternatives that can be bought.
     fn new_node(&mut self, variant: VariantId, needs: &Needs, pool: usize, market: Market) -> Option<Narrowed> {
+        let problem = self.problem;
+        let brings = &problem.pools[pool].brings;
+        if brings.is_empty() {
+            let holds = Counts::new_host(self.problem, needs, &[]) == HostVerdict::Yes;
+            return if holds { self.empty_node(variant, &needs.keys, pool, market, None) } else { None };
+        }
+        brings.iter().find_map(|brought| {
+            let mut asked = self.counts.needs_on_new(problem, &self.variants, variant, &brought.counts);
+            asked.prefer_as(needs);
+            let holds = Counts::new_host(problem, &asked, &brought.counts) == HostVerdict::Yes;
+            if holds { self.empty_node(variant, &asked.keys, pool, market, Some(brought)) } else { None }
+        })
+    }
+
+    fn empty_node(
+        &mut self,
+        variant: VariantId,
+        keys: &[KeyNeed],
+        pool: usize,
+        market: Market,
+        brought: Option<&Brought>,
+    ) -> Option<Narrowed> {
         let alternatives = self.variants.get(variant).alternatives.clone();
         alternatives.into_iter().find_map(|alternative| {
             let (set, mut types) = self.fitting(variant, pool, alternative)?;
+            if let Some(brought) = brought {
+                types.intersect_with(&brought.types);
+            }
             let model = &self.problem.pools[pool];
             let limits = if market == Market::Left { &self.remaining[pool] } else { &model.remaining };
             keep_within_limits(model, &mut types, limits);
@@ -345,8 +396,10 @@ impl Greedy<'_, '_> {
             }
             let pins = vec![None; self.problem.keys.len()];
             let counted = vec![0; model.remaining.resources.len()].into();
-            let start = Narrowed { set, types, pins, spend_limit: None, reservations: BTreeSet::new(), counted };
-            let mut narrowed = self.fix_domains(pool, &needs.keys, start, market)?;
+            let brought = brought.map_or_else(Vec::new, |brought| brought.counts.clone());
+            let start =
+                Narrowed { set, types, pins, spend_limit: None, reservations: BTreeSet::new(), counted, brought };
+            let mut narrowed = self.fix_domains(pool, keys, start, market)?;
             if self.pass == Pass::Pessimistic {
                 // of each resource the most that any of its types has (karpenter-core 2.5)
                 narrowed.counted = most_counted(model, narrowed.types.ones().map(|kind| &model.types[kind]));

@@ -16,7 +16,7 @@ pub enum Order {
     SmallestFirst,
 }
 
-/// Pods by cpu descending, memory descending, creation time, uid; a pod that fails goes to the back, and the queue ends
+/// Pods by cpu descending, memory descending, creation time, uid, after all others those that mind daemon pods of new nodes; a pod that fails goes to the back, and the queue ends
 /// when the head was last pushed at the same length: a full cycle without progress (karpenter-core 3).
 pub struct Queue {
     /// (group, pod).
@@ -39,7 +39,10 @@ impl Queue {
                 Order::PriorityFirst | Order::SmallestFirst => b_of.priority.cmp(&a_of.priority),
             };
             let size = problem.groups[a_group].queue_key().cmp(&problem.groups[b_group].queue_key());
-            rank.then(if order == Order::SmallestFirst { size.reverse() } else { size })
+            // the nodes that others open bring daemon pods: who minds them is told by then
+            let told = problem.groups[a_group].minds_daemons.cmp(&problem.groups[b_group].minds_daemons);
+            told.then(rank)
+                .then(if order == Order::SmallestFirst { size.reverse() } else { size })
                 .then_with(|| pods[a].created_at.cmp(&pods[b].created_at))
                 .then_with(|| pods[a].uid.cmp(&pods[b].uid))
                 .then(a.cmp(&b))

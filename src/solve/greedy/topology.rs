@@ -1,12 +1,26 @@
 //! Which domains a pod may use now, and what placing it changes.
 
+use std::collections::BTreeMap;
+
 use fixedbitset::FixedBitSet;
 
 use super::variant::{VariantId, Variants};
-use crate::model::{DomainId, KeyId, Keys, Placement, Problem, Source, TopologyId, TopologyKind};
+use crate::model::{BroughtCount, DomainId, KeyId, Keys, Placement, Problem, Source, TopologyId, TopologyKind};
 
 /// Counts of every topology as pods are placed; hosts grow as nodes are opened.
-pub struct Counts(Vec<Vec<u32>>);
+pub struct Counts {
+    /// By topology and domain.
+    all: Vec<Vec<u32>>,
+    /// What daemon pods of nodes opened so far count for, hosts apart.
+    pub brought: Brought,
+    /// What is in `all` already of nodes that are still to be opened.
+    advance: Brought,
+    /// What is in `all` of daemon pods that may not come.
+    doubtful: Brought,
+}
+
+/// How often daemon pods count for a topology in a domain.
+pub type Brought = BTreeMap<(TopologyId, DomainId), u32>;
 
 /// What the topologies ask of the node that takes a pod.
 pub struct Needs {
@@ -43,45 +57,100 @@ pub enum HostVerdict {
     Never,
 }
 
+impl Needs {
+    /// Tries the domains of each key in the order of other needs, as far as those look at the key.
+    pub fn prefer_as(&mut self, others: &Needs) {
+        for need in &mut self.keys {
+            if let Some(other) = others.keys.iter().find(|other| other.key == need.key) {
+                need.domains = other.domains.iter().copied().filter(|&of| need.allowed.contains(of)).collect();
+            }
+        }
+    }
+}
+
 impl Counts {
-    pub fn new(problem: &Problem) -> Self {
-        Self(problem.topologies.iter().map(|topology| topology.counts.clone()).collect())
+    /// `advance`: what the daemon pods of nodes that will be opened count for. They are there before the pods that are
+    /// placed first.
+    pub fn new(problem: &Problem, advance: Brought) -> Self {
+        let mut all: Vec<Vec<u32>> = problem.topologies.iter().map(|topology| topology.counts.clone()).collect();
+        for (&(topology, domain), pods) in &advance {
+            all[topology][domain] += pods;
+        }
+        Self { all, brought: Brought::new(), advance, doubtful: Brought::new() }
     }
 
     fn at(&self, topology: TopologyId, domain: DomainId) -> u32 {
-        self.0[topology].get(domain).copied().unwrap_or(0)
+        self.all[topology].get(domain).copied().unwrap_or(0)
     }
 
     pub fn raise(&mut self, topology: TopologyId, domain: DomainId) {
-        let counts = &mut self.0[topology];
+        let counts = &mut self.all[topology];
         if counts.len() <= domain {
             counts.resize(domain + 1, 0);
         }
         counts[domain] += 1;
     }
 
+    /// A daemon pod of a node that is opened counts; one that may not come is no company to rely on.
+    pub fn bring(&mut self, problem: &Problem, BroughtCount { topology, surely }: BroughtCount, domain: DomainId) {
+        let of = &problem.topologies[topology];
+        if !surely && of.kind == TopologyKind::Affinity {
+            return;
+        }
+        if of.key == Keys::HOST {
+            self.raise(topology, domain);
+            return;
+        }
+        *self.brought.entry((topology, domain)).or_default() += 1;
+        *self.doubtful.entry((topology, domain)).or_default() += u32::from(!surely);
+        match self.advance.get_mut(&(topology, domain)).filter(|left| **left > 0) {
+            Some(left) => *left -= 1,
+            None => self.raise(topology, domain),
+        }
+    }
+
+    /// Pods that surely count already.
+    fn surely_at(&self, topology: TopologyId, domain: DomainId) -> u32 {
+        let of = |brought: &Brought| brought.get(&(topology, domain)).copied().unwrap_or(0);
+        self.at(topology, domain).saturating_sub(of(&self.advance) + of(&self.doubtful))
+    }
+
     /// Works out what the variant's topologies ask at this moment.
     pub fn needs(&self, problem: &Problem, variants: &Variants, variant: VariantId) -> Needs {
+        self.needs_on_new(problem, variants, variant, &[])
+    }
+
+    /// As [`Self::needs`], of a new node with such daemon pods.
+    pub fn needs_on_new(
+        &self,
+        problem: &Problem,
+        variants: &Variants,
+        variant: VariantId,
+        brought: &[BroughtCount],
+    ) -> Needs {
         let variant = variants.get(variant);
         let group = &problem.groups[variant.group];
         let mut needs = Needs { keys: Vec::new(), hosts: Vec::new() };
         // kube-scheduler's exception for the first pod of a series looks at all required affinity terms together
+        let is_first_of = |placement: &Placement| {
+            let id = placement.topology;
+            placement.self_selects && self.is_empty(problem, id)
+        };
         let required = variant.active.iter().filter(|placement| matches!(placement.source, Source::Affinity(_)));
         let mut required = required.peekable();
-        let is_first = required.peek().is_some()
-            && required.all(|placement| placement.self_selects && self.is_empty(problem, placement.topology));
+        let is_first = required.peek().is_some() && required.all(is_first_of);
         for placement in &variant.active {
             let first = match placement.source {
                 Source::Affinity(_) => is_first,
-                _ => placement.self_selects && self.is_empty(problem, placement.topology),
+                _ => is_first_of(placement),
             };
-            self.require(problem, *placement, first, &mut needs);
+            self.require(problem, *placement, first, brought, &mut needs);
         }
         for &inverse in &group.forbidden_by {
             let placement = Placement { topology: inverse, self_selects: false, source: Source::AntiAffinity(0) };
-            self.require(problem, placement, false, &mut needs);
+            self.require(problem, placement, false, brought, &mut needs);
         }
-        for &counted in &group.counted {
+        for counted in group.counted.iter().copied().chain(brought.iter().map(|count| count.topology)) {
             let topology = &problem.topologies[counted];
             if topology.hard && topology.key != Keys::HOST {
                 self.know(problem, counted, &mut needs);
@@ -94,14 +163,24 @@ impl Counts {
     }
 
     /// `first`: for affinity, the pod may be the first of its kind.
-    fn require(&self, problem: &Problem, placement: Placement, first: bool, needs: &mut Needs) {
+    fn require(
+        &self,
+        problem: &Problem,
+        placement: Placement,
+        first: bool,
+        brought: &[BroughtCount],
+        needs: &mut Needs,
+    ) {
         let id = placement.topology;
         let topology = &problem.topologies[id];
         let own = u32::from(placement.self_selects);
         if topology.key == Keys::HOST {
             let need = match topology.kind {
-                // the least count over hosts is zero: a new node can always be opened (karpenter-core 2.7)
-                TopologyKind::Spread { max_skew, .. } => HostNeed::AtMost(max_skew.max(1) - own),
+                // no host has less than a new node, which can always be opened (karpenter-core 2.7)
+                TopologyKind::Spread { max_skew, min_domains } => {
+                    let least = if min_domains.is_some() { 0 } else { self.least_on_a_host(problem, id) };
+                    HostNeed::AtMost(max_skew.max(1) + least - own)
+                }
                 TopologyKind::AntiAffinity | TopologyKind::InverseAntiAffinity => HostNeed::AtMost(0),
                 TopologyKind::Affinity if first => return,
                 TopologyKind::Affinity => HostNeed::Populated,
@@ -111,19 +190,27 @@ impl Counts {
         }
         let all = problem.keys.domains(topology.key).len();
         let mut allowed = FixedBitSet::with_capacity(all);
+        // what the domain has once the node is there
+        let more = brought_to(id, &topology.kind, brought);
+        let there = |domain: DomainId| {
+            let counted = self.advance.get(&(id, domain)).copied().unwrap_or(0);
+            self.at(id, domain) + more.saturating_sub(counted)
+        };
         match topology.kind {
             TopologyKind::Spread { max_skew, min_domains } => {
                 let known = topology.eligible.count_ones(..);
                 let short = min_domains.is_some_and(|minimum| known < minimum as usize);
-                let least = topology.eligible.ones().map(|domain| self.at(id, domain)).min().unwrap_or(0);
+                // a domain that is still to be opened comes with daemon pods, but is none yet where so many must be there
+                let with_every_node = if min_domains.is_some() { 0 } else { topology.with_every_node };
+                let least_of = |domain| self.surely_at(id, domain).max(with_every_node);
+                let least = topology.eligible.ones().map(least_of).min().unwrap_or(0);
                 let least = if short { 0 } else { least };
-                allowed
-                    .extend(topology.eligible.ones().filter(|&domain| self.at(id, domain) + own <= least + max_skew));
+                allowed.extend(topology.eligible.ones().filter(|&domain| there(domain) + own <= least + max_skew));
             }
             TopologyKind::Affinity if first => allowed.insert_range(..),
-            TopologyKind::Affinity => allowed.extend((0..all).filter(|&domain| self.at(id, domain) > 0)),
+            TopologyKind::Affinity => allowed.extend((0..all).filter(|&domain| self.surely_at(id, domain) + more > 0)),
             TopologyKind::AntiAffinity | TopologyKind::InverseAntiAffinity => {
-                allowed.extend((0..all).filter(|&domain| self.at(id, domain) == 0));
+                allowed.extend((0..all).filter(|&domain| there(domain) == 0));
             }
         }
         let labelled = matches!(topology.kind, TopologyKind::Spread { .. } | TopologyKind::Affinity);
@@ -154,20 +241,48 @@ impl Counts {
         needs.keys.last_mut().expect("just pushed")
     }
 
+    /// Pods that count on every host that there is or could be.
+    fn least_on_a_host(&self, problem: &Problem, id: TopologyId) -> u32 {
+        let topology = &problem.topologies[id];
+        if topology.with_every_node == 0 {
+            return 0;
+        }
+        let eligible = (0..problem.nodes.len()).filter(|&node| topology.filter.admits_node(&problem.nodes[node]));
+        eligible.map(|node| self.at(id, node)).fold(topology.with_every_node, u32::min)
+    }
+
+    /// Whether no pod counts for the topology, whatever nodes are opened.
     fn is_empty(&self, problem: &Problem, topology: TopologyId) -> bool {
-        problem.topologies[topology].elsewhere == 0 && self.0[topology].iter().all(|&count| count == 0)
+        !problem.topologies[topology].counts_daemons
+            && problem.topologies[topology].elsewhere == 0
+            && self.all[topology].iter().all(|&count| count == 0)
     }
 
     /// Whether a host (existing nodes first, then open ones) can take the pod now.
     pub fn host(&self, needs: &Needs, host: usize) -> HostVerdict {
+        Self::verdict(needs, |topology| self.at(topology, host))
+    }
+
+    /// Whether a new node with such daemon pods can.
+    pub fn new_host(problem: &Problem, needs: &Needs, brought: &[BroughtCount]) -> HostVerdict {
+        Self::verdict(needs, |id| brought_to(id, &problem.topologies[id].kind, brought))
+    }
+
+    fn verdict(needs: &Needs, at: impl Fn(TopologyId) -> u32) -> HostVerdict {
         let mut verdict = HostVerdict::Yes;
         for &(topology, need) in &needs.hosts {
             match need {
-                HostNeed::AtMost(most) if self.at(topology, host) > most => return HostVerdict::Never,
-                HostNeed::Populated if self.at(topology, host) == 0 => verdict = HostVerdict::NotNow,
+                HostNeed::AtMost(most) if at(topology) > most => return HostVerdict::Never,
+                HostNeed::Populated if at(topology) == 0 => verdict = HostVerdict::NotNow,
                 HostNeed::AtMost(_) | HostNeed::Populated => {}
             }
         }
         verdict
     }
+}
+
+/// How many daemon pods of a new node count for the topology, as far as they can be relied on.
+fn brought_to(topology: TopologyId, kind: &TopologyKind, brought: &[BroughtCount]) -> u32 {
+    let counts = |of: &&BroughtCount| of.topology == topology && (of.surely || *kind != TopologyKind::Affinity);
+    u32::try_from(brought.iter().filter(counts).count()).unwrap_or(u32::MAX)
 }

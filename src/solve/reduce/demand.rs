@@ -31,7 +31,7 @@ pub type Demand<'p> = BTreeMap<Decided<'p>, u32>;
 /// What the first solution puts where it stays: by group, (existing node, how many).
 pub type Staying = HashMap<usize, Vec<(usize, u32)>>;
 
-/// Pods that are packed anew, and those on existing nodes that stay there because rules over hosts count them. `also`: pods
+/// Pods that are packed anew (not those that mind daemon pods of new nodes), and those on existing nodes that stay there because rules over hosts count them. `also`: pods
 /// that the first solution leaves, and domains for them; those of a lower priority than `least` are left out.
 pub fn demand<'p>(
     problem: &'p Problem,
@@ -48,7 +48,8 @@ pub fn demand<'p>(
     let mut staying = Staying::new();
     for (pod, place) in &first.placements {
         let group = group_of[pod];
-        if problem.groups[group].spec().priority < least {
+        let model = &problem.groups[group];
+        if model.spec().priority < least || model.minds_daemons {
             continue;
         }
         let keys = ties[group].iter().filter(|key| **key != Keys::HOST);

@@ -190,6 +190,24 @@ pub fn daemon_sets(dice: &mut Dice) -> Vec<DaemonSet> {
         .collect()
 }
 
+/// Daemon pods that the constraints of other pods count, or that keep other pods away.
+pub fn known_daemons(dice: &mut Dice, snapshot: &mut Snapshot) {
+    if !dice.percent(30) {
+        return;
+    }
+    for daemon in &mut snapshot.daemon_sets {
+        let before = daemon.template.clone();
+        let template = Arc::make_mut(&mut daemon.template);
+        template.labels = label_map([("app", *dice.pick(&APPS))]);
+        if dice.percent(20) {
+            template.spec.pod_anti_affinity.push(term(dice, "default"));
+        }
+        for pod in snapshot.pods.iter_mut().filter(|pod| Arc::ptr_eq(&pod.template, &before)) {
+            pod.template = daemon.template.clone();
+        }
+    }
+}
+
 pub fn add_pods(dice: &mut Dice, size: Size, snapshot: &mut Snapshot) {
     let mut pods = Vec::new();
     for i in 0..=dice.below(size.templates) {

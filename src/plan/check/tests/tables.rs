@@ -97,6 +97,57 @@ fn fewer_domains_than_min_domains_make_the_minimum_zero() {
     assert_eq!(bind(&mut three_zones([1, 1, 1]), spreading(with(4)), &[Existing(0)]), [Rule::TopologySpread]);
 }
 
+/// A world without nodes, with a daemonset whose pods are called so.
+fn with_daemons(app: &str, change: impl FnOnce(&mut PodSpec)) -> Snapshot {
+    let mut snapshot = snapshot();
+    let mut of_daemons = template(app, 0);
+    change(&mut of_daemons.spec);
+    let key = PodKey { namespace: "default".into(), name: "agent".into() };
+    snapshot.daemon_sets.push(DaemonSet { key, uid: "agent".into(), template: Arc::new(of_daemons) });
+    snapshot
+}
+
+/// Launches a node for each pod of the template, by (pool, zone).
+fn launch(snapshot: &mut Snapshot, template: PodTemplate, nodes: &[(usize, &'static str)]) -> Vec<Rule> {
+    let template = Arc::new(template);
+    let assignments: Vec<(usize, Target)> =
+        (0..nodes.len()).map(|node| (add_pod(snapshot, &template, None), Launch(node))).collect();
+    let zones: Vec<[&str; 1]> = nodes.iter().map(|(_, zone)| [*zone]).collect();
+    let bought: Vec<Bought> =
+        nodes.iter().zip(&zones).map(|((pool, _), zone)| (*pool, ["small"].as_slice(), zone.as_slice())).collect();
+    rules(snapshot, plan(snapshot, &bought, &assignments))
+}
+
+#[test]
+fn the_daemon_pods_of_new_nodes_are_there_before_the_pods_of_the_plan() {
+    let away = |from: &str| {
+        let mut made = template("x", 1);
+        made.spec.pod_anti_affinity.push(term(labels::HOSTNAME, from));
+        made
+    };
+    let nothing = |_: &mut PodSpec| {};
+    let all = || Toleration { key: "".into(), operator: TolerationOperator::Exists, value: "".into(), effect: None };
+    assert_eq!(launch(&mut with_daemons("agent", nothing), away("agent"), &[(0, "a")]), [Rule::PodAntiAffinity]);
+    assert_eq!(launch(&mut with_daemons("agent", nothing), away("other"), &[(0, "a")]), []);
+    // the pool's taint keeps the daemon pod away, but not the pod
+    let mut tolerant = away("agent");
+    tolerant.spec.tolerations.push(all());
+    assert_eq!(launch(&mut with_daemons("agent", nothing), tolerant, &[(2, "a")]), []);
+    // the daemonset's own wish
+    let shy = |spec: &mut PodSpec| spec.pod_anti_affinity.push(term(labels::ZONE, "x"));
+    assert_eq!(launch(&mut with_daemons("agent", shy), template("x", 1), &[(0, "a")]), [Rule::PodAntiAffinity]);
+    // two nodes in zone a bring two of them, one in zone b one
+    let zones = [(0, "a"), (0, "a"), (0, "b"), (0, "c")];
+    let everywhere = |spec: &mut PodSpec| spec.tolerations.push(all());
+    let daemons = || with_daemons("agent", everywhere);
+    let spread = || spreading(|constraint| constraint.selector = app("agent"));
+    assert_eq!(launch(&mut daemons(), spread(), &zones), []);
+    assert_eq!(launch(&mut daemons(), spread(), &[&zones[..], &zones[..1]].concat()), [Rule::TopologySpread]);
+    // a zone to come would have one as well, so that two here are no skew
+    assert_eq!(launch(&mut daemons(), spread(), &zones[..2]), []);
+    assert_eq!(launch(&mut daemons(), spread(), &[&zones[..2], &zones[..1]].concat()), [Rule::OpenableSpread]);
+}
+
 #[test]
 fn inclusion_policies_decide_which_domains_count() {
     let tainted = || {
