@@ -364,7 +364,9 @@ fn count_daemons(
             }
         }
     }
-    pools.iter_mut().for_each(|pool| pool.set_brought(daemons));
+    for pool in pools {
+        pool.set_brought(daemons);
+    }
 }
 
 /// A bound pod that counts.

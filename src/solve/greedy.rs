@@ -68,21 +68,21 @@ struct Memory<'p> {
 #[must_use]
 pub fn work<'p>(problem: &'p Problem, order: Order, stop: &dyn Fn() -> bool) -> (Solution, Worked<'p>) {
     let mut memory = Memory::default();
-    let (solution, steps) = run(problem, Guide::default(), order, &mut memory, stop);
+    let (solution, steps) = run(problem, &Guide::default(), order, &mut memory, stop);
     (solution, Worked { steps, memory: RefCell::new(memory) })
 }
 
 /// Puts the pods where the guide says, as far as the rules allow it, and the others where the greedy would; `worked`: what an
 /// earlier run over the same Problem found.
 #[must_use]
-pub fn guided<'p>(problem: &'p Problem, guide: Guide, worked: &Worked<'p>, stop: &dyn Fn() -> bool) -> Solution {
+pub fn guided<'p>(problem: &'p Problem, guide: &Guide, worked: &Worked<'p>, stop: &dyn Fn() -> bool) -> Solution {
     run(problem, guide, Order::PriorityFirst, &mut worked.memory.borrow_mut(), stop).0
 }
 
 /// Also by group: how many relaxation steps its pods needed at most.
 fn run<'p>(
     problem: &'p Problem,
-    guide: Guide,
+    guide: &Guide,
     order: Order,
     memory: &mut Memory<'p>,
     stop: &dyn Fn() -> bool,
