@@ -14,6 +14,7 @@ use std::time::Duration;
 use packwright::cloud::kwok;
 use packwright::cluster::{Connection, read_connected};
 use packwright::host::{self, Decision, Limits, Search};
+use packwright::observe::snapshot::Pod;
 use packwright::observe::{Origin, RawObject, Snapshot};
 use packwright::plan::check::{Rule, check};
 use packwright::plan::{Assignment, Launch, Offer, Plan, Target};
@@ -56,7 +57,8 @@ struct Tally {
     nodes: usize,
     /// Where nobody tells it: pods that kube-scheduler bound, but not where they were planned.
     elsewhere: usize,
-    /// Pods that a spread of ours keeps for domains that pools could open, where kube-scheduler would not.
+    /// Pods that a rule of ours keeps for later, where kube-scheduler would not: a spread for domains that pools could open, a
+    /// claim for the node of its first pod.
     kept_for_later: usize,
     /// Pods that the plan leaves and that fit into what was bought, as the checker says too: they were overlooked.
     overlooked: usize,
@@ -90,7 +92,7 @@ fn kube_scheduler_binds_every_pod_where_it_is_planned() {
         tally
     });
     println!(
-        "{} scenarios, {} with a pod that cannot be placed; {} pods placed, {} not, on {} new nodes; {} kept for domains to come, {} \
+        "{} scenarios, {} with a pod that cannot be placed; {} pods placed, {} not, on {} new nodes; {} kept for later, {} \
          overlooked; {} scenarios put again",
         tally.scenarios,
         tally.with_unplaced,
@@ -191,7 +193,9 @@ async fn put(connection: &Connection, scenario: &Scenario, how: How, tally: &mut
     let decision = host::decide(&seen, limits);
     let names: Vec<String> = (0..decision.plan.launches.len()).map(|index| format!("new-{index}")).collect();
     let bought = bought(scenario, &decision);
-    judge.open(&nodes(&snapshot, &decision, &bought, &names)).await?;
+    let mut opened = nodes(&snapshot, &decision, &bought, &names);
+    opened.extend(scenario.in_flight.iter().map(|launched| launched.node.clone()));
+    judge.open(scenario, &opened).await?;
     judge.gate(&scenario.pending).await?;
     for assignment in &decision.plan.assignments {
         let pod = &snapshot.pods[assignment.pod].key;
@@ -220,8 +224,7 @@ async fn put(connection: &Connection, scenario: &Scenario, how: How, tally: &mut
             let why = ruled_out(&snapshot, &decision, &bought, unplaced.pod, target_called(&snapshot, &names, &node));
             if why.is_empty() {
                 tally.overlooked += 1;
-            } else if why.contains(&Rule::OpenableSpread) {
-                // ours alone, and stricter: a spread also counts the domains that pools could open
+            } else if why.contains(&Rule::OpenableSpread) || waits_for_another(pod) {
                 tally.kept_for_later += 1;
             } else {
                 tally.disagreements.push(format!(
@@ -251,7 +254,8 @@ async fn objects(connection: &Connection, scenario: &Scenario) -> Vec<Value> {
     let reading = read_connected(connection, &|_| {}).await.unwrap();
     let kinds: Vec<String> = reading.errors.iter().map(|error| error.message.clone()).collect();
     assert!(kinds.iter().all(|kind| kind.starts_with("Node")), "{kinds:?}"); // the kinds of Karpenter are not installed
-    let given = scenario.pools.iter().chain(&scenario.pending).cloned();
+    let claims = scenario.in_flight.iter().map(|launched| &launched.claim);
+    let given = scenario.pools.iter().chain(claims).chain(&scenario.pending).cloned();
     reading.objects.into_iter().map(|object| object.value).chain(given).collect()
 }
 
@@ -271,6 +275,11 @@ fn target_called(snapshot: &Snapshot, names: &[String], node: &str) -> Target {
         Some(launch) => Target::Launch(launch),
         None => Target::Existing(snapshot.nodes.iter().position(|known| known.name.as_ref() == node).unwrap()),
     }
+}
+
+/// Whether the pod is left because another one decides where the volume of their claim will be.
+fn waits_for_another(pod: &Pod) -> bool {
+    pod.refused.is_some() && pod.template.spec.volumes.iter().any(|volume| volume.follows_first_user)
 }
 
 /// The rules about pods that forbid one there, after all that are placed; `bought`: the offer of each launch.

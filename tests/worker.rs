@@ -16,7 +16,7 @@ use packwright::host::{self, Decision, Limits, Search};
 use packwright::observe::Snapshot;
 use packwright::plan::failure::{Cause, Failure};
 use packwright::plan::{Stage, Stop, Target};
-use packwright::solve::bound::{PodWorth, Proof};
+use packwright::solve::bound::{LeftProof, PodWorth, Proof};
 use packwright::units::MicroUsd;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -261,6 +261,33 @@ fn a_bound_is_what_its_values_prove_here() {
             "{test}"
         );
         assert_eq!(decision.plan.cost(), best.plan.cost(), "{test}");
+    }
+}
+
+#[test]
+fn how_few_pods_can_be_left_is_what_its_values_prove_here() {
+    let types = "c5.xlarge, m5.xlarge, r5.xlarge, c5.24xlarge, r5.24xlarge";
+    let objects = [
+        pool("default", types, "limits: {cpu: \"32\"}", ""),
+        deployment("a", 40, "900m", "1Gi", ""),
+        deployment("b", 40, "700m", "5Gi", ""),
+    ];
+    let snapshot = load("worker-left", &objects);
+    let best = decide(&snapshot, Search::Integer);
+    let told = Told { stop: Stop::Unfinished, ..Told::of(&best, None) };
+    let [proof] = told.left_proofs.as_slice() else { panic!("one priority: {:?}", told.left_proofs) };
+    let [known] = best.certificate.left.as_slice() else { panic!("one priority: {:?}", best.certificate.left) };
+    assert!(0 < known.at_least && known.at_least <= best.plan.unplaced.len(), "{known:?}");
+    let dear = proof.proof.values.iter().map(|of| PodWorth { value: i64::MAX, ..of.clone() }).collect();
+    let unreal = proof.proof.values.iter().map(|of| PodWorth { pod: usize::MAX - of.pod, ..of.clone() }).collect();
+    for (test, values) in [("left-raised", proof.proof.values.clone()), ("left-dear", dear), ("left-unreal", unreal)] {
+        let lie = LeftProof { at_least: 1_000, proof: Proof { values, ..proof.proof.clone() }, ..proof.clone() };
+        let strange = LeftProof { priority: 7, ..proof.clone() };
+        let lies = Told { left_proofs: vec![lie, strange], stop: Stop::Deadline, ..told.clone() };
+        let decision = apart(&snapshot, IN_TIME, &played(test, &said(&[lies]), "exit 0"));
+        let [stated] = decision.certificate.left.as_slice() else { panic!("{test}: {:?}", decision.certificate.left) };
+        assert!(stated.at_least <= known.at_least, "{test}: {stated:?}");
+        assert_eq!(stated.at_least == known.at_least, test == "left-raised", "{test}: {stated:?}");
     }
 }
 

@@ -114,6 +114,8 @@ for family in etcd helm kwok "kubernetes-${KUBERNETES:-1.37}"; do
         [ -d "$folder" ] || { use_go && build "$family" "$folder"; }
         flock -u 9
     fi
+    touch "$folder"
     path="$path${path:+:}$folder"
 done
+find "$cache" -mindepth 1 -maxdepth 1 -type d -name '*-????????????' -mtime +60 -exec rm -rf {} + # of older lock files
 echo "$path"

@@ -12,7 +12,7 @@ const APPS: [&str; 3] = ["x", "y", "z"];
 const TEAMS: [&str; 2] = ["red", "green"];
 /// A custom label that pools may fix or leave out.
 const TEAM: &str = "example.com/team";
-const ZONE: &str = "topology.kubernetes.io/zone";
+pub const ZONE: &str = "topology.kubernetes.io/zone";
 const HOSTNAME: &str = "kubernetes.io/hostname";
 const CAPACITY_TYPE: &str = "karpenter.sh/capacity-type";
 const WIDGET: &str = "example.com/widget";
@@ -28,6 +28,8 @@ pub struct Scenario {
     pub seed: u64,
     /// For the plan alone.
     pub pools: Vec<Value>,
+    /// What was launched before: the plan sees the claim, kube-scheduler the node that it becomes.
+    pub in_flight: Vec<InFlight>,
     pub namespaces: Vec<Value>,
     /// Volumes, claims, priority classes, CSINodes.
     pub surroundings: Vec<Value>,
@@ -39,9 +41,15 @@ pub struct Scenario {
     pub pending: Vec<Value>,
 }
 
+pub struct InFlight {
+    pub claim: Value,
+    pub node: Value,
+}
+
 impl Scenario {
     pub fn random(seed: u64) -> Self {
         let dice = &mut Dice::new(seed);
+        let further = &mut Dice::new(seed ^ 0xf1);
         let namespace = |name: &&str| {
             let labels = match *name {
                 "one" => json!({"tenant": "yes"}),
@@ -63,9 +71,15 @@ impl Scenario {
         let claims: Vec<(String, &str)> =
             (0..4).map(|index| (format!("claim-{index}"), *dice.pick(&NAMESPACES))).collect();
         for (name, namespace) in &claims {
-            surroundings.extend(volume(dice, name, namespace));
+            let bound = volume(dice, name, namespace);
+            if further.percent(30) {
+                surroundings.extend(late_claim(further, &bound[1], &format!("late-{seed}-{name}")));
+            } else {
+                surroundings.extend(bound);
+            }
         }
-        let daemon_sets = daemon_sets(dice, &mut Dice::new(seed ^ 0xdae));
+        let in_flight = if further.percent(30) { vec![in_flight(further, &pools)] } else { Vec::new() };
+        let daemon_sets = daemon_sets(dice, further);
         let mut bound = Vec::new();
         for (index, node) in nodes.iter().enumerate() {
             for replica in 0..dice.below(3) {
@@ -93,7 +107,7 @@ impl Scenario {
             }
         }
         let namespaces = NAMESPACES.iter().chain(&[DAEMONS]).map(namespace).collect();
-        Self { seed, pools, namespaces, surroundings, daemon_sets, nodes, bound, pending }
+        Self { seed, pools, in_flight, namespaces, surroundings, daemon_sets, nodes, bound, pending }
     }
 }
 
@@ -190,6 +204,58 @@ fn volume(dice: &mut Dice, claim: &str, namespace: &str) -> [Value; 2] {
     [volume, claim]
 }
 
+/// The same claim, for which a volume is made where its first pod is bound, and the class that says so.
+fn late_claim(dice: &mut Dice, claim: &Value, class: &str) -> [Value; 2] {
+    let mut claim = claim.clone();
+    claim["spec"]["storageClassName"] = json!(class);
+    claim["spec"].as_object_mut().unwrap().remove("volumeName");
+    claim.as_object_mut().unwrap().remove("status");
+    let mut class = json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": class},
+        "provisioner": "ebs.csi.aws.com", "volumeBindingMode": "WaitForFirstConsumer",
+    });
+    if dice.percent(40) {
+        class["allowedTopologies"] = json!([{"matchLabelExpressions": [{"key": ZONE, "values": dice.some(&ZONES)}]}]);
+    }
+    [class, claim]
+}
+
+fn in_flight(dice: &mut Dice, pools: &[Value]) -> InFlight {
+    let pool = dice.pick(pools);
+    let template = &pool["spec"]["template"];
+    let taints = template["spec"]["taints"].as_array().cloned().unwrap_or_default();
+    let name = "in-flight-0";
+    let mut labels = json!({
+        ZONE: dice.pick(&ZONES), CAPACITY_TYPE: dice.pick(&["on-demand", "spot"]), "karpenter.sh/nodepool": pool["metadata"]["name"],
+        "kubernetes.io/arch": "amd64", "kubernetes.io/os": "linux", "node.kubernetes.io/instance-type": "std-4",
+    });
+    for (key, value) in template["metadata"]["labels"].as_object().into_iter().flatten() {
+        labels[key] = value.clone();
+    }
+    let amounts = json!({"cpu": "4", "memory": "16Gi", "pods": "20", "ephemeral-storage": "50Gi"});
+    let claim = json!({
+        "apiVersion": "karpenter.sh/v1", "kind": "NodeClaim", "metadata": {"name": name, "labels": labels},
+        "spec": {
+            "nodeClassRef": template["spec"]["nodeClassRef"], "taints": taints,
+            "requirements": [{"key": "node.kubernetes.io/instance-type", "operator": "In", "values": ["std-4"]}],
+        },
+        "status": {"providerID": "aws:///a/i-1", "capacity": amounts, "allocatable": amounts},
+    });
+    for (key, value) in [(HOSTNAME, name), ("karpenter.sh/registered", "true"), ("karpenter.sh/initialized", "true")] {
+        labels[key] = json!(value);
+    }
+    let node = json!({
+        "apiVersion": "v1", "kind": "Node",
+        "metadata": {"name": name, "labels": labels, "annotations": {"kwok.x-k8s.io/node": "fake"}},
+        "spec": {"taints": taints},
+        "status": {
+            "capacity": amounts, "allocatable": amounts,
+            "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady"}],
+        },
+    });
+    InFlight { claim, node }
+}
+
 /// Pods of it are judged one by one: none makes room for itself.
 fn priority_class(name: &str, value: i32) -> Value {
     json!({
@@ -204,7 +270,7 @@ fn daemon_sets(dice: &mut Dice, known: &mut Dice) -> Vec<Value> {
         let own = json!({"daemon": name});
         let mut labels = own.clone();
         let mut namespace = DAEMONS;
-        if known.percent(20) {
+        if known.percent(30) {
             namespace = *known.pick(&NAMESPACES);
             labels["app"] = json!(known.pick(&APPS));
         }
