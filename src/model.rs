@@ -1,5 +1,6 @@
 //! Snapshot -> [`Problem`]: pods as groups, pools as types and offerings, rules as rows that a solver can read.
 
+mod daemons;
 mod dims;
 mod domains;
 mod groups;

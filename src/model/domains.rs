@@ -32,12 +32,14 @@ impl Keys {
     pub(super) fn of(snapshot: &Snapshot, pools: &[PoolModel]) -> Self {
         let mut names: BTreeSet<Arc<str>> = BTreeSet::new();
         let mut templates = BTreeSet::new();
-        let daemons = snapshot.daemon_sets.iter().map(|daemon| &daemon.template);
-        for template in snapshot.pods.iter().map(|pod| &pod.template).chain(daemons) {
-            if !templates.insert(Arc::as_ptr(template)) {
+        for daemon in &snapshot.daemon_sets {
+            names.extend(daemon.template.spec.pod_anti_affinity.iter().map(|term| term.topology_key.clone()));
+        }
+        for pod in &snapshot.pods {
+            if !templates.insert(Arc::as_ptr(&pod.template)) {
                 continue;
             }
-            let spec = &template.spec;
+            let spec = &pod.template.spec;
             names.extend(spec.topology_spread.iter().map(|c| c.topology_key.clone()));
             let preferred = spec.preferred_pod_affinity.iter().chain(&spec.preferred_pod_anti_affinity);
             let terms = spec.pod_affinity.iter().chain(&spec.pod_anti_affinity).chain(preferred.map(|(_, term)| term));

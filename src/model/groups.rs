@@ -24,7 +24,7 @@ pub struct Group<'a> {
     pub counted: Vec<TopologyId>,
     /// Inverse anti-affinities that forbid this group a domain.
     pub forbidden_by: Vec<TopologyId>,
-    /// A topology that it must obey, or would like to, counts pods that daemonsets bring to new nodes.
+    /// A topology that it must obey counts pods of daemonsets that are still to come.
     pub minds_daemons: bool,
 }
 
@@ -32,6 +32,13 @@ impl<'a> Group<'a> {
     #[must_use]
     pub fn spec(&self) -> &'a PodSpec {
         &self.template.spec
+    }
+
+    /// The topologies that its pods must obey.
+    #[must_use]
+    pub fn obeyed(&self) -> BTreeSet<TopologyId> {
+        let carried = self.carried.iter().filter(|placement| placement.source.is_required(self.spec()));
+        carried.map(|placement| placement.topology).chain(self.forbidden_by.iter().copied()).collect()
     }
 }
 
@@ -104,12 +111,14 @@ impl<'a> Claims<'a> {
 fn selector_keys(snapshot: &Snapshot) -> BTreeSet<Arc<str>> {
     let mut seen: HashSet<*const PodTemplate> = HashSet::new();
     let mut keys = BTreeSet::new();
-    let daemons = snapshot.daemon_sets.iter().map(|daemon| &daemon.template);
-    for template in snapshot.pods.iter().map(|pod| &pod.template).chain(daemons) {
-        if !seen.insert(Arc::as_ptr(template)) {
+    for daemon in &snapshot.daemon_sets {
+        daemon.template.spec.pod_anti_affinity.iter().for_each(|term| collect(&term.selector, &mut keys));
+    }
+    for pod in &snapshot.pods {
+        if !seen.insert(Arc::as_ptr(&pod.template)) {
             continue;
         }
-        let spec = &template.spec;
+        let spec = &pod.template.spec;
         for constraint in &spec.topology_spread {
             collect(&constraint.selector, &mut keys);
         }

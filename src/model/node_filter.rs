@@ -23,6 +23,13 @@ impl NodeFilter {
             && self.keys.iter().all(|key| labels.contains_key(key))
     }
 
+    /// Whether some new node of a pool may count.
+    pub(super) fn may_admit_new(&self, pool: &PoolModel) -> bool {
+        let may_be = |term: &Requirements| pool.requirements.compatible(term, Undefined::AllowWellKnown).is_ok();
+        self.terms.as_ref().is_none_or(|terms| terms.iter().any(may_be))
+            && self.tolerations.as_ref().is_none_or(|t| rules::keep_out(t, &pool.pool.taints).is_none())
+    }
+
     /// Whether a new node of a pool, with these requirements so far, counts.
     #[must_use]
     pub fn admits_new(&self, pool: &PoolModel, requirements: &Requirements) -> bool {

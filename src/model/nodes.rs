@@ -21,9 +21,17 @@ pub struct NodeModel<'a> {
     pub ports: Vec<HostPort>,
     /// Volumes attached by driver.
     pub volumes: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
-    /// Indices into `Snapshot::daemon_sets`: those whose pods come before the node is ready. A ready node that lacks one has
-    /// no place for it.
-    pub(super) awaits: Vec<usize>,
+    /// The daemon pods that are still to come.
+    pub(super) awaits: Vec<Awaited>,
+}
+
+/// A daemon pod that a node lacks and has room for.
+#[derive(Debug)]
+pub(super) struct Awaited {
+    /// Index into `Snapshot::daemon_sets`.
+    pub daemon: usize,
+    /// It is there before the pods of a plan are: the node is not ready yet, and no pod keeps it away.
+    pub surely: bool,
 }
 
 pub(super) fn build<'a>(snapshot: &'a Snapshot, dims: &Dims) -> Vec<NodeModel<'a>> {
@@ -71,12 +79,17 @@ fn node_model<'a>(snapshot: &'a Snapshot, index: usize, bound: &[&Pod], dims: &D
     let mut coming = Resources::new();
     let ready = if node.stage == NodeStage::Initialized { labels.clone() } else { rules::once_initialized(&labels) };
     let mut awaits = Vec::new();
+    let unused = free.clone();
     for (index, daemon) in snapshot.daemon_sets.iter().enumerate() {
         if rules::must_run(&daemon.template.spec, &node.taints, &ready, Undefined::Refuse) {
             coming.add(&daemon.template.spec.requests);
             if !bound.iter().any(|pod| is_of(pod, daemon)) {
                 ports.extend(daemon.template.spec.host_ports.iter().cloned());
-                awaits.extend((node.stage != NodeStage::Initialized).then_some(index));
+                let spec = &daemon.template.spec;
+                if spec.requests.iter().all(|(name, amount)| amount <= unused.get(name).max(0)) {
+                    let surely = node.stage != NodeStage::Initialized && !rules::obeys_pods(spec);
+                    awaits.push(Awaited { daemon: index, surely });
+                }
             }
         }
     }

@@ -35,7 +35,7 @@ pub struct PoolModel<'a> {
     pub min_values: Vec<(Arc<str>, u32)>,
     /// Some offering is one of a capacity reservation.
     pub has_reservations: bool,
-    /// What the daemon pods of its new nodes count for, the cheapest types first; empty where nothing looks at any of them.
+    /// What the daemon pods of its new nodes count for; empty where no pending pod must obey what counts any of them.
     pub brings: Vec<Brought>,
 }
 
@@ -131,13 +131,11 @@ impl PoolModel<'_> {
     /// Works out what new nodes bring, from the topologies that each daemonset's pods count for.
     pub(super) fn set_brought(&mut self, counted: &[(&DaemonSet, Vec<TopologyId>)]) {
         let ready = rules::once_initialized(&self.requirements);
-        let mut kinds: Vec<usize> = (0..self.types.len()).collect();
-        let cheapest = |kind: &usize| self.types[*kind].offerings.iter().map(|offering| offering.price).min();
-        kinds.sort_by_key(cheapest);
         let mut brings: Vec<Brought> = Vec::new();
-        for kind in kinds {
+        for kind in 0..self.types.len() {
             let mut counts: Vec<BroughtCount> = Vec::new();
-            for (daemon, ids) in counted.iter().filter(|(daemon, _)| self.may_run(daemon, &self.types[kind])) {
+            let runs = |daemon: &DaemonSet| self.may_run(daemon, &self.types[kind]);
+            for (daemon, ids) in counted.iter().filter(|(daemon, ids)| !ids.is_empty() && runs(daemon)) {
                 let spec = &daemon.template.spec;
                 let surely = !rules::obeys_pods(spec) && surely_runs_on(spec, &ready, self.types[kind].instance_type);
                 counts.extend(ids.iter().map(|&topology| BroughtCount { topology, surely }));

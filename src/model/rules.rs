@@ -78,9 +78,11 @@ pub fn must_run(spec: &PodSpec, taints: &[Taint], node: &Requirements, undefined
             || spec.node_affinity.iter().any(|term| node.compatible(&term.0, undefined).is_ok()))
 }
 
-/// Whether other pods decide about where the pod may be: of a daemon pod, that it may not come where it should.
+/// Whether other pods may keep a daemon pod from a node that is new: daemon pods are the first there, so that anti-affinity
+/// over hosts does not.
 #[must_use]
 pub fn obeys_pods(spec: &PodSpec) -> bool {
     let is_spread = spec.topology_spread.iter().any(|c| c.when_unsatisfiable == WhenUnsatisfiable::DoNotSchedule);
-    is_spread || !spec.pod_affinity.is_empty() || !spec.pod_anti_affinity.is_empty()
+    let is_apart = spec.pod_anti_affinity.iter().any(|term| *term.topology_key != *labels::HOSTNAME);
+    is_spread || is_apart || !spec.pod_affinity.is_empty()
 }

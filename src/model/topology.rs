@@ -3,18 +3,18 @@
 //! Pods that match a constraint and pods that carry it are different sets: a [`Topology`] is one constraint, `carried`
 //! of a group names the ones it must obey, `counted` the ones whose counts it raises.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use fixedbitset::FixedBitSet;
 
 use super::identity::{Identity, Selecting};
-use super::{Group, KeyId, Keys, NodeModel, PoolModel, rules};
+use super::{DomainId, Group, KeyId, Keys, NodeModel, PoolModel, daemons, rules};
 use crate::api::labels;
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{
-    DaemonSet, LabelSelector, NodeInclusionPolicy, PodAffinityTerm, PodSpec, PodTemplate, Toleration,
-    TopologySpreadConstraint, WhenUnsatisfiable,
+    LabelSelector, NodeInclusionPolicy, PodAffinityTerm, PodSpec, PodTemplate, Toleration, TopologySpreadConstraint,
+    WhenUnsatisfiable,
 };
 use crate::requirements::{Requirement, Requirements, Undefined};
 
@@ -37,10 +37,14 @@ pub struct Topology {
     pub elsewhere: u32,
     /// Some pod states it as a requirement: what it counts must land in a known domain.
     pub hard: bool,
-    /// Pods that daemonsets bring to nodes count for it.
+    /// Pods of daemonsets that are still to come count for it, and some pending pod must obey it.
     pub counts_daemons: bool,
-    /// How many of them come with every node that a pool could open.
+    /// How many of them come with every node that a pool could open and that counts.
     pub with_every_node: u32,
+    /// By domain: how many of `counts` may never come.
+    pub doubtful: BTreeMap<DomainId, u32>,
+    /// Where daemon pods count: the domains that nodes which count have already.
+    pub inhabited: FixedBitSet,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -128,8 +132,7 @@ pub(super) fn build(
         owned[index] = builder.inverse(group.spec());
     }
     let bound = builder.bound_owners(nodes);
-    let of_daemons: Vec<Vec<TopologyId>> =
-        snapshot.daemon_sets.iter().map(|daemon| builder.inverse(&daemon.template.spec)).collect();
+    let of_daemons = builder.daemon_owners();
     // many workloads state the same constraint for themselves: the domains are those of its key and filter
     let mut of_filter: HashMap<(KeyId, &NodeFilter), FixedBitSet> = HashMap::new();
     let mut topologies: Vec<Topology> = Vec::with_capacity(builder.identities.len());
@@ -141,14 +144,6 @@ pub(super) fn build(
     builder.count_bound(nodes, &bound, &mut topologies);
 
     let selecting = Selecting::of(&builder.identities);
-    let mut daemons: Vec<(&DaemonSet, Vec<TopologyId>)> = Vec::new();
-    for (daemon, owned) in snapshot.daemon_sets.iter().zip(of_daemons) {
-        let mut ids = selecting.pod(&builder.identities, &daemon.key.namespace, &daemon.template);
-        ids.retain(|&id| builder.identities[id].kind != TopologyKind::InverseAntiAffinity);
-        ids.extend(owned);
-        daemons.push((daemon, ids));
-    }
-    count_daemons(&daemons, keys, pools, nodes, &mut topologies);
     for (group, owned) in groups.iter_mut().zip(owned) {
         for id in selecting.pod(&builder.identities, group.namespace, group.template) {
             if builder.identities[id].kind == TopologyKind::InverseAntiAffinity {
@@ -163,13 +158,13 @@ pub(super) fn build(
             topologies[placement.topology].hard |= placement.source.is_required(spec);
             placement.self_selects = builder.identities[placement.topology].selects(group.namespace, group.template);
         }
-        let mut obeyed = group.carried.iter().map(|placement| placement.topology).chain(group.forbidden_by.clone());
-        group.minds_daemons = obeyed.any(|id| topologies[id].counts_daemons);
     }
+    let of_daemons = builder.counted_daemons(&selecting, of_daemons);
+    daemons::count(of_daemons, keys, pools, nodes, groups, &mut topologies);
     topologies
 }
 
-impl Builder<'_> {
+impl<'p> Builder<'p> {
     fn intern(&mut self, identity: Identity) -> TopologyId {
         if let Some(&id) = self.index.get(&identity) {
             return id;
@@ -296,6 +291,28 @@ impl Builder<'_> {
         bound
     }
 
+    /// By daemonset: the inverse anti-affinities that its pods own.
+    fn daemon_owners(&mut self) -> Vec<Vec<TopologyId>> {
+        let snapshot = self.snapshot;
+        let specs = || snapshot.daemon_sets.iter().map(|daemon| &daemon.template.spec);
+        let terms: BTreeSet<&PodAffinityTerm> = specs().flat_map(|spec| &spec.pod_anti_affinity).collect();
+        for term in terms {
+            self.term(TopologyKind::InverseAntiAffinity, term);
+        }
+        specs().map(|spec| self.inverse(spec)).collect()
+    }
+
+    /// By daemonset: the topologies that its pods count for; `owned` as [`Self::daemon_owners`] says.
+    fn counted_daemons(&self, selecting: &Selecting, owned: Vec<Vec<TopologyId>>) -> Vec<daemons::Counted<'p>> {
+        let counted = self.snapshot.daemon_sets.iter().zip(owned).map(|(daemon, owned)| {
+            let mut ids = selecting.pod(&self.identities, &daemon.key.namespace, &daemon.template);
+            ids.retain(|&id| self.identities[id].kind != TopologyKind::InverseAntiAffinity);
+            ids.extend(owned);
+            (daemon, ids)
+        });
+        counted.collect()
+    }
+
     fn count_bound(&self, nodes: &[NodeModel], bound: &[Bound], topologies: &mut [Topology]) {
         let selecting = Selecting::of(&self.identities);
         let mut selected: HashMap<(&str, *const PodTemplate), Vec<TopologyId>> = HashMap::new();
@@ -324,48 +341,6 @@ impl Builder<'_> {
                 }
             }
         }
-    }
-}
-
-/// The pods of daemonsets that come to nodes which are not ready yet, and to those that pools launch.
-fn count_daemons(
-    daemons: &[(&DaemonSet, Vec<TopologyId>)],
-    keys: &Keys,
-    pools: &mut [PoolModel],
-    nodes: &[NodeModel],
-    topologies: &mut [Topology],
-) {
-    if daemons.iter().all(|(_, ids)| ids.is_empty()) {
-        return;
-    }
-    for (index, (daemon, ids)) in daemons.iter().enumerate() {
-        let awaited = nodes.iter().any(|node| node.awaits.contains(&index));
-        if !awaited && !pools.iter().any(|pool| pool.may_run_somewhere(daemon)) {
-            continue;
-        }
-        let comes_with_every_node = pools.iter().all(|pool| pool.surely_runs(daemon));
-        for &id in ids {
-            topologies[id].counts_daemons = true;
-            topologies[id].with_every_node += u32::from(comes_with_every_node);
-        }
-    }
-    // affinity needs pods that are there for sure, the others count those that may be
-    for (index, node) in nodes.iter().enumerate() {
-        for (daemon, ids) in node.awaits.iter().map(|&daemon| &daemons[daemon]) {
-            let comes = !rules::obeys_pods(&daemon.template.spec);
-            for &id in ids {
-                let topology = &mut topologies[id];
-                if (comes || topology.kind != TopologyKind::Affinity)
-                    && topology.filter.admits_node(node)
-                    && let Some(domain) = domain_of_node(keys, topology.key, index, node)
-                {
-                    topology.counts[domain] += 1;
-                }
-            }
-        }
-    }
-    for pool in pools {
-        pool.set_brought(daemons);
     }
 }
 
@@ -476,6 +451,8 @@ fn topology(identity: &Identity, eligible: FixedBitSet, nodes: &[NodeModel], key
         hard: identity.kind == TopologyKind::InverseAntiAffinity,
         counts_daemons: false,
         with_every_node: 0,
+        doubtful: BTreeMap::new(),
+        inhabited: FixedBitSet::new(),
     }
 }
 

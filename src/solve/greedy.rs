@@ -36,12 +36,12 @@ use open::{OpenNode, Opened};
 use passes::Pass;
 pub use queue::Order;
 use queue::Queue;
-use topology::{Brought, Counts};
+use topology::{Counts, DaemonCounts};
 pub(super) use variant::Variants;
 
-/// How often pods are packed that mind the daemon pods of new nodes: a pod is placed before all nodes are opened, and the daemon
-/// pods of those that come after it count for it as well.
-const ATTEMPTS: usize = 6;
+/// How often pods are packed of which some mind the daemon pods of new nodes: those that are placed first do not know what
+/// nodes come after them. The second packing knows what the first one opened; one more for nodes that it opens elsewhere.
+const ATTEMPTS: usize = 3;
 
 /// Packs every group's pods in karpenter's order; stops early when `stop` says so, with what was placed until then.
 #[must_use]
@@ -68,46 +68,59 @@ struct Memory<'p> {
 #[must_use]
 pub fn work<'p>(problem: &'p Problem, order: Order, stop: &dyn Fn() -> bool) -> (Solution, Worked<'p>) {
     let mut memory = Memory::default();
-    let (solution, steps) = run(problem, &Guide::default(), order, &mut memory, stop);
+    let Packed { solution, steps, .. } = work_with(problem, order, &mut memory, stop);
     (solution, Worked { steps, memory: RefCell::new(memory) })
 }
 
 /// Puts the pods where the guide says, as far as the rules allow it, and the others where the greedy would; `worked`: what an
-/// earlier run over the same Problem found.
+/// earlier run over the same Problem found. Pods that mind daemon pods are none of the guide's, and come last.
 #[must_use]
-pub fn guided<'p>(problem: &'p Problem, guide: &Guide, worked: &Worked<'p>, stop: &dyn Fn() -> bool) -> Solution {
-    run(problem, guide, Order::PriorityFirst, &mut worked.memory.borrow_mut(), stop).0
+pub fn guided<'p>(problem: &'p Problem, guide: Guide, worked: &Worked<'p>, stop: &dyn Fn() -> bool) -> Solution {
+    let greedy = Greedy { guide, ..Greedy::new(problem, DaemonCounts::new()) };
+    run(greedy, Order::PriorityFirst, &mut worked.memory.borrow_mut(), stop).solution
 }
 
-/// Also by group: how many relaxation steps its pods needed at most.
-fn run<'p>(
-    problem: &'p Problem,
-    guide: &Guide,
-    order: Order,
-    memory: &mut Memory<'p>,
-    stop: &dyn Fn() -> bool,
-) -> (Solution, Vec<usize>) {
+/// What came of one packing.
+struct Packed {
+    solution: Solution,
+    /// By group: how many relaxation steps its pods needed at most.
+    steps: Vec<usize>,
+    /// What the daemon pods of its nodes count for.
+    brought: DaemonCounts,
+}
+
+/// Packs once, and again where daemon pods of nodes that were opened later count for pods that were placed before. A packing
+/// that is stopped does not replace one that was not.
+fn work_with<'p>(problem: &'p Problem, order: Order, memory: &mut Memory<'p>, stop: &dyn Fn() -> bool) -> Packed {
     let minds_daemons = problem.groups.iter().any(|group| group.minds_daemons);
-    let mut advance = Brought::new();
-    let mut attempts = if minds_daemons { ATTEMPTS } else { 1 };
-    loop {
-        let Memory { sets, books } = std::mem::take(memory);
-        let guide = guide.clone();
-        let mut greedy = Greedy { sets, guide, books, ..Greedy::new(problem, advance.clone()) };
-        let mut queue = Queue::new(problem, order);
-        let stopped = greedy.run(&mut queue, stop);
-        let solution = Solution { stopped, ..greedy.solution(queue) };
-        *memory = Memory { sets: greedy.sets, books: greedy.books };
-        attempts -= 1;
-        let before = advance.clone();
-        for (of, pods) in greedy.counts.brought {
-            let known = advance.entry(of).or_default();
-            *known = pods.max(*known);
+    let mut advance = DaemonCounts::new();
+    let mut packed = run(Greedy::new(problem, DaemonCounts::new()), order, memory, stop);
+    for _ in 1..if minds_daemons { ATTEMPTS } else { 1 } {
+        let is_known = |(of, pods): (&_, &u32)| advance.get(of).is_some_and(|known| known >= pods);
+        if packed.solution.stopped || packed.brought.iter().all(is_known) {
+            break;
         }
-        if stopped || attempts == 0 || advance == before {
-            return (solution, greedy.steps);
+        for (of, pods) in &packed.brought {
+            let known = advance.entry(*of).or_default();
+            *known = (*pods).max(*known);
         }
+        let next = run(Greedy::new(problem, advance.clone()), order, memory, stop);
+        if next.solution.stopped {
+            break;
+        }
+        packed = next;
     }
+    packed
+}
+
+fn run<'p>(greedy: Greedy<'p, '_>, order: Order, memory: &mut Memory<'p>, stop: &dyn Fn() -> bool) -> Packed {
+    let Memory { sets, books } = std::mem::take(memory);
+    let mut greedy = Greedy { sets, books, ..greedy };
+    let mut queue = Queue::new(greedy.problem, order);
+    let stopped = greedy.run(&mut queue, stop);
+    let solution = Solution { stopped, ..greedy.solution(queue) };
+    *memory = Memory { sets: greedy.sets, books: greedy.books };
+    Packed { solution, steps: greedy.steps, brought: greedy.counts.brought }
 }
 
 struct Greedy<'p, 's> {
@@ -135,7 +148,7 @@ struct Greedy<'p, 's> {
 }
 
 impl<'p, 's> Greedy<'p, 's> {
-    fn new(problem: &'p Problem<'s>, advance: Brought) -> Self {
+    fn new(problem: &'p Problem<'s>, advance: DaemonCounts) -> Self {
         Self {
             problem,
             variants: Variants::new(problem),

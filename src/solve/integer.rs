@@ -73,7 +73,7 @@ pub fn improve<'p>(
         columns::News::Packing(packed) => {
             let guide = guide(&reduction, packed, &worked.steps);
             cheapest.packing.clone_from(packed);
-            sink(News::Solution(greedy::guided(problem, &guide, worked, &|| false), cheapest.clone()));
+            sink(News::Solution(greedy::guided(problem, guide, worked, &|| false), cheapest.clone()));
         }
         columns::News::Values(duals) => sink(News::Values(values(problem, &reduction, duals))),
         columns::News::Columns(columns, duals, ratio) => {

@@ -75,7 +75,7 @@ pub fn search<'p>(
             let left = instance.left_by(packed);
             is_done.set(left.iter().all(|left| *left == 0));
             let guide = guide(&reduction, packed, &steps);
-            sink(News::Solution(greedy::guided(problem, &guide, worked, &|| false), &steps));
+            sink(News::Solution(greedy::guided(problem, guide, worked, &|| false), &steps));
         }
         columns::News::Values(duals) => {
             let mut values = values(problem, &reduction, duals);

@@ -375,8 +375,8 @@ enum Apart<'s> {
     Ports(&'s [HostPort]),
     /// The same anti-affinity over hosts, which selects each of them, in one namespace.
     Term(&'s Arc<str>, &'s PodAffinityTerm),
-    /// The same spread over hosts, which selects each of them, in one namespace: a host can always be opened, so that the
-    /// least count is zero.
+    /// The same spread over hosts, which selects each of them, in one namespace, and no daemon pods: a host can always be opened,
+    /// so that the least count is zero.
     Spread(&'s Arc<str>, &'s TopologySpreadConstraint),
 }
 
@@ -402,6 +402,7 @@ fn apart<'s>(snapshot: &Snapshot, pod: &'s Pod) -> Option<(Apart<'s>, u32)> {
         constraint.topology_key.as_ref() == labels::HOSTNAME
             && constraint.when_unsatisfiable == WhenUnsatisfiable::DoNotSchedule
             && constraint.selector.matches(&pod.template.labels)
+            && !spread::counts_daemons(snapshot, namespace, constraint)
     });
     let tightest = over_hosts.min_by_key(|constraint| constraint.max_skew)?;
     Some((Apart::Spread(namespace, tightest), tightest.max_skew))

@@ -29,11 +29,8 @@ pub fn of(snapshot: &Snapshot, pod: &Pod, zones: &[Arc<str>], others: &[&Pod]) -
     })?;
     let counts = |of: &Pod| of.key.namespace == pod.key.namespace && constraint.selector.matches(&of.template.labels);
     let openable = openable_domains(snapshot, spec, constraint);
-    let counts_daemon = |daemon: &DaemonSet| {
-        daemon.key.namespace == pod.key.namespace && constraint.selector.matches(&daemon.template.labels)
-    };
-    if openable.is_empty() || others.iter().any(|other| counts(other)) || snapshot.daemon_sets.iter().any(counts_daemon)
-    {
+    let counts_daemons = counts_daemons(snapshot, &pod.key.namespace, constraint);
+    if openable.is_empty() || counts_daemons || others.iter().any(|other| counts(other)) {
         return None;
     }
     let mut there = vec![0_i64; zones.len()];
@@ -47,6 +44,13 @@ pub fn of(snapshot: &Snapshot, pod: &Pod, zones: &[Arc<str>], others: &[&Pod]) -
     }
     let zones = zones.iter().zip(there).map(|(zone, there)| (there, openable.contains(zone)));
     Some(Spread { max_skew: i64::from(constraint.max_skew), zones: zones.collect() })
+}
+
+/// Whether the constraint of a pod in the namespace selects pods of daemonsets, which may still come.
+pub fn counts_daemons(snapshot: &Snapshot, namespace: &Arc<str>, constraint: &TopologySpreadConstraint) -> bool {
+    let is_counted =
+        |daemon: &DaemonSet| daemon.key.namespace == *namespace && constraint.selector.matches(&daemon.template.labels);
+    snapshot.daemon_sets.iter().any(is_counted)
 }
 
 /// Whether pods on the node count.

@@ -26,7 +26,9 @@ pub(super) struct Namespaces(BTreeMap<Arc<str>, Labels>);
 
 impl Namespaces {
     pub(super) fn of(snapshot: &Snapshot) -> Self {
-        let named = snapshot.pods.iter().map(|pod| &pod.key.namespace).chain(snapshot.namespaces.keys());
+        let of_daemons = snapshot.daemon_sets.iter().map(|daemon| &daemon.key.namespace);
+        let of_pods = snapshot.pods.iter().map(|pod| &pod.key.namespace);
+        let named = of_pods.chain(of_daemons).chain(snapshot.namespaces.keys());
         let mut all: BTreeMap<Arc<str>, Labels> = BTreeMap::new();
         for name in named {
             if !all.contains_key(name) {

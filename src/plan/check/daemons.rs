@@ -3,15 +3,18 @@
 //! A daemon pod runs where its node selector and required affinity hold and its tolerations cover the `NoSchedule` and
 //! `NoExecute` taints; `PreferNoSchedule` and startup taints do not keep it away (karpenter-core 2.5).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::cluster::{Cluster, Slot};
-use super::openable;
+use super::openable::{self, Asked};
 use super::selection::{Holds, Selection};
-use super::shape::Shape;
+use super::shape::{Known, Shape};
 use super::taints::first_untolerated;
+use crate::api::labels;
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{DaemonSet, NodeStage, Pod, PodSpec, Taint, WhenUnsatisfiable};
+use crate::requirements::Requirement;
 use crate::resources::{PODS, Resources};
 
 /// The daemonsets that run on a node of this shape.
@@ -20,45 +23,77 @@ pub(super) fn on_shape<'a>(
     shape: &Shape<'a>,
     taints: &[Taint],
 ) -> impl Iterator<Item = &'a DaemonSet> {
-    daemon_sets.iter().filter(move |daemon| runs_on(&daemon.template.spec, shape, taints) > Holds::No)
+    daemon_sets
+        .iter()
+        .filter(move |daemon| runs_on(&daemon.template.spec, taints, |key| shape.label_for_daemons(key)) > Holds::No)
 }
 
-fn runs_on(daemon: &PodSpec, shape: &Shape<'_>, taints: &[Taint]) -> Holds {
+fn runs_on<'n>(daemon: &PodSpec, taints: &[Taint], label: impl Fn(&str) -> Known<'n>) -> Holds {
     if first_untolerated(taints, &daemon.tolerations).is_some() {
         return Holds::No;
     }
-    Selection::of(daemon).holds(|key| shape.label_for_daemons(key))
+    Selection::of(daemon).holds(label)
 }
 
-/// Whether a pod of the daemonset that is not there yet is on the node before the pods of the plan are: on launches and nodes
-/// that are not ready yet. A ready node that has none has no place for it.
+/// Whether a pod of the daemonset that is not there yet is on the node before the pods of the plan are. On a ready node it
+/// may come at any time, if it has room.
 pub(super) fn comes_to(daemon: &DaemonSet, slot: &Slot<'_>, cluster: &Cluster<'_>) -> Holds {
-    let comes = |shape: &Shape<'_>| {
-        let is_open = match shape {
-            Shape::Node(node) => {
-                node.stage != NodeStage::Initialized && is_missing(daemon, &slot.residents, &cluster.snapshot.pods)
+    let (spec, pods) = (&daemon.template.spec, &cluster.snapshot.pods);
+    let most = match slot.shapes.iter().map(|&shape| &cluster.shapes[shape]).next() {
+        None => return Holds::No,
+        Some(_) if slot.deleting => return Holds::No,
+        Some(Shape::Offer(_)) => Holds::Surely,
+        Some(Shape::Node(_)) if !is_missing(daemon, &slot.residents, pods) => return Holds::No,
+        Some(Shape::Node(node)) => {
+            let mut unused = node.allocatable.clone();
+            slot.residents.iter().for_each(|&pod| unused.subtract(&pods[pod].template.spec.requests));
+            if spec.requests.iter().any(|(name, amount)| amount > unused.get(name).max(0)) {
+                return Holds::No;
             }
-            Shape::Offer(_) => true,
-        };
-        if is_open && !slot.deleting { runs_on(&daemon.template.spec, shape, slot.taints) } else { Holds::No }
+            if node.stage == NodeStage::Initialized { Holds::Perhaps } else { Holds::Surely }
+        }
     };
-    let on_shapes = slot.shapes.iter().map(|&shape| comes(&cluster.shapes[shape]));
-    let (least, most) = on_shapes.fold((Holds::Surely, Holds::No), |(least, most), of| (least.min(of), most.max(of)));
-    let surely = if obeys_pods(&daemon.template.spec) { Holds::Perhaps } else { Holds::Surely };
-    if least == Holds::Surely { surely.min(most) } else { most.min(Holds::Perhaps) }
+    let most = if obeys_pods(spec) { Holds::Perhaps } else { most };
+    let on_shapes = slot.shapes.iter().map(|&shape| {
+        let shape = &cluster.shapes[shape];
+        runs_on(spec, slot.taints, |key| shape.label_for_daemons(key))
+    });
+    let on_shapes: BTreeSet<Holds> = on_shapes.collect();
+    match (on_shapes.first(), on_shapes.last()) {
+        (Some(Holds::Surely), _) => most,
+        (_, Some(Holds::No)) | (None, _) => Holds::No,
+        _ => Holds::Perhaps,
+    }
 }
 
-/// Whether a pod of the daemonset surely comes with every node that a pool could open.
-pub(super) fn comes_with_every_node(daemon: &DaemonSet, snapshot: &Snapshot) -> bool {
+/// Whether a pod of the daemonset surely comes with every node that a pool could open and that the constraint looks at.
+pub(super) fn comes_with_every_node<'a>(daemon: &DaemonSet, snapshot: &'a Snapshot, asked: &Asked<'a>) -> bool {
     let spec = &daemon.template.spec;
-    let mut offers = openable::offers(snapshot);
-    !obeys_pods(spec) && offers.all(|(pool, offer)| runs_on(spec, &Shape::Offer(offer), &pool.taints) == Holds::Surely)
+    if obeys_pods(spec) {
+        return false;
+    }
+    let mut offers = openable::offers(snapshot, asked).peekable();
+    offers.peek().is_some()
+        && offers.all(|(pool, offer)| {
+            let shape = Shape::Offer(offer);
+            let label = |key: &str| match shape.label_for_daemons(key) {
+                // a launch writes what its pool leaves no choice about
+                Known::Absent if !labels::is_well_known(labels::normalize(key)) => {
+                    let of_pool = pool.requirements.get(key).and_then(Requirement::single_value);
+                    of_pool.map_or(Known::Absent, |value| Known::Value(value))
+                }
+                known => known,
+            };
+            runs_on(spec, &pool.taints, label) == Holds::Surely
+        })
 }
 
-/// Other pods decide about where the pod may be.
+/// Whether other pods may keep the daemon pod from a new node: it is among the first there, so that anti-affinity over hosts
+/// does not.
 fn obeys_pods(spec: &PodSpec) -> bool {
     let is_spread = spec.topology_spread.iter().any(|c| c.when_unsatisfiable == WhenUnsatisfiable::DoNotSchedule);
-    is_spread || !spec.pod_affinity.is_empty() || !spec.pod_anti_affinity.is_empty()
+    let is_apart = spec.pod_anti_affinity.iter().any(|term| *term.topology_key != *labels::HOSTNAME);
+    is_spread || is_apart || !spec.pod_affinity.is_empty()
 }
 
 /// What the daemonsets of a node request together.

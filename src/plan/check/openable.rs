@@ -36,10 +36,8 @@ impl<'a> Openable<'a> {
 }
 
 fn domains<'a>(snapshot: &'a Snapshot, asked: &Asked<'a>) -> BTreeSet<&'a str> {
-    let tolerated =
-        |pool: &NodePool| asked.tolerations.is_none_or(|own| first_untolerated(&pool.taints, own).is_none());
     let mut found = BTreeSet::new();
-    for (pool, offer) in available(snapshot).filter(|(pool, _)| tolerated(pool)) {
+    for (pool, offer) in available(snapshot, asked) {
         let Known::Value(domain) = offer.label(asked.key) else { continue };
         if !found.contains(domain) && asked.could_be_met(pool, &offer) {
             found.insert(domain);
@@ -48,15 +46,20 @@ fn domains<'a>(snapshot: &'a Snapshot, asked: &Asked<'a>) -> BTreeSet<&'a str> {
     found
 }
 
-/// What the pools could buy, whatever their limits.
-pub(super) fn offers(snapshot: &Snapshot) -> impl Iterator<Item = (&NodePool, OfferShape<'_>)> {
-    available(snapshot).filter(|(pool, offer)| is_of_pool(pool, offer))
+/// What the pools could buy that the spread looks at, whatever their limits.
+pub(super) fn offers<'a>(
+    snapshot: &'a Snapshot,
+    asked: &Asked<'a>,
+) -> impl Iterator<Item = (&'a NodePool, OfferShape<'a>)> {
+    available(snapshot, asked).filter(|(pool, offer)| asked.could_be_met(pool, offer))
 }
 
-/// Every available offering in the catalogues of the pools.
-fn available(snapshot: &Snapshot) -> impl Iterator<Item = (&NodePool, OfferShape<'_>)> {
+/// Every available offering in the catalogues of the pools whose taints the spread does not mind.
+fn available<'a>(snapshot: &'a Snapshot, asked: &Asked<'a>) -> impl Iterator<Item = (&'a NodePool, OfferShape<'a>)> {
     let usable = |pool: &&NodePool| pool.unusable.is_none() && pool.replicas.is_none();
-    snapshot.node_pools.iter().filter(usable).flat_map(|pool| {
+    let tolerated =
+        |pool: &&NodePool| asked.tolerations.is_none_or(|own| first_untolerated(&pool.taints, own).is_none());
+    snapshot.node_pools.iter().filter(usable).filter(tolerated).flat_map(|pool| {
         pool.instance_types.iter().flat_map(move |instance_type| {
             let offerings = instance_type.offerings.iter().filter(|offering| offering.available);
             offerings.map(move |offering| {
@@ -64,27 +67,6 @@ fn available(snapshot: &Snapshot) -> impl Iterator<Item = (&NodePool, OfferShape
             })
         })
     })
-}
-
-/// Whether a node could meet a demand on its label: labels that the cloud or the launch still decides are decided as they
-/// should be.
-fn could_be(pool: &NodePool, offer: &OfferShape<'_>, key: &str, wanted: &Requirement) -> bool {
-    match offer.label(key) {
-        Known::Value(value) => wanted.allows(value),
-        Known::OneOf(values) => values.iter().any(|value| wanted.allows(value)),
-        Known::Fresh => wanted.allows("\u{0}"),
-        Known::Unknown => true,
-        // a launch writes the custom labels that its pool asks for
-        Known::Absent if !labels::is_well_known(labels::normalize(key)) => match pool.requirements.get(key) {
-            Some(of_pool) => of_pool.intersects(wanted),
-            None => wanted.allows_absence(),
-        },
-        Known::Absent => wanted.allows_absence(),
-    }
-}
-
-fn is_of_pool(pool: &NodePool, offer: &OfferShape<'_>) -> bool {
-    pool.requirements.iter().all(|(key, wanted)| could_be(pool, offer, key, wanted))
 }
 
 /// The domains that pools could open for a pod, as a spread constraint of it counts them.
@@ -99,15 +81,28 @@ pub fn openable_domains(
 }
 
 impl<'a> Asked<'a> {
-    /// Whether a node of the pool that is bought through the offer could be selected.
+    /// Whether a node of the pool that is bought through the offer could be selected: labels that the cloud or the launch
+    /// still decides are decided as they should be.
     fn could_be_met(&self, pool: &NodePool, offer: &OfferShape<'_>) -> bool {
-        let could_be = |key: &str, wanted: &Requirement| could_be(pool, offer, key, wanted);
+        let could_be = |key: &str, wanted: &Requirement| match offer.label(key) {
+            Known::Value(value) => wanted.allows(value),
+            Known::OneOf(values) => values.iter().any(|value| wanted.allows(value)),
+            Known::Fresh => wanted.allows("\u{0}"),
+            Known::Unknown => true,
+            // a launch writes the custom labels that its pool asks for
+            Known::Absent if !labels::is_well_known(labels::normalize(key)) => match pool.requirements.get(key) {
+                Some(of_pool) => of_pool.intersects(wanted),
+                None => wanted.allows_absence(),
+            },
+            Known::Absent => wanted.allows_absence(),
+        };
+        let of_pool = pool.requirements.iter().all(|(key, wanted)| could_be(key, wanted));
         let selected = |Selection { node_selector, node_affinity }: Selection<'_>| {
             let is_met = |term: &NodeAffinityTerm| term.0.iter().all(|(key, wanted)| could_be(key, wanted));
             node_selector.iter().all(|(key, value)| could_be(key, &Requirement::one_of([value.clone()])))
                 && (node_affinity.is_empty() || node_affinity.iter().any(|term| !term.0.is_empty() && is_met(term)))
         };
-        is_of_pool(pool, offer) && self.selection.is_none_or(selected)
+        of_pool && self.selection.is_none_or(selected)
     }
 
     pub(in crate::plan) fn of(spec: &'a PodSpec, constraint: &'a TopologySpreadConstraint) -> Self {

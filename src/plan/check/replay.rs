@@ -183,22 +183,32 @@ impl<'a, 'c> Replay<'a, 'c> {
         }
     }
 
-    /// The pods of daemonsets that are still to come, as far as any rule looks at them.
+    /// The pods of daemonsets that are still to come, as far as some rule about a placed pod looks at them.
     fn count_daemons(&mut self, classes: &Classes<'a>) {
         let cluster = self.cluster;
+        let placed = cluster.plan.assignments.iter().map(|assignment| classes.of_pod[assignment.pod]);
+        let placed: BTreeSet<usize> =
+            if cluster.snapshot.daemon_sets.is_empty() { BTreeSet::new() } else { placed.collect() };
+        let kept_away: BTreeSet<usize> =
+            placed.iter().flat_map(|&class| self.touching[class].apart_matching.iter().copied()).collect();
         for (daemon, &class) in cluster.snapshot.daemon_sets.iter().zip(&classes.of_daemon_set) {
             let touching = &self.touching[class];
-            let lists = [&touching.spread_counting, &touching.affinity_counting, &touching.apart_matching];
-            if lists.iter().all(|list| list.is_empty()) && touching.apart_carried.is_empty() {
+            if touching.spread_counting.is_empty()
+                && touching.affinity_counting.is_empty()
+                && touching.apart_matching.is_empty()
+                && !touching.apart_carried.iter().any(|apart| kept_away.contains(apart))
+            {
                 continue;
             }
-            if !touching.spread_counting.is_empty() && daemons::comes_with_every_node(daemon, cluster.snapshot) {
-                for &group in &touching.spread_counting {
-                    self.groups.all[group].with_every_node += 1;
-                }
+            for &group in &touching.spread_counting {
+                let group = &mut self.groups.all[group];
+                let comes = daemons::comes_with_every_node(daemon, cluster.snapshot, &group.asked);
+                group.with_every_node += u32::from(comes);
             }
+            let mut of_kind: Vec<Option<Holds>> = vec![None; cluster.kinds];
             for (index, slot) in cluster.slots.iter().enumerate() {
-                let is_there = daemons::comes_to(daemon, slot, cluster);
+                let comes = || daemons::comes_to(daemon, slot, cluster);
+                let is_there = *of_kind[slot.kind].get_or_insert_with(comes);
                 if is_there > Holds::No {
                     self.count_for_spread(class, index, is_there);
                     self.count_for_affinity(class, index, is_there);
@@ -226,8 +236,13 @@ impl<'a, 'c> Replay<'a, 'c> {
                         found.push((Rule::TopologySpread, text));
                     } else if let Some(count) = group.refuses_with_openable(carried, *domain) {
                         let (name, of) = (key.names[*domain], key.name);
-                        let text =
-                            format!("{of} {name} would have {count} matching pods, one that a pool could open none");
+                        let to_come = match group.with_every_node {
+                            0 => "none".to_owned(),
+                            pods => pods.to_string(),
+                        };
+                        let text = format!(
+                            "{of} {name} would have {count} matching pods, one that a pool could open {to_come}"
+                        );
                         found.push((Rule::OpenableSpread, text));
                     }
                 }

@@ -58,8 +58,10 @@ pub(super) struct Group<'a> {
     /// How many possible domains have each `least` count, and the least of them.
     with_count: Vec<usize>,
     minimum: u32,
-    /// A pool could open a domain that no node has: it holds no pod.
+    /// A pool could open a domain that no node has.
     more_could_open: bool,
+    /// What decides which domains it looks at.
+    pub asked: Asked<'a>,
     /// How many pods that the selector matches come with every node that a pool could open, their daemonsets'.
     pub with_every_node: u32,
 }
@@ -116,7 +118,7 @@ impl<'a> Groups<'a> {
             let group = *self.index.entry(identity.clone()).or_insert(next);
             if group == next {
                 self.by_selector.add(group, identity.selector);
-                let mut group = Group::survey(&identity, cluster, selections, keys);
+                let mut group = Group::survey(&identity, asked.clone(), cluster, selections, keys);
                 let names = &keys.all[identity.key].names;
                 let has = |domain: &&str| names.iter().zip(&group.possible).any(|(name, is)| *is && name == domain);
                 let mut openable = self.openable.domains(cluster.snapshot, &asked).iter();
@@ -147,6 +149,7 @@ impl<'a> Group<'a> {
     /// The universe of a constraint: which slots are eligible, and so which domains there are.
     fn survey(
         identity: &Identity<'a>,
+        asked: Asked<'a>,
         cluster: &Cluster<'a>,
         selections: &mut Selections<'a>,
         keys: &Keys<'a>,
@@ -166,6 +169,7 @@ impl<'a> Group<'a> {
             with_count: Vec::new(),
             minimum: 0,
             more_could_open: false,
+            asked,
             with_every_node: 0,
         };
         let mut certain = vec![false; group.most.len()];

@@ -87,7 +87,7 @@ impl Rule {
                 let most = dealt.carried.iter().map(|(domain, pods)| residents(domain) + pods).max().unwrap_or(0);
                 let level = most.saturating_sub(*max_skew);
                 if topology.key == Keys::HOST {
-                    return level == 0; // a new host has none
+                    return level <= topology.with_every_node; // a new host has no more
                 }
                 let missing: u32 = domains.iter().map(|domain| level.saturating_sub(count(domain))).sum();
                 missing <= dealt.to_come

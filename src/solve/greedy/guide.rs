@@ -9,7 +9,7 @@ use super::{Greedy, Place};
 use crate::model::{DomainId, KeyId};
 
 /// Where the pods of each group should go.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Guide {
     pub targets: Vec<Target>,
     /// By group: targets (indices into `targets`) with how many of its pods each should take; none is zero, the last is
@@ -22,7 +22,7 @@ pub struct Guide {
 }
 
 /// A node to open.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Target {
     pub pool: usize,
     /// Its domain of each topology key that some of its pods look at.

@@ -366,12 +366,21 @@ impl Greedy<'_, '_> {
             let holds = Counts::new_host(self.problem, needs, &[]) == HostVerdict::Yes;
             return if holds { self.empty_node(variant, &needs.keys, pool, market, None) } else { None };
         }
-        brings.iter().find_map(|brought| {
+        let mut cheapest: Option<(Option<MicroUsd>, Narrowed)> = None;
+        for brought in brings {
             let mut asked = self.counts.needs_on_new(problem, &self.variants, variant, &brought.counts);
             asked.prefer_as(needs);
-            let holds = Counts::new_host(problem, &asked, &brought.counts) == HostVerdict::Yes;
-            if holds { self.empty_node(variant, &asked.keys, pool, market, Some(brought)) } else { None }
-        })
+            if Counts::new_host(problem, &asked, &brought.counts) != HostVerdict::Yes {
+                continue;
+            }
+            let Some(node) = self.empty_node(variant, &asked.keys, pool, market, Some(brought)) else { continue };
+            let offerings = node.types.ones().flat_map(|kind| &problem.pools[pool].types[kind].offerings);
+            let price = offerings.map(|offering| offering.price).min();
+            if cheapest.as_ref().is_none_or(|(least, _)| price < *least) {
+                cheapest = Some((price, node));
+            }
+        }
+        cheapest.map(|(_, node)| node)
     }
 
     fn empty_node(

@@ -16,8 +16,9 @@ pub enum Order {
     SmallestFirst,
 }
 
-/// Pods by cpu descending, memory descending, creation time, uid, after all others those that mind daemon pods of new nodes; a pod that fails goes to the back, and the queue ends
-/// when the head was last pushed at the same length: a full cycle without progress (karpenter-core 3).
+/// Pods by cpu descending, memory descending, creation time, uid; a pod that fails goes to the back, and the queue ends
+/// when the head was last pushed at the same length: a full cycle without progress (karpenter-core 3). By priority, those that
+/// mind the daemon pods of new nodes come after the others of theirs, when it is known what those open.
 pub struct Queue {
     /// (group, pod).
     waiting: VecDeque<(usize, usize)>,
@@ -34,15 +35,15 @@ impl Queue {
         }
         waiting.sort_by(|&(a_group, a), &(b_group, b)| {
             let (a_of, b_of) = (problem.groups[a_group].spec(), problem.groups[b_group].spec());
+            let minds = |group: usize| problem.groups[group].minds_daemons;
             let rank = match order {
                 Order::Karpenter => Ordering::Equal,
-                Order::PriorityFirst | Order::SmallestFirst => b_of.priority.cmp(&a_of.priority),
+                Order::PriorityFirst | Order::SmallestFirst => {
+                    b_of.priority.cmp(&a_of.priority).then(minds(a_group).cmp(&minds(b_group)))
+                }
             };
             let size = problem.groups[a_group].queue_key().cmp(&problem.groups[b_group].queue_key());
-            // the nodes that others open bring daemon pods: who minds them is told by then
-            let told = problem.groups[a_group].minds_daemons.cmp(&problem.groups[b_group].minds_daemons);
-            told.then(rank)
-                .then(if order == Order::SmallestFirst { size.reverse() } else { size })
+            rank.then(if order == Order::SmallestFirst { size.reverse() } else { size })
                 .then_with(|| pods[a].created_at.cmp(&pods[b].created_at))
                 .then_with(|| pods[a].uid.cmp(&pods[b].uid))
                 .then(a.cmp(&b))

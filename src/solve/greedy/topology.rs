@@ -12,15 +12,15 @@ pub struct Counts {
     /// By topology and domain.
     all: Vec<Vec<u32>>,
     /// What daemon pods of nodes opened so far count for, hosts apart.
-    pub brought: Brought,
+    pub brought: DaemonCounts,
     /// What is in `all` already of nodes that are still to be opened.
-    advance: Brought,
+    advance: DaemonCounts,
     /// What is in `all` of daemon pods that may not come.
-    doubtful: Brought,
+    doubtful: DaemonCounts,
 }
 
 /// How often daemon pods count for a topology in a domain.
-pub type Brought = BTreeMap<(TopologyId, DomainId), u32>;
+pub type DaemonCounts = BTreeMap<(TopologyId, DomainId), u32>;
 
 /// What the topologies ask of the node that takes a pod.
 pub struct Needs {
@@ -45,6 +45,8 @@ pub struct KeyNeed {
 enum HostNeed {
     /// At most this many counted pods already there.
     AtMost(u32),
+    /// The same for now: more once other hosts have more.
+    AtMostNow(u32),
     /// At least one counted pod there.
     Populated,
 }
@@ -71,12 +73,16 @@ impl Needs {
 impl Counts {
     /// `advance`: what the daemon pods of nodes that will be opened count for. They are there before the pods that are
     /// placed first.
-    pub fn new(problem: &Problem, advance: Brought) -> Self {
+    pub fn new(problem: &Problem, advance: DaemonCounts) -> Self {
         let mut all: Vec<Vec<u32>> = problem.topologies.iter().map(|topology| topology.counts.clone()).collect();
         for (&(topology, domain), pods) in &advance {
             all[topology][domain] += pods;
         }
-        Self { all, brought: Brought::new(), advance, doubtful: Brought::new() }
+        let mut doubtful = DaemonCounts::new();
+        for (id, topology) in problem.topologies.iter().enumerate() {
+            doubtful.extend(topology.doubtful.iter().map(|(domain, pods)| ((id, *domain), *pods)));
+        }
+        Self { all, brought: DaemonCounts::new(), advance, doubtful }
     }
 
     fn at(&self, topology: TopologyId, domain: DomainId) -> u32 {
@@ -111,7 +117,7 @@ impl Counts {
 
     /// Pods that surely count already.
     fn surely_at(&self, topology: TopologyId, domain: DomainId) -> u32 {
-        let of = |brought: &Brought| brought.get(&(topology, domain)).copied().unwrap_or(0);
+        let of = |brought: &DaemonCounts| brought.get(&(topology, domain)).copied().unwrap_or(0);
         self.at(topology, domain).saturating_sub(of(&self.advance) + of(&self.doubtful))
     }
 
@@ -132,10 +138,7 @@ impl Counts {
         let group = &problem.groups[variant.group];
         let mut needs = Needs { keys: Vec::new(), hosts: Vec::new() };
         // kube-scheduler's exception for the first pod of a series looks at all required affinity terms together
-        let is_first_of = |placement: &Placement| {
-            let id = placement.topology;
-            placement.self_selects && self.is_empty(problem, id)
-        };
+        let is_first_of = |placement: &Placement| placement.self_selects && self.is_empty(problem, placement.topology);
         let required = variant.active.iter().filter(|placement| matches!(placement.source, Source::Affinity(_)));
         let mut required = required.peekable();
         let is_first = required.peek().is_some() && required.all(is_first_of);
@@ -150,10 +153,19 @@ impl Counts {
             let placement = Placement { topology: inverse, self_selects: false, source: Source::AntiAffinity(0) };
             self.require(problem, placement, false, brought, &mut needs);
         }
-        for counted in group.counted.iter().copied().chain(brought.iter().map(|count| count.topology)) {
+        for &counted in &group.counted {
             let topology = &problem.topologies[counted];
             if topology.hard && topology.key != Keys::HOST {
                 self.know(problem, counted, &mut needs);
+            }
+        }
+        for BroughtCount { topology, .. } in brought {
+            let key = problem.topologies[*topology].key;
+            if key != Keys::HOST && !needs.keys.iter().any(|need| need.key == key) {
+                // the pod itself does not mind: the cheapest domain
+                self.know(problem, *topology, &mut needs);
+                let need = needs.keys.last_mut().expect("just pushed");
+                need.domains.sort_by_key(|&domain| (problem.keys.mean_price(key, domain), domain));
             }
         }
         for need in &mut needs.keys {
@@ -178,8 +190,13 @@ impl Counts {
             let need = match topology.kind {
                 // no host has less than a new node, which can always be opened (karpenter-core 2.7)
                 TopologyKind::Spread { max_skew, min_domains } => {
-                    let least = if min_domains.is_some() { 0 } else { self.least_on_a_host(problem, id) };
-                    HostNeed::AtMost(max_skew.max(1) + least - own)
+                    let most = max_skew.max(1) - own;
+                    match min_domains {
+                        None if topology.with_every_node > 0 => {
+                            HostNeed::AtMostNow(most + self.least_on_a_host(problem, id))
+                        }
+                        _ => HostNeed::AtMost(most),
+                    }
                 }
                 TopologyKind::AntiAffinity | TopologyKind::InverseAntiAffinity => HostNeed::AtMost(0),
                 TopologyKind::Affinity if first => return,
@@ -201,8 +218,11 @@ impl Counts {
                 let known = topology.eligible.count_ones(..);
                 let short = min_domains.is_some_and(|minimum| known < minimum as usize);
                 // a domain that is still to be opened comes with daemon pods, but is none yet where so many must be there
-                let with_every_node = if min_domains.is_some() { 0 } else { topology.with_every_node };
-                let least_of = |domain| self.surely_at(id, domain).max(with_every_node);
+                let comes_with = |domain| {
+                    let is_there = topology.inhabited.contains(domain) || min_domains.is_some();
+                    if is_there { 0 } else { topology.with_every_node }
+                };
+                let least_of = |domain| self.surely_at(id, domain).max(comes_with(domain));
                 let least = topology.eligible.ones().map(least_of).min().unwrap_or(0);
                 let least = if short { 0 } else { least };
                 allowed.extend(topology.eligible.ones().filter(|&domain| there(domain) + own <= least + max_skew));
@@ -244,11 +264,7 @@ impl Counts {
     /// Pods that count on every host that there is or could be.
     fn least_on_a_host(&self, problem: &Problem, id: TopologyId) -> u32 {
         let topology = &problem.topologies[id];
-        if topology.with_every_node == 0 {
-            return 0;
-        }
-        let eligible = (0..problem.nodes.len()).filter(|&node| topology.filter.admits_node(&problem.nodes[node]));
-        eligible.map(|node| self.at(id, node)).fold(topology.with_every_node, u32::min)
+        topology.inhabited.ones().map(|node| self.surely_at(id, node)).fold(topology.with_every_node, u32::min)
     }
 
     /// Whether no pod counts for the topology, whatever nodes are opened.
@@ -273,8 +289,9 @@ impl Counts {
         for &(topology, need) in &needs.hosts {
             match need {
                 HostNeed::AtMost(most) if at(topology) > most => return HostVerdict::Never,
+                HostNeed::AtMostNow(most) if at(topology) > most => verdict = HostVerdict::NotNow,
                 HostNeed::Populated if at(topology) == 0 => verdict = HostVerdict::NotNow,
-                HostNeed::AtMost(_) | HostNeed::Populated => {}
+                HostNeed::AtMost(_) | HostNeed::AtMostNow(_) | HostNeed::Populated => {}
             }
         }
         verdict

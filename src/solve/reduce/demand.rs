@@ -31,7 +31,8 @@ pub type Demand<'p> = BTreeMap<Decided<'p>, u32>;
 /// What the first solution puts where it stays: by group, (existing node, how many).
 pub type Staying = HashMap<usize, Vec<(usize, u32)>>;
 
-/// Pods that are packed anew (not those that mind daemon pods of new nodes), and those on existing nodes that stay there because rules over hosts count them. `also`: pods
+/// Pods that are packed anew, and those on existing nodes that stay there because rules over hosts count them, or because they
+/// mind daemon pods; those of the latter that are on new nodes are placed after all others. `also`: pods
 /// that the first solution leaves, and domains for them; those of a lower priority than `least` are left out.
 pub fn demand<'p>(
     problem: &'p Problem,
@@ -49,7 +50,7 @@ pub fn demand<'p>(
     for (pod, place) in &first.placements {
         let group = group_of[pod];
         let model = &problem.groups[group];
-        if model.spec().priority < least || model.minds_daemons {
+        if model.spec().priority < least || (model.minds_daemons && matches!(place, Place::New(_))) {
             continue;
         }
         let keys = ties[group].iter().filter(|key| **key != Keys::HOST);
@@ -58,7 +59,7 @@ pub fn demand<'p>(
                 let weight = problem.pools[first.new_nodes[node].pool].pool.weight;
                 (Some(weight), keys.filter_map(|&key| Some((key, domain_of(problem, first, *place, key)?))).collect())
             }
-            Place::Existing(index) if ties[group].contains(&Keys::HOST) => {
+            Place::Existing(index) if model.minds_daemons || ties[group].contains(&Keys::HOST) => {
                 let of_group = staying.entry(group).or_default();
                 match of_group.iter_mut().find(|(of, _)| *of == index) {
                     Some((_, count)) => *count += 1,
