@@ -20,8 +20,8 @@ setup: ## Install what a build needs and is missing
 	@scripts/setup.sh
 
 build: setup
-	@test -d $(CARGO_TARGET_DIR) || echo "The first build compiles the HiGHS solver and takes several minutes; later ones take seconds."
-	@cargo build --quiet --locked
+	@echo "Building. The first time it compiles the HiGHS solver and takes a quarter of an hour on two cores."
+	@cargo build --locked
 
 demo: build ## Plan the getting-started exercise, then 8,152 pods of a production GPU cluster
 	@echo "== The inflate exercise: $(GETTING_STARTED)"

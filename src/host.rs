@@ -23,7 +23,7 @@ use crate::model::Problem;
 use crate::observe::Snapshot;
 use crate::plan::check::{Violation, check};
 use crate::plan::failure::{Cause, Failure};
-use crate::plan::{Certificate, Checked, Outcome, Plan, Stage, Stop};
+use crate::plan::{Certificate, Checked, NOT_REACHED, Outcome, Plan, Stage, Stop};
 use crate::solve::Work;
 use crate::solve::bound::{LeftProof, Proof};
 use crate::solve::carried::Carried;
@@ -170,7 +170,7 @@ fn search_within(
     };
     cancelled.store(true, Ordering::Relaxed);
     let mut decision = last.unwrap_or_else(|| Decision {
-        plan: Plan::nothing(snapshot, "not reached within the time limit"),
+        plan: Plan::nothing(snapshot, NOT_REACHED),
         certificate: Certificate::nothing(snapshot),
         proof: Proof::default(),
         left_proofs: Vec::new(),

@@ -9,7 +9,7 @@ pub mod preferences;
 mod reasons;
 pub mod report;
 
-pub use build::{build, launch_of};
+pub use build::{NOT_REACHED, build, launch_of};
 pub use check::{Rule, Violation, check};
 pub use types::{
     Assignment, Certificate, Checked, Draft, Launch, LeftBound, Offer, Outcome, Plan, Stage, Stop, Target, Unplaced,

@@ -27,7 +27,7 @@ use judge::{Judge, Verdict};
 use scenario::Scenario;
 
 /// Scenarios of one run; `make placement` asks for more by this variable, and for others by the next.
-const SCENARIOS: u64 = 40;
+const SCENARIOS: u64 = 300;
 /// Of those that kube-scheduler gets without a word.
 const ALONE: u64 = 10;
 const COUNT: &str = "PACKWRIGHT_SCENARIOS";

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 pub(super) use models::utf8;
 
 use super::plan::{EXIT_CODES, QuestionArgs, SearchArgs, exit_code};
+use crate::cli::exit;
 use crate::host::stored::stored_decision;
 use crate::solve::carried::Carried;
 use crate::verify::decision;
@@ -41,6 +42,10 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Ok(loaded) => loaded,
         Err(code) => return Ok(code),
     };
+    if args.out.exists() && !args.out.is_dir() {
+        eprintln!("error: --out {}: expected a directory, found a file", args.out.display());
+        return Ok(ExitCode::from(exit::INVALID_INPUT));
+    }
     let limits = args.question.limits();
     let (decided, carried) = match args.search.decide(&loaded, limits)? {
         Ok(decided) => decided,

@@ -49,7 +49,7 @@ pub struct Args {
 /// # Errors
 /// The directory cannot be written.
 pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let is_used = args.out.exists() && std::fs::read_dir(&args.out)?.next().is_some();
+    let is_used = args.out.exists() && (!args.out.is_dir() || std::fs::read_dir(&args.out)?.next().is_some());
     if is_used {
         eprintln!("error: --out {}: expected an empty or new directory", args.out.display());
         return Ok(ExitCode::from(exit::INVALID_INPUT));

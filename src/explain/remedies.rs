@@ -11,7 +11,7 @@ use super::facts::{Remedy, UnplacedPod};
 use crate::host::{self, Decision, Limits, Search};
 use crate::model::Problem;
 use crate::observe::Snapshot;
-use crate::plan::{Stop, Target};
+use crate::plan::{NOT_REACHED, Stop, Target};
 
 /// Pairs are tried among as many changes, those of the pod and of the pools that come first.
 const MOST_OF_PAIRS: usize = 16;
@@ -21,7 +21,7 @@ const SHARE: u32 = 8;
 /// The pod's way to a place.
 pub(super) fn unplaced(question: &Question, problem: &Problem, pod: usize, reason: Arc<str>) -> UnplacedPod {
     let none = |reason| UnplacedPod { reason, remedies: Vec::new(), tried: 0, is_incomplete: false, by_search: false };
-    if problem.snapshot.pods[pod].refused.is_some() {
+    if problem.snapshot.pods[pod].refused.is_some() || *reason == *NOT_REACHED {
         return none(reason);
     }
     let mut trials = Trials::new(question, pod);

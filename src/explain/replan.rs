@@ -58,7 +58,8 @@ fn saving(before: &Snapshot, old: &Decision, after: &Snapshot, new: &Decision) -
     if left_before != left_after {
         let (old, new) = (old.plan.unplaced.len(), new.plan.unplaced.len());
         return Err(if new < old {
-            format!("the plan then places {} more pods, so that the costs cannot be compared", old - new)
+            let more = if old - new == 1 { "one more pod".to_owned() } else { format!("{} more pods", old - new) };
+            format!("the plan then places {more}, so that the costs cannot be compared")
         } else {
             "planned again, other pods are left, so that the costs cannot be compared".to_owned()
         });

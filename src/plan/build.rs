@@ -53,10 +53,13 @@ pub fn build(problem: &Problem, solution: &Solution) -> Plan<Draft> {
     Plan::draft(launches, assignments, unplaced)
 }
 
+/// The reason of a pod for which there was no time.
+pub const NOT_REACHED: &str = "not reached within the time limit";
+
 fn unplaced(problem: &Problem, solution: &Solution, launches: &[Launch]) -> Vec<Unplaced> {
     let snapshot = problem.snapshot;
     let mut reasons = Reasons::new(problem, launches);
-    let not_reached: Arc<str> = "not reached within the time limit".into();
+    let not_reached: Arc<str> = NOT_REACHED.into();
     let refused = snapshot
         .pending()
         .filter_map(|(pod, of)| of.refused.as_ref().map(|reason| Unplaced { pod, reason: reason.clone() }));

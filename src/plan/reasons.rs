@@ -246,8 +246,16 @@ fn limit_causes(pool: &PoolModel, launches: &[Launch]) -> Vec<Vec<Cause>> {
         for (limit, resource) in pool.remaining.resources.keys().enumerate() {
             if kind.counts[limit] > left[limit].max(0) {
                 let amount = display_amount(resource, pool.pool.limits.resources.get(resource));
-                let verb = if had_room[limit] { USED_UP } else { "is limited to" };
-                causes.push(format!("NodePool {name} {verb} {resource} {amount}"));
+                causes.push(match left[limit] {
+                    left if had_room[limit] && left > 0 => {
+                        format!(
+                            "NodePool {name} {USED_UP} {resource} {amount} except {}",
+                            display_amount(resource, left)
+                        )
+                    }
+                    _ if had_room[limit] => format!("NodePool {name} {USED_UP} {resource} {amount}"),
+                    _ => format!("NodePool {name} is limited to {resource} {amount}"),
+                });
             }
         }
         if let (Some(left), Some(cap)) = (pool.remaining.usd_per_hour, pool.pool.limits.usd_per_hour)

@@ -23,7 +23,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::model::{Problem, RemainingLimits};
+use fixedbitset::FixedBitSet;
+
+use crate::model::{Amounts, Problem, RemainingLimits};
 use crate::solve::purchase::Book;
 use crate::solve::sets::{RequirementSets, SetId};
 use crate::solve::{NewNode, Place, Solution};
@@ -62,7 +64,12 @@ pub struct Worked<'p> {
 struct Memory<'p> {
     sets: RequirementSets,
     books: HashMap<(usize, SetId), Rc<Book<'p>>>,
+    bought: Bought,
 }
+
+/// By pool, requirements and types of a node: what it would count towards the limits of its pool; `None` where it cannot be
+/// bought.
+type Bought = HashMap<(usize, SetId, FixedBitSet), Option<Amounts>>;
 
 /// As [`solve`], in this order, with what was learned.
 #[must_use]
@@ -114,12 +121,12 @@ fn work_with<'p>(problem: &'p Problem, order: Order, memory: &mut Memory<'p>, st
 }
 
 fn run<'p>(greedy: Greedy<'p, '_>, order: Order, memory: &mut Memory<'p>, stop: &dyn Fn() -> bool) -> Packed {
-    let Memory { sets, books } = std::mem::take(memory);
-    let mut greedy = Greedy { sets, books, ..greedy };
+    let Memory { sets, books, bought } = std::mem::take(memory);
+    let mut greedy = Greedy { sets, books, bought, ..greedy };
     let mut queue = Queue::new(greedy.problem, order);
     let stopped = greedy.run(&mut queue, stop);
     let solution = Solution { stopped, ..greedy.solution(queue) };
-    *memory = Memory { sets: greedy.sets, books: greedy.books };
+    *memory = Memory { sets: greedy.sets, books: greedy.books, bought: greedy.bought };
     Packed { solution, steps: greedy.steps, brought: greedy.counts.brought }
 }
 
@@ -142,6 +149,7 @@ struct Greedy<'p, 's> {
     waits: bool,
     /// What pools sell under requirements that open nodes have.
     books: HashMap<(usize, SetId), Rc<Book<'p>>>,
+    bought: Bought,
     placements: Vec<(usize, Place)>,
     /// The first so many are where the guide wanted them.
     placed_as_chosen: usize,
@@ -163,6 +171,7 @@ impl<'p, 's> Greedy<'p, 's> {
             steps: vec![0; problem.groups.len()],
             waits: false,
             books: HashMap::new(),
+            bought: Bought::new(),
             placements: Vec::new(),
             placed_as_chosen: 0,
             sets: RequirementSets::default(),

@@ -7,7 +7,7 @@ use crate::cli::table::{align, table};
 use crate::explain::facts::{
     Change, Claim, Explanation, NodeFacts, PlacedPod, Remedy, Room, RuledOut, UnplacedPod, WhatIf,
 };
-use crate::plan::Stop;
+use crate::plan::{NOT_REACHED, Stop};
 use crate::resources::display_amount;
 
 /// Names and changes that are listed; the rest is a number.
@@ -39,8 +39,10 @@ pub fn of(explanation: &Explanation) -> String {
     let stopped = if plan.stop == Stop::Deadline { ", stopped at the time limit" } else { "" };
     let _ = writeln!(
         text,
-        "\nThe plan: ${:.4}/h, proven bound ${:.4}/h, {} pods not placed{stopped}",
-        plan.cost_usd_hour, plan.bound_usd_hour, plan.pods_unplaced
+        "\nThe plan: ${:.4}/h, proven bound ${:.4}/h, {} not placed{stopped}",
+        plan.cost_usd_hour,
+        plan.bound_usd_hour,
+        if plan.pods_unplaced == 1 { "1 pod".to_owned() } else { format!("{} pods", plan.pods_unplaced) }
     );
     text
 }
@@ -171,6 +173,13 @@ fn alternatives(text: &mut String, claim: &Claim) {
 }
 
 fn unplaced(text: &mut String, left: &UnplacedPod, explanation: &Explanation) {
+    if *left.reason == *NOT_REACHED {
+        let _ = writeln!(
+            text,
+            "It was not reached within the time limit: a longer --time-limit places it, or says why not."
+        );
+        return;
+    }
     let _ = writeln!(text, "It cannot be placed: {}", left.reason);
     if explanation.alike_unplaced > 1 {
         let (left, alike) = (explanation.alike_unplaced, explanation.alike);

@@ -55,6 +55,13 @@ impl<'p> Greedy<'p, '_> {
             });
             node.reservations = usable.collect();
         }
+        if cap.is_none() && !model.has_reservations {
+            let counted = self.counted_if_bought(pool, &node)?;
+            if counts_names {
+                node.counted = counted;
+            }
+            return Some(node);
+        }
         let wish = Wish {
             types: &node.types,
             reservations: &node.reservations,
@@ -70,6 +77,22 @@ impl<'p> Greedy<'p, '_> {
         node.reservations = named;
         node.spend_limit = cap.map(|_| spend);
         Some(node)
+    }
+
+    /// What a node counts with the types that its launch would name; `None` where nothing can be bought. Where neither a spend
+    /// cap nor reservations are in question, nodes with the same types and requirements have the same answer.
+    fn counted_if_bought(&mut self, pool: usize, node: &Narrowed) -> Option<Amounts> {
+        let key = (pool, node.set, node.types.clone());
+        if let Some(known) = self.bought.get(&key) {
+            return known.clone();
+        }
+        let book = self.book(pool, node.set);
+        let wish = Wish { types: &node.types, reservations: &node.reservations, spend_limit: None };
+        let model = &self.problem.pools[pool];
+        let bought = purchase(model, &self.problem.snapshot.settings, &book, wish, &BTreeMap::new());
+        let counted = bought.map(|bought| most_counted(model, bought.offers.iter().map(|(kind, _)| *kind)));
+        self.bought.insert(key, counted.clone());
+        counted
     }
 
     /// What a node counts towards its pool's resource limits with the types that its launch would name; `None` where the
