@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use super::input::{FieldError, FieldResult as _};
 use super::limit_ranges::ContainerDefaults;
 use crate::resources::{CPU, MEMORY, PODS, Resources};
+use crate::units;
 
 /// Reads a resource list in the units of [`Resources`].
 pub(super) fn read_resources(list: Option<&BTreeMap<String, Quantity>>) -> Result<Resources, FieldError> {
@@ -67,7 +68,13 @@ pub(super) fn effective_requests(
     let mut sidecars = Resources::new();
     let mut starting = Resources::new();
     for (i, container) in spec.init_containers.iter().flatten().enumerate() {
-        let sidecar = container.restart_policy.as_deref() == Some("Always");
+        let policy = container.restart_policy.as_deref();
+        if let Some(unknown) = policy.filter(|policy| !["Always", "OnFailure", "Never"].contains(policy)) {
+            let field =
+                FieldError::new("restartPolicy", format!("expected Always, OnFailure or Never, found {unknown}"));
+            return Err(field).within_item("initContainers", i);
+        }
+        let sidecar = policy == Some("Always");
         let statuses = status.and_then(|s| s.init_container_statuses.as_ref()).filter(|_| sidecar);
         let mut requests = of_container(container, statuses).within_item("initContainers", i)?;
         if sidecar {
@@ -96,8 +103,11 @@ fn container_requests(
     resources: Option<&ResourceRequirements>,
     defaults: Option<&ContainerDefaults>,
 ) -> Result<Resources, FieldError> {
-    let mut requests = read_resources(resources.and_then(|r| r.limits.as_ref())).within("limits")?;
-    for (name, amount) in read_resources(resources.and_then(|r| r.requests.as_ref())).within("requests")?.iter() {
+    let (limits, requests) = (resources.and_then(|r| r.limits.as_ref()), resources.and_then(|r| r.requests.as_ref()));
+    whole_extended(limits).within("limits")?;
+    whole_extended(requests).within("requests")?;
+    let (mut requests, own) = (read_resources(limits).within("limits")?, read_resources(requests).within("requests")?);
+    for (name, amount) in own.iter() {
         requests.set(name.clone(), amount);
     }
     for (name, amount) in defaults.into_iter().flat_map(|defaults| defaults.requests.iter()) {
@@ -106,6 +116,17 @@ fn container_requests(
         }
     }
     Ok(requests)
+}
+
+/// Extended resources (of a domain that is not Kubernetes' own) come in whole numbers.
+fn whole_extended(list: Option<&BTreeMap<String, Quantity>>) -> Result<(), FieldError> {
+    let is_extended = |name: &str| name.split_once('/').is_some_and(|(domain, _)| !domain.ends_with("kubernetes.io"));
+    for (name, quantity) in list.into_iter().flatten().filter(|(name, _)| is_extended(name)) {
+        if quantity.0.parse::<units::Quantity>().is_ok_and(|amount| !amount.is_whole()) {
+            return Err(FieldError::new(name, format!("expected a whole number, found {}", quantity.0)));
+        }
+    }
+    Ok(())
 }
 
 /// The larger of what is asked for and what was given; what is asked for does not count while it is infeasible.

@@ -147,6 +147,13 @@ impl<'a> Storage<'a> {
         let class_key = ObjectKey { namespace: Arc::from(""), name: Arc::from(name) };
         let class = self.objects.storage_classes.get(&class_key).map(|class| &class.object);
         let class = class.ok_or_else(|| format!("storage class {name} of claim {key} does not exist"))?;
+        if let Some(mode) = class.volume_binding_mode.as_deref()
+            && !["Immediate", "WaitForFirstConsumer"].contains(&mode)
+        {
+            return Err(format!(
+                "storage class {name} of claim {key}: volumeBindingMode: expected Immediate or WaitForFirstConsumer, found {mode}"
+            ));
+        }
         if class.volume_binding_mode.as_deref() != Some("WaitForFirstConsumer") {
             return Err(format!("persistent volume claim {key} is unbound, and its storage class binds immediately"));
         }

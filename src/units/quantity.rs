@@ -41,6 +41,11 @@ impl Quantity {
     }
 
     #[must_use]
+    pub fn is_whole(self) -> bool {
+        self.nano % NANO == 0
+    }
+
+    #[must_use]
     pub fn is_negative(self) -> bool {
         self.nano < 0
     }

@@ -48,6 +48,18 @@ fn sidecars_run_beside_what_follows_them() {
 }
 
 #[test]
+fn extended_resources_are_whole() {
+    let of = |amount: &str| {
+        let limits = json!({"nvidia.com/gpu": amount});
+        requests(json!({"containers": [{"name": "c", "resources": {"limits": limits}}]}), json!({}))
+    };
+    assert_eq!(of("2"), Ok("nvidia.com/gpu 2, pods 1".to_owned()));
+    let refused = of("1.5").unwrap_err();
+    let expected = ("containers[0].resources.limits.nvidia.com/gpu", "expected a whole number, found 1.5");
+    assert_eq!((refused.path.as_str(), refused.message.as_str()), expected);
+}
+
+#[test]
 fn overhead_comes_on_top() {
     let spec = json!({"containers": [container("1")], "overhead": {"cpu": "250m", "memory": "64Mi"}});
     check(spec, "cpu 1250m, memory 64Mi");
