@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::daemons::Counted;
 use super::topology::TopologyId;
 use super::{Amounts, Dims, rules};
 use fixedbitset::FixedBitSet;
@@ -128,17 +129,22 @@ impl PoolModel<'_> {
         overhead(self.daemons.iter().copied().filter(may_run))
     }
 
-    /// Works out what new nodes bring, from the topologies that each daemonset's pods count for.
-    pub(super) fn set_brought(&mut self, counted: &[(&DaemonSet, Vec<TopologyId>)]) {
+    /// Works out what new nodes bring, from the topologies that each daemonset's pods count for. `repelled`: which of them bound
+    /// pods keep away from some new nodes.
+    pub(super) fn set_brought(&mut self, counted: &[Counted], repelled: &[bool]) {
         let ready = rules::once_initialized(&self.requirements);
         let mut brings: Vec<Brought> = Vec::new();
         for kind in 0..self.types.len() {
             let mut counts: Vec<BroughtCount> = Vec::new();
             let runs = |daemon: &DaemonSet| self.may_run(daemon, &self.types[kind]);
-            for (daemon, ids) in counted.iter().filter(|(daemon, ids)| !ids.is_empty() && runs(daemon)) {
-                let spec = &daemon.template.spec;
-                let surely = !rules::obeys_pods(spec) && surely_runs_on(spec, &ready, self.types[kind].instance_type);
-                counts.extend(ids.iter().map(|&topology| BroughtCount { topology, surely }));
+            for (of, repelled) in counted.iter().zip(repelled) {
+                if of.topologies.is_empty() || !runs(of.daemon) {
+                    continue;
+                }
+                let spec = &of.daemon.template.spec;
+                let always = surely_runs_on(spec, &ready, self.types[kind].instance_type);
+                let surely = always && !repelled && !rules::obeys_pods(spec);
+                counts.extend(of.topologies.iter().map(|&topology| BroughtCount { topology, surely }));
             }
             counts.sort_unstable();
             let known = brings.iter().position(|brought| brought.counts == counts);

@@ -305,10 +305,11 @@ impl<'p> Builder<'p> {
     /// By daemonset: the topologies that its pods count for; `owned` as [`Self::daemon_owners`] says.
     fn counted_daemons(&self, selecting: &Selecting, owned: Vec<Vec<TopologyId>>) -> Vec<daemons::Counted<'p>> {
         let counted = self.snapshot.daemon_sets.iter().zip(owned).map(|(daemon, owned)| {
-            let mut ids = selecting.pod(&self.identities, &daemon.key.namespace, &daemon.template);
-            ids.retain(|&id| self.identities[id].kind != TopologyKind::InverseAntiAffinity);
-            ids.extend(owned);
-            (daemon, ids)
+            let selecting = selecting.pod(&self.identities, &daemon.key.namespace, &daemon.template);
+            let is_inverse = |id: &TopologyId| self.identities[*id].kind == TopologyKind::InverseAntiAffinity;
+            let (repelled_by, mut topologies): (Vec<_>, Vec<_>) = selecting.into_iter().partition(is_inverse);
+            topologies.extend(owned);
+            daemons::Counted { daemon, topologies, repelled_by }
         });
         counted.collect()
     }

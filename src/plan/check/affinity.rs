@@ -216,4 +216,9 @@ impl Apart<'_> {
     pub(super) fn forbids_match(&self, domain: &Domain) -> bool {
         domain.possible().iter().any(|&domain| self.carrying[domain])
     }
+
+    /// Whether some pod carries it.
+    pub(super) fn is_carried(&self) -> bool {
+        self.carrying.contains(&true)
+    }
 }

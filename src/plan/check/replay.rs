@@ -1,7 +1,7 @@
 //! The assignments one after another, as kube-scheduler would bind them, against the rules that look at other pods.
 //!
-//! All launched nodes are ready before the first pod binds, and the pods of their daemonsets are there. Bound pods count where they are, unless they are displaced;
-//! terminating ones count for affinity and anti-affinity until they are gone, for spread never (kube-scheduler's
+//! All launched nodes are ready before the first pod binds, and the pods of their daemonsets are there, except where
+//! anti-affinity of bound pods keeps those away. Bound pods count where they are, unless they are displaced; terminating ones count for affinity and anti-affinity until they are gone, for spread never (kube-scheduler's
 //! InterPodAffinity looks at every pod of a node, PodTopologySpread skips those with a deletion timestamp). A placed pod
 //! counts from its turn on. Counters are kept by constraint and domain, so that a pod costs
 //! what the constraints that touch its class cost.
@@ -16,6 +16,7 @@ use super::selection::{Holds, Selections};
 use super::spread::{Carried, Groups};
 use super::topology::{Domain, Keys, OpenDomains};
 use super::violation::{Report, Rule, Violation};
+use crate::api::labels;
 
 /// What touches the pods of one class.
 #[derive(Default)]
@@ -86,6 +87,21 @@ pub(super) struct Ties<'a> {
     pub keys: BTreeSet<&'a str>,
     /// Some of it looks at pods of daemonsets, which new nodes bring.
     pub minds_daemons: bool,
+}
+
+/// Where bound pods keep the pods of a daemonset away.
+#[derive(Default)]
+struct Repelled {
+    /// What is left of its coming, by slot; elsewhere everything.
+    slots: BTreeMap<usize, Holds>,
+    /// The topology keys, other than the host's, that have such domains.
+    keys: BTreeSet<usize>,
+}
+
+impl Repelled {
+    fn leaves(&self, slot: usize) -> Holds {
+        self.slots.get(&slot).copied().unwrap_or(Holds::Surely)
+    }
 }
 
 impl<'a, 'c> Replay<'a, 'c> {
@@ -191,7 +207,10 @@ impl<'a, 'c> Replay<'a, 'c> {
             if cluster.snapshot.daemon_sets.is_empty() { BTreeSet::new() } else { placed.collect() };
         let kept_away: BTreeSet<usize> =
             placed.iter().flat_map(|&class| self.touching[class].apart_matching.iter().copied()).collect();
-        for (daemon, &class) in cluster.snapshot.daemon_sets.iter().zip(&classes.of_daemon_set) {
+        let repelled: Vec<Repelled> =
+            classes.of_daemon_set.iter().map(|&class| self.repelled_by_residents(class)).collect();
+        let daemons = cluster.snapshot.daemon_sets.iter().zip(&classes.of_daemon_set).zip(repelled);
+        for ((daemon, &class), repelled) in daemons {
             let touching = &self.touching[class];
             if touching.spread_counting.is_empty()
                 && touching.affinity_counting.is_empty()
@@ -202,12 +221,13 @@ impl<'a, 'c> Replay<'a, 'c> {
             }
             for &group in &touching.spread_counting {
                 let group = &mut self.groups.all[group];
-                let comes = daemons::comes_with_every_node(daemon, cluster.snapshot, &group.asked);
+                let comes = repelled.keys.is_empty()
+                    && daemons::comes_with_every_node(daemon, cluster.snapshot, &group.asked);
                 group.with_every_node += u32::from(comes);
             }
             let mut of_kind: Vec<Option<Holds>> = vec![None; cluster.kinds];
             for (index, slot) in cluster.slots.iter().enumerate() {
-                let comes = || daemons::comes_to(daemon, slot, cluster);
+                let comes = || daemons::comes_to(daemon, slot, cluster).min(repelled.leaves(index));
                 let is_there = *of_kind[slot.kind].get_or_insert_with(comes);
                 if is_there > Holds::No {
                     self.count_for_spread(class, index, is_there);
@@ -215,6 +235,26 @@ impl<'a, 'c> Replay<'a, 'c> {
                 }
             }
         }
+    }
+
+    /// Where anti-affinity of pods that are bound keeps pods of a class away. Asked before anything else is counted.
+    fn repelled_by_residents(&self, class: usize) -> Repelled {
+        let mut found = Repelled::default();
+        for apart in self.touching[class].apart_matching.iter().map(|&apart| &self.terms.apart[apart]) {
+            for slot in 0..self.cluster.slots.len() {
+                let domain = self.domain(apart.key, slot);
+                if apart.forbids_match(domain) {
+                    let is_sure = matches!(domain, Domain::At(_));
+                    let left = if is_sure { Holds::No } else { Holds::Perhaps };
+                    found.slots.entry(slot).and_modify(|known| *known = left.min(*known)).or_insert(left);
+                }
+            }
+            // on a host that is still to come nobody is there before
+            if apart.is_carried() && self.keys.all[apart.key].name != labels::HOSTNAME {
+                found.keys.insert(apart.key);
+            }
+        }
+        found
     }
 
     /// Why kube-scheduler would not bind a pod of the class to the slot now.
