@@ -5,6 +5,7 @@
 //! ([`crate::plan`]) are the ones by which the search was judged as well.
 
 pub mod decision;
+mod alike;
 mod bound;
 mod everything;
 mod knapsack;

@@ -223,6 +223,41 @@ fn pods_that_exclude_only_their_own_kind_are_not_bounded_as_if_they_excluded_eac
     assert_eq!(verified(&out), (Some(0), String::new()));
 }
 
+/// Their labels and claims differ, and nothing reads what differs.
+#[test]
+fn replicas_of_a_stateful_set_are_bounded_like_those_of_a_deployment() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("verify/replicas");
+    std::fs::create_dir_all(&folder).unwrap();
+    let root = env!("CARGO_MANIFEST_DIR");
+    let (pool, class) = (
+        format!("{root}/examples/getting-started/node-pool.yaml"),
+        format!("{root}/examples/getting-started/node-class.yaml"),
+    );
+    let apart = "affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: \
+                 [{topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {app: db}}}]}}";
+    let spread = "topologySpreadConstraints: [{maxSkew: 1, topologyKey: topology.kubernetes.io/zone, \
+                  whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: db}}}]";
+    for (name, rule) in [("apart", apart), ("spread", spread)] {
+        let workload = folder.join(format!("{name}.yaml"));
+        let manifest = format!(
+            "{{apiVersion: apps/v1, kind: StatefulSet, metadata: {{name: db}}, spec: {{replicas: 3, serviceName: db, \
+             selector: {{matchLabels: {{app: db}}}}, template: {{metadata: {{labels: {{app: db}}}}, spec: {{{rule}, \
+             containers: [{{name: c, image: x, resources: {{requests: {{cpu: 500m, memory: 1Gi}}}}}}]}}}}}}}}"
+        );
+        std::fs::write(&workload, manifest).unwrap();
+        let out = folder.join(name);
+        let (workload, out_path) = (workload.to_str().unwrap(), out.to_str().unwrap());
+        let args = ["export", "-f", workload, "-f", &pool, "-f", &class, "--out", out_path, "--time-limit", "60s"];
+        let output = packwright(&args);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{out_path}: 3 launches, 0 pods left\n"), "{name}");
+        assert_eq!(verified(&out), (Some(0), String::new()), "{name}");
+        let decision = std::fs::read_to_string(out.join("decision.json")).unwrap();
+        let mut decision: Value = serde_json::from_str(&decision).unwrap();
+        let level = cost_level(&mut decision);
+        assert!(level["bound"].as_i64() > Some(0), "{name}: {level}");
+    }
+}
+
 #[test]
 fn files_that_are_missing_or_garbled_are_named() {
     let folder = exported("garbled");

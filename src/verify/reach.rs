@@ -3,12 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::alike::Alike;
 use super::spread::{self, Spread};
 use crate::api::labels;
 use crate::catalog::{CapacityType, InstanceType, Offering};
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{
-    DaemonSet, HostPort, Node, NodePool, NodeStage, Pod, PodAffinityTerm, PodSpec, PodTemplate, Taint, TaintEffect,
+    DaemonSet, HostPort, Node, NodePool, NodeStage, Pod, PodAffinityTerm, PodSpec, Taint, TaintEffect,
     Toleration, TolerationOperator, TopologySpreadConstraint, WhenUnsatisfiable,
 };
 use crate::requirements::{Requirement, Requirements};
@@ -91,11 +92,12 @@ impl<'s> World<'s> {
         let mut demands: Vec<Demands<'s>> = Vec::new();
         let mut known_demands: HashMap<(&[Toleration], String), usize> = HashMap::new();
         let mut kinds: HashMap<Apart<'s>, usize> = HashMap::new();
-        let mut known: HashMap<(&str, &PodTemplate), usize> = HashMap::new();
+        let mut alike = Alike::of(snapshot);
         let mut groups: Vec<Group<'s>> = Vec::new();
         for (index, pod) in pending() {
             let spec = &pod.template.spec;
-            let group = *known.entry((&pod.key.namespace, &pod.template)).or_insert_with(|| {
+            let group = alike.number(pod);
+            if group == groups.len() {
                 let of_pod = demands_of(spec);
                 let written = format!("{:?}", (&of_pod.1, &of_pod.2));
                 let demand = *known_demands.entry((&spec.tolerations, written)).or_insert_with(|| {
@@ -108,8 +110,7 @@ impl<'s> World<'s> {
                     (*kinds.entry(of_pod).or_insert(next), most)
                 });
                 groups.push(Group { spec, pods: Vec::new(), size, demand, apart, spread: None });
-                groups.len() - 1
-            });
+            }
             groups[group].pods.push(index);
         }
         let zones = spread_over_zones(snapshot, &mut groups);
