@@ -81,7 +81,7 @@ pub struct LaunchReport {
     pub capacity_type: CapacityType,
     /// Every instance type that the cloud may choose, the chosen one first.
     pub instance_types: Vec<Arc<str>>,
-    /// The zones in which the chosen type may be bought; more than one: the zone is open.
+    /// The zones in which the node may come to be; more than one: the zone is open.
     pub zones: Vec<Arc<str>>,
     pub price_usd_hour: f64,
     pub worst_usd_hour: f64,
@@ -205,8 +205,7 @@ fn launch_report(snapshot: &Snapshot, launch: &Launch, pods: Vec<String>) -> Lau
     let pool = &snapshot.node_pools[launch.pool];
     let chosen: Arc<str> = launch.offers.first().map_or_else(|| Arc::from(""), |offer| offer.instance_type.clone());
     let of_type = pool.instance_types.iter().find(|kind| kind.name == chosen);
-    let of_chosen = launch.offers.iter().filter(|offer| offer.instance_type == chosen);
-    let zones: BTreeSet<Arc<str>> = of_chosen.map(|offer| offer.zone.clone()).collect();
+    let zones: BTreeSet<Arc<str>> = launch.offers.iter().map(|offer| offer.zone.clone()).collect();
     // the offers of a type stand together
     let mut instance_types: Vec<Arc<str>> = launch.offers.iter().map(|offer| offer.instance_type.clone()).collect();
     instance_types.dedup();
