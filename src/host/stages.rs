@@ -96,19 +96,12 @@ pub(super) fn run(
         let left = || clock.left(reserve);
         let all_time = clock.time.saturating_sub(reserve);
         best.leave_fewer(&mut solution, &mut worked, work, (&left, all_time));
-        ended =
-            integer::improve(
-                &problem,
-                (&solution, &worked),
-                carried,
-                work,
-                (&left, all_time),
-                &mut |news| match news {
-                    News::Solution(other, searched) => drop(best.offer(&other, Stage::Columns, Some(searched))),
-                    News::Values(values) => best.prove(&values, work),
-                    News::Columns(searched) => best.keep_columns(searched),
-                },
-            );
+        let mut hear = |news| match news {
+            News::Solution(other, searched) => drop(best.offer(&other, Stage::Columns, Some(searched))),
+            News::Values(values) => best.prove(&values, work),
+            News::Columns(searched) => best.keep_columns(searched),
+        };
+        ended = integer::improve(&problem, (&solution, &worked), carried, work, (&left, all_time), &mut hear);
         best.try_everything(work, &stop);
         let is_better;
         (every_way, is_better) = best.try_assignments(work, &stop);

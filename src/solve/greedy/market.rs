@@ -88,9 +88,7 @@ impl<'p> Greedy<'p, '_> {
         }
         let book = self.book(pool, node.set);
         let wish = Wish { types: &node.types, reservations: &node.reservations, spend_limit: None };
-        let model = &self.problem.pools[pool];
-        let bought = purchase(model, &self.problem.snapshot.settings, &book, wish, &BTreeMap::new());
-        let counted = bought.map(|bought| most_counted(model, bought.offers.iter().map(|(kind, _)| *kind)));
+        let counted = self.most_named(pool, &book, wish);
         self.bought.insert(key, counted.clone());
         counted
     }
@@ -102,8 +100,13 @@ impl<'p> Greedy<'p, '_> {
         if model.remaining.resources.is_empty() {
             return None;
         }
-        let book = Book::of(model, self.sets.get(set));
-        let bought = purchase(model, &self.problem.snapshot.settings, &book, wish, &BTreeMap::new())?;
+        self.most_named(pool, &Book::of(model, self.sets.get(set)), wish)
+    }
+
+    /// Of each limited resource the most that a type has which the launch would name; `None` where nothing can be bought.
+    fn most_named(&self, pool: usize, book: &Book, wish: Wish) -> Option<Amounts> {
+        let model = &self.problem.pools[pool];
+        let bought = purchase(model, &self.problem.snapshot.settings, book, wish, &BTreeMap::new())?;
         Some(most_counted(model, bought.offers.iter().map(|(kind, _)| *kind)))
     }
 
