@@ -3,6 +3,8 @@
 pub mod bench;
 mod catalog;
 pub mod completions;
+#[cfg(feature = "live")]
+pub mod controller;
 pub mod crds;
 pub mod explain;
 pub mod export;
@@ -41,6 +43,9 @@ enum Command {
     Bench(bench::Args),
     /// Print shell completions.
     Completions(completions::Args),
+    /// Provision nodes for the pods of a cluster.
+    #[cfg(feature = "live")]
+    Controller(Box<controller::Args>),
     /// Print the CustomResourceDefinitions as YAML.
     Crds(crds::Args),
     /// Explain one pod or claim of a plan, and what would make an unschedulable pod schedulable.
@@ -99,6 +104,8 @@ impl Cli {
         match self.command {
             Command::Bench(args) => bench::run(&args),
             Command::Completions(args) => completions::run(&args),
+            #[cfg(feature = "live")]
+            Command::Controller(args) => controller::run(&args),
             Command::Crds(args) => crds::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Export(args) => export::run(&args),

@@ -1,3 +1,103 @@
-//! The cloud seam: what becomes of a launch.
+//! The cloud seam: what is asked of a cloud, and what it says, as data.
 
 pub mod kwok;
+pub mod options;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use options::{node_labels, options};
+
+use crate::api::node_claim::NodeClaim;
+use crate::catalog::{InstanceType, Offering};
+use crate::observe::snapshot::Labels;
+use crate::observe::{read_labels, requirements_of};
+
+/// Something that a cloud is asked. It may be asked again at any time, also by a process that does not know of the first one.
+#[derive(Debug, Clone)]
+pub enum Request {
+    /// One instance for a claim. Where there is one already, it is the answer.
+    Launch(Launch),
+    /// The end of an instance, if there still is one.
+    Terminate {
+        /// For which claim.
+        claim: Arc<str>,
+        /// The instance.
+        provider_id: Arc<str>,
+    },
+}
+
+/// What may be bought for a claim.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// Its name.
+    pub claim: Arc<str>,
+    /// Its uid, by which its instance is found again.
+    pub uid: Arc<str>,
+    /// Types that the options are of.
+    pub types: Arc<Vec<InstanceType>>,
+    /// In order of preference, all of one capacity type: indices of a type and of one of its offerings.
+    pub options: Vec<(usize, usize)>,
+}
+
+impl Launch {
+    /// The options themselves.
+    pub fn offerings(&self) -> impl Iterator<Item = (&InstanceType, &Offering)> {
+        self.options.iter().map(|&(kind, offering)| (&self.types[kind], &self.types[kind].offerings[offering]))
+    }
+}
+
+/// What a cloud says.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// To [`Request::Launch`].
+    Launched {
+        /// The uid of the claim.
+        claim: Arc<str>,
+        /// What runs, or why nothing does.
+        result: Result<Box<Instance>, LaunchError>,
+    },
+    /// To [`Request::Terminate`].
+    Terminated {
+        /// The instance.
+        provider_id: Arc<str>,
+        /// Whether there is no such instance any more; `false`: it is on its way out.
+        result: Result<bool, String>,
+    },
+}
+
+/// An instance that runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Instance {
+    /// How the cloud calls it; its node says the same.
+    pub provider_id: Arc<str>,
+    /// The machine image.
+    pub image_id: Option<Arc<str>>,
+    /// What it is.
+    pub kind: InstanceType,
+    /// How it was bought.
+    pub offering: Offering,
+}
+
+impl Instance {
+    /// The labels of its node, those that the claim has already included.
+    #[must_use]
+    pub fn labels_of(&self, claim: &NodeClaim) -> BTreeMap<Arc<str>, Arc<str>> {
+        let written: Labels = read_labels(claim.metadata.labels.as_ref());
+        node_labels(&written, &requirements_of(claim).unwrap_or_default(), &self.kind, &self.offering)
+    }
+}
+
+/// Why there is no instance.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LaunchError {
+    /// None of the options can be had now: others may be.
+    #[error("insufficient capacity: {0}")]
+    InsufficientCapacity(String),
+    /// The node class cannot be used.
+    #[error("the node class is not ready: {0}")]
+    NodeClassNotReady(String),
+    /// It may go well another time.
+    #[error("{0}")]
+    Other(String),
+}

@@ -6,7 +6,11 @@ pub mod watch;
 pub mod apply;
 pub mod follow;
 pub mod release;
+pub mod events;
+pub mod write;
+pub mod control;
 
 pub use connect::{ConnectError, Connection, Target};
+pub use control::{Hosting, Told, control};
 pub use follow::{Event, Following, follow};
 pub use read::{Reading, read, read_connected};

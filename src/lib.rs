@@ -20,8 +20,9 @@ pub mod verify;
 pub mod host;
 pub mod explain;
 pub mod placement;
+pub mod cloud;
+pub mod controller;
 #[cfg(feature = "live")]
 pub mod cluster;
-pub mod cloud;
 pub mod bench;
 pub mod cli;

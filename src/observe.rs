@@ -25,6 +25,7 @@ mod disruption;
 mod nodes;
 mod pools;
 mod launchable;
+mod market;
 mod gates;
 mod spreading;
 mod buffers;
@@ -37,12 +38,16 @@ use std::path::PathBuf;
 
 pub use build::{LoadOptions, LoadOutcome, build};
 pub use daemon_sets::daemon_rules;
+pub use disruption::{belongs_to_node, eviction_cost, is_daemon_pod, is_do_not_disrupt, is_mirror_pod};
 pub use gates::GatesByInput;
 pub use input::{InputError, Origin};
-pub use nodes::{is_ephemeral_key, node_taints};
+pub use launchable::serves;
+pub use market::market;
+pub use nodes::{is_ephemeral_key, node_taints, requirements_of};
 pub use objects::Objects;
+pub use pod::read_labels;
 pub use read::{RawObject, read_paths, read_text};
-pub use requests::{node_allocatable, pod_requests};
+pub use requests::{amounts, node_allocatable, pod_requests};
 pub use snapshot::Snapshot;
 
 use crate::api::labels;

@@ -17,18 +17,21 @@ pub mod release;
 pub mod landed;
 pub mod signature;
 mod awaited;
+mod inheritance;
 mod daemons;
 mod patch;
 mod read;
 mod tolerations;
 
 pub use action::{Action, ObjectPatch, Subject, What};
+pub use inheritance::Inheritance;
 pub use landed::{Landed, landed};
 pub use mode::{Limits, Mode};
 pub use observed::Observed;
 pub use planned::{ClaimPlan, ExpectedPods, PlannedPod};
 pub use read::{Objects, Refusals, read};
 pub use release::release;
+pub use reservation::Reservation;
 pub use step::{Loss, LossReason, Step, step};
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Solution -> [`Plan`]: what would be done, complete: it leaves no choice to whoever applies it.
 
 pub mod check;
+pub mod claims;
 pub mod failure;
 pub mod types;
 mod build;

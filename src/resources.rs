@@ -117,6 +117,12 @@ pub fn display_amount(name: &str, amount: i64) -> String {
     }
 }
 
+/// As the API writes a resource list.
+#[must_use]
+pub fn quantities(resources: &Resources) -> BTreeMap<&str, String> {
+    resources.iter().map(|(name, amount)| (name.as_ref(), display_amount(name, amount))).collect()
+}
+
 impl<N: Into<Arc<str>>> FromIterator<(N, i64)> for Resources {
     fn from_iter<I: IntoIterator<Item = (N, i64)>>(amounts: I) -> Self {
         Self(amounts.into_iter().map(|(name, amount)| (name.into(), amount)).collect())

@@ -8,7 +8,7 @@ mod source;
 use source::Source;
 
 /// The stages in the order of the data; a module imports only the ones before it.
-const STAGES: [&str; 22] = [
+const STAGES: [&str; 21] = [
     "units",
     "resources",
     "api",
@@ -24,17 +24,17 @@ const STAGES: [&str; 22] = [
     "host",
     "explain",
     "placement",
-    "apply",
-    "cluster",
     "cloud",
     "controller",
+    "cluster",
     "sim",
     "bench",
     "cli",
 ];
 
 /// Stages that decide: no I/O, no async, no clock, no environment, no randomness, no output.
-const PURE: [&str; 8] = ["units", "resources", "requirements", "model", "solve", "scheduler", "plan", "placement"];
+const PURE: [&str; 9] =
+    ["units", "resources", "requirements", "model", "solve", "scheduler", "plan", "placement", "controller"];
 
 /// (module, modules that it must not know although they come before it)
 const STRANGERS: [(&str, &[&str]); 2] =

@@ -64,6 +64,9 @@ pub const KWOK_INSTANCE_CPU: &str = "karpenter.kwok.sh/instance-cpu";
 pub const KWOK_INSTANCE_MEMORY: &str = "karpenter.kwok.sh/instance-memory";
 pub const KWOK_NODE_CLASS: &str = "karpenter.kwok.sh/kwoknodeclass";
 
+/// Label of a node that no load balancer sends anything to.
+pub const EXCLUDE_BALANCERS: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
+
 // ---- annotations
 pub const DO_NOT_DISRUPT: &str = "karpenter.sh/do-not-disrupt";
 pub const NODEPOOL_HASH: &str = "karpenter.sh/nodepool-hash";

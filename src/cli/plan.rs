@@ -1,6 +1,5 @@
 //! `packwright plan -f PATH...`
 
-mod claims;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +19,7 @@ use crate::catalog::Catalog;
 use crate::host::worker::{Worker, decide_apart};
 use crate::host::{self, Decision, Limits, Search};
 use crate::observe::{self, LoadOptions, LoadOutcome, region_of_nodes};
+use crate::plan::claims::node_claims;
 use crate::plan::report::Report;
 use crate::solve::Work;
 use crate::solve::carried::Carried;
@@ -210,7 +210,7 @@ pub(super) fn exit_code(loaded: &LoadOutcome, decision: &Decision) -> ExitCode {
     })
 }
 
-fn catalog(args: &CatalogArgs, region: &Region) -> Result<(Catalog, Vec<String>), String> {
+pub(super) fn catalog(args: &CatalogArgs, region: &Region) -> Result<(Catalog, Vec<String>), String> {
     Ok(match args.replacement()? {
         Some(catalog) => (catalog, Vec::new()),
         None => args.market(region).map(|(market, notes)| (Catalog::Ec2(Box::new(market)), notes))?,
@@ -264,7 +264,7 @@ fn print(
         }
         Output::Yaml => write!(out, "{}", serde_saphyr::to_string(report)?)?,
         Output::Claims => {
-            for claim in claims::node_claims(&loaded.snapshot, &decision.plan) {
+            for claim in node_claims(&loaded.snapshot, &decision.plan) {
                 write!(out, "---\n{}", serde_saphyr::to_string(&claim)?)?;
             }
             // the claims alone are what kubectl can take
@@ -312,7 +312,7 @@ fn work(text: &str) -> Result<Work, String> {
     Ok(work)
 }
 
-fn bytes(text: &str) -> Result<u64, String> {
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
     let quantity: Quantity = text.parse().map_err(|_| "expected a quantity such as 512Mi or 2Gi".to_owned())?;
     u64::try_from(quantity.value()).ok().filter(|bytes| *bytes > 0).ok_or("expected more than nothing".to_owned())
 }

@@ -1,19 +1,63 @@
 //! kwok: nodes without machines. What EC2 and the kubelet would make of a launch is written down at once.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
+use k8s_openapi::api::core::v1;
 use serde_json::{Value, json};
 
+use super::options::node_labels;
+use super::{Answer, Instance, Launch as Request, LaunchError};
 use crate::api::labels;
-use crate::catalog::{InstanceType, Offering};
+use crate::api::node_claim::NodeClaim;
+use crate::catalog::Offering;
 use crate::observe::Snapshot;
 use crate::observe::snapshot::Taint;
 use crate::plan::{Launch, Offer};
-use crate::resources::{Resources, display_amount};
+use crate::resources::quantities;
 
 /// The annotation by which kwok knows the nodes that it plays the kubelet of.
 const PLAYED: (&str, &str) = ("kwok.x-k8s.io/node", "fake");
+
+/// How nodes of this cloud are called: they have the name of their claim.
+const SCHEME: &str = "kwok://";
+
+/// Buys the first option. Nothing is remembered: the NodeClaim says what it is, and [`birth`] makes the node of it.
+#[must_use]
+pub fn launch(request: &Request) -> Answer {
+    let first = request.offerings().next();
+    let result = first.map(|(kind, offering)| {
+        let provider_id = format!("{SCHEME}{}", request.claim).into();
+        Box::new(Instance { provider_id, image_id: None, kind: kind.clone(), offering: offering.clone() })
+    });
+    let none = || LaunchError::InsufficientCapacity("there is no option".to_owned());
+    Answer::Launched { claim: request.uid.clone(), result: result.ok_or_else(none) }
+}
+
+/// The Node that a launched claim becomes, not registered yet; `None` for claims of other clouds.
+#[must_use]
+pub fn birth(claim: &NodeClaim) -> Option<Value> {
+    let name = claim.metadata.name.as_deref()?;
+    let status = claim.status.as_ref()?;
+    let id = status.provider_id.as_deref().filter(|id| id.starts_with(SCHEME))?;
+    let mut labels = claim.metadata.labels.clone().unwrap_or_default();
+    labels.insert(labels::HOSTNAME.to_owned(), name.to_owned());
+    let unregistered = v1::Taint {
+        key: labels::TAINT_UNREGISTERED.to_owned(),
+        effect: "NoExecute".to_owned(),
+        ..v1::Taint::default()
+    };
+    let taints: Vec<&v1::Taint> =
+        claim.spec.taints.iter().chain(&claim.spec.startup_taints).chain([&unregistered]).collect();
+    Some(json!({
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": { "name": name, "labels": labels, "annotations": { PLAYED.0: PLAYED.1 } },
+        "spec": { "providerID": id, "taints": taints },
+        "status": {
+            "capacity": status.capacity,
+            "allocatable": status.allocatable,
+            "conditions": [{ "type": "Ready", "status": "True", "reason": "KubeletReady" }],
+        },
+    }))
+}
 
 /// The Node that a launch becomes through one of its offers, initialized: labels, taints and allocatable are the ones that the
 /// plan counts on. `None` where the Snapshot does not know the offer.
@@ -27,12 +71,16 @@ pub fn node(snapshot: &Snapshot, launch: &Launch, offer: &Offer) -> Option<Value
             && of.reservation.as_ref().map(|reservation| &reservation.id) == offer.reservation.as_ref()
     };
     let offering = kind.offerings.iter().find(is_bought)?;
+    let mut found = node_labels(&launch.labels, &launch.requirements, kind, offering);
+    found.insert(labels::HOSTNAME.into(), launch.name.clone());
+    found.insert(labels::REGISTERED.into(), "true".into());
+    found.insert(labels::INITIALIZED.into(), "true".into());
     Some(json!({
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {
             "name": launch.name,
-            "labels": node_labels(launch, kind, offering),
+            "labels": found,
             "annotations": { PLAYED.0: PLAYED.1 },
         },
         "spec": { "taints": launch.taints.iter().map(taint).collect::<Vec<_>>() },
@@ -42,31 +90,6 @@ pub fn node(snapshot: &Snapshot, launch: &Launch, offer: &Offer) -> Option<Value
             "conditions": [{ "type": "Ready", "status": "True", "reason": "KubeletReady" }],
         },
     }))
-}
-
-/// Offering before type before launch, as the plan's checker takes them.
-fn node_labels(launch: &Launch, kind: &InstanceType, offering: &Offering) -> BTreeMap<Arc<str>, Arc<str>> {
-    let mut found: BTreeMap<Arc<str>, Arc<str>> = (*launch.labels).clone();
-    for (key, offered) in &kind.requirements {
-        let written = found.get(key).filter(|value| offered.allows(value)).cloned();
-        let claimed = |value: &&Arc<str>| launch.requirements.get(key).is_none_or(|claim| claim.allows(value));
-        let first = offered.finite_values().and_then(|values| values.iter().find(claimed));
-        match offered.single_value().cloned().or(written).or_else(|| first.cloned()) {
-            Some(value) => drop(found.insert(key.clone(), value)),
-            None => drop(found.remove(key)),
-        }
-    }
-    found.extend(offering.labels.iter().cloned());
-    found.insert(labels::ZONE.into(), offering.zone.clone());
-    found.insert(labels::CAPACITY_TYPE.into(), offering.capacity_type.label().into());
-    found.insert(labels::HOSTNAME.into(), launch.name.clone());
-    found.insert(labels::REGISTERED.into(), "true".into());
-    found.insert(labels::INITIALIZED.into(), "true".into());
-    found
-}
-
-fn quantities(resources: &Resources) -> BTreeMap<&str, String> {
-    resources.iter().map(|(name, amount)| (name.as_ref(), display_amount(name, amount))).collect()
 }
 
 fn taint(taint: &Taint) -> Value {

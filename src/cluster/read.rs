@@ -20,7 +20,7 @@ const PAGE: u32 = 500;
 /// Times that a list is read anew because its pages expired.
 const ATTEMPTS: usize = 3;
 /// Without these there is no decision: that they cannot be read is an error, not a note.
-const NEEDED: [&str; 4] = ["Pod", "Node", "NodePool", "NodeClaim"];
+pub(super) const NEEDED: [&str; 4] = ["Pod", "Node", "NodePool", "NodeClaim"];
 
 /// What could be read of a cluster, and what could not.
 #[derive(Debug, Default)]

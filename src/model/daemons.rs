@@ -51,7 +51,8 @@ pub(super) fn count(
         for &id in ids.iter() {
             let topology = &mut topologies[id];
             let mut counting = pools.iter().filter(|pool| topology.filter.may_admit_new(pool)).peekable();
-            let with_every_node = counting.peek().is_some() && counting.all(|pool| !repelled[index] && pool.surely_runs(daemon));
+            let with_every_node =
+                counting.peek().is_some() && counting.all(|pool| !repelled[index] && pool.surely_runs(daemon));
             topology.with_every_node += u32::from(with_every_node);
             topology.counts_daemons = true;
         }

@@ -68,16 +68,37 @@ pub(super) fn is_reschedulable(
     !held && !is_do_not_disrupt(pod, now)
 }
 
+/// What evicting a pod costs, between -10 and 10: 1, more or less by its deletion cost and its priority (karpenter-core 4.3).
+#[must_use]
+pub fn eviction_cost(pod: &core::Pod) -> f64 {
+    let annotation = pod.metadata.annotations.as_ref().and_then(|a| a.get(labels::POD_DELETION_COST));
+    let deletion = annotation.and_then(|text| text.parse::<i32>().ok()).unwrap_or(0);
+    let priority = pod.spec.as_ref().and_then(|spec| spec.priority).unwrap_or(0);
+    (1.0 + f64::from(deletion) / f64::from(1 << 27) + f64::from(priority) / f64::from(1 << 25)).clamp(-10.0, 10.0)
+}
+
 /// Pods of DaemonSets and mirror pods live and die with their node.
-pub(super) fn belongs_to_node(pod: &core::Pod) -> bool {
+#[must_use]
+pub fn belongs_to_node(pod: &core::Pod) -> bool {
+    is_daemon_pod(pod) || is_mirror_pod(pod)
+}
+
+/// Whether a DaemonSet made it.
+#[must_use]
+pub fn is_daemon_pod(pod: &core::Pod) -> bool {
+    controller(&pod.metadata).is_some_and(|owner| owner.kind == "DaemonSet")
+}
+
+/// Whether its node runs it by itself: the API server only shows it.
+#[must_use]
+pub fn is_mirror_pod(pod: &core::Pod) -> bool {
     let mirror = pod.metadata.annotations.as_ref().is_some_and(|a| a.contains_key("kubernetes.io/config.mirror"));
-    let owner = controller(&pod.metadata);
-    mirror
-        || owner.is_some_and(|owner| owner.kind == "DaemonSet" || (owner.kind == "Node" && owner.api_version == "v1"))
+    mirror || controller(&pod.metadata).is_some_and(|owner| owner.kind == "Node" && owner.api_version == "v1")
 }
 
 /// `karpenter.sh/do-not-disrupt`: `true`, or a duration from the start of the pod; anything else is ignored (core 4.2).
-fn is_do_not_disrupt(pod: &core::Pod, now: Timestamp) -> bool {
+#[must_use]
+pub fn is_do_not_disrupt(pod: &core::Pod, now: Timestamp) -> bool {
     let annotation = pod.metadata.annotations.as_ref().and_then(|a| a.get(labels::DO_NOT_DISRUPT));
     let Some(value) = annotation else { return false };
     if value == "true" {

@@ -10,6 +10,7 @@ use super::pools::{not_ready, read_requirements};
 use super::requests::read_resources;
 use super::snapshot::{Node, NodeClassRef, NodePool, NodeStage};
 use crate::api::labels;
+use crate::api::node_class_reference::NodeClassReference;
 use crate::api::node_overlay::NodeOverlay;
 use crate::api::reading::nearest_name;
 use crate::api::requirement::NodeSelectorRequirementWithMinValues;
@@ -26,6 +27,12 @@ const KWOK: &str = "KWOKNodeClass";
 
 /// Group and kind of the node classes that nodes can be launched from.
 pub(super) const NODE_CLASSES: [(&str, &str); 2] = [("karpenter.k8s.aws", EC2), ("karpenter.kwok.sh", KWOK)];
+
+/// Whether nodes can be launched from a node class: those of other groups and kinds are left to other provisioners.
+#[must_use]
+pub fn serves(class: &NodeClassReference) -> bool {
+    NODE_CLASSES.contains(&(class.group.as_str(), class.kind.as_str()))
+}
 
 /// Whether some pool buys on the market that the catalogue describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,6 +16,7 @@ use super::requests::read_resources;
 use super::snapshot::{Labels, Node, NodeStage, Taint, TaintEffect};
 use crate::api::labels;
 use crate::api::node_claim::NodeClaim;
+use crate::requirements::Requirements;
 use crate::resources::Resources;
 
 /// Every node, sorted by name; without prices.
@@ -74,6 +75,14 @@ fn in_flight(key: &ObjectKey, claim: &NodeClaim) -> Result<Node, FieldError> {
         deleting: claim.metadata.deletion_timestamp.is_some(),
         price: None,
     })
+}
+
+/// What a claim asks of its node.
+///
+/// # Errors
+/// A value that its operator does not take, with its field.
+pub fn requirements_of(claim: &NodeClaim) -> Result<Requirements, String> {
+    read_requirements(&claim.spec.requirements).map_err(|error| format!("spec.{}: {}", error.path, error.message))
 }
 
 fn claim_labels(claim: &NodeClaim) -> Result<Labels, FieldError> {

@@ -3,7 +3,8 @@
 mod add;
 mod written;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
@@ -15,6 +16,8 @@ use k8s_openapi::api::node::v1::RuntimeClass;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::api::storage::v1::{CSINode, StorageClass};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource as _;
 
 use self::add::{Findings, Kind, Scope, insert};
 pub use self::written::KnownKind;
@@ -35,10 +38,17 @@ pub type ObjectKey = PodKey;
 /// Objects of one kind. Sorted, so that everything built from them is independent of the order of the input.
 pub type Table<T> = BTreeMap<ObjectKey, Sourced<T>>;
 
-#[derive(Debug, Clone)]
+/// Shared, so that a picture of a cluster is taken without copying what is in it.
+#[derive(Debug)]
 pub struct Sourced<T> {
     pub origin: Origin,
-    pub object: T,
+    pub object: Arc<T>,
+}
+
+impl<T> Clone for Sourced<T> {
+    fn clone(&self) -> Self {
+        Self { origin: self.origin.clone(), object: self.object.clone() }
+    }
 }
 
 macro_rules! kinds {
@@ -72,6 +82,35 @@ macro_rules! kinds {
                         Some(message) => findings.errors.push(written.kind_error(&raw, message)),
                         None => *self.skipped.entry(written.full_kind()).or_default() += 1,
                     },
+                }
+            }
+        }
+
+        impl Objects {
+            /// What identifies an object of a kind that is read; `None` where it is not there.
+            #[must_use]
+            pub fn metadata(&self, kind: &str, key: &ObjectKey) -> Option<&ObjectMeta> {
+                match kind {
+                    $(stringify!($type) => self.$field.get(key).map(|found| found.object.meta()),)*
+                    _ => None,
+                }
+            }
+
+            /// Takes an object of a kind that is read out.
+            pub fn remove(&mut self, kind: &str, key: &ObjectKey) {
+                match kind {
+                    $(stringify!($type) => drop(self.$field.remove(key)),)*
+                    _ => {}
+                }
+                self.unusable.retain(|(of, at), _| *of != kind || at != key);
+            }
+
+            /// The objects of a kind that is read.
+            #[must_use]
+            pub fn keys(&self, kind: &str) -> BTreeSet<ObjectKey> {
+                match kind {
+                    $(stringify!($type) => self.$field.keys().cloned().collect(),)*
+                    _ => BTreeSet::new(),
                 }
             }
         }
@@ -123,6 +162,18 @@ impl Objects {
         objects.errors = findings.errors;
         objects.unusable = findings.unusable;
         objects
+    }
+
+    /// Puts an object in the place of what it was before.
+    ///
+    /// # Errors
+    /// It cannot be read: then it is as if it were not there, which [`Objects::unusable`] notes.
+    pub fn put(&mut self, kind: &'static str, key: &ObjectKey, raw: RawObject) -> Result<(), InputError> {
+        self.remove(kind, key);
+        let mut findings = Findings::default();
+        self.add(raw, &mut findings);
+        self.unusable.append(&mut findings.unusable);
+        findings.errors.into_iter().next().map_or(Ok(()), Err)
     }
 
     /// Why an object of the input cannot be used, if it cannot be read.

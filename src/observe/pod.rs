@@ -115,7 +115,9 @@ pub(super) fn read_template(source: PodSource<'_>, cluster: &mut Cluster) -> Res
     Ok((PodTemplate { labels: pod_labels, annotations: read_labels(source.annotations), spec }, refusal))
 }
 
-pub(super) fn read_labels(map: Option<&BTreeMap<String, String>>) -> Labels {
+/// Labels or annotations.
+#[must_use]
+pub fn read_labels(map: Option<&BTreeMap<String, String>>) -> Labels {
     let pairs = map.into_iter().flatten();
     pairs.map(|(key, value)| (Arc::from(key.as_str()), Arc::from(value.as_str()))).collect()
 }

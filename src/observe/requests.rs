@@ -23,6 +23,14 @@ pub(super) fn read_resources(list: Option<&BTreeMap<String, Quantity>>) -> Resul
     Ok(resources)
 }
 
+/// A resource list of an object that went through the API server; amounts that cannot be read are left out.
+#[must_use]
+pub fn amounts(list: &BTreeMap<String, Quantity>) -> Resources {
+    list.iter()
+        .filter_map(|(name, quantity)| Some((name.as_str(), Resources::parse_amount(name, &quantity.0).ok()?)))
+        .collect()
+}
+
 /// What a pod that went through the API server requests, with `pods: 1`. `None` where Kubernetes would not take it.
 #[must_use]
 pub fn pod_requests(pod: &Pod) -> Option<Resources> {

@@ -89,7 +89,7 @@ impl<'a> Storage<'a> {
         key: &ObjectKey,
         template: Option<&PersistentVolumeClaimSpec>,
     ) -> Result<Result<Volume, String>, FieldError> {
-        let claim = self.objects.volume_claims.get(key).map(|claim| &claim.object);
+        let claim = self.objects.volume_claims.get(key).map(|claim| &*claim.object);
         let spec = match (claim, template) {
             (Some(claim), _) => claim.spec.clone().unwrap_or_default(),
             (None, Some(template)) => template.clone(),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Taint, Toleration};
 
+use super::inheritance::Inheritance;
 use super::planned::ClaimPlan;
 use super::reservation::Reservation;
 use crate::observe::snapshot::PodKey;
@@ -41,6 +42,8 @@ pub struct NodeState {
     pub version: Version,
     /// The claim that it was bought for, if its NodeClaim is there.
     pub claim: Option<Arc<str>>,
+    /// What its claim hands on to it at its registration; `None` once it is registered, or where the claim is another provisioner's.
+    pub inheritance: Option<Inheritance>,
     /// What we make of it.
     pub reservation: Reservation,
     /// All of them, as written.

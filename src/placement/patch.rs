@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Taint;
 use serde_json::{Map, Value, json};
 
 use super::action::{Action, FreeReason, ObjectPatch, Subject, What};
+use super::inheritance::Inheritance;
 use super::observed::{NodeState, PodState};
 use super::reservation::{ANNOTATIONS, Reservation, is_reservation, is_unregistered};
 use super::tolerations::toleration;
@@ -28,11 +29,14 @@ pub(super) fn free(node: &NodeState, why: FreeReason) -> Action {
 
 /// The node leaves the state that it was born in; `cordon` is the time to note.
 pub(super) fn register(node: &NodeState, cordon: Option<Timestamp>) -> Action {
-    let taints: Vec<&Taint> = node.taints.iter().filter(|taint| !is_unregistered(taint)).collect();
-    let mut metadata = json!({"labels": {labels::REGISTERED: "true"}});
-    let mut spec = json!({"taints": taints});
+    let taints = || -> Vec<&Taint> { node.taints.iter().filter(|taint| !is_unregistered(taint)).collect() };
+    let alone = || (json!({"labels": {labels::REGISTERED: "true"}}), json!({"taints": taints()}));
+    let (mut metadata, mut spec) = node.inheritance.as_ref().map_or_else(alone, Inheritance::patch);
     if let Some(now) = cordon {
-        metadata["annotations"] = json!({labels::CORDONED_AT: now.to_string()});
+        if !metadata["annotations"].is_object() {
+            metadata["annotations"] = json!({});
+        }
+        metadata["annotations"][labels::CORDONED_AT] = json!(now.to_string());
         spec["unschedulable"] = json!(true);
     }
     of_node(node, What::Register { node: node.name.clone(), cordon: cordon.is_some() }, metadata, spec)

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::daemons::{Daemons, daemons, lacking};
+use super::inheritance::Inheritance;
 use super::observed::{ClaimState, NodeState, Observed, PodState, Unchangeable, Version};
 use super::planned::ClaimPlan;
 use super::reservation::Reservation;
@@ -100,6 +101,9 @@ fn nodes(objects: &Objects, claims: &BTreeMap<Arc<str>, ClaimState>) -> Vec<Node
                 let owners = bound.get(&*state.name).into_iter().flatten().filter_map(|pod| controller(&pod.metadata));
                 let owners: BTreeSet<&str> = owners.collect();
                 look_closer(&mut state, node, claim, &of.plan, &daemons, &owners);
+            }
+            if state.reservation == Reservation::Unregistered && claims.contains_key(&name) {
+                state.inheritance = Some(Inheritance::of(claim, node));
             }
             state.claim = Some(name);
         }

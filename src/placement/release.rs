@@ -30,6 +30,7 @@ impl NodeState {
                 resource: node.metadata.resource_version.as_deref().unwrap_or_default().into(),
             },
             claim: None,
+            inheritance: None,
             reservation: Reservation::of(node),
             taints: spec.and_then(|spec| spec.taints.clone()).unwrap_or_default(),
             unschedulable: spec.is_some_and(|spec| spec.unschedulable == Some(true)),

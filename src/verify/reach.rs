@@ -9,8 +9,8 @@ use crate::api::labels;
 use crate::catalog::{CapacityType, InstanceType, Offering};
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{
-    DaemonSet, HostPort, Node, NodePool, NodeStage, Pod, PodAffinityTerm, PodSpec, Taint, TaintEffect,
-    Toleration, TolerationOperator, TopologySpreadConstraint, WhenUnsatisfiable,
+    DaemonSet, HostPort, Node, NodePool, NodeStage, Pod, PodAffinityTerm, PodSpec, Taint, TaintEffect, Toleration,
+    TolerationOperator, TopologySpreadConstraint, WhenUnsatisfiable,
 };
 use crate::requirements::{Requirement, Requirements};
 use crate::resources::{CPU, MEMORY, PODS, Resources};

@@ -128,7 +128,7 @@ pub(super) fn insert<T: DeserializeOwned + JsonSchema>(
     }
     findings.unusable.remove(&(kind.name, key.clone()));
     let again = origin.clone();
-    if let Some(first) = table.insert(key.clone(), Sourced { origin, object: read.object }) {
+    if let Some(first) = table.insert(key.clone(), Sourced { origin, object: Arc::new(read.object) }) {
         let (name, first) = (object_name(kind.name, &key), first.origin);
         findings.repeated.push(format!("{name} was given more than once: {first} and {again}; the last one is used"));
     }

@@ -221,8 +221,8 @@ impl<'a, 'c> Replay<'a, 'c> {
             }
             for &group in &touching.spread_counting {
                 let group = &mut self.groups.all[group];
-                let comes = repelled.keys.is_empty()
-                    && daemons::comes_with_every_node(daemon, cluster.snapshot, &group.asked);
+                let comes =
+                    repelled.keys.is_empty() && daemons::comes_with_every_node(daemon, cluster.snapshot, &group.asked);
                 group.with_every_node += u32::from(comes);
             }
             let mut of_kind: Vec<Option<Holds>> = vec![None; cluster.kinds];

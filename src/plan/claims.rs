@@ -8,19 +8,22 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
+use super::types::{Launch, Offer, Plan};
 use crate::api::labels;
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{NodePool, Taint};
-use crate::plan::{Launch, Offer, Plan};
 use crate::requirements::{Requirement, Requirements};
 use crate::resources::display_amount;
 
 /// One NodeClaim for each launch, as the reference writes them.
+#[must_use]
 pub fn node_claims<State>(snapshot: &Snapshot, plan: &Plan<State>) -> Vec<Value> {
     plan.launches.iter().map(|launch| node_claim(&snapshot.node_pools[launch.pool], launch)).collect()
 }
 
-fn node_claim(pool: &NodePool, launch: &Launch) -> Value {
+/// The NodeClaim of one launch; `pool` is that of the launch.
+#[must_use]
+pub fn node_claim(pool: &NodePool, launch: &Launch) -> Value {
     let class_label = format!("{}/{}", pool.node_class.group, pool.node_class.kind.to_lowercase());
     let mut claim_labels: BTreeMap<String, String> =
         launch.labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();

@@ -1,0 +1,154 @@
+//! The live host of the controller: watches, steps, does what the step asks, and tells it what became of that.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use kube::Client;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
+
+use super::events::{Seen, events};
+use super::write::write;
+use crate::cloud::{Answer, Request, kwok};
+use crate::controller::{Action, Controller, Event, Said, Step};
+use crate::host::Limits;
+use crate::host::worker::{Worker, decide_apart};
+
+/// How a controller is hosted.
+#[derive(Debug, Clone)]
+pub struct Hosting {
+    /// Of every decision.
+    pub limits: Limits,
+    /// The process that decides.
+    pub worker: Worker,
+    /// An answer of the API server is waited for so long.
+    pub answer: Duration,
+    /// Writes that are on their way at once.
+    pub concurrent: usize,
+    /// Between two steps there are at least so many times as long as the last one took: the share of a core that steps take.
+    pub rest: u32,
+}
+
+/// Changes that come within this time are looked at together.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Something to tell whoever hosts.
+#[derive(Debug)]
+pub enum Told {
+    /// By the controller.
+    Said(Said),
+    /// A kind cannot be watched for now, and why.
+    Blind(String),
+}
+
+/// Runs a controller until its watches end, which they do not do by themselves. It may be stopped at any moment, by dropping the
+/// future: the next one goes on from what it finds in the cluster.
+pub async fn control(client: Client, mut controller: Controller, hosting: Hosting, mut tell: impl FnMut(Told)) {
+    let (sender, mut answers) = unbounded_channel();
+    let mut seen = events(&client);
+    let doer = Doer { permits: Arc::new(Semaphore::new(hosting.concurrent)), client, hosting, sender };
+    let mut due: Option<Timestamp> = None;
+    let mut took = Duration::ZERO;
+    loop {
+        let pause = PAUSE.max(took * doer.hosting.rest);
+        let mut batch = Vec::new();
+        if !gather(&mut seen, &mut answers, due, pause, &mut batch).await {
+            return;
+        }
+        let started = Instant::now();
+        let now = Timestamp::now();
+        for event in batch {
+            match event {
+                Ok(event) => doer.take(controller.observe(event, now), &mut tell),
+                Err(reason) => tell(Told::Blind(reason)),
+            }
+        }
+        let step = controller.step(now);
+        due = step.next;
+        doer.take(step, &mut tell);
+        took = started.elapsed();
+    }
+}
+
+/// Waits for an event or the time, then for what comes shortly after it. Whether the watches go on.
+async fn gather(
+    seen: &mut (impl futures::Stream<Item = Seen> + Unpin),
+    answers: &mut UnboundedReceiver<Event>,
+    due: Option<Timestamp>,
+    pause: Duration,
+    batch: &mut Vec<Seen>,
+) -> bool {
+    let until = |at: Timestamp| Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
+    let mut end = due.map(|due| Instant::now() + until(due));
+    loop {
+        let time = async {
+            match end {
+                Some(end) => tokio::time::sleep_until(end).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            Some(event) = answers.recv() => batch.push(Ok(event)),
+            event = seen.next() => match event {
+                Some(event) => batch.push(event),
+                None => return false,
+            },
+            () = time => return true,
+        }
+        if batch.len() == 1 {
+            end = Some(Instant::now() + pause);
+        }
+    }
+}
+
+/// Does what steps ask.
+struct Doer {
+    client: Client,
+    hosting: Hosting,
+    permits: Arc<Semaphore>,
+    sender: UnboundedSender<Event>,
+}
+
+impl Doer {
+    fn take(&self, step: Step, tell: &mut impl FnMut(Told)) {
+        for said in step.said {
+            tell(Told::Said(said));
+        }
+        for action in step.actions {
+            self.act(action);
+        }
+    }
+
+    /// Where nobody hears the answer, the controller is gone.
+    fn act(&self, action: Action) {
+        let sender = self.sender.clone();
+        match action {
+            Action::Write(what) => {
+                let (client, permits, limit) = (self.client.clone(), self.permits.clone(), self.hosting.answer);
+                tokio::spawn(async move {
+                    let _permit = permits.acquire().await;
+                    let outcome = write(&client, &what, limit).await;
+                    let _ = sender.send(Event::Written { subject: what.subject, outcome });
+                });
+            }
+            Action::Cloud(request) => {
+                let answer = match request {
+                    Request::Launch(launch) => kwok::launch(&launch),
+                    Request::Terminate { provider_id, .. } => Answer::Terminated { provider_id, result: Ok(true) },
+                };
+                let _ = sender.send(Event::Cloud(answer));
+            }
+            Action::Decide { question, snapshot, carried: _ } => {
+                let (limits, worker) = (self.hosting.limits, self.hosting.worker.clone());
+                tokio::task::spawn_blocking(move || {
+                    let decision = Box::new(decide_apart(&snapshot, limits, &worker, &mut |_| {}));
+                    let _ = sender.send(Event::Decided { question, decision });
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Everything that a controller observes of a live cluster: one watch for each kind that is read.
+
+use std::sync::Arc;
+
+use futures::stream::{BoxStream, StreamExt as _, select_all};
+use kube::api::{Api, DynamicObject};
+use kube::core::{GroupVersionKind, TypeMeta};
+use kube::discovery::ApiResource;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Client, Error};
+use serde_json::{Value, json};
+
+use super::connect::with_causes;
+use super::read::NEEDED;
+use crate::controller::{Event, world::key_of};
+use crate::observe::RawObject;
+use crate::observe::input::Origin;
+use crate::observe::objects::{KINDS, KnownKind};
+use crate::observe::pruned::prune;
+
+/// Something changed, or a kind cannot be watched for now, and why. Watches go on by themselves, with growing pauses.
+pub type Seen = Result<Event, String>;
+
+/// Starts to watch. Each kind is told as a whole first; one that the cluster does not know, or that may not be listed, is told as
+/// empty where decisions can do without it.
+#[must_use]
+pub fn events(client: &Client) -> BoxStream<'static, Seen> {
+    select_all(KINDS.iter().map(|kind| of_kind(client, kind))).boxed()
+}
+
+fn of_kind(client: &Client, kind: &'static KnownKind) -> BoxStream<'static, Seen> {
+    let resource = resource(kind);
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+    let mut reader = Reader::new(kind, &resource);
+    let stream = watcher(api, watcher::Config::default()).default_backoff();
+    stream.filter_map(move |event| std::future::ready(reader.read(event))).boxed()
+}
+
+pub(super) fn resource(kind: &KnownKind) -> ApiResource {
+    ApiResource::from_gvk(&GroupVersionKind::gvk(kind.group, kind.version, kind.name))
+}
+
+/// Makes events of what a watch says.
+struct Reader {
+    kind: &'static KnownKind,
+    types: TypeMeta,
+    origin: Origin,
+    /// The list that is being read.
+    listing: Vec<RawObject>,
+    is_told: bool,
+}
+
+impl Reader {
+    fn new(kind: &'static KnownKind, resource: &ApiResource) -> Self {
+        let types = TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() };
+        let origin = Origin { file: Arc::from("cluster"), ..Origin::default() };
+        Self { kind, types, origin, listing: Vec::new(), is_told: false }
+    }
+
+    fn read(&mut self, event: Result<watcher::Event<DynamicObject>, watcher::Error>) -> Option<Seen> {
+        let kind = self.kind.name;
+        match event {
+            Ok(watcher::Event::Init) => {
+                self.listing.clear();
+                None
+            }
+            Ok(watcher::Event::InitApply(object)) => {
+                self.listing.extend(raw(object, &self.types, &self.origin));
+                None
+            }
+            Ok(watcher::Event::InitDone) => {
+                self.is_told = true;
+                Some(Ok(Event::Listed { kind, objects: std::mem::take(&mut self.listing) }))
+            }
+            Ok(watcher::Event::Apply(object)) => {
+                Some(Ok(Event::Seen { kind, object: raw(object, &self.types, &self.origin)? }))
+            }
+            Ok(watcher::Event::Delete(object)) => {
+                let uid = Arc::from(object.metadata.uid.as_deref().unwrap_or_default());
+                let key = key_of(&json!({ "metadata": object.metadata }))?;
+                Some(Ok(Event::Gone { kind, key, uid }))
+            }
+            Err(error) if !self.is_told && !NEEDED.contains(&kind) && is_absent(&error) => {
+                self.is_told = true;
+                Some(Ok(Event::Listed { kind, objects: Vec::new() }))
+            }
+            Err(error) if is_absent(&error) && self.is_told => None,
+            Err(error) => Some(Err(format!("{kind} objects: {}", with_causes(&error)))),
+        }
+    }
+}
+
+/// The cluster does not know the kind, or does not let us list it.
+fn is_absent(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(Error::Api(status)) => [403, 404].contains(&status.code),
+        _ => false,
+    }
+}
+
+/// An object as everything else reads it. What no decision reads is left out, but its generation stays.
+pub(super) fn raw(mut object: DynamicObject, types: &TypeMeta, origin: &Origin) -> Option<RawObject> {
+    object.types = Some(types.clone());
+    let generation = object.metadata.generation;
+    let mut value: Value = serde_json::to_value(object).ok()?;
+    prune(&mut value);
+    if let Some(generation) = generation {
+        value["metadata"]["generation"] = json!(generation);
+    }
+    Some(RawObject { origin: origin.clone(), value })
+}

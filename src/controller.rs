@@ -1,0 +1,235 @@
+//! The controller as a state machine: what is observed and the time in, what is to be done out.
+//!
+//! ```text
+//! watches, answers, decisions --observe(event)--> World --step(now)--> writes, cloud requests, questions; what to say
+//! ```
+//! It does no I/O and has no clock, so the host of a live cluster and that of a simulated one drive the same code. All state
+//! that matters lives in the cluster: what is kept here beside the [`World`] only saves repeating what is under way, and a
+//! new process makes the same decisions without it.
+//!
+//! Each part looks at the whole of what concerns it and says what is missing to what should be (level-triggered), so the
+//! order in which events come, and how many are missed, changes nothing but the time that it takes.
+
+pub mod settings;
+pub mod event;
+pub mod action;
+pub mod said;
+pub mod world;
+pub mod writes;
+mod turn;
+mod conditions;
+mod classes;
+mod pools;
+mod cluster;
+mod market;
+mod launch;
+mod play;
+mod register;
+mod initialize;
+mod waiting;
+mod batch;
+mod question;
+mod carry_out;
+mod instances;
+mod retire;
+mod drain;
+mod idle;
+mod budget;
+mod empty;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+
+pub use action::{Action, Verb, Write};
+pub use event::{Event, Outcome, Subject};
+pub use said::Said;
+pub use settings::ControllerSettings;
+pub use world::World;
+
+use crate::catalog::Catalog;
+use crate::host::Decision;
+use crate::observe::RawObject;
+use crate::observe::objects::ObjectKey;
+use crate::solve::carried::Carried;
+use batch::Batch;
+use carry_out::{Asked, carry_out};
+use cluster::Cluster;
+use idle::PodEvents;
+use instances::Instances;
+use launch::Launches;
+use market::Market;
+use question::snapshot;
+use register::Following;
+use turn::Turn;
+use waiting::{coming, waiting_pods};
+use writes::Writes;
+
+/// What to do now, what to say, and when time alone will change that.
+#[derive(Debug, Default)]
+pub struct Step {
+    pub actions: Vec<Action>,
+    pub said: Vec<Said>,
+    pub next: Option<Timestamp>,
+}
+
+/// A node is not taken away for so long after pods were told to bind there.
+const NOMINATION: Duration = Duration::from_secs(20);
+
+/// The controller.
+#[derive(Debug)]
+pub struct Controller {
+    settings: ControllerSettings,
+    catalog: Catalog,
+    world: World,
+    writes: Writes,
+    market: Market,
+    launches: Launches,
+    instances: Instances,
+    following: Following,
+    events: PodEvents,
+    /// Nodes that pods were told to bind to, until when that is waited for.
+    nominated: BTreeMap<Arc<str>, Timestamp>,
+    batch: Batch,
+    /// What is being decided.
+    asked: Option<Asked>,
+    /// Decisions that were asked for so far.
+    questions: u64,
+    carried: Arc<Carried>,
+}
+
+impl Controller {
+    /// A controller that knows nothing yet.
+    #[must_use]
+    pub fn new(settings: ControllerSettings, catalog: Catalog) -> Self {
+        Self {
+            settings,
+            catalog,
+            world: World::default(),
+            writes: Writes::default(),
+            market: Market::default(),
+            launches: Launches::default(),
+            instances: Instances::default(),
+            following: Following::default(),
+            events: PodEvents::default(),
+            nominated: BTreeMap::new(),
+            batch: Batch::default(),
+            asked: None,
+            questions: 0,
+            carried: Arc::default(),
+        }
+    }
+
+    /// What is known of the cluster.
+    #[must_use]
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// Takes an event in, and says what it means.
+    pub fn observe(&mut self, event: Event, now: Timestamp) -> Step {
+        let mut step = Step::default();
+        match event {
+            Event::Seen { kind, object } => self.see(kind, object, now, &mut step.said),
+            Event::Gone { kind, key, uid } => {
+                let before = self.pod(kind, &key);
+                self.world.lose(kind, &key, &uid);
+                self.events.note(before.as_deref(), self.pod(kind, &key).as_deref(), now);
+            }
+            Event::Listed { kind, objects } => self.world.list(kind, objects, &mut step.said),
+            Event::Written { subject, outcome } => self.written(&subject, outcome, now, &mut step.said),
+            Event::Cloud(answer) => {
+                self.instances.take(&answer, now, &mut step.said);
+                self.launches.take(answer, now, &mut step.said);
+            }
+            Event::Decided { question, decision } => self.decided(question, &decision, now, &mut step),
+        }
+        step
+    }
+
+    /// What is to be done now.
+    pub fn step(&mut self, now: Timestamp) -> Step {
+        let mut step = Step::default();
+        if !self.world.is_complete() {
+            return step;
+        }
+        self.writes.forget(now);
+        let cluster = Cluster::of(self.world.objects());
+        let observed = register::observe(&cluster, &mut self.following, now);
+        let mut turn = Turn { now, settings: &self.settings, writes: &mut self.writes, step: &mut step };
+        classes::step(&cluster, &mut turn);
+        pools::step(&cluster, &mut turn);
+        let market = self.market.of(&self.world, &self.catalog, &self.settings.decision);
+        launch::step(&cluster, market, &mut self.launches, &mut turn);
+        play::step(&cluster, &mut turn);
+        register::step(&observed, &mut self.following, &mut turn);
+        initialize::step(&cluster, &mut turn);
+        idle::step(&cluster, &mut self.events, &mut turn);
+        let coming = coming(&cluster, &observed, now);
+        if let Some(until) = coming.until {
+            turn.look_again(until);
+        }
+        self.nominated.retain(|_, until| *until > now);
+        let wanted: BTreeSet<Arc<str>> = coming.pods.values().chain(self.nominated.keys()).cloned().collect();
+        empty::step(&cluster, &wanted, &mut turn);
+        drain::step(&cluster, &mut self.instances, &mut turn);
+        retire::step(&cluster, &self.launches, &mut self.instances, &mut turn);
+        let mut ids = cluster.provider_ids();
+        ids.extend(self.launches.instances());
+        self.instances.keep(|id| ids.contains(id));
+        // what is under way will change what is decided about
+        let is_busy = self.asked.is_some() || self.launches.is_busy() || turn.writes.is_creating();
+        if !is_busy && self.batch.step(&waiting_pods(&cluster, &coming), &mut turn) {
+            let outcome = snapshot(cluster.objects, &coming, &self.settings, &self.catalog, now);
+            self.questions += 1;
+            let question = self.questions;
+            self.asked = Some(Asked { question, snapshot: outcome.snapshot.clone() });
+            let carried = self.carried.clone();
+            step.actions.push(Action::Decide { question, snapshot: outcome.snapshot, carried });
+        }
+        step
+    }
+
+    fn written(&mut self, subject: &Subject, outcome: Outcome, now: Timestamp, said: &mut Vec<Said>) {
+        if let Outcome::Refused(reason) = &outcome
+            && let Some(meta) = self.world.objects().metadata(subject.kind, &subject.key)
+            && subject.kind == "Pod"
+        {
+            self.following.refuse(meta.uid.as_deref().unwrap_or_default(), reason, now);
+        }
+        let failure = self.writes.answered(subject, &outcome, now);
+        if let Some(reason) = failure {
+            said.push(Said::WriteFailed { subject: subject.clone(), reason });
+        }
+        if let Outcome::Done(Some(object)) = outcome {
+            self.see(subject.kind, object, now, said);
+        }
+    }
+
+    fn see(&mut self, kind: &'static str, object: RawObject, now: Timestamp, said: &mut Vec<Said>) {
+        let key = world::key_of(&object.value);
+        let before = key.as_ref().and_then(|key| self.pod(kind, key));
+        self.world.see(kind, object, said);
+        if before.is_some() {
+            let after = key.as_ref().and_then(|key| self.pod(kind, key));
+            self.events.note(before.as_deref(), after.as_deref(), now);
+        }
+    }
+
+    fn pod(&self, kind: &str, key: &ObjectKey) -> Option<Arc<Pod>> {
+        let found = self.world.objects().pods.get(key).filter(|_| kind == "Pod");
+        found.map(|pod| pod.object.clone())
+    }
+
+    fn decided(&mut self, question: u64, decision: &Decision, now: Timestamp, step: &mut Step) {
+        let Some(asked) = self.asked.take_if(|asked| asked.question == question) else { return };
+        self.carried = Arc::new(decision.carried(&asked.snapshot));
+        let mut turn = Turn { now, settings: &self.settings, writes: &mut self.writes, step };
+        for node in carry_out(&asked, decision, &self.world, &mut turn) {
+            self.nominated.insert(node, now + NOMINATION);
+        }
+    }
+}

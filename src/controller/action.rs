@@ -1,0 +1,62 @@
+//! What is to be done.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::event::Subject;
+use crate::cloud::Request;
+use crate::observe::Snapshot;
+use crate::solve::carried::Carried;
+
+/// Something for the host to do. It answers each with one [`super::Event`].
+#[derive(Debug)]
+pub enum Action {
+    /// For the API server: [`super::Event::Written`].
+    Write(Write),
+    /// For the cloud: [`super::Event::Cloud`].
+    Cloud(Request),
+    /// To decide what to launch: [`super::Event::Decided`].
+    Decide {
+        /// Its number.
+        question: u64,
+        /// What is known.
+        snapshot: Arc<Snapshot>,
+        /// What the last decision left.
+        carried: Arc<Carried>,
+    },
+}
+
+/// One change of one object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Write {
+    /// Which.
+    pub subject: Subject,
+    /// What to do to it.
+    pub verb: Verb,
+}
+
+/// How an object is changed. Patches are JSON merge patches with uid and `resourceVersion` of what was read, so that the API
+/// server refuses them where anybody has changed the object since.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verb {
+    /// Makes it.
+    Create(Value),
+    /// Changes it.
+    Patch(Value),
+    /// Changes its status.
+    PatchStatus(Value),
+    /// Deletes it, if it still is this one.
+    Delete {
+        /// Which one.
+        uid: Arc<str>,
+        /// How long a pod may take to end; `None`: as it says itself.
+        grace: Option<Duration>,
+    },
+    /// Evicts a pod, if it still is this one.
+    Evict {
+        /// Which one.
+        uid: Arc<str>,
+    },
+}

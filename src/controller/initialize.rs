@@ -1,0 +1,124 @@
+//! A claim's node becomes known, registered and ready for pods.
+//!
+//! Source: the reference's `nodeclaim/lifecycle/registration.go` and `initialization.go` (karpenter-core 1.2, 5).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Node;
+use serde_json::{Value, json};
+
+use super::action::Verb;
+use super::cluster::{Claimed, Cluster};
+use super::conditions::{Conditions, INITIALIZED, LAUNCHED, OF_CLAIM, REGISTERED, since};
+use super::event::Subject;
+use super::said::Said;
+use super::turn::Turn;
+use crate::api::labels;
+use crate::observe::{amounts, is_ephemeral_key};
+
+/// A claim whose node does not register is given up so long after its launch.
+const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+
+/// Notes how far the nodes are.
+pub(super) fn step(cluster: &Cluster<'_>, turn: &mut Turn<'_>) {
+    let launched = |claimed: &&Claimed| claimed.is(LAUNCHED) && !claimed.is_deleting();
+    for claimed in cluster.claims.iter().filter(launched) {
+        if !claimed.is(INITIALIZED) {
+            of_claim(claimed, turn);
+        }
+    }
+}
+
+fn of_claim(claimed: &Claimed<'_>, turn: &mut Turn<'_>) {
+    let node = match &claimed.nodes[..] {
+        [] => return absent(claimed, turn),
+        [node] => *node,
+        _ => {
+            let why = "several nodes have its instance";
+            note(claimed, json!({}), (REGISTERED, "False", "MultipleNodesFound", why), turn);
+            return;
+        }
+    };
+    let name: Arc<str> = Arc::from(node.metadata.name.as_deref().unwrap_or_default());
+    let claim: Arc<str> = Arc::from(claimed.name());
+    if !claimed.is(REGISTERED) {
+        if !has(node, labels::REGISTERED) || taint_keys(node).any(|key| key == labels::TAINT_UNREGISTERED) {
+            return absent(claimed, turn);
+        }
+        if note(claimed, json!({ "nodeName": name }), (REGISTERED, "True", REGISTERED, ""), turn) {
+            turn.say(Said::Registered { claim, node: name });
+        }
+        return;
+    }
+    if let Some((reason, message)) = unready(claimed, node) {
+        note(claimed, json!({}), (INITIALIZED, "Unknown", reason, &message), turn);
+        return;
+    }
+    if !has(node, labels::INITIALIZED) {
+        turn.patch("Node", &node.metadata, json!({"metadata": {"labels": {labels::INITIALIZED: "true"}}}));
+        return;
+    }
+    if note(claimed, json!({}), (INITIALIZED, "True", INITIALIZED, ""), turn) {
+        turn.say(Said::Initialized { claim, node: name });
+    }
+}
+
+/// No node, or one that is not registered: for a while.
+fn absent(claimed: &Claimed<'_>, turn: &mut Turn<'_>) {
+    let status = claimed.claim.status.as_ref();
+    let launched = status.and_then(|status| since(&status.conditions, REGISTERED));
+    if launched.is_some_and(|launched| turn.is_due(launched + REGISTRATION_TIMEOUT)) {
+        let subject = Subject::of_cluster("NodeClaim", claimed.name());
+        let delete = Verb::Delete { uid: Arc::from(claimed.uid()), grace: None };
+        if turn.write(subject, &claimed.claim.metadata, delete) {
+            let reason = format!("its node did not register within {} s", REGISTRATION_TIMEOUT.as_secs());
+            turn.say(Said::LaunchFailed { claim: Arc::from(claimed.name()), reason });
+        }
+    } else if claimed.nodes.is_empty() {
+        note(claimed, json!({}), (REGISTERED, "Unknown", "NodeNotFound", "the node is not there yet"), turn);
+    }
+}
+
+/// What a node still lacks before pods can count on it.
+fn unready(claimed: &Claimed<'_>, node: &Node) -> Option<(&'static str, String)> {
+    let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    if !conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True") {
+        return Some(("NodeNotReady", "the kubelet does not say that it is ready".to_owned()));
+    }
+    let startup = &claimed.claim.spec.startup_taints;
+    if let Some(key) = taint_keys(node).find(|key| startup.iter().any(|taint| taint.key == **key)) {
+        return Some(("StartupTaintsExist", format!("it still has the startup taint {key}")));
+    }
+    if let Some(key) = taint_keys(node).find(|key| is_ephemeral_key(key)) {
+        return Some(("KnownEphemeralTaintsExist", format!("it still has the taint {key}")));
+    }
+    let has = node.status.as_ref().and_then(|status| status.allocatable.as_ref()).map(amounts).unwrap_or_default();
+    let wants = amounts(&claimed.claim.spec.resources.requests);
+    let missing = wants.iter().find(|(name, amount)| *amount > 0 && has.get(name) == 0);
+    missing.map(|(name, _)| ("ResourceNotRegistered", format!("its allocatable has no {name} yet")))
+}
+
+/// Writes a condition, and more of the status, where it says something new. Whether it did.
+fn note(claimed: &Claimed<'_>, mut more: Value, condition: (&str, &str, &str, &str), turn: &mut Turn<'_>) -> bool {
+    let (kind, status, reason, message) = condition;
+    let known = claimed.claim.status.as_ref().map_or(&[][..], |status| &status.conditions);
+    let same = |known: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
+        known.type_ == kind && known.status == status && known.reason == reason && known.message == message
+    };
+    if known.iter().any(same) {
+        return false;
+    }
+    let mut conditions = Conditions::of(known, claimed.claim.metadata.generation, turn.now);
+    conditions.set(kind, status, reason, message).sum_up(&OF_CLAIM);
+    more["conditions"] = json!(conditions.into_list());
+    turn.patch_status("NodeClaim", &claimed.claim.metadata, &more)
+}
+
+fn taint_keys(node: &Node) -> impl Iterator<Item = &str> {
+    node.spec.iter().flat_map(|spec| spec.taints.iter().flatten()).map(|taint| taint.key.as_str())
+}
+
+fn has(node: &Node, label: &str) -> bool {
+    node.metadata.labels.as_ref().is_some_and(|labels| labels.get(label).is_some_and(|value| value == "true"))
+}

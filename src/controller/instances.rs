@@ -1,0 +1,61 @@
+//! The ends of instances: asked for until there is nothing left.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::action::Action;
+use super::said::Said;
+use super::turn::Turn;
+use crate::cloud::{Answer, Request};
+
+/// The cloud is asked again so often until it says that an instance is gone, as the reference does.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Instances whose end was asked for, by how the cloud calls them. Another process asks again.
+#[derive(Debug, Default)]
+pub(super) struct Instances(BTreeMap<Arc<str>, State>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Asked,
+    /// On its way out, or the cloud did not understand.
+    Again(Timestamp),
+    Gone,
+}
+
+impl Instances {
+    pub fn take(&mut self, answer: &Answer, now: Timestamp, said: &mut Vec<Said>) {
+        let Answer::Terminated { provider_id, result } = answer else { return };
+        let state = match result {
+            Ok(true) => State::Gone,
+            Ok(false) => State::Again(now + AGAIN),
+            Err(reason) => {
+                said.push(Said::TerminationFailed { provider_id: provider_id.clone(), reason: reason.clone() });
+                State::Again(now + AGAIN)
+            }
+        };
+        self.0.insert(provider_id.clone(), state);
+    }
+
+    /// Sees to it that an instance ends; whether it is gone.
+    pub fn end(&mut self, claim: &str, provider_id: &str, turn: &mut Turn<'_>) -> bool {
+        match self.0.get(provider_id) {
+            Some(State::Gone) => return true,
+            Some(State::Asked) => return false,
+            Some(State::Again(at)) if !turn.is_due(*at) => return false,
+            _ => {}
+        }
+        let id: Arc<str> = Arc::from(provider_id);
+        self.0.insert(id.clone(), State::Asked);
+        turn.act(Action::Cloud(Request::Terminate { claim: Arc::from(claim), provider_id: id }));
+        false
+    }
+
+    /// Forgets those that nobody asks about any more.
+    pub fn keep(&mut self, is_wanted: impl Fn(&str) -> bool) {
+        self.0.retain(|id, state| *state == State::Asked || is_wanted(id));
+    }
+}

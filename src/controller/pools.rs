@@ -1,0 +1,114 @@
+//! What a NodePool says of itself: whether it can be used, and what its nodes come to.
+//!
+//! Source: the reference's `nodepool/{readiness,validation,counter}` (karpenter-core 1.1, 5).
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::cluster::Cluster;
+use super::conditions::{Conditions, READY};
+use super::turn::Turn;
+use crate::api::labels;
+use crate::api::node_pool::NodePool;
+use crate::api::validate::Validate as _;
+use crate::observe::objects::ObjectKey;
+use crate::observe::{amounts, serves};
+use crate::resources::{Resources, quantities};
+
+const VALIDATION_SUCCEEDED: &str = "ValidationSucceeded";
+const NODE_CLASS_READY: &str = "NodeClassReady";
+const NODE_REGISTRATION_HEALTHY: &str = "NodeRegistrationHealthy";
+
+/// Writes the status of every pool whose node class we serve.
+pub(super) fn step(cluster: &Cluster<'_>, turn: &mut Turn<'_>) {
+    let usage = usage(cluster);
+    for pool in cluster.objects.node_pools.values().map(|pool| &*pool.object) {
+        if pool.metadata.deletion_timestamp.is_none() && serves(&pool.spec.template.spec.node_class_ref) {
+            let name = pool.metadata.name.as_deref().unwrap_or_default();
+            let none = Usage::default();
+            of_pool(cluster, pool, usage.get(name).unwrap_or(&none), turn);
+        }
+    }
+}
+
+/// What the nodes of a pool come to.
+#[derive(Debug, Default)]
+struct Usage {
+    nodes: i64,
+    resources: Resources,
+}
+
+/// Of nodes that are there what they say, of others what their claims say.
+fn usage<'c>(cluster: &'c Cluster<'_>) -> BTreeMap<&'c str, Usage> {
+    let mut all: BTreeMap<&str, Usage> = BTreeMap::new();
+    for claimed in &cluster.claims {
+        let Some(pool) = claimed.pool() else { continue };
+        let of_node = claimed.nodes.first().and_then(|node| node.status.as_ref()?.capacity.as_ref());
+        let of_claim = claimed.claim.status.as_ref().map(|status| &status.capacity);
+        let usage = all.entry(pool).or_default();
+        usage.nodes += 1;
+        usage.resources.add(&of_node.filter(|list| !list.is_empty()).or(of_claim).map(amounts).unwrap_or_default());
+    }
+    all
+}
+
+fn of_pool(cluster: &Cluster<'_>, pool: &NodePool, usage: &Usage, turn: &mut Turn<'_>) {
+    let status = pool.status.clone().unwrap_or_default();
+    let mut conditions = Conditions::of(&status.conditions, pool.metadata.generation, turn.now);
+    match pool.validate().first() {
+        None => conditions.set_true(VALIDATION_SUCCEEDED),
+        Some(error) => conditions.set(VALIDATION_SUCCEEDED, "False", "NodePoolValidationFailed", &error.to_string()),
+    };
+    match class_trouble(cluster, pool) {
+        None => conditions.set_true(NODE_CLASS_READY),
+        Some((reason, message)) => conditions.set(NODE_CLASS_READY, "False", &reason, &message),
+    };
+    if !status.conditions.iter().any(|condition| condition.type_ == NODE_REGISTRATION_HEALTHY) {
+        conditions.set(NODE_REGISTRATION_HEALTHY, "Unknown", "AwaitingReconciliation", "no node was launched yet");
+    }
+    conditions.sum_up(&[VALIDATION_SUCCEEDED, NODE_CLASS_READY]);
+    let mut resources: BTreeMap<&str, String> =
+        ["cpu", "memory", "pods", "ephemeral-storage"].map(|name| (name, "0".to_owned())).into();
+    resources.extend(quantities(&usage.resources));
+    resources.insert(labels::LIMIT_NODES, usage.nodes.to_string());
+    let conditions = conditions.into_list();
+    let known: BTreeMap<&str, String> =
+        status.resources.iter().map(|(name, amount)| (name.as_str(), amount.0.clone())).collect();
+    let mut listed = status.conditions.clone();
+    listed.sort_by(|a, b| a.type_.cmp(&b.type_));
+    if known != resources || status.nodes != usage.nodes || listed != conditions {
+        // what nothing uses any more is taken out
+        let gone = known.keys().filter(|name| !resources.contains_key(*name)).map(|name| (*name, Value::Null));
+        let mut written: BTreeMap<&str, Value> = gone.collect();
+        written.extend(resources.into_iter().map(|(name, amount)| (name, json!(amount))));
+        let body = json!({"resources": written, "nodes": usage.nodes, "conditions": conditions});
+        turn.patch_status("NodePool", &pool.metadata, &body);
+    }
+}
+
+/// Why the node class of a pool cannot be used: reason and message of the condition.
+fn class_trouble(cluster: &Cluster<'_>, pool: &NodePool) -> Option<(String, String)> {
+    let class = &pool.spec.template.spec.node_class_ref;
+    let key = ObjectKey { namespace: "".into(), name: class.name.as_str().into() };
+    let kind = class.kind.as_str();
+    let objects = cluster.objects;
+    let Some(meta) = objects.metadata(kind, &key) else {
+        return Some(("NodeClassNotFound".to_owned(), format!("{kind} {} is not there", class.name)));
+    };
+    if meta.deletion_timestamp.is_some() {
+        return Some(("NodeClassTerminating".to_owned(), format!("{kind} {} is being deleted", class.name)));
+    }
+    let of_kwok = objects.kwok_node_classes.get(&key).and_then(|class| class.object.status.as_ref());
+    let of_ec2 = objects.ec2_node_classes.get(&key).and_then(|class| class.object.status.as_ref());
+    let conditions = match kind {
+        "KWOKNodeClass" => of_kwok.map(|status| &status.conditions),
+        _ => of_ec2.map(|status| &status.conditions),
+    };
+    let ready = conditions.and_then(|conditions| conditions.iter().find(|condition| condition.type_ == READY));
+    match ready {
+        Some(ready) if ready.status == "True" => None,
+        Some(ready) if ready.status == "False" => Some((ready.reason.clone(), ready.message.clone())),
+        _ => Some(("NodeClassReadinessUnknown".to_owned(), format!("{kind} {} does not say yet", class.name))),
+    }
+}

@@ -1,0 +1,62 @@
+//! What is decided about: the world as a Snapshot.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::conditions::{READY, is_true};
+use super::settings::ControllerSettings;
+use super::waiting::{Coming, is_provisionable};
+use crate::catalog::Catalog;
+use crate::observe::objects::Objects;
+use crate::observe::{GatesByInput, LoadOptions, LoadOutcome, build};
+
+/// The Snapshot of a tick. Of pods that are not bound only those count for which kube-scheduler has found no room; those with a
+/// node coming count as bound to it, so that no plan is made twice. Of NodePools only those that are ready are used.
+pub(super) fn snapshot(
+    objects: &Objects,
+    coming: &Coming,
+    settings: &ControllerSettings,
+    catalog: &Catalog,
+    now: Timestamp,
+) -> LoadOutcome {
+    let mut objects = objects.clone();
+    objects.errors.clear();
+    objects.notes.clear();
+    let unready: BTreeSet<_> = objects
+        .node_pools
+        .iter()
+        .filter(|(_, pool)| !pool.object.status.as_ref().is_some_and(|status| is_true(&status.conditions, READY)))
+        .map(|(key, _)| key.clone())
+        .collect();
+    objects.pods.retain(|_, pod| {
+        let object = &pod.object;
+        let is_bound = object.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
+        let uid = object.metadata.uid.as_deref().unwrap_or_default();
+        if let Some(node) = coming.pods.get(uid) {
+            let mut bound = (**object).clone();
+            bound.spec.get_or_insert_default().node_name = Some(node.to_string());
+            pod.object = Arc::new(bound);
+            return true;
+        }
+        is_bound || is_provisionable(object)
+    });
+    let options = LoadOptions {
+        settings: settings.decision.clone(),
+        region: settings.region.clone(),
+        taken_at: now,
+        catalog: catalog.clone(),
+        assumptions: Vec::new(),
+        gates: GatesByInput::AsConfigured,
+    };
+    let mut outcome = build(objects, options);
+    if let Some(snapshot) = Arc::get_mut(&mut outcome.snapshot) {
+        for pool in &mut snapshot.node_pools {
+            if unready.iter().any(|key| key.name == pool.name) {
+                pool.unusable.get_or_insert_with(|| Arc::from("it is not ready"));
+            }
+        }
+    }
+    outcome
+}

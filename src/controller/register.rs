@@ -1,0 +1,107 @@
+//! Nodes register, and open for their planned pods: the protocol of [`crate::placement`] as a part of the step.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::action::Verb;
+use super::cluster::Cluster;
+use super::event::Subject;
+use super::said::Said;
+use super::turn::Turn;
+use crate::observe::objects::Objects;
+use crate::placement::{self, Landed, Loss, ObjectPatch, Observed, Refusals, What, landed, read};
+
+/// A pod that the API server does not let us change is left alone for so long.
+const GIVE_UP: Duration = Duration::from_secs(5 * 60);
+
+/// What was said and refused so far; a process that does not know says it again.
+#[derive(Debug, Default)]
+pub(super) struct Following {
+    /// Pods by uid, until when they are left alone, and why.
+    refused: BTreeMap<Arc<str>, (Timestamp, String)>,
+    told: BTreeSet<Loss>,
+    landed: BTreeMap<Arc<str>, Landed>,
+}
+
+impl Following {
+    pub fn refuse(&mut self, pod: &str, reason: &str, now: Timestamp) {
+        self.refused.insert(Arc::from(pod), (now + GIVE_UP, reason.to_owned()));
+    }
+
+    fn refusals(&mut self, now: Timestamp) -> Refusals {
+        self.refused.retain(|_, (until, _)| *until > now);
+        self.refused.iter().map(|(uid, (_, reason))| (uid.clone(), reason.clone())).collect()
+    }
+}
+
+/// What following the plans needs of the cluster.
+pub(super) fn observe(cluster: &Cluster<'_>, following: &mut Following, now: Timestamp) -> Observed {
+    read(&objects(cluster.objects), &following.refusals(now))
+}
+
+fn objects(objects: &Objects) -> placement::Objects {
+    placement::Objects {
+        nodes: objects.nodes.values().map(|node| node.object.clone()).collect(),
+        pods: objects.pods.values().map(|pod| pod.object.clone()).collect(),
+        daemon_sets: objects.daemon_sets.values().map(|set| set.object.clone()).collect(),
+        claims: objects.node_claims.values().map(|claim| claim.object.clone()).collect(),
+        namespaces: objects.namespaces.values().map(|namespace| namespace.object.clone()).collect(),
+    }
+}
+
+/// Sends what is to be sent now. A node waits with opening for the patches of its pods that are under way.
+pub(super) fn step(observed: &Observed, following: &mut Following, turn: &mut Turn<'_>) {
+    let step = placement::step(observed, turn.settings.placement, &turn.settings.placement_limits, turn.now);
+    if let Some(next) = step.next {
+        turn.look_again(next);
+    }
+    for action in step.actions {
+        let opens = match &action.what {
+            What::Register { node, .. } | What::Open { node, .. } => Some(node),
+            _ => None,
+        };
+        if opens.is_none_or(|node| !waits(observed, node, turn)) {
+            send(action.patch, turn);
+        }
+    }
+    let claims = &observed.claims;
+    following.told.retain(|loss| claims.contains_key(&loss.claim));
+    for loss in step.losses {
+        if following.told.insert(loss.clone()) {
+            turn.say(Said::NotGuaranteed(loss));
+        }
+    }
+    following.landed.retain(|claim, _| claims.contains_key(claim));
+    for landed in landed(observed) {
+        if following.landed.get(&landed.claim) != Some(&landed) {
+            following.landed.insert(landed.claim.clone(), landed.clone());
+            turn.say(Said::Landed(landed));
+        }
+    }
+}
+
+/// Whether a patch of a pod that is planned on the node is under way.
+fn waits(observed: &Observed, node: &Arc<str>, turn: &Turn<'_>) -> bool {
+    let claim = observed.nodes.iter().find(|state| state.name == *node).and_then(|state| state.claim.as_ref());
+    let plan = claim.and_then(|claim| observed.claims.get(claim)).map(|claim| &claim.plan);
+    let mut pods = plan.into_iter().flat_map(|plan| &plan.pods).filter_map(|pod| observed.pods.get(&pod.uid));
+    pods.any(|pod| turn.writes.is_sent(&Subject { kind: "Pod", key: pod.key.clone() }))
+}
+
+fn send(patch: ObjectPatch, turn: &mut Turn<'_>) {
+    use placement::Subject as Of;
+    let ObjectPatch { subject, version, body } = patch;
+    let pod = |namespace: Arc<str>, name: Arc<str>| {
+        let key = crate::observe::snapshot::PodKey { namespace, name };
+        Subject { kind: "Pod", key }
+    };
+    let (subject, verb) = match subject {
+        Of::Node(name) => (Subject::of_cluster("Node", &name), Verb::Patch(body)),
+        Of::Pod(namespace, name) => (pod(namespace, name), Verb::Patch(body)),
+        Of::PodStatus(namespace, name) => (pod(namespace, name), Verb::PatchStatus(body)),
+    };
+    turn.write_version(subject, Some(&version.resource), verb);
+}

@@ -1,0 +1,78 @@
+//! A NodeClaim that is being deleted: its node goes, then its instance, then the claim.
+//!
+//! Source: the reference's `nodeclaim/lifecycle/termination.go` (karpenter-core 5).
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::action::Verb;
+use super::cluster::{Claimed, Cluster};
+use super::event::Subject;
+use super::instances::Instances;
+use super::launch::Launches;
+use super::said::Said;
+use super::turn::Turn;
+use crate::api::labels;
+
+/// Takes the claims that are being deleted one step further.
+pub(super) fn step(cluster: &Cluster<'_>, launches: &Launches, instances: &mut Instances, turn: &mut Turn<'_>) {
+    let going = cluster.claims.iter().filter(|claimed| claimed.is_deleting() && claimed.has_finalizer());
+    for claimed in going {
+        of_claim(claimed, launches, instances, turn);
+    }
+}
+
+fn of_claim(claimed: &Claimed<'_>, launches: &Launches, instances: &mut Instances, turn: &mut Turn<'_>) {
+    if note_deadline(claimed, turn) {
+        return;
+    }
+    let mut is_waiting = false;
+    for node in &claimed.nodes {
+        // one that is not registered has nothing to drain
+        is_waiting |= node.metadata.finalizers.iter().flatten().any(|name| name == labels::FINALIZER_TERMINATION);
+        if node.metadata.deletion_timestamp.is_none() {
+            let subject = Subject::of_cluster("Node", node.metadata.name.as_deref().unwrap_or_default());
+            let uid = Arc::from(node.metadata.uid.as_deref().unwrap_or_default());
+            turn.write(subject, &node.metadata, Verb::Delete { uid, grace: None });
+            is_waiting = true;
+        }
+    }
+    if is_waiting {
+        return;
+    }
+    let status = claimed.claim.status.as_ref();
+    let known = status.and_then(|status| status.provider_id.as_deref());
+    let instance = match known {
+        Some(id) => Some(Arc::from(id)),
+        None if launches.is_asked(claimed.uid()) => return, // there may be one in a moment
+        None => launches.instance_of(claimed.uid()),
+    };
+    if instance.as_deref().is_none_or(|id| instances.end(claimed.name(), id, turn)) {
+        let kept: Vec<&String> = claimed.finalizers().filter(|name| *name != labels::FINALIZER_TERMINATION).collect();
+        let body = json!({"metadata": {"finalizers": kept}});
+        if turn.patch("NodeClaim", &claimed.claim.metadata, body) {
+            turn.say(Said::ClaimGone { claim: Arc::from(claimed.name()) });
+        }
+    }
+}
+
+/// Notes until when the node may drain, where that is limited. Whether it was to be noted.
+fn note_deadline(claimed: &Claimed<'_>, turn: &mut Turn<'_>) -> bool {
+    let Some(grace) = &claimed.claim.spec.termination_grace_period else { return false };
+    let Some(deleted) = claimed.claim.metadata.deletion_timestamp.as_ref().map(|time| time.0) else { return false };
+    if claimed.deadline().is_some() {
+        return false;
+    }
+    let Ok(seconds) = grace.seconds() else { return false };
+    let deadline = deleted + std::time::Duration::from_secs(seconds);
+    let annotations = json!({ labels::TERMINATION_TIMESTAMP: whole_seconds(deadline).to_string() });
+    turn.patch("NodeClaim", &claimed.claim.metadata, json!({"metadata": {"annotations": annotations}}));
+    true
+}
+
+/// As Kubernetes writes times.
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}

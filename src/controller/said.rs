@@ -1,0 +1,164 @@
+//! What a controller says: a host makes log lines, events and metrics of it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::event::Subject;
+use crate::observe::InputError;
+use crate::placement::{Landed, Loss};
+use crate::plan::Certificate;
+
+/// Something that happened. The words of the text are the reference's where it has some.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Said {
+    /// An object cannot be read, and what is wrong with it.
+    Unreadable(InputError),
+    /// A write was not taken, and why.
+    WriteFailed {
+        /// What was to be written.
+        subject: Subject,
+        /// What the API server said.
+        reason: String,
+    },
+    /// A batch is closed.
+    FoundPods {
+        /// How many pods.
+        pods: usize,
+    },
+    /// A decision is there.
+    Computed {
+        /// Its number.
+        question: u64,
+        /// NodeClaims to create.
+        claims: usize,
+        /// Pods that are placed.
+        placed: usize,
+        /// Pods that are not.
+        unplaced: usize,
+        /// What is known of it.
+        certificate: Box<Certificate>,
+    },
+    /// A NodeClaim is to be created.
+    Creating {
+        /// Its name.
+        claim: Arc<str>,
+        /// Its pool.
+        pool: Arc<str>,
+        /// The planned pods.
+        pods: usize,
+        /// What is bought if it can be had.
+        instance_type: Arc<str>,
+    },
+    /// A pod cannot be placed, and why.
+    FailedScheduling {
+        /// Which.
+        pod: Subject,
+        /// The reason, one sentence.
+        reason: Arc<str>,
+    },
+    /// A pod is planned on a node that is there or on its way.
+    Nominated {
+        /// Which.
+        pod: Subject,
+        /// Where.
+        target: Arc<str>,
+    },
+    /// An instance runs.
+    Launched {
+        /// For which claim.
+        claim: Arc<str>,
+        /// How the cloud calls it.
+        provider_id: Arc<str>,
+        /// What it is.
+        instance_type: Arc<str>,
+        /// Where it is.
+        zone: Arc<str>,
+    },
+    /// There was no instance.
+    LaunchFailed {
+        /// For which claim.
+        claim: Arc<str>,
+        /// Why.
+        reason: String,
+    },
+    /// A node is known to the cluster.
+    Registered {
+        /// Of which claim.
+        claim: Arc<str>,
+        /// Its name.
+        node: Arc<str>,
+    },
+    /// A node is ready for pods.
+    Initialized {
+        /// Of which claim.
+        claim: Arc<str>,
+        /// Its name.
+        node: Arc<str>,
+    },
+    /// An instance could not be ended; it is tried again.
+    TerminationFailed {
+        /// Which.
+        provider_id: Arc<str>,
+        /// What the cloud said.
+        reason: String,
+    },
+    /// A node has nothing to do, and goes.
+    Disrupting {
+        /// Its claim.
+        claim: Arc<str>,
+        /// Of the condition `DisruptionReason`.
+        reason: &'static str,
+    },
+    /// A pod is asked to leave a node that goes.
+    Evicting {
+        /// Which.
+        pod: Subject,
+    },
+    /// A node and its instance are gone.
+    NodeGone {
+        /// Its name.
+        node: Arc<str>,
+    },
+    /// Nothing is left of a claim.
+    ClaimGone {
+        /// Its name.
+        claim: Arc<str>,
+    },
+    /// It is not guaranteed that pods bind where they are planned.
+    NotGuaranteed(Loss),
+    /// Where the planned pods of a claim are.
+    Landed(Landed),
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(error) => write!(f, "{error}"),
+            Self::WriteFailed { subject, reason } => write!(f, "failed to write {subject}: {reason}"),
+            Self::FoundPods { pods } => write!(f, "found provisionable pod(s): {pods}"),
+            Self::Computed { claims, placed, unplaced, certificate, .. } => write!(
+                f,
+                "computed {claims} new nodeclaim(s) for {placed} pod(s), {unplaced} cannot be placed: {} $/h, at least {}",
+                certificate.objective, certificate.bound
+            ),
+            Self::Creating { claim, pool, pods, instance_type } => {
+                write!(f, "created nodeclaim {claim} of nodepool {pool} for {pods} pod(s): {instance_type}")
+            }
+            Self::FailedScheduling { pod, reason } => write!(f, "{pod}: {reason}"),
+            Self::Nominated { pod, target } => write!(f, "{pod} should schedule on {target}"),
+            Self::Launched { claim, provider_id, instance_type, zone } => {
+                write!(f, "launched nodeclaim {claim}: {instance_type} in {zone}, {provider_id}")
+            }
+            Self::LaunchFailed { claim, reason } => write!(f, "failed launching nodeclaim {claim}: {reason}"),
+            Self::Registered { claim, node } => write!(f, "registered nodeclaim {claim}: node {node}"),
+            Self::Initialized { claim, node } => write!(f, "initialized nodeclaim {claim}: node {node}"),
+            Self::TerminationFailed { provider_id, reason } => write!(f, "failed to terminate {provider_id}: {reason}"),
+            Self::Disrupting { claim, reason } => write!(f, "disrupting node of nodeclaim {claim}: {reason}"),
+            Self::Evicting { pod } => write!(f, "evicting {pod}"),
+            Self::NodeGone { node } => write!(f, "deleted node {node}"),
+            Self::ClaimGone { claim } => write!(f, "deleted nodeclaim {claim}"),
+            Self::NotGuaranteed(loss) => write!(f, "{loss}"),
+            Self::Landed(landed) => write!(f, "{landed:?}"),
+        }
+    }
+}

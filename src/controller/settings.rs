@@ -1,0 +1,37 @@
+//! What a controller is told besides what is in the cluster.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::placement;
+use crate::settings::Settings;
+
+/// Settings of the loops; those of decisions are a part.
+#[derive(Debug, Clone)]
+pub struct ControllerSettings {
+    /// Of every decision.
+    pub decision: Settings,
+    /// Where nodes are launched.
+    pub region: Arc<str>,
+    /// `BATCH_IDLE_DURATION`: a batch of pods is closed when no new one came for so long.
+    pub batch_idle: Duration,
+    /// `BATCH_MAX_DURATION`: a batch is closed at most so long after its first pod.
+    pub batch_max: Duration,
+    /// `settings.placement`.
+    pub placement: placement::Mode,
+    /// How long nodes are kept for their pods.
+    pub placement_limits: placement::Limits,
+}
+
+impl Default for ControllerSettings {
+    fn default() -> Self {
+        Self {
+            decision: Settings::default(),
+            region: Arc::from("us-east-1"),
+            batch_idle: Duration::from_secs(1),
+            batch_max: Duration::from_secs(10),
+            placement: placement::Mode::default(),
+            placement_limits: placement::Limits::default(),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! One step in the making: what its parts share.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::Step;
+use super::action::{Action, Verb, Write};
+use super::event::Subject;
+use super::said::Said;
+use super::settings::ControllerSettings;
+use super::writes::Writes;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+pub(super) struct Turn<'t> {
+    pub now: Timestamp,
+    pub settings: &'t ControllerSettings,
+    pub writes: &'t mut Writes,
+    pub step: &'t mut Step,
+}
+
+impl Turn<'_> {
+    pub fn say(&mut self, said: Said) {
+        self.step.said.push(said);
+    }
+
+    pub fn act(&mut self, action: Action) {
+        self.step.actions.push(action);
+    }
+
+    /// Looks at everything again at this time, if nothing happens before.
+    pub fn look_again(&mut self, at: Timestamp) {
+        self.step.next = Some(self.step.next.map_or(at, |next| next.min(at)));
+    }
+
+    /// Whether the time has come; if not, it is looked at again then.
+    pub fn is_due(&mut self, at: Timestamp) -> bool {
+        if at > self.now {
+            self.look_again(at);
+        }
+        at <= self.now
+    }
+
+    /// Sends a write, unless one of the same object is under way or has to wait. Whether it was sent.
+    pub fn write(&mut self, subject: Subject, meta: &ObjectMeta, verb: Verb) -> bool {
+        self.write_version(subject, meta.resource_version.as_deref(), verb)
+    }
+
+    /// As [`Turn::write`], for an object of which the version is known.
+    pub fn write_version(&mut self, subject: Subject, version: Option<&str>, verb: Verb) -> bool {
+        match self.writes.may(&subject, version, self.now) {
+            Ok(()) => {
+                self.writes.sent(&subject, version);
+                self.act(Action::Write(Write { subject, verb }));
+                true
+            }
+            Err(Some(at)) => {
+                self.look_again(at);
+                false
+            }
+            Err(None) => false,
+        }
+    }
+
+    /// Patches an object of the cluster; `body` without what names the version.
+    pub fn patch(&mut self, kind: &'static str, meta: &ObjectMeta, body: Value) -> bool {
+        let Some(name) = meta.name.as_deref() else { return false };
+        self.write(Subject::of_cluster(kind, name), meta, Verb::Patch(versioned(meta, body)))
+    }
+
+    /// Patches its status.
+    pub fn patch_status(&mut self, kind: &'static str, meta: &ObjectMeta, status: &Value) -> bool {
+        let Some(name) = meta.name.as_deref() else { return false };
+        let body = versioned(meta, json!({ "status": status }));
+        self.write(Subject::of_cluster(kind, name), meta, Verb::PatchStatus(body))
+    }
+}
+
+fn versioned(meta: &ObjectMeta, mut body: Value) -> Value {
+    if !body["metadata"].is_object() {
+        body["metadata"] = json!({});
+    }
+    body["metadata"]["uid"] = json!(meta.uid);
+    body["metadata"]["resourceVersion"] = json!(meta.resource_version);
+    body
+}

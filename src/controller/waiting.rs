@@ -1,0 +1,75 @@
+//! Which pods wait for a node, and which of them have one coming.
+//!
+//! Source: the reference's `utils/pod/scheduling.go` (karpenter-core 2.1).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+
+use super::cluster::Cluster;
+use super::conditions::{INITIALIZED, since};
+use crate::observe::belongs_to_node;
+use crate::placement::{Observed, Reservation};
+
+/// kube-scheduler has so long to bind planned pods to a node that is ready and open; then they are planned anew.
+const BINDING: Duration = Duration::from_secs(10);
+
+/// Whether kube-scheduler has found no room for a pod that we may make room for.
+pub(super) fn is_provisionable(pod: &Pod) -> bool {
+    let bound = pod.spec.as_ref().is_none_or(|spec| spec.node_name.as_deref().is_some_and(|node| !node.is_empty()));
+    let Some(status) = pod.status.as_ref().filter(|_| !bound && pod.metadata.deletion_timestamp.is_none()) else {
+        return false;
+    };
+    let is_ended = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
+    let nominated = status.nominated_node_name.as_deref().is_some_and(|node| !node.is_empty());
+    let mut conditions = status.conditions.iter().flatten();
+    let refused = conditions
+        .any(|condition| condition.type_ == "PodScheduled" && condition.reason.as_deref() == Some("Unschedulable"));
+    refused && !is_ended && !nominated && !belongs_to_node(pod)
+}
+
+/// The uids of the pods that have no node coming.
+pub(super) fn waiting_pods(cluster: &Cluster<'_>, coming: &Coming) -> BTreeSet<Arc<str>> {
+    let pods = cluster.pods().filter(|pod| is_provisionable(pod));
+    let uids = pods.filter_map(|pod| pod.metadata.uid.as_deref()).filter(|uid| !coming.pods.contains_key(*uid));
+    uids.map(Arc::from).collect()
+}
+
+/// Where planned pods that are not bound are to bind, by uid: the name of a node, or of a claim that has none yet.
+pub(super) struct Coming {
+    pub pods: BTreeMap<Arc<str>, Arc<str>>,
+    /// When the first of them is not waited for any more, if time alone decides that.
+    pub until: Option<Timestamp>,
+}
+
+/// Pods whose node is on its way, or had no time yet to take them.
+pub(super) fn coming(cluster: &Cluster<'_>, observed: &Observed, now: Timestamp) -> Coming {
+    let nodes: BTreeMap<&str, _> =
+        observed.nodes.iter().filter_map(|node| Some((&**node.claim.as_ref()?, node))).collect();
+    let mut found = Coming { pods: BTreeMap::new(), until: None };
+    for claimed in cluster.claims.iter().filter(|claimed| !claimed.is_deleting()) {
+        let Some(state) = observed.claims.get(claimed.name()) else { continue };
+        let node = nodes.get(claimed.name());
+        let is_open = node.is_some_and(|node| matches!(node.reservation, Reservation::Open | Reservation::Leftover));
+        let unbound = || {
+            let pods = state.plan.pods.iter().filter_map(|planned| observed.pods.get(&planned.uid));
+            pods.filter(|pod| pod.node.is_none())
+        };
+        if is_open && claimed.is(INITIALIZED) {
+            let status = claimed.claim.status.as_ref();
+            let until = status.and_then(|status| since(&status.conditions, INITIALIZED)).map(|since| since + BINDING);
+            match until.filter(|until| *until > now) {
+                Some(until) if unbound().next().is_some() => {
+                    found.until = Some(found.until.map_or(until, |first: Timestamp| first.min(until)));
+                }
+                _ => continue,
+            }
+        }
+        let name: Arc<str> = node.map_or_else(|| Arc::from(claimed.name()), |node| node.name.clone());
+        found.pods.extend(unbound().map(|pod| (pod.version.uid.clone(), name.clone())));
+    }
+    found
+}

@@ -1,0 +1,106 @@
+//! What is known of the cluster: its objects, each in the newest state that was seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::said::Said;
+use crate::observe::objects::{KINDS, ObjectKey, Objects};
+use crate::observe::{InputError, RawObject};
+
+/// The objects of every kind that is read.
+#[derive(Debug, Default)]
+pub struct World {
+    objects: Objects,
+    /// Kinds of which everything is known.
+    listed: BTreeSet<&'static str>,
+    /// What is wrong with objects that cannot be read: said once.
+    unreadable: BTreeMap<(&'static str, ObjectKey), InputError>,
+    /// How often something changed, by kind.
+    changes: BTreeMap<&'static str, u64>,
+}
+
+impl World {
+    /// Whether every kind was listed once.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.listed.len() == KINDS.len()
+    }
+
+    /// What is there.
+    #[must_use]
+    pub fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
+    /// A number that is another one whenever an object of these kinds has changed.
+    #[must_use]
+    pub fn revision(&self, kinds: &[&str]) -> u64 {
+        kinds.iter().filter_map(|kind| self.changes.get(kind)).sum()
+    }
+
+    /// Notes the state of an object, unless a newer one is known: watches and answers to writes overtake one another.
+    pub(super) fn see(&mut self, kind: &'static str, object: RawObject, said: &mut Vec<Said>) {
+        let Some(key) = key_of(&object.value) else { return };
+        if self.knows_newer(kind, &key, &object.value) {
+            return;
+        }
+        *self.changes.entry(kind).or_default() += 1;
+        match self.objects.put(kind, &key, object) {
+            Ok(()) => drop(self.unreadable.remove(&(kind, key))),
+            Err(error) => {
+                let known = self.unreadable.insert((kind, key), error.clone());
+                if known.as_ref() != Some(&error) {
+                    said.push(Said::Unreadable(error));
+                }
+            }
+        }
+    }
+
+    /// Notes that an object is gone; one of the same name that came after it stays.
+    pub(super) fn lose(&mut self, kind: &'static str, key: &ObjectKey, uid: &str) {
+        let known = self.objects.metadata(kind, key).and_then(|meta| meta.uid.as_deref());
+        if known.is_none_or(|known| known == uid) {
+            *self.changes.entry(kind).or_default() += 1;
+            self.objects.remove(kind, key);
+            self.unreadable.remove(&(kind, key.clone()));
+        }
+    }
+
+    /// Notes all objects of a kind.
+    pub(super) fn list(&mut self, kind: &'static str, objects: Vec<RawObject>, said: &mut Vec<Said>) {
+        let mut gone = self.objects.keys(kind);
+        gone.extend(self.unreadable.keys().filter(|(of, _)| *of == kind).map(|(_, key)| key.clone()));
+        for object in objects {
+            if let Some(key) = key_of(&object.value) {
+                gone.remove(&key);
+            }
+            self.see(kind, object, said);
+        }
+        for key in gone {
+            *self.changes.entry(kind).or_default() += 1;
+            self.objects.remove(kind, &key);
+            self.unreadable.remove(&(kind, key));
+        }
+        self.listed.insert(kind);
+    }
+
+    /// Resource versions of one object are numbers that grow (Kubernetes, KEP-5504).
+    fn knows_newer(&self, kind: &str, key: &ObjectKey, object: &Value) -> bool {
+        let Some(known) = self.objects.metadata(kind, key) else { return false };
+        let text = |field: &str| object["metadata"][field].as_str();
+        let version = |text: Option<&str>| text.and_then(|text| text.parse::<u128>().ok());
+        known.uid.as_deref() == text("uid")
+            && version(known.resource_version.as_deref()) > version(text("resourceVersion"))
+    }
+}
+
+/// Namespace and name of an object as it is written.
+#[must_use]
+pub fn key_of(object: &Value) -> Option<ObjectKey> {
+    let metadata = object.get("metadata")?;
+    let name = Arc::from(metadata.get("name")?.as_str()?);
+    let namespace = Arc::from(metadata.get("namespace").and_then(Value::as_str).unwrap_or_default());
+    Some(ObjectKey { namespace, name })
+}
