@@ -76,6 +76,13 @@ impl Cluster {
         stdout_of("kubectl", args, &self.run("kubectl", args))
     }
 
+    /// Karpenter's kinds, as the chart has them.
+    pub fn install_kinds(&self) {
+        let args = ["install", "packwright-crd", "charts/packwright-crd"];
+        stdout_of("helm", &args, &self.run("helm", &args));
+        self.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]);
+    }
+
     fn show_ends_of_logs(&self) {
         for log in fs::read_dir(self.folder.join("logs")).into_iter().flatten().flatten() {
             let text = fs::read_to_string(log.path()).unwrap_or_default();
@@ -98,9 +105,7 @@ impl Drop for Cluster {
 pub fn on_shared_cluster(test: impl AsyncFnOnce(&Cluster, Client)) {
     static SHARED: LazyLock<Cluster> = LazyLock::new(|| {
         let cluster = Cluster::start();
-        let args = ["install", "packwright-crd", "charts/packwright-crd"];
-        stdout_of("helm", &args, &cluster.run("helm", &args));
-        cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]);
+        cluster.install_kinds();
         cluster
     });
     let cluster = &*SHARED;
@@ -109,7 +114,8 @@ pub fn on_shared_cluster(test: impl AsyncFnOnce(&Cluster, Client)) {
     runtime.block_on(async { test(cluster, cluster.client().await).await });
 }
 
-struct ShownOnPanic<'a>(&'a Cluster);
+/// Shows the ends of the logs where a test fails.
+pub struct ShownOnPanic<'a>(pub &'a Cluster);
 
 impl Drop for ShownOnPanic<'_> {
     fn drop(&mut self) {

@@ -4,7 +4,7 @@ mod faults;
 mod follower;
 mod modes;
 mod planned;
-mod poll;
+pub mod poll;
 mod policy;
 mod processes;
 mod releasing;

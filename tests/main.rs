@@ -26,6 +26,8 @@ mod load;
 mod models;
 #[cfg(feature = "live")]
 mod following;
+#[cfg(feature = "live")]
+mod controlling;
 mod placement;
 mod scenarios;
 mod short_of_room;

@@ -1,0 +1,157 @@
+//! `packwright controller` on a real control plane: nodes come with the pods that need them, and go with them.
+
+mod process;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::api::{Api, ListParams};
+use kube::{Client, Error, ResourceExt as _};
+use packwright::api::labels;
+use packwright::api::node_claim::NodeClaim;
+
+use crate::cluster::{Cluster, ShownOnPanic};
+use crate::following::poll::until;
+use crate::placement::dice::Dice;
+use process::Process;
+
+/// A cluster of their own: a controller makes nodes for whatever waits. One test at a time.
+fn on_cluster(test: impl AsyncFnOnce(&Cluster, Client)) {
+    static OWN: LazyLock<tokio::sync::Mutex<Cluster>> = LazyLock::new(|| {
+        let cluster = Cluster::start();
+        cluster.install_kinds();
+        tokio::sync::Mutex::new(cluster)
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let cluster = OWN.lock().await;
+        let _logs = ShownOnPanic(&cluster);
+        test(&cluster, cluster.client().await).await;
+    });
+}
+
+/// What the tests look at.
+struct Seen {
+    pods: Vec<Pod>,
+    nodes: Vec<Node>,
+    claims: Vec<NodeClaim>,
+}
+
+impl Seen {
+    async fn of(client: &Client) -> Result<Self, Error> {
+        let everything = ListParams::default();
+        Ok(Self {
+            pods: Api::<Pod>::namespaced(client.clone(), "default").list(&everything).await?.items,
+            nodes: Api::<Node>::all(client.clone()).list(&everything).await?.items,
+            claims: Api::<NodeClaim>::all(client.clone()).list(&everything).await?.items,
+        })
+    }
+
+    /// Pods that run, by node.
+    fn running(&self) -> BTreeMap<&str, usize> {
+        let mut found = BTreeMap::new();
+        for pod in &self.pods {
+            let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+            let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+            if let (Some("Running"), Some(node), None) = (phase, node, &pod.metadata.deletion_timestamp) {
+                *found.entry(node).or_default() += 1;
+            }
+        }
+        found
+    }
+
+    /// So many pods run, and every node that there is has its claim and is ready for pods.
+    fn is_settled(&self, pods: usize) -> bool {
+        let ready = |claim: &&NodeClaim| {
+            let conditions = claim.status.iter().flat_map(|status| &status.conditions);
+            conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+        };
+        self.running().values().sum::<usize>() == pods
+            && self.pods.len() == pods
+            && self.nodes.len() == self.claims.len()
+            && self.claims.iter().filter(ready).count() == self.claims.len()
+    }
+}
+
+async fn settled(client: &Client, pods: usize) -> Seen {
+    until(&format!("{pods} pods that run on nodes that are ready"), async || {
+        let seen = Seen::of(client).await?;
+        Ok(seen.is_settled(pods).then_some(seen))
+    })
+    .await
+}
+
+/// Nothing is left.
+async fn gone(client: &Client) {
+    until("the end of all nodes", async || {
+        let seen = Seen::of(client).await?;
+        Ok((seen.nodes.is_empty() && seen.claims.is_empty()).then_some(()))
+    })
+    .await;
+}
+
+#[test]
+fn the_exercise_gets_its_nodes_and_they_go_with_its_pods() {
+    on_cluster(async |cluster, client| {
+        let _controller = Process::start(cluster, &[]);
+        cluster.kubectl(&["apply", "-f", "examples/getting-started"]);
+        let seen = settled(&client, 5).await;
+        for node in &seen.nodes {
+            let label = |key: &str| node.labels().get(key).cloned().unwrap_or_default();
+            assert_eq!(label(labels::NODEPOOL), "default");
+            assert_eq!(label(labels::ARCH), "amd64");
+            assert!(["spot", "on-demand"].contains(&&*label(labels::CAPACITY_TYPE)), "{:?}", node.labels());
+            let (category, size) = (label(labels::INSTANCE_CATEGORY), label(labels::INSTANCE_SIZE));
+            assert!(
+                ["c", "m"].contains(&&*category) && ["medium", "large", "xlarge"].contains(&&*size),
+                "{:?}",
+                node.labels()
+            );
+            let kind = label(labels::INSTANCE_TYPE);
+            assert!(kind.ends_with(&format!(".{size}")) && kind.starts_with(&category), "{kind}");
+            let taints = node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
+            assert!(taints.is_empty(), "open for every pod: {taints:?}");
+            assert!(node.finalizers().contains(&labels::FINALIZER_TERMINATION.to_owned()));
+        }
+        let pool = cluster.kubectl(&["get", "nodepool", "default", "-o", "jsonpath={.status.nodes}"]);
+        assert_eq!(pool, seen.nodes.len().to_string());
+        cluster.kubectl(&["scale", "deployment", "inflate", "--replicas=0"]);
+        gone(&client).await;
+        cluster.kubectl(&["delete", "-f", "examples/getting-started"]);
+    });
+}
+
+#[test]
+fn killed_at_any_moment_of_a_scale_up_it_loses_nothing_and_doubles_nothing() {
+    on_cluster(async |cluster, client| {
+        cluster.kubectl(&["apply", "-f", "examples/getting-started"]);
+        let dice = &mut Dice::new(61);
+        let moments: usize = std::env::var("PACKWRIGHT_KILLS").map_or(6, |text| text.parse().unwrap());
+        for round in 0..moments {
+            let pods = 3 + dice.below(10);
+            cluster.kubectl(&["scale", "deployment", "inflate", &format!("--replicas={pods}")]);
+            let life = Duration::from_millis(200 + dice.below(5_000) as u64);
+            let killed = Process::start(cluster, &[]);
+            let settling = Box::pin(settled(&client, pods));
+            match futures::future::select(settling, Box::pin(tokio::time::sleep(life))).await {
+                futures::future::Either::Left(_) => {}
+                futures::future::Either::Right(((), settling)) => {
+                    killed.kill();
+                    let _next = Process::start(cluster, &[]);
+                    let seen = settling.await;
+                    let ids: BTreeSet<&str> =
+                        seen.nodes.iter().filter_map(|node| node.spec.as_ref()?.provider_id.as_deref()).collect();
+                    assert_eq!(ids.len(), seen.claims.len(), "round {round}, killed after {life:?}");
+                    let used = seen.running().len();
+                    assert!(seen.nodes.len() <= used + 1, "round {round}: {used} of {} nodes used", seen.nodes.len());
+                }
+            }
+        }
+        let _controller = Process::start(cluster, &[]);
+        cluster.kubectl(&["scale", "deployment", "inflate", "--replicas=0"]);
+        gone(&client).await;
+        cluster.kubectl(&["delete", "-f", "examples/getting-started"]);
+    });
+}
