@@ -70,7 +70,7 @@ pub async fn read_connected(connection: &Connection, progress: &dyn Fn(Progress)
             Ok(objects) => reading.objects.extend(objects),
             Err(Error::Api(status)) if status.code == 404 && !is_needed => {} // not installed
             Err(Error::Api(status)) if status.code == 403 && !is_needed => {
-                not_read.forbidden.push(kind.name.to_owned())
+                not_read.forbidden.push(kind.name.to_owned());
             }
             Err(error) => {
                 let lack =

@@ -133,10 +133,9 @@ impl Anonymizer {
     fn of_key(&self, key: &str, value: &Value) -> Value {
         match value {
             Value::Array(values) => Value::Array(values.iter().map(|value| self.of_key(key, value)).collect()),
-            Value::String(text) if keeps_value(key) => Value::String(text.clone()),
-            Value::String(text) if is_number(text) && !keeps_key(key) && !self.compared.contains(key) => {
-                Value::String(self.hash(text, PART))
-            }
+            Value::String(_) if keeps_value(key) => value.clone(),
+            Value::String(text) if self.compared.contains(key) && text.parse::<i64>().is_ok() => value.clone(),
+            Value::String(text) if is_number(text) && !keeps_key(key) => Value::String(self.hash(text, PART)),
             Value::String(text) => Value::String(self.text(text)),
             kept => kept.clone(),
         }
