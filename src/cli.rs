@@ -2,6 +2,8 @@
 
 pub mod bench;
 mod catalog;
+#[cfg(feature = "live")]
+mod cluster;
 pub mod completions;
 #[cfg(feature = "live")]
 pub mod controller;
@@ -54,7 +56,7 @@ enum Command {
     Export(export::Args),
     /// Plan the nodes for pending pods, on manifests or a live cluster, without touching anything.
     Plan(plan::Args),
-    /// Free every node of a live cluster that is reserved for planned pods.
+    /// Free the nodes of a live cluster that are reserved for planned pods.
     #[cfg(feature = "live")]
     Release(release::Args),
     /// Save what is read of a live cluster or of manifests, to plan on it later or elsewhere, with or without its names.
@@ -147,4 +149,23 @@ fn with_its_variable(mut error: clap::Error, variables: &BTreeMap<String, OsStri
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
     }
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A terminal breaks lines where it ends; what is broken by hand too is broken twice.
+    #[test]
+    fn sentences_of_help_are_not_broken_by_hand() {
+        for command in Cli::command().get_subcommands() {
+            let Some(help) = command.get_after_help() else { continue };
+            let help = help.to_string();
+            let lines: Vec<&str> = help.lines().collect();
+            let is_text = |line: &str| !line.is_empty() && !line.starts_with(' ');
+            for pair in lines.windows(2) {
+                assert!(!(is_text(pair[0]) && is_text(pair[1])), "{}: {pair:?}", command.get_name());
+            }
+        }
+    }
 }

@@ -44,7 +44,7 @@ struct Asked {
     launch: Option<usize>,
 }
 
-/// Explains one pod or one claim of the decision.
+/// Explains one pod or one claim of the decision; the notes and errors of the input are filled in by the caller.
 #[must_use]
 pub fn explain(question: &Question, subject: Subject) -> Explanation {
     let (snapshot, plan) = (&**question.snapshot, &question.decision.plan);
@@ -61,6 +61,7 @@ pub fn explain(question: &Question, subject: Subject) -> Explanation {
         claim: None,
         unplaced: None,
         bound_to: None,
+        is_node_unknown: false,
         what_if: Vec::new(),
         plan: PlanFacts {
             cost_usd_hour: plan.cost().as_usd(),
@@ -68,6 +69,9 @@ pub fn explain(question: &Question, subject: Subject) -> Explanation {
             stop: certificate.stop,
             pods_unplaced: plan.unplaced.len(),
         },
+        assumptions: snapshot.assumptions.clone(),
+        notes: Vec::new(),
+        errors: Vec::new(),
     };
     match subject {
         Subject::Claim(launch) => {
@@ -92,7 +96,9 @@ pub fn explain(question: &Question, subject: Subject) -> Explanation {
             } else if let Some(left) = left {
                 explanation.unplaced = Some(remedies::unplaced(question, &problem, pod, left.reason.clone()));
             } else {
-                explanation.bound_to.clone_from(&snapshot.pods[pod].node);
+                let node = &snapshot.pods[pod].node;
+                explanation.bound_to.clone_from(node);
+                explanation.is_node_unknown = snapshot.nodes.iter().all(|of| node.as_ref() != Some(&of.name));
             }
         }
     }

@@ -12,6 +12,7 @@ pub mod anonymous;
 pub mod objects;
 pub mod build;
 pub mod input;
+pub mod not_read;
 mod pod;
 mod requests;
 mod selectors;
@@ -42,8 +43,10 @@ pub use disruption::{belongs_to_node, eviction_cost, is_daemon_pod, is_do_not_di
 pub use gates::GatesByInput;
 pub use input::{InputError, Origin};
 pub use launchable::serves;
+pub use live_pods::LeftOut;
 pub use market::market;
 pub use nodes::{is_ephemeral_key, node_taints, requirements_of};
+pub use not_read::NotRead;
 pub use objects::Objects;
 pub use pod::read_labels;
 pub use read::{RawObject, read_paths, read_text};

@@ -1,5 +1,6 @@
 //! The binary as a user calls it: `packwright plan` and what surrounds it.
 
+mod input;
 mod settings;
 
 use std::collections::BTreeSet;

@@ -1,10 +1,14 @@
 //! Every example is valid, by our rules and by the API server's.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::apps::v1::Deployment;
+use kube::core::{ApiResource, GroupVersionKind};
+use packwright::api::crds::crds;
 use packwright::api::node_pool::NodePool;
+use packwright::observe::objects::{KINDS, KnownKind};
 use serde_json::Value;
 
 use crate::validation::{api_server, offline};
@@ -43,6 +47,45 @@ fn examples_are_valid() {
         }
     }
     assert!(seen >= 10, "found {seen} objects of our kinds");
+}
+
+/// Group and plural of every kind that is read.
+fn read_kinds() -> BTreeSet<(String, String)> {
+    let resource = |kind: &KnownKind| {
+        let gvk = GroupVersionKind::gvk(kind.group, kind.version, kind.name);
+        (kind.group.to_owned(), ApiResource::from_gvk(&gvk).plural)
+    };
+    KINDS.iter().map(resource).collect()
+}
+
+#[test]
+fn the_reader_may_list_what_is_read_and_nothing_else() {
+    let role = documents(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/reader.yaml")).remove(0);
+    let texts = |list: &Value| -> Vec<String> {
+        list.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+    };
+    let mut allowed = BTreeSet::new();
+    for rule in role["rules"].as_array().unwrap() {
+        assert_eq!(texts(&rule["verbs"]), ["list"], "{rule}");
+        for group in texts(&rule["apiGroups"]) {
+            allowed.extend(texts(&rule["resources"]).into_iter().map(|resource| (group.clone(), resource)));
+        }
+    }
+    assert_eq!(allowed, read_kinds());
+    for crd in crds() {
+        let of = (crd.spec.group, crd.spec.names.plural);
+        assert!(allowed.contains(&of), "{of:?}");
+    }
+}
+
+#[test]
+fn the_readme_names_what_is_read() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let (_, after) = readme.split_once("plan is to list ").expect("README.md lists the kinds");
+    let (list, _) = after.split_once(';').unwrap();
+    let list = list.replace('\n', " ").replace(" and ", ", ");
+    let named: Vec<&str> = list.split(", ").collect();
+    assert_eq!(named, KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>());
 }
 
 /// Read as typed objects directly, where a number must become a quantity without passing through JSON.

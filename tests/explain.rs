@@ -264,3 +264,111 @@ fn unknown_names_are_2_with_close_ones() {
     }
     assert_eq!(run(&["explain", "deployment/web"], &manifests).status.code(), Some(0));
 }
+
+#[test]
+fn kinds_are_named_as_kubectl_names_them() {
+    let owner = "{apiVersion: apps/v1, kind: ReplicaSet, name: web-5d8f9, uid: u, controller: true}";
+    let live = format!(
+        "---\n{{apiVersion: v1, kind: Pod, metadata: {{name: web-5d8f9-a, labels: {{pod-template-hash: 5d8f9}}, \
+         ownerReferences: [{owner}]}}, spec: {{containers: [{{name: c}}]}}}}\n"
+    );
+    let set = "---\n{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: db}, spec: {serviceName: s, replicas: 1, selector: \
+               {}, template: {spec: {containers: [{name: c}]}}}}\n";
+    let daemons = "---\n{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: agent}, spec: {selector: {matchLabels: {a: b}}, \
+                   template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c}]}}}}\n";
+    let manifests = [POOL, &live, set, daemons].concat();
+    for (subject, pod) in [
+        ("deploy/web", "default/web-5d8f9-a"),
+        ("deployments.apps/web", "default/web-5d8f9-a"),
+        ("rs/web-5d8f9", "default/web-5d8f9-a"),
+        ("sts/db", "default/db-0"),
+        ("StatefulSets/default/db", "default/db-0"),
+        ("pods/db-0", "default/db-0"),
+    ] {
+        assert_eq!(explained(subject, &manifests)["name"], pod, "{subject}");
+    }
+    for (subject, expected) in [
+        (
+            "ds/agent",
+            "daemonset default/agent: its pods are not planned by themselves, they are overhead of every node",
+        ),
+        ("daemonset/agnet", "the input has no daemonset agnet; close to it: daemonset/default/agent"),
+    ] {
+        let output = run(&["explain", subject], &manifests);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn a_pod_that_is_not_planned_is_said_to_be_there() {
+    let pod = |name: &str, spec: &str, status: &str| {
+        format!(
+            "---\n{{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {{{spec} containers: [{{name: c}}]}}, status: \
+             {{{status}}}}}\n"
+        )
+    };
+    let avoiding = "affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: \
+                    [{matchExpressions: [{key: karpenter.sh/nodepool, operator: DoesNotExist}]}]}}},";
+    let manifests = [
+        POOL,
+        &pod("gated", "schedulingGates: [{name: acme.com/quota}],", ""),
+        &pod("done", "", "phase: Succeeded"),
+        &pod("avoiding", avoiding, ""),
+        &pod("bound", "nodeName: elsewhere,", "phase: Running"),
+        &pod("bad", "nodeSelector: 7,", ""),
+    ]
+    .concat();
+    for (subject, why) in [
+        ("pod/default/gated", "it waits behind scheduling gates: acme.com/quota"),
+        ("pod/done", "it has ended"),
+        ("pod/avoiding", "its node affinity keeps it off nodes of every NodePool"),
+        ("pod/bad", "spec.nodeSelector: "),
+    ] {
+        let output = run(&["explain", subject], &manifests);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        let name = subject.rsplit('/').next().unwrap();
+        let expected = format!("error: pod default/{name} is in the input and is not planned: {why}");
+        assert!(output.status.code() == Some(2) && message.contains(&expected), "{message}");
+    }
+    let explanation = explained("pod/bound", &manifests);
+    assert_eq!((&explanation["bound_to"], &explanation["is_node_unknown"]), (&"elsewhere".into(), &true.into()));
+}
+
+#[test]
+fn what_a_plan_says_of_its_input_is_said_here_too() {
+    let gated = "---\n{apiVersion: v1, kind: Pod, metadata: {name: g}, spec: {schedulingGates: [{name: x}], containers: [{name: \
+                 c}]}}\n";
+    let class = "priorityClassName: unknown,";
+    let bad =
+        "---\n{apiVersion: v1, kind: Pod, metadata: {name: bad}, spec: {nodeSelector: 7, containers: [{name: c}]}}\n";
+    let manifests = [POOL, &web(1, "cpu: '1'", class), gated, bad].concat();
+    let plan = planned(&manifests);
+    let explanation = explained("deployment/web", &manifests);
+    for field in ["assumptions", "notes", "errors"] {
+        assert!(!plan[field].as_array().unwrap().is_empty(), "{field}: {plan}");
+        assert_eq!(explanation[field], plan[field], "{field}");
+    }
+    let output = run(&["explain", "deployment/web"], &manifests);
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    for said in
+        ["assumed: PriorityClass unknown is not in the input", "note: 1 pod waits behind", "error: -, document "]
+    {
+        assert!(message.contains(said), "{message}");
+    }
+}
+
+#[test]
+fn the_next_command_asks_the_same_question() {
+    let output = run(
+        &["explain", "deployment/web", "--feature-gates", "NodeOverlay=false"],
+        &[POOL, &web(1, "cpu: '1'", "")].concat(),
+    );
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let hint = said.lines().find(|line| line.starts_with("Why the node is what it is: ")).expect(&said);
+    assert!(hint.contains("packwright explain claim/general-"), "{hint}");
+    assert!(
+        hint.ends_with(&format!("--feature-gates NodeOverlay=false -f - --catalog {SHARED}/catalog.json")),
+        "{hint}"
+    );
+}

@@ -73,39 +73,78 @@ fn a_live_cluster_is_planned_like_its_manifests() {
     fs::remove_dir_all(&saved).unwrap();
 
     // with the rights of `view`, which knows neither nodes nor our kinds
-    cluster.kubectl(&["create", "serviceaccount", "viewer"]);
-    cluster.kubectl(&[
-        "create",
-        "clusterrolebinding",
-        "viewer",
-        "--clusterrole=view",
-        "--serviceaccount=default:viewer",
-    ]);
-    let token = format!("--token={}", cluster.kubectl(&["create", "token", "viewer"]).trim());
-    cluster.kubectl(&["config", "set-credentials", "viewer", &token]);
-    cluster.kubectl(&[
-        "config",
-        "set-context",
-        "view",
-        "--user=viewer",
-        "--cluster",
-        &cluster.kubectl(&["config", "view", "-o", "jsonpath={.clusters[0].name}"]),
-    ]);
-    let view = packwright(&["plan", "--kubeconfig", text(&kubeconfig), "--context", "view"]).output().unwrap();
+    let name = cluster.kubectl(&["config", "view", "-o", "jsonpath={.clusters[0].name}"]);
+    cluster.kubectl(&["apply", "-f", "examples/reader.yaml"]);
+    for (context, role) in [("view", "view"), ("reader", "packwright-reader")] {
+        let account = format!("account-{context}");
+        cluster.kubectl(&["create", "serviceaccount", &account]);
+        let subject = format!("--serviceaccount=default:{account}");
+        cluster.kubectl(&["create", "clusterrolebinding", &account, &format!("--clusterrole={role}"), &subject]);
+        let token = format!("--token={}", cluster.kubectl(&["create", "token", &account]).trim());
+        cluster.kubectl(&["config", "set-credentials", &account, &token]);
+        cluster.kubectl(&["config", "set-context", context, "--cluster", &name, &format!("--user={account}")]);
+    }
+    let as_context = |context: &'static str| ["--kubeconfig", text(&kubeconfig), "--context", context];
+    let view = packwright(&[&["plan"], &as_context("view")[..]].concat()).output().unwrap();
     assert_eq!(view.status.code(), Some(2), "{}", said(&view));
-    assert!(
-        said(&view).contains("error: context view: Node objects could not be read: nodes is forbidden"),
-        "{}",
-        said(&view)
-    );
-    assert!(
-        said(&view).contains("note: what may not be listed in the cluster is not known: PersistentVolume"),
-        "{}",
-        said(&view)
-    );
+    for expected in [
+        "error: context view: Node objects could not be read: nodes is forbidden",
+        "(examples/reader.yaml has the rights)",
+        "note: what may not be listed in the cluster is not known: PersistentVolume",
+    ] {
+        assert!(said(&view).contains(expected), "{}", said(&view));
+    }
+    assert_eq!(plan(&as_context("reader"))["summary"], live["summary"]);
+    let reader = packwright(&[&["plan"], &as_context("reader")[..]].concat()).output().unwrap();
+    assert!(reader.status.success() && !said(&reader).contains("not known"), "{}", said(&reader));
+
+    // what is lacking is lacking in the files too
+    for anonymize in [false, true] {
+        let saved = folder("lacking");
+        let mut saving = [&["snapshot", "--out", text(&saved)], &as_context("view")[..]].concat();
+        saving.extend(anonymize.then_some("--anonymize"));
+        assert_eq!(packwright(&saving).output().unwrap().status.code(), Some(2));
+        let later = packwright(&["plan", "-f", text(&saved)]).output().unwrap();
+        assert_eq!(later.status.code(), Some(2));
+        let about = |output: &Output| said(output).lines().map(str::to_owned).collect::<Vec<_>>();
+        if anonymize {
+            assert!(said(&later).contains("error: the cluster: Node objects could not be read\n"), "{}", said(&later));
+            let kept = fs::read_to_string(saved.join("not-read.json")).unwrap();
+            assert!(!kept.contains("view") && !kept.contains("account"), "{kept}");
+        } else {
+            assert_eq!(about(&later), about(&view));
+        }
+        fs::remove_dir_all(&saved).unwrap();
+    }
     let output = packwright(&["plan", "--kubeconfig", text(&kubeconfig), "--context", "nope"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(said(&output).contains("no context nope: expected one of "), "{}", said(&output));
+}
+
+#[test]
+fn a_command_that_gives_no_credentials_is_named_with_what_it_says() {
+    let file = folder("exec");
+    let config = |command: &str| {
+        format!(
+            "{{apiVersion: v1, kind: Config, current-context: c, contexts: [{{name: c, context: {{cluster: c, user: u}}}}], \
+             clusters: [{{name: c, cluster: {{server: 'http://127.0.0.1:1'}}}}], users: [{{name: u, user: {{exec: {{apiVersion: \
+             client.authentication.k8s.io/v1, {command}}}}}}}]}}"
+        )
+    };
+    let failing = "command: sh, args: [-c, 'echo \"log in first\" >&2; exit 3'], env: [{name: SECRET, value: hush}]";
+    for (command, expected) in [
+        (failing, "credentials, sh -c echo \"log in first\" >&2; exit 3, failed (exit status: 3): log in first"),
+        ("command: no-such-program, installHint: get it", "credentials, no-such-program, could not be started: "),
+        ("command: echo, args: ['[]']", "credentials, echo [], printed something else than an ExecCredential"),
+    ] {
+        fs::write(&file, config(command)).unwrap();
+        let output = packwright(&["plan", "--kubeconfig", text(&file)]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let start = "error: the cluster of context c cannot be read: the command that gives the ";
+        assert!(said(&output).starts_with(&format!("{start}{expected}")), "{}", said(&output));
+        assert!(!said(&output).contains("hush") && said(&output).lines().count() == 1, "{}", said(&output));
+    }
+    fs::remove_file(&file).unwrap();
 }
 
 #[test]

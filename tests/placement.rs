@@ -252,7 +252,7 @@ async fn put(connection: &Connection, scenario: &Scenario, how: How, tally: &mut
 /// The cluster as it is, with the pools and the pods that are to be planned.
 async fn objects(connection: &Connection, scenario: &Scenario) -> Vec<Value> {
     let reading = read_connected(connection, &|_| {}).await.unwrap();
-    let kinds: Vec<String> = reading.errors.iter().map(|error| error.message.clone()).collect();
+    let kinds: Vec<String> = reading.not_read.errors().into_iter().map(|error| error.message).collect();
     assert!(kinds.iter().all(|kind| kind.starts_with("Node")), "{kinds:?}"); // the kinds of Karpenter are not installed
     let claims = scenario.in_flight.iter().map(|launched| &launched.claim);
     let given = scenario.pools.iter().chain(claims).chain(&scenario.pending).cloned();

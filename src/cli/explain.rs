@@ -3,6 +3,7 @@
 mod text;
 
 use std::cell::RefCell;
+use std::env;
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -11,22 +12,23 @@ use clap::ValueEnum;
 use indicatif::ProgressBar;
 
 use super::exit;
-use super::plan::QuestionArgs;
-use crate::explain::{Question, explain, find};
+use super::plan::{self, QuestionArgs};
+use crate::explain::{Explanation, Question, explain, find};
 use crate::host;
 
 const EXAMPLES: &str = "\
 Examples:
   packwright explain deployment/inflate -f examples/getting-started
   packwright explain pod/shop/web-0 -f cluster.yaml -o json | jq .unplaced.remedies
+  packwright explain sts/web --context production
   packwright plan -f cluster.yaml -o wide && packwright explain claim/general-x7k2p -f cluster.yaml
 
-The name of a claim follows from its pool and its pods: a search that ends at the time limit may give others next time,
+The name of a claim follows from its pool and its pods: a search that ends at the time limit may give others next time, \
 one with --work-limits usual does not.
 
 Exit codes, the first that applies:
   1  internal failure
-  2  invalid input or a refused option, an unknown name, also where a malformed object was skipped
+  2  invalid input or a refused option, a name that is unknown or not planned, also where a malformed object was skipped
   3  the pod cannot be placed
   0  it is explained";
 
@@ -37,8 +39,8 @@ Exit codes, the first that applies:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// pod/NAME, pod/NAMESPACE/NAME, claim/NAME, or an owner such as deployment/NAME: one pod of it that is left, else
-    /// one that is placed.
+    /// pod/NAME, pod/NAMESPACE/NAME, claim/NAME, or an owner such as deployment/NAME (kubectl's short names and plurals work too):
+    /// one pod of it that is left, else one that is placed.
     #[arg(value_name = "SUBJECT")]
     subject: String,
     #[command(flatten)]
@@ -69,9 +71,11 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let started = Instant::now();
     let limits = args.question.limits();
     let decision = host::decide(&loaded.snapshot, limits);
-    let subject = match find(&loaded.snapshot, &decision.plan, &args.subject) {
+    let report = plan::report(&loaded, &decision, started.elapsed());
+    let subject = match find(&loaded.snapshot, &loaded.left_out, &decision.plan, &args.subject) {
         Ok(subject) => subject,
         Err(sentence) => {
+            plan::say(&[], &report.notes);
             eprintln!("error: {sentence}");
             return Ok(ExitCode::from(exit::INVALID_INPUT));
         }
@@ -86,17 +90,21 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         }
     };
     let question = Question { snapshot: &loaded.snapshot, decision: &decision, limits, progress: &progress };
-    let explanation = explain(&question, subject);
+    let mut explanation = explain(&question, subject);
+    (explanation.notes, explanation.errors) = (report.notes, report.errors);
     if let Some(bar) = bar.borrow().as_ref() {
         bar.finish_and_clear();
     }
     let mut out = std::io::stdout().lock();
     match args.output {
-        Output::Text => write!(out, "{}", text::of(&explanation))?,
+        Output::Text => write!(out, "{}", text::of(&explanation, next(&args.subject, &explanation).as_deref()))?,
         Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&explanation)?)?,
         Output::Yaml => write!(out, "{}", serde_saphyr::to_string(&explanation)?)?,
     }
     out.flush()?;
+    if args.output == Output::Text {
+        plan::say(&explanation.assumptions, &explanation.notes);
+    }
     Ok(ExitCode::from(if !loaded.errors.is_empty() {
         exit::INVALID_INPUT
     } else if explanation.unplaced.is_some() {
@@ -104,4 +112,24 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     } else {
         exit::SUCCESS
     }))
+}
+
+/// The command that explains the claim of a placed pod: this one, with another subject.
+fn next(subject: &str, explanation: &Explanation) -> Option<String> {
+    let claim = format!("claim/{}", explanation.placed.as_ref()?.node.name);
+    let mut typed: Vec<String> = env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let of_subject = typed.iter().position(|word| word == subject)?;
+    typed[of_subject] = claim;
+    let words: Vec<String> = typed.iter().map(|word| for_shell(word)).collect();
+    Some(format!("packwright {}", words.join(" ")))
+}
+
+/// A word as a shell reads it.
+fn for_shell(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }

@@ -3,43 +3,45 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+#[cfg(feature = "live")]
+use super::cluster::{ClusterArgs, Waiting};
 use super::exit;
-use crate::observe::{self, InputError, RawObject};
+use crate::observe::{self, InputError, NotRead, RawObject};
 
 #[derive(Debug, clap::Args)]
+#[group(id = "input", required = true, multiple = true)]
+#[cfg_attr(feature = "live", group(args = ["filename", "kubeconfig", "context"]))]
 pub struct InputArgs {
     /// Files, directories, or - for standard input: YAML or JSON, any number of documents and Lists. Beside a cluster, they are
     /// read after it: an object of the same name counts as it is here.
     #[arg(short, long = "filename", value_name = "PATH")]
-    #[cfg_attr(feature = "live", arg(required_unless_present_any = ["kubeconfig", "context"]))]
-    #[cfg_attr(not(feature = "live"), arg(required = true))]
     filename: Vec<PathBuf>,
     #[cfg(feature = "live")]
     #[command(flatten)]
     cluster: ClusterArgs,
 }
 
-/// A live cluster.
-#[cfg(feature = "live")]
-#[derive(Debug, clap::Args)]
-struct ClusterArgs {
-    /// Read a live cluster, and write nothing: the one of this kubeconfig, or without a value that of KUBECONFIG or
-    /// ~/.kube/config.
-    #[expect(clippy::option_option, reason = "a flag whose value may be left out")]
-    #[arg(long, value_name = "FILE", num_args = 0..=1)]
-    kubeconfig: Option<Option<PathBuf>>,
-    /// The context of the kubeconfig [default: its current one].
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
-}
-
 /// Objects as they were read, and what could not be read.
 #[derive(Default)]
 pub struct Input {
     pub objects: Vec<RawObject>,
-    pub errors: Vec<InputError>,
+    /// Of files.
+    pub unreadable: Vec<InputError>,
+    /// Of clusters, also as an earlier snapshot has it.
+    pub not_read: NotRead,
+}
+
+impl Input {
+    pub fn errors(&self) -> Vec<InputError> {
+        let mut errors = self.not_read.errors();
+        errors.extend(self.unreadable.iter().cloned());
+        errors
+    }
+
     /// What of a cluster is not known, one sentence each.
-    pub notes: Vec<String>,
+    pub fn notes(&self) -> Vec<String> {
+        self.not_read.notes()
+    }
 }
 
 impl InputArgs {
@@ -54,11 +56,14 @@ impl InputArgs {
             return Err(invalid);
         }
         let mut input = self.cluster()?;
-        let (objects, errors) = observe::read_paths(&self.filename);
+        let (mut objects, unreadable) = observe::read_paths(&self.filename);
+        let (before, edited) = NotRead::take(&mut objects);
         input.objects.extend(objects);
-        input.errors.extend(errors);
-        if input.objects.is_empty() && !input.errors.is_empty() {
-            for error in input.errors {
+        input.not_read.extend(before);
+        input.unreadable.extend(unreadable.into_iter().chain(edited));
+        let errors = input.errors();
+        if input.objects.is_empty() && !errors.is_empty() {
+            for error in errors {
                 eprintln!("error: {error}");
             }
             return Err(invalid);
@@ -74,25 +79,16 @@ impl InputArgs {
 
     #[cfg(feature = "live")]
     fn cluster(&self) -> Result<Input, ExitCode> {
-        let ClusterArgs { kubeconfig, context } = &self.cluster;
-        if kubeconfig.is_none() && context.is_none() {
+        if !self.cluster.is_given() {
             return Ok(Input::default());
         }
-        let target = crate::cluster::Target { kubeconfig: kubeconfig.clone().flatten(), context: context.clone() };
-        let bar = indicatif::ProgressBar::new_spinner().with_message("objects read from the cluster");
-        bar.set_style(
-            indicatif::ProgressStyle::with_template("{spinner} {pos} {msg}")
-                .unwrap_or_else(|_| indicatif::ProgressStyle::default_spinner()),
-        );
-        let read = crate::cluster::read(&target, &|count| {
-            bar.set_position(count as u64);
-            bar.tick();
-        });
-        bar.finish_and_clear();
+        let waiting = Waiting::default();
+        let read = crate::cluster::read(&self.cluster.target(), &|progress| waiting.show(&progress));
+        waiting.end();
         let reading = read.map_err(|error| {
             eprintln!("error: {error}");
             ExitCode::from(exit::INVALID_INPUT)
         })?;
-        Ok(Input { objects: reading.objects, errors: reading.errors, notes: reading.notes })
+        Ok(Input { objects: reading.objects, unreadable: Vec::new(), not_read: reading.not_read })
     }
 }

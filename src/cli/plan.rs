@@ -105,7 +105,9 @@ impl QuestionArgs {
             Ok(settings) => settings,
             Err(sentence) => return Err(refuse(&sentence)),
         };
-        let Input { objects, errors, notes } = self.input.read()?;
+        let input = self.input.read()?;
+        let (errors, notes) = (input.errors(), input.notes());
+        let Input { objects, .. } = input;
         let region = self.catalog.region(region_of_nodes(&objects).as_deref());
         let (catalog, assumptions) = catalog(&self.catalog, &region).map_err(|sentence| refuse(&sentence))?;
         let region = Arc::from(region.name);
@@ -232,7 +234,8 @@ fn refuse(sentence: &str) -> ExitCode {
     ExitCode::from(exit::INVALID_INPUT)
 }
 
-fn report(loaded: &LoadOutcome, decision: &Decision, elapsed: Duration) -> Report {
+/// The plan in words, with what is to be said of the input.
+pub(super) fn report(loaded: &LoadOutcome, decision: &Decision, elapsed: Duration) -> Report {
     let mut report = Report::of(&loaded.snapshot, &decision.plan, &decision.certificate, decision.greedy);
     report.summary.elapsed_ms = (elapsed.as_secs_f64() * 1e4).round() / 10.0;
     report.notes.splice(0..0, loaded.notes.iter().cloned());
@@ -276,17 +279,22 @@ fn print(
     out.flush()?;
     // what is in the JSON and YAML stays there; on a terminal it goes beside the table
     if !matches!(args.output, Output::Json | Output::Yaml) {
-        for assumption in &report.assumptions {
-            eprintln!("assumed: {assumption}");
-        }
-        for note in &report.notes {
-            eprintln!("note: {note}");
-        }
+        say(&report.assumptions, &report.notes);
     }
     for error in &report.errors {
         eprintln!("error: {error}");
     }
     Ok(())
+}
+
+/// Beside the output.
+pub(super) fn say(assumptions: &[String], notes: &[String]) {
+    for assumption in assumptions {
+        eprintln!("assumed: {assumption}");
+    }
+    for note in notes {
+        eprintln!("note: {note}");
+    }
 }
 
 /// `usual`, or work limits by name.

@@ -1,42 +1,44 @@
-//! `packwright release [--kubeconfig FILE] [--context NAME]`
+//! `packwright release [NODE]... [--kubeconfig [FILE]] [--context NAME]`
 
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::cluster::{ClusterArgs, Waiting};
 use super::exit;
 use super::table::{Output, table};
-use crate::cluster::Target;
-use crate::cluster::release::{Released, release};
+use crate::cluster::release::{Outcome, Released, Wanted, release};
 use crate::placement::reservation::Reservation;
 
 const EXAMPLES: &str = "\
-Takes the taint packwright.dev/planned, the cordons that Packwright made and its annotations off every node, so that every pod may
-bind there. A cordon that a person made stays, and so do tolerations of pods, which Kubernetes lets nobody take away. Stop the
+Takes the taint packwright.dev/planned, the cordons that Packwright made and its annotations off nodes, so that every pod may bind \
+there. A cordon that a person made stays, and so do tolerations of pods, which Kubernetes lets nobody take away. Stop the \
 controller first: it goes on to reserve nodes that are yet to register.
 
 Examples:
-  packwright release
+  packwright release --dry-run
   packwright release --context production -o json
+  packwright release ip-10-0-3-7.ec2.internal --kubeconfig
 
 Exit codes, the first that applies:
   1  internal failure, or a node could not be freed
-  2  a refused option, or the nodes of the cluster cannot be read
-  0  no node is reserved any more";
+  2  a refused option, the nodes of the cluster cannot be read, or it has no node of a name: nothing was freed then
+  0  none of the nodes is reserved any more, or --dry-run said which are";
 
-/// Free every node that is reserved for planned pods.
+/// Free the nodes that are reserved for planned pods.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The kubeconfig [default: that of KUBECONFIG, or ~/.kube/config].
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-    /// The context of the kubeconfig [default: its current one].
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
+    /// Only these nodes; names stand before --kubeconfig without a value [default: all].
+    #[arg(value_name = "NODE")]
+    nodes: Vec<String>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// Say which nodes would be freed, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
     #[arg(long, short, value_enum, default_value = "table")]
     output: Output,
 }
@@ -52,6 +54,8 @@ struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<Timestamp>,
     freed: bool,
+    /// In a dry run.
+    would_be_freed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<String>,
 }
@@ -61,8 +65,11 @@ struct Shown {
 /// # Errors
 /// Standard output is closed.
 pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let target = Target { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() };
-    let released = match release(&target) {
+    let wanted = Wanted { nodes: args.nodes.iter().cloned().collect(), is_dry_run: args.dry_run };
+    let waiting = Waiting::default();
+    let released = release(&args.cluster.target(), &wanted, &|progress| waiting.show(&progress));
+    waiting.end();
+    let released = match released {
         Ok(released) => released,
         Err(error) => {
             eprintln!("error: {error}");
@@ -73,22 +80,33 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let mut out = std::io::stdout().lock();
     match args.output {
         Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&shown)?)?,
-        Output::Table if shown.is_empty() => writeln!(out, "no node is reserved")?,
+        Output::Table if shown.is_empty() && wanted.nodes.is_empty() => writeln!(out, "no node is reserved")?,
+        Output::Table if shown.is_empty() => writeln!(out, "none of these nodes is reserved")?,
         Output::Table => writeln!(out, "{}", as_table(&shown))?,
     }
-    let is_done = shown.iter().all(|node| node.freed);
+    let is_done = shown.iter().all(|node| node.failure.is_none());
     Ok(ExitCode::from(if is_done { exit::SUCCESS } else { exit::INTERNAL }))
 }
 
 impl Shown {
-    fn of(Released { node, was, failure }: Released) -> Self {
+    fn of(Released { node, was, outcome }: Released) -> Self {
         let (state, claim, since) = match was {
             Reservation::Cordoned { since } => ("cordoned", None, since),
             Reservation::Reserved { value, since, .. } => ("reserved", Some(value), since),
             // nothing but annotations was left
             Reservation::Leftover | Reservation::Unregistered | Reservation::Open => ("open", None, None),
         };
-        Self { node, was: state, claim, since, freed: failure.is_none(), failure }
+        let (freed, would_be_freed) = (outcome == Outcome::Freed, outcome == Outcome::WouldBeFreed);
+        let failure = if let Outcome::Failed(why) = outcome { Some(why) } else { None };
+        Self { node, was: state, claim, since, freed, would_be_freed, failure }
+    }
+
+    fn result(&self) -> String {
+        match &self.failure {
+            Some(why) => format!("not freed: {why}"),
+            None if self.would_be_freed => "would be freed".to_owned(),
+            None => "freed".to_owned(),
+        }
     }
 }
 
@@ -96,9 +114,9 @@ fn as_table(shown: &[Shown]) -> String {
     let mut table = table(&["NODE", "WAS", "CLAIM", "SINCE", "RESULT"]);
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     for node in shown {
-        let result = node.failure.as_ref().map_or_else(|| "freed".to_owned(), |why| format!("not freed: {why}"));
         let since = node.since.map(|since| format!("{since:.0}"));
-        table.add_row([node.node.clone(), node.was.to_owned(), or_dash(node.claim.clone()), or_dash(since), result]);
+        let (claim, since) = (or_dash(node.claim.clone()), or_dash(since));
+        table.add_row([node.node.clone(), node.was.to_owned(), claim, since, node.result()]);
     }
     super::table::align(table, &[])
 }

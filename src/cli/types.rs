@@ -18,7 +18,7 @@ use crate::catalog::{Catalog, NodeClassFacts, Reservations};
 use crate::requirements::{Requirements, Undefined};
 
 const EXAMPLES: &str = "\
-Requirements are label selectors joined by commas: 'k in (a,b)', 'k notin (a,b)', 'k', '!k', 'k=v', 'k!=v', 'k>n', 'k>=n',
+Requirements are label selectors joined by commas: 'k in (a,b)', 'k notin (a,b)', 'k', '!k', 'k=v', 'k!=v', 'k>n', 'k>=n', \
 'k<n', 'k<=n'. Labels of karpenter.k8s.aws may be written without the domain.
 
 Examples:

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, Error};
 
-use super::connect::with_causes;
+use super::words::with_causes;
 use crate::placement::{ObjectPatch, Subject};
 
 /// What the API server made of a patch.

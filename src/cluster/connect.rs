@@ -1,10 +1,14 @@
 //! From a kubeconfig to a client.
 
+use std::io::{IsTerminal as _, stdin};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
-use kube::{Client, Config};
+use kube::Client;
+use kube::config::{ExecConfig, ExecInteractiveMode};
+
+use super::kubeconfig::configuration;
+use super::words::{as_typed, of_client};
 
 /// A connection that takes longer, or an answer, is given up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,6 +28,17 @@ pub struct Connection {
     pub context: String,
 }
 
+/// What is being waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// A command of the kubeconfig; it may ask for something on the terminal.
+    Credentials { command: String },
+    /// The first answer of the server of a context.
+    Answer { context: String, server: String },
+    /// The rest of the objects: so many have come.
+    Objects(usize),
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     #[error("{0}")]
@@ -33,48 +48,34 @@ pub enum ConnectError {
 }
 
 impl Target {
+    /// `progress` hears what is waited for.
+    ///
     /// # Errors
-    /// A kubeconfig that is missing, unreadable, or has no such context; nothing has been sent yet.
-    pub async fn connect(&self) -> Result<Connection, ConnectError> {
-        let of_file = |error: KubeconfigError| {
-            let file = self.kubeconfig.as_ref().map_or("kubeconfig".to_owned(), |path| path.display().to_string());
-            ConnectError::Kubeconfig(format!("{file}: {}", with_causes(&error)))
-        };
-        let file = match &self.kubeconfig {
-            Some(path) => Kubeconfig::read_from(path),
-            None => Kubeconfig::read(),
-        }
-        .map_err(of_file)?;
-        let named = self.context.clone().or_else(|| file.current_context.clone());
-        let contexts: Vec<String> = file.contexts.iter().map(|context| context.name.clone()).collect();
-        let Some(context) = named.filter(|name| contexts.contains(name)) else {
-            let asked =
-                self.context.as_deref().map_or("no current context".to_owned(), |name| format!("no context {name}"));
-            return Err(ConnectError::Kubeconfig(format!(
-                "kubeconfig: {asked}: expected one of {}",
-                contexts.join(", ")
-            )));
-        };
-        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
-        let mut config = Config::from_custom_kubeconfig(file, &options).await.map_err(of_file)?;
+    /// A kubeconfig that is missing, unreadable, or has no such context, or a command of it that gives no credentials; nothing
+    /// has been sent yet.
+    pub async fn connect(&self, progress: &dyn Fn(Progress)) -> Result<Connection, ConnectError> {
+        let (mut config, context) = configuration(self).await.map_err(ConnectError::Kubeconfig)?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         config.read_timeout = Some(READ_TIMEOUT);
-        let client = Client::try_from(config)
-            .map_err(|error| ConnectError::Client { context: context.clone(), reason: with_causes(&error) })?;
+        if let Some(exec) = &mut config.auth_info.exec {
+            leave_stdin_alone(exec);
+            progress(Progress::Credentials { command: as_typed(exec) });
+        }
+        let exec = config.auth_info.exec.clone();
+        let server = config.cluster_url.to_string();
+        let client = Client::try_from(config).map_err(|error| ConnectError::Client {
+            context: context.clone(),
+            reason: of_client(&error, exec.as_ref()),
+        })?;
+        progress(Progress::Answer { context: context.clone(), server: server.trim_end_matches('/').to_owned() });
         Ok(Connection { client, context })
     }
 }
 
-/// An error with what caused it, each said once.
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
+/// A command that would ask if it could does not where nobody can answer (client-go, `IfAvailable`): what comes in there may be
+/// manifests.
+fn leave_stdin_alone(exec: &mut ExecConfig) {
+    if exec.interactive_mode != Some(ExecInteractiveMode::Always) && !stdin().is_terminal() {
+        exec.interactive_mode = Some(ExecInteractiveMode::Never);
     }
-    text
 }

@@ -9,11 +9,13 @@ use kube::core::TypeMeta;
 use kube::discovery::ApiResource;
 use kube::{Client, Error};
 
-use super::connect::{ConnectError, Connection, Target, with_causes};
-use crate::observe::RawObject;
-use crate::observe::input::{InputError, Origin};
+use super::connect::{ConnectError, Connection, Progress, Target};
+use super::words::with_causes;
+use crate::observe::input::Origin;
+use crate::observe::not_read::{Lack, RIGHTS};
 use crate::observe::objects::{KINDS, KnownKind};
 use crate::observe::pruned::prune;
+use crate::observe::{NotRead, RawObject};
 
 /// Objects a page.
 const PAGE: u32 = 500;
@@ -22,35 +24,31 @@ const ATTEMPTS: usize = 3;
 /// Without these there is no decision: that they cannot be read is an error, not a note.
 pub(super) const NEEDED: [&str; 4] = ["Pod", "Node", "NodePool", "NodeClaim"];
 
+/// Kinds that a cluster has only where somebody installed them.
+const INSTALLED: [&str; 2] = ["karpenter.sh", "karpenter.k8s.aws"];
+
 /// What could be read of a cluster, and what could not.
 #[derive(Debug, Default)]
 pub struct Reading {
     pub objects: Vec<RawObject>,
-    /// Kinds that a decision needs and that could not be read.
-    pub errors: Vec<InputError>,
-    /// Other kinds that could not be read, one sentence each.
-    pub notes: Vec<String>,
+    pub not_read: NotRead,
 }
 
-/// Lists every kind. `progress` is told how many objects have come so far.
+/// Lists every kind. `progress` hears what is waited for, and how many objects have come so far.
 ///
 /// # Errors
 /// No connection, or one that nothing could be read from.
-pub fn read(target: &Target, progress: &dyn Fn(usize)) -> Result<Reading, ConnectError> {
+pub fn read(target: &Target, progress: &dyn Fn(Progress)) -> Result<Reading, ConnectError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| ConnectError::Kubeconfig(format!("failed to start: {error}")))?;
-    runtime.block_on(read_all(target, progress))
-}
-
-async fn read_all(target: &Target, progress: &dyn Fn(usize)) -> Result<Reading, ConnectError> {
-    read_connected(&target.connect().await?, progress).await
+    runtime.block_on(async { read_connected(&target.connect(progress).await?, progress).await })
 }
 
 /// As [`read`], over a connection.
 ///
 /// # Errors
 /// Nothing can be read from it.
-pub async fn read_connected(connection: &Connection, progress: &dyn Fn(usize)) -> Result<Reading, ConnectError> {
+pub async fn read_connected(connection: &Connection, progress: &dyn Fn(Progress)) -> Result<Reading, ConnectError> {
     let Connection { client, context } = connection;
     let count = Cell::new(0);
     let origin: Arc<str> = Arc::from(format!("context {context}"));
@@ -59,33 +57,43 @@ pub async fn read_connected(connection: &Connection, progress: &dyn Fn(usize)) -
     client.apiserver_version().await.map_err(|error| unreachable(&error))?;
     let tell = |more: usize| {
         count.set(count.get() + more);
-        progress(count.get());
+        progress(Progress::Objects(count.get()));
     };
+    tell(0);
     let lister = Lister { client, origin: &origin, tell: &tell };
     let lists = join_all(KINDS.iter().map(|kind| lister.list(kind))).await;
     let mut reading = Reading::default();
-    let mut forbidden = Vec::new();
     for (kind, list) in KINDS.iter().zip(lists) {
+        let is_needed = NEEDED.contains(&kind.name);
+        let not_read = &mut reading.not_read;
         match list {
             Ok(objects) => reading.objects.extend(objects),
-            Err(Error::Api(status)) if status.code == 404 && !NEEDED.contains(&kind.name) => {} // not installed
-            Err(Error::Api(status)) if status.code == 403 && !NEEDED.contains(&kind.name) => forbidden.push(kind.name),
+            Err(Error::Api(status)) if status.code == 404 && !is_needed => {} // not installed
+            Err(Error::Api(status)) if status.code == 403 && !is_needed => {
+                not_read.forbidden.push(kind.name.to_owned());
+            }
             Err(error) => {
-                let why = reason(&error);
-                if NEEDED.contains(&kind.name) {
-                    let origin = Origin { file: origin.clone(), ..Origin::default() };
-                    let message = format!("{} objects could not be read: {why}", kind.name);
-                    reading.errors.push(InputError { origin, object: None, field: None, message });
-                } else {
-                    reading.notes.push(format!("{} objects of the cluster are not known: {why}", kind.name));
-                }
+                let lack =
+                    Lack { source: origin.to_string(), kind: kind.name.to_owned(), reason: way_out(kind, &error) };
+                if is_needed { not_read.errors.push(lack) } else { not_read.others.push(lack) }
             }
         }
     }
-    if !forbidden.is_empty() {
-        reading.notes.push(format!("what may not be listed in the cluster is not known: {}", forbidden.join(", ")));
-    }
+    // as plans list them
+    reading.not_read.errors.sort();
     Ok(reading)
+}
+
+/// Why a kind could not be listed, and what helps.
+fn way_out(kind: &KnownKind, error: &Error) -> String {
+    let reason = reason(error);
+    match error {
+        Error::Api(status) if status.code == 404 && INSTALLED.contains(&kind.group) => {
+            format!("{reason}; `packwright crds | kubectl apply --server-side -f -` installs it")
+        }
+        Error::Api(status) if status.code == 403 => format!("{reason} ({RIGHTS})"),
+        _ => reason,
+    }
 }
 
 /// Lists kinds, one page after another.

@@ -1,5 +1,6 @@
-//! Frees every reserved node of a live cluster.
+//! Frees the reserved nodes of a live cluster.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Node;
@@ -7,8 +8,9 @@ use kube::api::{Api, ListParams};
 use kube::{Client, Error};
 
 use super::apply::{Applied, apply};
-use super::connect::{ConnectError, Target, with_causes};
+use super::connect::{ConnectError, Progress, Target};
 use super::read::reason;
+use super::words::with_causes;
 use crate::placement::release as freeing;
 use crate::placement::reservation::Reservation;
 
@@ -19,6 +21,15 @@ const PAGE: u32 = 500;
 /// An answer is waited for so long.
 const ANSWER: Duration = Duration::from_secs(30);
 
+/// What is to be freed.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Names of nodes; all of them where there are none.
+    pub nodes: BTreeSet<String>,
+    /// Only say which.
+    pub is_dry_run: bool,
+}
+
 /// One node that was ours to free.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Released {
@@ -26,45 +37,68 @@ pub struct Released {
     pub node: String,
     /// What it was.
     pub was: Reservation,
-    /// Why it could not be freed.
-    pub failure: Option<String>,
+    pub outcome: Outcome,
 }
 
-/// Connects and frees them.
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    Freed,
+    /// In a dry run.
+    WouldBeFreed,
+    /// Why not.
+    Failed(String),
+}
+
+/// Why nothing was freed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseError {
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error("the cluster of context {context} has no node {}", nodes.join(", "))]
+    UnknownNodes { context: String, nodes: Vec<String> },
+}
+
+/// Connects and frees them. `progress` hears what is waited for.
 ///
 /// # Errors
-/// No connection, or one over which the nodes cannot be listed.
-pub fn release(target: &Target) -> Result<Vec<Released>, ConnectError> {
+/// No connection, one over which the nodes cannot be listed, or a name that no node has.
+pub fn release(target: &Target, wanted: &Wanted, progress: &dyn Fn(Progress)) -> Result<Vec<Released>, ReleaseError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| ConnectError::Kubeconfig(format!("failed to start: {error}")))?;
     runtime.block_on(async {
-        let connection = target.connect().await?;
-        let failed =
-            |error: Error| ConnectError::Client { context: connection.context.clone(), reason: reason(&error) };
-        release_all(&connection.client).await.map_err(failed)
+        let connection = target.connect(progress).await?;
+        let context = || connection.context.clone();
+        let listed = list(&Api::all(connection.client.clone())).await;
+        let nodes = listed.map_err(|error| ConnectError::Client { context: context(), reason: reason(&error) })?;
+        let nodes =
+            select(nodes, &wanted.nodes).map_err(|nodes| ReleaseError::UnknownNodes { context: context(), nodes })?;
+        Ok(release_all(&connection.client, nodes, wanted.is_dry_run).await)
     })
 }
 
-/// Lists all nodes, then frees one after another; one that cannot be freed does not keep the others.
-///
-/// # Errors
-/// The nodes cannot be listed; none was freed then.
-pub async fn release_all(client: &Client) -> Result<Vec<Released>, Error> {
+/// Frees one after another; one that cannot be freed does not keep the others.
+async fn release_all(client: &Client, nodes: Vec<Node>, is_dry_run: bool) -> Vec<Released> {
     let api: Api<Node> = Api::all(client.clone());
     let mut released = Vec::new();
-    for node in reserved(&api).await? {
-        released.extend(release_one(client, &api, node).await);
+    for node in nodes {
+        if is_dry_run {
+            let (name, was) = (node.metadata.name.clone().unwrap_or_default(), Reservation::of(&node));
+            released.push(Released { node: name, was, outcome: Outcome::WouldBeFreed });
+        } else {
+            released.extend(release_one(client, &api, node).await);
+        }
     }
-    Ok(released)
+    released
 }
 
-/// The nodes with something of ours, of all pages.
-async fn reserved(api: &Api<Node>) -> Result<Vec<Node>, Error> {
+/// The nodes of all pages.
+async fn list(api: &Api<Node>) -> Result<Vec<Node>, Error> {
     let mut found = Vec::new();
     let mut page = ListParams::default().limit(PAGE);
     loop {
         let nodes = api.list(&page).await?;
-        found.extend(nodes.items.into_iter().filter(|node| freeing(node).is_some()));
+        found.extend(nodes.items);
         match nodes.metadata.continue_.filter(|next| !next.is_empty()) {
             Some(next) => page = page.continue_token(&next),
             None => return Ok(found),
@@ -72,10 +106,25 @@ async fn reserved(api: &Api<Node>) -> Result<Vec<Node>, Error> {
     }
 }
 
+/// Those with something of ours, of the wanted ones; else the names that no node has.
+fn select(nodes: Vec<Node>, wanted: &BTreeSet<String>) -> Result<Vec<Node>, Vec<String>> {
+    let names: BTreeSet<&str> = nodes.iter().filter_map(|node| node.metadata.name.as_deref()).collect();
+    let unknown: Vec<String> = wanted.iter().filter(|name| !names.contains(name.as_str())).cloned().collect();
+    if !unknown.is_empty() {
+        return Err(unknown);
+    }
+    let is_wanted =
+        |node: &Node| wanted.is_empty() || node.metadata.name.as_ref().is_some_and(|name| wanted.contains(name));
+    Ok(nodes.into_iter().filter(|node| is_wanted(node) && freeing(node).is_some()).collect())
+}
+
 async fn release_one(client: &Client, api: &Api<Node>, mut node: Node) -> Option<Released> {
     let name = node.metadata.name.clone().unwrap_or_default();
     let was = Reservation::of(&node);
-    let done = |failure| Some(Released { node: name.clone(), was: was.clone(), failure });
+    let done = |failure: Option<String>| {
+        let outcome = failure.map_or(Outcome::Freed, Outcome::Failed);
+        Some(Released { node: name.clone(), was: was.clone(), outcome })
+    };
     let mut is_first = true;
     for _ in 0..ATTEMPTS {
         let Some(action) = freeing(&node) else {
@@ -124,6 +173,24 @@ mod tests {
         requests
     }
 
+    fn node(name: &str, key: &str) -> Node {
+        let taints = json!([{"key": key, "value": "c", "effect": "NoSchedule"}]);
+        serde_json::from_value(json!({"metadata": {"name": name}, "spec": {"taints": taints}})).unwrap()
+    }
+
+    #[test]
+    fn only_the_nodes_that_are_named_are_freed() {
+        let nodes = || vec![node("a", labels::PLANNED), node("b", labels::PLANNED), node("c", "team")];
+        let of = |wanted: &[&str]| {
+            let wanted = wanted.iter().map(|name| (*name).to_owned()).collect();
+            let names = |nodes: Vec<Node>| nodes.into_iter().filter_map(|node| node.metadata.name).collect::<Vec<_>>();
+            select(nodes(), &wanted).map(names)
+        };
+        assert_eq!(of(&[]).unwrap(), ["a", "b"]);
+        assert_eq!(of(&["b", "c"]).unwrap(), ["b"]);
+        assert_eq!(of(&["b", "x", "y"]).unwrap_err(), ["x", "y"]);
+    }
+
     #[test]
     fn nothing_is_freed_before_every_page_is_there() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -138,7 +205,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let error = runtime.block_on(async {
             let client = Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap();
-            release_all(&client).await.unwrap_err()
+            list(&Api::all(client)).await.unwrap_err()
         });
         assert!(error.to_string().contains("the token has expired"), "{error}");
         let requests = server.join().unwrap();

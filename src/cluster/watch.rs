@@ -12,7 +12,7 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
-use super::connect::with_causes;
+use super::words::with_causes;
 use crate::api::node_claim::NodeClaim;
 use crate::placement::Objects;
 

@@ -25,9 +25,17 @@ pub struct Explanation {
     pub unplaced: Option<UnplacedPod>,
     /// The node on which the pod runs: a plan does not move it.
     pub bound_to: Option<Arc<str>>,
+    /// The input does not have that node.
+    pub is_node_unknown: bool,
     /// Limits and rules that touch it, each planned again without.
     pub what_if: Vec<WhatIf>,
     pub plan: PlanFacts,
+    /// What the plan assumes.
+    pub assumptions: Vec<String>,
+    /// What was left out or decided while reading, and what the plan's own check found.
+    pub notes: Vec<String>,
+    /// What is wrong with the input.
+    pub errors: Vec<String>,
 }
 
 /// The plan that is explained.

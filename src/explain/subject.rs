@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::api::labels;
-use crate::observe::Snapshot;
-use crate::observe::snapshot::Pod;
+use crate::observe::snapshot::{Pod, PodKey};
+use crate::observe::{LeftOut, Snapshot};
 use crate::plan::{Checked, Plan};
 
 /// An index into `Snapshot::pods` or `Plan::launches`.
@@ -22,18 +22,47 @@ const MOST_NAMES: usize = 5;
 ///
 /// # Errors
 /// One sentence that says what there is instead.
-pub fn find(snapshot: &Snapshot, plan: &Plan<Checked>, text: &str) -> Result<Subject, String> {
+pub fn find(snapshot: &Snapshot, left_out: &LeftOut, plan: &Plan<Checked>, text: &str) -> Result<Subject, String> {
     let Some((kind, name)) = text.split_once('/').filter(|(kind, name)| !kind.is_empty() && !name.is_empty()) else {
         return Err(format!(
             "'{text}' names nothing: expected pod/NAME, pod/NAMESPACE/NAME, claim/NAME or deployment/NAME"
         ));
     };
     let kind = kind.to_lowercase();
-    match kind.as_str() {
-        "claim" | "nodeclaim" => claim(snapshot, plan, name),
-        "pod" | "po" => pod(snapshot, name),
-        _ => owner(snapshot, plan, &kind, name),
+    match full_kind(&kind) {
+        "claim" => claim(snapshot, plan, name),
+        "pod" => pod(snapshot, left_out, name),
+        "daemonset" => Err(daemon_set(snapshot, name)),
+        kind => owner(snapshot, plan, kind, name),
     }
+}
+
+/// Of a kind as kubectl takes it: short, in the plural, with its group.
+fn full_kind(kind: &str) -> &str {
+    match kind.split('.').next().unwrap_or_default() {
+        "claims" | "nodeclaim" | "nodeclaims" => "claim",
+        "po" | "pods" => "pod",
+        "deploy" | "deployments" => "deployment",
+        "rs" | "replicasets" => "replicaset",
+        "sts" | "statefulsets" => "statefulset",
+        "ds" | "daemonsets" => "daemonset",
+        "rc" | "replicationcontrollers" => "replicationcontroller",
+        "jobs" => "job",
+        other => other,
+    }
+}
+
+fn daemon_set(snapshot: &Snapshot, name: &str) -> String {
+    let found = snapshot.daemon_sets.iter().find(|set| is_named(&set.key, name));
+    let Some(found) = found else {
+        let keys = snapshot.daemon_sets.iter().map(|set| set.key.to_string());
+        return format!("the input has no daemonset {name}{}", instead("daemonset", &close_keys(name, keys)));
+    };
+    format!(
+        "daemonset {}: its pods are not planned by themselves, they are overhead of every node that takes them; explain a claim \
+         to see what is taken before",
+        found.key
+    )
 }
 
 fn claim(snapshot: &Snapshot, plan: &Plan<Checked>, name: &str) -> Result<Subject, String> {
@@ -53,25 +82,24 @@ fn claim(snapshot: &Snapshot, plan: &Plan<Checked>, name: &str) -> Result<Subjec
     Err(format!("the plan has no claim {name}{}", instead("claim", &names)))
 }
 
-fn pod(snapshot: &Snapshot, name: &str) -> Result<Subject, String> {
-    let is_asked = |pod: &Pod| match name.split_once('/') {
-        Some((namespace, name)) => *pod.key.namespace == *namespace && *pod.key.name == *name,
-        None => *pod.key.name == *name,
-    };
-    let found: Vec<usize> = (0..snapshot.pods.len()).filter(|&index| is_asked(&snapshot.pods[index])).collect();
+fn is_named(key: &PodKey, name: &str) -> bool {
+    match name.split_once('/') {
+        Some((namespace, name)) => *key.namespace == *namespace && *key.name == *name,
+        None => *key.name == *name,
+    }
+}
+
+fn pod(snapshot: &Snapshot, left_out: &LeftOut, name: &str) -> Result<Subject, String> {
+    let found: Vec<usize> =
+        (0..snapshot.pods.len()).filter(|&index| is_named(&snapshot.pods[index].key, name)).collect();
     match found.as_slice() {
         [only] => Ok(Subject::Pod(*only)),
         [] => {
-            let keys = snapshot.pods.iter().map(|pod| pod.key.to_string());
-            let names = if name.contains('/') {
-                close(name, keys)
-            } else {
-                let of_name = |key: &String| key.split_once('/').is_some_and(|(_, own)| is_close(name, own));
-                let mut names: Vec<String> = keys.filter(of_name).collect();
-                names.truncate(MOST_NAMES);
-                names
-            };
-            Err(format!("the input has no pod {name}{}", instead("pod", &names)))
+            if let Some((key, why)) = left_out.iter().find(|(key, _)| is_named(key, name)) {
+                return Err(format!("pod {key} is in the input and is not planned: {why}"));
+            }
+            let keys = snapshot.pods.iter().map(|pod| &pod.key).chain(left_out.keys()).map(ToString::to_string);
+            Err(format!("the input has no pod {name}{}", instead("pod", &close_keys(name, keys))))
         }
         several => {
             let in_default = several.iter().find(|&&index| &*snapshot.pods[index].key.namespace == "default");
@@ -88,9 +116,12 @@ fn owner(snapshot: &Snapshot, plan: &Plan<Checked>, kind: &str, name: &str) -> R
     let (namespace, name) = name.split_once('/').map_or((None, name), |(namespace, name)| (Some(namespace), name));
     let owners = || snapshot.pending().filter_map(|(index, pod)| Some((index, pod, owner_of(pod)?)));
     let of_kind = |own: &str| own.to_lowercase() == kind || format!("{}s", own.to_lowercase()) == kind;
+    // a ReplicaSet that a Deployment made may be asked for too
+    let is_direct = |pod: &Pod| pod.owner.as_ref().is_some_and(|own| of_kind(&own.kind) && *own.name == *name);
     let mut found: Vec<usize> = owners()
         .filter(|(_, pod, (own, named))| {
-            of_kind(own) && **named == *name && namespace.is_none_or(|namespace| *pod.key.namespace == *namespace)
+            let is_asked = (of_kind(own) && **named == *name) || is_direct(pod);
+            is_asked && namespace.is_none_or(|namespace| *pod.key.namespace == *namespace)
         })
         .map(|(index, ..)| index)
         .collect();
@@ -125,6 +156,17 @@ fn close(asked: &str, names: impl Iterator<Item = String>) -> Vec<String> {
     names.sort();
     names.dedup();
     names.into_iter().take(MOST_NAMES).map(|(_, name)| name).collect()
+}
+
+/// Of keys with a namespace; a name without one is compared without.
+fn close_keys(asked: &str, keys: impl Iterator<Item = String>) -> Vec<String> {
+    if asked.contains('/') {
+        return close(asked, keys);
+    }
+    let of_name = |key: &String| key.split_once('/').is_some_and(|(_, own)| is_close(asked, own));
+    let mut names: Vec<String> = keys.filter(of_name).collect();
+    names.truncate(MOST_NAMES);
+    names
 }
 
 fn instead(kind: &str, names: &[String]) -> String {

@@ -5,11 +5,18 @@
 //! of composed names (`data-web-0` is the claim of `web-0`) still match.
 
 mod kept;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use kept::{is_id_of_aws, is_kept_field, is_plain, is_resource, is_word_of_kubernetes, keeps_key, keeps_value};
+use kept::{
+    is_kept_field, is_number, is_plain, is_resource, is_time, is_whole_id, is_word_of_kubernetes, keeps_key,
+    keeps_value, kind_of_id, named_after,
+};
 
 /// Letters of a hash of one part of a name, and of a whole text.
 const PART: usize = 7;
@@ -17,8 +24,12 @@ const WHOLE: usize = 16;
 /// The length of a label's value.
 const LONGEST: usize = 63;
 
-/// Maps of labels, and the like.
-const LABELS: [&str; 5] = ["annotations", "labels", "matchLabels", "nodeSelector", "tags"];
+/// Maps of labels, and the like: `selector` is one of a Service or a ReplicationController.
+const LABELS: [&str; 6] = ["annotations", "labels", "matchLabels", "nodeSelector", "selector", "tags"];
+/// Fields of a selector of labels, which is no map of them.
+const OF_SELECTORS: [&str; 2] = ["matchLabels", "matchExpressions"];
+/// Operators that compare numbers.
+const COMPARISONS: [&str; 4] = ["Gt", "Lt", "Gte", "Lte"];
 /// Maps of quantities by resource.
 const RESOURCES: [&str; 16] = [
     "allocatable",
@@ -45,12 +56,23 @@ const LABEL_KEYS: [&str; 3] = ["matchLabelKeys", "mismatchLabelKeys", "topologyK
 #[derive(Debug, Clone)]
 pub struct Anonymizer {
     salt: Vec<u8>,
+    /// Labels whose values are compared as numbers, which stay.
+    compared: BTreeSet<String>,
 }
 
 impl Anonymizer {
     #[must_use]
     pub fn new(salt: &[u8]) -> Self {
-        Self { salt: salt.to_vec() }
+        Self { salt: salt.to_vec(), compared: BTreeSet::new() }
+    }
+
+    /// Keeps the numbers of labels that requirements of these objects compare.
+    #[must_use]
+    pub fn comparing<'o>(mut self, objects: impl IntoIterator<Item = &'o Value>) -> Self {
+        for object in objects {
+            add_compared(object, &mut self.compared);
+        }
+        self
     }
 
     /// The object without names.
@@ -65,7 +87,7 @@ impl Anonymizer {
             Value::Array(items) => Value::Array(items.iter().map(|item| self.field(field, item)).collect()),
             Value::String(text) if LABEL_KEYS.contains(&field) => Value::String(self.key(text)),
             Value::String(text) if field == "ownerID" && !text.is_empty() => Value::String(self.account(text)),
-            Value::String(text) if field == "id" && is_id_of_aws(text) => value.clone(),
+            Value::String(text) if field == "id" => Value::String(self.id(text).unwrap_or_else(|| self.text(text))),
             Value::String(text) if !is_kept_field(field) => Value::String(self.text(text)),
             kept => kept.clone(),
         }
@@ -73,7 +95,10 @@ impl Anonymizer {
 
     fn fields(&self, field: &str, fields: &Map<String, Value>) -> Map<String, Value> {
         let is_flat = fields.values().all(|value| !value.is_object() && !value.is_array());
-        if LABELS.contains(&field) && is_flat {
+        if field == "tags" && is_flat {
+            return fields.iter().map(|(key, value)| (self.key(key), self.of_tag(value))).collect();
+        }
+        if LABELS.contains(&field) && is_flat && !fields.keys().any(|key| OF_SELECTORS.contains(&key.as_str())) {
             return fields.iter().map(|(key, value)| (self.key(key), self.of_key(key, value))).collect();
         }
         if RESOURCES.contains(&field) && is_flat {
@@ -95,24 +120,50 @@ impl Anonymizer {
         fields.iter().map(|(name, value)| (name.clone(), self.field(name, value))).collect()
     }
 
-    /// The name of a label, taint or resource.
+    /// The name of a label, taint, tag or resource: of `kubernetes.io/cluster/NAME` only the name goes.
     fn key(&self, key: &str) -> String {
-        if key.is_empty() || keeps_key(key) { key.to_owned() } else { self.hash(key, WHOLE) }
+        match named_after(key) {
+            Some((public, name)) => format!("{public}{}", self.text(name)),
+            None if key.is_empty() || keeps_key(key) => key.to_owned(),
+            None => self.hash(key, WHOLE),
+        }
     }
 
     /// The value or values of a label.
     fn of_key(&self, key: &str, value: &Value) -> Value {
         match value {
             Value::Array(values) => Value::Array(values.iter().map(|value| self.of_key(key, value)).collect()),
-            Value::String(text) if !keeps_value(key) => Value::String(self.text(text)),
+            Value::String(_) if keeps_value(key) => value.clone(),
+            Value::String(text) if self.compared.contains(key) && text.parse::<i64>().is_ok() => value.clone(),
+            Value::String(text) if is_number(text) && !keeps_key(key) => Value::String(self.hash(text, PART)),
+            Value::String(text) => Value::String(self.text(text)),
             kept => kept.clone(),
         }
     }
 
+    /// The value of a tag of AWS, where `*` stands for any.
+    fn of_tag(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) if text == "*" || text.is_empty() => value.clone(),
+            Value::String(text) => Value::String(self.hash(text, WHOLE)),
+            kept => kept.clone(),
+        }
+    }
+
+    /// An id of AWS in another of the same kind.
+    fn id(&self, text: &str) -> Option<String> {
+        let kind = kind_of_id(text)?;
+        let start = u64::from_be_bytes(self.digest(text)[..8].try_into().expect("a digest has 32 bytes"));
+        Some(format!("{kind}0{start:016x}"))
+    }
+
     /// A name or any other text.
     fn text(&self, text: &str) -> String {
-        if text.is_empty() || is_plain(text) || is_word_of_kubernetes(text) {
+        if text.is_empty() || is_plain(text) || is_time(text) || is_word_of_kubernetes(text) {
             return text.to_owned();
+        }
+        if let Some(id) = self.id(text).filter(|_| is_whole_id(text)) {
+            return id;
         }
         let is_name = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.');
         if !is_name {
@@ -149,82 +200,17 @@ impl Anonymizer {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn names_go_and_what_places_pods_stays() {
-        let names = Anonymizer::new(b"salt");
-        let hash = |text: &str| names.text(text);
-        let pod = names.object(&json!({
-            "apiVersion": "v1", "kind": "Pod",
-            "metadata": {
-                "name": "payroll-0", "namespace": "finance", "uid": "5b1f", "creationTimestamp": "2026-01-01T00:00:00Z",
-                "labels": {"app": "payroll", "acme.com/tier": "gold", "topology.kubernetes.io/zone": "eu-west-1a"},
-                "annotations": {"karpenter.sh/do-not-disrupt": "true"},
-            },
-            "spec": {
-                "schedulerName": "default-scheduler", "nodeName": "ip-10-0-3-7.internal", "priorityClassName": "system-node-critical",
-                "containers": [{"name": "main", "image": "registry.acme.com/payroll:1", "resources": {
-                    "requests": {"cpu": "500m", "nvidia.com/gpu": "1", "acme.com/widget": "2"},
-                }}],
-                "tolerations": [{"key": "acme.com/team", "operator": "Equal", "value": "finance", "effect": "NoSchedule"}],
-                "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
-                    {"matchExpressions": [
-                        {"key": "karpenter.k8s.aws/instance-category", "operator": "In", "values": ["c"]},
-                        {"key": "acme.com/tier", "operator": "In", "values": ["gold"]},
-                    ]},
-                ]}}},
-                "topologySpreadConstraints": [{
-                    "maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule",
-                    "labelSelector": {"matchLabels": {"app": "payroll"}},
-                }],
-                "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data-payroll-0"}}],
-            },
-            "status": {"phase": "Pending"},
-        }));
-        let said = pod.to_string();
-        for secret in ["payroll", "finance", "acme", "gold", "10-0-3", "internal", "5b1f"] {
-            assert!(!said.contains(secret), "{secret} in {said}");
+/// The keys that requirements and tolerations below compare.
+fn add_compared(value: &Value, compared: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            let text = |field: &str| fields.get(field).and_then(Value::as_str);
+            if let Some(key) = text("key").filter(|_| text("operator").is_some_and(|is| COMPARISONS.contains(&is))) {
+                compared.insert(key.to_owned());
+            }
+            fields.values().for_each(|value| add_compared(value, compared));
         }
-        let kept = [
-            ("/kind", "Pod"),
-            ("/metadata/creationTimestamp", "2026-01-01T00:00:00Z"),
-            ("/metadata/labels/topology.kubernetes.io~1zone", "eu-west-1a"),
-            ("/metadata/annotations/karpenter.sh~1do-not-disrupt", "true"),
-            ("/spec/schedulerName", "default-scheduler"),
-            ("/spec/priorityClassName", "system-node-critical"),
-            ("/spec/containers/0/resources/requests/cpu", "500m"),
-            ("/spec/containers/0/resources/requests/nvidia.com~1gpu", "1"),
-            ("/spec/tolerations/0/effect", "NoSchedule"),
-            ("/spec/topologySpreadConstraints/0/topologyKey", "topology.kubernetes.io/zone"),
-            ("/status/phase", "Pending"),
-        ];
-        for (path, value) in kept {
-            assert_eq!(pod.pointer(path).and_then(Value::as_str), Some(value), "{path} of {pod}");
-        }
-        let terms = &pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
-        let terms = &terms["nodeSelectorTerms"][0]["matchExpressions"];
-        assert_eq!(terms[0]["values"][0], "c");
-        // references still match
-        assert_eq!(terms[1]["key"], names.key("acme.com/tier"));
-        assert_eq!(terms[1]["values"][0], pod["metadata"]["labels"][names.key("acme.com/tier")]);
-        assert_eq!(
-            pod["spec"]["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"][names.key("app")],
-            hash("payroll")
-        );
-        assert_eq!(pod["metadata"]["name"], format!("{}-0", hash("payroll")));
-        let claim = &pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"];
-        assert_eq!(*claim, format!("{}-{}-0", hash("data"), hash("payroll")));
-    }
-
-    #[test]
-    fn hashes_depend_on_the_salt_alone() {
-        let of = |salt: &[u8]| Anonymizer::new(salt).text("web");
-        assert_eq!(of(b"a"), of(b"a"));
-        assert_ne!(of(b"a"), of(b"b"));
+        Value::Array(items) => items.iter().for_each(|item| add_compared(item, compared)),
+        _ => {}
     }
 }

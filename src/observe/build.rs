@@ -12,7 +12,7 @@ use super::disruption::read_budgets;
 use super::gates::{self, GatesByInput};
 use super::input::InputError;
 use super::launchable::{MarketUse, fill_instance_types, overlay_instance_types, price_nodes, unused_pools};
-use super::live_pods::{Surroundings, read_pods};
+use super::live_pods::{LeftOut, Surroundings, read_pods};
 use super::nodes::read_nodes;
 use super::not_expanded;
 use super::objects::Objects;
@@ -46,6 +46,8 @@ pub struct LoadOutcome {
     pub skipped: BTreeMap<String, usize>,
     /// What was left out or decided while reading, one sentence each.
     pub notes: Vec<String>,
+    /// Pods of the input that are not in the Snapshot.
+    pub left_out: LeftOut,
 }
 
 /// Builds the Snapshot. A malformed object is one error and the rest is built.
@@ -76,7 +78,7 @@ pub fn build(mut objects: Objects, options: LoadOptions) -> LoadOutcome {
         nodes: &names(false).map(|node| node.name.clone()).collect(),
         now: taken_at,
     };
-    let mut pods = read_pods(&objects, &mut cluster, &surroundings, &mut errors, &mut notes);
+    let (mut pods, mut left_out) = read_pods(&objects, &mut cluster, &surroundings, &mut errors, &mut notes);
     pods.extend(expand_owners(&objects, &mut cluster, &mut errors, &mut notes));
     pods.extend(expand_buffers(&objects, &mut cluster, &mut errors, &mut notes));
     pods.sort_by(|a, b| a.key.cmp(&b.key));
@@ -87,6 +89,8 @@ pub fn build(mut objects: Objects, options: LoadOptions) -> LoadOutcome {
     let unknown: &BTreeSet<Arc<str>> = &cluster.runtime_classes.unknown;
     assumptions.extend(unknown.iter().map(|class| format!("RuntimeClass {class} is not in the input: no overhead")));
     let namespaces = read_namespaces(&objects);
+    let unusable = objects.unusable.iter().filter(|((kind, _), _)| *kind == "Pod");
+    left_out.extend(unusable.map(|((_, key), why)| (key.clone(), why.clone())));
     let skipped = std::mem::take(&mut objects.skipped);
     errors.sort();
     let is_node = |object: &&str| object.starts_with("Node ") || object.starts_with("NodeClaim ");
@@ -99,7 +103,7 @@ pub fn build(mut objects: Objects, options: LoadOptions) -> LoadOutcome {
     }
     let snapshot =
         Snapshot { taken_at, region, settings, pods, nodes, node_pools, daemon_sets, namespaces, assumptions };
-    LoadOutcome { snapshot: Arc::new(snapshot), errors, skipped, notes }
+    LoadOutcome { snapshot: Arc::new(snapshot), errors, skipped, notes, left_out }
 }
 
 fn read_namespaces(objects: &Objects) -> BTreeMap<Arc<str>, Labels> {

@@ -11,7 +11,8 @@ use super::input::{FieldError, FieldResult as _, InputError};
 use super::objects::{Objects, Sourced};
 use super::owners::{controller, is_terminal};
 use super::pod::{PodSource, avoids_node_pools, is_gated, read_template};
-use super::snapshot::{OwnerRef, Pod, PodTemplate};
+use super::snapshot::{OwnerRef, Pod, PodKey, PodTemplate};
+use crate::api::labels;
 
 /// What reading pods needs besides the pods.
 pub(super) struct Surroundings<'a> {
@@ -21,19 +22,26 @@ pub(super) struct Surroundings<'a> {
     pub now: Timestamp,
 }
 
-/// Every pod that is not terminal, in the order of their keys. Pods that nobody places now are left out with a note.
+/// Pods that are there and do not count, and why not.
+pub type LeftOut = BTreeMap<PodKey, String>;
+
+/// Every pod that is not terminal, in the order of their keys, and the pods that are left out: those that nobody places now with a
+/// note.
 pub(super) fn read_pods(
     objects: &Objects,
     cluster: &mut Cluster,
     surroundings: &Surroundings<'_>,
     errors: &mut Vec<InputError>,
     notes: &mut Vec<String>,
-) -> Vec<Pod> {
+) -> (Vec<Pod>, LeftOut) {
     let mut pods = Vec::with_capacity(objects.pods.len());
+    let mut left_out = LeftOut::new();
+    let mut leave_out = |key: &PodKey, why: String| drop(left_out.insert(key.clone(), why));
     let mut templates: HashSet<Arc<PodTemplate>> = HashSet::new(); // looked up only, so its order does not show
     let mut counts: BTreeMap<OfPods, usize> = BTreeMap::new();
     for (key, Sourced { origin, object }) in &objects.pods {
         if is_terminal(object) {
+            leave_out(key, "it has ended".to_owned());
             continue;
         }
         let Some(spec) = &object.spec else {
@@ -45,10 +53,17 @@ pub(super) fn read_pods(
         let status = object.status.as_ref();
         let node = spec.node_name.as_deref().filter(|name| !name.is_empty()).map(Arc::from);
         let terminating = meta.deletion_timestamp.is_some();
-        if node.is_none() && (terminating || belongs_to_node(object)) {
+        if node.is_none() && terminating {
+            leave_out(key, "it is being deleted".to_owned());
+            continue;
+        }
+        if node.is_none() && belongs_to_node(object) {
+            leave_out(key, "a DaemonSet or its node made it, so it is overhead of that node".to_owned());
             continue;
         }
         if node.is_none() && is_gated(spec) {
+            let gates: Vec<&str> = spec.scheduling_gates.iter().flatten().map(|gate| gate.name.as_str()).collect();
+            leave_out(key, format!("it waits behind scheduling gates: {}", gates.join(", ")));
             *counts.entry(GATED).or_default() += 1;
             continue;
         }
@@ -69,6 +84,7 @@ pub(super) fn read_pods(
         let (template, refusal) = match read {
             Ok(read) => read,
             Err(error) => {
+                leave_out(key, format!("{}: {}", error.path, error.message));
                 errors.push(Objects::field_error("Pod", key, origin, error));
                 continue;
             }
@@ -78,6 +94,9 @@ pub(super) fn read_pods(
             on_deleting_node && is_reschedulable(key, object, &template.labels, surroundings.budgets, surroundings.now);
         if node.is_none() && avoids_node_pools(&template) {
             *counts.entry(NOT_OURS).or_default() += 1;
+            let why =
+                format!("its node affinity keeps it off nodes of every NodePool ({} DoesNotExist)", labels::NODEPOOL);
+            leave_out(key, why);
             continue;
         }
         if node.is_none() && status.and_then(|status| status.nominated_node_name.as_ref()).is_some() {
@@ -109,7 +128,7 @@ pub(super) fn read_pods(
         });
     }
     notes.extend(counts.into_iter().map(|(what, count)| what.of(count)));
-    pods
+    (pods, left_out)
 }
 
 /// What is said of one pod, and of several.

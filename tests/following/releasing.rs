@@ -58,6 +58,17 @@ fn release_frees_every_reserved_node_and_says_so() {
         assert!(String::from_utf8_lossy(&unread.stderr).contains("nodes is forbidden"), "{unread:?}");
         assert_eq!(world.held().await.unwrap().len(), 3, "nothing was freed");
 
+        let dry = release(cluster, "kubeconfig", &["--dry-run", "-o", "json", names[0]]);
+        assert_eq!(dry.status.code(), Some(0), "{dry:?}");
+        let shown: Value = serde_json::from_slice(&dry.stdout).unwrap();
+        assert_eq!((shown.as_array().unwrap().len(), &shown[0]["node"]), (1, &names[0].into()), "{shown}");
+        assert_eq!((&shown[0]["freed"], &shown[0]["would_be_freed"]), (&false.into(), &true.into()), "{shown}");
+        assert!(stdout(&release(cluster, "kubeconfig", &["--dry-run"])).contains("would be freed"));
+        let unknown = release(cluster, "kubeconfig", &[names[0], "no-such-node"]);
+        assert_eq!(unknown.status.code(), Some(2), "{unknown:?}");
+        assert!(String::from_utf8_lossy(&unknown.stderr).contains("has no node no-such-node\n"), "{unknown:?}");
+        assert_eq!(world.held().await.unwrap().len(), 3, "nothing was freed");
+
         let output = release(cluster, "kubeconfig", &["-o", "json"]);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         let shown: Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -13,8 +13,8 @@ use crate::resources::display_amount;
 /// Names and changes that are listed; the rest is a number.
 const MOST: usize = 6;
 
-/// All of it, ending in a line break.
-pub fn of(explanation: &Explanation) -> String {
+/// All of it, ending in a line break; `next` is the command that explains the claim of a placed pod.
+pub fn of(explanation: &Explanation, next: Option<&str>) -> String {
     let mut text = String::new();
     let of = match (&explanation.owner, explanation.alike) {
         (Some(owner), alike) if alike > 1 => format!(", one of {alike} pending pods of {owner}"),
@@ -24,6 +24,9 @@ pub fn of(explanation: &Explanation) -> String {
     let _ = writeln!(text, "{} {}{of}", explanation.kind, explanation.name);
     if let Some(placed) = &explanation.placed {
         pod(&mut text, placed);
+        if let Some(next) = next.filter(|_| placed.node.is_new) {
+            let _ = writeln!(text, "\nWhy the node is what it is: {next}");
+        }
     }
     if let Some(of_claim) = &explanation.claim {
         claim(&mut text, of_claim);
@@ -32,7 +35,8 @@ pub fn of(explanation: &Explanation) -> String {
         unplaced(&mut text, left, explanation);
     }
     if let Some(node) = &explanation.bound_to {
-        let _ = writeln!(text, "It runs on node {node} already: a plan does not move it.");
+        let unknown = if explanation.is_node_unknown { ", which is not in the input" } else { "" };
+        let _ = writeln!(text, "It runs on node {node} already{unknown}: a plan does not move it.");
     }
     what_if(&mut text, &explanation.what_if);
     let plan = &explanation.plan;
@@ -89,9 +93,6 @@ fn pod(text: &mut String, placed: &PlacedPod) {
         for given in &placed.preferences_given_up {
             let _ = writeln!(text, "  {} (weight {})", given.preference, given.weight);
         }
-    }
-    if is_new {
-        let _ = writeln!(text, "\nWhy the node is what it is: packwright explain claim/{name}");
     }
 }
 

@@ -103,6 +103,16 @@ const NAMES: [&str; 5] = [
     labels::KWOK_NODE_CLASS,
 ];
 
+/// What the provisioner writes of names.
+const NAMES_OF_OURS: [&str; 6] = [
+    labels::NODEPOOL,
+    labels::BUFFER_NAME,
+    labels::BUFFER_NAMESPACE,
+    labels::OFFERS,
+    labels::PLANNED,
+    labels::PLANNED_PODS,
+];
+
 const WORDS: [&str; 9] = [
     "default",
     "default-scheduler",
@@ -119,11 +129,19 @@ pub fn is_kept_field(field: &str) -> bool {
     FIELDS.contains(&field) || field.ends_with("Timestamp") || field.ends_with("Time")
 }
 
-/// Numbers of up to six digits, percentages and truth values.
+/// Numbers, percentages and truth values.
 pub fn is_plain(text: &str) -> bool {
-    let number = text.strip_suffix('%').unwrap_or(text);
-    let is_number = !number.is_empty() && number.len() <= 6 && number.bytes().all(|byte| byte.is_ascii_digit());
-    is_number || text == "true" || text == "false"
+    is_number(text.strip_suffix('%').unwrap_or(text)) || text == "true" || text == "false"
+}
+
+/// Of up to six digits.
+pub fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 6 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// As RFC 3339 writes it.
+pub fn is_time(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_digit()) && text.parse::<jiff::Timestamp>().is_ok()
 }
 
 pub fn is_word_of_kubernetes(text: &str) -> bool {
@@ -133,9 +151,34 @@ pub fn is_word_of_kubernetes(text: &str) -> bool {
         || text.starts_with("kubernetes.io/")
 }
 
-/// Such as `cr-0a1b2c3d4e5f60718`: what describes it is found by it.
-pub fn is_id_of_aws(text: &str) -> bool {
-    ["ami-", "cr-", "pg-", "sg-", "subnet-"].iter().any(|kind| text.starts_with(kind))
+/// Of ids such as `cr-0a1b2c3d4e5f60718`.
+const IDS: [&str; 5] = ["ami-", "cr-", "pg-", "sg-", "subnet-"];
+
+/// What an id of AWS begins with.
+pub fn kind_of_id(text: &str) -> Option<&'static str> {
+    IDS.into_iter().find(|kind| text.starts_with(kind))
+}
+
+/// Whether the text looks like nothing else: 8 or 17 hexadecimal digits.
+pub fn is_whole_id(text: &str) -> bool {
+    let digits = kind_of_id(text).map_or("", |kind| &text[kind.len()..]);
+    matches!(digits.len(), 8 | 17) && digits.bytes().all(|byte| byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase())
+}
+
+/// Domains of labels whose names somebody gave.
+const ROLES: [&str; 2] = ["node-role.kubernetes.io/", "node-restriction.kubernetes.io/"];
+
+/// The public beginning of a key that ends in a name, and the name: `kubernetes.io/cluster/acme`, `node-role.kubernetes.io/team`.
+pub fn named_after(key: &str) -> Option<(&str, &str)> {
+    if !is_public(key) || key == "node-role.kubernetes.io/control-plane" {
+        return None;
+    }
+    if let Some(role) = ROLES.into_iter().find(|role| key.starts_with(role)) {
+        return Some(key.split_at(role.len()));
+    }
+    let (domain, rest) = key.split_once('/')?;
+    let first = rest.find('/')?;
+    Some(key.split_at(domain.len() + first + 2))
 }
 
 pub fn is_resource(name: &str) -> bool {
@@ -157,8 +200,7 @@ pub fn keeps_value(key: &str) -> bool {
 /// Annotations and labels that the provisioner writes, where they are no names.
 fn of_ours(key: &str) -> bool {
     let domain = key.split_once('/').map_or("", |(domain, _)| domain);
-    ["karpenter.sh", "packwright.dev"].contains(&domain)
-        && ![labels::NODEPOOL, labels::BUFFER_NAME, labels::BUFFER_NAMESPACE].contains(&key)
+    ["karpenter.sh", "packwright.dev"].contains(&domain) && !NAMES_OF_OURS.contains(&key)
 }
 
 fn is_public(key: &str) -> bool {
