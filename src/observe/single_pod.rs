@@ -1,13 +1,14 @@
-//! Claims that pods can use only one after another: `ReadWriteOncePod` (kube-scheduler, VolumeRestrictions), and claims that
-//! are bound to the zone of their first user (VolumeBinding): where it goes is known only once it is there.
+//! Claims that a bound pod has for itself: `ReadWriteOncePod` (kube-scheduler, VolumeRestrictions); and claims that are bound to the
+//! zone of their first user (VolumeBinding): where it goes is known only once it is there. Which of several pending pods gets a
+//! `ReadWriteOncePod` claim is a matter of the plan.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::snapshot::{Pod, Volume};
 
-/// Refuses every pending pod whose claim of one of these kinds another pod has: one that is bound, terminating ones too,
-/// else the first in the order of `pods`.
+/// Refuses every pending pod whose claim a bound pod has for itself, terminating ones too; and of those that share a claim without a
+/// place all but the first in the order of `pods`.
 pub(super) fn refuse_second_users(pods: &mut [Pod]) {
     let in_turn = |volume: &&Volume| volume.single_pod || volume.follows_first_user;
     if !pods.iter().any(|pod| pod.template.spec.volumes.iter().any(|volume| in_turn(&volume))) {
@@ -32,7 +33,8 @@ pub(super) fn refuse_second_users(pods: &mut [Pod]) {
             };
             pod.refused = Some(Arc::from(reason));
         } else {
-            users.extend(claims.into_iter().map(|volume| (volume.claim, pod.key.to_string())));
+            let without_place = claims.into_iter().filter(|volume| volume.follows_first_user);
+            users.extend(without_place.map(|volume| (volume.claim, pod.key.to_string())));
         }
     }
 }

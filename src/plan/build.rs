@@ -9,7 +9,8 @@ use super::types::{Assignment, Draft, Launch, Offer, Plan, Target, Unplaced};
 use crate::api::labels;
 use crate::catalog::{CapacityType, Offering};
 use crate::model::{PoolModel, Problem, TypeModel};
-use crate::observe::snapshot::Labels;
+use crate::observe::Snapshot;
+use crate::observe::snapshot::{Labels, Pod, PodKey, PodSpec};
 use crate::requirements::{Requirement, Requirements};
 use crate::resources::Resources;
 use crate::solve::purchase::{Book, Purchase, Wish, distinct, purchase};
@@ -65,15 +66,38 @@ fn unplaced(problem: &Problem, solution: &Solution, launches: &[Launch]) -> Vec<
         .filter_map(|(pod, of)| of.refused.as_ref().map(|reason| Unplaced { pod, reason: reason.clone() }));
     let mut unplaced: Vec<Unplaced> = refused.collect();
     let left: BTreeSet<usize> = solution.unplaced.iter().copied().collect();
+    let users = Users::of(snapshot, solution);
     for (group, model) in problem.groups.iter().enumerate() {
         let mut members = model.pods.iter().filter(|pod| left.contains(pod)).peekable();
         if members.peek().is_some() {
-            let reason = if solution.stopped { not_reached.clone() } else { reasons.why(group).into() };
+            let mut why = || reasons.why(group, users.taken(model.spec())).into();
+            let reason = if solution.stopped { not_reached.clone() } else { why() };
             unplaced.extend(members.map(|&pod| Unplaced { pod, reason: reason.clone() }));
         }
     }
     unplaced.sort_by_key(|unplaced| unplaced.pod);
     unplaced
+}
+
+/// Which placed pod has a `ReadWriteOncePod` claim.
+struct Users<'s>(HashMap<&'s Arc<str>, &'s PodKey>);
+
+impl<'s> Users<'s> {
+    fn of(snapshot: &'s Snapshot, solution: &Solution) -> Self {
+        let placed = solution.placements.iter().map(|(pod, _)| &snapshot.pods[*pod]);
+        let of_pod = |pod: &'s Pod| {
+            let single = pod.template.spec.volumes.iter().filter(|volume| volume.single_pod);
+            single.map(move |volume| (&volume.claim, &pod.key))
+        };
+        Self(placed.flat_map(of_pod).collect())
+    }
+
+    /// Why a pod cannot have its claims, where that is so.
+    fn taken(&self, spec: &PodSpec) -> Option<String> {
+        let mut taken = spec.volumes.iter().filter_map(|volume| Some((&volume.claim, self.0.get(&volume.claim)?)));
+        let (claim, user) = taken.next()?;
+        Some(format!("persistent volume claim {claim} is for one pod at a time, and {user} gets it"))
+    }
 }
 
 /// One node that holds these pods as a launch of this name, as a plan would have it; `None` where nothing can be bought.

@@ -49,11 +49,11 @@ impl<'p, 's> Reasons<'p, 's> {
         Self { problem, limits, excluded: HashMap::new() }
     }
 
-    /// One line for a group that was not placed.
-    pub fn why(&mut self, group: usize) -> String {
+    /// One line for a group that was not placed. `taken`: what other pods keep from it, which counts where a node could hold it.
+    pub fn why(&mut self, group: usize, taken: Option<String>) -> String {
         let group = &self.problem.groups[group];
         if self.problem.pools.is_empty() {
-            return self.no_pools();
+            return taken.unwrap_or_else(|| self.no_pools());
         }
         let excluded = self.excluded(group);
         let names = self.problem.dims.names();
@@ -77,7 +77,7 @@ impl<'p, 's> Reasons<'p, 's> {
                     set.insert(ports);
                 }
                 if set.is_clear() {
-                    return self.crowded_out(group, &excluded);
+                    return taken.unwrap_or_else(|| self.crowded_out(group, &excluded));
                 }
                 exclusions.insert(set);
             }
