@@ -10,13 +10,13 @@ pub mod follow;
 pub mod release;
 pub mod events;
 pub mod write;
+pub mod lease;
 pub mod control;
+pub mod telling;
+pub mod serve;
 
-<<<<<<< HEAD
-pub use connect::{ConnectError, Connection, Target};
-pub use control::{Hosting, Told, control};
-=======
 pub use connect::{ConnectError, Connection, Progress, Target};
->>>>>>> live-fixes
+pub use control::{Hosting, Listener, control};
 pub use follow::{Event, Following, follow};
+pub use lease::{Election, Stand, resign, stand};
 pub use read::{Reading, read, read_connected};

@@ -129,6 +129,16 @@ impl Controller {
         &self.world
     }
 
+    /// Forgets what is under way: another controller may act from now on.
+    pub fn rest(&mut self) {
+        self.writes = Writes::default();
+        self.launches = Launches::default();
+        self.instances = Instances::default();
+        self.nominated.clear();
+        self.batch = Batch::default();
+        self.asked = None;
+    }
+
     /// Takes an event in, and says what it means.
     pub fn observe(&mut self, event: Event, now: Timestamp) -> Step {
         let mut step = Step::default();

@@ -1,5 +1,6 @@
 //! `packwright controller` on a real control plane: nodes come with the pods that need them, and go with them.
 
+mod leading;
 mod process;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -95,7 +96,7 @@ async fn gone(client: &Client) {
 #[test]
 fn the_exercise_gets_its_nodes_and_they_go_with_its_pods() {
     on_cluster(async |cluster, client| {
-        let _controller = Process::start(cluster, &[]);
+        let _controller = Process::alone(cluster);
         cluster.kubectl(&["apply", "-f", "examples/getting-started"]);
         let seen = settled(&client, 5).await;
         for node in &seen.nodes {
@@ -133,13 +134,13 @@ fn killed_at_any_moment_of_a_scale_up_it_loses_nothing_and_doubles_nothing() {
             let pods = 3 + dice.below(10);
             cluster.kubectl(&["scale", "deployment", "inflate", &format!("--replicas={pods}")]);
             let life = Duration::from_millis(200 + dice.below(5_000) as u64);
-            let killed = Process::start(cluster, &[]);
+            let killed = Process::alone(cluster);
             let settling = Box::pin(settled(&client, pods));
             match futures::future::select(settling, Box::pin(tokio::time::sleep(life))).await {
                 futures::future::Either::Left(_) => {}
                 futures::future::Either::Right(((), settling)) => {
                     killed.kill();
-                    let _next = Process::start(cluster, &[]);
+                    let _next = Process::alone(cluster);
                     let seen = settling.await;
                     let ids: BTreeSet<&str> =
                         seen.nodes.iter().filter_map(|node| node.spec.as_ref()?.provider_id.as_deref()).collect();
@@ -149,7 +150,7 @@ fn killed_at_any_moment_of_a_scale_up_it_loses_nothing_and_doubles_nothing() {
                 }
             }
         }
-        let _controller = Process::start(cluster, &[]);
+        let _controller = Process::alone(cluster);
         cluster.kubectl(&["scale", "deployment", "inflate", "--replicas=0"]);
         gone(&client).await;
         cluster.kubectl(&["delete", "-f", "examples/getting-started"]);

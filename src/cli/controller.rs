@@ -1,31 +1,42 @@
 //! `packwright controller`
 
 use std::env;
-use std::path::PathBuf;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use tokio::sync::watch;
 
 use super::catalog::CatalogArgs;
+use super::cluster::{ClusterArgs, Waiting};
 use super::exit;
 use super::settings::SettingsArgs;
-use crate::cluster::{Hosting, Target, Told, control};
+use crate::cluster::lease::MARK;
+use crate::cluster::serve::{serve_health, serve_metrics};
+use crate::cluster::telling::{Format, Level, Telling, start_log, start_metrics};
+use crate::cluster::{Connection, Election, Hosting, Stand, control, resign, stand};
 use crate::controller::{Controller, ControllerSettings};
 use crate::host::worker::Worker;
 use crate::host::{Limits, Search};
 use crate::placement::Mode;
 
+const EXIT_CODES: &str = "\
+Exit codes, the first that applies:
+  1  internal failure, or a port that cannot be listened on
+  2  a refused option, or no cluster
+  0  it was told to stop (INT or TERM)";
+
 /// Provision nodes for the pods of a cluster: plan, launch, follow the plan, and take nodes away that nobody needs.
+///
+/// Flags and variables of the reference have the same names here. Nodes are those of the kwok provider: objects without machines,
+/// whatever node class they are of.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct Args {
-    /// The kubeconfig [default: that of KUBECONFIG, or ~/.kube/config].
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-    /// The context of the kubeconfig [default: its current one].
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
     /// Pods that come within this time of one another are planned together.
     #[arg(long, env = "BATCH_IDLE_DURATION", default_value = "1s", value_parser = super::plan::duration, value_name = "DURATION")]
     batch_idle_duration: Duration,
@@ -38,13 +49,43 @@ pub struct Args {
     /// A decision is made within this time.
     #[arg(long, env = "PACKWRIGHT_TIME_LIMIT", default_value = "2s", value_parser = super::plan::duration, value_name = "DURATION")]
     time_limit: Duration,
-    /// What the process that decides may allocate.
+    /// What the process that decides may allocate [default: as much as there is].
     #[arg(long, env = "PACKWRIGHT_SOLVER_MEMORY", value_parser = super::plan::bytes, value_name = "QUANTITY")]
     solver_memory: Option<u64>,
+    #[command(flatten)]
+    process: ProcessArgs,
     #[command(flatten)]
     catalog: CatalogArgs,
     #[command(flatten)]
     settings: SettingsArgs,
+}
+
+/// How the process behaves.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Settings of the process")]
+struct ProcessArgs {
+    /// Where metrics are served, at /metrics; 0 serves none.
+    #[arg(long, env = "METRICS_PORT", default_value_t = 8_080, value_name = "PORT")]
+    metrics_port: u16,
+    /// Where /healthz and /readyz are served; 0 serves none.
+    #[arg(long, env = "HEALTH_PROBE_PORT", default_value_t = 8_081, value_name = "PORT")]
+    health_probe_port: u16,
+    /// Act without asking whether another controller does.
+    #[arg(long, env = "DISABLE_LEADER_ELECTION", default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1,
+        default_missing_value = "true", value_name = "BOOL")]
+    disable_leader_election: bool,
+    /// The Lease by which controllers agree on which of them acts.
+    #[arg(long, env = "LEADER_ELECTION_NAME", default_value = "karpenter-leader-election", value_name = "NAME")]
+    leader_election_name: String,
+    /// The namespace of the Lease where there is no installation of Karpenter [default: that of the pod, or kube-system].
+    #[arg(long, env = "LEADER_ELECTION_NAMESPACE", default_value = "", value_name = "NAMESPACE")]
+    leader_election_namespace: String,
+    /// What is worth a line of the log.
+    #[arg(long, env = "LOG_LEVEL", value_enum, ignore_case = true, default_value_t = Level::Info)]
+    log_level: Level,
+    /// How lines of the log look.
+    #[arg(long, env = "PACKWRIGHT_LOG_FORMAT", value_enum, ignore_case = true, default_value_t = Format::Json)]
+    log_format: Format,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -68,10 +109,26 @@ impl Placement {
     }
 }
 
+impl ProcessArgs {
+    fn election(&self) -> Election {
+        let of_pod = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+        let namespace = match self.leader_election_namespace.as_str() {
+            "" => {
+                std::fs::read_to_string(of_pod).map_or_else(|_| "kube-system".to_owned(), |text| text.trim().to_owned())
+            }
+            named => named.to_owned(),
+        };
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        // a name that no other process of the host had or will have
+        let identity = format!("{host}{MARK}{}-{}", std::process::id(), jiff::Timestamp::now().as_microsecond());
+        Election { name: self.leader_election_name.clone(), namespace, identity }
+    }
+}
+
 /// Runs until it is told to stop.
 ///
 /// # Errors
-/// The system does not say which program this is, or there is no runtime.
+/// The system does not say which program this is, there is no runtime, or a port cannot be listened on.
 pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let refuse = |sentence: &str| {
         eprintln!("error: {sentence}");
@@ -94,29 +151,67 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         placement: args.placement.mode(),
         ..ControllerSettings::default()
     };
-    let hosting = Hosting {
-        limits: Limits::of_time(args.time_limit, Search::Integer),
-        worker: Worker { program: env::current_exe()?, memory_limit: args.solver_memory },
-        answer: Duration::from_secs(5),
-        concurrent: 64,
-        rest: 10,
-    };
-    let target = Target { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() };
+    let worker = Worker { program: env::current_exe()?, memory_limit: args.solver_memory };
+    let hosting = Hosting { limits: Limits::of_time(args.time_limit, Search::Integer), ..Hosting::usual(worker) };
+    start_log(args.process.log_format, args.process.log_level)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let connection = match target.connect().await {
-            Ok(connection) => connection,
-            Err(error) => return refuse(&error.to_string()),
-        };
-        let controller = Controller::new(settings, catalog);
-        let say = |told: Told| match told {
-            Told::Said(said) => eprintln!("{} {said}", jiff::Timestamp::now()),
-            Told::Blind(reason) => eprintln!("{} {reason}", jiff::Timestamp::now()),
-        };
-        tokio::select! {
-            () = control(connection.client, controller, hosting, say) => {}
-            _ = tokio::signal::ctrl_c() => {}
+        let waiting = Waiting::default();
+        let connection = args.cluster.target().connect_to_stay(&|progress| waiting.show(&progress)).await;
+        waiting.end();
+        match connection {
+            Ok(connection) => host(connection, Controller::new(settings, catalog), hosting, &args.process).await,
+            Err(error) => refuse(&error.to_string()),
         }
-        Ok(ExitCode::from(exit::SUCCESS))
     })
+}
+
+/// Everything that runs beside one another, until the first of it ends.
+async fn host(
+    connection: Connection,
+    controller: Controller,
+    hosting: Hosting,
+    args: &ProcessArgs,
+) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let client = connection.client;
+    let metrics = start_metrics()?;
+    let election = args.election();
+    let (said, stands) = watch::channel(Stand::Unknown);
+    let mut telling = Telling::new(client.clone(), election.identity.clone());
+    let at = |port: u16| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    let health = async {
+        match args.health_probe_port {
+            0 => std::future::pending().await,
+            port => serve_health(at(port), stands.clone()).await,
+        }
+    };
+    let counted = async {
+        match args.metrics_port {
+            0 => std::future::pending().await,
+            port => serve_metrics(at(port), metrics).await,
+        }
+    };
+    let standing = async {
+        if args.disable_leader_election {
+            said.send_replace(Stand::Leads);
+            std::future::pending().await
+        } else {
+            stand(client.clone(), election.clone(), said.clone()).await;
+        }
+    };
+    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        () = control(client.clone(), controller, hosting, stands.clone(), &mut telling) => {}
+        () = standing => {}
+        ended = health => ended.map_err(|error| format!("port {}: {error}", args.health_probe_port))?,
+        ended = counted => ended.map_err(|error| format!("port {}: {error}", args.metrics_port))?,
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated.recv() => {}
+    }
+    if !args.disable_leader_election
+        && let Err(error) = resign(client, &election).await
+    {
+        tracing::warn!(controller = "lease", "the lease was not given back: {error}");
+    }
+    Ok(ExitCode::from(exit::SUCCESS))
 }

@@ -4,11 +4,11 @@ use std::io::{IsTerminal as _, stdin};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kube::Client;
 use kube::config::{ExecConfig, ExecInteractiveMode};
+use kube::{Client, Config};
 
 use super::kubeconfig::configuration;
-use super::words::{as_typed, of_client};
+use super::words::{as_typed, of_client, with_causes};
 
 /// A connection that takes longer, or an answer, is given up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -55,21 +55,40 @@ impl Target {
     /// has been sent yet.
     pub async fn connect(&self, progress: &dyn Fn(Progress)) -> Result<Connection, ConnectError> {
         let (mut config, context) = configuration(self).await.map_err(ConnectError::Kubeconfig)?;
-        config.connect_timeout = Some(CONNECT_TIMEOUT);
         config.read_timeout = Some(READ_TIMEOUT);
-        if let Some(exec) = &mut config.auth_info.exec {
-            leave_stdin_alone(exec);
-            progress(Progress::Credentials { command: as_typed(exec) });
-        }
-        let exec = config.auth_info.exec.clone();
-        let server = config.cluster_url.to_string();
-        let client = Client::try_from(config).map_err(|error| ConnectError::Client {
-            context: context.clone(),
-            reason: of_client(&error, exec.as_ref()),
-        })?;
-        progress(Progress::Answer { context: context.clone(), server: server.trim_end_matches('/').to_owned() });
-        Ok(Connection { client, context })
+        of_config(config, context, progress)
     }
+
+    /// As [`Target::connect`], to stay: from inside a cluster it is that cluster where no other is named, and answers may take as
+    /// long as a watch does.
+    ///
+    /// # Errors
+    /// As [`Target::connect`].
+    pub async fn connect_to_stay(&self, progress: &dyn Fn(Progress)) -> Result<Connection, ConnectError> {
+        let is_inside = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+        let (mut config, context) = if is_inside && self.kubeconfig.is_none() && self.context.is_none() {
+            let inside = Config::incluster().map_err(|error| ConnectError::Kubeconfig(with_causes(&error)))?;
+            (inside, "in-cluster".to_owned())
+        } else {
+            configuration(self).await.map_err(ConnectError::Kubeconfig)?
+        };
+        config.read_timeout = None;
+        of_config(config, context, progress)
+    }
+}
+
+fn of_config(mut config: Config, context: String, progress: &dyn Fn(Progress)) -> Result<Connection, ConnectError> {
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    if let Some(exec) = &mut config.auth_info.exec {
+        leave_stdin_alone(exec);
+        progress(Progress::Credentials { command: as_typed(exec) });
+    }
+    let exec = config.auth_info.exec.clone();
+    let server = config.cluster_url.to_string();
+    let client = Client::try_from(config)
+        .map_err(|error| ConnectError::Client { context: context.clone(), reason: of_client(&error, exec.as_ref()) })?;
+    progress(Progress::Answer { context: context.clone(), server: server.trim_end_matches('/').to_owned() });
+    Ok(Connection { client, context })
 }
 
 /// A command that would ask if it could does not where nobody can answer (client-go, `IfAvailable`): what comes in there may be

@@ -6,16 +6,17 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use kube::Client;
-use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use super::events::{Seen, events};
+use super::lease::Stand;
 use super::write::write;
 use crate::cloud::{Answer, Request, kwok};
-use crate::controller::{Action, Controller, Event, Said, Step};
-use crate::host::Limits;
+use crate::controller::{Action, Controller, Event, Said, Step, World};
 use crate::host::worker::{Worker, decide_apart};
+use crate::host::{Limits, Search};
 
 /// How a controller is hosted.
 #[derive(Debug, Clone)]
@@ -32,21 +33,44 @@ pub struct Hosting {
     pub rest: u32,
 }
 
+impl Hosting {
+    /// Two seconds for a decision; answers are waited for half as long as admission webhooks may take; a tenth of a core.
+    #[must_use]
+    pub fn usual(worker: Worker) -> Self {
+        Self {
+            limits: Limits::of_time(Duration::from_secs(2), Search::Integer),
+            worker,
+            answer: Duration::from_secs(5),
+            concurrent: 64,
+            rest: 10,
+        }
+    }
+}
+
 /// Changes that come within this time are looked at together.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Something to tell whoever hosts.
-#[derive(Debug)]
-pub enum Told {
-    /// By the controller.
-    Said(Said),
+/// Hears what happens.
+pub trait Listener {
+    /// What the controller says, with what it knows.
+    fn said(&mut self, said: &Said, world: &World);
     /// A kind cannot be watched for now, and why.
-    Blind(String),
+    fn blind(&mut self, reason: &str);
+    /// Whether it acts now.
+    fn stands(&mut self, stand: &Stand);
+    /// A step was made.
+    fn stepped(&mut self, world: &World, took: Duration);
 }
 
-/// Runs a controller until its watches end, which they do not do by themselves. It may be stopped at any moment, by dropping the
-/// future: the next one goes on from what it finds in the cluster.
-pub async fn control(client: Client, mut controller: Controller, hosting: Hosting, mut tell: impl FnMut(Told)) {
+/// Runs a controller until its watches end, which they do not do by themselves. While it does not lead it only observes. It may
+/// be stopped at any moment, by dropping the future: the next one goes on from what it finds in the cluster.
+pub async fn control(
+    client: Client,
+    mut controller: Controller,
+    hosting: Hosting,
+    mut stand: watch::Receiver<Stand>,
+    listener: &mut impl Listener,
+) {
     let (sender, mut answers) = unbounded_channel();
     let mut seen = events(&client);
     let doer = Doer { permits: Arc::new(Semaphore::new(hosting.concurrent)), client, hosting, sender };
@@ -55,21 +79,42 @@ pub async fn control(client: Client, mut controller: Controller, hosting: Hostin
     loop {
         let pause = PAUSE.max(took * doer.hosting.rest);
         let mut batch = Vec::new();
-        if !gather(&mut seen, &mut answers, due, pause, &mut batch).await {
-            return;
+        tokio::select! {
+            goes_on = gather(&mut seen, &mut answers, due, pause, &mut batch) => {
+                if !goes_on {
+                    return;
+                }
+            }
+            changed = stand.changed() => {
+                if changed.is_err() {
+                    return; // nobody stands for election any more
+                }
+                listener.stands(&stand.borrow());
+                if *stand.borrow() != Stand::Leads {
+                    controller.rest();
+                }
+            }
         }
+        let leads = *stand.borrow() == Stand::Leads;
         let started = Instant::now();
         let now = Timestamp::now();
         for event in batch {
             match event {
-                Ok(event) => doer.take(controller.observe(event, now), &mut tell),
-                Err(reason) => tell(Told::Blind(reason)),
+                Ok(event) => {
+                    let step = controller.observe(event, now);
+                    doer.take(step, controller.world(), listener, leads);
+                }
+                Err(reason) => listener.blind(&reason),
             }
         }
-        let step = controller.step(now);
-        due = step.next;
-        doer.take(step, &mut tell);
+        due = None;
+        if leads {
+            let step = controller.step(now);
+            due = step.next;
+            doer.take(step, controller.world(), listener, leads);
+        }
         took = started.elapsed();
+        listener.stepped(controller.world(), took);
     }
 }
 
@@ -114,11 +159,11 @@ struct Doer {
 }
 
 impl Doer {
-    fn take(&self, step: Step, tell: &mut impl FnMut(Told)) {
-        for said in step.said {
-            tell(Told::Said(said));
+    fn take(&self, step: Step, world: &World, listener: &mut impl Listener, leads: bool) {
+        for said in &step.said {
+            listener.said(said, world);
         }
-        for action in step.actions {
+        for action in step.actions.into_iter().filter(|_| leads) {
             self.act(action);
         }
     }

@@ -10,8 +10,8 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, Error};
 use serde_json::{Value, json};
 
-use super::connect::with_causes;
 use super::read::NEEDED;
+use super::words::with_causes;
 use crate::controller::{Event, world::key_of};
 use crate::observe::RawObject;
 use crate::observe::input::Origin;

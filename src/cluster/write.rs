@@ -8,8 +8,8 @@ use kube::api::{Api, DeleteParams, DynamicObject, EvictParams, Patch, PatchParam
 use kube::core::TypeMeta;
 use kube::{Client, Error};
 
-use super::connect::with_causes;
 use super::events::{raw, resource};
+use super::words::with_causes;
 use crate::controller::{Outcome, Subject, Verb, Write};
 use crate::observe::RawObject;
 use crate::observe::input::Origin;

@@ -64,3 +64,48 @@ impl Batch {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::Step;
+    use crate::controller::settings::ControllerSettings;
+    use crate::controller::writes::Writes;
+
+    /// Whether it decides at a time, in milliseconds, with these pods waiting.
+    fn at(batch: &mut Batch, millis: i64, pods: &[&str]) -> bool {
+        let (settings, mut writes, mut step) = (ControllerSettings::default(), Writes::default(), Step::default());
+        let now = Timestamp::from_millisecond(millis).unwrap();
+        let mut turn = Turn { now, settings: &settings, writes: &mut writes, step: &mut step };
+        batch.step(&pods.iter().map(|pod| Arc::from(*pod)).collect(), &mut turn)
+    }
+
+    #[test]
+    fn a_batch_waits_for_more_while_they_come_and_no_longer() {
+        let mut batch = Batch::default();
+        assert!(!at(&mut batch, 0, &["a"]));
+        assert!(!at(&mut batch, 900, &["a", "b"]), "another one");
+        assert!(!at(&mut batch, 1_500, &["a", "b"]));
+        assert!(at(&mut batch, 1_900, &["a", "b"]), "idle for a second");
+        let mut batch = Batch::default();
+        let mut pods = Vec::new();
+        for tenth in 0..100 {
+            pods.push(format!("{tenth}"));
+            let pods: Vec<&str> = pods.iter().map(String::as_str).collect();
+            assert!(!at(&mut batch, tenth * 100, &pods), "{tenth}");
+        }
+        let pods: Vec<&str> = pods.iter().map(String::as_str).collect();
+        assert!(at(&mut batch, 10_000, &pods), "they still come");
+    }
+
+    #[test]
+    fn pods_without_a_place_are_planned_again_after_a_while_and_at_once_beside_new_ones() {
+        let mut batch = Batch::default();
+        assert!(!at(&mut batch, 0, &["a"]) && at(&mut batch, 1_000, &["a"]));
+        assert!(!at(&mut batch, 5_000, &["a"]), "it was answered");
+        assert!(!at(&mut batch, 6_000, &["a", "b"]) && at(&mut batch, 7_000, &["a", "b"]));
+        assert!(!at(&mut batch, 16_000, &["a", "b"]));
+        assert!(!at(&mut batch, 17_000, &["a", "b"]), "ten seconds: a batch of its own");
+        assert!(at(&mut batch, 18_000, &["a", "b"]));
+    }
+}

@@ -104,3 +104,66 @@ pub fn key_of(object: &Value) -> Option<ObjectKey> {
     let namespace = Arc::from(metadata.get("namespace").and_then(Value::as_str).unwrap_or_default());
     Some(ObjectKey { namespace, name })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::observe::input::Origin;
+
+    fn node(name: &str, uid: &str, version: &str) -> RawObject {
+        let metadata = json!({"name": name, "uid": uid, "resourceVersion": version});
+        RawObject {
+            origin: Origin::default(),
+            value: json!({"apiVersion": "v1", "kind": "Node", "metadata": metadata}),
+        }
+    }
+
+    fn version(world: &World, name: &str) -> Option<String> {
+        let key = ObjectKey { namespace: Arc::from(""), name: Arc::from(name) };
+        world.objects().metadata("Node", &key).and_then(|meta| meta.resource_version.clone())
+    }
+
+    #[test]
+    fn the_newest_state_counts_whoever_comes_first() {
+        let (mut world, mut said) = (World::default(), Vec::new());
+        world.see("Node", node("n", "a", "9"), &mut said);
+        world.see("Node", node("n", "a", "10"), &mut said);
+        world.see("Node", node("n", "a", "9"), &mut said);
+        assert_eq!(version(&world, "n").as_deref(), Some("10"), "versions are numbers");
+        // another one of the same name
+        world.see("Node", node("n", "b", "3"), &mut said);
+        assert_eq!(version(&world, "n").as_deref(), Some("3"));
+        let key = ObjectKey { namespace: Arc::from(""), name: Arc::from("n") };
+        world.lose("Node", &key, "a");
+        assert_eq!(version(&world, "n").as_deref(), Some("3"), "the one before is gone, not this one");
+        world.lose("Node", &key, "b");
+        assert_eq!(version(&world, "n"), None);
+    }
+
+    #[test]
+    fn a_list_is_all_that_there_is() {
+        let (mut world, mut said) = (World::default(), Vec::new());
+        world.see("Node", node("old", "a", "1"), &mut said);
+        let before = world.revision(&["Node"]);
+        world.list("Node", vec![node("new", "b", "2")], &mut said);
+        assert_eq!((version(&world, "old"), version(&world, "new").as_deref()), (None, Some("2")));
+        assert_ne!(world.revision(&["Node"]), before);
+        assert!(!world.is_complete(), "other kinds were not listed");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said_once_and_is_not_there() {
+        let (mut world, mut said) = (World::default(), Vec::new());
+        for version in ["1", "2"] {
+            let mut broken = node("n", "a", version);
+            broken.value["spec"] = json!({"taints": "none"});
+            world.see("Node", broken, &mut said);
+        }
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert_eq!(version(&world, "n"), None);
+        world.see("Node", node("n", "a", "3"), &mut said);
+        assert_eq!((version(&world, "n").as_deref(), said.len()), (Some("3"), 1));
+    }
+}

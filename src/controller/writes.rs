@@ -112,3 +112,43 @@ impl Last {
         self.state = State::Failed { until: now + pause };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Timestamp {
+        "2026-01-01T00:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn one_write_at_a_time_and_pauses_that_grow() {
+        let (subject, mut writes) = (Subject::of_cluster("Node", "n"), Writes::default());
+        let failed = || Outcome::Failed("no answer".to_owned());
+        let mut at = now();
+        for (times, pause) in [100, 200, 400].into_iter().enumerate() {
+            assert_eq!(writes.may(&subject, Some("1"), at), Ok(()), "{times}");
+            writes.sent(&subject, Some("1"));
+            assert_eq!(writes.may(&subject, Some("1"), at), Err(None), "until it is answered");
+            assert_eq!(writes.answered(&subject, &failed(), at), Some("no answer".to_owned()));
+            let again = at + Duration::from_millis(pause);
+            assert_eq!(writes.may(&subject, Some("1"), at), Err(Some(again)), "{times}");
+            at = again;
+        }
+        writes.sent(&subject, Some("1"));
+        assert_eq!(writes.answered(&subject, &Outcome::Done(None), at), None);
+        assert_eq!(writes.may(&subject, Some("1"), at), Ok(()), "all is forgotten");
+    }
+
+    #[test]
+    fn what_is_outdated_waits_for_a_newer_version_but_not_for_ever() {
+        let (subject, mut writes) = (Subject::of_cluster("Node", "n"), Writes::default());
+        writes.sent(&subject, Some("1"));
+        assert_eq!(writes.answered(&subject, &Outcome::Outdated, now()), None, "no failure");
+        assert_eq!(writes.may(&subject, Some("1"), now()), Err(Some(now() + WATCH)));
+        assert_eq!(writes.may(&subject, Some("2"), now()), Ok(()));
+        assert_eq!(writes.may(&subject, Some("1"), now() + WATCH), Ok(()));
+        writes.forget(now() + WATCH + FORGET);
+        assert_eq!(writes.may(&subject, Some("1"), now()), Ok(()));
+    }
+}

@@ -9,14 +9,21 @@ use crate::cluster::Cluster;
 /// It ends with this value.
 pub struct Process(Child);
 
+/// Other tests serve beside it, and nobody waits for a lease of one that was killed.
+const ALONE: [&str; 5] = ["--disable-leader-election", "--metrics-port", "0", "--health-probe-port", "0"];
+
 impl Process {
+    pub fn alone(cluster: &Cluster) -> Self {
+        Self::start(cluster, &ALONE)
+    }
+
     pub fn start(cluster: &Cluster, args: &[&str]) -> Self {
         let log = File::options().create(true).append(true).open(cluster.folder.join("logs/controller.log")).unwrap();
         let kubeconfig = cluster.folder.join("kubeconfig");
         let child = packwright(&["controller", "--kubeconfig", kubeconfig.to_str().unwrap()])
             .args(args)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
             .unwrap();
@@ -26,6 +33,14 @@ impl Process {
     /// Without a word.
     pub fn kill(self) {
         drop(self);
+    }
+
+    /// As Kubernetes does it; it ends by itself.
+    pub fn stop(mut self) {
+        let id = i32::try_from(self.0.id()).unwrap();
+        rustix::process::kill_process(rustix::process::Pid::from_raw(id).unwrap(), rustix::process::Signal::TERM)
+            .unwrap();
+        assert_eq!(self.0.wait().unwrap().code(), Some(0));
     }
 }
 

@@ -250,9 +250,29 @@ fn the_policy_lets_packwright_keep_pods_from_nodes_and_change_nothing_else_of_th
         }
 
         // the life of a node, as `src/placement/patch.rs` writes it
-        let metadata = json!({"labels": {labels::REGISTERED: "true"}, "annotations": {labels::CORDONED_AT: "a"}});
+        let owner = |kind: &str, of: &str| json!({"apiVersion": of, "kind": kind, "name": "c", "uid": "u", "blockOwnerDeletion": true});
+        let stranger = json!({"metadata": {"ownerReferences": [owner("Pod", "v1")]}});
+        let mut registering = tainted(&[], &[labels::TAINT_UNREGISTERED]).await;
+        registering["metadata"] = stranger["metadata"].clone();
+        let why = refusal_of(&ours, name, None, &registering).await.unwrap_or_default();
+        assert!(why.contains(POLICY_OF_NODES), "{why:?}");
+        let metadata = json!({
+            "labels": {labels::REGISTERED: "true", "of-claim": "x"},
+            "annotations": {labels::CORDONED_AT: "a", "of-claim": "x"},
+            "finalizers": [labels::FINALIZER_TERMINATION],
+            "ownerReferences": [owner("NodeClaim", "karpenter.sh/v1")],
+        });
         let register = json!({"metadata": metadata, "unschedulable": true});
-        allowed(&[], &[labels::TAINT_UNREGISTERED], &register).await;
+        allowed(&[taint("of-claim", "x", "NoExecute")], &[labels::TAINT_UNREGISTERED], &register).await;
+        for patch in [
+            json!({"metadata": {"labels": {"of-claim": "y"}}}),
+            json!({"metadata": {"annotations": {"of-claim": "y"}}}),
+            json!({"metadata": {"ownerReferences": []}}),
+            tainted(&[], &["of-claim"]).await,
+        ] {
+            let why = refusal_of(&ours, name, None, &patch).await.unwrap_or_default();
+            assert!(why.contains(POLICY_OF_NODES), "it is registered: {patch}: {why:?}");
+        }
         // registered once and for all
         for label in [json!(null), json!("false")] {
             let why =
@@ -268,6 +288,16 @@ fn the_policy_lets_packwright_keep_pods_from_nodes_and_change_nothing_else_of_th
         assert_eq!(refusal_of(&ours, name, None, &drained).await, None);
         let metadata = json!({"annotations": {labels::RESERVED_AT: null, labels::DRAINED_AT: null}});
         allowed(&[], &[labels::PLANNED], &json!({"metadata": metadata})).await;
+
+        // and its end
+        let disrupted = json!({"key": labels::TAINT_DISRUPTED, "effect": "NoSchedule"});
+        let marks = json!({"labels": {labels::INITIALIZED: "true", labels::EXCLUDE_BALANCERS: "karpenter"}});
+        allowed(&[disrupted], &[], &json!({"metadata": marks})).await;
+        allowed(&[], &[labels::TAINT_DISRUPTED], &json!({"metadata": {}})).await;
+        let done = json!({"metadata": {"finalizers": []}});
+        assert_eq!(refusal_of(&ours, name, None, &done).await, None);
+        let again = json!({"metadata": {"finalizers": [labels::FINALIZER_TERMINATION]}});
+        assert!(refusal_of(&ours, name, None, &again).await.unwrap_or_default().contains(POLICY_OF_NODES));
 
         // others may do what they could before
         for patch in [label, evicting, json!({"spec": {"providerID": "kwok://other"}})] {

@@ -281,6 +281,16 @@ impl World {
     pub async fn remove(&self) -> Result<(), Error> {
         let of_world = ListParams::default().labels(&format!("world={}", self.name));
         self.nodes().delete_collection(&DeleteParams::default(), &of_world).await?;
+        // those that registered wait for a controller that drains them
+        let freed = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+        for node in self.nodes().list(&of_world).await? {
+            let patched = self.nodes().patch(&node.name_any(), &PatchParams::default(), &freed).await;
+            if let Err(error) = patched
+                && !matches!(&error, Error::Api(status) if status.code == 404)
+            {
+                return Err(error);
+            }
+        }
         join_all(self.nodes.iter().map(async |node| self.claims().delete(&node.name, &DeleteParams::default()).await))
             .await;
         Api::<Namespace>::all(self.client.clone()).delete(&self.name, &DeleteParams::default()).await?;

@@ -1,0 +1,135 @@
+//! Log lines, in the words of the reference where it has some: for machines one JSON object each, for people text.
+
+use std::io::IsTerminal as _;
+
+use tracing::{debug, error, info, warn};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+use tracing_subscriber::{Layer as _, fmt};
+
+use super::super::lease::Stand;
+use crate::controller::Said;
+
+/// How lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// What is worth a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Level {
+    /// Everything.
+    Debug,
+    /// What was done.
+    Info,
+    /// What went wrong.
+    Error,
+}
+
+/// Writes log lines to standard output from now on.
+///
+/// # Errors
+/// Something in this process writes a log already.
+pub fn start_log(format: Format, level: Level) -> Result<(), TryInitError> {
+    let level = match level {
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Info => LevelFilter::INFO,
+        Level::Error => LevelFilter::ERROR,
+    };
+    let ours = tracing_subscriber::filter::Targets::new().with_target("packwright", level);
+    let layer = match format {
+        Format::Json => fmt::layer().json().flatten_event(true).with_target(false).boxed(),
+        Format::Text => fmt::layer().with_target(false).with_ansi(std::io::stdout().is_terminal()).boxed(),
+    };
+    tracing_subscriber::registry().with(layer.with_filter(ours)).try_init()
+}
+
+pub(super) fn write_stand(stand: &Stand) {
+    match stand {
+        Stand::Leads => info!(controller = "lease", "successfully acquired lease"),
+        Stand::StandsBy(holder) => info!(controller = "lease", holder, "standing by"),
+        Stand::Conflict { holder, namespace, name } => {
+            error!(controller = "lease", holder, namespace, name, "another provisioner is running: nothing is done");
+        }
+        Stand::Blocked(reason) => error!(controller = "lease", "{reason}"),
+        Stand::Unknown => {}
+    }
+}
+
+pub(super) fn write(said: &Said) {
+    match said {
+        Said::Unreadable(problem) => error!(controller = "state", "{problem}"),
+        Said::WriteFailed { subject, reason } => {
+            error!(controller = "state", object = %subject, "failed to write: {reason}")
+        }
+        Said::FoundPods { pods } => info!(controller = "provisioner", pods, "found provisionable pod(s)"),
+        Said::Computed { question, claims, placed, unplaced, certificate } => info!(
+            controller = "provisioner",
+            question,
+            nodeclaims = claims,
+            pods = placed,
+            unplaced,
+            usd_per_hour = certificate.objective.as_usd(),
+            bound_usd_per_hour = certificate.bound.as_usd(),
+            stage = ?certificate.stage,
+            stop = ?certificate.stop,
+            failure = certificate.failure.as_ref().map(tracing::field::display),
+            "computed new nodeclaim(s) to fit pod(s)"
+        ),
+        Said::Creating { claim, pool, pods, instance_type } => info!(
+            controller = "provisioner",
+            NodeClaim = %claim,
+            NodePool = %pool,
+            pods,
+            instance_type = %instance_type,
+            "created nodeclaim"
+        ),
+        Said::FailedScheduling { pod, reason } => {
+            error!(controller = "provisioner", Pod = %pod.key, reason = %reason, "could not schedule pod");
+        }
+        Said::Nominated { pod, target } => {
+            debug!(controller = "provisioner", Pod = %pod.key, target = %target, "pod should schedule on");
+        }
+        Said::Launched { claim, provider_id, instance_type, zone } => info!(
+            controller = "nodeclaim.lifecycle",
+            NodeClaim = %claim,
+            provider_id = %provider_id,
+            instance_type = %instance_type,
+            zone = %zone,
+            "launched nodeclaim"
+        ),
+        Said::LaunchFailed { claim, reason } => {
+            error!(controller = "nodeclaim.lifecycle", NodeClaim = %claim, reason, "failed launching nodeclaim");
+        }
+        Said::Registered { claim, node } => {
+            info!(controller = "nodeclaim.lifecycle", NodeClaim = %claim, Node = %node, "registered nodeclaim");
+        }
+        Said::Initialized { claim, node } => {
+            info!(controller = "nodeclaim.lifecycle", NodeClaim = %claim, Node = %node, "initialized nodeclaim");
+        }
+        Said::TerminationFailed { provider_id, reason } => {
+            error!(controller = "nodeclaim.lifecycle", provider_id = %provider_id, reason, "failed terminating instance");
+        }
+        Said::Disrupting { claim, reason } => {
+            info!(controller = "disruption", NodeClaim = %claim, reason, "disrupting node(s)");
+        }
+        Said::Evicting { pod } => debug!(controller = "node.termination", Pod = %pod.key, "evicting pod"),
+        Said::NodeGone { node } => info!(controller = "node.termination", Node = %node, "deleted node"),
+        Said::ClaimGone { claim } => info!(controller = "nodeclaim.lifecycle", NodeClaim = %claim, "deleted nodeclaim"),
+        Said::NotGuaranteed(loss) => warn!(controller = "placement", NodeClaim = %loss.claim, "{loss}"),
+        Said::Landed(landed) => debug!(
+            controller = "placement",
+            NodeClaim = %landed.claim,
+            as_planned = landed.as_planned,
+            elsewhere = landed.elsewhere,
+            unbound = landed.unbound,
+            gone = landed.gone,
+            "pods of nodeclaim"
+        ),
+    }
+}

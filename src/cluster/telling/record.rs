@@ -1,0 +1,129 @@
+//! Events of Kubernetes, on the objects that they are about.
+//!
+//! Source: the reference's event reasons (karpenter-core 6.2).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Client;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
+
+use super::super::lease::Stand;
+use crate::controller::{Said, Subject, World};
+use crate::observe::objects::KINDS;
+
+/// The same is not said of an object again for so long.
+const USUALLY: Duration = Duration::from_secs(2 * 60);
+/// That a pod cannot be placed.
+const FAILED_SCHEDULING: Duration = Duration::from_secs(5 * 60);
+
+pub(super) struct Events {
+    sender: UnboundedSender<(Event, ObjectReference)>,
+    /// By uid, reason and text, until when it is not said again.
+    said: HashMap<(String, &'static str, String), Instant>,
+}
+
+/// What an event says.
+struct Text {
+    about: Subject,
+    kind: EventType,
+    reason: &'static str,
+    note: String,
+}
+
+impl Events {
+    pub fn start(client: Client, instance: String) -> Self {
+        let (sender, mut queue) = unbounded_channel::<(Event, ObjectReference)>();
+        let reporter = Reporter { controller: "packwright".to_owned(), instance: Some(instance) };
+        let recorder = Recorder::new(client, reporter);
+        tokio::spawn(async move {
+            while let Some((event, about)) = queue.recv().await {
+                if let Err(error) = recorder.publish(&event, &about).await {
+                    tracing::debug!(controller = "events", "an event was not taken: {error}");
+                }
+            }
+        });
+        Self { sender, said: HashMap::new() }
+    }
+
+    pub fn record(&mut self, said: &Said, world: &World) {
+        let now = Instant::now();
+        self.said.retain(|_, until| *until > now);
+        let Some(Text { about, kind, reason, note }) = text(said) else { return };
+        let Some(meta) = world.objects().metadata(about.kind, &about.key) else { return };
+        let Some(known) = KINDS.iter().find(|known| known.name == about.kind) else { return };
+        let uid = meta.uid.clone().unwrap_or_default();
+        let silence = if reason == "FailedScheduling" { FAILED_SCHEDULING } else { USUALLY };
+        if self.said.insert((uid, reason, note.clone()), now + silence).is_some() {
+            return;
+        }
+        let reference = ObjectReference {
+            api_version: Some(known.api_version()),
+            kind: Some(about.kind.to_owned()),
+            name: meta.name.clone(),
+            namespace: meta.namespace.clone(),
+            uid: meta.uid.clone(),
+            ..ObjectReference::default()
+        };
+        let event = Event {
+            type_: kind,
+            reason: reason.to_owned(),
+            note: Some(note),
+            action: reason.to_owned(),
+            secondary: None,
+        };
+        let _ = self.sender.send((event, reference)); // the runtime ends
+    }
+}
+
+impl Events {
+    /// On the Lease: whoever looks for the reason why nothing is done finds it there.
+    pub fn record_stand(&self, stand: &Stand) {
+        let Stand::Conflict { holder, namespace, name } = stand else { return };
+        let about = ObjectReference {
+            api_version: Some("coordination.k8s.io/v1".to_owned()),
+            kind: Some("Lease".to_owned()),
+            name: Some(name.clone()),
+            namespace: Some(namespace.clone()),
+            ..ObjectReference::default()
+        };
+        let event = Event {
+            type_: EventType::Warning,
+            reason: "AnotherProvisioner".to_owned(),
+            note: Some(format!("{holder} holds this lease, so Packwright does nothing")),
+            action: "Waiting".to_owned(),
+            secondary: None,
+        };
+        let _ = self.sender.send((event, about)); // the runtime ends
+    }
+}
+
+fn text(said: &Said) -> Option<Text> {
+    let of_claim = |claim: &Arc<str>| Subject::of_cluster("NodeClaim", claim);
+    let normal = |about: Subject, reason, note: String| Some(Text { about, kind: EventType::Normal, reason, note });
+    let warning = |about: Subject, reason, note: String| Some(Text { about, kind: EventType::Warning, reason, note });
+    let transition =
+        |of: &str| format!("Status condition transitioned, Type: {of}, Status: Unknown -> True, Reason: {of}");
+    match said {
+        Said::FailedScheduling { pod, reason } => {
+            warning(pod.clone(), "FailedScheduling", format!("Failed to schedule pod, {reason}"))
+        }
+        Said::Nominated { pod, target } => {
+            normal(pod.clone(), "Nominated", format!("Pod should schedule on: node/{target}"))
+        }
+        Said::Launched { claim, .. } => normal(of_claim(claim), "Launched", transition("Launched")),
+        Said::Registered { claim, .. } => normal(of_claim(claim), "Registered", transition("Registered")),
+        Said::Initialized { claim, .. } => normal(of_claim(claim), "Initialized", transition("Initialized")),
+        Said::LaunchFailed { claim, reason } => warning(of_claim(claim), "LaunchFailed", reason.clone()),
+        Said::Disrupting { claim, reason } => {
+            normal(of_claim(claim), "DisruptionTerminating", format!("Disrupting NodeClaim: {reason}"))
+        }
+        Said::Evicting { pod } => normal(pod.clone(), "Evicted", "Evicted pod".to_owned()),
+        Said::NotGuaranteed(loss) => warning(of_claim(&loss.claim), "PlacementNotGuaranteed", loss.to_string()),
+        _ => None,
+    }
+}
