@@ -1,6 +1,6 @@
 //! What is known of the cluster: its objects, each in the newest state that was seen.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -19,6 +19,33 @@ pub struct World {
     unreadable: BTreeMap<(&'static str, ObjectKey), InputError>,
     /// How often something changed, by kind.
     changes: BTreeMap<&'static str, u64>,
+    gone: Gone,
+}
+
+/// Uids of objects that are gone: the answer to the write that took the last finalizer off may come after the watch has said so,
+/// and must not bring the object back.
+#[derive(Debug, Default)]
+struct Gone {
+    uids: BTreeSet<Arc<str>>,
+    /// Oldest first.
+    order: VecDeque<Arc<str>>,
+}
+
+/// So many are remembered: far more than can go while an answer is on its way.
+const REMEMBERED: usize = 4_096;
+
+impl Gone {
+    fn note(&mut self, uid: &str) {
+        let uid: Arc<str> = Arc::from(uid);
+        if !uid.is_empty() && self.uids.insert(uid.clone()) {
+            self.order.push_back(uid);
+        }
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.uids.remove(&oldest);
+        }
+    }
 }
 
 impl World {
@@ -43,7 +70,8 @@ impl World {
     /// Notes the state of an object, unless a newer one is known: watches and answers to writes overtake one another.
     pub(super) fn see(&mut self, kind: &'static str, object: RawObject, said: &mut Vec<Said>) {
         let Some(key) = key_of(&object.value) else { return };
-        if self.knows_newer(kind, &key, &object.value) {
+        let uid = object.value["metadata"]["uid"].as_str().unwrap_or_default();
+        if self.gone.uids.contains(uid) || self.knows_newer(kind, &key, &object.value) {
             return;
         }
         *self.changes.entry(kind).or_default() += 1;
@@ -60,6 +88,7 @@ impl World {
 
     /// Notes that an object is gone; one of the same name that came after it stays.
     pub(super) fn lose(&mut self, kind: &'static str, key: &ObjectKey, uid: &str) {
+        self.gone.note(uid);
         let known = self.objects.metadata(kind, key).and_then(|meta| meta.uid.as_deref());
         if known.is_none_or(|known| known == uid) {
             *self.changes.entry(kind).or_default() += 1;
@@ -79,6 +108,8 @@ impl World {
             self.see(kind, object, said);
         }
         for key in gone {
+            let uid = self.objects.metadata(kind, &key).and_then(|meta| meta.uid.clone());
+            self.gone.note(uid.as_deref().unwrap_or_default());
             *self.changes.entry(kind).or_default() += 1;
             self.objects.remove(kind, &key);
             self.unreadable.remove(&(kind, key));
@@ -139,6 +170,9 @@ mod tests {
         world.lose("Node", &key, "a");
         assert_eq!(version(&world, "n").as_deref(), Some("3"), "the one before is gone, not this one");
         world.lose("Node", &key, "b");
+        assert_eq!(version(&world, "n"), None);
+        // the answer to the write that took its last finalizer off
+        world.see("Node", node("n", "b", "4"), &mut said);
         assert_eq!(version(&world, "n"), None);
     }
 
