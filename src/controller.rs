@@ -65,7 +65,7 @@ use market::Market;
 use question::snapshot;
 use register::Following;
 use turn::Turn;
-use waiting::{coming, waiting_pods};
+use waiting::{awaited_nodes, coming, waiting_pods};
 use writes::Writes;
 
 /// What to do now, what to say, and when time alone will change that.
@@ -149,7 +149,7 @@ impl Controller {
                 self.world.lose(kind, &key, &uid);
                 self.events.note(before.as_deref(), self.pod(kind, &key).as_deref(), now);
             }
-            Event::Listed { kind, objects } => self.world.list(kind, objects, &mut step.said),
+            Event::Listed { kind, objects } => self.list(kind, objects, now, &mut step.said),
             Event::Written { subject, outcome } => self.written(&subject, outcome, now, &mut step.said),
             Event::Cloud(answer) => {
                 self.instances.take(&answer, now, &mut step.said);
@@ -175,6 +175,7 @@ impl Controller {
         let market = self.market.of(&self.world, &self.catalog, &self.settings.decision);
         launch::step(&cluster, market, &mut self.launches, &mut turn);
         play::step(&cluster, &mut turn);
+        play::sweep(&cluster, &mut turn);
         register::step(&observed, &mut self.following, &mut turn);
         initialize::step(&cluster, &mut turn);
         idle::step(&cluster, &mut self.events, &mut turn);
@@ -183,7 +184,8 @@ impl Controller {
             turn.look_again(until);
         }
         self.nominated.retain(|_, until| *until > now);
-        let wanted: BTreeSet<Arc<str>> = coming.pods.values().chain(self.nominated.keys()).cloned().collect();
+        let mut wanted: BTreeSet<Arc<str>> = coming.pods.values().chain(self.nominated.keys()).cloned().collect();
+        wanted.extend(awaited_nodes(&observed));
         empty::step(&cluster, &wanted, &mut turn);
         drain::step(&cluster, &mut self.instances, &mut turn);
         retire::step(&cluster, &self.launches, &mut self.instances, &mut turn);
@@ -191,7 +193,7 @@ impl Controller {
         ids.extend(self.launches.instances());
         self.instances.keep(|id| ids.contains(id));
         // what is under way will change what is decided about
-        let is_busy = self.asked.is_some() || self.launches.is_busy() || turn.writes.is_creating();
+        let is_busy = self.asked.is_some() || self.launches.is_busy(now) || turn.writes.is_creating();
         if !is_busy && self.batch.step(&waiting_pods(&cluster, &coming), &mut turn) {
             let outcome = snapshot(cluster.objects, &coming, &self.settings, &self.catalog, now);
             self.questions += 1;
@@ -210,6 +212,9 @@ impl Controller {
         {
             self.following.refuse(meta.uid.as_deref().unwrap_or_default(), reason, now);
         }
+        if let Outcome::Delayed(reason) = &outcome {
+            said.push(Said::EvictionDelayed { pod: subject.clone(), reason: reason.clone() });
+        }
         let failure = self.writes.answered(subject, &outcome, now);
         if let Some(reason) = failure {
             said.push(Said::WriteFailed { subject: subject.clone(), reason });
@@ -226,6 +231,16 @@ impl Controller {
         if before.is_some() {
             let after = key.as_ref().and_then(|key| self.pod(kind, key));
             self.events.note(before.as_deref(), after.as_deref(), now);
+        }
+    }
+
+    /// What happened to pods while nobody looked counts as if it happened now.
+    fn list(&mut self, kind: &'static str, objects: Vec<RawObject>, now: Timestamp, said: &mut Vec<Said>) {
+        let before = if kind == "Pod" { self.world.objects().pods.clone() } else { BTreeMap::new() };
+        self.world.list(kind, objects, said);
+        for (key, pod) in &before {
+            let after = self.pod(kind, key);
+            self.events.note(Some(&pod.object), after.as_deref(), now);
         }
     }
 

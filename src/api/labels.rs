@@ -106,6 +106,8 @@ pub const OFFERS: &str = "packwright.dev/offers";
 pub const PLANNED: &str = "packwright.dev/planned";
 /// Annotation of a NodeClaim: the pods that its node is for, as JSON.
 pub const PLANNED_PODS: &str = "packwright.dev/planned-pods";
+/// Annotation of a kwok node: the uid of its NodeClaim.
+pub const BORN_OF: &str = "packwright.dev/born-of";
 /// Annotation of a node that we cordoned, not a person: since when.
 pub const CORDONED_AT: &str = "packwright.dev/cordoned-at";
 /// Annotation of a node with our taint: since when.

@@ -135,6 +135,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Ok(ExitCode::from(exit::INVALID_INPUT))
     };
     let decision = match args.settings.settings() {
+        Ok((settings, _)) if settings.feature_gates.capacity_buffer => {
+            return refuse("--feature-gates: the controller knows no CapacityBuffer yet");
+        }
         Ok((settings, _)) => settings,
         Err(sentence) => return refuse(&sentence),
     };
@@ -166,6 +169,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     })
 }
 
+/// What takes longer is left to the end of the Lease.
+const RESIGN_WITHIN: Duration = Duration::from_secs(5);
+
 /// Everything that runs beside one another, until the first of it ends.
 async fn host(
     connection: Connection,
@@ -178,11 +184,12 @@ async fn host(
     let election = args.election();
     let (said, stands) = watch::channel(Stand::Unknown);
     let mut telling = Telling::new(client.clone(), election.identity.clone());
+    let is_synced = telling.is_synced();
     let at = |port: u16| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     let health = async {
         match args.health_probe_port {
             0 => std::future::pending().await,
-            port => serve_health(at(port), stands.clone()).await,
+            port => serve_health(at(port), stands.clone(), is_synced).await,
         }
     };
     let counted = async {
@@ -194,24 +201,31 @@ async fn host(
     let standing = async {
         if args.disable_leader_election {
             said.send_replace(Stand::Leads);
-            std::future::pending().await
+            std::future::pending::<()>().await;
         } else {
             stand(client.clone(), election.clone(), said.clone()).await;
         }
     };
     let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        () = control(client.clone(), controller, hosting, stands.clone(), &mut telling) => {}
-        () = standing => {}
-        ended = health => ended.map_err(|error| format!("port {}: {error}", args.health_probe_port))?,
-        ended = counted => ended.map_err(|error| format!("port {}: {error}", args.metrics_port))?,
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminated.recv() => {}
+    let on_port = |port: u16, ended: std::io::Result<()>| match ended {
+        Ok(()) => format!("port {port}: nothing is served any more"),
+        Err(error) => format!("port {port}: {error}"),
+    };
+    let failure = tokio::select! {
+        () = control(client.clone(), controller, hosting, stands.clone(), &mut telling) => {
+            Some("the watches have ended".to_owned())
+        }
+        () = standing => Some("the election has ended".to_owned()),
+        ended = health => Some(on_port(args.health_probe_port, ended)),
+        ended = counted => Some(on_port(args.metrics_port, ended)),
+        _ = tokio::signal::ctrl_c() => None,
+        _ = terminated.recv() => None,
+    };
+    if !args.disable_leader_election {
+        let given_back = tokio::time::timeout(RESIGN_WITHIN, resign(client, &election)).await;
+        if !matches!(given_back, Ok(Ok(()))) {
+            tracing::warn!(controller = "lease", "the lease was not given back: others wait until it is over");
+        }
     }
-    if !args.disable_leader_election
-        && let Err(error) = resign(client, &election).await
-    {
-        tracing::warn!(controller = "lease", "the lease was not given back: {error}");
-    }
-    Ok(ExitCode::from(exit::SUCCESS))
+    failure.map_or(Ok(ExitCode::from(exit::SUCCESS)), |reason| Err(reason.into()))
 }

@@ -1,5 +1,7 @@
 //! kwok: nodes without machines. What EC2 and the kubelet would make of a launch is written down at once.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1;
 use serde_json::{Value, json};
 
@@ -18,6 +20,19 @@ const PLAYED: (&str, &str) = ("kwok.x-k8s.io/node", "fake");
 
 /// How nodes of this cloud are called: they have the name of their claim.
 const SCHEME: &str = "kwok://";
+
+/// Whether an instance is one of this cloud.
+#[must_use]
+pub fn is_of_kwok(provider_id: &str) -> bool {
+    provider_id.starts_with(SCHEME)
+}
+
+/// Nothing is left of an instance but its node, which goes by itself; others are not ours to end.
+#[must_use]
+pub fn terminate(provider_id: &Arc<str>) -> Answer {
+    let result = if is_of_kwok(provider_id) { Ok(true) } else { Err("it is no instance of kwok".to_owned()) };
+    Answer::Terminated { provider_id: provider_id.clone(), result }
+}
 
 /// Buys the first option. Nothing is remembered: the NodeClaim says what it is, and [`birth`] makes the node of it.
 #[must_use]
@@ -49,7 +64,9 @@ pub fn birth(claim: &NodeClaim) -> Option<Value> {
     Some(json!({
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": { "name": name, "labels": labels, "annotations": { PLAYED.0: PLAYED.1 } },
+        "metadata": {
+            "name": name, "labels": labels, "annotations": { PLAYED.0: PLAYED.1, labels::BORN_OF: claim.metadata.uid },
+        },
         "spec": { "providerID": id, "taints": taints },
         "status": {
             "capacity": status.capacity,

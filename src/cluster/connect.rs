@@ -59,20 +59,19 @@ impl Target {
         of_config(config, context, progress)
     }
 
-    /// As [`Target::connect`], to stay: from inside a cluster it is that cluster where no other is named, and answers may take as
-    /// long as a watch does.
+    /// As [`Target::connect`], to stay: from inside a cluster it is that cluster where no other is named, and nothing is heard for as
+    /// long as a watch may be silent.
     ///
     /// # Errors
     /// As [`Target::connect`].
     pub async fn connect_to_stay(&self, progress: &dyn Fn(Progress)) -> Result<Connection, ConnectError> {
         let is_inside = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
-        let (mut config, context) = if is_inside && self.kubeconfig.is_none() && self.context.is_none() {
+        let (config, context) = if is_inside && self.kubeconfig.is_none() && self.context.is_none() {
             let inside = Config::incluster().map_err(|error| ConnectError::Kubeconfig(with_causes(&error)))?;
             (inside, "in-cluster".to_owned())
         } else {
             configuration(self).await.map_err(ConnectError::Kubeconfig)?
         };
-        config.read_timeout = None;
         of_config(config, context, progress)
     }
 }

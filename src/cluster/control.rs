@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use super::events::{Seen, events};
 use super::lease::Stand;
 use super::write::write;
-use crate::cloud::{Answer, Request, kwok};
-use crate::controller::{Action, Controller, Event, Said, Step, World};
+use crate::cloud::{Request, kwok};
+use crate::controller::{Action, Controller, Event, Outcome, Said, Step, World};
 use crate::host::worker::{Worker, decide_apart};
 use crate::host::{Limits, Search};
 
@@ -73,11 +73,12 @@ pub async fn control(
 ) {
     let (sender, mut answers) = unbounded_channel();
     let mut seen = events(&client);
-    let doer = Doer { permits: Arc::new(Semaphore::new(hosting.concurrent)), client, hosting, sender };
+    let permits = Arc::new(Semaphore::new(hosting.concurrent));
+    let doer = Doer { permits, stand: stand.clone(), client, hosting, sender };
     let mut due: Option<Timestamp> = None;
     let mut took = Duration::ZERO;
     loop {
-        let pause = PAUSE.max(took * doer.hosting.rest);
+        let pause = (took * doer.hosting.rest).clamp(PAUSE, LONGEST_PAUSE);
         let mut batch = Vec::new();
         tokio::select! {
             goes_on = gather(&mut seen, &mut answers, due, pause, &mut batch) => {
@@ -118,6 +119,9 @@ pub async fn control(
     }
 }
 
+/// However long a step takes, changes are looked at as often as this.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
 /// Waits for an event or the time, then for what comes shortly after it. Whether the watches go on.
 async fn gather(
     seen: &mut (impl futures::Stream<Item = Seen> + Unpin),
@@ -145,7 +149,8 @@ async fn gather(
             () = time => return true,
         }
         if batch.len() == 1 {
-            end = Some(Instant::now() + pause);
+            let soon = Instant::now() + pause;
+            end = Some(end.map_or(soon, |end| end.min(soon)));
         }
     }
 }
@@ -155,7 +160,15 @@ struct Doer {
     client: Client,
     hosting: Hosting,
     permits: Arc<Semaphore>,
+    stand: watch::Receiver<Stand>,
     sender: UnboundedSender<Event>,
+}
+
+/// What is not sent yet never is.
+impl Drop for Doer {
+    fn drop(&mut self) {
+        self.permits.close();
+    }
 }
 
 impl Doer {
@@ -174,16 +187,19 @@ impl Doer {
         match action {
             Action::Write(what) => {
                 let (client, permits, limit) = (self.client.clone(), self.permits.clone(), self.hosting.answer);
+                let stand = self.stand.clone();
                 tokio::spawn(async move {
-                    let _permit = permits.acquire().await;
-                    let outcome = write(&client, &what, limit).await;
+                    let Ok(_permit) = permits.acquire().await else { return }; // the controller is gone
+                    // another one may act by now
+                    let leads = *stand.borrow() == Stand::Leads;
+                    let outcome = if leads { write(&client, &what, limit).await } else { Outcome::Outdated };
                     let _ = sender.send(Event::Written { subject: what.subject, outcome });
                 });
             }
             Action::Cloud(request) => {
                 let answer = match request {
                     Request::Launch(launch) => kwok::launch(&launch),
-                    Request::Terminate { provider_id, .. } => Answer::Terminated { provider_id, result: Ok(true) },
+                    Request::Terminate { provider_id, .. } => kwok::terminate(&provider_id),
                 };
                 let _ = sender.send(Event::Cloud(answer));
             }

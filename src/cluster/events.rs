@@ -84,7 +84,7 @@ impl Reader {
                 self.is_told = true;
                 Some(Ok(Event::Listed { kind, objects: Vec::new() }))
             }
-            Err(error) if is_absent(&error) && self.is_told => None,
+            Err(error) if is_absent(&error) && self.is_told && !NEEDED.contains(&kind) => None,
             Err(error) => Some(Err(format!("{kind} objects: {}", with_causes(&error)))),
         }
     }

@@ -61,26 +61,40 @@ pub const MARK: &str = "_packwright-";
 /// Stands for election until it is dropped, and says how that stands.
 pub async fn stand(client: Client, election: Election, said: watch::Sender<Stand>) {
     let mut candidate = Candidate { client, election, seen: BTreeMap::new(), renewed: None };
+    let publish = |stand: Stand| {
+        said.send_if_modified(|known| {
+            *known != stand && {
+                *known = stand.clone();
+                true
+            }
+        })
+    };
     loop {
-        let within = tokio::time::timeout(RENEW_WITHIN, candidate.round()).await;
-        let failed = match within {
+        // who leads has until then, however many rounds fail
+        let end = candidate.renewed.unwrap_or_else(Instant::now) + RENEW_WITHIN;
+        let end = end.max(Instant::now() + RETRY);
+        let failed = match tokio::time::timeout_at(end, candidate.round()).await {
             Ok(Ok(stand)) => {
-                said.send_replace(stand);
+                publish(stand);
                 None
             }
             Ok(Err(error)) => Some(with_causes(&error)),
-            Err(_) => Some(format!("no answer within {} s", RENEW_WITHIN.as_secs())),
+            Err(_) => Some("no answer in time".to_owned()),
         };
         if let Some(reason) = failed
-            && candidate.renewed.is_none_or(|at| at.elapsed() >= RENEW_WITHIN)
+            && candidate.renewed.is_none_or(|at| at.elapsed() + RETRY >= RENEW_WITHIN)
         {
-            said.send_replace(Stand::Blocked(format!("the lease cannot be renewed: {reason}")));
+            candidate.renewed = None;
+            publish(Stand::Blocked(format!("the lease cannot be renewed: {reason}")));
         }
         tokio::time::sleep(RETRY).await;
     }
 }
 
 /// Gives the Lease back, so that the next one does not have to wait.
+///
+/// # Errors
+/// The API server does not take it.
 pub async fn resign(client: Client, election: &Election) -> Result<(), Error> {
     let leases: Api<Lease> = Api::all(client.clone());
     let named = ListParams::default().fields(&format!("metadata.name={}", election.name));
@@ -129,13 +143,16 @@ impl Candidate {
                 name: self.election.name.clone(),
             });
         }
-        if let Some(ours) = others.first() {
+        let own = leases.iter().find(|lease| holder(lease) == Some(&*self.election.identity));
+        let comes_first = |lease: &&&Lease| own.is_none_or(|own| lease.namespace() < own.namespace());
+        if let Some(ours) = others.iter().find(comes_first) {
             return Ok(Stand::StandsBy(holder(ours).unwrap_or_default().to_owned()));
         }
         let home = match leases.iter().find(|lease| holder(lease) == Some(&*self.election.identity)) {
             Some(own) => own.namespace().unwrap_or_default(),
             None => self.home(&leases).await?,
         };
+        let is_new = self.renewed.is_none();
         let taken = match leases.iter().find(|lease| lease.namespace().as_deref() == Some(&home)) {
             Some(lease) => self.take(lease).await,
             None => self.create(&home).await,
@@ -143,10 +160,13 @@ impl Candidate {
         match taken {
             Ok(()) => {
                 self.renewed = Some(asked);
-                Ok(Stand::Leads)
+                // two that began at once in different namespaces see one another in the next round
+                Ok(if is_new { Stand::StandsBy("nobody".to_owned()) } else { Stand::Leads })
             }
-            // somebody was faster
-            Err(Error::Api(status)) if status.code == 409 => Ok(Stand::StandsBy("whoever was faster".to_owned())),
+            // somebody was faster; who leads tries again
+            Err(Error::Api(status)) if status.code == 409 && is_new => {
+                Ok(Stand::StandsBy("whoever was faster".to_owned()))
+            }
             Err(error) => Err(error),
         }
     }

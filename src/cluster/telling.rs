@@ -7,6 +7,8 @@ mod record;
 pub use log::{Format, Level, start_log};
 pub use measure::{Metrics, start_metrics};
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kube::Client;
@@ -19,13 +21,20 @@ use record::Events;
 /// Tells everything to everybody.
 pub struct Telling {
     events: Events,
+    is_synced: Arc<AtomicBool>,
 }
 
 impl Telling {
     /// `instance`: the name of this process in events. Must be called in the runtime: events are sent by a task of it.
     #[must_use]
     pub fn new(client: Client, instance: String) -> Self {
-        Self { events: Events::start(client, instance) }
+        Self { events: Events::start(client, instance), is_synced: Arc::default() }
+    }
+
+    /// Whether everything was read.
+    #[must_use]
+    pub fn is_synced(&self) -> Arc<AtomicBool> {
+        self.is_synced.clone()
     }
 }
 
@@ -48,5 +57,6 @@ impl Listener for Telling {
 
     fn stepped(&mut self, world: &World, took: Duration) {
         measure::gauge(world, took);
+        self.is_synced.store(world.is_complete(), Ordering::Relaxed);
     }
 }

@@ -33,7 +33,7 @@ fn most(budget: &Budget, nodes: usize, now: Timestamp) -> Option<usize> {
 /// Whether a schedule, in UTC, was hit within the last seconds.
 fn was_hit(schedule: &str, seconds: u64, now: Timestamp) -> Option<bool> {
     let cron: Cron = schedule.parse().ok()?;
-    let from = now - std::time::Duration::from_secs(seconds);
+    let from = now.checked_sub(std::time::Duration::from_secs(seconds)).ok()?;
     let next = cron.find_next_occurrence(&from.to_zoned(TimeZone::UTC), false).ok()?;
     Some(next.timestamp() <= now)
 }

@@ -1,9 +1,10 @@
 //! A decision becomes NodeClaims.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::action::Verb;
 use super::event::Subject;
@@ -14,7 +15,8 @@ use crate::api::labels;
 use crate::host::Decision;
 use crate::observe::Snapshot;
 use crate::observe::snapshot::NodeStage;
-use crate::placement::{ClaimPlan, PlannedPod};
+use crate::placement::signature::signature;
+use crate::placement::{ClaimPlan, ExpectedPods, PlannedPod};
 use crate::plan::claims::node_claim;
 use crate::plan::{Checked, Plan, Target};
 
@@ -40,7 +42,7 @@ pub(super) fn carry_out(asked: &Asked, decision: &Decision, world: &World, turn:
         certificate: Box::new(decision.certificate.clone()),
     });
     for launch in wanted {
-        create(snapshot, plan, launch, turn);
+        create(snapshot, plan, launch, world, turn);
     }
     let joining = joining(snapshot, plan);
     let nodes = joining.keys().map(|node| snapshot.nodes[*node].name.clone()).collect();
@@ -63,16 +65,27 @@ fn is_wanted(snapshot: &Snapshot, plan: &Plan<Checked>, launch: usize, world: &W
     here.map(|assignment| &snapshot.pods[assignment.pod]).any(|pod| {
         let now = world.objects().pods.get(&pod.key).map(|pod| &pod.object);
         let is_there = now.is_some_and(|now| now.metadata.uid.as_deref() == Some(&*pod.uid));
-        let was_bound = pod.node.is_some();
-        let is_bound = now.and_then(|now| now.spec.as_ref()).is_some_and(|spec| spec.node_name.is_some());
-        pod.buffer || (is_there && (was_bound || !is_bound))
+        let node = now.and_then(|now| now.spec.as_ref()?.node_name.as_deref());
+        pod.buffer || (is_there && node.is_none_or(|node| pod.node.is_some() && is_going(world, node)))
     })
 }
 
-fn create(snapshot: &Snapshot, plan: &Plan<Checked>, index: usize, turn: &mut Turn<'_>) {
-    let launch = &plan.launches[index];
-    let pool = &snapshot.node_pools[launch.pool];
-    let pods = ClaimPlan::of_launch(snapshot, plan, index);
+/// Whether the pods of a node have to leave it.
+fn is_going(world: &World, node: &str) -> bool {
+    let node = world.objects().nodes.get(&Subject::of_cluster("Node", node).key).map(|node| &node.object);
+    node.is_none_or(|node| {
+        let mut taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
+        node.metadata.deletion_timestamp.is_some() || taints.any(|taint| taint.key == labels::TAINT_DISRUPTED)
+    })
+}
+
+fn create(snapshot: &Snapshot, plan: &Plan<Checked>, index: usize, world: &World, turn: &mut Turn<'_>) {
+    let pool = &snapshot.node_pools[plan.launches[index].pool];
+    let mut launch = plan.launches[index].clone();
+    launch.name = name(snapshot, plan, index, world);
+    let launch = &launch;
+    let mut pods = ClaimPlan::of_launch(snapshot, plan, index);
+    expect(&mut pods, snapshot, plan, index, world);
     let mut claim = node_claim(pool, launch);
     let metadata = &mut claim["metadata"];
     metadata["annotations"][labels::PLANNED_PODS] = json!(pods.to_annotation());
@@ -90,6 +103,54 @@ fn create(snapshot: &Snapshot, plan: &Plan<Checked>, index: usize, turn: &mut Tu
             instance_type: launch.offers.first().map_or_else(|| Arc::from(""), |offer| offer.instance_type.clone()),
         });
     }
+}
+
+/// A name that no claim had before: pods of a node that is gone may still name it.
+fn name(snapshot: &Snapshot, plan: &Plan<Checked>, index: usize, world: &World) -> Arc<str> {
+    let launch = &plan.launches[index];
+    let pool = &snapshot.node_pools[launch.pool].name;
+    let here = plan.assignments.iter().filter(|assignment| assignment.target == Target::Launch(index));
+    let mut hash = Sha256::new();
+    hash.update(format!("{} {}", launch.name, snapshot.taken_at));
+    here.for_each(|assignment| hash.update(&*snapshot.pods[assignment.pod].uid));
+    loop {
+        let suffix: String = hash.clone().finalize().iter().take(LENGTH).map(|byte| letter(*byte)).collect();
+        let name: Arc<str> = format!("{pool}-{suffix}").into();
+        let (claim, node) = (Subject::of_cluster("NodeClaim", &name), Subject::of_cluster("Node", &name));
+        if !world.objects().node_claims.contains_key(&claim.key) && !world.objects().nodes.contains_key(&node.key) {
+            return name;
+        }
+        hash.update("again");
+    }
+}
+
+/// The alphabet of generated Kubernetes names.
+fn letter(byte: u8) -> char {
+    const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+    char::from(ALPHABET[usize::from(byte) % ALPHABET.len()])
+}
+
+/// Characters after the name of the pool.
+const LENGTH: usize = 5;
+
+/// Pods that leave other nodes come back as new ones of their owner: the node is kept for those.
+fn expect(claim: &mut ClaimPlan, snapshot: &Snapshot, plan: &Plan<Checked>, index: usize, world: &World) {
+    let here = plan.assignments.iter().filter(|assignment| assignment.target == Target::Launch(index));
+    let mut expected: BTreeMap<(Arc<str>, Arc<str>, String), usize> = BTreeMap::new();
+    let mut replaces: BTreeSet<Arc<str>> = BTreeSet::new();
+    for pod in here.map(|assignment| &snapshot.pods[assignment.pod]) {
+        let (Some(node), Some(owner)) = (&pod.node, &pod.owner) else { continue };
+        let Some(object) = world.objects().pods.get(&pod.key).map(|pod| &pod.object) else { continue };
+        *expected.entry((pod.key.namespace.clone(), owner.uid.clone(), signature(object))).or_default() += 1;
+        replaces.insert(node.clone());
+    }
+    claim.expected.extend(expected.into_iter().map(|((namespace, owner, signature), count)| ExpectedPods {
+        namespace,
+        owner,
+        signature: signature.into(),
+        count,
+    }));
+    claim.replaces.extend(replaces);
 }
 
 /// Pods for nodes that are there or on their way, by node.

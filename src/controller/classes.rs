@@ -3,14 +3,15 @@
 use serde_json::json;
 
 use super::cluster::Cluster;
-use super::conditions::{Conditions, READY, is_true};
+use super::conditions::{Conditions, READY};
 use super::turn::Turn;
 
 /// Says so.
 pub(super) fn step(cluster: &Cluster<'_>, turn: &mut Turn<'_>) {
     for class in cluster.objects.ec2_node_classes.values().map(|class| &class.object) {
         let known = class.status.as_ref().map_or(&[][..], |status| &status.conditions);
-        if class.metadata.deletion_timestamp.is_none() && !is_true(known, READY) {
+        // one that somebody has looked at says more than we know
+        if class.metadata.deletion_timestamp.is_none() && known.is_empty() {
             let mut conditions = Conditions::of(known, class.metadata.generation, turn.now);
             conditions.set_true(READY);
             turn.patch_status("EC2NodeClass", &class.metadata, &json!({"conditions": conditions.into_list()}));

@@ -9,13 +9,16 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use crate::api::labels;
 use crate::api::node_claim::NodeClaim;
 use crate::api::node_pool::NodePool;
+use crate::cloud::kwok;
 use crate::observe::objects::{ObjectKey, Objects};
 use crate::observe::serves;
 
 pub(super) struct Cluster<'o> {
     pub objects: &'o Objects,
-    /// Claims whose node class we serve, by name.
+    /// Claims that are ours, by name: they have a plan, and their instance, if there is one, is of our cloud.
     pub claims: Vec<Claimed<'o>>,
+    /// Other claims of node classes that we serve: they count, and are left alone.
+    pub others: Vec<Claimed<'o>>,
 }
 
 /// A NodeClaim with its node.
@@ -35,13 +38,15 @@ impl<'o> Cluster<'o> {
                 by_id.entry(id).or_default().push(node);
             }
         }
-        let ours =
-            objects.node_claims.values().map(|claim| &claim.object).filter(|claim| serves(&claim.spec.node_class_ref));
-        let claims = ours.map(|claim| {
-            let id = claim.status.as_ref().and_then(|status| status.provider_id.as_deref());
-            Claimed { claim, nodes: id.and_then(|id| by_id.get(id).cloned()).unwrap_or_default() }
-        });
-        Self { objects, claims: claims.collect() }
+        let served = objects.node_claims.values().map(|claim| &claim.object);
+        let served = served.filter(|claim| serves(&claim.spec.node_class_ref));
+        let (claims, others) = served.map(|claim| Claimed::of(claim, &by_id)).partition(Claimed::is_ours);
+        Self { objects, claims, others }
+    }
+
+    /// Ours and others.
+    pub fn all_claims(&self) -> impl Iterator<Item = &Claimed<'o>> {
+        self.claims.iter().chain(&self.others)
     }
 
     /// Of the instances that claims say they have.
@@ -61,6 +66,17 @@ impl<'o> Cluster<'o> {
 }
 
 impl<'o> Claimed<'o> {
+    fn of(claim: &'o Arc<NodeClaim>, by_id: &BTreeMap<&str, Vec<&'o Arc<Node>>>) -> Self {
+        let id = claim.status.as_ref().and_then(|status| status.provider_id.as_deref());
+        Self { claim, nodes: id.and_then(|id| by_id.get(id).cloned()).unwrap_or_default() }
+    }
+
+    fn is_ours(&self) -> bool {
+        let has_plan = self.claim.metadata.annotations.as_ref().is_some_and(|of| of.contains_key(labels::PLANNED_PODS));
+        let id = self.claim.status.as_ref().and_then(|status| status.provider_id.as_deref()).unwrap_or_default();
+        has_plan && (id.is_empty() || kwok::is_of_kwok(id))
+    }
+
     pub fn name(&self) -> &'o str {
         self.claim.metadata.name.as_deref().unwrap_or_default()
     }

@@ -16,7 +16,7 @@ use super::conditions::Conditions;
 use super::event::Subject;
 use super::instances::Instances;
 use super::said::Said;
-use super::turn::Turn;
+use super::turn::{Turn, later};
 use crate::api::labels;
 use crate::observe::objects::ObjectKey;
 use crate::observe::{is_daemon_pod, is_do_not_disrupt, is_mirror_pod};
@@ -136,9 +136,12 @@ fn leave(pods: &[&Arc<Pod>], deadline: Option<Timestamp>, turn: &mut Turn<'_>) {
     for pod in pods {
         let Some(deadline) = deadline else { break };
         let own = pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(30);
-        let latest = deadline - Duration::from_secs(u64::try_from(own).unwrap_or(0));
+        let own = Duration::from_secs(u64::try_from(own).unwrap_or(0));
+        let latest = deadline.checked_sub(own).unwrap_or(Timestamp::MIN);
         let ends = pod.metadata.deletion_timestamp.as_ref().map(|time| time.0);
-        if turn.is_due(latest) && ends.is_none_or(|ends| ends > deadline) {
+        // one that ends as soon as it can is left alone
+        let by = deadline.max(later(now, Duration::from_secs(1)));
+        if turn.is_due(latest) && ends.is_none_or(|ends| ends > by) {
             let left = Duration::try_from(deadline.duration_since(now)).unwrap_or_default();
             remove(pod, Some(left.max(Duration::from_secs(1))), turn);
         }

@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use serde_json::json;
 
 use super::action::Verb;
 use super::budget::allowed;
 use super::cluster::{Claimed, Cluster};
-use super::conditions::{Conditions, INITIALIZED, READY, since};
+use super::conditions::{Conditions, INITIALIZED, READY};
 use super::drain::with_disrupted;
 use super::event::Subject;
 use super::idle::{CONSOLIDATABLE, is_kept};
@@ -43,32 +44,44 @@ pub(super) fn step(cluster: &Cluster<'_>, wanted: &BTreeSet<Arc<str>>, turn: &mu
         let (Some(name), Some(pool)) = (node.metadata.name.as_deref(), claimed.pool()) else { continue };
         let here = pods.get(name).map_or(&[][..], Vec::as_slice);
         let is_empty = is_empty(here, turn) && !wanted.contains(name) && !is_kept(claimed);
-        if let Some(closed) = closed_since(claimed) {
-            if !is_empty {
-                reopen(claimed, node, turn);
-            } else if turn.is_due(closed + SETTLED) {
-                let delete = Verb::Delete { uid: Arc::from(claimed.uid()), grace: None };
-                if turn.write(Subject::of_cluster("NodeClaim", claimed.name()), &claimed.claim.metadata, delete) {
-                    turn.say(Said::Disrupting { claim: Arc::from(claimed.name()), reason: EMPTY });
+        match (is_closed(node), reason_since(claimed)) {
+            (true, Reason::Empty(since)) if is_empty => remove(claimed, since, turn),
+            (true, Reason::None) if is_empty && claimed.is(CONSOLIDATABLE) => note(claimed, Some(EMPTY), turn),
+            // it is needed after all; also where the process that closed it died before it said why
+            (true, Reason::Empty(_) | Reason::None) => set_taint(node, false, turn),
+            (false, Reason::Empty(_)) => note(claimed, None, turn),
+            (false, Reason::None) if is_empty && claimed.is(CONSOLIDATABLE) => {
+                let left = left.entry(pool).or_insert_with(|| budget(cluster, pool, turn));
+                if *left > 0 {
+                    *left -= 1;
+                    set_taint(node, true, turn);
                 }
             }
-        } else if is_empty && claimed.is(CONSOLIDATABLE) {
-            let left = left.entry(pool).or_insert_with(|| budget(cluster, pool, turn));
-            if *left > 0 {
-                *left -= 1;
-                close(claimed, node, turn);
-            }
+            _ => {}
         }
+    }
+}
+
+/// Deletes the claim of a node that has been closed for long enough.
+fn remove(claimed: &Claimed<'_>, closed: Timestamp, turn: &mut Turn<'_>) {
+    // times in conditions are whole seconds
+    if !turn.is_due(closed + Duration::from_secs(1) + SETTLED) {
+        return;
+    }
+    let delete = Verb::Delete { uid: Arc::from(claimed.uid()), grace: None };
+    if turn.write(Subject::of_cluster("NodeClaim", claimed.name()), &claimed.claim.metadata, delete) {
+        turn.say(Said::Disrupting { claim: Arc::from(claimed.name()), reason: EMPTY });
     }
 }
 
 /// What the budgets of a pool leave for empty nodes.
 fn budget(cluster: &Cluster<'_>, name: &str, turn: &mut Turn<'_>) -> usize {
     let Some(pool) = cluster.pool(name) else { return 0 };
-    let of_pool = || cluster.claims.iter().filter(|claimed| claimed.pool() == Some(name));
+    let of_pool = || cluster.all_claims().filter(|claimed| claimed.pool() == Some(name));
     let nodes = of_pool().filter(|claimed| claimed.is(INITIALIZED) && !claimed.is("InstanceTerminating")).count();
     let is_disrupted = |claimed: &&Claimed| {
-        claimed.is_deleting() || closed_since(claimed).is_some() || !claimed.nodes.iter().all(|node| is_ready(node))
+        let is_going = |node: &&Arc<Node>| is_closed(node) || !is_ready(node);
+        claimed.is_deleting() || claimed.nodes.iter().any(is_going)
     };
     let disrupted = of_pool().filter(|claimed| claimed.is(INITIALIZED)).filter(is_disrupted).count();
     let allowed = allowed(pool, DisruptionReason::Empty, nodes, turn.now).saturating_sub(disrupted);
@@ -93,35 +106,48 @@ fn is_empty(pods: &[&Arc<Pod>], turn: &Turn<'_>) -> bool {
     })
 }
 
-/// Since when the node is closed because it was empty.
-fn closed_since(claimed: &Claimed<'_>) -> Option<jiff::Timestamp> {
-    let conditions = &claimed.claim.status.as_ref()?.conditions;
-    let closed = conditions.iter().any(|of| of.type_ == DISRUPTION_REASON && of.reason == EMPTY && of.status == "True");
-    closed.then(|| since(conditions, DISRUPTION_REASON)).flatten()
+/// Whether the node takes no pods any more.
+fn is_closed(node: &Node) -> bool {
+    let mut taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
+    taints.any(|taint| taint.key == labels::TAINT_DISRUPTED)
 }
 
-/// The taint, then the reason: without the taint the reason would be wrong.
-fn close(claimed: &Claimed<'_>, node: &Node, turn: &mut Turn<'_>) {
-    let taints = node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
-    if !taints.iter().any(|taint| taint.key == labels::TAINT_DISRUPTED) {
-        turn.patch("Node", &node.metadata, json!({"spec": {"taints": with_disrupted(taints)}}));
-        return;
+/// Why a claim is disrupted.
+enum Reason {
+    /// Since when.
+    Empty(Timestamp),
+    /// Whoever did it undoes it.
+    Other,
+    None,
+}
+
+fn reason_since(claimed: &Claimed<'_>) -> Reason {
+    let conditions = claimed.claim.status.as_ref().map_or(&[][..], |status| &status.conditions);
+    let found = conditions.iter().find(|of| of.type_ == DISRUPTION_REASON && of.status == "True");
+    match found {
+        Some(found) if found.reason == EMPTY => Reason::Empty(found.last_transition_time.0),
+        Some(_) => Reason::Other,
+        None => Reason::None,
     }
-    let known = claimed.claim.status.as_ref().map_or(&[][..], |status| &status.conditions);
-    let mut conditions = Conditions::of(known, claimed.claim.metadata.generation, turn.now);
-    conditions.set(DISRUPTION_REASON, "True", EMPTY, "");
-    turn.patch_status("NodeClaim", &claimed.claim.metadata, &json!({"conditions": conditions.into_list()}));
 }
 
-fn reopen(claimed: &Claimed<'_>, node: &Node, turn: &mut Turn<'_>) {
+/// The taint comes before the reason and goes before it: without it the reason would be wrong.
+fn set_taint(node: &Node, closed: bool, turn: &mut Turn<'_>) {
     let mut taints = node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
-    if taints.iter().any(|taint| taint.key == labels::TAINT_DISRUPTED) {
+    if closed {
+        taints = with_disrupted(taints);
+    } else {
         taints.retain(|taint| taint.key != labels::TAINT_DISRUPTED);
-        turn.patch("Node", &node.metadata, json!({"spec": {"taints": taints}}));
-        return;
     }
+    turn.patch("Node", &node.metadata, json!({"spec": {"taints": taints}}));
+}
+
+fn note(claimed: &Claimed<'_>, reason: Option<&str>, turn: &mut Turn<'_>) {
     let known = claimed.claim.status.as_ref().map_or(&[][..], |status| &status.conditions);
     let mut conditions = Conditions::of(known, claimed.claim.metadata.generation, turn.now);
-    conditions.remove(DISRUPTION_REASON);
+    match reason {
+        Some(reason) => drop(conditions.set(DISRUPTION_REASON, "True", reason, "")),
+        None => conditions.remove(DISRUPTION_REASON),
+    }
     turn.patch_status("NodeClaim", &claimed.claim.metadata, &json!({"conditions": conditions.into_list()}));
 }

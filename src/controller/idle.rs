@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::cluster::{Claimed, Cluster};
 use super::conditions::{Conditions, INITIALIZED, since};
-use super::turn::Turn;
+use super::turn::{Turn, later};
 use crate::api::labels;
 use crate::observe::belongs_to_node;
 use crate::observe::objects::ObjectKey;
@@ -82,7 +82,7 @@ fn of_claim(cluster: &Cluster<'_>, claimed: &Claimed<'_>, events: &PodEvents, tu
     let last = seen.max(written);
     let is_idle = consolidate_after(cluster, claimed).is_some_and(|after| {
         let from = last.max(since(&status.conditions, INITIALIZED));
-        from.is_some_and(|from| turn.is_due(from + after))
+        from.is_some_and(|from| turn.is_due(later(from, after)))
     });
     let said = claimed.is(CONSOLIDATABLE);
     let is_news = seen.is_some_and(|seen| written.is_none_or(|written| seen >= written + APART));

@@ -14,13 +14,15 @@ use super::cluster::{Claimed, Cluster};
 use super::conditions::{Conditions, INITIALIZED, LAUNCHED, OF_CLAIM, REGISTERED};
 use super::event::Subject;
 use super::said::Said;
-use super::turn::Turn;
+use super::turn::{Turn, later};
 use crate::cloud::{self, Answer, Instance, LaunchError, Request};
 use crate::observe::snapshot::NodePool;
 use crate::resources::quantities;
 
 /// A claim without instance is given up at this age.
 const LAUNCH_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// What takes longer to be written down holds up nobody else.
+const MOMENT: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Characters of a condition's message.
@@ -33,9 +35,10 @@ pub(super) struct Launches(BTreeMap<Arc<str>, State>);
 
 #[derive(Debug)]
 enum State {
-    Asked,
-    /// The claim does not say so yet.
-    Launched(Box<Instance>),
+    /// The cloud has not answered; since when.
+    Asked(Timestamp),
+    /// The claim does not say so yet; since when.
+    Launched(Box<Instance>, Timestamp),
     /// There is none, and the claim goes.
     Refused(LaunchError),
     Failed {
@@ -48,13 +51,13 @@ enum State {
 impl Launches {
     /// Whether the cloud was asked for the instance of a claim and has not answered.
     pub fn is_asked(&self, uid: &str) -> bool {
-        matches!(self.0.get(uid), Some(State::Asked))
+        matches!(self.0.get(uid), Some(State::Asked(_)))
     }
 
     /// An instance of which the claim does not say yet.
     pub fn instance_of(&self, uid: &str) -> Option<Arc<str>> {
         match self.0.get(uid) {
-            Some(State::Launched(instance)) => Some(instance.provider_id.clone()),
+            Some(State::Launched(instance, _)) => Some(instance.provider_id.clone()),
             _ => None,
         }
     }
@@ -62,14 +65,15 @@ impl Launches {
     /// The instances of which claims do not say yet.
     pub fn instances(&self) -> impl Iterator<Item = &str> {
         self.0.values().filter_map(|state| match state {
-            State::Launched(instance) => Some(&*instance.provider_id),
+            State::Launched(instance, _) => Some(&*instance.provider_id),
             _ => None,
         })
     }
 
-    /// Whether a cloud was asked and has not answered, or the answer is not written down yet.
-    pub fn is_busy(&self) -> bool {
-        self.0.values().any(|state| matches!(state, State::Asked | State::Launched(_)))
+    /// Whether a cloud was just asked, or has just answered: what is decided about is about to change.
+    pub fn is_busy(&self, now: Timestamp) -> bool {
+        let is_fresh = |state: &State| matches!(state, State::Asked(since) | State::Launched(_, since) if later(*since, MOMENT) > now);
+        self.0.values().any(is_fresh)
     }
 
     pub fn take(&mut self, answer: Answer, now: Timestamp, said: &mut Vec<Said>) {
@@ -79,7 +83,7 @@ impl Launches {
             _ => 0,
         };
         let state = match result {
-            Ok(instance) => State::Launched(instance),
+            Ok(instance) => State::Launched(instance, now),
             Err(LaunchError::Other(reason)) => {
                 said.push(Said::LaunchFailed { claim: claim.clone(), reason: reason.clone() });
                 let pause = FIRST_PAUSE.saturating_mul(1 << times.min(16)).min(LONGEST_PAUSE);
@@ -104,11 +108,17 @@ fn of_claim(claimed: &Claimed<'_>, market: &[NodePool], launches: &mut Launches,
     let uid = Arc::from(claimed.uid());
     let created = claimed.claim.metadata.creation_timestamp.as_ref().map(|time| time.0);
     match launches.0.get(&uid) {
-        Some(State::Asked) => return,
-        Some(State::Launched(instance)) => return note(claimed, instance, turn),
+        Some(State::Asked(since)) => return turn.look_again(later(*since, MOMENT)),
+        Some(State::Launched(instance, since)) => {
+            turn.look_again(later(*since, MOMENT));
+            if is_late(created, turn) {
+                return give_up(claimed, "its labels or status could not be written", turn);
+            }
+            return note(claimed, instance, turn);
+        }
         Some(State::Refused(error)) => return give_up(claimed, &error.to_string(), turn),
         Some(State::Failed { reason, until, .. }) => {
-            if created.is_some_and(|created| turn.is_due(created + LAUNCH_TIMEOUT)) {
+            if is_late(created, turn) {
                 return give_up(claimed, &format!("not launched within {} s", LAUNCH_TIMEOUT.as_secs()), turn);
             }
             note_failure(claimed, reason, turn);
@@ -118,16 +128,25 @@ fn of_claim(claimed: &Claimed<'_>, market: &[NodePool], launches: &mut Launches,
         }
         None => {}
     }
-    let Some(launch) = launch_of(claimed, market) else {
+    let Some(pool) = market.iter().find(|pool| claimed.pool() == Some(&*pool.name)) else {
+        if is_late(created, turn) {
+            return give_up(claimed, "its NodePool cannot be read", turn);
+        }
+        return note_failure(claimed, "its NodePool cannot be read", turn);
+    };
+    let Some(launch) = launch_of(claimed, pool) else {
         return give_up(claimed, "no instance type that the claim allows can be bought", turn);
     };
     turn.act(Action::Cloud(Request::Launch(launch)));
-    launches.0.insert(uid, State::Asked);
+    launches.0.insert(uid, State::Asked(turn.now));
+}
+
+fn is_late(created: Option<Timestamp>, turn: &mut Turn<'_>) -> bool {
+    created.is_some_and(|created| turn.is_due(later(created, LAUNCH_TIMEOUT)))
 }
 
 /// What may be bought for a claim: first what it names, then whatever it allows, the cheapest first.
-fn launch_of(claimed: &Claimed<'_>, market: &[NodePool]) -> Option<cloud::Launch> {
-    let pool = market.iter().find(|pool| claimed.pool() == Some(&*pool.name))?;
+fn launch_of(claimed: &Claimed<'_>, pool: &NodePool) -> Option<cloud::Launch> {
     let options = cloud::options(&pool.instance_types, claimed.claim);
     let (claim, uid) = (Arc::from(claimed.name()), Arc::from(claimed.uid()));
     (!options.is_empty()).then(|| cloud::Launch { claim, uid, types: pool.instance_types.clone(), options })

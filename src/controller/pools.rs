@@ -42,7 +42,7 @@ struct Usage {
 /// Of nodes that are there what they say, of others what their claims say.
 fn usage<'c>(cluster: &'c Cluster<'_>) -> BTreeMap<&'c str, Usage> {
     let mut all: BTreeMap<&str, Usage> = BTreeMap::new();
-    for claimed in &cluster.claims {
+    for claimed in cluster.all_claims() {
         let Some(pool) = claimed.pool() else { continue };
         let of_node = claimed.nodes.first().and_then(|node| node.status.as_ref()?.capacity.as_ref());
         let of_claim = claimed.claim.status.as_ref().map(|status| &status.capacity);

@@ -13,7 +13,7 @@ use super::event::Subject;
 use super::instances::Instances;
 use super::launch::Launches;
 use super::said::Said;
-use super::turn::Turn;
+use super::turn::{Turn, later};
 use crate::api::labels;
 
 /// Takes the claims that are being deleted one step further.
@@ -28,7 +28,8 @@ fn of_claim(claimed: &Claimed<'_>, launches: &Launches, instances: &mut Instance
     if note_deadline(claimed, turn) {
         return;
     }
-    let mut is_waiting = false;
+    // a node of it may be about to be made
+    let mut is_waiting = turn.writes.is_sent(&Subject::of_cluster("Node", claimed.name()));
     for node in &claimed.nodes {
         // one that is not registered has nothing to drain
         is_waiting |= node.metadata.finalizers.iter().flatten().any(|name| name == labels::FINALIZER_TERMINATION);
@@ -66,7 +67,7 @@ fn note_deadline(claimed: &Claimed<'_>, turn: &mut Turn<'_>) -> bool {
         return false;
     }
     let Ok(seconds) = grace.seconds() else { return false };
-    let deadline = deleted + std::time::Duration::from_secs(seconds);
+    let deadline = later(deleted, std::time::Duration::from_secs(seconds));
     let annotations = json!({ labels::TERMINATION_TIMESTAMP: whole_seconds(deadline).to_string() });
     turn.patch("NodeClaim", &claimed.claim.metadata, json!({"metadata": {"annotations": annotations}}));
     true

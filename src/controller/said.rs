@@ -114,6 +114,13 @@ pub enum Said {
         /// Which.
         pod: Subject,
     },
+    /// A pod may not leave yet, and what the API server says.
+    EvictionDelayed {
+        /// Which.
+        pod: Subject,
+        /// As a disruption budget that allows none.
+        reason: String,
+    },
     /// A node and its instance are gone.
     NodeGone {
         /// Its name.
@@ -155,6 +162,7 @@ impl fmt::Display for Said {
             Self::TerminationFailed { provider_id, reason } => write!(f, "failed to terminate {provider_id}: {reason}"),
             Self::Disrupting { claim, reason } => write!(f, "disrupting node of nodeclaim {claim}: {reason}"),
             Self::Evicting { pod } => write!(f, "evicting {pod}"),
+            Self::EvictionDelayed { pod, reason } => write!(f, "{pod} cannot be evicted yet: {reason}"),
             Self::NodeGone { node } => write!(f, "deleted node {node}"),
             Self::ClaimGone { claim } => write!(f, "deleted nodeclaim {claim}"),
             Self::NotGuaranteed(loss) => write!(f, "{loss}"),

@@ -1,5 +1,7 @@
 //! One step in the making: what its parts share.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -10,6 +12,11 @@ use super::said::Said;
 use super::settings::ControllerSettings;
 use super::writes::Writes;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+/// A time after another one, or the end of time: what people write into objects may be any number.
+pub(super) fn later(at: Timestamp, by: Duration) -> Timestamp {
+    at.checked_add(by).unwrap_or(Timestamp::MAX)
+}
 
 pub(super) struct Turn<'t> {
     pub now: Timestamp,

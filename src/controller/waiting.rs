@@ -14,6 +14,14 @@ use super::conditions::{INITIALIZED, since};
 use crate::observe::belongs_to_node;
 use crate::placement::{Observed, Reservation};
 
+/// Nodes that are kept for pods which are still on nodes that go.
+pub(super) fn awaited_nodes(observed: &Observed) -> impl Iterator<Item = Arc<str>> {
+    observed.nodes.iter().filter_map(|node| {
+        let claim = observed.claims.get(node.claim.as_ref()?)?;
+        (!claim.plan.expected.is_empty() && !claim.draining.is_empty()).then(|| node.name.clone())
+    })
+}
+
 /// kube-scheduler has so long to bind planned pods to a node that is ready and open; then they are planned anew.
 const BINDING: Duration = Duration::from_secs(10);
 

@@ -17,8 +17,6 @@ pub struct World {
     listed: BTreeSet<&'static str>,
     /// What is wrong with objects that cannot be read: said once.
     unreadable: BTreeMap<(&'static str, ObjectKey), InputError>,
-    /// How often something changed, by kind.
-    changes: BTreeMap<&'static str, u64>,
     gone: Gone,
 }
 
@@ -61,12 +59,6 @@ impl World {
         &self.objects
     }
 
-    /// A number that is another one whenever an object of these kinds has changed.
-    #[must_use]
-    pub fn revision(&self, kinds: &[&str]) -> u64 {
-        kinds.iter().filter_map(|kind| self.changes.get(kind)).sum()
-    }
-
     /// Notes the state of an object, unless a newer one is known: watches and answers to writes overtake one another.
     pub(super) fn see(&mut self, kind: &'static str, object: RawObject, said: &mut Vec<Said>) {
         let Some(key) = key_of(&object.value) else { return };
@@ -74,7 +66,6 @@ impl World {
         if self.gone.uids.contains(uid) || self.knows_newer(kind, &key, &object.value) {
             return;
         }
-        *self.changes.entry(kind).or_default() += 1;
         match self.objects.put(kind, &key, object) {
             Ok(()) => drop(self.unreadable.remove(&(kind, key))),
             Err(error) => {
@@ -91,7 +82,6 @@ impl World {
         self.gone.note(uid);
         let known = self.objects.metadata(kind, key).and_then(|meta| meta.uid.as_deref());
         if known.is_none_or(|known| known == uid) {
-            *self.changes.entry(kind).or_default() += 1;
             self.objects.remove(kind, key);
             self.unreadable.remove(&(kind, key.clone()));
         }
@@ -110,7 +100,6 @@ impl World {
         for key in gone {
             let uid = self.objects.metadata(kind, &key).and_then(|meta| meta.uid.clone());
             self.gone.note(uid.as_deref().unwrap_or_default());
-            *self.changes.entry(kind).or_default() += 1;
             self.objects.remove(kind, &key);
             self.unreadable.remove(&(kind, key));
         }
@@ -180,10 +169,8 @@ mod tests {
     fn a_list_is_all_that_there_is() {
         let (mut world, mut said) = (World::default(), Vec::new());
         world.see("Node", node("old", "a", "1"), &mut said);
-        let before = world.revision(&["Node"]);
         world.list("Node", vec![node("new", "b", "2")], &mut said);
         assert_eq!((version(&world, "old"), version(&world, "new").as_deref()), (None, Some("2")));
-        assert_ne!(world.revision(&["Node"]), before);
         assert!(!world.is_complete(), "other kinds were not listed");
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::event::{Outcome, Subject};
+use crate::observe::RawObject;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -78,8 +79,19 @@ impl Writes {
     pub(super) fn answered(&mut self, subject: &Subject, outcome: &Outcome, now: Timestamp) -> Option<String> {
         let last = self.0.get_mut(subject)?;
         match outcome {
-            Outcome::Done(_) => {
+            // what it was to change is not there any more, as after a webhook: no reason to hurry
+            Outcome::Done(Some(object)) if last.is_version_of(object) => {
+                last.pause(now);
+                None
+            }
+            Outcome::Done(Some(_)) => {
                 self.0.remove(subject);
+                None
+            }
+            // what became of it the watch will say
+            Outcome::Done(None) => {
+                last.failures = 0;
+                last.state = State::Outdated { until: now + WATCH };
                 None
             }
             Outcome::Outdated => {
@@ -106,6 +118,11 @@ impl Writes {
 }
 
 impl Last {
+    /// Whether the object is as it was when the write was sent.
+    fn is_version_of(&self, object: &RawObject) -> bool {
+        self.version.is_some() && object.value["metadata"]["resourceVersion"].as_str() == self.version.as_deref()
+    }
+
     fn pause(&mut self, now: Timestamp) {
         let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(16)).min(LONGEST_PAUSE);
         self.failures += 1;
@@ -115,7 +132,10 @@ impl Last {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::observe::input::Origin;
 
     fn now() -> Timestamp {
         "2026-01-01T00:00:00Z".parse().unwrap()
@@ -135,9 +155,21 @@ mod tests {
             assert_eq!(writes.may(&subject, Some("1"), at), Err(Some(again)), "{times}");
             at = again;
         }
+        let object = |version: &str| RawObject {
+            origin: Origin::default(),
+            value: json!({"metadata": {"resourceVersion": version}}),
+        };
         writes.sent(&subject, Some("1"));
-        assert_eq!(writes.answered(&subject, &Outcome::Done(None), at), None);
+        assert_eq!(writes.answered(&subject, &Outcome::Done(Some(object("1"))), at), None);
+        assert!(writes.may(&subject, Some("1"), at).is_err(), "it changed nothing: not again at once");
+        let at = at + LONGEST_PAUSE;
+        writes.sent(&subject, Some("1"));
+        assert_eq!(writes.answered(&subject, &Outcome::Done(Some(object("2"))), at), None);
         assert_eq!(writes.may(&subject, Some("1"), at), Ok(()), "all is forgotten");
+        writes.sent(&subject, Some("2"));
+        assert_eq!(writes.answered(&subject, &Outcome::Done(None), at), None);
+        assert!(writes.may(&subject, Some("2"), at).is_err(), "the watch will say");
+        assert_eq!(writes.may(&subject, Some("3"), at), Ok(()));
     }
 
     #[test]

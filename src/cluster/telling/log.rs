@@ -65,7 +65,7 @@ pub(super) fn write(said: &Said) {
     match said {
         Said::Unreadable(problem) => error!(controller = "state", "{problem}"),
         Said::WriteFailed { subject, reason } => {
-            error!(controller = "state", object = %subject, "failed to write: {reason}")
+            error!(controller = "state", object = %subject, "failed to write: {reason}");
         }
         Said::FoundPods { pods } => info!(controller = "provisioner", pods, "found provisionable pod(s)"),
         Said::Computed { question, claims, placed, unplaced, certificate } => info!(
@@ -119,6 +119,9 @@ pub(super) fn write(said: &Said) {
             info!(controller = "disruption", NodeClaim = %claim, reason, "disrupting node(s)");
         }
         Said::Evicting { pod } => debug!(controller = "node.termination", Pod = %pod.key, "evicting pod"),
+        Said::EvictionDelayed { pod, reason } => {
+            debug!(controller = "node.termination", Pod = %pod.key, reason, "failed draining");
+        }
         Said::NodeGone { node } => info!(controller = "node.termination", Node = %node, "deleted node"),
         Said::ClaimGone { claim } => info!(controller = "nodeclaim.lifecycle", NodeClaim = %claim, "deleted nodeclaim"),
         Said::NotGuaranteed(loss) => warn!(controller = "placement", NodeClaim = %loss.claim, "{loss}"),

@@ -15,9 +15,9 @@ use crate::resources::CPU;
 pub type Metrics = PrometheusHandle;
 
 /// The reference's buckets of durations, seconds.
-const DURATIONS: [f64; 20] = [
+const DURATIONS: [f64; 21] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 150.0, 300.0,
-    600.0,
+    450.0, 600.0,
 ];
 
 /// Counts from now on.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Sender, channel};
 use tokio::time::Instant;
 
 use super::super::lease::Stand;
@@ -21,8 +21,13 @@ const USUALLY: Duration = Duration::from_secs(2 * 60);
 /// That a pod cannot be placed.
 const FAILED_SCHEDULING: Duration = Duration::from_secs(5 * 60);
 
+/// With more of them, those that are over are forgotten.
+const MANY: usize = 10_000;
+/// More than these are not kept for an API server that takes none.
+const WAITING: usize = 1_024;
+
 pub(super) struct Events {
-    sender: UnboundedSender<(Event, ObjectReference)>,
+    sender: Sender<(Event, ObjectReference)>,
     /// By uid, reason and text, until when it is not said again.
     said: HashMap<(String, &'static str, String), Instant>,
 }
@@ -37,7 +42,7 @@ struct Text {
 
 impl Events {
     pub fn start(client: Client, instance: String) -> Self {
-        let (sender, mut queue) = unbounded_channel::<(Event, ObjectReference)>();
+        let (sender, mut queue) = channel::<(Event, ObjectReference)>(WAITING);
         let reporter = Reporter { controller: "packwright".to_owned(), instance: Some(instance) };
         let recorder = Recorder::new(client, reporter);
         tokio::spawn(async move {
@@ -52,15 +57,19 @@ impl Events {
 
     pub fn record(&mut self, said: &Said, world: &World) {
         let now = Instant::now();
-        self.said.retain(|_, until| *until > now);
+        if self.said.len() > MANY {
+            self.said.retain(|_, until| *until > now);
+        }
         let Some(Text { about, kind, reason, note }) = text(said) else { return };
         let Some(meta) = world.objects().metadata(about.kind, &about.key) else { return };
         let Some(known) = KINDS.iter().find(|known| known.name == about.kind) else { return };
         let uid = meta.uid.clone().unwrap_or_default();
         let silence = if reason == "FailedScheduling" { FAILED_SCHEDULING } else { USUALLY };
-        if self.said.insert((uid, reason, note.clone()), now + silence).is_some() {
+        let until = self.said.entry((uid, reason, note.clone())).or_insert(now);
+        if *until > now {
             return;
         }
+        *until = now + silence;
         let reference = ObjectReference {
             api_version: Some(known.api_version()),
             kind: Some(about.kind.to_owned()),
@@ -76,7 +85,7 @@ impl Events {
             action: reason.to_owned(),
             secondary: None,
         };
-        let _ = self.sender.send((event, reference)); // the runtime ends
+        let _ = self.sender.try_send((event, reference)); // one event less
     }
 }
 
@@ -98,7 +107,7 @@ impl Events {
             action: "Waiting".to_owned(),
             secondary: None,
         };
-        let _ = self.sender.send((event, about)); // the runtime ends
+        let _ = self.sender.try_send((event, about)); // one event less
     }
 }
 
@@ -122,7 +131,7 @@ fn text(said: &Said) -> Option<Text> {
         Said::Disrupting { claim, reason } => {
             normal(of_claim(claim), "DisruptionTerminating", format!("Disrupting NodeClaim: {reason}"))
         }
-        Said::Evicting { pod } => normal(pod.clone(), "Evicted", "Evicted pod".to_owned()),
+        Said::EvictionDelayed { pod, reason } => warning(pod.clone(), "FailedDraining", reason.clone()),
         Said::NotGuaranteed(loss) => warning(of_claim(&loss.claim), "PlacementNotGuaranteed", loss.to_string()),
         _ => None,
     }
