@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use kube::{Client, Error};
 use packwright::api::labels;
+use packwright::api::node_claim::NodeClaim;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -250,7 +251,12 @@ fn the_policy_lets_packwright_keep_pods_from_nodes_and_change_nothing_else_of_th
         }
 
         // the life of a node, as `src/placement/patch.rs` writes it
-        let owner = |kind: &str, of: &str| json!({"apiVersion": of, "kind": kind, "name": "c", "uid": "u", "blockOwnerDeletion": true});
+        // one that is there: the garbage collector deletes what no owner is left of
+        let claims: Api<NodeClaim> = Api::all(client.clone());
+        let class = json!({"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "default"});
+        let claim = json!({"metadata": {"name": name}, "spec": {"nodeClassRef": class, "requirements": []}});
+        let uid = create(&claims, claim).await.unwrap().metadata.uid;
+        let owner = |kind: &str, of: &str| json!({"apiVersion": of, "kind": kind, "name": name, "uid": uid, "blockOwnerDeletion": true});
         let stranger = json!({"metadata": {"ownerReferences": [owner("Pod", "v1")]}});
         let mut registering = tainted(&[], &[labels::TAINT_UNREGISTERED]).await;
         registering["metadata"] = stranger["metadata"].clone();
@@ -304,6 +310,7 @@ fn the_policy_lets_packwright_keep_pods_from_nodes_and_change_nothing_else_of_th
             assert_eq!(refusal_of(&nodes, name, None, &patch).await, None, "{patch}");
         }
         nodes.delete(name, &DeleteParams::default()).await.unwrap();
+        claims.delete(name, &DeleteParams::default()).await.unwrap();
     });
 }
 
