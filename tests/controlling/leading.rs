@@ -1,5 +1,7 @@
 //! One controller acts at a time, and none beside another provisioner.
 
+use std::time::{Duration, Instant};
+
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Event;
 use kube::Client;
@@ -11,6 +13,8 @@ use super::process::Process;
 use crate::following::poll::until;
 
 const LEASE: &str = "karpenter-leader-election";
+/// Longer than between two renewals.
+const UNRENEWED: Duration = Duration::from_secs(5);
 const QUIET: [&str; 4] = ["--metrics-port", "0", "--health-probe-port", "0"];
 
 async fn holder(leases: &Api<Lease>) -> Result<Option<String>, kube::Error> {
@@ -52,11 +56,14 @@ fn the_lease_is_handed_on_and_nobody_acts_beside_another_provisioner() {
         another_holder(&ours, None).await;
         // and now it comes while ours acts
         renew(&elsewhere).await;
+        let mut seen = (None, Instant::now());
         until("a lease that is not renewed any more", async || {
             renew(&elsewhere).await;
-            let before = ours.get(LEASE).await?.metadata.resource_version;
-            tokio::time::sleep(std::time::Duration::from_secs(3)).await; // longer than between two renewals
-            Ok((ours.get(LEASE).await?.metadata.resource_version == before).then_some(()))
+            let version = ours.get(LEASE).await?.metadata.resource_version;
+            if seen.0 != version {
+                seen = (version, Instant::now());
+            }
+            Ok((seen.1.elapsed() > UNRENEWED).then_some(()))
         })
         .await;
         beside.kill();
