@@ -7,7 +7,6 @@ pub mod karpenter_mix;
 pub mod measure;
 pub mod node_groups;
 mod plot;
-mod random;
 pub mod results;
 
 pub use plot::plot;

@@ -15,6 +15,7 @@ pub mod plan;
 #[cfg(feature = "live")]
 pub mod release;
 mod settings;
+pub mod simulate;
 pub mod snapshot;
 pub mod solve;
 mod table;
@@ -59,6 +60,8 @@ enum Command {
     /// Free the nodes of a live cluster that are reserved for planned pods.
     #[cfg(feature = "live")]
     Release(release::Args),
+    /// Run the controller on a simulated cluster, with simulated time and faults.
+    Simulate(Box<simulate::Args>),
     /// Save what is read of a live cluster or of manifests, to plan on it later or elsewhere, with or without its names.
     Snapshot(snapshot::Args),
     /// Solve the models of a stored decision again, from their files, and compare what they come to with what is stored.
@@ -114,6 +117,7 @@ impl Cli {
             Command::Plan(args) => plan::run(&args),
             #[cfg(feature = "live")]
             Command::Release(args) => release::run(&args),
+            Command::Simulate(args) => simulate::run(&args),
             Command::Snapshot(args) => snapshot::run(&args),
             Command::Solve(args) => solve::run(&args),
             Command::Types(args) => types::run(&args),

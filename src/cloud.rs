@@ -6,6 +6,8 @@ pub mod options;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 pub use options::{node_labels, options};
 
 use crate::api::node_claim::NodeClaim;
@@ -13,11 +15,34 @@ use crate::catalog::{InstanceType, Offering};
 use crate::observe::snapshot::Labels;
 use crate::observe::{read_labels, requirements_of};
 
+/// A cloud.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Provider {
+    /// Nodes without machines.
+    #[default]
+    Kwok,
+    /// EC2.
+    Ec2,
+}
+
+impl Provider {
+    /// Whether an instance is one of this cloud.
+    #[must_use]
+    pub fn has(self, provider_id: &str) -> bool {
+        match self {
+            Self::Kwok => kwok::is_of_kwok(provider_id),
+            Self::Ec2 => provider_id.starts_with("aws://"),
+        }
+    }
+}
+
 /// Something that a cloud is asked. It may be asked again at any time, also by a process that does not know of the first one.
 #[derive(Debug, Clone)]
 pub enum Request {
     /// One instance for a claim. Where there is one already, it is the answer.
     Launch(Launch),
+    /// The instances that run for claims of this cluster.
+    List,
     /// The end of an instance, if there still is one.
     Terminate {
         /// For which claim.
@@ -57,6 +82,8 @@ pub enum Answer {
         /// What runs, or why nothing does.
         result: Result<Box<Instance>, LaunchError>,
     },
+    /// To [`Request::List`]: those that run.
+    Listed(Result<Vec<Listed>, String>),
     /// To [`Request::Terminate`].
     Terminated {
         /// The instance.
@@ -64,6 +91,17 @@ pub enum Answer {
         /// Whether there is no such instance any more; `false`: it is on its way out.
         result: Result<bool, String>,
     },
+}
+
+/// An instance as a list shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// How the cloud calls it.
+    pub provider_id: Arc<str>,
+    /// The uid of its claim.
+    pub claim: Arc<str>,
+    /// When it was launched.
+    pub launched_at: Timestamp,
 }
 
 /// An instance that runs.

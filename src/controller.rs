@@ -31,6 +31,8 @@ mod batch;
 mod question;
 mod carry_out;
 mod instances;
+mod garbage;
+mod interruption;
 mod retire;
 mod drain;
 mod idle;
@@ -51,6 +53,7 @@ pub use settings::ControllerSettings;
 pub use world::World;
 
 use crate::catalog::Catalog;
+use crate::cloud::Provider;
 use crate::host::Decision;
 use crate::observe::RawObject;
 use crate::observe::objects::ObjectKey;
@@ -58,8 +61,10 @@ use crate::solve::carried::Carried;
 use batch::Batch;
 use carry_out::{Asked, carry_out};
 use cluster::Cluster;
+use garbage::Garbage;
 use idle::PodEvents;
 use instances::Instances;
+use interruption::Interruptions;
 use launch::Launches;
 use market::Market;
 use question::snapshot;
@@ -89,6 +94,8 @@ pub struct Controller {
     market: Market,
     launches: Launches,
     instances: Instances,
+    garbage: Garbage,
+    interruptions: Interruptions,
     following: Following,
     events: PodEvents,
     /// Nodes that pods were told to bind to, until when that is waited for.
@@ -113,6 +120,8 @@ impl Controller {
             market: Market::default(),
             launches: Launches::default(),
             instances: Instances::default(),
+            garbage: Garbage::default(),
+            interruptions: Interruptions::default(),
             following: Following::default(),
             events: PodEvents::default(),
             nominated: BTreeMap::new(),
@@ -134,6 +143,7 @@ impl Controller {
         self.writes = Writes::default();
         self.launches = Launches::default();
         self.instances = Instances::default();
+        self.garbage = Garbage::default();
         self.nominated.clear();
         self.batch = Batch::default();
         self.asked = None;
@@ -153,11 +163,23 @@ impl Controller {
             Event::Written { subject, outcome } => self.written(&subject, outcome, now, &mut step.said),
             Event::Cloud(answer) => {
                 self.instances.take(&answer, now, &mut step.said);
+                self.garbage.take(&answer, now, &mut step.said);
                 self.launches.take(answer, now, &mut step.said);
+            }
+            Event::Interrupted { provider_id } => self.interruptions.note(provider_id),
+            Event::Catalog(catalog) => {
+                self.catalog = *catalog;
+                self.market = Market::default();
             }
             Event::Decided { question, decision } => self.decided(question, &decision, now, &mut step),
         }
         step
+    }
+
+    /// Whether nothing is left to do about an interruption of an instance.
+    #[must_use]
+    pub fn is_handled(&self, provider_id: &str) -> bool {
+        self.interruptions.is_handled(provider_id)
     }
 
     /// What is to be done now.
@@ -167,15 +189,19 @@ impl Controller {
             return step;
         }
         self.writes.forget(now);
-        let cluster = Cluster::of(self.world.objects());
+        let cluster = Cluster::of(self.world.objects(), self.settings.provider);
         let observed = register::observe(&cluster, &mut self.following, now);
         let mut turn = Turn { now, settings: &self.settings, writes: &mut self.writes, step: &mut step };
         classes::step(&cluster, &mut turn);
         pools::step(&cluster, &mut turn);
         let market = self.market.of(&self.world, &self.catalog, &self.settings.decision);
         launch::step(&cluster, market, &mut self.launches, &mut turn);
-        play::step(&cluster, &mut turn);
-        play::sweep(&cluster, &mut turn);
+        if self.settings.provider == Provider::Kwok {
+            play::step(&cluster, &mut turn);
+            play::sweep(&cluster, &mut turn);
+        }
+        garbage::step(&cluster, &mut self.garbage, &mut self.instances, &mut turn);
+        interruption::step(&cluster, &mut self.interruptions, &mut turn);
         register::step(&observed, &mut self.following, &mut turn);
         initialize::step(&cluster, &mut turn);
         idle::step(&cluster, &mut self.events, &mut turn);
@@ -187,10 +213,11 @@ impl Controller {
         let mut wanted: BTreeSet<Arc<str>> = coming.pods.values().chain(self.nominated.keys()).cloned().collect();
         wanted.extend(awaited_nodes(&observed));
         empty::step(&cluster, &wanted, &mut turn);
-        drain::step(&cluster, &mut self.instances, &mut turn);
+        drain::step(&cluster, &self.garbage, &mut self.instances, &mut turn);
         retire::step(&cluster, &self.launches, &mut self.instances, &mut turn);
         let mut ids = cluster.provider_ids();
         ids.extend(self.launches.instances());
+        ids.extend(self.garbage.instances());
         self.instances.keep(|id| ids.contains(id));
         // what is under way will change what is decided about
         let is_busy = self.asked.is_some() || self.launches.is_busy(now) || turn.writes.is_creating();

@@ -7,6 +7,7 @@
 //! Each stage is a module, owns the type it produces, and imports only the modules above it in this list.
 
 pub mod units;
+mod random;
 pub mod resources;
 pub mod api;
 pub mod requirements;
@@ -15,6 +16,7 @@ pub mod catalog;
 pub mod observe;
 pub mod model;
 pub mod solve;
+pub mod scheduler;
 pub mod plan;
 pub mod verify;
 pub mod host;
@@ -24,5 +26,6 @@ pub mod cloud;
 pub mod controller;
 #[cfg(feature = "live")]
 pub mod cluster;
+pub mod sim;
 pub mod bench;
 pub mod cli;

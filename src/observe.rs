@@ -45,12 +45,13 @@ pub use input::{InputError, Origin};
 pub use launchable::serves;
 pub use live_pods::LeftOut;
 pub use market::market;
-pub use nodes::{is_ephemeral_key, node_taints, requirements_of};
+pub use nodes::{is_ephemeral_key, node_taints, requirements_of, taints};
 pub use not_read::NotRead;
 pub use objects::Objects;
-pub use pod::read_labels;
+pub use pod::{read_labels, tolerations};
 pub use read::{RawObject, read_paths, read_text};
 pub use requests::{amounts, node_allocatable, pod_requests};
+pub use selectors::label_selector_of;
 pub use snapshot::Snapshot;
 
 use crate::api::labels;

@@ -8,8 +8,9 @@ mod source;
 use source::Source;
 
 /// The stages in the order of the data; a module imports only the ones before it.
-const STAGES: [&str; 21] = [
+const STAGES: [&str; 22] = [
     "units",
+    "random",
     "resources",
     "api",
     "requirements",

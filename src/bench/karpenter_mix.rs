@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::random::SplitMix64;
+use crate::random::SplitMix64;
 
 const HOSTNAME: &str = "kubernetes.io/hostname";
 const ZONE: &str = "topology.kubernetes.io/zone";

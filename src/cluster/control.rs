@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::events::{Seen, events};
 use super::lease::Stand;
 use super::write::write;
-use crate::cloud::{Request, kwok};
+use crate::cloud::{Answer, Request, kwok};
 use crate::controller::{Action, Controller, Event, Outcome, Said, Step, World};
 use crate::host::worker::{Worker, decide_apart};
 use crate::host::{Limits, Search};
@@ -199,6 +199,7 @@ impl Doer {
             Action::Cloud(request) => {
                 let answer = match request {
                     Request::Launch(launch) => kwok::launch(&launch),
+                    Request::List => Answer::Listed(Ok(Vec::new())),
                     Request::Terminate { provider_id, .. } => kwok::terminate(&provider_id),
                 };
                 let _ = sender.send(Event::Cloud(answer));

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use crate::api::labels;
 use crate::api::node_claim::NodeClaim;
 use crate::api::node_pool::NodePool;
-use crate::cloud::kwok;
+use crate::cloud::Provider;
 use crate::observe::objects::{ObjectKey, Objects};
 use crate::observe::serves;
 
@@ -29,7 +29,7 @@ pub(super) struct Claimed<'o> {
 }
 
 impl<'o> Cluster<'o> {
-    pub fn of(objects: &'o Objects) -> Self {
+    pub fn of(objects: &'o Objects, provider: Provider) -> Self {
         let mut by_id: BTreeMap<&str, Vec<&Arc<Node>>> = BTreeMap::new();
         for node in objects.nodes.values().map(|node| &node.object) {
             if let Some(id) =
@@ -40,7 +40,8 @@ impl<'o> Cluster<'o> {
         }
         let served = objects.node_claims.values().map(|claim| &claim.object);
         let served = served.filter(|claim| serves(&claim.spec.node_class_ref));
-        let (claims, others) = served.map(|claim| Claimed::of(claim, &by_id)).partition(Claimed::is_ours);
+        let (claims, others) =
+            served.map(|claim| Claimed::of(claim, &by_id)).partition(|claimed| claimed.is_ours(provider));
         Self { objects, claims, others }
     }
 
@@ -71,10 +72,10 @@ impl<'o> Claimed<'o> {
         Self { claim, nodes: id.and_then(|id| by_id.get(id).cloned()).unwrap_or_default() }
     }
 
-    fn is_ours(&self) -> bool {
+    fn is_ours(&self, provider: Provider) -> bool {
         let has_plan = self.claim.metadata.annotations.as_ref().is_some_and(|of| of.contains_key(labels::PLANNED_PODS));
         let id = self.claim.status.as_ref().and_then(|status| status.provider_id.as_deref()).unwrap_or_default();
-        has_plan && (id.is_empty() || kwok::is_of_kwok(id))
+        has_plan && (id.is_empty() || provider.has(id))
     }
 
     pub fn name(&self) -> &'o str {

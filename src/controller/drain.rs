@@ -12,8 +12,9 @@ use serde_json::json;
 
 use super::action::Verb;
 use super::cluster::{Claimed, Cluster};
-use super::conditions::Conditions;
+use super::conditions::{Conditions, LAUNCHED, since};
 use super::event::Subject;
+use super::garbage::{Garbage, is_ready};
 use super::instances::Instances;
 use super::said::Said;
 use super::turn::{Turn, later};
@@ -29,7 +30,7 @@ const DRAINED: &str = "Drained";
 const CRITICAL: [&str; 2] = ["system-cluster-critical", "system-node-critical"];
 
 /// Takes the nodes that are being deleted one step further.
-pub(super) fn step(cluster: &Cluster<'_>, instances: &mut Instances, turn: &mut Turn<'_>) {
+pub(super) fn step(cluster: &Cluster<'_>, garbage: &Garbage, instances: &mut Instances, turn: &mut Turn<'_>) {
     let going = |claimed: &&Claimed<'_>| claimed.nodes.iter().any(|node| is_going(node));
     if !cluster.claims.iter().any(|claimed| going(&claimed)) {
         return;
@@ -43,7 +44,8 @@ pub(super) fn step(cluster: &Cluster<'_>, instances: &mut Instances, turn: &mut 
     for claimed in cluster.claims.iter().filter(going) {
         for node in claimed.nodes.iter().filter(|node| is_going(node)) {
             let name = node.metadata.name.as_deref().unwrap_or_default();
-            of_node(claimed, node, on_node.get(name).map_or(&[], Vec::as_slice), instances, turn);
+            let pods = on_node.get(name).map_or(&[][..], Vec::as_slice);
+            of_node(claimed, node, pods, garbage, instances, turn);
         }
     }
 }
@@ -53,11 +55,23 @@ fn is_going(node: &Node) -> bool {
     node.metadata.deletion_timestamp.is_some() && finalizers.any(|name| name == labels::FINALIZER_TERMINATION)
 }
 
-fn of_node(claimed: &Claimed<'_>, node: &Node, pods: &[&Arc<Pod>], instances: &mut Instances, turn: &mut Turn<'_>) {
+fn of_node(
+    claimed: &Claimed<'_>,
+    node: &Node,
+    pods: &[&Arc<Pod>],
+    garbage: &Garbage,
+    instances: &mut Instances,
+    turn: &mut Turn<'_>,
+) {
     if !claimed.is_deleting() {
         let delete = Verb::Delete { uid: Arc::from(claimed.uid()), grace: None };
         turn.write(Subject::of_cluster("NodeClaim", claimed.name()), &claimed.claim.metadata, delete);
         return;
+    }
+    let id = node.spec.as_ref().and_then(|spec| spec.provider_id.as_deref());
+    let launched = claimed.claim.status.as_ref().and_then(|status| since(&status.conditions, LAUNCHED));
+    if !is_ready(node) && id.zip(launched).is_some_and(|(id, launched)| garbage.is_missing(id, launched)) {
+        return free(node, turn); // nobody is there to end its pods
     }
     if close(node, turn) {
         return;
@@ -78,14 +92,18 @@ fn of_node(claimed: &Claimed<'_>, node: &Node, pods: &[&Arc<Pod>], instances: &m
     if !claimed.is(DRAINED) {
         return note(claimed, "True", DRAINED, turn);
     }
-    let id = node.spec.as_ref().and_then(|spec| spec.provider_id.as_deref());
     if id.is_none_or(|id| instances.end(claimed.name(), id, turn)) {
-        let finalizers = node.metadata.finalizers.iter().flatten();
-        let kept: Vec<&String> = finalizers.filter(|name| *name != labels::FINALIZER_TERMINATION).collect();
-        let name = Arc::from(node.metadata.name.as_deref().unwrap_or_default());
-        if turn.patch("Node", &node.metadata, json!({"metadata": {"finalizers": kept}})) {
-            turn.say(Said::NodeGone { node: name });
-        }
+        free(node, turn);
+    }
+}
+
+/// Nothing keeps the node any more.
+fn free(node: &Node, turn: &mut Turn<'_>) {
+    let finalizers = node.metadata.finalizers.iter().flatten();
+    let kept: Vec<&String> = finalizers.filter(|name| *name != labels::FINALIZER_TERMINATION).collect();
+    let name = Arc::from(node.metadata.name.as_deref().unwrap_or_default());
+    if turn.patch("Node", &node.metadata, json!({"metadata": {"finalizers": kept}})) {
+        turn.say(Said::NodeGone { node: name });
     }
 }
 

@@ -14,9 +14,10 @@ use serde_json::json;
 use super::action::Verb;
 use super::budget::allowed;
 use super::cluster::{Claimed, Cluster};
-use super::conditions::{Conditions, INITIALIZED, READY};
+use super::conditions::{Conditions, INITIALIZED};
 use super::drain::with_disrupted;
 use super::event::Subject;
+use super::garbage::is_ready;
 use super::idle::{CONSOLIDATABLE, is_kept};
 use super::said::Said;
 use super::turn::Turn;
@@ -89,11 +90,6 @@ fn budget(cluster: &Cluster<'_>, name: &str, turn: &mut Turn<'_>) -> usize {
         turn.look_again(turn.now + Duration::from_secs(10)); // budgets come and go with time
     }
     allowed
-}
-
-fn is_ready(node: &Node) -> bool {
-    let mut conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.any(|condition| condition.type_ == READY && condition.status == "True")
 }
 
 /// Whether nothing would be lost with a node: its pods belong to it, have ended, or cost nothing to evict.

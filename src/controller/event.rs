@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::catalog::Catalog;
 use crate::cloud::Answer;
 use crate::host::Decision;
 use crate::observe::RawObject;
@@ -69,6 +70,13 @@ pub enum Event {
     },
     /// What a cloud says to a request.
     Cloud(Answer),
+    /// The cloud is about to take an instance away; it is told again until [`super::Controller::is_handled`].
+    Interrupted {
+        /// Which.
+        provider_id: Arc<str>,
+    },
+    /// What can be bought, and for how much, has changed.
+    Catalog(Box<Catalog>),
     /// A decision that was asked for.
     Decided {
         /// The number of the question.

@@ -102,6 +102,25 @@ pub enum Said {
         /// What the cloud said.
         reason: String,
     },
+    /// The cloud does not say what runs; it is asked again.
+    ListFailed {
+        /// What it said.
+        reason: String,
+    },
+    /// A claim says that it has an instance, and there is none.
+    InstanceGone {
+        /// Which claim.
+        claim: Arc<str>,
+        /// What is not there.
+        provider_id: Arc<str>,
+    },
+    /// The cloud takes an instance away.
+    Interrupted {
+        /// Of which claim.
+        claim: Arc<str>,
+        /// Which.
+        provider_id: Arc<str>,
+    },
     /// A node has nothing to do, and goes.
     Disrupting {
         /// Its claim.
@@ -160,6 +179,13 @@ impl fmt::Display for Said {
             Self::Registered { claim, node } => write!(f, "registered nodeclaim {claim}: node {node}"),
             Self::Initialized { claim, node } => write!(f, "initialized nodeclaim {claim}: node {node}"),
             Self::TerminationFailed { provider_id, reason } => write!(f, "failed to terminate {provider_id}: {reason}"),
+            Self::ListFailed { reason } => write!(f, "failed to list instances: {reason}"),
+            Self::InstanceGone { claim, provider_id } => {
+                write!(f, "garbage collected nodeclaim {claim}: {provider_id} is gone")
+            }
+            Self::Interrupted { claim, provider_id } => {
+                write!(f, "interrupted nodeclaim {claim}: the cloud takes {provider_id} away")
+            }
             Self::Disrupting { claim, reason } => write!(f, "disrupting node of nodeclaim {claim}: {reason}"),
             Self::Evicting { pod } => write!(f, "evicting {pod}"),
             Self::EvictionDelayed { pod, reason } => write!(f, "{pod} cannot be evicted yet: {reason}"),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cloud::Provider;
 use crate::placement;
 use crate::settings::Settings;
 
@@ -11,6 +12,8 @@ use crate::settings::Settings;
 pub struct ControllerSettings {
     /// Of every decision.
     pub decision: Settings,
+    /// Where instances are.
+    pub provider: Provider,
     /// Where nodes are launched.
     pub region: Arc<str>,
     /// `BATCH_IDLE_DURATION`: a batch of pods is closed when no new one came for so long.
@@ -27,6 +30,7 @@ impl Default for ControllerSettings {
     fn default() -> Self {
         Self {
             decision: Settings::default(),
+            provider: Provider::default(),
             region: Arc::from("us-east-1"),
             batch_idle: Duration::from_secs(1),
             batch_max: Duration::from_secs(10),

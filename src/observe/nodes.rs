@@ -203,6 +203,12 @@ pub fn node_taints(node: &core::Node) -> Option<Vec<Taint>> {
     Some(taints)
 }
 
+/// Taints as they are written, without those whose effect Kubernetes does not know.
+#[must_use]
+pub fn taints(written: &[core::Taint]) -> Vec<Taint> {
+    written.iter().filter_map(|taint| read_taints(std::slice::from_ref(taint)).ok()).flatten().collect()
+}
+
 /// Taints that every new node carries for a while (karpenter-core 2.4).
 fn is_ephemeral(taint: &Taint) -> bool {
     use TaintEffect::{NoExecute, NoSchedule};

@@ -197,6 +197,12 @@ fn weight(weight: i32) -> Result<i32, FieldError> {
     Err(FieldError::new("weight", format!("expected a number from 1 to 100, found {weight}")))
 }
 
+/// Tolerations as they are written, without those that Kubernetes does not know.
+#[must_use]
+pub fn tolerations(written: &[core::Toleration]) -> Vec<Toleration> {
+    written.iter().filter_map(|toleration| read_tolerations(std::slice::from_ref(toleration)).ok()).flatten().collect()
+}
+
 pub(super) fn read_tolerations(tolerations: &[core::Toleration]) -> Result<Vec<Toleration>, FieldError> {
     let read = |toleration: &core::Toleration| {
         let operator = match toleration.operator.as_deref() {

@@ -20,6 +20,12 @@ pub(super) struct PodIdentity<'a> {
     pub labels: &'a Labels,
 }
 
+/// A selector as it is written; one that Kubernetes does not know matches nothing.
+#[must_use]
+pub fn label_selector_of(selector: Option<&meta::LabelSelector>) -> LabelSelector {
+    label_selector(selector).unwrap_or_default()
+}
+
 /// Reads a selector; `None` is the nil selector, which matches nothing.
 pub(super) fn label_selector(selector: Option<&meta::LabelSelector>) -> Result<LabelSelector, FieldError> {
     merged_selector(selector, Vec::new())

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::pools::{node_class, pool};
 use super::{deployment, list};
-use crate::bench::random::SplitMix64;
+use crate::random::SplitMix64;
 
 const WORKLOADS: u64 = 1_000;
 const NODES: u64 = 500;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{deployment, list};
-use crate::bench::random::SplitMix64;
+use crate::random::SplitMix64;
 
 /// What the pods of a mix are like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::pools::{Pools, node_class, pool};
 use super::{Instance, MIX_POOLS, Source, cluster, deployment, list, mixes};
 use crate::bench::karpenter_mix;
-use crate::bench::random::SplitMix64;
+use crate::random::SplitMix64;
 
 const ZONE: &str = "topology.kubernetes.io/zone";
 const HOSTNAME: &str = "kubernetes.io/hostname";

@@ -115,6 +115,21 @@ pub(super) fn write(said: &Said) {
         Said::TerminationFailed { provider_id, reason } => {
             error!(controller = "nodeclaim.lifecycle", provider_id = %provider_id, reason, "failed terminating instance");
         }
+        Said::ListFailed { reason } => {
+            error!(controller = "nodeclaim.garbagecollection", "failed to list instances: {reason}")
+        }
+        Said::InstanceGone { claim, provider_id } => info!(
+            controller = "nodeclaim.garbagecollection",
+            NodeClaim = %claim,
+            provider_id = %provider_id,
+            "garbage collecting nodeclaim with no cloudprovider representation"
+        ),
+        Said::Interrupted { claim, provider_id } => info!(
+            controller = "interruption",
+            NodeClaim = %claim,
+            provider_id = %provider_id,
+            "initiating delete from interruption message"
+        ),
         Said::Disrupting { claim, reason } => {
             info!(controller = "disruption", NodeClaim = %claim, reason, "disrupting node(s)");
         }

@@ -1,6 +1,7 @@
 //! Random numbers that are the same on every machine.
 
 /// Steele, Lea and Flood's generator.
+#[derive(Debug, Clone)]
 pub struct SplitMix64(pub u64);
 
 impl SplitMix64 {

@@ -1,0 +1,294 @@
+//! `packwright simulate`
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use super::catalog::CatalogArgs;
+use super::exit;
+use super::settings::SettingsArgs;
+use super::table::{Output, align, table};
+use crate::cloud::Provider;
+use crate::controller::ControllerSettings;
+use crate::host::{Limits, Search};
+use crate::sim::{Options, Planted, Report, Scenario, plot, shrink, simulate};
+use crate::solve::Work;
+
+const HELP: &str = "\
+Examples:
+  packwright simulate examples/simulations/inflate
+  packwright simulate examples/simulations/day --plot day.svg
+  packwright simulate examples/simulations/faults --seed 7 --for 30m -o json
+  packwright simulate examples/simulations/faults --seeds 1000
+
+Exit codes, the first that applies:
+  1  internal failure
+  2  invalid input or a refused option
+  4  something that must hold does not
+  0  otherwise";
+
+/// Run the controller on a simulated cluster: API server, kube-scheduler, kubelets and cloud, with simulated time.
+///
+/// The same state machine that `packwright controller` runs. What must hold whatever goes wrong is looked at after every step;
+/// where it does not, the smallest scenario is searched that shows it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
+pub struct Args {
+    /// A folder of manifests, one of which is of the kind Simulation.
+    #[arg(value_name = "SCENARIO")]
+    scenario: PathBuf,
+    /// Where chance begins: the same seed, the same simulation.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seed: u64,
+    /// So many seeds, from --seed on, until something does not hold.
+    #[arg(long, value_name = "N", conflicts_with_all = ["plot", "output"])]
+    seeds: Option<u64>,
+    /// How long is simulated [default: as the scenario says].
+    #[arg(long = "for", value_parser = super::plan::duration, value_name = "DURATION")]
+    time: Option<Duration>,
+    /// Decide with Karpenter's packing alone.
+    #[arg(long)]
+    greedy: bool,
+    /// Neither a bound, nor what Karpenter's packing would have cost.
+    #[arg(long)]
+    no_comparison: bool,
+    /// Write nodes, $/h and waiting pods over time as an SVG.
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+    /// How the result is printed.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+    /// Give the controller a fault that must be found.
+    #[arg(long, hide = true, value_enum)]
+    plant: Option<Plant>,
+    #[command(flatten)]
+    catalog: CatalogArgs,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Plant(Planted);
+
+impl ValueEnum for Plant {
+    fn value_variants<'a>() -> &'a [Self] {
+        static ALL: [Plant; 8] = [
+            Plant(Planted::Unended),
+            Plant(Planted::Leaked),
+            Plant(Planted::Doubled),
+            Plant(Planted::Undrained),
+            Plant(Planted::OverLimit),
+            Plant(Planted::OverBudget),
+            Plant(Planted::NeverFreed),
+            Plant(Planted::Undecided),
+        ];
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        let name = match self.0 {
+            Planted::Unended => "unended",
+            Planted::Leaked => "leaked",
+            Planted::Doubled => "doubled",
+            Planted::Undrained => "undrained",
+            Planted::OverLimit => "over-limit",
+            Planted::OverBudget => "over-budget",
+            Planted::NeverFreed => "never-freed",
+            Planted::Undecided => "undecided",
+        };
+        Some(clap::builder::PossibleValue::new(name))
+    }
+}
+
+/// Decisions of a simulation are cut short by work, not by time.
+const WORK: Work =
+    Work { rounds: 30, dive_rounds: 2, search_steps: 200, exact_steps: 20_000, ways: 100, ..Work::LIMITED };
+
+/// Simulates.
+///
+/// # Errors
+/// The plot cannot be drawn.
+pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let refuse = |sentence: &str| {
+        eprintln!("error: {sentence}");
+        Ok(ExitCode::from(exit::INVALID_INPUT))
+    };
+    let mut scenario = match Scenario::read(&args.scenario) {
+        Ok(scenario) => scenario,
+        Err(errors) => {
+            errors.iter().for_each(|error| eprintln!("error: {error}"));
+            return Ok(ExitCode::from(exit::INVALID_INPUT));
+        }
+    };
+    if let Some(time) = args.time {
+        scenario.spec.time = time;
+    }
+    let decision = match args.settings.settings() {
+        Ok((settings, _)) => settings,
+        Err(sentence) => return refuse(&sentence),
+    };
+    let region = args.catalog.region(None);
+    let catalog = match super::plan::catalog(&args.catalog, &region) {
+        Ok((catalog, _)) => catalog,
+        Err(sentence) => return refuse(&sentence),
+    };
+    let settings = ControllerSettings {
+        decision,
+        provider: Provider::Ec2,
+        region: Arc::from(region.name),
+        ..ControllerSettings::default()
+    };
+    let search = if args.greedy { Search::Greedy } else { Search::Integer };
+    let options = Options {
+        settings,
+        catalog,
+        limits: Limits::of_work(WORK, search),
+        seed: args.seed,
+        planted: args.plant.map(|Plant(planted)| planted),
+        with_bound: !args.no_comparison && args.seeds.is_none(),
+    };
+    match args.seeds {
+        Some(seeds) => many(args, &scenario, &options, seeds),
+        None => one(args, &scenario, &options),
+    }
+}
+
+fn one(args: &Args, scenario: &Scenario, options: &Options) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let report = with_progress("simulating", |progress| simulate(scenario, options, progress));
+    if report.broken.is_some() {
+        return Ok(failed(args, scenario, options, report));
+    }
+    let greedy = (!args.no_comparison && !args.greedy).then(|| {
+        let limits = Limits { search: Search::Greedy, ..options.limits };
+        let options = Options { limits, with_bound: false, ..options.clone() };
+        with_progress("the same with Karpenter's packing", |progress| simulate(scenario, &options, progress))
+    });
+    if let Some(path) = &args.plot {
+        let mut lines = vec![("packwright", &report)];
+        lines.extend(greedy.as_ref().map(|greedy| ("Karpenter's packing", greedy)));
+        std::fs::write(path, plot(&lines)?)?;
+    }
+    match args.output {
+        Output::Json => {
+            println!("{}", serde_json::to_string_pretty(&Printed { report: &report, greedy: greedy.as_ref() })?)
+        }
+        Output::Table => println!("{}", shown(&report, greedy.as_ref())),
+    }
+    Ok(ExitCode::from(exit::SUCCESS))
+}
+
+#[derive(Serialize)]
+struct Printed<'r> {
+    #[serde(flatten)]
+    report: &'r Report,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    greedy: Option<&'r Report>,
+}
+
+fn many(
+    args: &Args,
+    scenario: &Scenario,
+    options: &Options,
+    seeds: u64,
+) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let bar = bar("seeds", seeds);
+    let (mut launches, mut restarts, mut failures) = (0, 0, 0);
+    for seed in options.seed..options.seed.saturating_add(seeds) {
+        let options = Options { seed, ..options.clone() };
+        let report = simulate(scenario, &options, &mut |_| {});
+        bar.inc(1);
+        if report.broken.is_some() {
+            bar.finish_and_clear();
+            return Ok(failed(args, scenario, &options, report));
+        }
+        launches += report.launches;
+        restarts += report.restarts;
+        failures += report.failures;
+    }
+    bar.finish_and_clear();
+    println!(
+        "{seeds} seeds: {launches} launches, {restarts} restarts, {failures} failures, nothing that must hold was broken"
+    );
+    Ok(ExitCode::from(exit::SUCCESS))
+}
+
+/// Says what is broken, and the least that shows it.
+fn failed(args: &Args, scenario: &Scenario, options: &Options, report: Report) -> ExitCode {
+    if let Some(broken) = &report.broken {
+        eprintln!("error: seed {}: {broken}", report.seed);
+    }
+    let greedy = if args.greedy { " --greedy" } else { "" };
+    let hours = scenario.spec.time.as_secs();
+    eprintln!(
+        "again: packwright simulate {} --seed {} --for {hours}s{greedy} --no-comparison",
+        args.scenario.display(),
+        report.seed
+    );
+    let (smallest, report) = with_progress("shrinking", |_| shrink(scenario, options, report));
+    if let (Some(broken), Ok(spec)) = (&report.broken, serde_json::to_string(&smallest.spec.faults)) {
+        eprintln!("it needs {} s and these faults: {spec}\n{broken}", smallest.spec.time.as_secs());
+    }
+    ExitCode::from(exit::WORSE)
+}
+
+fn with_progress<T>(what: &'static str, work: impl FnOnce(&mut dyn FnMut(f64)) -> T) -> T {
+    let bar = bar(what, 1_000);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a part of 1,000
+    let result = work(&mut |part| bar.set_position((part * 1_000.0) as u64));
+    bar.finish_and_clear();
+    result
+}
+
+/// Shown on a terminal only.
+fn bar(what: &'static str, length: u64) -> ProgressBar {
+    let bar = ProgressBar::new(length).with_message(what);
+    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {percent}% {eta}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn shown(report: &Report, greedy: Option<&Report>) -> String {
+    let mut table = table(&["", "packwright", "Karpenter's packing"]);
+    let usd = |micros: i64| crate::units::MicroUsd(micros).to_string();
+    let mut row = |name: &str, of: &dyn Fn(&Report) -> String| {
+        table.add_row([name.to_owned(), of(report), greedy.map_or_else(String::new, of)]);
+    };
+    row("cost, $", &|report| usd(report.cost));
+    row("instances launched", &|report| report.launches.to_string());
+    row("most nodes at once", &|report| {
+        report.samples.iter().map(|sample| sample.nodes).max().unwrap_or(0).to_string()
+    });
+    row("nodes at the end", &|report| report.samples.last().map_or(0, |sample| sample.nodes).to_string());
+    row("most pods waiting", &|report| report.most_pending.to_string());
+    row("decisions", &|report| report.decisions.to_string());
+    row("launches and writes that failed", &|report| report.failures.to_string());
+    row("restarts", &|report| report.restarts.to_string());
+    let mut text = align(table, &[1, 2]);
+    let hours = report.end.duration_since(report.start).as_secs_f64() / 3_600.0;
+    let _ = write!(text, "\n\n{hours:.1} h of seed {}", report.seed);
+    if let Some(bound) = report.bound() {
+        let _ = write!(
+            text,
+            "; whatever is bought for its pods costs at least ${} (from {} moments)",
+            usd(bound),
+            report.bounds.len()
+        );
+    }
+    let (deciding, stepping) = report.shares();
+    let _ = write!(
+        text,
+        "\ntook {:.1} s: {:.1} s deciding, {:.1} s in {} steps of the controller",
+        report.wall.as_secs_f64(),
+        deciding.as_secs_f64(),
+        stepping.as_secs_f64(),
+        report.steps
+    );
+    text
+}

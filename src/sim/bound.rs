@@ -1,0 +1,57 @@
+//! What any cluster would have to cost that holds the pods of a moment: the bound of buying everything anew.
+
+use serde_json::Value;
+
+use super::Simulation;
+use super::api::text;
+use super::queue::after;
+use crate::host::decide;
+use crate::observe::objects::{KINDS, Objects};
+use crate::observe::{GatesByInput, LoadOptions, Origin, RawObject, build};
+
+/// Moments at which it is asked.
+pub(super) const MOMENTS: u32 = 12;
+
+impl Simulation<'_> {
+    /// Asks for this moment, if it is one.
+    pub(super) fn note_bound(&mut self) {
+        let part = self.scenario.spec.time / MOMENTS;
+        let due =
+            self.report.bounds.last().map_or(after(self.scenario.spec.start, part / 2), |(at, _)| after(*at, part));
+        if !self.options.with_bound || self.now < due || self.is_settling {
+            return;
+        }
+        let is_left_out = |kind: &str, object: &Value| {
+            ["Node", "NodeClaim"].contains(&kind)
+                || (kind == "Pod" && text(object, "/metadata/ownerReferences/0/kind") == "DaemonSet")
+        };
+        let mut raw = Vec::new();
+        for kind in KINDS {
+            for (_, object) in self.api.all(kind.name).filter(|(_, object)| !is_left_out(kind.name, object)) {
+                let mut value = Value::clone(object);
+                if kind.name == "Pod" {
+                    value["spec"]["nodeName"] = Value::Null;
+                    value["metadata"]["deletionTimestamp"] = Value::Null;
+                    if ["Succeeded", "Failed"].contains(&text(object, "/status/phase")) {
+                        continue;
+                    }
+                }
+                if kind.name == "NodePool" {
+                    value["spec"]["limits"] = Value::Null;
+                }
+                raw.push(RawObject { origin: Origin::default(), value });
+            }
+        }
+        let options = LoadOptions {
+            settings: self.options.settings.decision.clone(),
+            region: self.options.settings.region.clone(),
+            taken_at: self.now,
+            catalog: self.options.catalog.clone(),
+            assumptions: Vec::new(),
+            gates: GatesByInput::AsConfigured,
+        };
+        let snapshot = build(Objects::collect(raw), options).snapshot;
+        let decision = decide(&snapshot, self.options.limits);
+        self.report.bounds.push((self.now, decision.certificate.bound.0));
+    }
+}

@@ -1,0 +1,222 @@
+//! Kubelets and what surrounds them: instances become nodes, pods start and end, nodes of instances that are gone go.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize as _;
+use serde_json::{Value, json};
+
+use super::api::{Change, is_deleting, subject_of, text};
+use super::queue::after;
+use super::{Happening, Simulation};
+use crate::api::labels;
+use crate::api::node_claim::NodeClaim;
+use crate::controller::Subject;
+use crate::resources::{MEMORY, quantities};
+
+/// A kubelet that says nothing for so long is not ready.
+const SILENT: Duration = Duration::from_secs(40);
+/// Then the cloud is asked whether there still is an instance.
+const ASKED: Duration = Duration::from_secs(20);
+/// The owner of a pod notices that it is gone.
+const COLLECTED: Duration = Duration::from_secs(2);
+
+/// A pod that is done is kept for so long.
+const DONE: Duration = Duration::from_secs(60);
+
+impl Simulation<'_> {
+    /// What kubelets do about a change.
+    pub(super) fn note_machines(&mut self, change: &Change) {
+        let Change { subject, before, after: object } = change;
+        let (now, machines) = (self.now, &self.scenario.spec.machines);
+        match (subject.kind, object) {
+            ("Node", Some(_)) if before.is_none() => {
+                self.queue.put(after(now, machines.ready), Happening::Ready(subject.clone()));
+            }
+            ("Node", None) => self.queue.put(after(now, COLLECTED), Happening::Orphaned(subject.key.name.clone())),
+            ("Pod", Some(pod)) => {
+                let was_bound = before.as_ref().is_some_and(|pod| !text(pod, "/spec/nodeName").is_empty());
+                let is_bound = !text(pod, "/spec/nodeName").is_empty();
+                let was_ending = before.as_ref().is_some_and(|pod| is_deleting(pod));
+                let uid: Arc<str> = text(pod, "/metadata/uid").into();
+                if is_bound && !was_bound {
+                    self.queue.put(after(now, machines.pod_start), Happening::Starts(subject.clone(), uid.clone()));
+                }
+                if is_deleting(pod) && !was_ending {
+                    let grace =
+                        Duration::from_secs(pod["metadata"]["deletionGracePeriodSeconds"].as_u64().unwrap_or(0));
+                    self.queue.put(after(now, machines.pod_stop.min(grace)), Happening::Stops(subject.clone(), uid));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A kubelet registers its node.
+    pub(super) fn register(&mut self, id: &Arc<str>) {
+        let Some(running) = self.cloud.get(id).filter(|running| running.runs()) else { return };
+        let Ok(claim) = NodeClaim::deserialize(&*running.user_data) else { return };
+        let what = &running.what;
+        let mut found = what.labels_of(&claim);
+        found.insert(labels::HOSTNAME.into(), running.node.clone());
+        let mut taints = json!([
+            {"key": labels::TAINT_UNREGISTERED, "effect": "NoExecute"},
+            {"key": labels::TAINT_NOT_READY, "effect": "NoSchedule"},
+        ]);
+        if let Some(taints) = taints.as_array_mut() {
+            taints.extend(claim.spec.taints.iter().chain(&claim.spec.startup_taints).map(|taint| json!(taint)));
+        }
+        let mut allocatable = what.kind.allocatable.clone();
+        let memory = allocatable.get(MEMORY);
+        allocatable.set(MEMORY, memory - memory / 1_000 * running.missing);
+        let node = json!({
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {"name": running.node, "labels": found},
+            "spec": {"providerID": id, "taints": taints},
+            "status": {
+                "capacity": quantities(&what.kind.capacity),
+                "allocatable": quantities(&allocatable),
+                "conditions": [self.ready("False")],
+            },
+        });
+        let now = self.now;
+        drop(self.api.create("Node", node, now));
+    }
+
+    fn ready(&self, status: &str) -> Value {
+        let reason = if status == "True" { "KubeletReady" } else { "KubeletNotReady" };
+        json!({"type": "Ready", "status": status, "reason": reason, "lastTransitionTime": super::api::whole_seconds(self.now)})
+    }
+
+    /// A kubelet says that it is ready.
+    pub(super) fn become_ready(&mut self, node: &Subject) {
+        let Some(object) = self.api.get(node).cloned() else { return };
+        if !self.is_alive(&object) {
+            return;
+        }
+        let status = json!({"status": {"conditions": [self.ready("True")]}});
+        drop(self.api.patch(node, &status, true));
+        self.take_taints_off(node, |key| key == labels::TAINT_NOT_READY);
+        let at = after(self.now, self.scenario.spec.machines.startup);
+        self.queue.put(at, Happening::Started(node.clone()));
+    }
+
+    /// Whoever owns the startup taints takes them off.
+    pub(super) fn end_startup(&mut self, node: &Subject) {
+        let Some(object) = self.api.get(node) else { return };
+        let id = text(object, "/spec/providerID");
+        let Some(running) = self.cloud.get(id) else { return };
+        let listed = running.user_data["spec"]["startupTaints"].as_array().into_iter().flatten();
+        let keys: Vec<String> = listed.map(|taint| text(taint, "/key").to_owned()).collect();
+        self.take_taints_off(node, |key| keys.iter().any(|startup| startup == key));
+    }
+
+    fn take_taints_off(&mut self, node: &Subject, is_meant: impl Fn(&str) -> bool) {
+        let Some(object) = self.api.get(node) else { return };
+        let taints = object["spec"]["taints"].as_array().cloned().unwrap_or_default();
+        let kept: Vec<&Value> = taints.iter().filter(|taint| !is_meant(text(taint, "/key"))).collect();
+        if kept.len() < taints.len() {
+            let body = json!({"spec": {"taints": kept}});
+            drop(self.api.patch(node, &body, false));
+        }
+    }
+
+    /// Whether the instance of a node runs.
+    pub(super) fn is_alive(&self, node: &Value) -> bool {
+        self.cloud.get(text(node, "/spec/providerID")).is_some_and(super::cloud::Running::runs)
+    }
+
+    /// The node of a pod, if there is one whose kubelet lives.
+    fn has_kubelet(&self, pod: &Value) -> bool {
+        let node = self.api.get(&Subject::of_cluster("Node", text(pod, "/spec/nodeName")));
+        node.is_some_and(|node| self.is_alive(node))
+    }
+
+    /// The containers of a pod run.
+    pub(super) fn start_pod(&mut self, subject: &Subject, uid: &str) {
+        let Some(pod) = self.pod(subject, uid).filter(|pod| !is_deleting(pod) && self.has_kubelet(pod)) else { return };
+        let condition = |kind: &str| json!({"type": kind, "status": "True"});
+        let conditions: Vec<Value> = ["PodScheduled", "Ready"].map(condition).into();
+        let started = super::api::whole_seconds(self.now);
+        let body = json!({"status": {"phase": "Running", "startTime": started, "conditions": conditions}});
+        if let Some(runs) =
+            pod["metadata"]["annotations"][super::workloads::RUNS].as_str().and_then(|text| text.parse().ok())
+        {
+            let at = after(self.now, Duration::from_secs(runs));
+            self.queue.put(at, Happening::Succeeds(subject.clone(), uid.into()));
+        }
+        drop(self.api.patch(subject, &body, true));
+    }
+
+    /// The containers of a pod have ended.
+    pub(super) fn stop_pod(&mut self, subject: &Subject, uid: &str) {
+        if self.pod(subject, uid).is_some_and(|pod| self.has_kubelet(&pod)) {
+            self.api.remove(subject);
+        }
+    }
+
+    /// A pod of a Job is done.
+    pub(super) fn succeed(&mut self, subject: &Subject, uid: &str) {
+        if self.pod(subject, uid).is_some_and(|pod| self.has_kubelet(&pod)) {
+            drop(self.api.patch(subject, &json!({"status": {"phase": "Succeeded"}}), true));
+            self.queue.put(after(self.now, DONE), Happening::Collected(subject.clone(), uid.into()));
+        }
+    }
+
+    /// The pod of a Job that is done is taken away.
+    pub(super) fn collect(&mut self, subject: &Subject, uid: &str) {
+        if self.pod(subject, uid).is_some() {
+            self.api.remove(subject);
+        }
+    }
+
+    fn pod(&self, subject: &Subject, uid: &str) -> Option<Arc<Value>> {
+        self.api.get(subject).filter(|pod| pod["metadata"]["uid"] == uid).cloned()
+    }
+
+    /// An instance is gone, and its kubelet with it.
+    pub(super) fn fall_silent(&mut self, id: &Arc<str>) {
+        self.queue.put(after(self.now, SILENT), Happening::Silent(id.clone()));
+    }
+
+    /// Nobody has heard of a kubelet for a while: its node is not ready, and then it is found that there is no instance.
+    pub(super) fn note_silence(&mut self, id: &str) {
+        let Some(node) = self.node_of(id) else { return };
+        let status = json!({"status": {"conditions": [self.ready("Unknown")]}});
+        drop(self.api.patch(&node, &status, true));
+        if let Some(object) = self.api.get(&node) {
+            let mut taints = object["spec"]["taints"].as_array().cloned().unwrap_or_default();
+            if !taints.iter().any(|taint| taint["key"] == labels::TAINT_UNREACHABLE) {
+                taints.push(json!({"key": labels::TAINT_UNREACHABLE, "effect": "NoSchedule"}));
+                drop(self.api.patch(&node, &json!({"spec": {"taints": taints}}), false));
+            }
+        }
+        self.queue.put(after(self.now, ASKED), Happening::Missed(id.into()));
+    }
+
+    /// The cloud controller takes the node of an instance away that is gone.
+    pub(super) fn miss(&mut self, id: &str) {
+        if let Some(node) = self.node_of(id) {
+            let now = self.now;
+            drop(self.api.delete(&node, None, None, now));
+        }
+    }
+
+    fn node_of(&self, id: &str) -> Option<Subject> {
+        let name = &self.cloud.get(id)?.node;
+        let subject = Subject::of_cluster("Node", name);
+        self.api.get(&subject).is_some_and(|node| text(node, "/spec/providerID") == id).then_some(subject)
+    }
+
+    /// The pods of a node that is gone go, too.
+    pub(super) fn collect_pods(&mut self, node: &str) {
+        if self.api.get(&Subject::of_cluster("Node", node)).is_some() {
+            return;
+        }
+        let here = |pod: &Value| text(pod, "/spec/nodeName") == node;
+        let lost: Vec<Subject> =
+            self.api.all("Pod").filter(|(_, pod)| here(pod)).map(|(_, pod)| subject_of("Pod", pod)).collect();
+        lost.iter().for_each(|pod| self.api.remove(pod));
+    }
+}

@@ -1,0 +1,108 @@
+//! What must hold when nothing new comes and nothing goes wrong any more: nobody waits who need not, and nothing is left over.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::Simulation;
+use super::api::{is_deleting, text};
+use super::invariants::{Broken, SETTLED};
+use crate::api::labels;
+use crate::host::decide;
+use crate::observe::objects::Objects;
+use crate::observe::{GatesByInput, LoadOptions, Origin, RawObject, build};
+
+impl Simulation<'_> {
+    pub(super) fn unsettled(&self) -> Option<Broken> {
+        let texts = [self.unbound(), self.unequal(), self.unfinished(), self.empty()];
+        let text = texts.into_iter().flatten().next()?;
+        Some(Broken { at: self.now, rule: SETTLED, text })
+    }
+
+    /// Pods that wait although there would be a place for them.
+    fn unbound(&self) -> Option<String> {
+        let waiting: BTreeSet<_> =
+            self.mirror.unbound.values().filter(|pod| !pod.is_gated).map(|pod| pod.subject.key.clone()).collect();
+        if waiting.is_empty() {
+            return None;
+        }
+        let raw = crate::observe::objects::KINDS.iter().flat_map(|kind| self.api.all(kind.name));
+        let raw = raw.map(|(_, object)| RawObject { origin: Origin::default(), value: Value::clone(object) });
+        let options = LoadOptions {
+            settings: self.options.settings.decision.clone(),
+            region: self.options.settings.region.clone(),
+            taken_at: self.now,
+            catalog: self.options.catalog.clone(),
+            assumptions: Vec::new(),
+            gates: GatesByInput::AsConfigured,
+        };
+        let snapshot = build(Objects::collect(raw.collect::<Vec<_>>()), options).snapshot;
+        let decision = decide(&snapshot, self.options.limits);
+        let placed = decision.plan.assignments.iter().map(|assignment| &snapshot.pods[assignment.pod].key);
+        let could: Vec<_> = placed.filter(|key| waiting.contains(*key)).collect();
+        let first = could.first()?;
+        Some(format!("{} of {} pods that wait have a place, {first} is one", could.len(), waiting.len()))
+    }
+
+    /// Claims, instances and nodes are three sides of the same thing.
+    fn unequal(&self) -> Option<String> {
+        let claims: BTreeSet<&str> =
+            self.api.all("NodeClaim").map(|(_, claim)| text(claim, "/status/providerID")).collect();
+        let instances: BTreeSet<&str> = self.cloud.running().map(|(id, _)| &**id).collect();
+        let nodes: BTreeSet<&str> = self.api.all("Node").map(|(_, node)| text(node, "/spec/providerID")).collect();
+        let missing = |from: &BTreeSet<&str>, of: &BTreeSet<&str>, text: &str| {
+            from.difference(of).next().map(|id| format!("{id} {text}"))
+        };
+        missing(&instances, &claims, "runs, and no NodeClaim has it")
+            .or_else(|| missing(&claims, &instances, "is what a NodeClaim has, and does not run"))
+            .or_else(|| missing(&instances, &nodes, "runs, and is no node"))
+            .or_else(|| missing(&nodes, &instances, "is a node, and does not run"))
+    }
+
+    fn unfinished(&self) -> Option<String> {
+        let is_true = |claim: &Value, kind: &str| {
+            let conditions = claim["status"]["conditions"].as_array();
+            conditions.is_some_and(|all| all.iter().any(|of| of["type"] == kind && of["status"] == "True"))
+        };
+        let claim = self.api.all("NodeClaim").find(|(_, claim)| is_deleting(claim) || !is_true(claim, "Initialized"));
+        let unfinished = claim.map(|(key, claim)| {
+            let what = if is_deleting(claim) { "is still being deleted" } else { "is not initialized" };
+            format!("NodeClaim {} {what}", key.name)
+        });
+        unfinished.or_else(|| {
+            let reserved = self.api.all("Node").find(|(_, node)| {
+                let taints = node["spec"]["taints"].as_array();
+                taints.is_some_and(|all| all.iter().any(|taint| taint["key"] == labels::PLANNED))
+            });
+            reserved.map(|(key, _)| format!("Node {} is still reserved", key.name))
+        })
+    }
+
+    /// Nodes without pods, in pools whose nodes go when they are empty.
+    fn empty(&self) -> Option<String> {
+        let mut pods: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+        for (_, pod) in self.api.all("Pod") {
+            let has_ended = ["Succeeded", "Failed"].contains(&text(pod, "/status/phase"));
+            let of_daemon = text(pod, "/metadata/ownerReferences/0/kind") == "DaemonSet";
+            if !has_ended && !of_daemon {
+                *pods.entry(text(pod, "/spec/nodeName").into()).or_default() += 1;
+            }
+        }
+        let goes = |node: &Value| {
+            let pool = node["metadata"]["labels"][labels::NODEPOOL].as_str().unwrap_or_default();
+            let pool = self.api.get(&crate::controller::Subject::of_cluster("NodePool", pool));
+            pool.is_some_and(|pool| {
+                let disruption = &pool["spec"]["disruption"];
+                let budgets = disruption["budgets"].as_array();
+                let is_blocked =
+                    budgets.is_some_and(|all| all.iter().any(|of| of["nodes"] == "0" || !of["schedule"].is_null()));
+                let after = disruption["consolidateAfter"].as_str().unwrap_or("0s");
+                let is_short = after.parse::<jiff::SignedDuration>().is_ok_and(|after| after.as_secs() <= 600);
+                is_short && !is_blocked
+            })
+        };
+        let empty = self.api.all("Node").find(|(key, node)| !pods.contains_key(&key.name) && goes(node));
+        empty.map(|(key, _)| format!("Node {} is empty and stays", key.name))
+    }
+}

@@ -1,0 +1,257 @@
+//! The controllers of workloads: Deployments, DaemonSets and Jobs have the pods that they ask for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::f64::consts::TAU;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::api::{Change, is_deleting, subject_of, text};
+use super::mirror::own_tolerations;
+use super::queue::after;
+use super::scenario::{Daily, Workload};
+use super::{Happening, Simulation};
+use crate::api::labels;
+use crate::controller::Subject;
+use crate::scheduler::Candidate;
+
+/// How long a pod of a Job runs, in seconds.
+pub(super) const RUNS: &str = "simulation.packwright.dev/runs";
+/// Controllers look at what changed within this time together.
+const SOON: Duration = Duration::from_millis(500);
+
+/// What is known of the pods of owners.
+#[derive(Debug, Default)]
+pub(super) struct Workloads {
+    /// Pods that count towards the replicas, by the uid of the owner.
+    pods: BTreeMap<Arc<str>, BTreeSet<Subject>>,
+    /// Owners that are to be looked at.
+    due: BTreeSet<Subject>,
+    made: u64,
+}
+
+impl Simulation<'_> {
+    /// Begins what the scenario says.
+    pub(super) fn begin_workloads(&mut self) {
+        for (index, workload) in self.scenario.spec.workloads.iter().enumerate() {
+            for step in &workload.steps {
+                self.queue.put(after(self.now, step.at), Happening::Scale(index, step.replicas));
+            }
+            if workload.daily.is_some() {
+                self.queue.put(self.now, Happening::Daily(index));
+            }
+            if workload.every.is_some() {
+                self.queue.put(self.now, Happening::Comes(index));
+            }
+        }
+    }
+
+    /// What controllers of workloads do about a change.
+    pub(super) fn note_workloads(&mut self, change: &Change) {
+        let subject = &change.subject;
+        match subject.kind {
+            "Pod" => {
+                let Some(pod) = change.after.as_ref().or(change.before.as_ref()) else { return };
+                let owner = &pod["metadata"]["ownerReferences"][0];
+                let uid: Arc<str> = text(owner, "/uid").into();
+                let has_ended = ["Succeeded", "Failed"].contains(&text(pod, "/status/phase"));
+                let counts = change.after.is_some() && !is_deleting(pod) && !has_ended;
+                let known = self.workloads.pods.entry(uid).or_default();
+                let changed = if counts { known.insert(subject.clone()) } else { known.remove(subject) };
+                if change.after.is_none() && text(owner, "/kind") == "Job" && text(pod, "/status/phase") != "Succeeded"
+                {
+                    self.queue.put(after(self.now, SOON), Happening::Again(pod.clone()));
+                }
+                if changed && !counts {
+                    let kind = if text(owner, "/kind") == "DaemonSet" { "DaemonSet" } else { "ReplicaSet" };
+                    let named =
+                        json!({"metadata": {"namespace": &*subject.key.namespace, "name": text(owner, "/name")}});
+                    self.look_at(subject_of(kind, &named));
+                }
+            }
+            "Deployment" | "ReplicaSet" | "DaemonSet" if change.after.is_some() => self.look_at(subject.clone()),
+            "Node" if change.after.is_some() => {
+                let sets: Vec<Subject> =
+                    self.api.all("DaemonSet").map(|(_, set)| subject_of("DaemonSet", set)).collect();
+                sets.into_iter().for_each(|set| self.look_at(set));
+            }
+            _ => {}
+        }
+    }
+
+    fn look_at(&mut self, owner: Subject) {
+        if self.workloads.due.is_empty() {
+            self.queue.put(after(self.now, SOON), Happening::Control);
+        }
+        self.workloads.due.insert(owner);
+    }
+
+    /// Gives owners the pods that they lack, and takes away those that they have too many.
+    pub(super) fn control_workloads(&mut self) {
+        for owner in std::mem::take(&mut self.workloads.due) {
+            let Some(object) = self.api.get(&owner).cloned() else { continue };
+            match owner.kind {
+                "Deployment" => self.of_deployment(&owner, &object),
+                "ReplicaSet" => self.of_replica_set(&owner, &object),
+                _ => self.of_daemon_set(&owner, &object),
+            }
+        }
+    }
+
+    fn of_deployment(&mut self, owner: &Subject, deployment: &Value) {
+        let name = format!("{}-rs", owner.key.name);
+        let set = subject_of("ReplicaSet", &json!({"metadata": {"namespace": &*owner.key.namespace, "name": name}}));
+        let replicas = &deployment["spec"]["replicas"];
+        let replicas = if replicas.is_null() { json!(1) } else { replicas.clone() };
+        if self.api.get(&set).is_some() {
+            drop(self.api.patch(&set, &json!({"spec": {"replicas": replicas}}), false));
+            return;
+        }
+        let mut template = deployment["spec"]["template"].clone();
+        template["metadata"]["labels"][labels::POD_TEMPLATE_HASH] = json!("rs");
+        let object = json!({
+            "apiVersion": "apps/v1", "kind": "ReplicaSet",
+            "metadata": {
+                "namespace": &*owner.key.namespace, "name": name, "labels": template["metadata"]["labels"],
+                "ownerReferences": [owned_by("Deployment", "apps/v1", deployment)],
+            },
+            "spec": {"replicas": replicas, "selector": deployment["spec"]["selector"], "template": template},
+            "status": {"replicas": 0},
+        });
+        let now = self.now;
+        drop(self.api.create("ReplicaSet", object, now));
+    }
+
+    fn of_replica_set(&mut self, owner: &Subject, set: &Value) {
+        let wanted = usize::try_from(set["spec"]["replicas"].as_u64().unwrap_or(1)).unwrap_or(usize::MAX);
+        let uid: Arc<str> = text(set, "/metadata/uid").into();
+        let known = self.workloads.pods.get(&uid).cloned().unwrap_or_default();
+        let now = self.now;
+        if known.len() > wanted {
+            // unbound ones first, as the ReplicaSet controller does
+            let mut pods: Vec<(bool, Subject)> = known.into_iter().map(|pod| (self.is_bound(&pod), pod)).collect();
+            pods.sort();
+            for (_, pod) in pods.iter().take(pods.len() - wanted) {
+                drop(self.api.delete(pod, None, None, now));
+            }
+            return;
+        }
+        for _ in known.len()..wanted {
+            let pod = self.pod_of(&set["spec"]["template"], owner, owned_by("ReplicaSet", "apps/v1", set));
+            drop(self.api.create("Pod", pod, now));
+        }
+    }
+
+    fn is_bound(&self, pod: &Subject) -> bool {
+        self.api.get(pod).is_some_and(|pod| !text(pod, "/spec/nodeName").is_empty())
+    }
+
+    fn pod_of(&mut self, template: &Value, owner: &Subject, reference: Value) -> Value {
+        self.workloads.made += 1;
+        let mut pod = template.clone();
+        pod["apiVersion"] = json!("v1");
+        pod["kind"] = json!("Pod");
+        pod["metadata"]["namespace"] = json!(&*owner.key.namespace);
+        pod["metadata"]["name"] = json!(format!("{}-{:06}", owner.key.name, self.workloads.made));
+        pod["metadata"]["ownerReferences"] = json!([reference]);
+        pod["status"] = json!({"phase": "Pending"});
+        pod
+    }
+
+    /// Pods of DaemonSets go to their node without kube-scheduler, which would put them nowhere else.
+    fn of_daemon_set(&mut self, owner: &Subject, set: &Value) {
+        let uid: Arc<str> = text(set, "/metadata/uid").into();
+        let known = self.workloads.pods.get(&uid).cloned().unwrap_or_default();
+        let has = |pod: &Subject| self.api.get(pod).map(|pod| Arc::<str>::from(text(pod, "/spec/nodeName")));
+        let served: BTreeSet<Arc<str>> = known.iter().filter_map(has).collect();
+        let nodes: Vec<Arc<str>> =
+            self.mirror.cluster.nodes().keys().filter(|name| !served.contains(*name)).cloned().collect();
+        let now = self.now;
+        for node in nodes {
+            let mut pod = self.pod_of(&set["spec"]["template"], owner, owned_by("DaemonSet", "apps/v1", set));
+            tolerate(&mut pod);
+            let Some(template) = self.mirror.template(&pod, &self.api) else { return };
+            let tolerations = own_tolerations(&pod);
+            let candidate = Candidate {
+                namespace: &owner.key.namespace,
+                template: &template,
+                tolerations: &tolerations,
+                nominated: None,
+            };
+            if self.mirror.cluster.allows(&candidate, &node) {
+                pod["spec"]["nodeName"] = json!(&*node);
+                drop(self.api.create("Pod", pod, now));
+            }
+        }
+    }
+
+    /// Scales a Deployment.
+    pub(super) fn scale(&mut self, index: usize, replicas: u64) {
+        if let Ok(subject) = self.scenario.spec.workloads[index].subject() {
+            drop(self.api.patch(&subject, &json!({"spec": {"replicas": replicas}}), false));
+        }
+    }
+
+    /// Scales a Deployment with the time of the day.
+    pub(super) fn scale_daily(&mut self, index: usize) {
+        let Some(daily) = &self.scenario.spec.workloads[index].daily else { return };
+        let replicas = replicas_at(daily, self.now.as_second());
+        self.scale(index, replicas);
+        self.queue.put(after(self.now, daily.every.max(Duration::from_secs(1))), Happening::Daily(index));
+    }
+
+    /// A pod of a Job comes, and the time of the next one is known.
+    pub(super) fn come(&mut self, index: usize) {
+        let workload: &Workload = &self.scenario.spec.workloads[index];
+        let (Ok(subject), Some(every), Some(runs)) = (workload.subject(), workload.every, workload.runs) else {
+            return;
+        };
+        let next = self.random_span(every);
+        self.queue.put(after(self.now, next), Happening::Comes(index));
+        let Some(job) = self.api.get(&subject).cloned() else { return };
+        let mut pod = self.pod_of(&job["spec"]["template"], &subject, owned_by("Job", "batch/v1", &job));
+        pod["spec"]["restartPolicy"] = json!("Never");
+        pod["metadata"]["annotations"][RUNS] = json!(self.random_span(runs).as_secs().to_string());
+        let now = self.now;
+        drop(self.api.create("Pod", pod, now));
+    }
+}
+
+impl Simulation<'_> {
+    /// A pod of a Job that was not done comes again.
+    pub(super) fn come_again(&mut self, pod: &Value) {
+        let metadata = &pod["metadata"];
+        let owner = subject_of(
+            "Job",
+            &json!({"metadata": {"namespace": metadata["namespace"], "name": metadata["ownerReferences"][0]["name"]}}),
+        );
+        let Some(job) = self.api.get(&owner).cloned() else { return };
+        let mut again = self.pod_of(&job["spec"]["template"], &owner, owned_by("Job", "batch/v1", &job));
+        again["spec"]["restartPolicy"] = json!("Never");
+        again["metadata"]["annotations"][RUNS] = metadata["annotations"][RUNS].clone();
+        let now = self.now;
+        drop(self.api.create("Pod", again, now));
+    }
+}
+
+/// The controller reference of a pod.
+fn owned_by(kind: &str, version: &str, owner: &Value) -> Value {
+    let metadata = &owner["metadata"];
+    json!({"apiVersion": version, "kind": kind, "name": metadata["name"], "uid": metadata["uid"], "controller": true})
+}
+
+/// What the DaemonSet controller adds to its pods.
+fn tolerate(pod: &mut Value) {
+    let mut all = pod["spec"]["tolerations"].as_array().cloned().unwrap_or_default();
+    let keys = ["not-ready", "unreachable", "disk-pressure", "memory-pressure", "pid-pressure", "unschedulable"];
+    all.extend(keys.map(|key| json!({"key": format!("node.kubernetes.io/{key}"), "operator": "Exists"})));
+    pod["spec"]["tolerations"] = Value::from(all);
+}
+
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // small numbers of pods
+fn replicas_at(daily: &Daily, second: i64) -> u64 {
+    let hour = (second.rem_euclid(86_400) as f64 - daily.peak.as_secs_f64()) / 86_400.0;
+    let (low, high) = (daily.low as f64, daily.high as f64);
+    ((low + high) / 2.0 + (high - low) / 2.0 * (TAU * hour).cos()).round().max(0.0) as u64
+}
