@@ -160,7 +160,7 @@ pub fn simulate(scenario: &Scenario, options: &Options, progress: &mut dyn FnMut
     let whole = end.duration_since(start).as_secs_f64().max(1.0);
     simulation.run_until(end, &mut |now| progress(now.duration_since(start).as_secs_f64() / whole));
     simulation.report.end(end, simulation.cloud.spent(end));
-    if simulation.report.broken.is_none() && simulation.has_faults() {
+    if simulation.report.broken.is_none() {
         simulation.is_settling = true;
         simulation.cloud.end_scarcity();
         let rest = after(end, SETTLES);
@@ -213,10 +213,6 @@ impl<'s> Simulation<'s> {
             let half = after(self.now, self.scenario.spec.time / 2);
             self.queue.put(half, Happening::Planted);
         }
-    }
-
-    fn has_faults(&self) -> bool {
-        self.scenario.spec.faults != scenario::Faults::default()
     }
 
     fn run_until(&mut self, end: Timestamp, progress: &mut dyn FnMut(Timestamp)) {

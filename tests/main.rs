@@ -31,5 +31,6 @@ mod controlling;
 mod placement;
 mod scenarios;
 mod short_of_room;
+mod simulating;
 mod solver;
 mod worker;

@@ -34,8 +34,11 @@ impl Turn<'_> {
         self.step.actions.push(action);
     }
 
-    /// Looks at everything again at this time, if nothing happens before.
+    /// Looks at everything again at this time, if nothing happens before; what time has brought already is looked at now.
     pub fn look_again(&mut self, at: Timestamp) {
+        if at <= self.now {
+            return;
+        }
         self.step.next = Some(self.step.next.map_or(at, |next| next.min(at)));
     }
 

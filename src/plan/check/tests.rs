@@ -4,5 +4,6 @@ mod breaks;
 mod launches;
 mod naive;
 mod random;
+mod scheduler;
 mod tables;
 mod world;
