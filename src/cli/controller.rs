@@ -135,9 +135,6 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Ok(ExitCode::from(exit::INVALID_INPUT))
     };
     let decision = match args.settings.settings() {
-        Ok((settings, _)) if settings.feature_gates.capacity_buffer => {
-            return refuse("--feature-gates: the controller knows no CapacityBuffer yet");
-        }
         Ok((settings, _)) => settings,
         Err(sentence) => return refuse(&sentence),
     };

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{Sender, channel};
 use tokio::time::Instant;
 
 use super::super::lease::Stand;
-use crate::controller::{Said, Subject, World};
+use crate::controller::{GivenUp, Said, Subject, World};
 use crate::observe::objects::KINDS;
 
 /// The same is not said of an object again for so long.
@@ -128,8 +128,25 @@ fn text(said: &Said) -> Option<Text> {
         Said::Registered { claim, .. } => normal(of_claim(claim), "Registered", transition("Registered")),
         Said::Initialized { claim, .. } => normal(of_claim(claim), "Initialized", transition("Initialized")),
         Said::LaunchFailed { claim, reason } => warning(of_claim(claim), "LaunchFailed", reason.clone()),
+        Said::GaveUp { claim, why: GivenUp::InsufficientCapacity, reason } => {
+            warning(of_claim(claim), "InsufficientCapacityError", format!("NodeClaim {claim} event: {reason}"))
+        }
+        Said::GaveUp { claim, why: GivenUp::NodeClassNotReady, reason } => {
+            warning(of_claim(claim), "NodeClassNotReady", format!("NodeClaim {claim} event: {reason}"))
+        }
+        Said::GaveUp { claim, reason, .. } => warning(of_claim(claim), "LaunchFailed", reason.clone()),
         Said::Disrupting { claim, reason } => {
             normal(of_claim(claim), "DisruptionTerminating", format!("Disrupting NodeClaim: {reason}"))
+        }
+        Said::UnregisteredTaintMissing { claim } => {
+            warning(of_claim(claim), "UnregisteredTaintMissing", said.to_string())
+        }
+        Said::Inconsistent { claim, reason } => warning(of_claim(claim), "FailedConsistencyCheck", reason.clone()),
+        Said::GracePeriodExpiring { claim, .. } => {
+            warning(of_claim(claim), "TerminationGracePeriodExpiring", said.to_string())
+        }
+        Said::AwaitingVolumes { node } => {
+            normal(Subject::of_cluster("Node", node), "AwaitingVolumeDetachment", said.to_string())
         }
         Said::EvictionDelayed { pod, reason } => warning(pod.clone(), "FailedDraining", reason.clone()),
         Said::NotGuaranteed(loss) => warning(of_claim(&loss.claim), "PlacementNotGuaranteed", loss.to_string()),
