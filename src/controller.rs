@@ -49,6 +49,7 @@ mod statics;
 mod buffers;
 mod overlays;
 mod consistency;
+mod protected;
 #[cfg(test)]
 mod tests;
 
@@ -68,8 +69,9 @@ pub use world::World;
 use crate::catalog::Catalog;
 use crate::cloud::Provider;
 use crate::host::Decision;
-use crate::observe::RawObject;
 use crate::observe::objects::ObjectKey;
+use crate::observe::snapshot::NodePool;
+use crate::observe::{RawObject, is_launchable};
 use crate::solve::carried::Carried;
 use batch::Batch;
 use buffers::Buffers;
@@ -83,6 +85,7 @@ use instances::Instances;
 use interruption::Interruptions;
 use launch::Launches;
 use market::{Market, Sources};
+use protected::Protected;
 use question::{Known, snapshot};
 use register::Following;
 use statics::Statics;
@@ -114,6 +117,7 @@ pub struct Controller {
     health: Health,
     statics: Statics,
     consistency: Consistency,
+    protected: Protected,
     buffers: Buffers,
     launches: Launches,
     instances: Instances,
@@ -145,6 +149,7 @@ impl Controller {
             health: Health::default(),
             statics: Statics::default(),
             consistency: Consistency::default(),
+            protected: Protected::default(),
             buffers: Buffers::default(),
             launches: Launches::default(),
             instances: Instances::default(),
@@ -243,6 +248,7 @@ impl Controller {
         register::step(&observed, &mut self.following, &mut turn);
         initialize::step(&cluster, &mut turn);
         consistency::step(&cluster, &mut self.consistency, &mut turn);
+        protected::step(&cluster, &mut self.protected, &mut turn);
         idle::step(&cluster, &mut self.events, &mut turn);
         let coming = coming(&cluster, &observed, now);
         self.batch.leave(&coming.pods);
@@ -271,6 +277,10 @@ impl Controller {
             self.buffers.ask();
             let known = Known { settings: &self.settings, catalog: &self.catalog, unavailable: &unavailable };
             let outcome = snapshot(cluster.objects, &coming, &known, now);
+            let is_bare = |pool: &&NodePool| pool.replicas.is_none() && pool.unusable.is_none() && !is_launchable(pool);
+            for pool in outcome.snapshot.node_pools.iter().filter(is_bare) {
+                turn.say(Said::NoCompatibleTypes { pool: pool.name.clone() });
+            }
             self.questions += 1;
             let question = self.questions;
             self.asked = Some(Asked { question, snapshot: outcome.snapshot.clone() });
@@ -288,7 +298,9 @@ impl Controller {
             self.following.refuse(meta.uid.as_deref().unwrap_or_default(), reason, now);
         }
         if let Outcome::Delayed(reason) = &outcome {
-            said.push(Said::EvictionDelayed { pod: subject.clone(), reason: reason.clone() });
+            let pod = self.pod(subject.kind, &subject.key);
+            let node = pod.and_then(|pod| pod.spec.as_ref()?.node_name.as_deref().map(Arc::from));
+            said.push(Said::EvictionDelayed { pod: subject.clone(), node, reason: reason.clone() });
         }
         let failure = self.writes.answered(subject, &outcome, now);
         if let Some(reason) = failure {

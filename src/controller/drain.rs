@@ -47,8 +47,8 @@ pub(super) fn step(cluster: &Cluster<'_>, garbage: &Garbage, instances: &mut Ins
             let pods = on_node.get(name).map_or(&[][..], Vec::as_slice);
             if is_lost(claimed, node, garbage) {
                 free(node, turn); // nobody is there to end its pods
-            } else if let Some(deadline) = is_drained(claimed, node, pods, turn) {
-                end(cluster, claimed, &Going { node, pods, deadline }, instances, turn);
+            } else if is_drained(claimed, node, pods, turn) {
+                end(cluster, claimed, (node, pods), instances, turn);
             }
         }
     }
@@ -67,56 +67,41 @@ fn is_lost(claimed: &Claimed<'_>, node: &Node, garbage: &Garbage) -> bool {
     claimed.is_deleting() && !is_ready(node) && is_missing
 }
 
-/// Its pods leave. Once none is waited for: until when its volumes are.
-fn is_drained(
-    claimed: &Claimed<'_>,
-    node: &Node,
-    pods: &[&Arc<Pod>],
-    turn: &mut Turn<'_>,
-) -> Option<Option<Timestamp>> {
+/// Makes its pods leave; whether none is waited for any more.
+fn is_drained(claimed: &Claimed<'_>, node: &Node, pods: &[&Arc<Pod>], turn: &mut Turn<'_>) -> bool {
     if !claimed.is_deleting() {
         let delete = Verb::Delete { uid: Arc::from(claimed.uid()), grace: None };
         turn.write(Subject::of_cluster("NodeClaim", claimed.name()), &claimed.claim.metadata, delete);
-        return None;
+        return false;
     }
     if close(node, turn) {
-        return None;
+        return false;
     }
     let now = turn.now;
     let waiting: Vec<&Arc<Pod>> = pods.iter().copied().filter(|pod| is_waited_for(pod, now)).collect();
-    let deadline = claimed.deadline();
     if !waiting.is_empty() {
         if !claimed.is(DRAINED) {
             note(claimed, &[(DRAINED, "Unknown", "Draining", String::new())], turn);
         }
-        leave(&waiting, deadline, turn);
-        return None;
+        leave(&waiting, claimed.deadline(), turn);
+        return false;
     }
     let started = node.metadata.deletion_timestamp.as_ref().map_or(now, |time| time.0);
-    turn.is_due(later(started, SHORTEST)).then_some(deadline)
-}
-
-/// A node whose pods have left.
-struct Going<'g> {
-    node: &'g Node,
-    pods: &'g [&'g Arc<Pod>],
-    /// Its volumes are not waited for any longer.
-    deadline: Option<Timestamp>,
+    turn.is_due(later(started, SHORTEST))
 }
 
 /// Its volumes are detached, then its instance ends, then the node goes.
 fn end(
     cluster: &Cluster<'_>,
     claimed: &Claimed<'_>,
-    going: &Going<'_>,
+    (node, pods): (&Node, &[&Arc<Pod>]),
     instances: &mut Instances,
     turn: &mut Turn<'_>,
 ) {
-    let Going { node, pods, deadline } = *going;
     let name: Arc<str> = Arc::from(node.metadata.name.as_deref().unwrap_or_default());
     let kept: Vec<&Pod> = pods.iter().map(|pod| &***pod).filter(|pod| !is_drainable(pod, turn.now)).collect();
     let attached = attached(cluster.objects, &name, &kept);
-    let is_over = deadline.is_some_and(|deadline| turn.is_due(deadline));
+    let is_over = claimed.deadline().is_some_and(|deadline| turn.is_due(deadline));
     let volumes = match attached.len() {
         0 => (VOLUMES_DETACHED, "True", VOLUMES_DETACHED, String::new()),
         count if is_over => {
@@ -211,7 +196,10 @@ fn leave(pods: &[&Arc<Pod>], deadline: Option<Timestamp>, turn: &mut Turn<'_>) {
         let by = deadline.max(later(now, Duration::from_secs(1)));
         if turn.is_due(latest) && ends.is_none_or(|ends| ends > by) {
             let left = Duration::try_from(deadline.duration_since(now)).unwrap_or_default();
-            remove(pod, Some(left.max(Duration::from_secs(1))), turn);
+            let grace = left.max(Duration::from_secs(1));
+            if remove(pod, Some(grace), turn) {
+                turn.say(Said::Deleting { pod: subject(pod), grace, deadline });
+            }
         }
     }
     let group = |pod: &Pod| {
@@ -242,9 +230,9 @@ fn evict(pod: &Pod, turn: &mut Turn<'_>) {
     }
 }
 
-fn remove(pod: &Pod, grace: Option<Duration>, turn: &mut Turn<'_>) {
+fn remove(pod: &Pod, grace: Option<Duration>, turn: &mut Turn<'_>) -> bool {
     let uid = Arc::from(pod.metadata.uid.as_deref().unwrap_or_default());
-    turn.write(subject(pod), &pod.metadata, Verb::Delete { uid, grace });
+    turn.write(subject(pod), &pod.metadata, Verb::Delete { uid, grace })
 }
 
 /// Type, status, reason and message.

@@ -3,7 +3,7 @@
 //! Source: the reference's `nodepool/hash` (karpenter-core 1.5). The version is our own: claims that another provisioner made are
 //! stamped anew, so that no node counts as drifted because of who acts now.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -43,34 +43,30 @@ pub(super) fn annotations(pool: &NodePool) -> Value {
 
 /// Stamps pools, and claims that have the hash of another version. A claim that has drifted keeps its hash.
 pub(super) fn step(cluster: &Cluster<'_>, market: &Market, turn: &mut Turn<'_>) {
+    let mut wanted: BTreeMap<&str, Value> = BTreeMap::new();
     for object in cluster.objects.node_pools.values().map(|pool| &*pool.object) {
         let meta = &object.metadata;
         let Some(pool) = meta.name.as_deref().and_then(|name| market.pool(name)) else { continue };
         if meta.deletion_timestamp.is_some() || !serves(&object.spec.template.spec.node_class_ref) {
             continue;
         }
-        let wanted = annotations(pool);
-        for claimed in cluster.claims.iter().filter(|claimed| claimed.pool() == Some(&*pool.name)) {
-            if !claimed.is_deleting() && annotation(claimed, labels::NODEPOOL_HASH_VERSION) != Some(VERSION) {
-                let stamp = match is_drifted(claimed) {
-                    true => json!({ labels::NODEPOOL_HASH_VERSION: VERSION }),
-                    false => wanted.clone(),
-                };
-                turn.patch("NodeClaim", &claimed.claim.metadata, json!({"metadata": {"annotations": stamp}}));
-            }
-        }
+        let stamp = wanted.entry(&pool.name).or_insert_with(|| annotations(pool));
         let known = |key: &str| meta.annotations.as_ref().and_then(|of| of.get(key)).map(String::as_str);
         let keys = [labels::NODEPOOL_HASH, labels::NODEPOOL_HASH_VERSION];
-        if keys.into_iter().any(|key| known(key) != wanted[key].as_str()) {
-            turn.patch("NodePool", meta, json!({"metadata": {"annotations": wanted}}));
+        if keys.into_iter().any(|key| known(key) != stamp[key].as_str()) {
+            turn.patch("NodePool", meta, json!({"metadata": {"annotations": stamp}}));
+        }
+    }
+    for claimed in cluster.claims.iter().filter(|claimed| !claimed.is_deleting()) {
+        let Some(of_pool) = claimed.pool().and_then(|pool| wanted.get(pool)) else { continue };
+        if annotation(claimed, labels::NODEPOOL_HASH_VERSION) != Some(VERSION) {
+            let version = json!({ labels::NODEPOOL_HASH_VERSION: VERSION });
+            let stamp = if claimed.is("Drifted") { version } else { of_pool.clone() };
+            turn.patch("NodeClaim", &claimed.claim.metadata, json!({"metadata": {"annotations": stamp}}));
         }
     }
 }
 
 fn annotation<'c>(claimed: &'c Claimed<'_>, key: &str) -> Option<&'c str> {
     claimed.claim.metadata.annotations.as_ref()?.get(key).map(String::as_str)
-}
-
-fn is_drifted(claimed: &Claimed<'_>) -> bool {
-    claimed.is("Drifted")
 }

@@ -17,7 +17,7 @@ use super::market::Market;
 use super::said::{GivenUp, Said};
 use super::turn::{Turn, later};
 use super::unavailable::Unavailable;
-use crate::cloud::{self, Answer, Instance, LaunchError, Request, kwok};
+use crate::cloud::{self, Answer, Instance, LaunchError, Provider, Request, kwok};
 use crate::observe::objects::{ObjectKey, Objects};
 use crate::resources::quantities;
 
@@ -178,7 +178,8 @@ fn why(error: &LaunchError) -> GivenUp {
 /// is tried again, like what a cloud fails at.
 fn ask(cluster: &Cluster<'_>, claimed: &Claimed<'_>, market: &Market, launches: &mut Launches, turn: &mut Turn<'_>) {
     let (claim, uid): (Arc<str>, Arc<str>) = (Arc::from(claimed.name()), Arc::from(claimed.uid()));
-    let asked = market.types_for(claimed.claim).and_then(|types| Ok((types, faults(cluster.objects, claimed)?)));
+    let faults = || faults(cluster.objects, claimed, turn.settings.provider);
+    let asked = market.types_for(claimed.claim).and_then(|types| Ok((types, faults()?)));
     let (types, faults) = match asked {
         Ok(asked) => asked,
         Err(reason) => return fail(claimed, launches, reason, turn),
@@ -205,8 +206,11 @@ fn fail(claimed: &Claimed<'_>, launches: &mut Launches, reason: String, turn: &m
     }
 }
 
-/// What the node class of a claim says that launches are to fail at.
-fn faults(objects: &Objects, claimed: &Claimed<'_>) -> Result<kwok::Faults, String> {
+/// What the node class of a claim says that launches are to fail at, where the cloud is one that is played.
+fn faults(objects: &Objects, claimed: &Claimed<'_>, provider: Provider) -> Result<kwok::Faults, String> {
+    if provider != Provider::Kwok {
+        return Ok(kwok::Faults::default());
+    }
     let class = &claimed.claim.spec.node_class_ref;
     let key = ObjectKey { namespace: Arc::from(""), name: Arc::from(class.name.as_str()) };
     let annotations = objects.metadata(&class.kind, &key).and_then(|meta| meta.annotations.as_ref());

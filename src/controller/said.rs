@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::event::Subject;
 use crate::api::labels;
-use crate::observe::InputError;
+use crate::observe::{InputError, Protection};
 use crate::placement::{Landed, Loss};
 use crate::plan::Certificate;
 
@@ -157,10 +158,33 @@ pub enum Said {
         /// Which.
         pod: Subject,
     },
+    /// A pod is deleted, whatever protects it: the time of its node is over.
+    Deleting {
+        /// Which.
+        pod: Subject,
+        /// What it gets to end by itself.
+        grace: Duration,
+        /// Of the node.
+        deadline: Timestamp,
+    },
+    /// A pod is not to be disrupted for a while, was not to be, or says so in a way that nobody understands.
+    Protected {
+        /// Which.
+        pod: Subject,
+        /// For how long.
+        how: Protection,
+    },
+    /// No instance type that a pool allows can be had.
+    NoCompatibleTypes {
+        /// Which pool.
+        pool: Arc<str>,
+    },
     /// A pod may not leave yet, and what the API server says.
     EvictionDelayed {
         /// Which.
         pod: Subject,
+        /// The node that it is to leave.
+        node: Option<Arc<str>>,
         /// As a disruption budget that allows none.
         reason: String,
     },
@@ -255,7 +279,24 @@ impl fmt::Display for Said {
             }
             Self::Disrupting { claim, reason } => write!(f, "disrupting node of nodeclaim {claim}: {reason}"),
             Self::Evicting { pod } => write!(f, "evicting {pod}"),
-            Self::EvictionDelayed { pod, reason } => write!(f, "{pod} cannot be evicted yet: {reason}"),
+            Self::Deleting { pod, grace, deadline } => write!(
+                f,
+                "deleting {pod} with {} s to end, whatever protects it: its node goes by {deadline}",
+                grace.as_secs()
+            ),
+            Self::Protected { pod, how } => match how {
+                Protection::Until(until) => write!(f, "{pod} is not disrupted until {until}"),
+                Protection::Elapsed(until) => write!(f, "{pod} may be disrupted since {until}"),
+                Protection::Invalid(value) => {
+                    let key = labels::DO_NOT_DISRUPT;
+                    write!(f, "{pod}: annotation {key} is ignored: expected true or a duration, found '{value}'")
+                }
+                Protection::None | Protection::Open => write!(f, "{pod}"),
+            },
+            Self::NoCompatibleTypes { pool } => {
+                write!(f, "nodepool {pool}: no instance type that its requirements allow can be had")
+            }
+            Self::EvictionDelayed { pod, reason, .. } => write!(f, "{pod} cannot be evicted yet: {reason}"),
             Self::GracePeriodExpiring { deadline, .. } => write!(f, "all pods will be deleted by {deadline}"),
             Self::AwaitingVolumes { node } => write!(f, "node {node} awaits the detachment of its volumes"),
             Self::NodeGone { node } => write!(f, "deleted node {node}"),

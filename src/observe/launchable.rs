@@ -121,17 +121,22 @@ pub(super) fn unused_pools(pools: &[NodePool]) -> Vec<String> {
         if let Some(replicas) = pool.replicas {
             return Some(format!("NodePool {} is static: it keeps its {replicas} nodes and gets no others", pool.name));
         }
-        let launchable = pool.instance_types.iter().any(|instance_type| {
-            instance_type.requirements.intersects(&pool.requirements).is_ok()
-                && instance_type.offerings.iter().any(|o| o.available && o.satisfies(&pool.requirements))
-        });
-        (!launchable).then(|| {
+        (!is_launchable(pool)).then(|| {
             let unmet = unmet_requirements(pool).join("; ");
             let unmet = if unmet.is_empty() { unmet } else { format!(": {unmet}") };
             format!("NodePool {} is not used: no instance type satisfies its requirements{unmet}", pool.name)
         })
     };
     pools.iter().filter_map(reason).collect()
+}
+
+/// Whether a pool's requirements leave an instance type that can be had.
+#[must_use]
+pub fn is_launchable(pool: &NodePool) -> bool {
+    pool.instance_types.iter().any(|instance_type| {
+        instance_type.requirements.intersects(&pool.requirements).is_ok()
+            && instance_type.offerings.iter().any(|o| o.available && o.satisfies(&pool.requirements))
+    })
 }
 
 /// More values of a label than these are a number.

@@ -143,7 +143,12 @@ pub(super) fn write(said: &Said) {
             info!(controller = "disruption", NodeClaim = %claim, reason, "disrupting node(s)");
         }
         Said::Evicting { pod } => debug!(controller = "node.termination", Pod = %pod.key, "evicting pod"),
-        Said::EvictionDelayed { pod, reason } => {
+        Said::Deleting { pod, .. } => info!(controller = "node.termination", Pod = %pod.key, "{said}"),
+        Said::Protected { pod, .. } => debug!(controller = "disruption", Pod = %pod.key, "{said}"),
+        Said::NoCompatibleTypes { pool } => {
+            error!(controller = "provisioner", NodePool = %pool, "no compatible instance types could be found");
+        }
+        Said::EvictionDelayed { pod, reason, .. } => {
             debug!(controller = "node.termination", Pod = %pod.key, reason, "failed draining");
         }
         Said::GracePeriodExpiring { claim, .. } => info!(controller = "node.termination", NodeClaim = %claim, "{said}"),

@@ -12,7 +12,7 @@ fn template(cpu: &str) -> Value {
     })
 }
 
-fn buffer(spec: Value) -> Value {
+fn buffer(spec: &Value) -> Value {
     json!({
         "apiVersion": "autoscaling.x-k8s.io/v1beta1", "kind": "CapacityBuffer",
         "metadata": {"name": "room", "namespace": "default"}, "spec": spec,
@@ -20,7 +20,7 @@ fn buffer(spec: Value) -> Value {
 }
 
 fn with(more: Vec<Value>) -> Rig {
-    Rig::of([class(json!({})), pool("default", json!({}))].into_iter().chain(more).collect())
+    Rig::of([class(&json!({})), pool("default", json!({}))].into_iter().chain(more).collect())
 }
 
 fn conditions(rig: &Rig) -> [String; 2] {
@@ -30,7 +30,7 @@ fn conditions(rig: &Rig) -> [String; 2] {
 const KEPT: [&str; 2] = ["True/Resolved", "True/FitsExistingCapacity"];
 
 fn two() -> Vec<Value> {
-    vec![template("1500m"), buffer(json!({"podTemplateRef": {"name": "chunk"}, "replicas": 2}))]
+    vec![template("1500m"), buffer(&json!({"podTemplateRef": {"name": "chunk"}, "replicas": 2}))]
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn what_a_buffer_lacks_stands_in_its_conditions() {
         ),
     ] {
         let mut rig = with(objects);
-        rig.put(buffer(spec.clone()));
+        rig.put(buffer(&spec));
         rig.pass(60);
         assert_eq!(conditions(&rig), expected, "{spec}");
     }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::rig::{Rig, class, pod, pool};
 use crate::api::labels;
+use crate::controller::Said;
 
 /// One node with a pod of a volume, deleted ten seconds ago; `grace`: `terminationGracePeriod`.
 fn going(grace: Option<&str>, more: Vec<Value>) -> (Rig, String) {
@@ -11,7 +12,7 @@ fn going(grace: Option<&str>, more: Vec<Value>) -> (Rig, String) {
     if let Some(grace) = grace {
         template["template"]["spec"]["terminationGracePeriod"] = json!(grace);
     }
-    let mut rig = Rig::of(vec![class(json!({})), pool("default", template), pod("db", "1")]);
+    let mut rig = Rig::of(vec![class(&json!({})), pool("default", template), pod("db", "1")]);
     rig.pass(3);
     let node = rig.names("Node").remove(0);
     rig.change("Pod", "db", |pod| {
@@ -96,4 +97,25 @@ fn a_person_s_deletion_is_told_with_its_deadline() {
     let (rig, node) = going(Some("60s"), vec![]);
     assert_eq!(rig.annotation("NodeClaim", &node, labels::TERMINATION_TIMESTAMP), Some("2026-01-01T00:01:03Z"));
     assert!(rig.said.iter().any(|said| said.to_string() == "all pods will be deleted by 2026-01-01T00:01:03Z"));
+}
+
+#[test]
+fn a_protected_pod_is_deleted_when_its_time_is_over_and_that_is_told() {
+    let (mut rig, node) = going(Some("120s"), vec![]);
+    rig.delete("VolumeAttachment", "a-data");
+    rig.pass(5);
+    assert_eq!(rig.names("Node"), Vec::<String>::new());
+    let mut kept = pod("kept", "1");
+    kept["metadata"]["annotations"] = json!({labels::DO_NOT_DISRUPT: "true"});
+    rig.put(kept);
+    rig.pass(5);
+    let next = rig.names("Node").remove(0);
+    assert_ne!(next, node);
+    rig.delete("NodeClaim", &next);
+    // thirty seconds for the pod itself
+    rig.pass(88);
+    assert_eq!(rig.names("Pod"), ["kept"]);
+    rig.pass(3);
+    assert_eq!(rig.names("Pod"), Vec::<String>::new());
+    assert_eq!(rig.said.iter().filter(|said| matches!(said, Said::Deleting { .. })).count(), 1);
 }

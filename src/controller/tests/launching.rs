@@ -8,7 +8,7 @@ use super::rig::{Rig, SMALL, class, pod, pool};
 use crate::api::labels;
 use crate::controller::{GivenUp, Said};
 
-fn with_faults(annotations: Value) -> Rig {
+fn with_faults(annotations: &Value) -> Rig {
     Rig::of(vec![class(annotations), pool("default", json!({})), pod("web", "1")])
 }
 
@@ -18,7 +18,7 @@ fn zone_of(rig: &Rig, claim: &str) -> String {
 
 #[test]
 fn a_pod_gets_a_node() {
-    let mut rig = with_faults(json!({}));
+    let mut rig = with_faults(&json!({}));
     rig.pass(3);
     let [claim] = &rig.names("NodeClaim")[..] else { panic!("{:?}", rig.names("NodeClaim")) };
     assert_eq!(rig.condition("NodeClaim", claim, "Ready").as_deref(), Some("True/Ready"));
@@ -28,7 +28,7 @@ fn a_pod_gets_a_node() {
 #[test]
 fn what_cannot_be_had_is_avoided_for_three_minutes_and_its_pods_are_planned_at_once() {
     let of_spot = format!("{SMALL}/*/spot");
-    let mut rig = with_faults(json!({ labels::KWOK_UNAVAILABLE: of_spot }));
+    let mut rig = with_faults(&json!({ labels::KWOK_UNAVAILABLE: of_spot }));
     rig.pass(4);
     assert!(rig.requests.iter().any(|request| request.ends_with("/spot")), "{:?}", rig.requests);
     let gave_up = |said: &&Said| matches!(said, Said::GaveUp { why: GivenUp::InsufficientCapacity, reason, .. } if reason.contains(SMALL));
@@ -48,7 +48,8 @@ fn what_cannot_be_had_is_avoided_for_three_minutes_and_its_pods_are_planned_at_o
 
 #[test]
 fn zones_that_cannot_be_had_are_left_to_others() {
-    let mut rig = with_faults(json!({ labels::KWOK_UNAVAILABLE: "*/test-zone-a/*, */test-zone-b/*, */test-zone-c/*" }));
+    let mut rig =
+        with_faults(&json!({ labels::KWOK_UNAVAILABLE: "*/test-zone-a/*, */test-zone-b/*, */test-zone-c/*" }));
     rig.pass(4);
     let [claim] = &rig.names("NodeClaim")[..] else { panic!("{:?}", rig.names("NodeClaim")) };
     assert_eq!(zone_of(&rig, claim), "test-zone-d");
@@ -56,7 +57,7 @@ fn zones_that_cannot_be_had_are_left_to_others() {
 
 #[test]
 fn where_nothing_can_be_had_pods_wait_and_are_planned_again() {
-    let mut rig = with_faults(json!({ labels::KWOK_UNAVAILABLE: "*/*/*" }));
+    let mut rig = with_faults(&json!({ labels::KWOK_UNAVAILABLE: "*/*/*" }));
     rig.pass(30);
     assert_eq!(rig.names("NodeClaim"), Vec::<String>::new());
     assert!(rig.said.iter().any(|said| matches!(said, Said::FailedScheduling { .. })));
@@ -65,7 +66,7 @@ fn where_nothing_can_be_had_pods_wait_and_are_planned_again() {
 
 #[test]
 fn a_launch_that_fails_is_tried_again_with_growing_pauses_and_given_up_after_five_minutes() {
-    let mut rig = with_faults(json!({ labels::KWOK_LAUNCH_ERROR: "UnauthorizedOperation" }));
+    let mut rig = with_faults(&json!({ labels::KWOK_LAUNCH_ERROR: "UnauthorizedOperation" }));
     rig.pass(60);
     let claim = rig.names("NodeClaim").remove(0);
     assert_eq!(rig.condition("NodeClaim", &claim, "Launched").as_deref(), Some("Unknown/LaunchFailed"));
@@ -84,7 +85,7 @@ fn a_launch_that_fails_is_tried_again_with_growing_pauses_and_given_up_after_fiv
 
 #[test]
 fn an_annotation_that_nobody_understands_fails_launches_and_is_named() {
-    let mut rig = with_faults(json!({ labels::KWOK_UNAVAILABLE: "c5.large" }));
+    let mut rig = with_faults(&json!({ labels::KWOK_UNAVAILABLE: "c5.large" }));
     rig.pass(3);
     let claim = rig.names("NodeClaim").remove(0);
     let conditions = rig.get("NodeClaim", &claim)["status"]["conditions"].to_string();
@@ -94,7 +95,7 @@ fn an_annotation_that_nobody_understands_fails_launches_and_is_named() {
 
 #[test]
 fn a_node_comes_as_late_as_its_class_says() {
-    let mut slow = class(json!({}));
+    let mut slow = class(&json!({}));
     slow["spec"] = json!({"nodeRegistrationDelay": "40s"});
     let mut rig = Rig::of(vec![slow, pool("default", json!({})), pod("web", "1")]);
     rig.pass(35);
@@ -103,7 +104,7 @@ fn a_node_comes_as_late_as_its_class_says() {
     assert_eq!(rig.names("Node").len(), 1);
 }
 
-fn alone(more: Value) -> Value {
+fn alone(more: &Value) -> Value {
     let mut claim = json!({
         "apiVersion": "karpenter.sh/v1", "kind": "NodeClaim", "metadata": {"name": "mine"},
         "spec": {
@@ -124,7 +125,7 @@ fn alone(more: Value) -> Value {
 
 #[test]
 fn a_claim_that_a_person_made_is_launched_and_ends_like_others() {
-    let mut rig = Rig::of(vec![class(json!({})), alone(json!({}))]);
+    let mut rig = Rig::of(vec![class(&json!({})), alone(&json!({}))]);
     rig.pass(3);
     assert_eq!(rig.condition("NodeClaim", "mine", "Ready").as_deref(), Some("True/Ready"));
     let node = rig.get("Node", "mine");
@@ -150,7 +151,7 @@ fn claims_without_plan_are_ours_where_nobody_else_can_look_after_them() {
         ("of another cloud", json!({"metadata": of_pool, "status": with_id("aws:///us-east-1a/i-1")}), false),
         ("a person's, of another cloud", json!({"status": with_id("aws:///us-east-1a/i-1")}), false),
     ] {
-        let mut rig = Rig::of(vec![class(json!({})), pool("default", json!({})), alone(more)]);
+        let mut rig = Rig::of(vec![class(&json!({})), pool("default", json!({})), alone(&more)]);
         rig.settle();
         let has_plan = rig.annotation("NodeClaim", "mine", labels::PLANNED_PODS) == Some("{}");
         let finalizers = rig.get("NodeClaim", "mine")["metadata"]["finalizers"].to_string();
@@ -164,7 +165,7 @@ fn a_claim_that_goes_already_is_ended_whoever_made_it() {
         "name": "mine", "finalizers": ["karpenter.sh/termination"], "deletionTimestamp": "2025-12-31T23:59:00Z",
     });
     let mut rig =
-        Rig::of(vec![class(json!({})), alone(json!({"metadata": gone, "status": {"providerID": "kwok://mine"}}))]);
+        Rig::of(vec![class(&json!({})), alone(&json!({"metadata": gone, "status": {"providerID": "kwok://mine"}}))]);
     rig.pass(10);
     assert_eq!(rig.names("NodeClaim"), Vec::<String>::new());
 }
@@ -172,8 +173,8 @@ fn a_claim_that_goes_already_is_ended_whoever_made_it() {
 #[test]
 fn a_node_that_comes_with_the_instance_of_a_claim_is_its_node() {
     let mut rig = Rig::of(vec![
-        class(json!({})),
-        alone(json!({"status": {
+        class(&json!({})),
+        alone(&json!({"status": {
             "providerID": "kwok://elsewhere",
             "conditions": [{
                 "type": "Launched", "status": "True", "reason": "Launched", "message": "",

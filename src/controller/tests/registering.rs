@@ -14,14 +14,14 @@ fn health(rig: &Rig) -> String {
 
 /// Nodes take longer than anybody waits for them.
 fn never_registering() -> Value {
-    let mut class = class(json!({}));
+    let mut class = class(&json!({}));
     class["spec"] = json!({"nodeRegistrationDelay": "20m"});
     class
 }
 
 #[test]
 fn a_node_that_registers_makes_its_pool_healthy() {
-    let mut rig = Rig::of(vec![class(json!({})), pool("default", json!({})), pod("web", "1")]);
+    let mut rig = Rig::of(vec![class(&json!({})), pool("default", json!({})), pod("web", "1")]);
     rig.settle();
     assert_eq!(health(&rig), "Unknown/AwaitingReconciliation");
     rig.pass(3);
@@ -58,7 +58,7 @@ fn two_failures_among_four_make_a_pool_unhealthy_and_a_restart_forgets_none() {
 #[test]
 fn launches_that_keep_failing_count_as_well() {
     let annotations = json!({ labels::KWOK_LAUNCH_ERROR: "UnauthorizedOperation" });
-    let mut rig = Rig::of(vec![class(annotations), pool("default", json!({})), pod("web", "1")]);
+    let mut rig = Rig::of(vec![class(&annotations), pool("default", json!({})), pod("web", "1")]);
     rig.pass(11 * 60);
     assert_eq!(health(&rig), "False/LaunchFailed");
     // two that go well are not enough, the third pushes the first failure out
@@ -75,7 +75,7 @@ fn launches_that_keep_failing_count_as_well() {
 #[test]
 fn insufficient_capacity_says_nothing_of_a_pool() {
     let annotations = json!({ labels::KWOK_UNAVAILABLE: "*/*/*" });
-    let mut rig = Rig::of(vec![class(annotations), pool("default", json!({})), pod("web", "1")]);
+    let mut rig = Rig::of(vec![class(&annotations), pool("default", json!({})), pod("web", "1")]);
     rig.pass(20 * 60);
     assert_eq!(health(&rig), "Unknown/AwaitingReconciliation");
 }
@@ -119,7 +119,7 @@ fn pools_and_their_claims_are_stamped_and_a_takeover_drifts_nothing() {
     };
     let mut stamped = pool("default", json!({}));
     stamped["metadata"]["annotations"] = json!({labels::NODEPOOL_HASH: "123", labels::NODEPOOL_HASH_VERSION: "v3"});
-    let mut rig = Rig::of(vec![class(json!({})), stamped, theirs("same", false), theirs("drifted", true)]);
+    let mut rig = Rig::of(vec![class(&json!({})), stamped, theirs("same", false), theirs("drifted", true)]);
     rig.settle();
     let hash = |rig: &Rig, kind, name: &str| rig.annotation(kind, name, labels::NODEPOOL_HASH).unwrap().to_owned();
     let now = hash(&rig, "NodePool", "default");

@@ -317,7 +317,7 @@ pub fn pool(name: &str, more: Value) -> Value {
     json!({"apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": {"name": name}, "spec": spec})
 }
 
-pub fn class(annotations: Value) -> Value {
+pub fn class(annotations: &Value) -> Value {
     json!({
         "apiVersion": "karpenter.kwok.sh/v1alpha1", "kind": "KWOKNodeClass",
         "metadata": {"name": "default", "annotations": annotations}, "spec": {},

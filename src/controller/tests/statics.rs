@@ -6,7 +6,7 @@ use super::rig::{Rig, class, pod, pool};
 use crate::api::labels;
 use crate::controller::ControllerSettings;
 
-fn fixed(replicas: i64, limits: Value) -> Value {
+fn fixed(replicas: i64, limits: &Value) -> Value {
     pool("fixed", json!({"replicas": replicas, "limits": limits, "disruption": {"consolidateAfter": "0s"}}))
 }
 
@@ -20,7 +20,7 @@ fn set(rig: &mut Rig, replicas: i64) {
 
 #[test]
 fn a_static_pool_has_its_replicas_within_its_limit() {
-    let mut rig = Rig::of(vec![class(json!({})), fixed(2, json!({"nodes": "3"}))]);
+    let mut rig = Rig::of(vec![class(&json!({})), fixed(2, &json!({"nodes": "3"}))]);
     rig.pass(3_600);
     assert_eq!((rig.names("NodeClaim").len(), rig.names("Node").len()), (2, 2), "empty ones stay");
     set(&mut rig, 5);
@@ -40,7 +40,7 @@ fn a_static_pool_has_its_replicas_within_its_limit() {
 
 #[test]
 fn it_takes_pods_but_nothing_is_launched_in_it_for_them() {
-    let mut rig = Rig::of(vec![class(json!({})), fixed(1, json!({}))]);
+    let mut rig = Rig::of(vec![class(&json!({})), fixed(1, &json!({}))]);
     rig.pass(3);
     rig.put(pod("fits", "500m"));
     rig.put(pod("too-large", "3"));
@@ -53,7 +53,7 @@ fn it_takes_pods_but_nothing_is_launched_in_it_for_them() {
 
 #[test]
 fn it_is_ignored_where_its_gate_is_off() {
-    let mut rig = Rig::new(ControllerSettings::default(), vec![class(json!({})), fixed(2, json!({}))]);
+    let mut rig = Rig::new(ControllerSettings::default(), vec![class(&json!({})), fixed(2, &json!({}))]);
     rig.pass(60);
     assert_eq!(rig.names("NodeClaim").len(), 0);
 }
@@ -61,7 +61,7 @@ fn it_is_ignored_where_its_gate_is_off() {
 #[test]
 fn a_pool_that_gets_nothing_does_not_ask_all_the_time() {
     let annotations = json!({ labels::KWOK_UNAVAILABLE: "*/*/*" });
-    let mut rig = Rig::of(vec![class(annotations), fixed(1, json!({}))]);
+    let mut rig = Rig::of(vec![class(&annotations), fixed(1, &json!({}))]);
     rig.pass(170);
     let created = rig.said.iter().filter(|said| said.to_string().starts_with("created nodeclaim")).count();
     assert!((3..=7).contains(&created), "every 30 s: {created}");
@@ -69,7 +69,7 @@ fn a_pool_that_gets_nothing_does_not_ask_all_the_time() {
 
 #[test]
 fn the_nodes_go_first_that_cost_least_and_protected_ones_last() {
-    let mut rig = Rig::of(vec![class(json!({})), fixed(4, json!({}))]);
+    let mut rig = Rig::of(vec![class(&json!({})), fixed(4, &json!({}))]);
     rig.pass(3);
     let nodes = rig.names("Node");
     let bound = |name: &str, node: &str, annotations: Value| {
