@@ -4,14 +4,16 @@ pub mod kwok;
 pub mod options;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 pub use options::{node_labels, options};
 
+use crate::api::labels;
 use crate::api::node_claim::NodeClaim;
-use crate::catalog::{InstanceType, Offering};
+use crate::catalog::{CapacityType, InstanceType, Offering};
 use crate::observe::snapshot::Labels;
 use crate::observe::{read_labels, requirements_of};
 
@@ -63,12 +65,47 @@ pub struct Launch {
     pub types: Arc<Vec<InstanceType>>,
     /// In order of preference, all of one capacity type: indices of a type and of one of its offerings.
     pub options: Vec<(usize, usize)>,
+    /// What the cloud is to fail at, if it is one that is played.
+    pub faults: kwok::Faults,
 }
 
 impl Launch {
     /// The options themselves.
     pub fn offerings(&self) -> impl Iterator<Item = (&InstanceType, &Offering)> {
         self.options.iter().map(|&(kind, offering)| (&self.types[kind], &self.types[kind].offerings[offering]))
+    }
+}
+
+/// What tells an offering from all others.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OfferingName {
+    /// Of which type.
+    pub instance_type: Arc<str>,
+    /// Where.
+    pub zone: Arc<str>,
+    /// How it is bought.
+    pub capacity_type: CapacityType,
+    /// The id of the capacity reservation, where it is reserved.
+    pub reservation: Option<Arc<str>>,
+}
+
+impl OfferingName {
+    /// That of an offering of a type.
+    #[must_use]
+    pub fn of(kind: &InstanceType, offering: &Offering) -> Self {
+        Self {
+            instance_type: kind.name.clone(),
+            zone: offering.zone.clone(),
+            capacity_type: offering.capacity_type,
+            reservation: offering.reservation.as_ref().map(|reservation| reservation.id.clone()),
+        }
+    }
+}
+
+impl fmt::Display for OfferingName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.instance_type, self.zone, self.capacity_type)?;
+        self.reservation.iter().try_for_each(|id| write!(f, "/{id}"))
     }
 }
 
@@ -122,20 +159,43 @@ impl Instance {
     #[must_use]
     pub fn labels_of(&self, claim: &NodeClaim) -> BTreeMap<Arc<str>, Arc<str>> {
         let written: Labels = read_labels(claim.metadata.labels.as_ref());
-        node_labels(&written, &requirements_of(claim).unwrap_or_default(), &self.kind, &self.offering)
+        let requirements = requirements_of(claim).unwrap_or_default();
+        let mut found = node_labels(&written, &requirements, &self.kind, &self.offering);
+        let class = &claim.spec.node_class_ref;
+        found.insert(format!("{}/{}", class.group, class.kind.to_lowercase()).into(), class.name.as_str().into());
+        let is_planned = claim.metadata.annotations.as_ref().is_some_and(|of| of.contains_key(labels::OFFERS));
+        // a plan has chosen what its pods ask for; of other claims any label that they allow will do
+        let own = |key: &str| !labels::is_well_known(key) && !labels::is_restricted(key);
+        for (key, requirement) in requirements.iter().filter(|(key, _)| !is_planned && own(key)) {
+            if let Some(value) = requirement.any_value().filter(|_| !found.contains_key(key)) {
+                found.insert(key.clone(), value);
+            }
+        }
+        found
     }
 }
 
 /// Why there is no instance.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LaunchError {
-    /// None of the options can be had now: others may be.
-    #[error("insufficient capacity: {0}")]
-    InsufficientCapacity(String),
+    /// None of the options can be had now, and these are why: others may be.
+    #[error("insufficient capacity: {}", some_of(.0))]
+    InsufficientCapacity(Vec<OfferingName>),
     /// The node class cannot be used.
     #[error("the node class is not ready: {0}")]
     NodeClassNotReady(String),
     /// It may go well another time.
     #[error("{0}")]
     Other(String),
+}
+
+/// The first few, and how many there are.
+fn some_of(offerings: &[OfferingName]) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<String> = offerings.iter().take(SHOWN).map(ToString::to_string).collect();
+    match offerings.len() {
+        0 => "no offering".to_owned(),
+        count if count > SHOWN => format!("{} and {} more", shown.join(", "), count - SHOWN),
+        _ => shown.join(", "),
+    }
 }

@@ -19,9 +19,15 @@ pub mod writes;
 mod turn;
 mod conditions;
 mod classes;
-mod pools;
 mod cluster;
+mod health;
+mod pools;
+mod unavailable;
 mod market;
+mod give_up;
+mod hash;
+mod create;
+mod adopt;
 mod launch;
 mod play;
 mod register;
@@ -34,10 +40,18 @@ mod instances;
 mod garbage;
 mod interruption;
 mod retire;
+mod volumes;
 mod drain;
 mod idle;
 mod budget;
 mod empty;
+mod statics;
+mod buffers;
+mod overlays;
+mod consistency;
+mod protected;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -48,28 +62,35 @@ use k8s_openapi::api::core::v1::Pod;
 
 pub use action::{Action, Verb, Write};
 pub use event::{Event, Outcome, Subject};
-pub use said::Said;
+pub use said::{GivenUp, Said};
 pub use settings::ControllerSettings;
 pub use world::World;
 
 use crate::catalog::Catalog;
 use crate::cloud::Provider;
 use crate::host::Decision;
-use crate::observe::RawObject;
 use crate::observe::objects::ObjectKey;
+use crate::observe::snapshot::NodePool;
+use crate::observe::{RawObject, is_launchable};
 use crate::solve::carried::Carried;
 use batch::Batch;
+use buffers::Buffers;
 use carry_out::{Asked, carry_out};
 use cluster::Cluster;
+use consistency::Consistency;
 use garbage::Garbage;
+use health::Health;
 use idle::PodEvents;
 use instances::Instances;
 use interruption::Interruptions;
 use launch::Launches;
-use market::Market;
-use question::snapshot;
+use market::{Market, Sources};
+use protected::Protected;
+use question::{Known, snapshot};
 use register::Following;
+use statics::Statics;
 use turn::Turn;
+use unavailable::Unavailable;
 use waiting::{awaited_nodes, coming, waiting_pods};
 use writes::Writes;
 
@@ -92,6 +113,12 @@ pub struct Controller {
     world: World,
     writes: Writes,
     market: Market,
+    unavailable: Unavailable,
+    health: Health,
+    statics: Statics,
+    consistency: Consistency,
+    protected: Protected,
+    buffers: Buffers,
     launches: Launches,
     instances: Instances,
     garbage: Garbage,
@@ -118,6 +145,12 @@ impl Controller {
             world: World::default(),
             writes: Writes::default(),
             market: Market::default(),
+            unavailable: Unavailable::default(),
+            health: Health::default(),
+            statics: Statics::default(),
+            consistency: Consistency::default(),
+            protected: Protected::default(),
+            buffers: Buffers::default(),
             launches: Launches::default(),
             instances: Instances::default(),
             garbage: Garbage::default(),
@@ -141,11 +174,13 @@ impl Controller {
     /// Forgets what is under way: another controller may act from now on.
     pub fn rest(&mut self) {
         self.writes = Writes::default();
+        self.health = Health::default();
         self.launches = Launches::default();
         self.instances = Instances::default();
         self.garbage = Garbage::default();
         self.nominated.clear();
         self.batch = Batch::default();
+        self.buffers = Buffers::default();
         self.asked = None;
     }
 
@@ -164,7 +199,7 @@ impl Controller {
             Event::Cloud(answer) => {
                 self.instances.take(&answer, now, &mut step.said);
                 self.garbage.take(&answer, now, &mut step.said);
-                self.launches.take(answer, now, &mut step.said);
+                self.launches.take(answer, &mut self.unavailable, now);
             }
             Event::Interrupted { provider_id } => self.interruptions.note(provider_id),
             Event::Catalog(catalog) => {
@@ -193,9 +228,17 @@ impl Controller {
         let observed = register::observe(&cluster, &mut self.following, now);
         let mut turn = Turn { now, settings: &self.settings, writes: &mut self.writes, step: &mut step };
         classes::step(&cluster, &mut turn);
-        pools::step(&cluster, &mut turn);
-        let market = self.market.of(&self.world, &self.catalog, &self.settings.decision);
-        launch::step(&cluster, market, &mut self.launches, &mut turn);
+        self.health.observe(&cluster, now);
+        pools::step(&cluster, &self.health, &mut turn);
+        self.unavailable.forget(now);
+        let sources = Sources { world: &self.world, catalog: &self.catalog, settings: &self.settings.decision };
+        let unavailable = self.unavailable.names();
+        self.market.update(&sources, unavailable.clone());
+        overlays::step(&cluster, &self.market, &mut turn);
+        adopt::step(&cluster, &mut turn);
+        hash::step(&cluster, &self.market, &mut turn);
+        statics::step(&cluster, &self.market, &mut self.statics, &mut turn);
+        launch::step(&cluster, &self.market, &mut self.launches, &mut turn);
         if self.settings.provider == Provider::Kwok {
             play::step(&cluster, &mut turn);
             play::sweep(&cluster, &mut turn);
@@ -204,14 +247,19 @@ impl Controller {
         interruption::step(&cluster, &mut self.interruptions, &mut turn);
         register::step(&observed, &mut self.following, &mut turn);
         initialize::step(&cluster, &mut turn);
+        consistency::step(&cluster, &mut self.consistency, &mut turn);
+        protected::step(&cluster, &mut self.protected, &mut turn);
         idle::step(&cluster, &mut self.events, &mut turn);
         let coming = coming(&cluster, &observed, now);
+        self.batch.leave(&coming.pods);
         if let Some(until) = coming.until {
             turn.look_again(until);
         }
         self.nominated.retain(|_, until| *until > now);
         let mut wanted: BTreeSet<Arc<str>> = coming.pods.values().chain(self.nominated.keys()).cloned().collect();
         wanted.extend(awaited_nodes(&observed));
+        self.buffers.step(&cluster, &mut turn);
+        wanted.extend(self.buffers.held(&cluster));
         empty::step(&cluster, &wanted, &mut turn);
         drain::step(&cluster, &self.garbage, &mut self.instances, &mut turn);
         retire::step(&cluster, &self.launches, &mut self.instances, &mut turn);
@@ -221,8 +269,18 @@ impl Controller {
         self.instances.keep(|id| ids.contains(id));
         // what is under way will change what is decided about
         let is_busy = self.asked.is_some() || self.launches.is_busy(now) || turn.writes.is_creating();
-        if !is_busy && self.batch.step(&waiting_pods(&cluster, &coming), &mut turn) {
-            let outcome = snapshot(cluster.objects, &coming, &self.settings, &self.catalog, now);
+        let mut waiting = waiting_pods(&cluster, &coming);
+        let pods = waiting.len();
+        waiting.extend(self.buffers.waiting(&mut turn));
+        if !is_busy && self.batch.step(&waiting, &mut turn) {
+            turn.say(Said::FoundPods { pods });
+            self.buffers.ask();
+            let known = Known { settings: &self.settings, catalog: &self.catalog, unavailable: &unavailable };
+            let outcome = snapshot(cluster.objects, &coming, &known, now);
+            let is_bare = |pool: &&NodePool| pool.replicas.is_none() && pool.unusable.is_none() && !is_launchable(pool);
+            for pool in outcome.snapshot.node_pools.iter().filter(is_bare) {
+                turn.say(Said::NoCompatibleTypes { pool: pool.name.clone() });
+            }
             self.questions += 1;
             let question = self.questions;
             self.asked = Some(Asked { question, snapshot: outcome.snapshot.clone() });
@@ -240,7 +298,9 @@ impl Controller {
             self.following.refuse(meta.uid.as_deref().unwrap_or_default(), reason, now);
         }
         if let Outcome::Delayed(reason) = &outcome {
-            said.push(Said::EvictionDelayed { pod: subject.clone(), reason: reason.clone() });
+            let pod = self.pod(subject.kind, &subject.key);
+            let node = pod.and_then(|pod| pod.spec.as_ref()?.node_name.as_deref().map(Arc::from));
+            said.push(Said::EvictionDelayed { pod: subject.clone(), node, reason: reason.clone() });
         }
         let failure = self.writes.answered(subject, &outcome, now);
         if let Some(reason) = failure {
@@ -280,8 +340,8 @@ impl Controller {
         let Some(asked) = self.asked.take_if(|asked| asked.question == question) else { return };
         self.carried = Arc::new(decision.carried(&asked.snapshot));
         let mut turn = Turn { now, settings: &self.settings, writes: &mut self.writes, step };
-        for node in carry_out(&asked, decision, &self.world, &mut turn) {
-            self.nominated.insert(node, now + NOMINATION);
-        }
+        let done = carry_out(&asked, decision, &self.world, &mut turn);
+        self.nominated.extend(done.nodes.into_iter().map(|node| (node, now + NOMINATION)));
+        self.buffers.decided(&asked.snapshot, &decision.plan, &done.created, now);
     }
 }

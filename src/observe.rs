@@ -37,14 +37,17 @@ mod runtime_classes;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use buffers::{BufferProblem, BufferState, buffer_states};
 pub use build::{LoadOptions, LoadOutcome, build};
 pub use daemon_sets::daemon_rules;
-pub use disruption::{belongs_to_node, eviction_cost, is_daemon_pod, is_do_not_disrupt, is_mirror_pod};
+pub use disruption::{
+    Protection, belongs_to_node, eviction_cost, is_daemon_pod, is_do_not_disrupt, is_mirror_pod, protection,
+};
 pub use gates::GatesByInput;
 pub use input::{InputError, Origin};
-pub use launchable::serves;
+pub use launchable::{OverlayState, is_launchable, serves, types_of_class};
 pub use live_pods::LeftOut;
-pub use market::market;
+pub use market::{Offered, market};
 pub use nodes::{is_ephemeral_key, node_taints, requirements_of, taints};
 pub use not_read::NotRead;
 pub use objects::Objects;

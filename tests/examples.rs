@@ -8,7 +8,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::core::{ApiResource, GroupVersionKind};
 use packwright::api::crds::crds;
 use packwright::api::node_pool::NodePool;
-use packwright::observe::objects::{KINDS, KnownKind};
+use packwright::observe::objects::{KnownKind, decided_by};
 use serde_json::Value;
 
 use crate::validation::{api_server, offline};
@@ -55,7 +55,7 @@ fn read_kinds() -> BTreeSet<(String, String)> {
         let gvk = GroupVersionKind::gvk(kind.group, kind.version, kind.name);
         (kind.group.to_owned(), ApiResource::from_gvk(&gvk).plural)
     };
-    KINDS.iter().map(resource).collect()
+    decided_by().map(resource).collect()
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn the_readme_names_what_is_read() {
     let (list, _) = after.split_once(';').unwrap();
     let list = list.replace('\n', " ").replace(" and ", ", ");
     let named: Vec<&str> = list.split(", ").collect();
-    assert_eq!(named, KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>());
+    assert_eq!(named, decided_by().map(|kind| kind.name).collect::<Vec<_>>());
 }
 
 /// Read as typed objects directly, where a number must become a quantity without passing through JSON.

@@ -108,6 +108,11 @@ pub const PLANNED: &str = "packwright.dev/planned";
 pub const PLANNED_PODS: &str = "packwright.dev/planned-pods";
 /// Annotation of a kwok node: the uid of its NodeClaim.
 pub const BORN_OF: &str = "packwright.dev/born-of";
+/// Annotation of a node class whose nodes kwok plays: offerings that cannot be had, `type/zone/capacity type` separated by commas,
+/// with `*` for any.
+pub const KWOK_UNAVAILABLE: &str = "packwright.dev/kwok-unavailable";
+/// Annotation of a node class whose nodes kwok plays: every launch fails with this text.
+pub const KWOK_LAUNCH_ERROR: &str = "packwright.dev/kwok-launch-error";
 /// Annotation of a node that we cordoned, not a person: since when.
 pub const CORDONED_AT: &str = "packwright.dev/cordoned-at";
 /// Annotation of a node with our taint: since when.

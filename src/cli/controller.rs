@@ -31,7 +31,8 @@ Exit codes, the first that applies:
 /// Provision nodes for the pods of a cluster: plan, launch, follow the plan, and take nodes away that nobody needs.
 ///
 /// Flags and variables of the reference have the same names here. Nodes are those of the kwok provider: objects without machines,
-/// whatever node class they are of.
+/// whatever node class they are of. The annotations packwright.dev/kwok-unavailable and packwright.dev/kwok-launch-error of a node
+/// class make launches fail (docs/controller.md).
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Args {
@@ -135,9 +136,6 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Ok(ExitCode::from(exit::INVALID_INPUT))
     };
     let decision = match args.settings.settings() {
-        Ok((settings, _)) if settings.feature_gates.capacity_buffer => {
-            return refuse("--feature-gates: the controller knows no CapacityBuffer yet");
-        }
         Ok((settings, _)) => settings,
         Err(sentence) => return refuse(&sentence),
     };

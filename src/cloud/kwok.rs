@@ -1,12 +1,16 @@
 //! kwok: nodes without machines. What EC2 and the kubelet would make of a launch is written down at once.
 
+mod faults;
+
 use std::sync::Arc;
+
+pub use faults::Faults;
 
 use k8s_openapi::api::core::v1;
 use serde_json::{Value, json};
 
 use super::options::node_labels;
-use super::{Answer, Instance, Launch as Request, LaunchError};
+use super::{Answer, Instance, Launch as Request, LaunchError, OfferingName};
 use crate::api::labels;
 use crate::api::node_claim::NodeClaim;
 use crate::catalog::Offering;
@@ -34,16 +38,26 @@ pub fn terminate(provider_id: &Arc<str>) -> Answer {
     Answer::Terminated { provider_id: provider_id.clone(), result }
 }
 
-/// Buys the first option. Nothing is remembered: the NodeClaim says what it is, and [`birth`] makes the node of it.
+/// Buys the first option that is not to fail. Nothing is remembered: the NodeClaim says what it is, and [`birth`] makes the node of
+/// it.
 #[must_use]
 pub fn launch(request: &Request) -> Answer {
-    let first = request.offerings().next();
-    let result = first.map(|(kind, offering)| {
+    let bought = request.faults.check().and_then(|()| {
+        let mut refused = Vec::new();
+        for (kind, offering) in request.offerings() {
+            let name = OfferingName::of(kind, offering);
+            if !request.faults.concern(&name) {
+                return Ok((kind, offering));
+            }
+            refused.push(name);
+        }
+        Err(LaunchError::InsufficientCapacity(refused))
+    });
+    let result = bought.map(|(kind, offering)| {
         let provider_id = format!("{SCHEME}{}", request.claim).into();
         Box::new(Instance { provider_id, image_id: None, kind: kind.clone(), offering: offering.clone() })
     });
-    let none = || LaunchError::InsufficientCapacity("there is no option".to_owned());
-    Answer::Launched { claim: request.uid.clone(), result: result.ok_or_else(none) }
+    Answer::Launched { claim: request.uid.clone(), result }
 }
 
 /// The Node that a launched claim becomes, not registered yet; `None` for claims of other clouds.

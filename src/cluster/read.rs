@@ -13,7 +13,7 @@ use super::connect::{ConnectError, Connection, Progress, Target};
 use super::words::with_causes;
 use crate::observe::input::Origin;
 use crate::observe::not_read::{Lack, RIGHTS};
-use crate::observe::objects::{KINDS, KnownKind};
+use crate::observe::objects::{KnownKind, decided_by};
 use crate::observe::pruned::prune;
 use crate::observe::{NotRead, RawObject};
 
@@ -61,9 +61,9 @@ pub async fn read_connected(connection: &Connection, progress: &dyn Fn(Progress)
     };
     tell(0);
     let lister = Lister { client, origin: &origin, tell: &tell };
-    let lists = join_all(KINDS.iter().map(|kind| lister.list(kind))).await;
+    let lists = join_all(decided_by().map(|kind| lister.list(kind))).await;
     let mut reading = Reading::default();
-    for (kind, list) in KINDS.iter().zip(lists) {
+    for (kind, list) in decided_by().zip(lists) {
         let is_needed = NEEDED.contains(&kind.name);
         let not_read = &mut reading.not_read;
         match list {

@@ -2,13 +2,12 @@
 //!
 //! Source: the reference's `provisioning/batcher.go` (karpenter-core 3).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::said::Said;
 use super::turn::Turn;
 
 /// Pods for which there is no place are planned anew so often, as the reference does.
@@ -32,7 +31,12 @@ struct Window {
 }
 
 impl Batch {
-    /// Whether to decide now; `waiting`: the uids of pods that have no node coming.
+    /// Notes which pods have a node coming: where it does not come, they are planned as soon as new ones.
+    pub fn leave(&mut self, coming: &BTreeMap<Arc<str>, Arc<str>>) {
+        self.answered.retain(|pod| !coming.contains_key(pod));
+    }
+
+    /// Whether to decide now; `waiting`: the uids of pods that have no node coming, and what waits like a pod.
     pub fn step(&mut self, waiting: &BTreeSet<Arc<str>>, turn: &mut Turn<'_>) -> bool {
         if waiting.is_empty() {
             *self = Self::default();
@@ -57,7 +61,6 @@ impl Batch {
         if !turn.is_due(end) {
             return false;
         }
-        turn.say(Said::FoundPods { pods: waiting.len() });
         self.open = None;
         self.answered.clone_from(waiting);
         self.again = Some(now + AGAIN);
@@ -107,5 +110,13 @@ mod tests {
         assert!(!at(&mut batch, 16_000, &["a", "b"]));
         assert!(!at(&mut batch, 17_000, &["a", "b"]), "ten seconds: a batch of its own");
         assert!(at(&mut batch, 18_000, &["a", "b"]));
+    }
+
+    #[test]
+    fn pods_whose_node_does_not_come_are_planned_at_once() {
+        let mut batch = Batch::default();
+        assert!(!at(&mut batch, 0, &["a"]) && at(&mut batch, 1_000, &["a"]));
+        batch.leave(&BTreeMap::from([("a".into(), "node".into())]));
+        assert!(!at(&mut batch, 2_000, &["a"]) && at(&mut batch, 3_000, &["a"]), "a batch of its own");
     }
 }

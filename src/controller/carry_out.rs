@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
-use super::action::Verb;
+use super::create::{create_claim, free_name};
 use super::event::Subject;
 use super::said::Said;
 use super::turn::Turn;
@@ -27,9 +26,16 @@ pub(super) struct Asked {
     pub snapshot: Arc<Snapshot>,
 }
 
-/// Creates what is to be launched, for the pods that still wait; tells where the others go, and why some go nowhere. The nodes
-/// that are there and get some.
-pub(super) fn carry_out(asked: &Asked, decision: &Decision, world: &World, turn: &mut Turn<'_>) -> Vec<Arc<str>> {
+/// What a plan was made of.
+pub(super) struct Done {
+    /// Nodes that are there and get pods.
+    pub nodes: Vec<Arc<str>>,
+    /// The claims of those of its launches that are made.
+    pub created: BTreeMap<usize, Arc<str>>,
+}
+
+/// Creates what is to be launched, for the pods that still wait; tells where the others go, and why some go nowhere.
+pub(super) fn carry_out(asked: &Asked, decision: &Decision, world: &World, turn: &mut Turn<'_>) -> Done {
     let Asked { question, snapshot } = asked;
     let plan = &decision.plan;
     let wanted: Vec<usize> =
@@ -41,9 +47,8 @@ pub(super) fn carry_out(asked: &Asked, decision: &Decision, world: &World, turn:
         unplaced: plan.unplaced.len(),
         certificate: Box::new(decision.certificate.clone()),
     });
-    for launch in wanted {
-        create(snapshot, plan, launch, world, turn);
-    }
+    let created = |launch: usize| Some((launch, create(snapshot, plan, launch, world, turn)?));
+    let created = wanted.into_iter().filter_map(created).collect();
     let joining = joining(snapshot, plan);
     let nodes = joining.keys().map(|node| snapshot.nodes[*node].name.clone()).collect();
     for (node, pods) in joining {
@@ -56,7 +61,7 @@ pub(super) fn carry_out(asked: &Asked, decision: &Decision, world: &World, turn:
             turn.say(Said::FailedScheduling { pod: subject, reason: unplaced.reason.clone() });
         }
     }
-    nodes
+    Done { nodes, created }
 }
 
 /// Whether some pod of a launch still needs it.
@@ -79,59 +84,34 @@ fn is_going(world: &World, node: &str) -> bool {
     })
 }
 
-fn create(snapshot: &Snapshot, plan: &Plan<Checked>, index: usize, world: &World, turn: &mut Turn<'_>) {
+/// The name of the claim, if it is sent.
+fn create(
+    snapshot: &Snapshot,
+    plan: &Plan<Checked>,
+    index: usize,
+    world: &World,
+    turn: &mut Turn<'_>,
+) -> Option<Arc<str>> {
     let pool = &snapshot.node_pools[plan.launches[index].pool];
     let mut launch = plan.launches[index].clone();
-    launch.name = name(snapshot, plan, index, world);
+    let here = plan.assignments.iter().filter(|assignment| assignment.target == Target::Launch(index));
+    let pods: String = here.map(|assignment| &*snapshot.pods[assignment.pod].uid).collect();
+    let seed = format!("{} {}{pods}", launch.name, snapshot.taken_at);
+    launch.name = free_name(&pool.name, &seed, world.objects());
     let launch = &launch;
     let mut pods = ClaimPlan::of_launch(snapshot, plan, index);
     expect(&mut pods, snapshot, plan, index, world);
-    let mut claim = node_claim(pool, launch);
-    let metadata = &mut claim["metadata"];
-    metadata["annotations"][labels::PLANNED_PODS] = json!(pods.to_annotation());
-    metadata["finalizers"] = json!([labels::FINALIZER_TERMINATION]);
-    metadata["ownerReferences"] = json!([{
-        "apiVersion": "karpenter.sh/v1", "kind": "NodePool", "name": pool.name, "uid": pool.uid,
-        "blockOwnerDeletion": true,
-    }]);
-    let subject = Subject::of_cluster("NodeClaim", &launch.name);
-    if turn.write_version(subject, None, Verb::Create(claim)) {
+    let claim = node_claim(pool, launch);
+    create_claim(pool, claim, &pods, turn).then(|| {
         turn.say(Said::Creating {
             claim: launch.name.clone(),
             pool: pool.name.clone(),
             pods: pods.pods.len(),
             instance_type: launch.offers.first().map_or_else(|| Arc::from(""), |offer| offer.instance_type.clone()),
         });
-    }
+        launch.name.clone()
+    })
 }
-
-/// A name that no claim had before: pods of a node that is gone may still name it.
-fn name(snapshot: &Snapshot, plan: &Plan<Checked>, index: usize, world: &World) -> Arc<str> {
-    let launch = &plan.launches[index];
-    let pool = &snapshot.node_pools[launch.pool].name;
-    let here = plan.assignments.iter().filter(|assignment| assignment.target == Target::Launch(index));
-    let mut hash = Sha256::new();
-    hash.update(format!("{} {}", launch.name, snapshot.taken_at));
-    here.for_each(|assignment| hash.update(&*snapshot.pods[assignment.pod].uid));
-    loop {
-        let suffix: String = hash.clone().finalize().iter().take(LENGTH).map(|byte| letter(*byte)).collect();
-        let name: Arc<str> = format!("{pool}-{suffix}").into();
-        let (claim, node) = (Subject::of_cluster("NodeClaim", &name), Subject::of_cluster("Node", &name));
-        if !world.objects().node_claims.contains_key(&claim.key) && !world.objects().nodes.contains_key(&node.key) {
-            return name;
-        }
-        hash.update("again");
-    }
-}
-
-/// The alphabet of generated Kubernetes names.
-fn letter(byte: u8) -> char {
-    const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
-    char::from(ALPHABET[usize::from(byte) % ALPHABET.len()])
-}
-
-/// Characters after the name of the pool.
-const LENGTH: usize = 5;
 
 /// Pods that leave other nodes come back as new ones of their owner: the node is kept for those.
 fn expect(claim: &mut ClaimPlan, snapshot: &Snapshot, plan: &Plan<Checked>, index: usize, world: &World) {

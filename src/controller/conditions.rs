@@ -9,6 +9,10 @@ pub(super) const READY: &str = "Ready";
 pub(super) const LAUNCHED: &str = "Launched";
 pub(super) const REGISTERED: &str = "Registered";
 pub(super) const INITIALIZED: &str = "Initialized";
+pub(super) const DRAINED: &str = "Drained";
+pub(super) const VOLUMES_DETACHED: &str = "VolumesDetached";
+pub(super) const INSTANCE_TERMINATING: &str = "InstanceTerminating";
+pub(super) const VALIDATION_SUCCEEDED: &str = "ValidationSucceeded";
 
 /// Those that a NodeClaim's `Ready` stands for.
 pub(super) const OF_CLAIM: [&str; 3] = [LAUNCHED, REGISTERED, INITIALIZED];

@@ -12,12 +12,13 @@ use serde_json::json;
 
 use super::action::Verb;
 use super::cluster::{Claimed, Cluster};
-use super::conditions::{Conditions, LAUNCHED, since};
+use super::conditions::{Conditions, DRAINED, INSTANCE_TERMINATING, LAUNCHED, VOLUMES_DETACHED, since};
 use super::event::Subject;
 use super::garbage::{Garbage, is_ready};
 use super::instances::Instances;
 use super::said::Said;
 use super::turn::{Turn, later};
+use super::volumes::attached;
 use crate::api::labels;
 use crate::observe::objects::ObjectKey;
 use crate::observe::{is_daemon_pod, is_do_not_disrupt, is_mirror_pod};
@@ -26,7 +27,6 @@ use crate::observe::{is_daemon_pod, is_do_not_disrupt, is_mirror_pod};
 const SHORTEST: Duration = Duration::from_secs(5);
 /// A pod that does not end so long after it should have is not waited for.
 const STUCK: Duration = Duration::from_secs(60);
-const DRAINED: &str = "Drained";
 const CRITICAL: [&str; 2] = ["system-cluster-critical", "system-node-critical"];
 
 /// Takes the nodes that are being deleted one step further.
@@ -45,7 +45,11 @@ pub(super) fn step(cluster: &Cluster<'_>, garbage: &Garbage, instances: &mut Ins
         for node in claimed.nodes.iter().filter(|node| is_going(node)) {
             let name = node.metadata.name.as_deref().unwrap_or_default();
             let pods = on_node.get(name).map_or(&[][..], Vec::as_slice);
-            of_node(claimed, node, pods, garbage, instances, turn);
+            if is_lost(claimed, node, garbage) {
+                free(node, turn); // nobody is there to end its pods
+            } else if is_drained(claimed, node, pods, turn) {
+                end(cluster, claimed, (node, pods), instances, turn);
+            }
         }
     }
 }
@@ -55,44 +59,70 @@ fn is_going(node: &Node) -> bool {
     node.metadata.deletion_timestamp.is_some() && finalizers.any(|name| name == labels::FINALIZER_TERMINATION)
 }
 
-fn of_node(
-    claimed: &Claimed<'_>,
-    node: &Node,
-    pods: &[&Arc<Pod>],
-    garbage: &Garbage,
-    instances: &mut Instances,
-    turn: &mut Turn<'_>,
-) {
+/// Whether its instance is gone without it.
+fn is_lost(claimed: &Claimed<'_>, node: &Node, garbage: &Garbage) -> bool {
+    let id = node.spec.as_ref().and_then(|spec| spec.provider_id.as_deref());
+    let launched = claimed.claim.status.as_ref().and_then(|status| since(&status.conditions, LAUNCHED));
+    let is_missing = id.zip(launched).is_some_and(|(id, launched)| garbage.is_missing(id, launched));
+    claimed.is_deleting() && !is_ready(node) && is_missing
+}
+
+/// Makes its pods leave; whether none is waited for any more.
+fn is_drained(claimed: &Claimed<'_>, node: &Node, pods: &[&Arc<Pod>], turn: &mut Turn<'_>) -> bool {
     if !claimed.is_deleting() {
         let delete = Verb::Delete { uid: Arc::from(claimed.uid()), grace: None };
         turn.write(Subject::of_cluster("NodeClaim", claimed.name()), &claimed.claim.metadata, delete);
-        return;
-    }
-    let id = node.spec.as_ref().and_then(|spec| spec.provider_id.as_deref());
-    let launched = claimed.claim.status.as_ref().and_then(|status| since(&status.conditions, LAUNCHED));
-    if !is_ready(node) && id.zip(launched).is_some_and(|(id, launched)| garbage.is_missing(id, launched)) {
-        return free(node, turn); // nobody is there to end its pods
+        return false;
     }
     if close(node, turn) {
-        return;
+        return false;
     }
     let now = turn.now;
     let waiting: Vec<&Arc<Pod>> = pods.iter().copied().filter(|pod| is_waited_for(pod, now)).collect();
-    let deadline = claimed.deadline();
     if !waiting.is_empty() {
         if !claimed.is(DRAINED) {
-            note(claimed, "Unknown", "Draining", turn);
+            note(claimed, &[(DRAINED, "Unknown", "Draining", String::new())], turn);
         }
-        return leave(&waiting, deadline, turn);
+        leave(&waiting, claimed.deadline(), turn);
+        return false;
     }
     let started = node.metadata.deletion_timestamp.as_ref().map_or(now, |time| time.0);
-    if !turn.is_due(started + SHORTEST) {
+    turn.is_due(later(started, SHORTEST))
+}
+
+/// Its volumes are detached, then its instance ends, then the node goes.
+fn end(
+    cluster: &Cluster<'_>,
+    claimed: &Claimed<'_>,
+    (node, pods): (&Node, &[&Arc<Pod>]),
+    instances: &mut Instances,
+    turn: &mut Turn<'_>,
+) {
+    let name: Arc<str> = Arc::from(node.metadata.name.as_deref().unwrap_or_default());
+    let kept: Vec<&Pod> = pods.iter().map(|pod| &***pod).filter(|pod| !is_drainable(pod, turn.now)).collect();
+    let attached = attached(cluster.objects, &name, &kept);
+    let is_over = claimed.deadline().is_some_and(|deadline| turn.is_due(deadline));
+    let volumes = match attached.len() {
+        0 => (VOLUMES_DETACHED, "True", VOLUMES_DETACHED, String::new()),
+        count if is_over => {
+            let message = format!("{count} volume(s) were still attached");
+            (VOLUMES_DETACHED, "False", "TerminationGracePeriodElapsed", message)
+        }
+        count => {
+            turn.say(Said::AwaitingVolumes { node: name.clone() });
+            let message = format!("waiting for {count} volume(s) to be detached");
+            (VOLUMES_DETACHED, "Unknown", "AwaitingVolumeDetachment", message)
+        }
+    };
+    if note(claimed, &[(DRAINED, "True", DRAINED, String::new()), volumes], turn) || !(attached.is_empty() || is_over) {
         return;
     }
-    if !claimed.is(DRAINED) {
-        return note(claimed, "True", DRAINED, turn);
+    let id = node.spec.as_ref().and_then(|spec| spec.provider_id.as_deref());
+    let is_ended = id.is_none_or(|id| instances.end(claimed.name(), id, turn));
+    if id.is_some_and(|id| instances.is_ending(id)) {
+        note(claimed, &[(INSTANCE_TERMINATING, "True", INSTANCE_TERMINATING, String::new())], turn);
     }
-    if id.is_none_or(|id| instances.end(claimed.name(), id, turn)) {
+    if is_ended {
         free(node, turn);
     }
 }
@@ -133,8 +163,13 @@ pub(super) fn with_disrupted(mut taints: Vec<Taint>) -> Vec<Taint> {
 /// Whether a node waits for a pod: it has not ended, the node's taint concerns it, and it may still end by itself.
 fn is_waited_for(pod: &Pod, now: Timestamp) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    let is_stuck = pod.metadata.deletion_timestamp.as_ref().is_some_and(|deleted| now > deleted.0 + STUCK);
-    !matches!(phase, Some("Succeeded" | "Failed")) && !is_stuck && !is_mirror_pod(pod) && !tolerates_disruption(pod)
+    !matches!(phase, Some("Succeeded" | "Failed")) && is_drainable(pod, now)
+}
+
+/// Whether the end of its node makes it leave.
+fn is_drainable(pod: &Pod, now: Timestamp) -> bool {
+    let is_stuck = pod.metadata.deletion_timestamp.as_ref().is_some_and(|deleted| now > later(deleted.0, STUCK));
+    !is_stuck && !is_mirror_pod(pod) && !tolerates_disruption(pod)
 }
 
 fn tolerates_disruption(pod: &Pod) -> bool {
@@ -161,7 +196,10 @@ fn leave(pods: &[&Arc<Pod>], deadline: Option<Timestamp>, turn: &mut Turn<'_>) {
         let by = deadline.max(later(now, Duration::from_secs(1)));
         if turn.is_due(latest) && ends.is_none_or(|ends| ends > by) {
             let left = Duration::try_from(deadline.duration_since(now)).unwrap_or_default();
-            remove(pod, Some(left.max(Duration::from_secs(1))), turn);
+            let grace = left.max(Duration::from_secs(1));
+            if remove(pod, Some(grace), turn) {
+                turn.say(Said::Deleting { pod: subject(pod), grace, deadline });
+            }
         }
     }
     let group = |pod: &Pod| {
@@ -192,17 +230,29 @@ fn evict(pod: &Pod, turn: &mut Turn<'_>) {
     }
 }
 
-fn remove(pod: &Pod, grace: Option<Duration>, turn: &mut Turn<'_>) {
+fn remove(pod: &Pod, grace: Option<Duration>, turn: &mut Turn<'_>) -> bool {
     let uid = Arc::from(pod.metadata.uid.as_deref().unwrap_or_default());
-    turn.write(subject(pod), &pod.metadata, Verb::Delete { uid, grace });
+    turn.write(subject(pod), &pod.metadata, Verb::Delete { uid, grace })
 }
 
-fn note(claimed: &Claimed<'_>, status: &str, reason: &str, turn: &mut Turn<'_>) {
+/// Type, status, reason and message.
+type Noted<'n> = (&'n str, &'n str, &'n str, String);
+
+/// Writes conditions where they say something new. Whether they do.
+pub(super) fn note(claimed: &Claimed<'_>, wanted: &[Noted<'_>], turn: &mut Turn<'_>) -> bool {
     let known = claimed.claim.status.as_ref().map_or(&[][..], |status| &status.conditions);
-    if known.iter().any(|of| of.type_ == DRAINED && of.status == status && of.reason == reason) {
-        return;
+    let is_said = |(kind, status, reason, message): &Noted<'_>| {
+        known
+            .iter()
+            .any(|of| of.type_ == *kind && of.status == *status && of.reason == *reason && of.message == *message)
+    };
+    if wanted.iter().all(is_said) {
+        return false;
     }
     let mut conditions = Conditions::of(known, claimed.claim.metadata.generation, turn.now);
-    conditions.set(DRAINED, status, reason, "");
+    for (kind, status, reason, message) in wanted {
+        conditions.set(kind, status, reason, message);
+    }
     turn.patch_status("NodeClaim", &claimed.claim.metadata, &json!({"conditions": conditions.into_list()}));
+    true
 }

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::action::Verb;
 use super::budget::allowed;
 use super::cluster::{Claimed, Cluster};
-use super::conditions::{Conditions, INITIALIZED};
+use super::conditions::{Conditions, INITIALIZED, INSTANCE_TERMINATING};
 use super::drain::with_disrupted;
 use super::event::Subject;
 use super::garbage::is_ready;
@@ -43,6 +43,9 @@ pub(super) fn step(cluster: &Cluster<'_>, wanted: &BTreeSet<Arc<str>>, turn: &mu
     for claimed in cluster.claims.iter().filter(|claimed| !claimed.is_deleting() && claimed.is(INITIALIZED)) {
         let [node] = claimed.nodes[..] else { continue };
         let (Some(name), Some(pool)) = (node.metadata.name.as_deref(), claimed.pool()) else { continue };
+        if cluster.pool(pool).is_some_and(|pool| pool.spec.replicas.is_some()) {
+            continue; // a static pool keeps its nodes
+        }
         let here = pods.get(name).map_or(&[][..], Vec::as_slice);
         let is_empty = is_empty(here, turn) && !wanted.contains(name) && !is_kept(claimed);
         match (is_closed(node), reason_since(claimed)) {
@@ -79,7 +82,7 @@ fn remove(claimed: &Claimed<'_>, closed: Timestamp, turn: &mut Turn<'_>) {
 fn budget(cluster: &Cluster<'_>, name: &str, turn: &mut Turn<'_>) -> usize {
     let Some(pool) = cluster.pool(name) else { return 0 };
     let of_pool = || cluster.all_claims().filter(|claimed| claimed.pool() == Some(name));
-    let nodes = of_pool().filter(|claimed| claimed.is(INITIALIZED) && !claimed.is("InstanceTerminating")).count();
+    let nodes = of_pool().filter(|claimed| claimed.is(INITIALIZED) && !claimed.is(INSTANCE_TERMINATING)).count();
     let is_disrupted = |claimed: &&Claimed| {
         let is_going = |node: &&Arc<Node>| is_closed(node) || !is_ready(node);
         claimed.is_deleting() || claimed.nodes.iter().any(is_going)

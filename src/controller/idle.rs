@@ -102,9 +102,9 @@ fn of_claim(cluster: &Cluster<'_>, claimed: &Claimed<'_>, events: &PodEvents, tu
     turn.patch_status("NodeClaim", &claimed.claim.metadata, &body);
 }
 
-/// `None`: never, or there is no such pool.
+/// `None`: never, or there is no such pool, or it is static.
 pub(super) fn consolidate_after(cluster: &Cluster<'_>, claimed: &Claimed<'_>) -> Option<Duration> {
-    let pool = cluster.pool(claimed.pool()?)?;
+    let pool = cluster.pool(claimed.pool()?).filter(|pool| pool.spec.replicas.is_none())?;
     let seconds = pool.spec.disruption.consolidate_after.seconds().ok()??;
     Some(Duration::from_secs(seconds))
 }

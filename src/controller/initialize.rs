@@ -3,22 +3,17 @@
 //! Source: the reference's `nodeclaim/lifecycle/registration.go` and `initialization.go` (karpenter-core 1.2, 5).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Node;
 use serde_json::{Value, json};
 
-use super::action::Verb;
 use super::cluster::{Claimed, Cluster};
 use super::conditions::{Conditions, INITIALIZED, LAUNCHED, OF_CLAIM, REGISTERED, since};
-use super::event::Subject;
-use super::said::Said;
-use super::turn::Turn;
+use super::give_up::{REGISTRATION_TIMEOUT, give_up};
+use super::said::{GivenUp, Said};
+use super::turn::{Turn, later};
 use crate::api::labels;
 use crate::observe::{amounts, is_ephemeral_key};
-
-/// A claim whose node does not register is given up so long after its launch.
-const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// Notes how far the nodes are.
 pub(super) fn step(cluster: &Cluster<'_>, turn: &mut Turn<'_>) {
@@ -68,13 +63,9 @@ fn of_claim(claimed: &Claimed<'_>, turn: &mut Turn<'_>) {
 fn absent(claimed: &Claimed<'_>, turn: &mut Turn<'_>) {
     let status = claimed.claim.status.as_ref();
     let launched = status.and_then(|status| since(&status.conditions, REGISTERED));
-    if launched.is_some_and(|launched| turn.is_due(launched + REGISTRATION_TIMEOUT)) {
-        let subject = Subject::of_cluster("NodeClaim", claimed.name());
-        let delete = Verb::Delete { uid: Arc::from(claimed.uid()), grace: None };
-        if turn.write(subject, &claimed.claim.metadata, delete) {
-            let reason = format!("its node did not register within {} s", REGISTRATION_TIMEOUT.as_secs());
-            turn.say(Said::LaunchFailed { claim: Arc::from(claimed.name()), reason });
-        }
+    if launched.is_some_and(|launched| turn.is_due(later(launched, REGISTRATION_TIMEOUT))) {
+        let reason = format!("its node did not register within {} s", REGISTRATION_TIMEOUT.as_secs());
+        give_up(claimed, GivenUp::RegistrationTimeout, &reason, turn);
     } else if claimed.nodes.is_empty() {
         note(claimed, json!({}), (REGISTERED, "Unknown", "NodeNotFound", "the node is not there yet"), turn);
     }

@@ -20,8 +20,13 @@ pub(super) struct Instances(BTreeMap<Arc<str>, State>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    Asked,
-    /// On its way out, or the cloud did not understand.
+    Asked {
+        /// The cloud has said so before.
+        is_ending: bool,
+    },
+    /// On its way out; looked at again.
+    Ending(Timestamp),
+    /// The cloud did not understand.
     Again(Timestamp),
     Gone,
 }
@@ -31,7 +36,7 @@ impl Instances {
         let Answer::Terminated { provider_id, result } = answer else { return };
         let state = match result {
             Ok(true) => State::Gone,
-            Ok(false) => State::Again(now + AGAIN),
+            Ok(false) => State::Ending(now + AGAIN),
             Err(reason) => {
                 said.push(Said::TerminationFailed { provider_id: provider_id.clone(), reason: reason.clone() });
                 State::Again(now + AGAIN)
@@ -44,18 +49,24 @@ impl Instances {
     pub fn end(&mut self, claim: &str, provider_id: &str, turn: &mut Turn<'_>) -> bool {
         match self.0.get(provider_id) {
             Some(State::Gone) => return true,
-            Some(State::Asked) => return false,
-            Some(State::Again(at)) if !turn.is_due(*at) => return false,
+            Some(State::Asked { .. }) => return false,
+            Some(State::Again(at) | State::Ending(at)) if !turn.is_due(*at) => return false,
             _ => {}
         }
         let id: Arc<str> = Arc::from(provider_id);
-        self.0.insert(id.clone(), State::Asked);
+        let is_ending = self.is_ending(provider_id);
+        self.0.insert(id.clone(), State::Asked { is_ending });
         turn.act(Action::Cloud(Request::Terminate { claim: Arc::from(claim), provider_id: id }));
         false
     }
 
+    /// Whether the cloud has taken it that an instance is to end.
+    pub fn is_ending(&self, provider_id: &str) -> bool {
+        matches!(self.0.get(provider_id), Some(State::Ending(_) | State::Gone | State::Asked { is_ending: true }))
+    }
+
     /// Forgets those that nobody asks about any more.
     pub fn keep(&mut self, is_wanted: impl Fn(&str) -> bool) {
-        self.0.retain(|id, state| *state == State::Asked || is_wanted(id));
+        self.0.retain(|id, state| matches!(state, State::Asked { .. }) || is_wanted(id));
     }
 }

@@ -9,18 +9,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::action::{Action, Verb};
+use super::action::Action;
 use super::cluster::{Claimed, Cluster};
 use super::conditions::{Conditions, INITIALIZED, LAUNCHED, OF_CLAIM, REGISTERED};
-use super::event::Subject;
-use super::said::Said;
+use super::give_up::{LAUNCH_TIMEOUT, give_up};
+use super::market::Market;
+use super::said::{GivenUp, Said};
 use super::turn::{Turn, later};
-use crate::cloud::{self, Answer, Instance, LaunchError, Request};
-use crate::observe::snapshot::NodePool;
+use super::unavailable::Unavailable;
+use crate::cloud::{self, Answer, Instance, LaunchError, Provider, Request, kwok};
+use crate::observe::objects::{ObjectKey, Objects};
 use crate::resources::quantities;
 
-/// A claim without instance is given up at this age.
-const LAUNCH_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// What takes longer to be written down holds up nobody else.
 const MOMENT: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -35,15 +35,19 @@ pub(super) struct Launches(BTreeMap<Arc<str>, State>);
 
 #[derive(Debug)]
 enum State {
-    /// The cloud has not answered; since when.
-    Asked(Timestamp),
+    /// The cloud has not answered.
+    Asked {
+        since: Timestamp,
+        /// Before that.
+        failures: u32,
+    },
     /// The claim does not say so yet; since when.
     Launched(Box<Instance>, Timestamp),
     /// There is none, and the claim goes.
     Refused(LaunchError),
     Failed {
         reason: String,
-        times: u32,
+        failures: u32,
         until: Timestamp,
     },
 }
@@ -51,7 +55,7 @@ enum State {
 impl Launches {
     /// Whether the cloud was asked for the instance of a claim and has not answered.
     pub fn is_asked(&self, uid: &str) -> bool {
-        matches!(self.0.get(uid), Some(State::Asked(_)))
+        matches!(self.0.get(uid), Some(State::Asked { .. }))
     }
 
     /// An instance of which the claim does not say yet.
@@ -72,93 +76,145 @@ impl Launches {
 
     /// Whether a cloud was just asked, or has just answered: what is decided about is about to change.
     pub fn is_busy(&self, now: Timestamp) -> bool {
-        let is_fresh = |state: &State| matches!(state, State::Asked(since) | State::Launched(_, since) if later(*since, MOMENT) > now);
+        let is_fresh = |state: &State| matches!(state, State::Asked { since, .. } | State::Launched(_, since) if later(*since, MOMENT) > now);
         self.0.values().any(is_fresh)
     }
 
-    pub fn take(&mut self, answer: Answer, now: Timestamp, said: &mut Vec<Said>) {
+    /// Takes an answer in. What cannot be had now is noted.
+    pub fn take(&mut self, answer: Answer, unavailable: &mut Unavailable, now: Timestamp) {
         let Answer::Launched { claim, result } = answer else { return };
-        let times = match self.0.get(&claim) {
-            Some(State::Failed { times, .. }) => *times,
-            _ => 0,
-        };
         let state = match result {
             Ok(instance) => State::Launched(instance, now),
-            Err(LaunchError::Other(reason)) => {
-                said.push(Said::LaunchFailed { claim: claim.clone(), reason: reason.clone() });
-                let pause = FIRST_PAUSE.saturating_mul(1 << times.min(16)).min(LONGEST_PAUSE);
-                State::Failed { reason, times: times + 1, until: now + pause }
+            Err(LaunchError::Other(reason)) => return self.fail(claim, reason, now),
+            Err(error) => {
+                if let LaunchError::InsufficientCapacity(offerings) = &error {
+                    unavailable.note(offerings, now);
+                }
+                State::Refused(error)
             }
-            Err(error) => State::Refused(error),
         };
         self.0.insert(claim, state);
     }
+
+    fn ask(&mut self, claim: Arc<str>, now: Timestamp) {
+        let failures = self.failures(&claim);
+        self.0.insert(claim, State::Asked { since: now, failures });
+    }
+
+    /// It is tried again after a pause that grows.
+    fn fail(&mut self, claim: Arc<str>, reason: String, now: Timestamp) {
+        let failures = self.failures(&claim);
+        let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(16)).min(LONGEST_PAUSE);
+        self.0.insert(claim, State::Failed { reason, failures: failures + 1, until: now + pause });
+    }
+
+    /// In a row.
+    fn failures(&self, claim: &str) -> u32 {
+        match self.0.get(claim) {
+            Some(State::Asked { failures, .. } | State::Failed { failures, .. }) => *failures,
+            _ => 0,
+        }
+    }
 }
 
-/// Asks for instances, and writes down what became of it. `market`: what each pool can launch.
-pub(super) fn step(cluster: &Cluster<'_>, market: &[NodePool], launches: &mut Launches, turn: &mut Turn<'_>) {
+/// Asks for instances, and writes down what became of it.
+pub(super) fn step(cluster: &Cluster<'_>, market: &Market, launches: &mut Launches, turn: &mut Turn<'_>) {
     let there: Vec<&Claimed> = cluster.claims.iter().filter(|claimed| !claimed.is(LAUNCHED)).collect();
     launches.0.retain(|uid, _| there.iter().any(|claimed| claimed.uid() == &**uid));
     for claimed in there.into_iter().filter(|claimed| !claimed.is_deleting()) {
-        of_claim(claimed, market, launches, turn);
+        match of_claim(claimed, launches, turn) {
+            Next::Ask => ask(cluster, claimed, market, launches, turn),
+            Next::Wait => {}
+        }
     }
 }
 
-fn of_claim(claimed: &Claimed<'_>, market: &[NodePool], launches: &mut Launches, turn: &mut Turn<'_>) {
-    let uid = Arc::from(claimed.uid());
-    let created = claimed.claim.metadata.creation_timestamp.as_ref().map(|time| time.0);
-    match launches.0.get(&uid) {
-        Some(State::Asked(since)) => return turn.look_again(later(*since, MOMENT)),
+enum Next {
+    Ask,
+    Wait,
+}
+
+fn of_claim(claimed: &Claimed<'_>, launches: &Launches, turn: &mut Turn<'_>) -> Next {
+    let is_late = |turn: &mut Turn<'_>| {
+        let created = claimed.claim.metadata.creation_timestamp.as_ref().map(|time| time.0);
+        created.is_some_and(|created| turn.is_due(later(created, LAUNCH_TIMEOUT)))
+    };
+    match launches.0.get(claimed.uid()) {
+        None => return Next::Ask,
+        Some(State::Asked { since, .. }) => turn.look_again(later(*since, MOMENT)),
         Some(State::Launched(instance, since)) => {
             turn.look_again(later(*since, MOMENT));
-            if is_late(created, turn) {
-                return give_up(claimed, "its labels or status could not be written", turn);
+            if is_late(turn) {
+                give_up(claimed, GivenUp::LaunchTimeout, "its labels or status could not be written", turn);
+            } else {
+                note(claimed, instance, turn);
             }
-            return note(claimed, instance, turn);
         }
-        Some(State::Refused(error)) => return give_up(claimed, &error.to_string(), turn),
+        Some(State::Refused(error)) => give_up(claimed, why(error), &error.to_string(), turn),
         Some(State::Failed { reason, until, .. }) => {
-            if is_late(created, turn) {
-                return give_up(claimed, &format!("not launched within {} s", LAUNCH_TIMEOUT.as_secs()), turn);
+            if is_late(turn) {
+                let reason = format!("not launched within {} s: {reason}", LAUNCH_TIMEOUT.as_secs());
+                give_up(claimed, GivenUp::LaunchTimeout, &reason, turn);
+                return Next::Wait;
             }
             note_failure(claimed, reason, turn);
-            if !turn.is_due(*until) {
-                return;
+            if turn.is_due(*until) {
+                return Next::Ask;
             }
         }
-        None => {}
     }
-    let Some(pool) = market.iter().find(|pool| claimed.pool() == Some(&*pool.name)) else {
-        if is_late(created, turn) {
-            return give_up(claimed, "its NodePool cannot be read", turn);
+    Next::Wait
+}
+
+fn why(error: &LaunchError) -> GivenUp {
+    match error {
+        LaunchError::InsufficientCapacity(_) => GivenUp::InsufficientCapacity,
+        LaunchError::NodeClassNotReady(_) => GivenUp::NodeClassNotReady,
+        LaunchError::Other(_) => GivenUp::LaunchTimeout,
+    }
+}
+
+/// What may be bought for a claim: first what it names, then whatever it allows, the cheapest first. What cannot be asked for now
+/// is tried again, like what a cloud fails at.
+fn ask(cluster: &Cluster<'_>, claimed: &Claimed<'_>, market: &Market, launches: &mut Launches, turn: &mut Turn<'_>) {
+    let (claim, uid): (Arc<str>, Arc<str>) = (Arc::from(claimed.name()), Arc::from(claimed.uid()));
+    let faults = || faults(cluster.objects, claimed, turn.settings.provider);
+    let asked = market.types_for(claimed.claim).and_then(|types| Ok((types, faults()?)));
+    let (types, faults) = match asked {
+        Ok(asked) => asked,
+        Err(reason) => return fail(claimed, launches, reason, turn),
+    };
+    let options = cloud::options(&types, claimed.claim);
+    if options.is_empty() {
+        let of_pool = claimed.pool().and_then(|pool| market.pool(pool)).and_then(|pool| pool.unusable.as_ref());
+        if let Some(reason) = of_pool {
+            return give_up(claimed, GivenUp::NodeClassNotReady, reason, turn);
         }
-        return note_failure(claimed, "its NodePool cannot be read", turn);
-    };
-    let Some(launch) = launch_of(claimed, pool) else {
-        return give_up(claimed, "no instance type that the claim allows can be bought", turn);
-    };
-    turn.act(Action::Cloud(Request::Launch(launch)));
-    launches.0.insert(uid, State::Asked(turn.now));
-}
-
-fn is_late(created: Option<Timestamp>, turn: &mut Turn<'_>) -> bool {
-    created.is_some_and(|created| turn.is_due(later(created, LAUNCH_TIMEOUT)))
-}
-
-/// What may be bought for a claim: first what it names, then whatever it allows, the cheapest first.
-fn launch_of(claimed: &Claimed<'_>, pool: &NodePool) -> Option<cloud::Launch> {
-    let options = cloud::options(&pool.instance_types, claimed.claim);
-    let (claim, uid) = (Arc::from(claimed.name()), Arc::from(claimed.uid()));
-    (!options.is_empty()).then(|| cloud::Launch { claim, uid, types: pool.instance_types.clone(), options })
-}
-
-/// The claim goes, and its pods are planned anew.
-fn give_up(claimed: &Claimed<'_>, reason: &str, turn: &mut Turn<'_>) {
-    let subject = Subject::of_cluster("NodeClaim", claimed.name());
-    let delete = Verb::Delete { uid: Arc::from(claimed.uid()), grace: None };
-    if turn.write(subject, &claimed.claim.metadata, delete) {
-        turn.say(Said::LaunchFailed { claim: Arc::from(claimed.name()), reason: reason.to_owned() });
+        let reason = "no instance type that the claim allows can be bought now";
+        return give_up(claimed, GivenUp::InsufficientCapacity, reason, turn);
     }
+    let launch = cloud::Launch { claim, uid: uid.clone(), types, options, faults };
+    turn.act(Action::Cloud(Request::Launch(launch)));
+    launches.ask(uid, turn.now);
+}
+
+fn fail(claimed: &Claimed<'_>, launches: &mut Launches, reason: String, turn: &mut Turn<'_>) {
+    note_failure(claimed, &reason, turn);
+    launches.fail(Arc::from(claimed.uid()), reason, turn.now);
+    if let Some(State::Failed { until, .. }) = launches.0.get(claimed.uid()) {
+        turn.look_again(*until);
+    }
+}
+
+/// What the node class of a claim says that launches are to fail at, where the cloud is one that is played.
+fn faults(objects: &Objects, claimed: &Claimed<'_>, provider: Provider) -> Result<kwok::Faults, String> {
+    if provider != Provider::Kwok {
+        return Ok(kwok::Faults::default());
+    }
+    let class = &claimed.claim.spec.node_class_ref;
+    let key = ObjectKey { namespace: Arc::from(""), name: Arc::from(class.name.as_str()) };
+    let annotations = objects.metadata(&class.kind, &key).and_then(|meta| meta.annotations.as_ref());
+    kwok::Faults::of(annotations).map_err(|reason| format!("{} {}: {reason}", class.kind, class.name))
 }
 
 /// Labels, then the status: who sees that it is launched sees the labels, too.
@@ -210,5 +266,7 @@ fn note_failure(claimed: &Claimed<'_>, reason: &str, turn: &mut Turn<'_>) {
     let mut conditions = Conditions::of(known, claimed.claim.metadata.generation, turn.now);
     conditions.set(LAUNCHED, "Unknown", "LaunchFailed", &message).sum_up(&OF_CLAIM);
     let body = json!({"conditions": conditions.into_list()});
-    turn.patch_status("NodeClaim", &claimed.claim.metadata, &body);
+    if turn.patch_status("NodeClaim", &claimed.claim.metadata, &body) {
+        turn.say(Said::LaunchFailed { claim: Arc::from(claimed.name()), reason: reason.to_owned() });
+    }
 }

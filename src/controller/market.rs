@@ -1,29 +1,107 @@
 //! What every NodePool can launch, kept until something changes that it depends on.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::unavailable::{mark, mark_types};
 use super::world::World;
-use crate::catalog::Catalog;
-use crate::observe::market;
+use crate::api::labels;
+use crate::api::node_claim::NodeClaim;
+use crate::catalog::{Catalog, InstanceType};
+use crate::cloud::OfferingName;
 use crate::observe::objects::ObjectKey;
-use crate::observe::snapshot::NodePool;
+use crate::observe::snapshot::{NodeClassRef, NodePool};
+use crate::observe::{Offered, OverlayState, market, types_of_class};
 use crate::settings::Settings;
 
 /// Kinds that it depends on.
 const OF: [&str; 4] = ["NodePool", "EC2NodeClass", "KWOKNodeClass", "NodeOverlay"];
 
 /// An object, and which of its states.
-type State = (&'static str, ObjectKey, Option<String>, Option<i64>, bool);
+type State = (&'static str, ObjectKey, Option<String>, Option<String>, Option<i64>, bool);
 
 #[derive(Debug, Default)]
-pub(super) struct Market(Option<(Vec<State>, Vec<NodePool>)>);
+pub(super) struct Market {
+    of: Option<(Vec<State>, BTreeSet<OfferingName>)>,
+    /// Everything that is offered.
+    offered: Offered,
+    /// Without what cannot be had now.
+    pools: Vec<NodePool>,
+    /// Of node classes that claims without NodePool name.
+    classes: BTreeMap<NodeClassRef, Result<Arc<Vec<InstanceType>>, String>>,
+}
+
+/// What is read, and what is not.
+pub(super) struct Sources<'s> {
+    pub world: &'s World,
+    pub catalog: &'s Catalog,
+    pub settings: &'s Settings,
+}
 
 impl Market {
-    pub fn of(&mut self, world: &World, catalog: &Catalog, settings: &Settings) -> &[NodePool] {
-        let states = states(world);
-        if self.0.as_ref().is_none_or(|(known, _)| *known != states) {
-            self.0 = Some((states, market(world.objects(), catalog, settings)));
+    /// Brings it up to date.
+    pub fn update(&mut self, from: &Sources<'_>, unavailable: BTreeSet<OfferingName>) {
+        let states = states(from.world);
+        let known = self.of.as_ref();
+        let is_same_offer = known.is_some_and(|(known, _)| *known == states);
+        if !is_same_offer {
+            self.offered = market(from.world.objects(), from.catalog, from.settings);
         }
-        self.0.as_ref().map_or(&[], |(_, pools)| pools)
+        if !is_same_offer || known.is_none_or(|(_, known)| *known != unavailable) {
+            self.pools.clone_from(&self.offered.pools);
+            mark(&unavailable, &mut self.pools);
+            self.classes.clear();
+        }
+        for class in classes_in_use(from.world) {
+            self.classes.entry(class).or_insert_with_key(|class| {
+                let types = types_of_class(class, from.world.objects(), from.catalog, from.settings);
+                types.map(|mut types| {
+                    mark_types(&unavailable, &mut types);
+                    types
+                })
+            });
+        }
+        self.of = Some((states, unavailable));
     }
+
+    /// The pools that can be read, with what can be had now.
+    pub fn pools(&self) -> &[NodePool] {
+        &self.pools
+    }
+
+    pub fn pool(&self, name: &str) -> Option<&NodePool> {
+        self.pools.iter().find(|pool| &*pool.name == name)
+    }
+
+    /// What became of a NodeOverlay; `None` where nobody looks at them.
+    pub fn overlay(&self, key: &ObjectKey) -> Option<&OverlayState> {
+        self.offered.overlays.get(key)
+    }
+
+    /// What a claim can be: of its pool, or of its node class where it has none.
+    pub fn types_for(&self, claim: &NodeClaim) -> Result<Arc<Vec<InstanceType>>, String> {
+        if let Some(pool) = pool_of(claim) {
+            let pool = self.pool(pool).ok_or("its NodePool is not there, or cannot be read")?;
+            return Ok(pool.instance_types.clone());
+        }
+        let known = self.classes.get(&class_of(claim));
+        known.cloned().unwrap_or_else(|| Err("its node class is not known".to_owned()))
+    }
+}
+
+fn pool_of(claim: &NodeClaim) -> Option<&str> {
+    claim.metadata.labels.as_ref()?.get(labels::NODEPOOL).map(String::as_str)
+}
+
+fn class_of(claim: &NodeClaim) -> NodeClassRef {
+    let class = &claim.spec.node_class_ref;
+    NodeClassRef { group: (&*class.group).into(), kind: (&*class.kind).into(), name: (&*class.name).into() }
+}
+
+/// Those of claims that no NodePool stands behind.
+fn classes_in_use(world: &World) -> BTreeSet<NodeClassRef> {
+    let claims = world.objects().node_claims.values().map(|claim| &*claim.object);
+    claims.filter(|claim| pool_of(claim).is_none()).map(class_of).collect()
 }
 
 fn states(world: &World) -> Vec<State> {
@@ -31,7 +109,10 @@ fn states(world: &World) -> Vec<State> {
     for kind in OF {
         for key in world.objects().keys(kind) {
             let Some(meta) = world.objects().metadata(kind, &key) else { continue };
-            found.push((kind, key.clone(), meta.uid.clone(), meta.generation, meta.deletion_timestamp.is_some()));
+            // whether a node class is ready stands in its status, which seldom changes; that of a pool changes with its nodes
+            let version = if kind.ends_with("NodeClass") { meta.resource_version.clone() } else { None };
+            let is_deleting = meta.deletion_timestamp.is_some();
+            found.push((kind, key, meta.uid.clone(), version, meta.generation, is_deleting));
         }
     }
     found

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::cluster::Cluster;
-use super::conditions::{Conditions, READY};
+use super::conditions::{Conditions, READY, VALIDATION_SUCCEEDED};
+use super::health::{Health, NODE_REGISTRATION_HEALTHY, Verdict, class_generation};
 use super::turn::Turn;
 use crate::api::labels;
 use crate::api::node_pool::NodePool;
@@ -16,18 +17,17 @@ use crate::observe::objects::ObjectKey;
 use crate::observe::{amounts, serves};
 use crate::resources::{Resources, quantities};
 
-const VALIDATION_SUCCEEDED: &str = "ValidationSucceeded";
 const NODE_CLASS_READY: &str = "NodeClassReady";
-const NODE_REGISTRATION_HEALTHY: &str = "NodeRegistrationHealthy";
 
 /// Writes the status of every pool whose node class we serve.
-pub(super) fn step(cluster: &Cluster<'_>, turn: &mut Turn<'_>) {
+pub(super) fn step(cluster: &Cluster<'_>, health: &Health, turn: &mut Turn<'_>) {
     let usage = usage(cluster);
     for pool in cluster.objects.node_pools.values().map(|pool| &*pool.object) {
         if pool.metadata.deletion_timestamp.is_none() && serves(&pool.spec.template.spec.node_class_ref) {
             let name = pool.metadata.name.as_deref().unwrap_or_default();
             let none = Usage::default();
-            of_pool(cluster, pool, usage.get(name).unwrap_or(&none), turn);
+            let usage = usage.get(name).unwrap_or(&none);
+            of_pool(cluster, pool, usage, &health.of(pool), turn);
         }
     }
 }
@@ -53,7 +53,7 @@ fn usage<'c>(cluster: &'c Cluster<'_>) -> BTreeMap<&'c str, Usage> {
     all
 }
 
-fn of_pool(cluster: &Cluster<'_>, pool: &NodePool, usage: &Usage, turn: &mut Turn<'_>) {
+fn of_pool(cluster: &Cluster<'_>, pool: &NodePool, usage: &Usage, health: &Verdict, turn: &mut Turn<'_>) {
     let status = pool.status.clone().unwrap_or_default();
     let mut conditions = Conditions::of(&status.conditions, pool.metadata.generation, turn.now);
     match pool.validate().first() {
@@ -64,9 +64,13 @@ fn of_pool(cluster: &Cluster<'_>, pool: &NodePool, usage: &Usage, turn: &mut Tur
         None => conditions.set_true(NODE_CLASS_READY),
         Some((reason, message)) => conditions.set(NODE_CLASS_READY, "False", &reason, &message),
     };
-    if !status.conditions.iter().any(|condition| condition.type_ == NODE_REGISTRATION_HEALTHY) {
-        conditions.set(NODE_REGISTRATION_HEALTHY, "Unknown", "AwaitingReconciliation", "no node was launched yet");
-    }
+    match health {
+        Verdict::Unknown => {
+            conditions.set(NODE_REGISTRATION_HEALTHY, "Unknown", "AwaitingReconciliation", "no node was launched yet")
+        }
+        Verdict::Healthy => conditions.set_true(NODE_REGISTRATION_HEALTHY),
+        Verdict::Unhealthy { reason, message } => conditions.set(NODE_REGISTRATION_HEALTHY, "False", reason, message),
+    };
     conditions.sum_up(&[VALIDATION_SUCCEEDED, NODE_CLASS_READY]);
     let mut resources: BTreeMap<&str, String> =
         ["cpu", "memory", "pods", "ephemeral-storage"].map(|name| (name, "0".to_owned())).into();
@@ -77,12 +81,17 @@ fn of_pool(cluster: &Cluster<'_>, pool: &NodePool, usage: &Usage, turn: &mut Tur
         status.resources.iter().map(|(name, amount)| (name.as_str(), amount.0.clone())).collect();
     let mut listed = status.conditions.clone();
     listed.sort_by(|a, b| a.type_.cmp(&b.type_));
-    if known != resources || status.nodes != usage.nodes || listed != conditions {
+    let class = class_generation(cluster, pool).or(status.node_class_observed_generation);
+    let is_same_class = class == status.node_class_observed_generation;
+    if known != resources || status.nodes != usage.nodes || listed != conditions || !is_same_class {
         // what nothing uses any more is taken out
         let gone = known.keys().filter(|name| !resources.contains_key(*name)).map(|name| (*name, Value::Null));
         let mut written: BTreeMap<&str, Value> = gone.collect();
         written.extend(resources.into_iter().map(|(name, amount)| (name, json!(amount))));
-        let body = json!({"resources": written, "nodes": usage.nodes, "conditions": conditions});
+        let mut body = json!({"resources": written, "nodes": usage.nodes, "conditions": conditions});
+        if let Some(class) = class {
+            body["nodeClassObservedGeneration"] = json!(class);
+        }
         turn.patch_status("NodePool", &pool.metadata, &body);
     }
 }

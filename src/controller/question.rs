@@ -7,20 +7,26 @@ use jiff::Timestamp;
 
 use super::conditions::{READY, is_true};
 use super::settings::ControllerSettings;
+use super::unavailable::mark;
 use super::waiting::{Coming, is_provisionable};
 use crate::catalog::Catalog;
+use crate::cloud::OfferingName;
 use crate::observe::objects::Objects;
 use crate::observe::{GatesByInput, LoadOptions, LoadOutcome, build};
 
+/// What is decided by besides the objects.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'k> {
+    pub settings: &'k ControllerSettings,
+    pub catalog: &'k Catalog,
+    /// Offerings that cannot be had now.
+    pub unavailable: &'k BTreeSet<OfferingName>,
+}
+
 /// The Snapshot of a tick. Of pods that are not bound only those count for which kube-scheduler has found no room; those with a
 /// node coming count as bound to it, so that no plan is made twice. Of NodePools only those that are ready are used.
-pub(super) fn snapshot(
-    objects: &Objects,
-    coming: &Coming,
-    settings: &ControllerSettings,
-    catalog: &Catalog,
-    now: Timestamp,
-) -> LoadOutcome {
+pub(super) fn snapshot(objects: &Objects, coming: &Coming, known: &Known<'_>, now: Timestamp) -> LoadOutcome {
+    let Known { settings, catalog, unavailable } = *known;
     let mut objects = objects.clone();
     objects.errors.clear();
     objects.notes.clear();
@@ -52,6 +58,7 @@ pub(super) fn snapshot(
     };
     let mut outcome = build(objects, options);
     if let Some(snapshot) = Arc::get_mut(&mut outcome.snapshot) {
+        mark(unavailable, &mut snapshot.node_pools);
         for pool in &mut snapshot.node_pools {
             if unready.iter().any(|key| key.name == pool.name) {
                 pool.unusable.get_or_insert_with(|| Arc::from("it is not ready"));

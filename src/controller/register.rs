@@ -11,6 +11,7 @@ use super::cluster::Cluster;
 use super::event::Subject;
 use super::said::Said;
 use super::turn::Turn;
+use crate::api::labels;
 use crate::observe::objects::Objects;
 use crate::placement::{self, Landed, Loss, ObjectPatch, Observed, Refusals, What, landed, read};
 
@@ -59,6 +60,9 @@ pub(super) fn step(observed: &Observed, following: &mut Following, turn: &mut Tu
         turn.look_again(next);
     }
     for action in step.actions {
+        if let What::Register { node, .. } = &action.what {
+            tell_missing_taint(observed, node, turn);
+        }
         let opens = match &action.what {
             What::Register { node, .. } | What::Open { node, .. } => Some(node),
             _ => None,
@@ -80,6 +84,15 @@ pub(super) fn step(observed: &Observed, following: &mut Following, turn: &mut Tu
             following.landed.insert(landed.claim.clone(), landed.clone());
             turn.say(Said::Landed(landed));
         }
+    }
+}
+
+/// Pods may have bound to a node that came without the taint before it was labelled.
+fn tell_missing_taint(observed: &Observed, node: &Arc<str>, turn: &mut Turn<'_>) {
+    let Some(state) = observed.nodes.iter().find(|state| state.name == *node) else { return };
+    let Some(claim) = state.claim.as_ref() else { return };
+    if !state.taints.iter().any(|taint| taint.key == labels::TAINT_UNREGISTERED) {
+        turn.say(Said::UnregisteredTaintMissing { claim: claim.clone() });
     }
 }
 

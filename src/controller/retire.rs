@@ -9,6 +9,8 @@ use serde_json::json;
 
 use super::action::Verb;
 use super::cluster::{Claimed, Cluster};
+use super::conditions::INSTANCE_TERMINATING;
+use super::drain::note;
 use super::event::Subject;
 use super::instances::Instances;
 use super::launch::Launches;
@@ -50,7 +52,11 @@ fn of_claim(claimed: &Claimed<'_>, launches: &Launches, instances: &mut Instance
         None if launches.is_asked(claimed.uid()) => return, // there may be one in a moment
         None => launches.instance_of(claimed.uid()),
     };
-    if instance.as_deref().is_none_or(|id| instances.end(claimed.name(), id, turn)) {
+    let is_ended = instance.as_deref().is_none_or(|id| instances.end(claimed.name(), id, turn));
+    if !is_ended && instance.as_deref().is_some_and(|id| instances.is_ending(id)) {
+        note(claimed, &[(INSTANCE_TERMINATING, "True", INSTANCE_TERMINATING, String::new())], turn);
+    }
+    if is_ended {
         let kept: Vec<&String> = claimed.finalizers().filter(|name| *name != labels::FINALIZER_TERMINATION).collect();
         let body = json!({"metadata": {"finalizers": kept}});
         if turn.patch("NodeClaim", &claimed.claim.metadata, body) {
@@ -68,8 +74,11 @@ fn note_deadline(claimed: &Claimed<'_>, turn: &mut Turn<'_>) -> bool {
     }
     let Ok(seconds) = grace.seconds() else { return false };
     let deadline = later(deleted, std::time::Duration::from_secs(seconds));
-    let annotations = json!({ labels::TERMINATION_TIMESTAMP: whole_seconds(deadline).to_string() });
-    turn.patch("NodeClaim", &claimed.claim.metadata, json!({"metadata": {"annotations": annotations}}));
+    let deadline = whole_seconds(deadline);
+    let annotations = json!({ labels::TERMINATION_TIMESTAMP: deadline.to_string() });
+    if turn.patch("NodeClaim", &claimed.claim.metadata, json!({"metadata": {"annotations": annotations}})) {
+        turn.say(Said::GracePeriodExpiring { claim: Arc::from(claimed.name()), deadline });
+    }
     true
 }
 

@@ -2,9 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use super::event::Subject;
-use crate::observe::InputError;
+use crate::api::labels;
+use crate::observe::{InputError, Protection};
 use crate::placement::{Landed, Loss};
 use crate::plan::Certificate;
 
@@ -74,12 +78,26 @@ pub enum Said {
         /// Where it is.
         zone: Arc<str>,
     },
-    /// There was no instance.
+    /// There was no instance; it is tried again.
     LaunchFailed {
         /// For which claim.
         claim: Arc<str>,
         /// Why.
         reason: String,
+    },
+    /// A claim comes to nothing: it is deleted, and its pods are planned anew.
+    GaveUp {
+        /// Which.
+        claim: Arc<str>,
+        /// In one word.
+        why: GivenUp,
+        /// In one sentence.
+        reason: String,
+    },
+    /// A node came without the taint that keeps pods away until it is registered.
+    UnregisteredTaintMissing {
+        /// Of which claim.
+        claim: Arc<str>,
     },
     /// A node is known to the cluster.
     Registered {
@@ -94,6 +112,13 @@ pub enum Said {
         claim: Arc<str>,
         /// Its name.
         node: Arc<str>,
+    },
+    /// A node has less than was bought.
+    Inconsistent {
+        /// Its claim.
+        claim: Arc<str>,
+        /// Of what.
+        reason: String,
     },
     /// An instance could not be ended; it is tried again.
     TerminationFailed {
@@ -133,12 +158,47 @@ pub enum Said {
         /// Which.
         pod: Subject,
     },
+    /// A pod is deleted, whatever protects it: the time of its node is over.
+    Deleting {
+        /// Which.
+        pod: Subject,
+        /// What it gets to end by itself.
+        grace: Duration,
+        /// Of the node.
+        deadline: Timestamp,
+    },
+    /// A pod is not to be disrupted for a while, was not to be, or says so in a way that nobody understands.
+    Protected {
+        /// Which.
+        pod: Subject,
+        /// For how long.
+        how: Protection,
+    },
+    /// No instance type that a pool allows can be had.
+    NoCompatibleTypes {
+        /// Which pool.
+        pool: Arc<str>,
+    },
     /// A pod may not leave yet, and what the API server says.
     EvictionDelayed {
         /// Which.
         pod: Subject,
+        /// The node that it is to leave.
+        node: Option<Arc<str>>,
         /// As a disruption budget that allows none.
         reason: String,
+    },
+    /// The pods of a node that goes have until then; then they are deleted, whatever protects them.
+    GracePeriodExpiring {
+        /// The claim of the node.
+        claim: Arc<str>,
+        /// Until when.
+        deadline: Timestamp,
+    },
+    /// A node that goes still has volumes.
+    AwaitingVolumes {
+        /// Its name.
+        node: Arc<str>,
     },
     /// A node and its instance are gone.
     NodeGone {
@@ -154,6 +214,32 @@ pub enum Said {
     NotGuaranteed(Loss),
     /// Where the planned pods of a claim are.
     Landed(Landed),
+}
+
+/// Why a claim comes to nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GivenUp {
+    /// None of its offerings can be had now.
+    InsufficientCapacity,
+    /// Its node class cannot be used.
+    NodeClassNotReady,
+    /// There was no instance in time.
+    LaunchTimeout,
+    /// Its node did not register in time.
+    RegistrationTimeout,
+}
+
+impl GivenUp {
+    /// As the reference's metrics call it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::InsufficientCapacity => "insufficient_capacity",
+            Self::NodeClassNotReady => "nodeclass_not_ready",
+            Self::LaunchTimeout => "launch_timeout",
+            Self::RegistrationTimeout => "registration_timeout",
+        }
+    }
 }
 
 impl fmt::Display for Said {
@@ -176,8 +262,13 @@ impl fmt::Display for Said {
                 write!(f, "launched nodeclaim {claim}: {instance_type} in {zone}, {provider_id}")
             }
             Self::LaunchFailed { claim, reason } => write!(f, "failed launching nodeclaim {claim}: {reason}"),
+            Self::GaveUp { claim, why, reason } => write!(f, "gave up nodeclaim {claim} ({}): {reason}", why.label()),
+            Self::UnregisteredTaintMissing { claim } => {
+                write!(f, "the node of nodeclaim {claim} came without the taint {}", labels::TAINT_UNREGISTERED)
+            }
             Self::Registered { claim, node } => write!(f, "registered nodeclaim {claim}: node {node}"),
             Self::Initialized { claim, node } => write!(f, "initialized nodeclaim {claim}: node {node}"),
+            Self::Inconsistent { claim, reason } => write!(f, "nodeclaim {claim}: {reason}"),
             Self::TerminationFailed { provider_id, reason } => write!(f, "failed to terminate {provider_id}: {reason}"),
             Self::ListFailed { reason } => write!(f, "failed to list instances: {reason}"),
             Self::InstanceGone { claim, provider_id } => {
@@ -188,7 +279,26 @@ impl fmt::Display for Said {
             }
             Self::Disrupting { claim, reason } => write!(f, "disrupting node of nodeclaim {claim}: {reason}"),
             Self::Evicting { pod } => write!(f, "evicting {pod}"),
-            Self::EvictionDelayed { pod, reason } => write!(f, "{pod} cannot be evicted yet: {reason}"),
+            Self::Deleting { pod, grace, deadline } => write!(
+                f,
+                "deleting {pod} with {} s to end, whatever protects it: its node goes by {deadline}",
+                grace.as_secs()
+            ),
+            Self::Protected { pod, how } => match how {
+                Protection::Until(until) => write!(f, "{pod} is not disrupted until {until}"),
+                Protection::Elapsed(until) => write!(f, "{pod} may be disrupted since {until}"),
+                Protection::Invalid(value) => {
+                    let key = labels::DO_NOT_DISRUPT;
+                    write!(f, "{pod}: annotation {key} is ignored: expected true or a duration, found '{value}'")
+                }
+                Protection::None | Protection::Open => write!(f, "{pod}"),
+            },
+            Self::NoCompatibleTypes { pool } => {
+                write!(f, "nodepool {pool}: no instance type that its requirements allow can be had")
+            }
+            Self::EvictionDelayed { pod, reason, .. } => write!(f, "{pod} cannot be evicted yet: {reason}"),
+            Self::GracePeriodExpiring { deadline, .. } => write!(f, "all pods will be deleted by {deadline}"),
+            Self::AwaitingVolumes { node } => write!(f, "node {node} awaits the detachment of its volumes"),
             Self::NodeGone { node } => write!(f, "deleted node {node}"),
             Self::ClaimGone { claim } => write!(f, "deleted nodeclaim {claim}"),
             Self::NotGuaranteed(loss) => write!(f, "{loss}"),

@@ -80,8 +80,13 @@ impl Turn<'_> {
     /// Patches its status.
     pub fn patch_status(&mut self, kind: &'static str, meta: &ObjectMeta, status: &Value) -> bool {
         let Some(name) = meta.name.as_deref() else { return false };
+        self.patch_status_of(Subject::of_cluster(kind, name), meta, status)
+    }
+
+    /// As [`Turn::patch_status`], of any object.
+    pub fn patch_status_of(&mut self, subject: Subject, meta: &ObjectMeta, status: &Value) -> bool {
         let body = versioned(meta, json!({ "status": status }));
-        self.write(Subject::of_cluster(kind, name), meta, Verb::PatchStatus(body))
+        self.write(subject, meta, Verb::PatchStatus(body))
     }
 }
 

@@ -10,10 +10,11 @@ use super::input::{FieldError, FieldResult as _, InputError};
 use super::objects::{ObjectKey, Objects, Sourced};
 use super::pod::{PodSource, read_template};
 use super::requests::read_resources;
-use super::snapshot::{Pod, PodKey};
+use super::snapshot::{Pod, PodKey, PodTemplate};
 use crate::api::capacity_buffer::{ACTIVE_CAPACITY, CapacityBuffer};
 use crate::api::labels;
 use crate::api::validate::Validate as _;
+use crate::settings::Settings;
 
 /// The virtual pods of every buffer whose template is in the input; the others are noted.
 pub(super) fn expand_buffers(
@@ -32,30 +33,89 @@ pub(super) fn expand_buffers(
             }
             continue;
         }
-        match virtual_pods(key, object, objects, cluster) {
-            Ok(Ok(made_up)) => pods.extend(made_up),
-            Ok(Err(reason)) => notes.push(format!("CapacityBuffer {key} is left out: {reason}")),
+        match resolve(key, object, objects, cluster) {
+            Ok(Ok(shape)) => pods.extend(virtual_pods(key, object, &shape)),
+            Ok(Err(problem)) => notes.push(format!("CapacityBuffer {key} is left out: {problem}")),
             Err(error) => refuse(error),
         }
     }
     pods
 }
 
-/// The inner error says why the buffer has no pods now.
-fn virtual_pods(
+/// What a buffer comes to.
+struct Shape {
+    template: Arc<PodTemplate>,
+    replicas: usize,
+    refusal: Option<Arc<str>>,
+    pod_template: Option<Named>,
+}
+
+/// A PodTemplate, and its generation where it has one.
+type Named = (String, Option<i64>);
+
+/// Why a buffer has no pods now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BufferProblem {
+    /// The PodTemplate is not there.
+    #[error("{0}")]
+    PodTemplateNotFound(String),
+    /// The object that is scaled is not there.
+    #[error("{0}")]
+    ScalableRefNotFound(String),
+    /// Something else.
+    #[error("{0}")]
+    ResolutionFailed(String),
+    /// It is kept in a way that is not ours.
+    #[error("{0}")]
+    OtherStrategy(String),
+}
+
+/// What a buffer comes to, for its status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BufferState {
+    /// The PodTemplate in use, if it is one, and its generation.
+    pub pod_template: Option<(String, Option<i64>)>,
+    /// Virtual pods.
+    pub replicas: usize,
+}
+
+/// What every buffer that can be read comes to.
+#[must_use]
+pub fn buffer_states(
+    objects: &Objects,
+    settings: &Settings,
+) -> BTreeMap<ObjectKey, Result<BufferState, BufferProblem>> {
+    let mut cluster = Cluster::read(objects, settings, &mut Vec::new());
+    let state = |(key, buffer): (&ObjectKey, &Sourced<CapacityBuffer>)| {
+        let failed = |why: String| BufferProblem::ResolutionFailed(why);
+        let state = match buffer.object.validate().into_iter().next() {
+            Some(error) => Err(failed(error.to_string())),
+            None => resolve(key, &buffer.object, objects, &mut cluster)
+                .unwrap_or_else(|error| Err(failed(format!("{}: {}", error.path, error.message))))
+                .map(|shape| BufferState { pod_template: shape.pod_template, replicas: shape.replicas }),
+        };
+        (key.clone(), state)
+    };
+    objects.buffers.iter().map(state).collect()
+}
+
+fn resolve(
     key: &ObjectKey,
     buffer: &CapacityBuffer,
     objects: &Objects,
     cluster: &mut Cluster,
-) -> Result<Result<Vec<Pod>, String>, FieldError> {
+) -> Result<Result<Shape, BufferProblem>, FieldError> {
     if !buffer.spec.provisioning_strategy.is_empty() && buffer.spec.provisioning_strategy != ACTIVE_CAPACITY {
-        return Ok(Err(format!("its strategy {} is not supported", buffer.spec.provisioning_strategy)));
+        let why = format!("its strategy {} is not supported", buffer.spec.provisioning_strategy);
+        return Ok(Err(BufferProblem::OtherStrategy(why)));
     }
-    let (template, scale) = match find_template(key, buffer, objects) {
+    let (template, scale, pod_template) = match find_template(key, buffer, objects) {
         Ok(found) => found,
         Err(reason) => return Ok(Err(reason)),
     };
-    let Some(spec) = &template.spec else { return Ok(Err("its pod template has no spec".to_owned())) };
+    let Some(spec) = &template.spec else {
+        return Ok(Err(BufferProblem::ResolutionFailed("its pod template has no spec".to_owned())));
+    };
     let mut spec = spec.clone();
     if let Some(volumes) = &mut spec.volumes {
         volumes.retain(|volume| volume.persistent_volume_claim.is_none() && volume.ephemeral.is_none());
@@ -83,23 +143,26 @@ fn virtual_pods(
         .filter_map(|(name, limit)| limit.checked_div(read.spec.requests.get(name)))
         .min()
         .map(|count| usize::try_from(count).unwrap_or(0));
-    let template = Arc::new(read);
-    let pods = (0..replicas(buffer, scale, by_limits).min(MOST_REPLICAS)).map(|i| {
+    let replicas = replicas(buffer, scale, by_limits).min(MOST_REPLICAS);
+    Ok(Ok(Shape { template: Arc::new(read), replicas, refusal, pod_template }))
+}
+
+fn virtual_pods(key: &ObjectKey, buffer: &CapacityBuffer, shape: &Shape) -> impl Iterator<Item = Pod> {
+    (0..shape.replicas).map(move |i| {
         let name: Arc<str> = Arc::from(format!("capacity-buffer-{}-{i}", key.name));
         Pod {
             uid: Arc::from(format!("capacitybuffer/{key}/{i}")),
             key: PodKey { namespace: key.namespace.clone(), name },
             created_at: buffer.metadata.creation_timestamp.as_ref().map(|time| time.0),
-            template: template.clone(),
+            template: shape.template.clone(),
             owner: None,
             node: None,
             terminating: false,
             displaced: false,
             buffer: true,
-            refused: refusal.clone(),
+            refused: shape.refusal.clone(),
         }
-    });
-    Ok(Ok(pods.collect()))
+    })
 }
 
 /// A buffer of more pods than any cluster has is a mistyped number (Kubernetes supports 150,000 pods).
@@ -119,21 +182,23 @@ fn replicas(buffer: &CapacityBuffer, scale: Option<usize>, by_limits: Option<usi
     }
 }
 
-/// The pod template, and the replicas of the object that is scaled.
+/// The pod template, the replicas of the object that is scaled, and which PodTemplate it is.
 fn find_template(
     key: &ObjectKey,
     buffer: &CapacityBuffer,
     objects: &Objects,
-) -> Result<(core::PodTemplateSpec, Option<usize>), String> {
+) -> Result<(core::PodTemplateSpec, Option<usize>, Option<Named>), BufferProblem> {
     let named = |name: &str| ObjectKey { namespace: key.namespace.clone(), name: Arc::from(name) };
     if let Some(reference) = &buffer.spec.pod_template_ref {
-        let template = objects.pod_templates.get(&named(&reference.name)).and_then(|t| t.object.template.clone());
-        return template
-            .map(|t| (t, None))
-            .ok_or_else(|| format!("PodTemplate {} is not in the input", reference.name));
+        let found = objects.pod_templates.get(&named(&reference.name)).map(|found| &found.object);
+        let missing = || BufferProblem::PodTemplateNotFound(format!("there is no PodTemplate {}", reference.name));
+        let found = found.ok_or_else(missing)?;
+        let template = found.template.clone().ok_or_else(missing)?;
+        return Ok((template, None, Some((reference.name.clone(), found.metadata.generation))));
     }
     let Some(scalable) = &buffer.spec.scalable_ref else {
-        return Err("it names neither a pod template nor an object to scale".to_owned());
+        let why = "it names neither a pod template nor an object to scale".to_owned();
+        return Err(BufferProblem::ResolutionFailed(why));
     };
     let at = named(&scalable.name);
     let found = match scalable.kind.as_str() {
@@ -144,9 +209,12 @@ fn find_template(
             objects.stateful_sets.get(&at).map(|s| (Some(s.object.spec.template.clone()), s.object.spec.replicas))
         }
         "ReplicaSet" => objects.replica_sets.get(&at).map(|r| (r.object.spec.template.clone(), r.object.spec.replicas)),
-        kind => return Err(format!("it scales a {kind}: expected a Deployment, StatefulSet or ReplicaSet")),
+        kind => {
+            let why = format!("it scales a {kind}: expected a Deployment, StatefulSet or ReplicaSet");
+            return Err(BufferProblem::ResolutionFailed(why));
+        }
     };
-    let missing = || format!("{} {} is not in the input", scalable.kind, scalable.name);
+    let missing = || BufferProblem::ScalableRefNotFound(format!("there is no {} {}", scalable.kind, scalable.name));
     let (template, replicas) = found.ok_or_else(missing)?;
-    Ok((template.ok_or_else(missing)?, Some(usize::try_from(replicas.unwrap_or(1)).unwrap_or(0))))
+    Ok((template.ok_or_else(missing)?, Some(usize::try_from(replicas.unwrap_or(1)).unwrap_or(0)), None))
 }

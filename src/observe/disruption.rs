@@ -96,18 +96,40 @@ pub fn is_mirror_pod(pod: &core::Pod) -> bool {
     mirror || controller(&pod.metadata).is_some_and(|owner| owner.kind == "Node" && owner.api_version == "v1")
 }
 
-/// `karpenter.sh/do-not-disrupt`: `true`, or a duration from the start of the pod; anything else is ignored (core 4.2).
+/// What `karpenter.sh/do-not-disrupt` says of a pod (karpenter-core 4.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Protection {
+    None,
+    /// `true`, or a duration of a pod that has not started.
+    Open,
+    /// A duration from the start of the pod.
+    Until(Timestamp),
+    /// It was protected until then.
+    Elapsed(Timestamp),
+    /// Neither `true` nor a duration: it is ignored.
+    Invalid(String),
+}
+
+/// Whether and for how long a pod is not to be disrupted.
+#[must_use]
+pub fn protection(pod: &core::Pod, now: Timestamp) -> Protection {
+    let annotation = pod.metadata.annotations.as_ref().and_then(|a| a.get(labels::DO_NOT_DISRUPT));
+    let Some(value) = annotation else { return Protection::None };
+    if value == "true" {
+        return Protection::Open;
+    }
+    let seconds = Duration(value.clone()).seconds().ok().filter(|seconds| *seconds > 0);
+    let Some(seconds) = seconds else { return Protection::Invalid(value.clone()) };
+    let started = pod.status.as_ref().and_then(|status| status.start_time.as_ref());
+    let Some(started) = started.map(|start| start.0) else { return Protection::Open };
+    let until = started.checked_add(std::time::Duration::from_secs(seconds)).unwrap_or(Timestamp::MAX);
+    if until.as_second() > now.as_second() { Protection::Until(until) } else { Protection::Elapsed(until) }
+}
+
+/// Whether a pod is not to be disrupted now.
 #[must_use]
 pub fn is_do_not_disrupt(pod: &core::Pod, now: Timestamp) -> bool {
-    let annotation = pod.metadata.annotations.as_ref().and_then(|a| a.get(labels::DO_NOT_DISRUPT));
-    let Some(value) = annotation else { return false };
-    if value == "true" {
-        return true;
-    }
-    let Ok(seconds) = Duration(value.clone()).seconds() else { return false };
-    let started = pod.status.as_ref().and_then(|status| status.start_time.as_ref());
-    let age = started.map(|start| now.as_second().saturating_sub(start.0.as_second()));
-    seconds > 0 && age.is_none_or(|age| age < i64::try_from(seconds).unwrap_or(i64::MAX))
+    matches!(protection(pod, now), Protection::Open | Protection::Until(_))
 }
 
 #[cfg(test)]

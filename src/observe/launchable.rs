@@ -58,20 +58,13 @@ pub(super) fn fill_instance_types(
     let mut classes: BTreeMap<NodeClassRef, TypesOrReason> = BTreeMap::new();
     for pool in pools.iter_mut() {
         let (types, unusable) = classes.entry(pool.node_class.clone()).or_insert_with_key(|class| {
-            match resolve(class, objects, catalog, errors, assumptions) {
-                Ok(Facts::Ec2(mut facts)) => {
-                    if let Catalog::Ec2(of_region) = catalog {
+            match class_types(class, objects, catalog, settings, errors, assumptions) {
+                Ok((types, of_market)) => {
+                    if of_market == MarketUse::Some {
                         market = MarketUse::Some;
-                        if settings.feature_gates.reserved_capacity {
-                            add_reservations(&mut facts, class, objects, of_region, assumptions);
-                        }
                     }
-                    (Arc::new(catalog.instance_types(&facts, settings)), None)
+                    (types, None)
                 }
-                Ok(Facts::Kwok) => match catalog {
-                    Catalog::Fixed(types) => (Arc::new(types.clone()), None),
-                    Catalog::Ec2(_) => (Arc::new(kwok::instance_types()), None),
-                },
                 Err(reason) => (Arc::default(), Some(Arc::from(reason))),
             }
         });
@@ -79,6 +72,44 @@ pub(super) fn fill_instance_types(
         pool.unusable = pool.unusable.take().or_else(|| unusable.clone());
     }
     market
+}
+
+/// What a node class can launch, and whether that is bought on the market of the catalogue; or why it can launch nothing.
+fn class_types(
+    class: &NodeClassRef,
+    objects: &Objects,
+    catalog: &Catalog,
+    settings: &Settings,
+    errors: &mut Vec<InputError>,
+    assumptions: &mut Vec<String>,
+) -> Result<(Arc<Vec<InstanceType>>, MarketUse), String> {
+    match (resolve(class, objects, catalog, errors, assumptions)?, catalog) {
+        (Facts::Ec2(mut facts), Catalog::Ec2(of_region)) => {
+            if settings.feature_gates.reserved_capacity {
+                add_reservations(&mut facts, class, objects, of_region, assumptions);
+            }
+            Ok((Arc::new(catalog.instance_types(&facts, settings)), MarketUse::Some))
+        }
+        (Facts::Ec2(facts), Catalog::Fixed(_)) => {
+            Ok((Arc::new(catalog.instance_types(&facts, settings)), MarketUse::None))
+        }
+        (Facts::Kwok, Catalog::Fixed(types)) => Ok((Arc::new(types.clone()), MarketUse::None)),
+        (Facts::Kwok, Catalog::Ec2(_)) => Ok((Arc::new(kwok::instance_types()), MarketUse::None)),
+    }
+}
+
+/// What can be launched from a node class without a NodePool.
+///
+/// # Errors
+/// Nothing can be, and why, in one sentence.
+pub fn types_of_class(
+    class: &NodeClassRef,
+    objects: &Objects,
+    catalog: &Catalog,
+    settings: &Settings,
+) -> Result<Arc<Vec<InstanceType>>, String> {
+    let (mut errors, mut assumptions) = (Vec::new(), Vec::new());
+    class_types(class, objects, catalog, settings, &mut errors, &mut assumptions).map(|(types, _)| types)
 }
 
 /// One sentence for each pool that no planned node can come from.
@@ -90,17 +121,22 @@ pub(super) fn unused_pools(pools: &[NodePool]) -> Vec<String> {
         if let Some(replicas) = pool.replicas {
             return Some(format!("NodePool {} is static: it keeps its {replicas} nodes and gets no others", pool.name));
         }
-        let launchable = pool.instance_types.iter().any(|instance_type| {
-            instance_type.requirements.intersects(&pool.requirements).is_ok()
-                && instance_type.offerings.iter().any(|o| o.available && o.satisfies(&pool.requirements))
-        });
-        (!launchable).then(|| {
+        (!is_launchable(pool)).then(|| {
             let unmet = unmet_requirements(pool).join("; ");
             let unmet = if unmet.is_empty() { unmet } else { format!(": {unmet}") };
             format!("NodePool {} is not used: no instance type satisfies its requirements{unmet}", pool.name)
         })
     };
     pools.iter().filter_map(reason).collect()
+}
+
+/// Whether a pool's requirements leave an instance type that can be had.
+#[must_use]
+pub fn is_launchable(pool: &NodePool) -> bool {
+    pool.instance_types.iter().any(|instance_type| {
+        instance_type.requirements.intersects(&pool.requirements).is_ok()
+            && instance_type.offerings.iter().any(|o| o.available && o.satisfies(&pool.requirements))
+    })
 }
 
 /// More values of a label than these are a number.
@@ -233,29 +269,45 @@ fn absent<T>(shown: &str, class: &NodeClassRef, present: &Table<T>) -> String {
     format!("{shown} is not in the input{hint}")
 }
 
+/// What becomes of a NodeOverlay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OverlayState {
+    Applied,
+    /// A field cannot be used, and why.
+    Invalid(String),
+    /// Another one of the same weight says something else.
+    Conflict(String),
+}
+
 /// Applies the NodeOverlays, where their gate is on. Those that conflict are not applied and noted.
 pub(super) fn overlay_instance_types(
     pools: &mut [NodePool],
     objects: &Objects,
     errors: &mut Vec<InputError>,
     notes: &mut Vec<String>,
-) {
+) -> BTreeMap<ObjectKey, OverlayState> {
     let mut overlays = Vec::new();
+    let mut states = BTreeMap::new();
     for (key, Sourced { origin, object }) in &objects.node_overlays {
-        let invalid = object.validate();
-        if !invalid.is_empty() {
-            errors.extend(invalid.into_iter().map(|error| {
-                Objects::field_error("NodeOverlay", key, origin, FieldError::new(error.field, error.message))
-            }));
-            continue;
-        }
-        match read_overlay(key, object) {
-            Ok(overlay) => overlays.push(overlay),
-            Err(error) => errors.push(Objects::field_error("NodeOverlay", key, origin, error)),
-        }
+        let invalid: Vec<FieldError> =
+            object.validate().into_iter().map(|error| FieldError::new(error.field, error.message)).collect();
+        let read =
+            if invalid.is_empty() { read_overlay(key, object).map_err(|error| vec![error]) } else { Err(invalid) };
+        let state = match read {
+            Ok(overlay) => {
+                overlays.push(overlay);
+                OverlayState::Applied
+            }
+            Err(invalid) => {
+                let first = invalid.first().map(|error| format!("{}: {}", error.path, error.message));
+                errors.extend(invalid.into_iter().map(|e| Objects::field_error("NodeOverlay", key, origin, e)));
+                OverlayState::Invalid(first.unwrap_or_default())
+            }
+        };
+        states.insert(key.clone(), state);
     }
     if overlays.is_empty() {
-        return;
+        return states;
     }
     let mut types: Vec<PoolTypes> = pools
         .iter_mut()
@@ -267,10 +319,13 @@ pub(super) fn overlay_instance_types(
         .collect();
     for (name, reason) in apply_overlays(&overlays, &mut types) {
         notes.push(format!("NodeOverlay {name} is not applied: {reason}"));
+        let key = ObjectKey { namespace: Arc::from(""), name: Arc::from(name) };
+        states.insert(key, OverlayState::Conflict(reason));
     }
     for (pool, types) in pools.iter_mut().zip(types) {
         pool.instance_types = Arc::new(types.types);
     }
+    states
 }
 
 fn read_overlay(key: &ObjectKey, overlay: &NodeOverlay) -> Result<Overlay, FieldError> {

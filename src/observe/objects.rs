@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::api::node::v1::RuntimeClass;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::scheduling::v1::PriorityClass;
-use k8s_openapi::api::storage::v1::{CSINode, StorageClass};
+use k8s_openapi::api::storage::v1::{CSINode, StorageClass, VolumeAttachment};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource as _;
 
@@ -141,12 +141,21 @@ kinds! {
     runtime_classes: RuntimeClass = ("node.k8s.io", "v1", Cluster);
     storage_classes: StorageClass = ("storage.k8s.io", "v1", Cluster);
     csi_nodes: CSINode = ("storage.k8s.io", "v1", Cluster);
+    volume_attachments: VolumeAttachment = ("storage.k8s.io", "v1", Cluster);
     node_pools: NodePool = ("karpenter.sh", "v1", Cluster);
     node_claims: NodeClaim = ("karpenter.sh", "v1", Cluster);
     node_overlays: NodeOverlay = ("karpenter.sh", "v1alpha1", Cluster);
     ec2_node_classes: EC2NodeClass = ("karpenter.k8s.aws", "v1", Cluster);
     kwok_node_classes: KWOKNodeClass = ("karpenter.kwok.sh", "v1alpha1", Cluster);
     buffers: CapacityBuffer = ("autoscaling.x-k8s.io", "v1beta1", Namespaced);
+}
+
+/// Kinds that no decision reads: what ends nodes looks at them.
+const OF_TERMINATION: [&str; 1] = ["VolumeAttachment"];
+
+/// The kinds that decisions read.
+pub fn decided_by() -> impl Iterator<Item = &'static KnownKind> {
+    KINDS.iter().filter(|kind| !OF_TERMINATION.contains(&kind.name))
 }
 
 impl Objects {

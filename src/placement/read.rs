@@ -102,6 +102,10 @@ fn nodes(objects: &Objects, claims: &BTreeMap<Arc<str>, ClaimState>) -> Vec<Node
                 let owners: BTreeSet<&str> = owners.collect();
                 look_closer(&mut state, node, claim, &of.plan, &daemons, &owners);
             }
+            // one that came without the taint that nodes are born with is to be registered all the same
+            if state.reservation == Reservation::Open && claims.contains_key(&name) && !is_registered(node) {
+                state.reservation = Reservation::Unregistered;
+            }
             if state.reservation == Reservation::Unregistered && claims.contains_key(&name) {
                 state.inheritance = Some(Inheritance::of(claim, node));
             }
@@ -117,6 +121,10 @@ fn nodes(objects: &Objects, claims: &BTreeMap<Arc<str>, ClaimState>) -> Vec<Node
     }
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
     nodes
+}
+
+fn is_registered(node: &Node) -> bool {
+    node.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(labels::REGISTERED))
 }
 
 /// What a cordoned node waits for.

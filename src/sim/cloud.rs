@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::queue::after;
 use crate::catalog::{CapacityType, InstanceType, Offering};
-use crate::cloud::{Answer, Instance, Launch, LaunchError, Listed};
+use crate::cloud::{Answer, Instance, Launch, LaunchError, Listed, OfferingName};
 use crate::random::SplitMix64;
 
 /// Of an instance that no list shows.
@@ -76,8 +76,8 @@ impl Cloud {
         self.scarce.retain(|scarcity| scarcity.until > now);
         let bought = request.offerings().find(|(kind, offering)| !self.is_scarce(kind, offering));
         let Some((kind, offering)) = bought else {
-            let reason = "none of the instance types can be had".to_owned();
-            return (of(Err(LaunchError::InsufficientCapacity(reason))), None);
+            let all = request.offerings().map(|(kind, offering)| OfferingName::of(kind, offering)).collect();
+            return (of(Err(LaunchError::InsufficientCapacity(all))), None);
         };
         self.count_to(now);
         let number = self.instances.len() + 1;

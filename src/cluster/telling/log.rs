@@ -106,11 +106,20 @@ pub(super) fn write(said: &Said) {
         Said::LaunchFailed { claim, reason } => {
             error!(controller = "nodeclaim.lifecycle", NodeClaim = %claim, reason, "failed launching nodeclaim");
         }
+        Said::GaveUp { claim, why, reason } => {
+            error!(controller = "nodeclaim.lifecycle", NodeClaim = %claim, why = why.label(), reason, "gave up nodeclaim");
+        }
+        Said::UnregisteredTaintMissing { claim } => {
+            error!(controller = "nodeclaim.lifecycle", NodeClaim = %claim, "missing required startup taint, karpenter.sh/unregistered");
+        }
         Said::Registered { claim, node } => {
             info!(controller = "nodeclaim.lifecycle", NodeClaim = %claim, Node = %node, "registered nodeclaim");
         }
         Said::Initialized { claim, node } => {
             info!(controller = "nodeclaim.lifecycle", NodeClaim = %claim, Node = %node, "initialized nodeclaim");
+        }
+        Said::Inconsistent { claim, reason } => {
+            error!(controller = "nodeclaim.consistency", NodeClaim = %claim, "consistency error: {reason}");
         }
         Said::TerminationFailed { provider_id, reason } => {
             error!(controller = "nodeclaim.lifecycle", provider_id = %provider_id, reason, "failed terminating instance");
@@ -134,9 +143,16 @@ pub(super) fn write(said: &Said) {
             info!(controller = "disruption", NodeClaim = %claim, reason, "disrupting node(s)");
         }
         Said::Evicting { pod } => debug!(controller = "node.termination", Pod = %pod.key, "evicting pod"),
-        Said::EvictionDelayed { pod, reason } => {
+        Said::Deleting { pod, .. } => info!(controller = "node.termination", Pod = %pod.key, "{said}"),
+        Said::Protected { pod, .. } => debug!(controller = "disruption", Pod = %pod.key, "{said}"),
+        Said::NoCompatibleTypes { pool } => {
+            error!(controller = "provisioner", NodePool = %pool, "no compatible instance types could be found");
+        }
+        Said::EvictionDelayed { pod, reason, .. } => {
             debug!(controller = "node.termination", Pod = %pod.key, reason, "failed draining");
         }
+        Said::GracePeriodExpiring { claim, .. } => info!(controller = "node.termination", NodeClaim = %claim, "{said}"),
+        Said::AwaitingVolumes { node } => debug!(controller = "node.termination", Node = %node, "{said}"),
         Said::NodeGone { node } => info!(controller = "node.termination", Node = %node, "deleted node"),
         Said::ClaimGone { claim } => info!(controller = "nodeclaim.lifecycle", NodeClaim = %claim, "deleted nodeclaim"),
         Said::NotGuaranteed(loss) => warn!(controller = "placement", NodeClaim = %loss.claim, "{loss}"),

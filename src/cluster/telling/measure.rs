@@ -71,6 +71,10 @@ pub(super) fn count(said: &Said, world: &World) {
             "nodepool" => of_claim(claim, labels::NODEPOOL), "capacity_type" => of_claim(claim, labels::CAPACITY_TYPE),
             "reason" => reason.to_lowercase())
         .increment(1),
+        Said::GaveUp { claim, why, .. } => counter!("karpenter_nodeclaims_disrupted_total",
+            "nodepool" => of_claim(claim, labels::NODEPOOL), "capacity_type" => of_claim(claim, labels::CAPACITY_TYPE),
+            "reason" => why.label())
+        .increment(1),
         Said::Registered { claim, .. } => counter!("karpenter_nodes_created_total",
             "nodepool" => of_claim(claim, labels::NODEPOOL), "zone" => of_claim(claim, labels::ZONE))
         .increment(1),

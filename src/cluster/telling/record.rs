@@ -13,7 +13,8 @@ use tokio::sync::mpsc::{Sender, channel};
 use tokio::time::Instant;
 
 use super::super::lease::Stand;
-use crate::controller::{Said, Subject, World};
+use crate::controller::{GivenUp, Said, Subject, World};
+use crate::observe::Protection;
 use crate::observe::objects::KINDS;
 
 /// The same is not said of an object again for so long.
@@ -127,11 +128,47 @@ fn text(said: &Said) -> Option<Text> {
         Said::Launched { claim, .. } => normal(of_claim(claim), "Launched", transition("Launched")),
         Said::Registered { claim, .. } => normal(of_claim(claim), "Registered", transition("Registered")),
         Said::Initialized { claim, .. } => normal(of_claim(claim), "Initialized", transition("Initialized")),
-        Said::LaunchFailed { claim, reason } => warning(of_claim(claim), "LaunchFailed", reason.clone()),
+        Said::GaveUp { claim, why: GivenUp::InsufficientCapacity, reason } => {
+            warning(of_claim(claim), "InsufficientCapacityError", format!("NodeClaim {claim} event: {reason}"))
+        }
+        Said::GaveUp { claim, why: GivenUp::NodeClassNotReady, reason } => {
+            warning(of_claim(claim), "NodeClassNotReady", format!("NodeClaim {claim} event: {reason}"))
+        }
+        Said::LaunchFailed { claim, reason } | Said::GaveUp { claim, reason, .. } => {
+            warning(of_claim(claim), "LaunchFailed", reason.clone())
+        }
         Said::Disrupting { claim, reason } => {
             normal(of_claim(claim), "DisruptionTerminating", format!("Disrupting NodeClaim: {reason}"))
         }
-        Said::EvictionDelayed { pod, reason } => warning(pod.clone(), "FailedDraining", reason.clone()),
+        Said::UnregisteredTaintMissing { claim } => {
+            warning(of_claim(claim), "UnregisteredTaintMissing", said.to_string())
+        }
+        Said::Inconsistent { claim, reason } => warning(of_claim(claim), "FailedConsistencyCheck", reason.clone()),
+        Said::GracePeriodExpiring { claim, .. } => {
+            warning(of_claim(claim), "TerminationGracePeriodExpiring", said.to_string())
+        }
+        Said::AwaitingVolumes { node } => {
+            normal(Subject::of_cluster("Node", node), "AwaitingVolumeDetachment", said.to_string())
+        }
+        Said::Evicting { pod } => normal(pod.clone(), "Evicted", "Evicted pod: its node goes".to_owned()),
+        Said::Deleting { pod, .. } => normal(pod.clone(), "Disrupted", said.to_string()),
+        Said::Protected { pod, how: Protection::Until(_) } => {
+            normal(pod.clone(), "DoNotDisruptUntil", said.to_string())
+        }
+        Said::Protected { pod, how: Protection::Elapsed(_) } => {
+            normal(pod.clone(), "DoNotDisruptGracePeriodElapsed", said.to_string())
+        }
+        Said::Protected { pod, how: Protection::Invalid(_) } => {
+            warning(pod.clone(), "InvalidDoNotDisruptAnnotation", said.to_string())
+        }
+        Said::NoCompatibleTypes { pool } => {
+            warning(Subject::of_cluster("NodePool", pool), "NoCompatibleInstanceTypes", said.to_string())
+        }
+        Said::EvictionDelayed { pod, node, reason } => {
+            let node = node.as_ref().map(|node| Subject::of_cluster("Node", node));
+            let note = format!("Failed to drain node: {pod}: {reason}");
+            warning(node.unwrap_or_else(|| pod.clone()), "FailedDraining", note)
+        }
         Said::NotGuaranteed(loss) => warning(of_claim(&loss.claim), "PlacementNotGuaranteed", loss.to_string()),
         _ => None,
     }

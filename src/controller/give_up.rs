@@ -1,0 +1,25 @@
+//! A claim that comes to nothing is deleted, and its pods are planned anew.
+//!
+//! Source: the reference's `nodeclaim/lifecycle/{launch,liveness}.go` (karpenter-core 5).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::action::Verb;
+use super::cluster::Claimed;
+use super::event::Subject;
+use super::said::{GivenUp, Said};
+use super::turn::Turn;
+
+/// A claim without instance is given up at this age.
+pub(super) const LAUNCH_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// A claim whose node does not register is given up so long after its launch.
+pub(super) const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+
+pub(super) fn give_up(claimed: &Claimed<'_>, why: GivenUp, reason: &str, turn: &mut Turn<'_>) {
+    let subject = Subject::of_cluster("NodeClaim", claimed.name());
+    let delete = Verb::Delete { uid: Arc::from(claimed.uid()), grace: None };
+    if turn.write(subject, &claimed.claim.metadata, delete) {
+        turn.say(Said::GaveUp { claim: Arc::from(claimed.name()), why, reason: reason.to_owned() });
+    }
+}

@@ -1,0 +1,113 @@
+//! NodePools with `spec.replicas` keep that many nodes, whatever the pods need.
+//!
+//! Source: the reference's `static/provisioning` and `static/deprovisioning` (karpenter-core 4.9).
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+
+use super::action::Verb;
+use super::cluster::{Claimed, Cluster};
+use super::conditions::{LAUNCHED, READY, is_true};
+use super::create::{create_claim, free_name};
+use super::event::Subject;
+use super::idle::is_kept;
+use super::market::Market;
+use super::said::Said;
+use super::turn::{Turn, later};
+use crate::observe::snapshot::NodePool;
+use crate::observe::{belongs_to_node, eviction_cost, is_do_not_disrupt};
+use crate::placement::ClaimPlan;
+use crate::plan::claims::unplanned_claim;
+
+/// After a launch that came to nothing the pool gets no other one for so long.
+const AGAIN: Duration = Duration::from_secs(30);
+const OVERPROVISIONED: &str = "Overprovisioned";
+
+/// Pools whose last launch came to nothing, until when they wait; a process that does not know tries once more.
+#[derive(Debug, Default)]
+pub(super) struct Statics(BTreeMap<Arc<str>, Timestamp>);
+
+/// Creates what is missing, as far as `limits.nodes` allows, and deletes what is too much.
+pub(super) fn step(cluster: &Cluster<'_>, market: &Market, statics: &mut Statics, turn: &mut Turn<'_>) {
+    if !turn.settings.decision.feature_gates.static_capacity {
+        return;
+    }
+    statics.0.retain(|_, until| *until > turn.now);
+    for pool in market.pools() {
+        let Some(replicas) = pool.replicas.and_then(|count| usize::try_from(count).ok()) else { continue };
+        let claims: Vec<&Claimed<'_>> =
+            cluster.all_claims().filter(|claimed| claimed.pool() == Some(&*pool.name)).collect();
+        let staying: Vec<&Claimed<'_>> = claims.iter().copied().filter(|claimed| !claimed.is_deleting()).collect();
+        if claims.iter().any(|claimed| claimed.is_deleting() && !claimed.is(LAUNCHED)) {
+            statics.0.insert(pool.name.clone(), later(turn.now, AGAIN));
+        }
+        match staying.len().cmp(&replicas) {
+            Ordering::Less => {
+                let limit = pool.limits.nodes.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(0));
+                let missing = (replicas - staying.len()).min(limit.saturating_sub(claims.len()));
+                create(cluster, pool, missing, statics, turn);
+            }
+            Ordering::Greater => remove(cluster, &staying, replicas, turn),
+            Ordering::Equal => {}
+        }
+    }
+}
+
+fn create(cluster: &Cluster<'_>, pool: &NodePool, missing: usize, statics: &Statics, turn: &mut Turn<'_>) {
+    let object = cluster.pool(&pool.name);
+    let is_ready = object.is_some_and(|object| {
+        let conditions = object.status.as_ref().map_or(&[][..], |status| &status.conditions);
+        object.metadata.deletion_timestamp.is_none() && is_true(conditions, READY)
+    });
+    // until what is being created is there, nobody knows how many there are
+    if !is_ready || pool.unusable.is_some() || turn.writes.is_creating() {
+        return;
+    }
+    if let Some(until) = statics.0.get(&pool.name) {
+        return turn.look_again(*until);
+    }
+    for number in 0..missing {
+        let seed = format!("{} {} {number}", pool.uid, turn.now);
+        let name = free_name(&pool.name, &seed, cluster.objects);
+        if create_claim(pool, unplanned_claim(pool, &name), &ClaimPlan::default(), turn) {
+            let instance_type = Arc::from("any");
+            turn.say(Said::Creating { claim: name, pool: pool.name.clone(), pods: 0, instance_type });
+        }
+    }
+}
+
+/// First those that are not launched, then those whose pods are the cheapest to move; those that somebody protects come last.
+fn remove(cluster: &Cluster<'_>, staying: &[&Claimed<'_>], replicas: usize, turn: &mut Turn<'_>) {
+    let mut pods: BTreeMap<&str, Vec<&Arc<Pod>>> = BTreeMap::new();
+    for pod in cluster.pods() {
+        if let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) {
+            pods.entry(node).or_default().push(pod);
+        }
+    }
+    let mut order: Vec<(bool, bool, f64, &str, &Claimed<'_>)> = Vec::new();
+    for claimed in staying {
+        let names = claimed.nodes.iter().filter_map(|node| node.metadata.name.as_deref());
+        let here: Vec<&Pod> = names.filter_map(|name| pods.get(name)).flatten().map(|pod| &***pod).collect();
+        let active = here.into_iter().filter(|pod| is_active(pod));
+        let is_protected = is_kept(claimed) || active.clone().any(|pod| is_do_not_disrupt(pod, turn.now));
+        let cost = active.filter(|pod| !belongs_to_node(pod)).map(|pod| eviction_cost(pod).max(0.0)).sum();
+        order.push((is_protected, claimed.is(LAUNCHED), cost, claimed.name(), claimed));
+    }
+    order.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then(a.2.total_cmp(&b.2)).then(a.3.cmp(b.3)));
+    for (.., claimed) in order.into_iter().take(staying.len() - replicas) {
+        let delete = Verb::Delete { uid: Arc::from(claimed.uid()), grace: None };
+        if turn.write(Subject::of_cluster("NodeClaim", claimed.name()), &claimed.claim.metadata, delete) {
+            turn.say(Said::Disrupting { claim: Arc::from(claimed.name()), reason: OVERPROVISIONED });
+        }
+    }
+}
+
+fn is_active(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    pod.metadata.deletion_timestamp.is_none() && !matches!(phase, Some("Succeeded" | "Failed"))
+}

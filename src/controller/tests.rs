@@ -1,0 +1,9 @@
+//! The whole state machine against objects: what is there in, what it does to them out.
+
+mod rig;
+mod launching;
+mod registering;
+mod statics;
+mod buffers;
+mod conditions;
+mod draining;

@@ -1,0 +1,98 @@
+//! Static pools.
+
+use serde_json::{Value, json};
+
+use super::rig::{Rig, class, pod, pool};
+use crate::api::labels;
+use crate::controller::ControllerSettings;
+
+fn fixed(replicas: i64, limits: &Value) -> Value {
+    pool("fixed", json!({"replicas": replicas, "limits": limits, "disruption": {"consolidateAfter": "0s"}}))
+}
+
+fn set(rig: &mut Rig, replicas: i64) {
+    rig.change("NodePool", "fixed", |pool| {
+        pool["spec"]["replicas"] = json!(replicas);
+        let generation = pool["metadata"]["generation"].as_i64().unwrap();
+        pool["metadata"]["generation"] = json!(generation + 1);
+    });
+}
+
+#[test]
+fn a_static_pool_has_its_replicas_within_its_limit() {
+    let mut rig = Rig::of(vec![class(&json!({})), fixed(2, &json!({"nodes": "3"}))]);
+    rig.pass(3_600);
+    assert_eq!((rig.names("NodeClaim").len(), rig.names("Node").len()), (2, 2), "empty ones stay");
+    set(&mut rig, 5);
+    rig.pass(5);
+    assert_eq!(rig.names("Node").len(), 3, "the limit");
+    let lost = rig.names("NodeClaim").remove(0);
+    rig.delete("NodeClaim", &lost);
+    rig.pass(40);
+    assert_eq!(rig.names("Node").len(), 3);
+    assert!(!rig.names("Node").contains(&lost), "a name is used once");
+    let claim = rig.get("NodeClaim", &rig.names("NodeClaim")[0]);
+    let annotations = &claim["metadata"]["annotations"];
+    assert_eq!(annotations[labels::PLANNED_PODS], "{}");
+    assert!(annotations[labels::NODEPOOL_HASH].is_string(), "{annotations}");
+    assert_eq!(claim["metadata"]["labels"][labels::NODEPOOL], "fixed");
+}
+
+#[test]
+fn it_takes_pods_but_nothing_is_launched_in_it_for_them() {
+    let mut rig = Rig::of(vec![class(&json!({})), fixed(1, &json!({}))]);
+    rig.pass(3);
+    rig.put(pod("fits", "500m"));
+    rig.put(pod("too-large", "3"));
+    rig.pass(15);
+    assert_eq!(rig.names("Node").len(), 1);
+    let nominated: Vec<String> =
+        rig.said.iter().map(ToString::to_string).filter(|said| said.contains("fits")).collect();
+    assert!(nominated.iter().any(|said| said.contains("should schedule on fixed-")), "{nominated:?}");
+}
+
+#[test]
+fn it_is_ignored_where_its_gate_is_off() {
+    let mut rig = Rig::new(ControllerSettings::default(), vec![class(&json!({})), fixed(2, &json!({}))]);
+    rig.pass(60);
+    assert_eq!(rig.names("NodeClaim").len(), 0);
+}
+
+#[test]
+fn a_pool_that_gets_nothing_does_not_ask_all_the_time() {
+    let annotations = json!({ labels::KWOK_UNAVAILABLE: "*/*/*" });
+    let mut rig = Rig::of(vec![class(&annotations), fixed(1, &json!({}))]);
+    rig.pass(170);
+    let created = rig.said.iter().filter(|said| said.to_string().starts_with("created nodeclaim")).count();
+    assert!((3..=7).contains(&created), "every 30 s: {created}");
+}
+
+#[test]
+fn the_nodes_go_first_that_cost_least_and_protected_ones_last() {
+    let mut rig = Rig::of(vec![class(&json!({})), fixed(4, &json!({}))]);
+    rig.pass(3);
+    let nodes = rig.names("Node");
+    let bound = |name: &str, node: &str, annotations: Value| {
+        let mut pod = pod(name, "100m");
+        pod["spec"]["nodeName"] = json!(node);
+        pod["metadata"]["annotations"] = annotations;
+        pod["status"] = json!({"phase": "Running"});
+        pod
+    };
+    rig.put(bound("protected", &nodes[0], json!({labels::DO_NOT_DISRUPT: "true"})));
+    rig.put(bound("one", &nodes[1], json!({})));
+    rig.put(bound("two", &nodes[3], json!({})));
+    rig.put(bound("three", &nodes[3], json!({})));
+    for (replicas, gone) in [(3, &nodes[2]), (2, &nodes[1]), (1, &nodes[3])] {
+        set(&mut rig, replicas);
+        rig.settle();
+        let going = rig
+            .names("NodeClaim")
+            .into_iter()
+            .filter(|name| !rig.get("NodeClaim", name)["metadata"]["deletionTimestamp"].is_null());
+        assert!(going.collect::<Vec<_>>().contains(gone), "{replicas}");
+        rig.pass(20);
+        assert!(!rig.names("NodeClaim").contains(gone), "{replicas}");
+    }
+    assert_eq!(rig.names("Node"), [nodes[0].clone()]);
+}

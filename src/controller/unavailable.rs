@@ -1,0 +1,90 @@
+//! Offerings that could not be had a moment ago: they are neither asked for nor planned on for a while.
+//!
+//! Source: the reference's cache of unavailable offerings. A process that does not know of them is told again by the cloud.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::turn::later;
+use crate::catalog::InstanceType;
+use crate::cloud::OfferingName;
+use crate::observe::snapshot::NodePool;
+
+/// For so long.
+const AVOIDED: Duration = Duration::from_secs(3 * 60);
+
+/// Until when.
+#[derive(Debug, Default)]
+pub(super) struct Unavailable(BTreeMap<OfferingName, Timestamp>);
+
+impl Unavailable {
+    pub fn note(&mut self, offerings: &[OfferingName], now: Timestamp) {
+        self.0.extend(offerings.iter().map(|name| (name.clone(), later(now, AVOIDED))));
+    }
+
+    pub fn forget(&mut self, now: Timestamp) {
+        self.0.retain(|_, until| *until > now);
+    }
+
+    pub fn names(&self) -> BTreeSet<OfferingName> {
+        self.0.keys().cloned().collect()
+    }
+}
+
+/// Takes them off what pools can launch.
+pub(super) fn mark(names: &BTreeSet<OfferingName>, pools: &mut [NodePool]) {
+    for pool in pools {
+        mark_types(names, &mut pool.instance_types);
+    }
+}
+
+/// Takes them off a list of types, which is sorted by name.
+pub(super) fn mark_types(names: &BTreeSet<OfferingName>, types: &mut Arc<Vec<InstanceType>>) {
+    let mut found: Vec<(usize, usize)> = Vec::new();
+    for name in names {
+        let Ok(kind) = types.binary_search_by(|kind| kind.name.cmp(&name.instance_type)) else { continue };
+        let mut offerings = types[kind].offerings.iter();
+        let is_meant = |offering: &_| OfferingName::of(&types[kind], offering) == *name;
+        found.extend(offerings.position(is_meant).map(|offering| (kind, offering)));
+    }
+    if found.is_empty() {
+        return;
+    }
+    let types = Arc::make_mut(types);
+    for (kind, offering) in found {
+        types[kind].offerings[offering].available = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{CapacityType, kwok};
+
+    #[test]
+    fn an_offering_is_avoided_for_three_minutes_and_no_other_is() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let name = OfferingName {
+            instance_type: "c-1x-amd64-linux".into(),
+            zone: "test-zone-b".into(),
+            capacity_type: CapacityType::Spot,
+            reservation: None,
+        };
+        let mut unavailable = Unavailable::default();
+        unavailable.note(std::slice::from_ref(&name), now);
+        let mut types = Arc::new(kwok::instance_types());
+        mark_types(&unavailable.names(), &mut types);
+        let gone: Vec<OfferingName> = types
+            .iter()
+            .flat_map(|kind| kind.offerings.iter().filter(|of| !of.available).map(|of| OfferingName::of(kind, of)))
+            .collect();
+        assert_eq!(gone, [name]);
+        unavailable.forget(now + AVOIDED - Duration::from_secs(1));
+        assert_eq!(unavailable.names().len(), 1);
+        unavailable.forget(now + AVOIDED);
+        assert!(unavailable.names().is_empty());
+    }
+}
