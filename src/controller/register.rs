@@ -13,7 +13,7 @@ use super::said::Said;
 use super::turn::Turn;
 use crate::api::labels;
 use crate::observe::objects::Objects;
-use crate::placement::{self, Landed, Loss, ObjectPatch, Observed, Refusals, What, landed, read};
+use crate::placement::{self, Landed, Loss, Memory, ObjectPatch, Observed, Refusals, What, landed, read_again};
 
 /// A pod that the API server does not let us change is left alone for so long.
 const GIVE_UP: Duration = Duration::from_secs(5 * 60);
@@ -25,6 +25,7 @@ pub(super) struct Following {
     refused: BTreeMap<Arc<str>, (Timestamp, String)>,
     told: BTreeSet<Loss>,
     landed: BTreeMap<Arc<str>, Landed>,
+    memory: Memory,
 }
 
 impl Following {
@@ -40,7 +41,8 @@ impl Following {
 
 /// What following the plans needs of the cluster.
 pub(super) fn observe(cluster: &Cluster<'_>, following: &mut Following, now: Timestamp) -> Observed {
-    read(&objects(cluster.objects), &following.refusals(now))
+    let refusals = following.refusals(now);
+    read_again(&objects(cluster.objects), &refusals, &mut following.memory)
 }
 
 fn objects(objects: &Objects) -> placement::Objects {

@@ -85,7 +85,7 @@ fn places<'a>(
         pod.key.namespace == expected.namespace
             && likeness.is_some_and(|(owner, signature)| *owner == expected.owner && *signature == expected.signature)
     };
-    let alike: Vec<&PodState> = observed.pods.values().filter(is_like).collect();
+    let alike: Vec<&PodState> = observed.pods.values().map(AsRef::as_ref).filter(is_like).collect();
     let (mut found, others): (Vec<&PodState>, Vec<&PodState>) =
         alike.into_iter().filter(|pod| !taken.contains(&pod.version.uid)).partition(|pod| has(&pod.tolerations, value));
     let is_promised = |pod: &&PodState| {

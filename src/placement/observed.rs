@@ -21,7 +21,7 @@ pub struct Observed {
     /// Those that have a plan, be it an empty one, by name.
     pub claims: BTreeMap<Arc<str>, ClaimState>,
     /// Pods that claims plan or expect, by uid.
-    pub pods: BTreeMap<Arc<str>, PodState>,
+    pub pods: BTreeMap<Arc<str>, Arc<PodState>>,
 }
 
 /// What an update of an object names, so that it is refused when somebody else was faster.
@@ -66,7 +66,7 @@ pub struct NodeState {
 #[derive(Debug, Clone, Default)]
 pub struct ClaimState {
     /// Empty where it cannot be read.
-    pub plan: ClaimPlan,
+    pub plan: Arc<ClaimPlan>,
     /// Nodes of `plan.replaces` that still are there.
     pub draining: BTreeSet<Arc<str>>,
     /// Why the plan cannot be read.

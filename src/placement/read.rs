@@ -1,6 +1,6 @@
 //! Kubernetes objects -> [`Observed`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::DaemonSet;
@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::daemons::{Daemons, daemons, lacking};
 use super::inheritance::Inheritance;
+use super::memory::{Memory, Plan};
 use super::observed::{ClaimState, NodeState, Observed, PodState, Unchangeable, Version};
 use super::planned::ClaimPlan;
 use super::reservation::Reservation;
@@ -40,27 +41,38 @@ pub type Refusals = BTreeMap<Arc<str>, String>;
 /// Reads what matters; what cannot be read costs one claim.
 #[must_use]
 pub fn read(objects: &Objects, refusals: &Refusals) -> Observed {
-    let claims = claims(objects);
-    let pods = pods(objects, &claims, refusals);
-    let nodes = nodes(objects, &claims);
+    read_again(objects, refusals, &mut Memory::default())
+}
+
+/// As [`read`], with what was read before.
+#[must_use]
+pub fn read_again(objects: &Objects, refusals: &Refusals, memory: &mut Memory) -> Observed {
+    let claims = claims(objects, memory);
+    let pods = pods(objects, &claims, refusals, memory);
+    let nodes = nodes(objects, &claims, memory);
+    memory.end_round();
     Observed { nodes, claims, pods }
 }
 
 /// Those with the annotation: others are another provisioner's, and so are their nodes.
-fn claims(objects: &Objects) -> BTreeMap<Arc<str>, ClaimState> {
+fn claims(objects: &Objects, memory: &mut Memory) -> BTreeMap<Arc<str>, ClaimState> {
     let there: BTreeSet<&str> = objects.nodes.iter().filter_map(|node| node.metadata.name.as_deref()).collect();
     let mut claims = BTreeMap::new();
     for claim in &objects.claims {
         let Some(name) = claim.metadata.name.as_deref() else { continue };
-        let Some(annotation) = annotation(&claim.metadata, labels::PLANNED_PODS) else { continue };
-        let (plan, unreadable) = match ClaimPlan::from_annotation(annotation) {
-            Ok(plan) => (plan, None),
-            Err(why) => (ClaimPlan::default(), Some(why)),
-        };
+        let Some((plan, unreadable)) = memory.plans.of(claim, plan).as_ref().clone() else { continue };
         let draining = plan.replaces.iter().filter(|node| there.contains(&***node)).cloned().collect();
         claims.insert(Arc::from(name), ClaimState { plan, draining, unreadable });
     }
     claims
+}
+
+fn plan(claim: &NodeClaim) -> Option<Plan> {
+    let plan = match ClaimPlan::from_annotation(annotation(&claim.metadata, labels::PLANNED_PODS)?) {
+        Ok(plan) => (plan, None),
+        Err(why) => (ClaimPlan::default(), Some(why)),
+    };
+    Some((Arc::new(plan.0), plan.1))
 }
 
 /// Nodes by provider id, or by name where a claim says that alone.
@@ -83,18 +95,23 @@ fn claim_of_nodes(objects: &Objects) -> BTreeMap<&str, &Arc<NodeClaim>> {
     found
 }
 
-fn nodes(objects: &Objects, claims: &BTreeMap<Arc<str>, ClaimState>) -> Vec<NodeState> {
+fn nodes(objects: &Objects, claims: &BTreeMap<Arc<str>, ClaimState>, memory: &mut Memory) -> Vec<NodeState> {
     let claim_of = claim_of_nodes(objects);
     let daemons = daemons(objects.daemon_sets.iter().map(AsRef::as_ref));
-    let mut bound: BTreeMap<&str, Vec<&Pod>> = BTreeMap::new();
-    for pod in &objects.pods {
-        if let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) {
-            bound.entry(node).or_default().push(pod);
+    let states: Vec<NodeState> =
+        objects.nodes.iter().map(|node| memory.nodes.of(node, NodeState::of).as_ref().clone()).collect();
+    // only of these it matters what is on them
+    let held = states.iter().filter(|state| state.reservation.is_held());
+    let mut bound: BTreeMap<Arc<str>, Vec<&Pod>> = held.map(|state| (state.name.clone(), Vec::new())).collect();
+    let pods = if bound.is_empty() { &[][..] } else { &objects.pods };
+    for pod in pods {
+        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+        if let Some(here) = node.and_then(|node| bound.get_mut(node)) {
+            here.push(pod);
         }
     }
-    let mut nodes = Vec::new();
-    for node in &objects.nodes {
-        let mut state = NodeState::of(node);
+    let mut nodes = Vec::with_capacity(states.len());
+    for (node, mut state) in objects.nodes.iter().zip(states) {
         if let Some(claim) = claim_of.get(&*state.name) {
             let name: Arc<str> = Arc::from(claim.metadata.name.as_deref().unwrap_or_default());
             if let (Reservation::Cordoned { .. }, Some(of)) = (&state.reservation, claims.get(&name)) {
@@ -159,9 +176,10 @@ fn pods(
     objects: &Objects,
     claims: &BTreeMap<Arc<str>, ClaimState>,
     refusals: &Refusals,
-) -> BTreeMap<Arc<str>, PodState> {
+    memory: &mut Memory,
+) -> BTreeMap<Arc<str>, Arc<PodState>> {
     let plans = || claims.values().map(|claim| &claim.plan);
-    let planned: BTreeSet<&str> = plans().flat_map(|plan| plan.pods.iter().map(|pod| &*pod.uid)).collect();
+    let planned: HashSet<&str> = plans().flat_map(|plan| plan.pods.iter().map(|pod| &*pod.uid)).collect();
     let owners: BTreeSet<&str> = plans().flat_map(|plan| plan.expected.iter().map(|pods| &*pods.owner)).collect();
     let opted_out: BTreeSet<&str> = objects
         .namespaces
@@ -178,25 +196,41 @@ fn pods(
         if is_over || !(planned.contains(uid) || owner.is_some()) {
             continue;
         }
-        let spec = pod.spec.as_ref();
-        let text = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(Arc::from);
         let namespace = meta.namespace.as_deref().unwrap_or_default();
+        let mut state = memory.pods.of(pod, pod_state);
         let refused = refusals.get(uid).cloned().map(Unchangeable::Refused);
-        let opted = opts_out(meta) || opted_out.contains(namespace);
-        let state = PodState {
-            key: PodKey { namespace: namespace.into(), name: meta.name.as_deref().unwrap_or_default().into() },
-            version: Version { uid: uid.into(), resource: meta.resource_version.as_deref().unwrap_or_default().into() },
-            node: text(spec.and_then(|spec| spec.node_name.as_deref())),
-            tolerations: spec.and_then(|spec| spec.tolerations.clone()).unwrap_or_default(),
-            requests: pod_requests(pod).unwrap_or_default(),
-            nominated: text(pod.status.as_ref().and_then(|status| status.nominated_node_name.as_deref())),
-            likeness: owner.map(|owner| (Arc::from(owner), Arc::from(signature(pod)))),
-            created_at: meta.creation_timestamp.as_ref().map(|time| time.0),
-            unchangeable: if opted { Some(Unchangeable::OptedOut) } else { refused },
-        };
+        let is_out = state.unchangeable.is_none() && opted_out.contains(namespace);
+        if is_out || refused.is_some() || owner.is_some() {
+            let mut changed = state.as_ref().clone();
+            if is_out {
+                changed.unchangeable = Some(Unchangeable::OptedOut);
+            } else if changed.unchangeable.is_none() {
+                changed.unchangeable = refused;
+            }
+            changed.likeness = owner.map(|owner| (Arc::from(owner), Arc::from(signature(pod))));
+            state = Arc::new(changed);
+        }
         pods.insert(state.version.uid.clone(), state);
     }
     pods
+}
+
+/// What the pod alone says.
+fn pod_state(pod: &Pod) -> PodState {
+    let (meta, spec) = (&pod.metadata, pod.spec.as_ref());
+    let text = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(Arc::from);
+    let of = |text: &Option<String>| Arc::from(text.as_deref().unwrap_or_default());
+    PodState {
+        key: PodKey { namespace: of(&meta.namespace), name: of(&meta.name) },
+        version: Version { uid: of(&meta.uid), resource: of(&meta.resource_version) },
+        node: text(spec.and_then(|spec| spec.node_name.as_deref())),
+        tolerations: spec.and_then(|spec| spec.tolerations.clone()).unwrap_or_default(),
+        requests: pod_requests(pod).unwrap_or_default(),
+        nominated: text(pod.status.as_ref().and_then(|status| status.nominated_node_name.as_deref())),
+        likeness: None,
+        created_at: meta.creation_timestamp.as_ref().map(|time| time.0),
+        unchangeable: opts_out(meta).then_some(Unchangeable::OptedOut),
+    }
 }
 
 fn annotation<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
