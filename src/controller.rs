@@ -37,6 +37,7 @@ mod batch;
 mod question;
 mod carry_out;
 mod instances;
+mod looks;
 mod garbage;
 mod interruption;
 mod retire;
@@ -84,6 +85,7 @@ use idle::PodEvents;
 use instances::Instances;
 use interruption::Interruptions;
 use launch::Launches;
+use looks::Looks;
 use market::{Market, Sources};
 use protected::Protected;
 use question::{Known, snapshot};
@@ -121,6 +123,7 @@ pub struct Controller {
     buffers: Buffers,
     launches: Launches,
     instances: Instances,
+    looks: Looks,
     garbage: Garbage,
     interruptions: Interruptions,
     following: Following,
@@ -153,6 +156,7 @@ impl Controller {
             buffers: Buffers::default(),
             launches: Launches::default(),
             instances: Instances::default(),
+            looks: Looks::default(),
             garbage: Garbage::default(),
             interruptions: Interruptions::default(),
             following: Following::default(),
@@ -177,6 +181,7 @@ impl Controller {
         self.health = Health::default();
         self.launches = Launches::default();
         self.instances = Instances::default();
+        self.looks = Looks::default();
         self.garbage = Garbage::default();
         self.nominated.clear();
         self.batch = Batch::default();
@@ -200,6 +205,10 @@ impl Controller {
                 self.instances.take(&answer, now, &mut step.said);
                 self.garbage.take(&answer, now, &mut step.said);
                 self.launches.take(answer, &mut self.unavailable, now);
+            }
+            Event::Looked { node, pods } => {
+                self.looks.note(node, pods.is_ok(), now);
+                pods.into_iter().flatten().for_each(|pod| self.see("Pod", pod, now, &mut step.said));
             }
             Event::Interrupted { provider_id } => self.interruptions.note(provider_id),
             Event::Catalog(catalog) => {
@@ -260,8 +269,9 @@ impl Controller {
         wanted.extend(awaited_nodes(&observed));
         self.buffers.step(&cluster, &mut turn);
         wanted.extend(self.buffers.held(&cluster));
-        empty::step(&cluster, &wanted, &mut turn);
-        drain::step(&cluster, &self.garbage, &mut self.instances, &mut turn);
+        empty::step(&cluster, &wanted, &mut self.looks, &mut turn);
+        drain::step(&cluster, &self.garbage, (&mut self.looks, &mut self.instances), &mut turn);
+        self.looks.keep(|node| cluster.objects.metadata("Node", &Subject::of_cluster("Node", node).key).is_some());
         retire::step(&cluster, &self.launches, &mut self.instances, &mut turn);
         let mut ids = cluster.provider_ids();
         ids.extend(self.launches.instances());

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
-use super::events::{Seen, events};
+use super::events::{Seen, events, pods_of};
 use super::lease::Stand;
 use super::write::write;
 use crate::cloud::{Answer, Request, kwok};
@@ -194,6 +194,13 @@ impl Doer {
                     let leads = *stand.borrow() == Stand::Leads;
                     let outcome = if leads { write(&client, &what, limit).await } else { Outcome::Outdated };
                     let _ = sender.send(Event::Written { subject: what.subject, outcome });
+                });
+            }
+            Action::Look { node } => {
+                let (client, limit) = (self.client.clone(), self.hosting.answer);
+                tokio::spawn(async move {
+                    let pods = pods_of(&client, &node, limit).await;
+                    let _ = sender.send(Event::Looked { node, pods });
                 });
             }
             Action::Cloud(request) => {

@@ -1,9 +1,10 @@
 //! Everything that a controller observes of a live cluster: one watch for each kind that is read.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::stream::{BoxStream, StreamExt as _, select_all};
-use kube::api::{Api, DynamicObject};
+use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::{GroupVersionKind, TypeMeta};
 use kube::discovery::ApiResource;
 use kube::runtime::{WatchStreamExt as _, watcher};
@@ -88,6 +89,23 @@ impl Reader {
             Err(error) => Some(Err(format!("{kind} objects: {}", with_causes(&error)))),
         }
     }
+}
+
+/// The pods that are bound to a node now; an answer that takes longer than `limit` is not waited for.
+///
+/// # Errors
+/// Why they are not listed.
+pub async fn pods_of(client: &Client, node: &str, limit: Duration) -> Result<Vec<RawObject>, String> {
+    let Some(kind) = KINDS.iter().find(|kind| kind.name == "Pod") else { return Ok(Vec::new()) };
+    let resource = resource(kind);
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+    let of_node = ListParams::default().fields(&format!("spec.nodeName={node}"));
+    let answer = tokio::time::timeout(limit, api.list(&of_node)).await;
+    let listed = answer.map_err(|_| format!("no answer within {} s", limit.as_secs_f64()))?;
+    let types = TypeMeta { api_version: resource.api_version, kind: resource.kind };
+    let origin = Origin { file: Arc::from("cluster"), ..Origin::default() };
+    let pods = listed.map_err(|error| with_causes(&error))?;
+    Ok(pods.items.into_iter().filter_map(|pod| raw(pod, &types, &origin)).collect())
 }
 
 /// The cluster does not know the kind, or does not let us list it.

@@ -17,6 +17,11 @@ pub enum Action {
     Write(Write),
     /// For the cloud: [`super::Event::Cloud`].
     Cloud(Request),
+    /// To list the pods of a node, as they are now: [`super::Event::Looked`].
+    Look {
+        /// Its name.
+        node: Arc<str>,
+    },
     /// To decide what to launch: [`super::Event::Decided`].
     Decide {
         /// Its number.

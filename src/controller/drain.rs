@@ -16,6 +16,7 @@ use super::conditions::{Conditions, DRAINED, INSTANCE_TERMINATING, LAUNCHED, VOL
 use super::event::Subject;
 use super::garbage::{Garbage, is_ready};
 use super::instances::Instances;
+use super::looks::Looks;
 use super::said::Said;
 use super::turn::{Turn, later};
 use super::volumes::attached;
@@ -30,7 +31,12 @@ const STUCK: Duration = Duration::from_secs(60);
 const CRITICAL: [&str; 2] = ["system-cluster-critical", "system-node-critical"];
 
 /// Takes the nodes that are being deleted one step further.
-pub(super) fn step(cluster: &Cluster<'_>, garbage: &Garbage, instances: &mut Instances, turn: &mut Turn<'_>) {
+pub(super) fn step(
+    cluster: &Cluster<'_>,
+    garbage: &Garbage,
+    (looks, instances): (&mut Looks, &mut Instances),
+    turn: &mut Turn<'_>,
+) {
     let going = |claimed: &&Claimed<'_>| claimed.nodes.iter().any(|node| is_going(node));
     if !cluster.claims.iter().any(|claimed| going(&claimed)) {
         return;
@@ -47,7 +53,7 @@ pub(super) fn step(cluster: &Cluster<'_>, garbage: &Garbage, instances: &mut Ins
             let pods = on_node.get(name).map_or(&[][..], Vec::as_slice);
             if is_lost(claimed, node, garbage) {
                 free(node, turn); // nobody is there to end its pods
-            } else if is_drained(claimed, node, pods, turn) {
+            } else if is_drained(claimed, node, pods, turn) && (!is_ready(node) || looks.are_fresh(name, turn)) {
                 end(cluster, claimed, (node, pods), instances, turn);
             }
         }

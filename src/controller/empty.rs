@@ -19,6 +19,7 @@ use super::drain::with_disrupted;
 use super::event::Subject;
 use super::garbage::is_ready;
 use super::idle::{CONSOLIDATABLE, is_kept};
+use super::looks::Looks;
 use super::said::Said;
 use super::turn::Turn;
 use crate::api::labels;
@@ -32,7 +33,7 @@ const SETTLED: Duration = Duration::from_secs(1);
 
 /// Closes empty nodes, as many as budgets allow, and deletes the claims of those that stayed empty. `wanted`: nodes that pods
 /// are to bind to.
-pub(super) fn step(cluster: &Cluster<'_>, wanted: &BTreeSet<Arc<str>>, turn: &mut Turn<'_>) {
+pub(super) fn step(cluster: &Cluster<'_>, wanted: &BTreeSet<Arc<str>>, looks: &mut Looks, turn: &mut Turn<'_>) {
     let mut pods: BTreeMap<&str, Vec<&Arc<Pod>>> = BTreeMap::new();
     for pod in cluster.pods() {
         if let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) {
@@ -49,7 +50,7 @@ pub(super) fn step(cluster: &Cluster<'_>, wanted: &BTreeSet<Arc<str>>, turn: &mu
         let here = pods.get(name).map_or(&[][..], Vec::as_slice);
         let is_empty = is_empty(here, turn) && !wanted.contains(name) && !is_kept(claimed);
         match (is_closed(node), reason_since(claimed)) {
-            (true, Reason::Empty(since)) if is_empty => remove(claimed, since, turn),
+            (true, Reason::Empty(since)) if is_empty => remove(claimed, name, since, looks, turn),
             (true, Reason::None) if is_empty && claimed.is(CONSOLIDATABLE) => note(claimed, Some(EMPTY), turn),
             // it is needed after all; also where the process that closed it died before it said why
             (true, Reason::Empty(_) | Reason::None) => set_taint(node, false, turn),
@@ -67,9 +68,9 @@ pub(super) fn step(cluster: &Cluster<'_>, wanted: &BTreeSet<Arc<str>>, turn: &mu
 }
 
 /// Deletes the claim of a node that has been closed for long enough.
-fn remove(claimed: &Claimed<'_>, closed: Timestamp, turn: &mut Turn<'_>) {
+fn remove(claimed: &Claimed<'_>, node: &str, closed: Timestamp, looks: &mut Looks, turn: &mut Turn<'_>) {
     // times in conditions are whole seconds
-    if !turn.is_due(closed + Duration::from_secs(1) + SETTLED) {
+    if !turn.is_due(closed + Duration::from_secs(1) + SETTLED) || !looks.are_fresh(node, turn) {
         return;
     }
     let delete = Verb::Delete { uid: Arc::from(claimed.uid()), grace: None };
@@ -82,12 +83,14 @@ fn remove(claimed: &Claimed<'_>, closed: Timestamp, turn: &mut Turn<'_>) {
 fn budget(cluster: &Cluster<'_>, name: &str, turn: &mut Turn<'_>) -> usize {
     let Some(pool) = cluster.pool(name) else { return 0 };
     let of_pool = || cluster.all_claims().filter(|claimed| claimed.pool() == Some(name));
-    let nodes = of_pool().filter(|claimed| claimed.is(INITIALIZED) && !claimed.is(INSTANCE_TERMINATING)).count();
+    // of an instance that is on its way out nothing is left to disrupt
+    let counts = |claimed: &&Claimed| claimed.is(INITIALIZED) && !claimed.is(INSTANCE_TERMINATING);
+    let nodes = of_pool().filter(counts).count();
     let is_disrupted = |claimed: &&Claimed| {
         let is_going = |node: &&Arc<Node>| is_closed(node) || !is_ready(node);
         claimed.is_deleting() || claimed.nodes.iter().any(is_going)
     };
-    let disrupted = of_pool().filter(|claimed| claimed.is(INITIALIZED)).filter(is_disrupted).count();
+    let disrupted = of_pool().filter(counts).filter(is_disrupted).count();
     let allowed = allowed(pool, DisruptionReason::Empty, nodes, turn.now).saturating_sub(disrupted);
     if pool.spec.disruption.budgets.iter().any(|budget| budget.schedule.is_some()) {
         turn.look_again(turn.now + Duration::from_secs(10)); // budgets come and go with time

@@ -68,6 +68,13 @@ pub enum Event {
         /// What the API server said.
         outcome: Outcome,
     },
+    /// The pods that are bound to a node.
+    Looked {
+        /// Its name.
+        node: Arc<str>,
+        /// As the API server lists them now, or why it does not.
+        pods: Result<Vec<RawObject>, String>,
+    },
     /// What a cloud says to a request.
     Cloud(Answer),
     /// The cloud is about to take an instance away; it is told again until [`super::Controller::is_handled`].

@@ -7,3 +7,4 @@ mod statics;
 mod buffers;
 mod conditions;
 mod draining;
+mod emptying;

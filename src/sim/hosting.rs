@@ -128,6 +128,7 @@ impl Simulation<'_> {
             match action {
                 Action::Write(write) => self.queue.put(at, Happening::Arrives(self.life, Box::new(write))),
                 Action::Cloud(request) => self.queue.put(at, Happening::Asked(self.life, Box::new(request))),
+                Action::Look { node } => self.queue.put(at, Happening::Looked(self.life, node)),
                 Action::Decide { .. } if self.is_planted(Planted::Undecided) => {}
                 Action::Decide { question, snapshot, carried } => {
                     let started = std::time::Instant::now();
@@ -187,6 +188,19 @@ impl Simulation<'_> {
             Verb::Delete { uid, grace } => self.api.delete(subject, Some(uid), *grace, now),
             Verb::Evict { uid } => self.evict(subject, uid),
         }
+    }
+
+    /// The controller lists the pods of a node.
+    pub(super) fn look(&mut self, life: u64, node: Arc<str>) {
+        let failed = self.scenario.spec.faults.failed_writes;
+        let pods = if self.happens(failed) {
+            Err("the server is not reachable".to_owned())
+        } else {
+            let here = self.api.all("Pod").filter(|(_, pod)| text(pod, "/spec/nodeName") == &*node);
+            Ok(here.map(|(_, pod)| raw(pod)).collect())
+        };
+        let at = after(self.now, self.scenario.spec.machines.answer / 2);
+        self.queue.put(at, Happening::Heard(life, Box::new(Event::Looked { node, pods })));
     }
 
     /// A request arrives at the cloud.

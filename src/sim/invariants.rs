@@ -145,12 +145,7 @@ impl Simulation<'_> {
     /// Of pods that have a node coming no second one is made.
     fn check_doubled(&mut self, name: &Arc<str>, claim: &Value) {
         let Some(own) = plan_of(claim).filter(|plan| !plan.pods.is_empty()) else { return };
-        let is_under_way = |claim: &Value| {
-            let conditions = claim["status"]["conditions"].as_array();
-            let is_initialized = conditions
-                .is_some_and(|all| all.iter().any(|of| of["type"] == "Initialized" && of["status"] == "True"));
-            !is_deleting(claim) && !is_initialized
-        };
+        let is_under_way = |claim: &Value| !is_deleting(claim) && !is_true(claim, "Initialized");
         let others: BTreeSet<Arc<str>> = self
             .api
             .all("NodeClaim")
@@ -167,12 +162,16 @@ impl Simulation<'_> {
         let Some(object) = self.api.get(&Subject::of_cluster("NodePool", pool)) else { return };
         let Ok(read) = NodePool::deserialize(&**object) else { return };
         let in_pool = |node: &Value| text(node, &format!("/metadata/labels/{}", escaped(labels::NODEPOOL))) == pool;
-        let nodes = self.api.all("Node").filter(|(_, node)| in_pool(node)).count();
-        let closed = self
+        let ending: BTreeSet<&str> = self
             .api
-            .all("Node")
-            .filter(|(key, node)| in_pool(node) && self.invariants.closed.contains(&key.name))
-            .count();
+            .all("NodeClaim")
+            .filter(|(_, claim)| is_true(claim, "InstanceTerminating"))
+            .map(|(_, claim)| text(claim, "/status/providerID"))
+            .collect();
+        let counts = |node: &Value| in_pool(node) && !ending.contains(text(node, "/spec/providerID"));
+        let here = || self.api.all("Node").filter(|(_, node)| counts(node));
+        let nodes = here().count();
+        let closed = here().filter(|(key, _)| self.invariants.closed.contains(&key.name)).count();
         // those that come and go with time are left out
         let always = read.spec.disruption.budgets.iter().filter(|budget| budget.schedule.is_none());
         let of = |budget: &crate::api::node_pool::Budget| match budget.nodes.strip_suffix('%') {
@@ -300,6 +299,11 @@ impl Simulation<'_> {
             _ => {}
         }
     }
+}
+
+pub(super) fn is_true(claim: &Value, kind: &str) -> bool {
+    let conditions = claim["status"]["conditions"].as_array();
+    conditions.is_some_and(|all| all.iter().any(|of| of["type"] == kind && of["status"] == "True"))
 }
 
 fn plan_of(claim: &Value) -> Option<ClaimPlan> {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Simulation;
 use super::api::{is_deleting, text};
-use super::invariants::{Broken, SETTLED};
+use super::invariants::{Broken, SETTLED, is_true};
 use crate::api::labels;
 use crate::host::decide;
 use crate::observe::objects::Objects;
@@ -61,10 +61,6 @@ impl Simulation<'_> {
     }
 
     fn unfinished(&self) -> Option<String> {
-        let is_true = |claim: &Value, kind: &str| {
-            let conditions = claim["status"]["conditions"].as_array();
-            conditions.is_some_and(|all| all.iter().any(|of| of["type"] == kind && of["status"] == "True"))
-        };
         let claim = self.api.all("NodeClaim").find(|(_, claim)| is_deleting(claim) || !is_true(claim, "Initialized"));
         let unfinished = claim.map(|(key, claim)| {
             let what = if is_deleting(claim) { "is still being deleted" } else { "is not initialized" };

@@ -31,6 +31,8 @@ pub struct Rig {
     pub said: Vec<Said>,
     /// What was asked of the cloud, and of whom.
     pub requests: Vec<String>,
+    /// How often the pods of a node were listed.
+    pub looks: usize,
 }
 
 impl Rig {
@@ -38,7 +40,7 @@ impl Rig {
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
         let controller = Controller::new(settings, Catalog::Fixed(kwok::instance_types()));
         let (objects_by_key, said, requests) = (BTreeMap::new(), Vec::new(), Vec::new());
-        let mut rig = Self { controller, objects: objects_by_key, now, count: 0, next: None, said, requests };
+        let mut rig = Self { controller, objects: objects_by_key, now, count: 0, next: None, said, requests, looks: 0 };
         for kind in KINDS {
             rig.controller.observe(Event::Listed { kind: kind.name, objects: Vec::new() }, now);
         }
@@ -68,7 +70,17 @@ impl Rig {
     }
 
     /// Creates an object, or replaces it.
-    pub fn put(&mut self, mut object: Value) {
+    pub fn put(&mut self, object: Value) {
+        let (kind, object) = self.store(object);
+        self.observe(Event::Seen { kind, object: raw(&object) });
+    }
+
+    /// Creates an object, and no watch says so.
+    pub fn put_unseen(&mut self, object: Value) {
+        self.store(object);
+    }
+
+    fn store(&mut self, mut object: Value) -> (&'static str, Value) {
         let key = key(&object);
         let kind = KINDS.iter().find(|kind| object["kind"] == kind.name).unwrap().name;
         self.count += 1;
@@ -84,7 +96,7 @@ impl Rig {
         }
         meta["resourceVersion"] = json!(self.count.to_string());
         self.objects.insert((kind, key), object.clone());
-        self.observe(Event::Seen { kind, object: raw(&object) });
+        (kind, object)
     }
 
     /// Changes an object as somebody else would.
@@ -197,6 +209,12 @@ impl Rig {
                     self.requests.push(describe(&Action::Cloud(request)));
                     self.observe(Event::Cloud(answer));
                 }
+                Action::Look { node } => {
+                    self.looks += 1;
+                    let here = |of: &Value| of["kind"] == "Pod" && of["spec"]["nodeName"] == *node;
+                    let pods = Ok(self.objects.values().filter(|object| here(object)).map(raw).collect());
+                    self.observe(Event::Looked { node, pods });
+                }
                 Action::Decide { question, snapshot, .. } => {
                     let decision = Box::new(decide(&snapshot, Limits::of_work(Work::IN_TIME, Search::Greedy)));
                     self.observe(Event::Decided { question, decision });
@@ -300,6 +318,7 @@ fn describe(action: &Action) -> String {
         }
         Action::Cloud(Request::Terminate { provider_id, .. }) => format!("terminate {provider_id}"),
         Action::Cloud(Request::List) => "list".to_owned(),
+        Action::Look { node } => format!("look at {node}"),
         Action::Decide { .. } => "decide".to_owned(),
     }
 }
