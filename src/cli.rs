@@ -22,6 +22,7 @@ pub mod solve;
 mod table;
 pub mod types;
 pub mod verify;
+mod words;
 pub mod worker;
 
 use std::collections::BTreeMap;

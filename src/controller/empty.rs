@@ -74,7 +74,7 @@ fn remove(claimed: &Claimed<'_>, closed: Timestamp, turn: &mut Turn<'_>) {
     }
     let delete = Verb::Delete { uid: Arc::from(claimed.uid()), grace: None };
     if turn.write(Subject::of_cluster("NodeClaim", claimed.name()), &claimed.claim.metadata, delete) {
-        turn.say(Said::Disrupting { claim: Arc::from(claimed.name()), reason: EMPTY });
+        turn.say_once_taken(Said::Disrupting { claim: Arc::from(claimed.name()), reason: EMPTY });
     }
 }
 
