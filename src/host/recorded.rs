@@ -86,8 +86,7 @@ pub fn read(folder: &Path) -> Result<Recorded, String> {
         std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))
     };
     let has = |name: &str| decision.files_sha256.contains_key(name);
-    let carried =
-        if has(CARRIED) { decision::parsed(folder, CARRIED, &text(CARRIED)?)? } else { Carried::default() };
+    let carried = if has(CARRIED) { decision::parsed(folder, CARRIED, &text(CARRIED)?)? } else { Carried::default() };
     let search: Option<StoredSearch> =
         if has(SEARCH) { Some(decision::parsed(folder, SEARCH, &text(SEARCH)?)?) } else { None };
     if let Some(search) = &search {
