@@ -14,6 +14,7 @@ mod input;
 pub mod plan;
 #[cfg(feature = "live")]
 pub mod release;
+pub mod replay;
 mod settings;
 pub mod simulate;
 pub mod snapshot;
@@ -21,6 +22,7 @@ pub mod solve;
 mod table;
 pub mod types;
 pub mod verify;
+mod words;
 pub mod worker;
 
 use std::collections::BTreeMap;
@@ -60,6 +62,8 @@ enum Command {
     /// Free the nodes of a live cluster that are reserved for planned pods.
     #[cfg(feature = "live")]
     Release(release::Args),
+    /// Decide once more what a recorded decision was about, and compare the plans.
+    Replay(replay::Args),
     /// Run the controller on a simulated cluster, with simulated time and faults.
     Simulate(Box<simulate::Args>),
     /// Save what is read of a live cluster or of manifests, to plan on it later or elsewhere, with or without its names.
@@ -117,6 +121,7 @@ impl Cli {
             Command::Plan(args) => plan::run(&args),
             #[cfg(feature = "live")]
             Command::Release(args) => release::run(&args),
+            Command::Replay(args) => replay::run(&args),
             Command::Simulate(args) => simulate::run(&args),
             Command::Snapshot(args) => snapshot::run(&args),
             Command::Solve(args) => solve::run(&args),

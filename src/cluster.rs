@@ -11,6 +11,7 @@ pub mod release;
 pub mod events;
 pub mod write;
 pub mod lease;
+pub mod decisions;
 pub mod control;
 pub mod telling;
 pub mod serve;

@@ -51,6 +51,10 @@ mod buffers;
 mod overlays;
 mod consistency;
 mod protected;
+pub mod spend;
+pub mod valves;
+#[cfg(test)]
+mod played;
 #[cfg(test)]
 mod tests;
 
@@ -63,13 +67,13 @@ use k8s_openapi::api::core::v1::Pod;
 
 pub use action::{Action, Verb, Write};
 pub use event::{Event, Outcome, Subject};
-pub use said::{GivenUp, Said};
+pub use said::{Bought, GivenUp, Said};
 pub use settings::ControllerSettings;
 pub use world::World;
 
 use crate::catalog::Catalog;
 use crate::cloud::Provider;
-use crate::host::Decision;
+use crate::host::{Decision, Search};
 use crate::observe::objects::ObjectKey;
 use crate::observe::snapshot::NodePool;
 use crate::observe::{RawObject, is_launchable};
@@ -90,9 +94,11 @@ use market::{Market, Sources};
 use protected::Protected;
 use question::{Known, snapshot};
 use register::Following;
+use spend::{Chosen, Spend};
 use statics::Statics;
 use turn::Turn;
 use unavailable::Unavailable;
+use valves::{Recent, Room, Valve};
 use waiting::{awaited_nodes, coming, waiting_pods};
 use writes::Writes;
 
@@ -136,6 +142,10 @@ pub struct Controller {
     /// Decisions that were asked for so far.
     questions: u64,
     carried: Arc<Carried>,
+    recent: Recent,
+    /// What nodes cost, as it was said last.
+    spend: Spend,
+    chosen: Chosen,
 }
 
 impl Controller {
@@ -166,6 +176,9 @@ impl Controller {
             asked: None,
             questions: 0,
             carried: Arc::default(),
+            recent: Recent::default(),
+            spend: Spend::default(),
+            chosen: Chosen::default(),
         }
     }
 
@@ -243,6 +256,11 @@ impl Controller {
         let sources = Sources { world: &self.world, catalog: &self.catalog, settings: &self.settings.decision };
         let unavailable = self.unavailable.names();
         self.market.update(&sources, unavailable.clone());
+        let spend = Spend::of(&cluster, self.market.pools(), &mut self.chosen);
+        if spend != self.spend {
+            turn.say(Said::Spending(spend.clone()));
+            self.spend = spend;
+        }
         overlays::step(&cluster, &self.market, &mut turn);
         adopt::step(&cluster, &mut turn);
         hash::step(&cluster, &self.market, &mut turn);
@@ -294,8 +312,13 @@ impl Controller {
             self.questions += 1;
             let question = self.questions;
             self.asked = Some(Asked { question, snapshot: outcome.snapshot.clone() });
-            let carried = self.carried.clone();
-            step.actions.push(Action::Decide { question, snapshot: outcome.snapshot, carried });
+            let (carried, search) = (self.carried.clone(), self.recent.search(&self.settings.valves, now));
+            if search == Search::Greedy {
+                let pools = outcome.snapshot.node_pools.iter().filter(|pool| pool.unusable.is_none());
+                let valve = Valve::SolverSecondsPerHour;
+                step.said.extend(pools.map(|pool| Said::HeldBack { valve, pool: pool.name.clone(), claims: 0 }));
+            }
+            step.actions.push(Action::Decide { question, snapshot: outcome.snapshot, carried, search });
         }
         step
     }
@@ -312,6 +335,7 @@ impl Controller {
             let node = pod.and_then(|pod| pod.spec.as_ref()?.node_name.as_deref().map(Arc::from));
             said.push(Said::EvictionDelayed { pod: subject.clone(), node, reason: reason.clone() });
         }
+        said.extend(self.writes.means(subject, &outcome));
         let failure = self.writes.answered(subject, &outcome, now);
         if let Some(reason) = failure {
             said.push(Said::WriteFailed { subject: subject.clone(), reason });
@@ -349,9 +373,18 @@ impl Controller {
     fn decided(&mut self, question: u64, decision: &Decision, now: Timestamp, step: &mut Step) {
         let Some(asked) = self.asked.take_if(|asked| asked.question == question) else { return };
         self.carried = Arc::new(decision.carried(&asked.snapshot));
+        if let Some(last) = decision.answers.last() {
+            self.recent.note_decision(last.at, now);
+        }
+        let cluster = Cluster::of(self.world.objects(), self.settings.provider);
+        let spend = Spend::of(&cluster, self.market.pools(), &mut self.chosen);
+        let mut room = Room::of(&self.settings.valves, &cluster, &spend, &mut self.recent, now);
         let mut turn = Turn { now, settings: &self.settings, writes: &mut self.writes, step };
-        let done = carry_out(&asked, decision, &self.world, &mut turn);
+        let done = carry_out(&asked, decision, &self.world, &mut room, &mut turn);
         self.nominated.extend(done.nodes.into_iter().map(|node| (node, now + NOMINATION)));
         self.buffers.decided(&asked.snapshot, &decision.plan, &done.created, now);
+        for claim in done.created.values() {
+            self.recent.note_launch(claim.clone(), now);
+        }
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! [`decide`] solves in this process; [`worker::decide_apart`] in one of its own, which may die.
 
+mod clock;
 mod incumbent;
 mod orders;
+pub mod recorded;
 mod repair;
 mod stages;
 mod standing;
@@ -19,6 +21,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+pub use clock::Readings;
+
 use crate::model::Problem;
 use crate::observe::Snapshot;
 use crate::plan::check::{Violation, check};
@@ -29,6 +33,7 @@ use crate::solve::bound::{LeftProof, Proof};
 use crate::solve::carried::Carried;
 use crate::solve::integer::Searched;
 use crate::units::MicroUsd;
+use clock::Clock;
 
 /// How long a decision may take.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -81,13 +86,21 @@ pub struct Decision {
     /// The packing that the plan came from, or else the cheapest one of the integer program, with its columns; `None` where
     /// it has found none. The columns are missing where the time was up before it came to its end.
     pub searched: Option<Arc<Searched>>,
+    /// What a solver process says that it learned; elsewhere [`Self::searched`] has it.
+    pub learned: Option<Arc<Carried>>,
+    /// What the search has read of its clock; `None` where it was cut off.
+    pub clock: Option<Arc<Readings>>,
 }
 
 impl Decision {
     /// What the next decision can start from; empty where the integer program found nothing. `snapshot`: that of the decision.
     #[must_use]
     pub fn carried(&self, snapshot: &Snapshot) -> Carried {
-        self.searched.as_ref().map_or_else(Carried::default, |searched| Carried::of(&Problem::new(snapshot), searched))
+        match (&self.learned, &self.searched) {
+            (Some(learned), _) => Carried::clone(learned),
+            (None, Some(searched)) => Carried::of(&Problem::new(snapshot), searched),
+            (None, None) => Carried::default(),
+        }
     }
 }
 
@@ -100,29 +113,6 @@ pub struct Answer {
     pub cost: MicroUsd,
     pub bound: MicroUsd,
     pub unplaced: usize,
-}
-
-/// When a search must end.
-struct Clock {
-    started: Instant,
-    time: Duration,
-    cancelled: Arc<AtomicBool>,
-}
-
-impl Clock {
-    /// What part of the time is left besides `reserve`.
-    fn left(&self, reserve: Duration) -> f64 {
-        if self.is_up(reserve) {
-            return 0.0;
-        }
-        let usable = self.time.saturating_sub(reserve).as_secs_f64();
-        (usable - self.started.elapsed().as_secs_f64()) / usable
-    }
-
-    /// Whether a search must end that leaves `reserve` for writing its answer down and checking it.
-    fn is_up(&self, reserve: Duration) -> bool {
-        self.cancelled.load(Ordering::Relaxed) || self.started.elapsed().saturating_add(reserve) >= self.time
-    }
 }
 
 /// Decides what to launch for the pending pods of a Snapshot, in this process.
@@ -147,6 +137,23 @@ pub fn decide_from(snapshot: &Arc<Snapshot>, carried: Arc<Carried>, limits: Limi
     search_within(limits.time, Instant::now(), snapshot, stages, &mut |_| {})
 }
 
+/// Decides once more as an earlier search did that started from the same and has read this of its clock. Only what HiGHS ended
+/// by a clock of its own may come out differently.
+#[must_use]
+pub fn repeat(snapshot: &Arc<Snapshot>, carried: Arc<Carried>, limits: Limits, readings: Readings) -> Decision {
+    let stages = {
+        let snapshot = snapshot.clone();
+        move |clock: &Clock, sink: &dyn Fn(Decision)| {
+            let clock = Clock::new(clock.started, clock.time, clock.cancelled.clone()).repeating(readings);
+            stages::run(&snapshot, &carried, limits, &clock, stages::RESERVE, sink);
+        }
+    };
+    search_within(REPEATING, Instant::now(), snapshot, stages, &mut |_| {})
+}
+
+/// However slow the machine is that repeats a search.
+const REPEATING: Duration = Duration::from_secs(3_600);
+
 /// Runs a search on a thread of its own until it has said its last, breaks down, or the time is up. `observe` is told of
 /// each answer.
 fn search_within(
@@ -158,7 +165,7 @@ fn search_within(
 ) -> Decision {
     let cancelled = Arc::new(AtomicBool::new(false));
     let (sender, answers) = channel();
-    let clock = Clock { started, time, cancelled: cancelled.clone() };
+    let clock = Clock::new(started, time, cancelled.clone());
     let on_thread = move || search(&clock, &|decision| drop(sender.send(decision)));
     let mut came = Vec::new();
     let (last, stop, cause) = match spawn("solve", DEEP_STACK, on_thread) {
@@ -178,6 +185,8 @@ fn search_within(
         answers: Vec::new(),
         refused: Vec::new(),
         searched: None,
+        learned: None,
+        clock: None,
     });
     let certificate = &mut decision.certificate;
     match stop {

@@ -1,5 +1,6 @@
 //! `packwright controller` on a real control plane: nodes come with the pods that need them, and go with them.
 
+mod chart;
 mod leading;
 mod process;
 

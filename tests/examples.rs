@@ -115,3 +115,32 @@ fn getting_started_is_the_exercise() {
     assert_eq!(pool.spec.disruption.budgets[0].nodes, "10%");
     assert_eq!(pool.spec.template.spec.expire_after.seconds(), Ok(Some(720 * 3600)));
 }
+
+/// Names as the sources have them; of families the page has the ends.
+#[test]
+fn the_page_of_metrics_names_every_metric() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/metrics.md")).unwrap();
+    let (served, _) = page.split_once("Not exported:").unwrap();
+    let (_, ours) = page.split_once("## Ours").unwrap();
+    let listed: Vec<&str> = [served, ours].into_iter().flat_map(|text| text.split('`').skip(1).step_by(2)).collect();
+    let mut names = BTreeSet::new();
+    for file in ["measure.rs", "objects.rs"] {
+        let source = fs::read_to_string(root.join("src/cluster/telling").join(file)).unwrap();
+        let (source, _) = source.split_once("#[cfg(test)]").unwrap();
+        names.extend(source.split('"').filter(|text| is_metric(text)).map(str::to_owned));
+    }
+    assert!(names.len() > 20, "{names:?}");
+    for name in &names {
+        let is_listed = |of: &&str| *of == name || (of.starts_with('_') && name.ends_with(*of));
+        assert!(listed.iter().any(is_listed), "docs/metrics.md does not name {name}");
+    }
+    for of in listed.iter().filter(|of| is_metric(of) && !of.starts_with("karpenter_nodes_")) {
+        assert!(names.contains(*of), "docs/metrics.md names {of}, which nothing serves");
+    }
+}
+
+fn is_metric(text: &str) -> bool {
+    let is_name = |text: &str| text.len() > 3 && text.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    ["karpenter_", "packwright_"].iter().any(|own| text.strip_prefix(own).is_some_and(is_name))
+}

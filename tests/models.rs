@@ -260,7 +260,7 @@ fn a_model_that_is_not_there_is_named_and_nothing_of_an_earlier_decision_stays()
     let mut decision = json(&out.join("decision.json"));
     decision.as_object_mut().unwrap().remove("files_sha256");
     std::fs::write(out.join("decision.json"), decision.to_string()).unwrap();
-    for file in FILES {
+    for file in FILES.into_iter().chain(["search.json"]) {
         let _ = std::fs::remove_file(out.join(file));
     }
     let (code, _, said) = run("solve", &out, &[]);

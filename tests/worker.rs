@@ -1,6 +1,7 @@
 //! Solver processes that crash, hang, lie or starve: one solve is lost, the certificate says so, and the best answer that was
 //! checked before stands.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufReader, Write as _};
 use std::os::unix::fs::symlink;
@@ -10,13 +11,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use packwright::bench::instances;
+use packwright::host::recorded;
 use packwright::host::worker::message::{self, Hello, MOST_BYTES, Question, Told};
-use packwright::host::worker::{Progress, Worker, decide_apart};
-use packwright::host::{self, Decision, Limits, Search};
+use packwright::host::worker::{Progress, Worker, decide_apart, decide_apart_from};
+use packwright::host::{self, Decision, Limits, Search, decide_from};
 use packwright::observe::Snapshot;
 use packwright::plan::failure::{Cause, Failure};
 use packwright::plan::{Stage, Stop, Target};
 use packwright::solve::bound::{LeftProof, PodWorth, Proof};
+use packwright::solve::carried::Carried;
 use packwright::units::MicroUsd;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -363,7 +366,7 @@ fn a_solver_ends_when_nobody_waits_for_its_answer() {
         .spawn()
         .unwrap();
     let (mut stdin, stdout) = (solver.stdin.take().unwrap(), solver.stdout.take().unwrap());
-    let question = Question::new(limits(IN_TIME), &long_question());
+    let question = Question::new(limits(IN_TIME), &long_question(), &Carried::default());
     message::write(&mut stdin, &question).unwrap();
     stdin.flush().unwrap();
     let mut from = BufReader::new(stdout);
@@ -381,4 +384,46 @@ fn memory_limits_that_are_none_are_refused() {
         let output = packwright(&["plan", "-f", "-", &format!("--memory-limit={limit}")]).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{limit}");
     }
+}
+
+#[test]
+fn what_a_solver_process_learned_comes_back_and_its_search_is_repeated() {
+    let (snapshot, limits) = (question("learned"), limits(IN_TIME));
+    let decided = decide_apart(&snapshot, limits, &real(None), &mut |_| {});
+    assert_eq!(decided.certificate.failure, None);
+    let learned = decided.carried(&snapshot);
+    assert!(!learned.patterns.is_empty() && learned.ratio > 0.0, "{learned:?}");
+    // the next one starts from there
+    let carried = Arc::new(learned);
+    let next = decide_apart_from(&snapshot, carried.clone(), limits, &real(None), &mut |_| {});
+    assert!(next.plan.cost() <= decided.plan.cost());
+    let here = decide_from(&snapshot, carried.clone(), limits);
+    assert_eq!(next.certificate.stop, here.certificate.stop, "as in one process");
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("worker-recorded");
+    for (started, decided) in [(Arc::default(), &decided), (carried, &next)] {
+        let _ = fs::remove_dir_all(&folder);
+        let question = recorded::Question { snapshot: snapshot.clone(), carried: started, limits };
+        recorded::write(&folder, &question, decided, BTreeMap::new()).unwrap();
+        let output = packwright(&["replay", folder.to_str().unwrap()]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && said.starts_with("the same plan"), "{said}{output:?}");
+    }
+    // where it was killed nobody knows how far it was
+    let killed = decide_apart(&snapshot, limits, &played("killed-early", &[], "kill -9 $$"), &mut |_| {});
+    let question = recorded::Question { snapshot: snapshot.clone(), carried: Arc::default(), limits };
+    let _ = fs::remove_dir_all(&folder);
+    recorded::write(&folder, &question, &killed, BTreeMap::new()).unwrap();
+    let replayed = |changed: &str| {
+        let output = packwright(&["replay", folder.to_str().unwrap()]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.contains("its plan was re-checked instead"), "{changed}: {said}");
+        output.status.code()
+    };
+    assert_eq!(replayed("as it was"), Some(0));
+    // and a plan that does not hold is said to
+    let path = folder.join("decision.json");
+    let mut decision: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    decision["plan"]["assignments"].as_array_mut().unwrap().pop().unwrap();
+    fs::write(&path, decision.to_string()).unwrap();
+    assert_eq!(replayed("without a pod"), Some(5));
 }

@@ -1,7 +1,11 @@
 //! `packwright controller`
 
+mod limits;
+mod process;
+
 use std::env;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,15 +16,18 @@ use tokio::sync::watch;
 use super::catalog::CatalogArgs;
 use super::cluster::{ClusterArgs, Waiting};
 use super::exit;
-use super::settings::SettingsArgs;
-use crate::cluster::lease::MARK;
+use super::settings::{SettingsArgs, count};
+use super::words::{boolean, duration};
+use crate::cluster::decisions::{Kept, Recorder};
 use crate::cluster::serve::{serve_health, serve_metrics};
-use crate::cluster::telling::{Format, Level, Telling, start_log, start_metrics};
-use crate::cluster::{Connection, Election, Hosting, Stand, control, resign, stand};
+use crate::cluster::telling::{Scope, Telling, start_log, start_metrics};
+use crate::cluster::{Connection, Hosting, Stand, control, resign, stand};
 use crate::controller::{Controller, ControllerSettings};
 use crate::host::worker::Worker;
 use crate::host::{Limits, Search};
 use crate::placement::Mode;
+use limits::LimitArgs;
+use process::ProcessArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes, the first that applies:
@@ -39,54 +46,42 @@ pub struct Args {
     #[command(flatten)]
     cluster: ClusterArgs,
     /// Pods that come within this time of one another are planned together.
-    #[arg(long, env = "BATCH_IDLE_DURATION", default_value = "1s", value_parser = super::plan::duration, value_name = "DURATION")]
+    #[arg(long, env = "BATCH_IDLE_DURATION", default_value = "1s", value_parser = duration, value_name = "DURATION")]
     batch_idle_duration: Duration,
     /// A batch waits at most so long for more pods.
-    #[arg(long, env = "BATCH_MAX_DURATION", default_value = "10s", value_parser = super::plan::duration, value_name = "DURATION")]
+    #[arg(long, env = "BATCH_MAX_DURATION", default_value = "10s", value_parser = duration, value_name = "DURATION")]
     batch_max_duration: Duration,
     /// What is done so that pods bind where they are planned (docs/placement.md).
     #[arg(long, env = "PLACEMENT", value_enum, ignore_case = true, default_value_t = Placement::Reserve)]
     placement: Placement,
     /// A decision is made within this time.
-    #[arg(long, env = "PACKWRIGHT_TIME_LIMIT", default_value = "2s", value_parser = super::plan::duration, value_name = "DURATION")]
+    #[arg(long, env = "PACKWRIGHT_TIME_LIMIT", default_value = "2s", value_parser = duration, value_name = "DURATION")]
     time_limit: Duration,
     /// What the process that decides may allocate [default: as much as there is].
     #[arg(long, env = "PACKWRIGHT_SOLVER_MEMORY", value_parser = super::plan::bytes, value_name = "QUANTITY")]
     solver_memory: Option<u64>,
+    /// Decide and say what would be done, and do nothing: it needs rights to read alone, writes nothing into the cluster, and may run
+    /// beside another provisioner.
+    #[arg(long, env = "SHADOW", default_value = "false", action = clap::ArgAction::Set, num_args = 0..=1,
+        default_missing_value = "true", value_parser = boolean, value_name = "BOOL")]
+    shadow: bool,
+    /// Keep the last decisions in this folder, to verify and replay them.
+    #[arg(long, env = "PACKWRIGHT_DECISIONS", value_name = "DIR")]
+    decisions: Option<PathBuf>,
+    /// How many are kept.
+    #[arg(long, env = "PACKWRIGHT_DECISIONS_KEPT", default_value_t = 100, value_parser = count, value_name = "N")]
+    decisions_kept: usize,
+    /// And in how many bytes, as long as the last one alone has no more.
+    #[arg(long, env = "PACKWRIGHT_DECISIONS_SIZE", default_value = "1Gi", value_parser = super::plan::bytes, value_name = "QUANTITY")]
+    decisions_size: u64,
+    #[command(flatten)]
+    limits: LimitArgs,
     #[command(flatten)]
     process: ProcessArgs,
     #[command(flatten)]
     catalog: CatalogArgs,
     #[command(flatten)]
     settings: SettingsArgs,
-}
-
-/// How the process behaves.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Settings of the process")]
-struct ProcessArgs {
-    /// Where metrics are served, at /metrics; 0 serves none.
-    #[arg(long, env = "METRICS_PORT", default_value_t = 8_080, value_name = "PORT")]
-    metrics_port: u16,
-    /// Where /healthz and /readyz are served; 0 serves none.
-    #[arg(long, env = "HEALTH_PROBE_PORT", default_value_t = 8_081, value_name = "PORT")]
-    health_probe_port: u16,
-    /// Act without asking whether another controller does.
-    #[arg(long, env = "DISABLE_LEADER_ELECTION", default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1,
-        default_missing_value = "true", value_name = "BOOL")]
-    disable_leader_election: bool,
-    /// The Lease by which controllers agree on which of them acts.
-    #[arg(long, env = "LEADER_ELECTION_NAME", default_value = "karpenter-leader-election", value_name = "NAME")]
-    leader_election_name: String,
-    /// The namespace of the Lease where there is no installation of Karpenter [default: that of the pod, or kube-system].
-    #[arg(long, env = "LEADER_ELECTION_NAMESPACE", default_value = "", value_name = "NAMESPACE")]
-    leader_election_namespace: String,
-    /// What is worth a line of the log.
-    #[arg(long, env = "LOG_LEVEL", value_enum, ignore_case = true, default_value_t = Level::Info)]
-    log_level: Level,
-    /// How lines of the log look.
-    #[arg(long, env = "PACKWRIGHT_LOG_FORMAT", value_enum, ignore_case = true, default_value_t = Format::Json)]
-    log_format: Format,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -107,22 +102,6 @@ impl Placement {
             Self::Nominate => Mode::Nominate,
             Self::Observe => Mode::Observe,
         }
-    }
-}
-
-impl ProcessArgs {
-    fn election(&self) -> Election {
-        let of_pod = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
-        let namespace = match self.leader_election_namespace.as_str() {
-            "" => {
-                std::fs::read_to_string(of_pod).map_or_else(|_| "kube-system".to_owned(), |text| text.trim().to_owned())
-            }
-            named => named.to_owned(),
-        };
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        // a name that no other process of the host had or will have
-        let identity = format!("{host}{MARK}{}-{}", std::process::id(), jiff::Timestamp::now().as_microsecond());
-        Election { name: self.leader_election_name.clone(), namespace, identity }
     }
 }
 
@@ -150,18 +129,30 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         batch_idle: args.batch_idle_duration,
         batch_max: args.batch_max_duration,
         placement: args.placement.mode(),
+        shadow: args.shadow,
+        valves: args.limits.valves(),
         ..ControllerSettings::default()
     };
     let worker = Worker { program: env::current_exe()?, memory_limit: args.solver_memory };
     let hosting = Hosting { limits: Limits::of_time(args.time_limit, Search::Integer), ..Hosting::usual(worker) };
-    start_log(args.process.log_format, args.process.log_level)?;
+    start_log(args.process.log_format, args.process.log_level, &args.process.log_output_paths)?;
+    let recorder = match &args.decisions {
+        Some(folder) => {
+            match Recorder::start(folder.clone(), Kept { decisions: args.decisions_kept, bytes: args.decisions_size }) {
+                Ok(recorder) => Some(recorder),
+                Err(error) => return refuse(&format!("--decisions {}: {error}", folder.display())),
+            }
+        }
+        None => None,
+    };
+    let hosting = Hosting { recorder, ..hosting };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let waiting = Waiting::default();
         let connection = args.cluster.target().connect_to_stay(&|progress| waiting.show(&progress)).await;
         waiting.end();
         match connection {
-            Ok(connection) => host(connection, Controller::new(settings, catalog), hosting, &args.process).await,
+            Ok(connection) => host(connection, Controller::new(settings, catalog), hosting, args).await,
             Err(error) => refuse(&error.to_string()),
         }
     })
@@ -175,13 +166,15 @@ async fn host(
     connection: Connection,
     controller: Controller,
     hosting: Hosting,
-    args: &ProcessArgs,
+    args: &Args,
 ) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let client = connection.client;
-    let metrics = start_metrics()?;
+    let (shadow, args) = (args.shadow, &args.process);
+    let metrics = start_metrics(if shadow { Scope::OwnNames } else { Scope::All })?;
     let election = args.election();
     let (said, stands) = watch::channel(Stand::Unknown);
-    let mut telling = Telling::new(client.clone(), election.identity.clone());
+    let telling = Telling::new(metrics.clone(), !args.disable_cluster_state_observability);
+    let mut telling = if shadow { telling } else { telling.with_events(client.clone(), election.identity.clone()) };
     let is_synced = telling.is_synced();
     let at = |port: u16| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     let health = async {
@@ -197,8 +190,8 @@ async fn host(
         }
     };
     let standing = async {
-        if args.disable_leader_election {
-            said.send_replace(Stand::Leads);
+        if shadow || args.disable_leader_election {
+            said.send_replace(if shadow { Stand::Shadows } else { Stand::Leads });
             std::future::pending::<()>().await;
         } else {
             stand(client.clone(), election.clone(), said.clone()).await;
@@ -219,7 +212,7 @@ async fn host(
         _ = tokio::signal::ctrl_c() => None,
         _ = terminated.recv() => None,
     };
-    if !args.disable_leader_election {
+    if !shadow && !args.disable_leader_election {
         let given_back = tokio::time::timeout(RESIGN_WITHIN, resign(client, &election)).await;
         if !matches!(given_back, Ok(Ok(()))) {
             tracing::warn!(controller = "lease", "the lease was not given back: others wait until it is over");

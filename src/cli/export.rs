@@ -5,13 +5,11 @@ mod models;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-pub(super) use models::utf8;
+pub(super) use models::{utf8, write as write_models};
 
 use super::plan::{EXIT_CODES, QuestionArgs, SearchArgs, exit_code};
 use crate::cli::exit;
-use crate::host::stored::stored_decision;
-use crate::solve::carried::Carried;
-use crate::verify::decision;
+use crate::host::recorded::{self, Question};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,14 +49,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Ok(decided) => decided,
         Err(code) => return Ok(code),
     };
-    let mut files = models::write(&args.out, &loaded.snapshot, &decided, limits.time)?;
-    if *carried != Carried::default() {
-        files.insert(decision::CARRIED.to_owned(), decision::put(&args.out, decision::CARRIED, &*carried)?);
-    }
-    decision::write(&args.out, &loaded.snapshot, |hash| decision::Decision {
-        files_sha256: files,
-        ..stored_decision(&loaded.snapshot, &decided, hash, limits)
-    })?;
+    let files = models::write(&args.out, &loaded.snapshot, &decided, limits.time)?;
+    let question = Question { snapshot: loaded.snapshot.clone(), carried, limits };
+    recorded::write(&args.out, &question, &decided, files)?;
     println!(
         "{}: {} launches, {} pods left",
         args.out.display(),

@@ -16,7 +16,7 @@ use super::exit;
 use super::input::{Input, InputArgs};
 use super::settings::SettingsArgs;
 use crate::catalog::Catalog;
-use crate::host::worker::{Worker, decide_apart};
+use crate::host::worker::{Worker, decide_apart_from};
 use crate::host::{self, Decision, Limits, Search};
 use crate::observe::{self, LoadOptions, LoadOutcome, region_of_nodes};
 use crate::plan::claims::node_claims;
@@ -123,7 +123,7 @@ impl QuestionArgs {
 pub(super) struct SearchArgs {
     /// Start from what an earlier decision learned, if the file is there, and write what this one learns: one more pod then
     /// takes a moment, as the search ends where the answer is as good for its pods as the earlier one was.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["isolate", "memory_limit"])]
+    #[arg(long, value_name = "FILE")]
     carry: Option<PathBuf>,
     /// Run the integer program in a process of its own: if that dies, hangs or runs out of memory, karpenter's packing and
     /// what was found before stand.
@@ -145,25 +145,24 @@ impl SearchArgs {
         loaded: &LoadOutcome,
         limits: Limits,
     ) -> io::Result<Result<(Decision, Arc<Carried>), ExitCode>> {
-        if self.isolate || self.memory_limit.is_some() {
+        let carried = match self.carry.as_deref().map_or_else(|| Ok(Carried::default()), read_carried) {
+            Ok(carried) => Arc::new(carried),
+            Err(code) => return Ok(Err(code)),
+        };
+        let decision = if self.isolate || self.memory_limit.is_some() {
             let worker = Worker { program: env::current_exe()?, memory_limit: self.memory_limit };
-            let decision = decide_apart(&loaded.snapshot, limits, &worker, &mut |_| {});
-            return Ok(Ok((decision, Arc::default())));
+            decide_apart_from(&loaded.snapshot, carried.clone(), limits, &worker, &mut |_| {})
+        } else {
+            host::decide_from(&loaded.snapshot, carried.clone(), limits)
+        };
+        let left = self.carry.as_ref().map(|path| (path, decision.carried(&loaded.snapshot)));
+        if let Some((path, left)) = left.filter(|(_, left)| *left != Carried::default()) {
+            let written = serde_json::to_string(&left).map_err(io::Error::from);
+            if let Err(error) = written.and_then(|text| std::fs::write(path, text)) {
+                return Ok(Err(refuse(&format!("{}: {error}", path.display()))));
+            }
         }
-        Ok(self.decide_here(loaded, limits))
-    }
-
-    fn decide_here(&self, loaded: &LoadOutcome, limits: Limits) -> Result<(Decision, Arc<Carried>), ExitCode> {
-        let carried = Arc::new(self.carry.as_deref().map_or_else(|| Ok(Carried::default()), read_carried)?);
-        let decision = host::decide_from(&loaded.snapshot, carried.clone(), limits);
-        if let Some(path) = &self.carry
-            && decision.searched.is_some()
-        {
-            let text = serde_json::to_string(&decision.carried(&loaded.snapshot))
-                .map_err(|error| refuse(&error.to_string()))?;
-            std::fs::write(path, text).map_err(|error| refuse(&format!("{}: {error}", path.display())))?;
-        }
-        Ok((decision, carried))
+        Ok(Ok((decision, carried)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::words::boolean;
 use crate::observe::GatesByInput;
 use crate::settings::{FeatureGates, MinValuesPolicy, PreferencePolicy, Settings, parse_scheduler_config};
 use crate::units::Quantity;
@@ -33,12 +34,14 @@ pub struct SettingsArgs {
     /// Default topology spread as YAML or JSON: podTopologySpread.defaultConstraints, for pods without constraints.
     #[arg(long, env = "SCHEDULER_CONFIG", default_value = "", value_name = "CONFIG")]
     scheduler_config: String,
-    /// Gates as Name=true|false, separated by commas. Of those that are not given, plan turns on the gate of every kind in
+    /// Gates as Name=true|false, separated by commas: NodeRepair, ReservedCapacity, SpotToSpotConsolidation, NodeOverlay,
+    /// StaticCapacity and CapacityBuffer; NodeClassCEL is accepted and changes nothing. Of those that are not given, plan turns on the gate of every kind in
     /// its input.
     #[arg(long, env = "FEATURE_GATES", default_value = "", value_name = "GATES")]
     feature_gates: String,
     /// Pods with resource claims are refused; false is not supported.
-    #[arg(long, env = "IGNORE_DRA_REQUESTS", default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    #[arg(long, env = "IGNORE_DRA_REQUESTS", default_value = "true", action = clap::ArgAction::Set, num_args = 0..=1,
+        default_missing_value = "true", value_parser = boolean, value_name = "BOOL")]
     ignore_dra_requests: bool,
     #[command(flatten)]
     nodes: NodeSettingsArgs,
@@ -127,7 +130,7 @@ pub(super) fn whole<N: std::str::FromStr>(text: &str) -> Result<N, String> {
     text.parse().map_err(|_| "expected a whole number that is not negative".to_owned())
 }
 
-fn count(text: &str) -> Result<usize, String> {
+pub(super) fn count(text: &str) -> Result<usize, String> {
     whole(text).ok().filter(|count| *count > 0).ok_or_else(|| "expected a whole number above zero".to_owned())
 }
 
@@ -139,10 +142,8 @@ fn parse_gates(text: &str) -> Result<(FeatureGates, BTreeSet<String>), String> {
         let Some((name, value)) = entry.split_once('=') else {
             return Err(format!("--feature-gates: '{entry}' is not Name=true or Name=false"));
         };
-        let value: bool = value
-            .trim()
-            .parse()
-            .map_err(|_| format!("--feature-gates: {name} expects true or false, found '{value}'"))?;
+        let value = boolean(value.trim())
+            .map_err(|expected| format!("--feature-gates: {name}: {expected}, found '{value}'"))?;
         match name.trim() {
             "NodeRepair" => gates.node_repair = value,
             "ReservedCapacity" => gates.reserved_capacity = value,
@@ -150,6 +151,7 @@ fn parse_gates(text: &str) -> Result<(FeatureGates, BTreeSet<String>), String> {
             "NodeOverlay" => gates.node_overlay = value,
             "StaticCapacity" => gates.static_capacity = value,
             "CapacityBuffer" => gates.capacity_buffer = value,
+            "NodeClassCEL" => {} // of the AWS provider's admission, which is none of ours
             other => {
                 return Err(format!(
                     "--feature-gates: there is no gate {other}: expected NodeRepair, ReservedCapacity, \
@@ -168,8 +170,8 @@ mod tests {
 
     #[test]
     fn gates_are_read_by_name() {
-        let (gates, named) = parse_gates("NodeOverlay=true, ReservedCapacity=false").unwrap();
-        assert_eq!(named.into_iter().collect::<Vec<_>>(), ["NodeOverlay", "ReservedCapacity"]);
+        let (gates, named) = parse_gates("NodeOverlay=1, ReservedCapacity=False,NodeClassCEL=true").unwrap();
+        assert_eq!(named.into_iter().collect::<Vec<_>>(), ["NodeClassCEL", "NodeOverlay", "ReservedCapacity"]);
         assert!(gates.node_overlay && !gates.reserved_capacity && !gates.capacity_buffer);
         assert!(parse_gates("NodeOverlay").unwrap_err().contains("Name=true"));
         assert!(parse_gates("Nope=true").unwrap_err().contains("no gate Nope"));

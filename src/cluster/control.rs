@@ -10,12 +10,14 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
+use super::decisions::Recorder;
 use super::events::{Seen, events, pods_of};
 use super::lease::Stand;
 use super::write::write;
 use crate::cloud::{Answer, Request, kwok};
 use crate::controller::{Action, Controller, Event, Outcome, Said, Step, World};
-use crate::host::worker::{Worker, decide_apart};
+use crate::host::recorded::Question;
+use crate::host::worker::{Worker, decide_apart_from};
 use crate::host::{Limits, Search};
 
 /// How a controller is hosted.
@@ -25,6 +27,8 @@ pub struct Hosting {
     pub limits: Limits,
     /// The process that decides.
     pub worker: Worker,
+    /// Where decisions are kept, if they are.
+    pub recorder: Option<Recorder>,
     /// An answer of the API server is waited for so long.
     pub answer: Duration,
     /// Writes that are on their way at once.
@@ -40,6 +44,7 @@ impl Hosting {
         Self {
             limits: Limits::of_time(Duration::from_secs(2), Search::Integer),
             worker,
+            recorder: None,
             answer: Duration::from_secs(5),
             concurrent: 64,
             rest: 10,
@@ -91,28 +96,28 @@ pub async fn control(
                     return; // nobody stands for election any more
                 }
                 listener.stands(&stand.borrow());
-                if *stand.borrow() != Stand::Leads {
+                if !stand.borrow().decides() {
                     controller.rest();
                 }
             }
         }
-        let leads = *stand.borrow() == Stand::Leads;
+        let decides = stand.borrow().decides();
         let started = Instant::now();
         let now = Timestamp::now();
         for event in batch {
             match event {
                 Ok(event) => {
                     let step = controller.observe(event, now);
-                    doer.take(step, controller.world(), listener, leads);
+                    doer.take(step, controller.world(), listener, decides);
                 }
                 Err(reason) => listener.blind(&reason),
             }
         }
         due = None;
-        if leads {
+        if decides {
             let step = controller.step(now);
             due = step.next;
-            doer.take(step, controller.world(), listener, leads);
+            doer.take(step, controller.world(), listener, decides);
         }
         took = started.elapsed();
         listener.stepped(controller.world(), took);
@@ -172,11 +177,11 @@ impl Drop for Doer {
 }
 
 impl Doer {
-    fn take(&self, step: Step, world: &World, listener: &mut impl Listener, leads: bool) {
+    fn take(&self, step: Step, world: &World, listener: &mut impl Listener, decides: bool) {
         for said in &step.said {
             listener.said(said, world);
         }
-        for action in step.actions.into_iter().filter(|_| leads) {
+        for action in step.actions.into_iter().filter(|_| decides) {
             self.act(action);
         }
     }
@@ -203,6 +208,7 @@ impl Doer {
                     let _ = sender.send(Event::Looked { node, pods });
                 });
             }
+            Action::Cloud(_) if *self.stand.borrow() != Stand::Leads => {}
             Action::Cloud(request) => {
                 let answer = match request {
                     Request::Launch(launch) => kwok::launch(&launch),
@@ -211,11 +217,16 @@ impl Doer {
                 };
                 let _ = sender.send(Event::Cloud(answer));
             }
-            Action::Decide { question, snapshot, carried: _ } => {
-                let (limits, worker) = (self.hosting.limits, self.hosting.worker.clone());
+            Action::Decide { question, snapshot, carried, search } => {
+                let (limits, worker) = (Limits { search, ..self.hosting.limits }, self.hosting.worker.clone());
+                let recorder = self.hosting.recorder.clone();
                 tokio::task::spawn_blocking(move || {
-                    let decision = Box::new(decide_apart(&snapshot, limits, &worker, &mut |_| {}));
-                    let _ = sender.send(Event::Decided { question, decision });
+                    let decision = decide_apart_from(&snapshot, carried.clone(), limits, &worker, &mut |_| {});
+                    let recorded = recorder.map(|recorder| (recorder, decision.clone()));
+                    let _ = sender.send(Event::Decided { question, decision: Box::new(decision) });
+                    if let Some((recorder, decision)) = recorded {
+                        recorder.record(question, Question { snapshot, carried, limits }, decision);
+                    }
                 });
             }
         }

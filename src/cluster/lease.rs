@@ -40,6 +40,8 @@ pub enum Stand {
     Unknown,
     /// It holds the Lease.
     Leads,
+    /// It takes no part: it decides, and does nothing.
+    Shadows,
     /// Another process of ours does.
     StandsBy(String),
     /// Another program does: two provisioners are installed.
@@ -53,6 +55,14 @@ pub enum Stand {
     },
     /// The Lease cannot be renewed, and why.
     Blocked(String),
+}
+
+impl Stand {
+    /// Whether there is something to decide.
+    #[must_use]
+    pub fn decides(&self) -> bool {
+        matches!(self, Self::Leads | Self::Shadows)
+    }
 }
 
 /// What the identities of our processes have in them, and no others.

@@ -2,33 +2,53 @@
 
 mod log;
 mod measure;
+mod objects;
 mod record;
+mod series;
 
-pub use log::{Format, Level, start_log};
-pub use measure::{Metrics, start_metrics};
+pub use log::{Format, Level, Output, start_log};
+pub use measure::{Metrics, Scope, start_metrics};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use kube::Client;
 
 use super::control::Listener;
 use super::lease::Stand;
 use crate::controller::{Said, World};
+use objects::Looks;
 use record::Events;
+
+/// Series of what is there are made anew so often, as the reference does.
+const LOOKS: Duration = Duration::from_secs(5);
 
 /// Tells everything to everybody.
 pub struct Telling {
-    events: Events,
+    /// A shadow has none.
+    events: Option<Events>,
+    metrics: Metrics,
+    looks: Looks,
+    looked: Option<Instant>,
+    /// Whether single nodes and pods have series.
+    details: bool,
     is_synced: Arc<AtomicBool>,
 }
 
 impl Telling {
-    /// `instance`: the name of this process in events. Must be called in the runtime: events are sent by a task of it.
+    /// Writes no events; `details`: whether single nodes and pods have series.
     #[must_use]
-    pub fn new(client: Client, instance: String) -> Self {
-        Self { events: Events::start(client, instance), is_synced: Arc::default() }
+    pub fn new(metrics: Metrics, details: bool) -> Self {
+        Self { events: None, metrics, looks: Looks::default(), looked: None, details, is_synced: Arc::default() }
+    }
+
+    /// Writes events as well; `instance`: the name of this process in them. Must be called in the runtime: they are sent by a task
+    /// of it.
+    #[must_use]
+    pub fn with_events(self, client: Client, instance: String) -> Self {
+        Self { events: Some(Events::start(client, instance)), ..self }
     }
 
     /// Whether everything was read.
@@ -42,7 +62,14 @@ impl Listener for Telling {
     fn said(&mut self, said: &Said, world: &World) {
         log::write(said);
         measure::count(said, world);
-        self.events.record(said, world);
+        match said {
+            Said::Landed(landed) => drop(self.looks.landed.insert(landed.claim.to_string(), landed.clone())),
+            Said::Spending(spend) => self.looks.spend = spend.clone(),
+            _ => {}
+        }
+        if let Some(events) = &mut self.events {
+            events.record(said, world);
+        }
     }
 
     fn blind(&mut self, reason: &str) {
@@ -51,12 +78,18 @@ impl Listener for Telling {
 
     fn stands(&mut self, stand: &Stand) {
         log::write_stand(stand);
-        self.events.record_stand(stand);
+        if let Some(events) = &self.events {
+            events.record_stand(stand);
+        }
         metrics::gauge!("packwright_leads").set(u8::from(*stand == Stand::Leads));
     }
 
     fn stepped(&mut self, world: &World, took: Duration) {
-        measure::gauge(world, took);
+        measure::stepped(took);
         self.is_synced.store(world.is_complete(), Ordering::Relaxed);
+        if self.looked.is_none_or(|looked| looked.elapsed() >= LOOKS) {
+            self.looked = Some(Instant::now());
+            self.metrics.set_objects(self.looks.series(world, Timestamp::now(), self.details));
+        }
     }
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::event::Subject;
 use crate::cloud::Request;
+use crate::host::Search;
 use crate::observe::Snapshot;
 use crate::solve::carried::Carried;
 
@@ -30,7 +31,22 @@ pub enum Action {
         snapshot: Arc<Snapshot>,
         /// What the last decision left.
         carried: Arc<Carried>,
+        /// By what.
+        search: Search,
     },
+}
+
+impl Action {
+    /// The name of a NodeClaim that it creates.
+    #[must_use]
+    pub fn created_claim(&self) -> Option<Arc<str>> {
+        match self {
+            Self::Write(Write { subject, verb: Verb::Create(_) }) if subject.kind == "NodeClaim" => {
+                Some(subject.key.name.clone())
+            }
+            _ => None,
+        }
+    }
 }
 
 /// One change of one object.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -9,6 +10,7 @@ use super::create::{create_claim, free_name};
 use super::event::Subject;
 use super::said::Said;
 use super::turn::Turn;
+use super::valves::{Room, Valve};
 use super::world::World;
 use crate::api::labels;
 use crate::host::Decision;
@@ -17,7 +19,7 @@ use crate::observe::snapshot::NodeStage;
 use crate::placement::signature::signature;
 use crate::placement::{ClaimPlan, ExpectedPods, PlannedPod};
 use crate::plan::claims::node_claim;
-use crate::plan::{Checked, Plan, Target};
+use crate::plan::{Checked, Launch, Plan, Target};
 
 /// A question that is being answered.
 #[derive(Debug)]
@@ -34,8 +36,15 @@ pub(super) struct Done {
     pub created: BTreeMap<usize, Arc<str>>,
 }
 
-/// Creates what is to be launched, for the pods that still wait; tells where the others go, and why some go nowhere.
-pub(super) fn carry_out(asked: &Asked, decision: &Decision, world: &World, turn: &mut Turn<'_>) -> Done {
+/// Creates what is to be launched, for the pods that still wait; tells where the others go, and why some go nowhere. `room`: what
+/// may be launched.
+pub(super) fn carry_out(
+    asked: &Asked,
+    decision: &Decision,
+    world: &World,
+    room: &mut Room,
+    turn: &mut Turn<'_>,
+) -> Done {
     let Asked { question, snapshot } = asked;
     let plan = &decision.plan;
     let wanted: Vec<usize> =
@@ -46,9 +55,16 @@ pub(super) fn carry_out(asked: &Asked, decision: &Decision, world: &World, turn:
         placed: plan.assignments.len(),
         unplaced: plan.unplaced.len(),
         certificate: Box::new(decision.certificate.clone()),
+        took: decision.answers.last().map_or(Duration::ZERO, |last| last.at),
     });
-    let created = |launch: usize| Some((launch, create(snapshot, plan, launch, world, turn)?));
-    let created = wanted.into_iter().filter_map(created).collect();
+    let mut created = BTreeMap::new();
+    for launch in launched(snapshot, plan, wanted, room, turn) {
+        if turn.settings.shadow {
+            propose(snapshot, plan, launch, turn);
+        } else if let Some(claim) = create(snapshot, plan, launch, world, turn) {
+            created.insert(launch, claim);
+        }
+    }
     let joining = joining(snapshot, plan);
     let nodes = joining.keys().map(|node| snapshot.nodes[*node].name.clone()).collect();
     for (node, pods) in joining {
@@ -62,6 +78,59 @@ pub(super) fn carry_out(asked: &Asked, decision: &Decision, world: &World, turn:
         }
     }
     Done { nodes, created }
+}
+
+/// Those for which there is room; the pods of others are told why they wait.
+fn launched(
+    snapshot: &Snapshot,
+    plan: &Plan<Checked>,
+    wanted: Vec<usize>,
+    room: &mut Room,
+    turn: &mut Turn<'_>,
+) -> Vec<usize> {
+    let mut held: BTreeMap<usize, Valve> = BTreeMap::new();
+    let mut launched = Vec::new();
+    for launch in wanted {
+        let Launch { pool, .. } = &plan.launches[launch];
+        match room.take(&snapshot.node_pools[*pool].name, plan.launches[launch].worst_price()) {
+            Ok(()) => launched.push(launch),
+            Err(valve) => {
+                held.insert(launch, valve);
+            }
+        }
+    }
+    let mut claims: Vec<(Valve, usize, usize)> = Vec::new();
+    for (launch, valve) in &held {
+        let pool = plan.launches[*launch].pool;
+        match claims.iter_mut().find(|(of, at, _)| (*of, *at) == (*valve, pool)) {
+            Some((_, _, claims)) => *claims += 1,
+            None => claims.push((*valve, pool, 1)),
+        }
+    }
+    for (valve, pool, claims) in claims {
+        turn.say(Said::HeldBack { valve, pool: snapshot.node_pools[pool].name.clone(), claims });
+    }
+    for assignment in &plan.assignments {
+        let Target::Launch(launch) = assignment.target else { continue };
+        let pod = &snapshot.pods[assignment.pod];
+        if let Some(valve) = held.get(&launch).filter(|_| !pod.buffer) {
+            let reason = format!("its node waits: {valve} is reached").into();
+            turn.say(Said::FailedScheduling { pod: Subject { kind: "Pod", key: pod.key.clone() }, reason });
+        }
+    }
+    launched
+}
+
+/// What a shadow says instead of creating a claim.
+fn propose(snapshot: &Snapshot, plan: &Plan<Checked>, index: usize, turn: &mut Turn<'_>) {
+    let launch = &plan.launches[index];
+    let here = plan.assignments.iter().filter(|assignment| assignment.target == Target::Launch(index));
+    turn.say(Said::Proposed {
+        pool: snapshot.node_pools[launch.pool].name.clone(),
+        pods: here.count(),
+        instance_type: launch.offers.first().map_or_else(|| Arc::from(""), |offer| offer.instance_type.clone()),
+        price: launch.price(),
+    });
 }
 
 /// Whether some pod of a launch still needs it.
@@ -103,7 +172,7 @@ fn create(
     expect(&mut pods, snapshot, plan, index, world);
     let claim = node_claim(pool, launch);
     create_claim(pool, claim, &pods, turn).then(|| {
-        turn.say(Said::Creating {
+        turn.say_once_taken(Said::Creating {
             claim: launch.name.clone(),
             pool: pool.name.clone(),
             pods: pods.pods.len(),

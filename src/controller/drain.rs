@@ -17,7 +17,7 @@ use super::event::Subject;
 use super::garbage::{Garbage, is_ready};
 use super::instances::Instances;
 use super::looks::Looks;
-use super::said::Said;
+use super::said::{Bought, Said};
 use super::turn::{Turn, later};
 use super::volumes::attached;
 use crate::api::labels;
@@ -139,7 +139,9 @@ fn free(node: &Node, turn: &mut Turn<'_>) {
     let kept: Vec<&String> = finalizers.filter(|name| *name != labels::FINALIZER_TERMINATION).collect();
     let name = Arc::from(node.metadata.name.as_deref().unwrap_or_default());
     if turn.patch("Node", &node.metadata, json!({"metadata": {"finalizers": kept}})) {
-        turn.say(Said::NodeGone { node: name });
+        let deleted = node.metadata.deletion_timestamp.as_ref().map_or(turn.now, |time| time.0);
+        let lasted = Duration::try_from(turn.now.duration_since(deleted)).unwrap_or_default();
+        turn.say_once_taken(Said::NodeGone { node: name, bought: Bought::of(&node.metadata), lasted });
     }
 }
 
@@ -204,7 +206,7 @@ fn leave(pods: &[&Arc<Pod>], deadline: Option<Timestamp>, turn: &mut Turn<'_>) {
             let left = Duration::try_from(deadline.duration_since(now)).unwrap_or_default();
             let grace = left.max(Duration::from_secs(1));
             if remove(pod, Some(grace), turn) {
-                turn.say(Said::Deleting { pod: subject(pod), grace, deadline });
+                turn.say_once_taken(Said::Deleting { pod: subject(pod), grace, deadline });
             }
         }
     }
@@ -232,7 +234,7 @@ fn evict(pod: &Pod, turn: &mut Turn<'_>) {
     let uid = Arc::from(pod.metadata.uid.as_deref().unwrap_or_default());
     let subject = subject(pod);
     if turn.write(subject.clone(), &pod.metadata, Verb::Evict { uid }) {
-        turn.say(Said::Evicting { pod: subject });
+        turn.say_once_taken(Said::Evicting { pod: subject });
     }
 }
 

@@ -75,7 +75,7 @@ fn remove(claimed: &Claimed<'_>, node: &str, closed: Timestamp, looks: &mut Look
     }
     let delete = Verb::Delete { uid: Arc::from(claimed.uid()), grace: None };
     if turn.write(Subject::of_cluster("NodeClaim", claimed.name()), &claimed.claim.metadata, delete) {
-        turn.say(Said::Disrupting { claim: Arc::from(claimed.name()), reason: EMPTY });
+        turn.say_once_taken(Said::Disrupting { claim: Arc::from(claimed.name()), reason: EMPTY });
     }
 }
 

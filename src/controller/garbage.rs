@@ -74,7 +74,10 @@ pub(super) fn step(cluster: &Cluster<'_>, garbage: &mut Garbage, instances: &mut
             let subject = Subject::of_cluster("NodeClaim", claimed.name());
             let delete = Verb::Delete { uid: Arc::from(claimed.uid()), grace: None };
             if turn.write(subject, &claimed.claim.metadata, delete) {
-                turn.say(Said::InstanceGone { claim: Arc::from(claimed.name()), provider_id: Arc::from(id) });
+                turn.say_once_taken(Said::InstanceGone {
+                    claim: Arc::from(claimed.name()),
+                    provider_id: Arc::from(id),
+                });
             }
         }
     }

@@ -20,6 +20,6 @@ pub(super) fn give_up(claimed: &Claimed<'_>, why: GivenUp, reason: &str, turn: &
     let subject = Subject::of_cluster("NodeClaim", claimed.name());
     let delete = Verb::Delete { uid: Arc::from(claimed.uid()), grace: None };
     if turn.write(subject, &claimed.claim.metadata, delete) {
-        turn.say(Said::GaveUp { claim: Arc::from(claimed.name()), why, reason: reason.to_owned() });
+        turn.say_once_taken(Said::GaveUp { claim: Arc::from(claimed.name()), why, reason: reason.to_owned() });
     }
 }

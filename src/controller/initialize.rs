@@ -42,7 +42,7 @@ fn of_claim(claimed: &Claimed<'_>, turn: &mut Turn<'_>) {
             return absent(claimed, turn);
         }
         if note(claimed, json!({ "nodeName": name }), (REGISTERED, "True", REGISTERED, ""), turn) {
-            turn.say(Said::Registered { claim, node: name });
+            turn.say_once_taken(Said::Registered { claim, node: name });
         }
         return;
     }
@@ -55,7 +55,7 @@ fn of_claim(claimed: &Claimed<'_>, turn: &mut Turn<'_>) {
         return;
     }
     if note(claimed, json!({}), (INITIALIZED, "True", INITIALIZED, ""), turn) {
-        turn.say(Said::Initialized { claim, node: name });
+        turn.say_once_taken(Said::Initialized { claim, node: name });
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn step(cluster: &Cluster<'_>, interruptions: &mut Interruptions, tur
         };
         let delete = Verb::Delete { uid: Arc::from(claimed.uid()), grace: None };
         if turn.write(Subject::of_cluster("NodeClaim", claimed.name()), &claimed.claim.metadata, delete) {
-            turn.say(Said::Interrupted { claim: Arc::from(claimed.name()), provider_id: id.clone() });
+            turn.say_once_taken(Said::Interrupted { claim: Arc::from(claimed.name()), provider_id: id.clone() });
         }
         true
     });

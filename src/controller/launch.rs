@@ -247,7 +247,7 @@ fn note(claimed: &Claimed<'_>, instance: &Instance, turn: &mut Turn<'_>) {
         "conditions": conditions.into_list(),
     });
     if turn.patch_status("NodeClaim", &claim.metadata, &body) {
-        turn.say(Said::Launched {
+        turn.say_once_taken(Said::Launched {
             claim: Arc::from(claimed.name()),
             provider_id: instance.provider_id.clone(),
             instance_type: instance.kind.name.clone(),

@@ -3,6 +3,7 @@
 //! Source: the reference's `nodeclaim/lifecycle/termination.go` (karpenter-core 5).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -14,7 +15,7 @@ use super::drain::note;
 use super::event::Subject;
 use super::instances::Instances;
 use super::launch::Launches;
-use super::said::Said;
+use super::said::{Bought, Said};
 use super::turn::{Turn, later};
 use crate::api::labels;
 
@@ -60,7 +61,10 @@ fn of_claim(claimed: &Claimed<'_>, launches: &Launches, instances: &mut Instance
         let kept: Vec<&String> = claimed.finalizers().filter(|name| *name != labels::FINALIZER_TERMINATION).collect();
         let body = json!({"metadata": {"finalizers": kept}});
         if turn.patch("NodeClaim", &claimed.claim.metadata, body) {
-            turn.say(Said::ClaimGone { claim: Arc::from(claimed.name()) });
+            let deleted = claimed.claim.metadata.deletion_timestamp.as_ref().map_or(turn.now, |time| time.0);
+            let lasted = Duration::try_from(turn.now.duration_since(deleted)).unwrap_or_default();
+            let bought = Bought::of(&claimed.claim.metadata);
+            turn.say_once_taken(Said::ClaimGone { claim: Arc::from(claimed.name()), bought, lasted });
         }
     }
 }
@@ -73,11 +77,11 @@ fn note_deadline(claimed: &Claimed<'_>, turn: &mut Turn<'_>) -> bool {
         return false;
     }
     let Ok(seconds) = grace.seconds() else { return false };
-    let deadline = later(deleted, std::time::Duration::from_secs(seconds));
+    let deadline = later(deleted, Duration::from_secs(seconds));
     let deadline = whole_seconds(deadline);
     let annotations = json!({ labels::TERMINATION_TIMESTAMP: deadline.to_string() });
     if turn.patch("NodeClaim", &claimed.claim.metadata, json!({"metadata": {"annotations": annotations}})) {
-        turn.say(Said::GracePeriodExpiring { claim: Arc::from(claimed.name()), deadline });
+        turn.say_once_taken(Said::GracePeriodExpiring { claim: Arc::from(claimed.name()), deadline });
     }
     true
 }

@@ -5,12 +5,37 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::event::Subject;
+use super::spend::Spend;
+use super::valves::Valve;
 use crate::api::labels;
 use crate::observe::{InputError, Protection};
 use crate::placement::{Landed, Loss};
 use crate::plan::Certificate;
+use crate::units::MicroUsd;
+
+/// How a node was bought, as its labels say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bought {
+    /// Of the NodePool; empty for a claim that a person made.
+    pub pool: String,
+    /// `spot`, `on-demand` or `reserved`.
+    pub capacity_type: String,
+    /// Where it is.
+    pub zone: String,
+}
+
+impl Bought {
+    /// What the labels of a Node or a NodeClaim say.
+    #[must_use]
+    pub fn of(metadata: &ObjectMeta) -> Self {
+        let label =
+            |key: &str| metadata.labels.as_ref().and_then(|labels| labels.get(key).cloned()).unwrap_or_default();
+        Self { pool: label(labels::NODEPOOL), capacity_type: label(labels::CAPACITY_TYPE), zone: label(labels::ZONE) }
+    }
+}
 
 /// Something that happened. The words of the text are the reference's where it has some.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +66,8 @@ pub enum Said {
         unplaced: usize,
         /// What is known of it.
         certificate: Box<Certificate>,
+        /// Until its last answer.
+        took: Duration,
     },
     /// A NodeClaim is to be created.
     Creating {
@@ -52,6 +79,17 @@ pub enum Said {
         pods: usize,
         /// What is bought if it can be had.
         instance_type: Arc<str>,
+    },
+    /// A NodeClaim would be created if this were no shadow.
+    Proposed {
+        /// Of this pool.
+        pool: Arc<str>,
+        /// The planned pods.
+        pods: usize,
+        /// What would be bought if it could be had.
+        instance_type: Arc<str>,
+        /// Of an hour.
+        price: MicroUsd,
     },
     /// A pod cannot be placed, and why.
     FailedScheduling {
@@ -204,12 +242,31 @@ pub enum Said {
     NodeGone {
         /// Its name.
         node: Arc<str>,
+        /// What it was.
+        bought: Bought,
+        /// Since it was deleted.
+        lasted: Duration,
     },
     /// Nothing is left of a claim.
     ClaimGone {
         /// Its name.
         claim: Arc<str>,
+        /// What it was.
+        bought: Bought,
+        /// Since it was deleted.
+        lasted: Duration,
     },
+    /// A valve binds: launches of a pool wait, or its decisions are made by Karpenter's packing alone.
+    HeldBack {
+        /// Which valve.
+        valve: Valve,
+        /// Of which pool.
+        pool: Arc<str>,
+        /// Launches that wait.
+        claims: usize,
+    },
+    /// What nodes cost has changed.
+    Spending(Spend),
     /// It is not guaranteed that pods bind where they are planned.
     NotGuaranteed(Loss),
     /// Where the planned pods of a claim are.
@@ -256,6 +313,9 @@ impl fmt::Display for Said {
             Self::Creating { claim, pool, pods, instance_type } => {
                 write!(f, "created nodeclaim {claim} of nodepool {pool} for {pods} pod(s): {instance_type}")
             }
+            Self::Proposed { pool, pods, instance_type, price } => {
+                write!(f, "would create a nodeclaim of nodepool {pool} for {pods} pod(s): {instance_type}, {price} $/h")
+            }
             Self::FailedScheduling { pod, reason } => write!(f, "{pod}: {reason}"),
             Self::Nominated { pod, target } => write!(f, "{pod} should schedule on {target}"),
             Self::Launched { claim, provider_id, instance_type, zone } => {
@@ -299,8 +359,15 @@ impl fmt::Display for Said {
             Self::EvictionDelayed { pod, reason, .. } => write!(f, "{pod} cannot be evicted yet: {reason}"),
             Self::GracePeriodExpiring { deadline, .. } => write!(f, "all pods will be deleted by {deadline}"),
             Self::AwaitingVolumes { node } => write!(f, "node {node} awaits the detachment of its volumes"),
-            Self::NodeGone { node } => write!(f, "deleted node {node}"),
-            Self::ClaimGone { claim } => write!(f, "deleted nodeclaim {claim}"),
+            Self::NodeGone { node, .. } => write!(f, "deleted node {node}"),
+            Self::ClaimGone { claim, .. } => write!(f, "deleted nodeclaim {claim}"),
+            Self::HeldBack { valve, pool, claims: 0 } => {
+                write!(f, "nodepool {pool}: {valve} is reached, so its pods are packed as Karpenter does")
+            }
+            Self::HeldBack { valve, pool, claims } => {
+                write!(f, "nodepool {pool}: {valve} is reached, so {claims} nodeclaim(s) are not created")
+            }
+            Self::Spending(spend) => write!(f, "{spend:?}"),
             Self::NotGuaranteed(loss) => write!(f, "{loss}"),
             Self::Landed(landed) => write!(f, "{landed:?}"),
         }

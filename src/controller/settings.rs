@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::valves::Valves;
 use crate::cloud::Provider;
 use crate::placement;
 use crate::settings::Settings;
@@ -24,6 +25,10 @@ pub struct ControllerSettings {
     pub placement: placement::Mode,
     /// How long nodes are kept for their pods.
     pub placement_limits: placement::Limits,
+    /// Decide and say so, and do nothing.
+    pub shadow: bool,
+    /// What binds decisions.
+    pub valves: Valves,
 }
 
 impl Default for ControllerSettings {
@@ -36,6 +41,8 @@ impl Default for ControllerSettings {
             batch_max: Duration::from_secs(10),
             placement: placement::Mode::default(),
             placement_limits: placement::Limits::default(),
+            shadow: false,
+            valves: Valves::default(),
         }
     }
 }

@@ -76,7 +76,7 @@ fn create(cluster: &Cluster<'_>, pool: &NodePool, missing: usize, statics: &Stat
         let name = free_name(&pool.name, &seed, cluster.objects);
         if create_claim(pool, unplanned_claim(pool, &name), &ClaimPlan::default(), turn) {
             let instance_type = Arc::from("any");
-            turn.say(Said::Creating { claim: name, pool: pool.name.clone(), pods: 0, instance_type });
+            turn.say_once_taken(Said::Creating { claim: name, pool: pool.name.clone(), pods: 0, instance_type });
         }
     }
 }
@@ -102,7 +102,7 @@ fn remove(cluster: &Cluster<'_>, staying: &[&Claimed<'_>], replicas: usize, turn
     for (.., claimed) in order.into_iter().take(staying.len() - replicas) {
         let delete = Verb::Delete { uid: Arc::from(claimed.uid()), grace: None };
         if turn.write(Subject::of_cluster("NodeClaim", claimed.name()), &claimed.claim.metadata, delete) {
-            turn.say(Said::Disrupting { claim: Arc::from(claimed.name()), reason: OVERPROVISIONED });
+            turn.say_once_taken(Said::Disrupting { claim: Arc::from(claimed.name()), reason: OVERPROVISIONED });
         }
     }
 }

@@ -30,8 +30,18 @@ impl Turn<'_> {
         self.step.said.push(said);
     }
 
+    /// Says it once the write that was sent last is taken: what is counted has happened.
+    pub fn say_once_taken(&mut self, said: Said) {
+        if let Some(Action::Write(write)) = self.step.actions.last() {
+            self.writes.say_once_taken(&write.subject, said);
+        }
+    }
+
+    /// In a shadow nothing is done: whatever is to be written or bought comes through here.
     pub fn act(&mut self, action: Action) {
-        self.step.actions.push(action);
+        if !self.settings.shadow {
+            self.step.actions.push(action);
+        }
     }
 
     /// Looks at everything again at this time, if nothing happens before; what time has brought already is looked at now.
@@ -58,6 +68,7 @@ impl Turn<'_> {
     /// As [`Turn::write`], for an object of which the version is known.
     pub fn write_version(&mut self, subject: Subject, version: Option<&str>, verb: Verb) -> bool {
         match self.writes.may(&subject, version, self.now) {
+            Ok(()) if self.settings.shadow => false,
             Ok(()) => {
                 self.writes.sent(&subject, version);
                 self.act(Action::Write(Write { subject, verb }));
@@ -97,4 +108,35 @@ fn versioned(meta: &ObjectMeta, mut body: Value) -> Value {
     body["metadata"]["uid"] = json!(meta.uid);
     body["metadata"]["resourceVersion"] = json!(meta.resource_version);
     body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::played::{Played, claims_of, pods};
+    use super::*;
+
+    #[test]
+    fn a_shadow_decides_and_does_nothing() {
+        let mut open = Played::new(ControllerSettings::default(), pods(2, "60"));
+        let decided = open.decide();
+        assert_eq!(claims_of(&decided).len(), 2, "what it would do: {:?}", decided.said);
+        let mut played =
+            Played::new(ControllerSettings { shadow: true, ..ControllerSettings::default() }, pods(2, "60"));
+        let proposed = |step: &Step| step.said.iter().filter(|said| matches!(said, Said::Proposed { .. })).count();
+        for _ in 0..3 {
+            let decided = played.decide();
+            assert_eq!((decided.actions.len(), proposed(&decided)), (0, 2), "again and again");
+        }
+        // what it sees of itself changes nothing
+        played.see("NodeClaim", json!({
+            "metadata": {"annotations": {crate::api::labels::PLANNED_PODS: "{}"}, "labels": {"karpenter.sh/nodepool": "default"}},
+            "spec": {"nodeClassRef": {"group": "karpenter.kwok.sh", "kind": "KWOKNodeClass", "name": "default"}, "requirements": []},
+        }), "theirs");
+        for _ in 0..100 {
+            let step = played.controller.step(played.now);
+            let writes = step.actions.iter().filter(|action| !matches!(action, Action::Decide { .. }));
+            assert_eq!(writes.count(), 0, "{:?}", step.actions);
+            played.pass(Duration::from_secs(1));
+        }
+    }
 }

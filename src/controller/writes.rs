@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::event::{Outcome, Subject};
+use super::said::Said;
 use crate::observe::RawObject;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -27,6 +28,8 @@ struct Last {
     state: State,
     /// Failures in a row.
     failures: u32,
+    /// What is to be said once it is taken.
+    said: Option<Box<Said>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +75,23 @@ impl Writes {
     /// Notes that a write is sent.
     pub(super) fn sent(&mut self, subject: &Subject, version: Option<&str>) {
         let failures = self.0.get(subject).map_or(0, |last| last.failures);
-        self.0.insert(subject.clone(), Last { version: version.map(Arc::from), state: State::Sent, failures });
+        self.0.insert(
+            subject.clone(),
+            Last { version: version.map(Arc::from), state: State::Sent, failures, said: None },
+        );
+    }
+
+    /// What a write that is under way means, once it is taken.
+    pub(super) fn say_once_taken(&mut self, subject: &Subject, said: Said) {
+        if let Some(last) = self.0.get_mut(subject) {
+            last.said = Some(Box::new(said));
+        }
+    }
+
+    /// What is to be said now that a write is answered: nothing where it was not taken.
+    pub(super) fn means(&mut self, subject: &Subject, outcome: &Outcome) -> Option<Said> {
+        let said = self.0.get_mut(subject)?.said.take();
+        said.filter(|_| matches!(outcome, Outcome::Done(_))).map(|said| *said)
     }
 
     /// Notes an answer; why the write failed, where it did.
@@ -170,6 +189,24 @@ mod tests {
         assert_eq!(writes.answered(&subject, &Outcome::Done(None), at), None);
         assert!(writes.may(&subject, Some("2"), at).is_err(), "the watch will say");
         assert_eq!(writes.may(&subject, Some("3"), at), Ok(()));
+    }
+
+    #[test]
+    fn what_a_write_means_is_said_once_it_is_taken_and_only_then() {
+        let (subject, mut writes) = (Subject::of_cluster("Node", "n"), Writes::default());
+        let said = || Said::FoundPods { pods: 1 };
+        for (outcome, expected) in [
+            (Outcome::Failed("no answer".to_owned()), None),
+            (Outcome::Outdated, None),
+            (Outcome::Delayed("not now".to_owned()), None),
+            (Outcome::Done(None), Some(said())),
+        ] {
+            writes.sent(&subject, Some("1"));
+            writes.say_once_taken(&subject, said());
+            assert_eq!(writes.means(&subject, &outcome), expected, "{outcome:?}");
+            assert_eq!(writes.means(&subject, &Outcome::Done(None)), None, "and not twice");
+            writes.answered(&subject, &outcome, now());
+        }
     }
 
     #[test]

@@ -5,9 +5,10 @@ mod leave_fewer;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::clock::Clock;
 use super::incumbent::{Incumbent, Offered};
 use super::orders::Orders;
-use super::{Clock, Decision, Limits, Search, repair};
+use super::{Decision, Limits, Search, repair};
 use crate::model::Problem;
 use crate::observe::Snapshot;
 use crate::plan::check::{Rule, Violation};
@@ -40,9 +41,9 @@ pub(super) struct First<'p> {
 
 impl<'p> First<'p> {
     /// Packs and checks; where there is not the time for that, the decision says so and is the last.
-    pub fn of(problem: &'p Problem, clock: &Clock) -> Self {
-        let kept = kept_for_the_first(problem, clock);
-        let (solution, worked) = greedy::work(problem, Order::Karpenter, &|| clock.is_up(kept));
+    pub fn of(problem: &'p Problem, time: &Clock) -> Self {
+        let kept = kept_for_the_first(problem, time);
+        let (solution, worked) = greedy::work(problem, Order::Karpenter, &|| time.is_up(kept));
         let draft = plan::build(problem, &solution);
         let greedy = (!solution.stopped).then(|| Outcome { cost: draft.cost(), unplaced: draft.unplaced.len() });
         let mut refused = Vec::new();
@@ -53,7 +54,9 @@ impl<'p> First<'p> {
         let certificate = Certificate { objective, bound, left, stage, packed_after: 0, stop, failure: None };
         let proof = Proof::default();
         let (left_proofs, answers) = (Vec::new(), Vec::new());
-        let decision = Decision { plan, certificate, proof, left_proofs, greedy, answers, refused, searched: None };
+        let (searched, learned, clock) = (None, None, None);
+        let decision =
+            Decision { plan, certificate, proof, left_proofs, greedy, answers, refused, searched, learned, clock };
         Self { decision, solution, worked }
     }
 
@@ -84,7 +87,7 @@ pub(super) fn run(
     let problem = Problem::new(snapshot);
     let first = First::of(&problem, clock);
     if first.is_last() {
-        return sink(first.decision);
+        return sink(Decision { clock: Some(Arc::new(clock.readings())), ..first.decision });
     }
     let reserve = clock.started.elapsed().mul_f64(reserve);
     let stop = || clock.is_up(reserve);
@@ -110,6 +113,7 @@ pub(super) fn run(
         }
     }
     let is_late = stop() || best.is_cut;
+    best.incumbent.decision.clock = Some(Arc::new(clock.readings()));
     best.incumbent.finish(ended, is_late, every_way);
 }
 

@@ -95,5 +95,14 @@ fn work(work: Work) -> StoredWork {
     StoredWork { pace, rounds, dive_rounds, cells, search_steps, exact_steps, ways }
 }
 
+pub(super) fn work_of(stored: StoredWork) -> Work {
+    let StoredWork { pace, rounds, dive_rounds, cells, search_steps, exact_steps, ways } = stored;
+    let pace = match pace {
+        StoredPace::Time => Pace::Time,
+        StoredPace::Work => Pace::Work,
+    };
+    Work { pace, rounds, dive_rounds, cells, search_steps, exact_steps, ways }
+}
+
 #[cfg(test)]
 mod tests;

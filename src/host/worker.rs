@@ -27,10 +27,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use super::{Answer, Clock, Decision, Limits, Search, decide, search_within};
+use super::clock::Clock;
+use super::{Answer, Decision, Limits, Search, decide, search_within};
 use crate::observe::Snapshot;
 use crate::plan::Stop;
 use crate::plan::failure::{Cause, Failure};
+use crate::solve::carried::Carried;
 use process::Process;
 
 /// Messages of a solver process that wait to be looked at; it waits with the next one.
@@ -66,6 +68,18 @@ pub fn decide_apart(
     worker: &Worker,
     observe: &mut dyn FnMut(Progress),
 ) -> Decision {
+    decide_apart_from(snapshot, Arc::default(), limits, worker, observe)
+}
+
+/// As [`decide_apart`], from what an earlier decision carried over, as [`super::decide_from`] does.
+#[must_use]
+pub fn decide_apart_from(
+    snapshot: &Arc<Snapshot>,
+    carried: Arc<Carried>,
+    limits: Limits,
+    worker: &Worker,
+    observe: &mut dyn FnMut(Progress),
+) -> Decision {
     if limits.search == Search::Greedy {
         return decide(snapshot, limits);
     }
@@ -81,7 +95,10 @@ pub fn decide_apart(
     let came = Arc::new(AtomicUsize::new(0));
     let search = {
         let (snapshot, came) = (snapshot.clone(), came.clone());
-        move |clock: &Clock, sink: &dyn Fn(Decision)| relay::run(&snapshot, limits, clock, link, &came, sink)
+        move |clock: &Clock, sink: &dyn Fn(Decision)| {
+            let question = relay::Question { snapshot: &snapshot, carried, limits };
+            relay::run(&question, clock, link, &came, sink);
+        }
     };
     let mut answered = |answer: &Answer| observe(Progress::Answered(answer));
     let mut decision = search_within(limits.time, started, snapshot, search, &mut answered);

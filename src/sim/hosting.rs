@@ -12,7 +12,7 @@ use super::{Happening, Planted, Seen, Simulation};
 use crate::api::labels;
 use crate::cloud::{Answer, LaunchError, Request};
 use crate::controller::{Action, Controller, Event, Outcome, Step, Subject, Verb, Write};
-use crate::host::decide_from;
+use crate::host::{Limits, Search, decide_from};
 use crate::observe::objects::KINDS;
 use crate::observe::{Origin, RawObject};
 
@@ -130,9 +130,13 @@ impl Simulation<'_> {
                 Action::Cloud(request) => self.queue.put(at, Happening::Asked(self.life, Box::new(request))),
                 Action::Look { node } => self.queue.put(at, Happening::Looked(self.life, node)),
                 Action::Decide { .. } if self.is_planted(Planted::Undecided) => {}
-                Action::Decide { question, snapshot, carried } => {
+                Action::Decide { question, snapshot, carried, search } => {
                     let started = std::time::Instant::now();
-                    let decision = decide_from(&snapshot, carried, self.options.limits);
+                    let limits = match search {
+                        Search::Greedy => Limits { search, ..self.options.limits },
+                        Search::Integer => self.options.limits,
+                    };
+                    let decision = decide_from(&snapshot, carried, limits);
                     self.report.deciding += started.elapsed();
                     self.report.decisions += 1;
                     let at = after(self.now, self.scenario.spec.machines.decision);

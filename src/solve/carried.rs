@@ -102,6 +102,13 @@ impl Carried {
         }
     }
 
+    /// Whether all of its numbers can be written down.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        let worth = self.items.iter().map(|item| item.usd_hour).chain(self.limits.iter().map(|limit| limit.usd_hour));
+        worth.chain([self.ratio]).all(f64::is_finite)
+    }
+
     /// What of it the next question can use.
     #[must_use]
     pub fn start(&self, problem: &Problem, reduction: &Reduction) -> Start {

@@ -16,6 +16,8 @@ pub const SNAPSHOT: &str = "snapshot.json";
 pub const DECISION: &str = "decision.json";
 /// What the search started from; not there where it started from nothing.
 pub const CARRIED: &str = "carried.json";
+/// How far the search went.
+pub const SEARCH: &str = "search.json";
 pub const MODELS: &str = "models.json";
 pub const MODEL_FILES: [&str; 4] = ["resource-lp.mps", "resource-lp.lp", "columns.mps", "columns.lp"];
 
@@ -218,7 +220,7 @@ pub fn read(folder: &Path) -> Result<(Snapshot, Decision), String> {
             path.display()
         ));
     }
-    for name in [CARRIED, MODELS].into_iter().chain(MODEL_FILES) {
+    for name in [CARRIED, SEARCH, MODELS].into_iter().chain(MODEL_FILES) {
         if folder.join(name).exists() && !decision.files_sha256.contains_key(name) {
             return Err(format!("{}: not a file of this decision: it has no SHA-256", folder.join(name).display()));
         }

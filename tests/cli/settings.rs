@@ -119,3 +119,86 @@ fn the_files_of_spot_prices_say_what_is_wrong_with_them() {
         std::fs::remove_file(&file).unwrap();
     }
 }
+
+/// Every setting of the reference's core, with its default there (karpenter-core 6.3).
+#[cfg(feature = "live")]
+const OF_THE_REFERENCE: [(&str, &str); 23] = [
+    ("KARPENTER_SERVICE", ""),
+    ("METRICS_PORT", "8080"),
+    ("HEALTH_PROBE_PORT", "8081"),
+    ("KUBE_CLIENT_QPS", "200"),
+    ("KUBE_CLIENT_BURST", "300"),
+    ("ENABLE_PROFILING", "false"),
+    ("DISABLE_CONTROLLER_WARMUP", "true"),
+    ("DISABLE_LEADER_ELECTION", "false"),
+    ("DISABLE_CLUSTER_STATE_OBSERVABILITY", "false"),
+    ("LEADER_ELECTION_NAME", "karpenter-leader-election"),
+    ("LEADER_ELECTION_NAMESPACE", ""),
+    ("MEMORY_LIMIT", "-1"),
+    ("CPU_REQUESTS", "1000"),
+    ("LOG_LEVEL", "info"),
+    ("LOG_OUTPUT_PATHS", "stdout"),
+    ("LOG_ERROR_OUTPUT_PATHS", "stderr"),
+    ("BATCH_MAX_DURATION", "10s"),
+    ("BATCH_IDLE_DURATION", "1s"),
+    ("PREFERENCE_POLICY", "Respect"),
+    ("MIN_VALUES_POLICY", "Strict"),
+    ("IGNORE_DRA_REQUESTS", "true"),
+    ("FEATURE_GATES", ""),
+    ("SCHEDULER_CONFIG", ""),
+];
+
+#[cfg(feature = "live")]
+#[test]
+fn the_controller_has_every_setting_of_the_reference_under_its_name() {
+    let help = packwright(&["controller", "--help"]).output().unwrap();
+    let help: Vec<String> = String::from_utf8(help.stdout).unwrap().split_whitespace().map(str::to_owned).collect();
+    let help = help.join(" ");
+    for (variable, default) in OF_THE_REFERENCE {
+        let flag = format!("--{} ", variable.to_lowercase().replace('_', "-"));
+        assert!(help.contains(&flag), "{flag}");
+        let (_, after) = help.split_once(&format!("[env: {variable}=]")).unwrap_or_else(|| panic!("{variable}"));
+        let stated = after.split("[env:").next().unwrap();
+        assert!(default.is_empty() || stated.contains(&format!("[default: {default}]")), "{variable}: {stated}");
+    }
+}
+
+#[cfg(feature = "live")]
+#[test]
+fn values_are_taken_as_the_reference_writes_them() {
+    let said = |args: &[&str], variables: &[(&str, &str)]| {
+        let mut command = packwright(&["controller", "--kubeconfig", "/nowhere"]);
+        let output = command.args(args).envs(variables.iter().copied()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?} {variables:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for (variable, value) in [
+        ("BATCH_MAX_DURATION", "1m30s"),
+        ("DISABLE_LEADER_ELECTION", "1"),
+        ("ENABLE_PROFILING", "True"),
+        ("FEATURE_GATES", "NodeRepair=true,SpotToSpotConsolidation=F"),
+        ("LOG_OUTPUT_PATHS", "stderr,/dev/null"),
+        ("LOG_LEVEL", "debug"),
+        ("MEMORY_LIMIT", "-1"),
+        ("IGNORE_DRA_REQUESTS", "t"),
+        ("PACKWRIGHT_NODEPOOL_MAX_USD_PER_HOUR", "default=12.5,gpu=40"),
+    ] {
+        let said = said(&[], &[(variable, value)]);
+        assert!(said.contains("/nowhere: no such file"), "{variable}={value}: {said}");
+    }
+    let all: Vec<(&str, &str)> = OF_THE_REFERENCE.into_iter().collect();
+    assert!(said(&[], &all).contains("/nowhere: no such file"), "the defaults of the reference, said aloud");
+    for flag in ["--disable-leader-election", "--enable-profiling", "--shadow"] {
+        assert!(said(&[flag], &[]).contains("/nowhere: no such file"), "{flag}");
+    }
+    for (variable, value, expected) in [
+        ("BATCH_IDLE_DURATION", "1", "expected a duration such as"),
+        ("SHADOW", "yes", "expected true or false"),
+        ("FEATURE_GATES", "NodeRepair=on", "expected true or false"),
+        ("PACKWRIGHT_MAX_USD_PER_HOUR", "-1", "expected dollars"),
+        ("PACKWRIGHT_NODEPOOL_MAX_USD_PER_HOUR", "12", "expected NODEPOOL=USD"),
+    ] {
+        let said = said(&[], &[(variable, value)]);
+        assert!(said.contains(expected), "{variable}={value}: {said}");
+    }
+}

@@ -109,12 +109,23 @@ start etcd --data-dir=etcd --unsafe-no-fsync --log-level=warn \
     --listen-client-urls=unix://client:1 --advertise-client-urls=unix://client:1 \
     --listen-peer-urls=unix://peer:1 --initial-advertise-peer-urls=unix://peer:1 --initial-cluster=default=unix://peer:1
 
+# What service accounts ask for, which programs under test are.
+cat >audit.yaml <<EOF
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived, ResponseStarted]
+rules:
+  - {level: Metadata, userGroups: ["system:serviceaccounts"]}
+  - {level: None}
+EOF
+
 # The server makes its certificate itself, and signs the tokens of service accounts with the same key.
 start kube-apiserver --etcd-servers=unix://client:1 \
     --bind-address=127.0.0.1 --advertise-address=127.0.0.1 --secure-port="$port" --endpoint-reconciler-type=none \
     --cert-dir="$certs" --token-auth-file=tokens.csv --authorization-mode=Node,RBAC \
     --service-account-issuer=https://kubernetes.default.svc --service-account-key-file="$certs/apiserver.crt" \
     --service-account-signing-key-file="$certs/apiserver.key" --service-cluster-ip-range=10.96.0.0/16 \
+    --audit-policy-file=audit.yaml --audit-log-path="$logs/audit.log" \
     --max-requests-inflight=2000 --max-mutating-requests-inflight=1000 # the defaults throttle tests
 await curl --silent --fail --output /dev/null --cacert "$certs/apiserver.crt" "$server/readyz"
 sed '1,/END CERTIFICATE/d' "$certs/apiserver.crt" >"$certs/ca.crt" # it follows the server's own

@@ -1,6 +1,8 @@
 //! A controller in a process of its own.
 
+use std::collections::BTreeMap;
 use std::fs::File;
+use std::path::Path;
 use std::process::{Child, Stdio};
 
 use crate::cli::packwright;
@@ -18,10 +20,20 @@ impl Process {
     }
 
     pub fn start(cluster: &Cluster, args: &[&str]) -> Self {
+        Self::as_user(cluster, &cluster.folder.join("kubeconfig"), &BTreeMap::new(), args)
+    }
+
+    /// With a kubeconfig and variables of its own.
+    pub fn as_user(
+        cluster: &Cluster,
+        kubeconfig: &Path,
+        environment: &BTreeMap<String, String>,
+        args: &[&str],
+    ) -> Self {
         let log = File::options().create(true).append(true).open(cluster.folder.join("logs/controller.log")).unwrap();
-        let kubeconfig = cluster.folder.join("kubeconfig");
         let child = packwright(&["controller", "--kubeconfig", kubeconfig.to_str().unwrap()])
             .args(args)
+            .envs(environment)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

@@ -27,6 +27,7 @@ pub fn with_chart(cluster: &Cluster) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let args = ["install", "packwright", "charts/packwright", "--namespace", NAMESPACE, "--create-namespace"];
+        let args = [&args[..], &["--set", "replicas=0"]].concat(); // its pods would want room
         let output = cluster.run("helm", &args);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         // our account may do more than the chart says, so that the policy is what refuses
@@ -317,8 +318,12 @@ fn the_policy_lets_packwright_keep_pods_from_nodes_and_change_nothing_else_of_th
 #[test]
 fn the_chart_gives_the_rights_of_the_mode_and_no_other_mode() {
     on_cluster(async |cluster, _| {
-        let rendered =
-            |mode: &str| cluster.run("helm", &["template", "charts/packwright", "--set", &format!("placement={mode}")]);
+        let rendered = |mode: &str| {
+            cluster.run(
+                "helm",
+                &["template", "packwright", "charts/packwright", "--set", &format!("settings.placement={mode}")],
+            )
+        };
         for (mode, pods, status) in [("Reserve", true, false), ("Nominate", false, true), ("Observe", false, false)] {
             let output = rendered(mode);
             let text = String::from_utf8_lossy(&output.stdout).into_owned();

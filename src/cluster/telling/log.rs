@@ -1,11 +1,15 @@
 //! Log lines, in the words of the reference where it has some: for machines one JSON object each, for people text.
 
-use std::io::IsTerminal as _;
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Write};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
 
 use tracing::{debug, error, info, warn};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
 
 use super::super::lease::Stand;
@@ -31,11 +35,80 @@ pub enum Level {
     Error,
 }
 
-/// Writes log lines to standard output from now on.
+/// Where lines go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    Stdout,
+    Stderr,
+    /// At the end of it.
+    File(PathBuf),
+}
+
+impl FromStr for Output {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "stdout" => Self::Stdout,
+            "stderr" => Self::Stderr,
+            path => Self::File(path.into()),
+        })
+    }
+}
+
+/// An output that is open.
+#[derive(Clone)]
+enum Open {
+    Stdout,
+    Stderr,
+    File(Arc<File>),
+}
+
+/// Writes a line to each of several outputs. One that takes none costs its own lines alone.
+#[derive(Clone)]
+struct Everywhere(Arc<Vec<Open>>);
+
+impl Everywhere {
+    fn open(outputs: &[Output]) -> io::Result<Self> {
+        let open = |output: &Output| {
+            Ok(match output {
+                Output::Stdout => Open::Stdout,
+                Output::Stderr => Open::Stderr,
+                Output::File(path) => {
+                    let file = File::options().create(true).append(true).open(path);
+                    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+                    Open::File(Arc::new(file.map_err(named)?))
+                }
+            })
+        };
+        outputs.iter().map(open).collect::<io::Result<_>>().map(|open| Self(Arc::new(open)))
+    }
+}
+
+impl Write for Everywhere {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        for open in &*self.0 {
+            let _ = match open {
+                Open::Stdout => io::stdout().write_all(line),
+                Open::Stderr => io::stderr().write_all(line),
+                Open::File(file) => (&**file).write_all(line),
+            };
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes log lines from now on.
 ///
 /// # Errors
-/// Something in this process writes a log already.
-pub fn start_log(format: Format, level: Level) -> Result<(), TryInitError> {
+/// A file cannot be opened, or something in this process writes a log already.
+pub fn start_log(format: Format, level: Level, outputs: &[Output]) -> Result<(), Box<dyn std::error::Error>> {
+    let everywhere = Everywhere::open(outputs)?;
+    let is_terminal = *outputs == [Output::Stdout] && io::stdout().is_terminal();
     let level = match level {
         Level::Debug => LevelFilter::DEBUG,
         Level::Info => LevelFilter::INFO,
@@ -43,15 +116,20 @@ pub fn start_log(format: Format, level: Level) -> Result<(), TryInitError> {
     };
     let ours = tracing_subscriber::filter::Targets::new().with_target("packwright", level);
     let layer = match format {
-        Format::Json => fmt::layer().json().flatten_event(true).with_target(false).boxed(),
-        Format::Text => fmt::layer().with_target(false).with_ansi(std::io::stdout().is_terminal()).boxed(),
+        Format::Json => {
+            fmt::layer().json().flatten_event(true).with_target(false).with_writer(move || everywhere.clone()).boxed()
+        }
+        Format::Text => {
+            fmt::layer().with_target(false).with_ansi(is_terminal).with_writer(move || everywhere.clone()).boxed()
+        }
     };
-    tracing_subscriber::registry().with(layer.with_filter(ours)).try_init()
+    Ok(tracing_subscriber::registry().with(layer.with_filter(ours)).try_init()?)
 }
 
 pub(super) fn write_stand(stand: &Stand) {
     match stand {
         Stand::Leads => info!(controller = "lease", "successfully acquired lease"),
+        Stand::Shadows => info!(controller = "lease", "a shadow: decides, and does nothing"),
         Stand::StandsBy(holder) => info!(controller = "lease", holder, "standing by"),
         Stand::Conflict { holder, namespace, name } => {
             error!(controller = "lease", holder, namespace, name, "another provisioner is running: nothing is done");
@@ -68,12 +146,13 @@ pub(super) fn write(said: &Said) {
             error!(controller = "state", object = %subject, "failed to write: {reason}");
         }
         Said::FoundPods { pods } => info!(controller = "provisioner", pods, "found provisionable pod(s)"),
-        Said::Computed { question, claims, placed, unplaced, certificate } => info!(
+        Said::Computed { question, claims, placed, unplaced, certificate, took } => info!(
             controller = "provisioner",
             question,
             nodeclaims = claims,
             pods = placed,
             unplaced,
+            duration_seconds = took.as_secs_f64(),
             usd_per_hour = certificate.objective.as_usd(),
             bound_usd_per_hour = certificate.bound.as_usd(),
             stage = ?certificate.stage,
@@ -95,6 +174,18 @@ pub(super) fn write(said: &Said) {
         Said::Nominated { pod, target } => {
             debug!(controller = "provisioner", Pod = %pod.key, target = %target, "pod should schedule on");
         }
+        Said::Proposed { pool, pods, instance_type, price } => info!(
+            controller = "provisioner",
+            NodePool = %pool,
+            pods,
+            instance_type = %instance_type,
+            usd_per_hour = price.as_usd(),
+            "would create nodeclaim"
+        ),
+        Said::HeldBack { valve, pool, claims } => {
+            warn!(controller = "provisioner", NodePool = %pool, limit = valve.name(), claims, "{said}");
+        }
+        Said::Spending(_) => {}
         Said::Launched { claim, provider_id, instance_type, zone } => info!(
             controller = "nodeclaim.lifecycle",
             NodeClaim = %claim,
@@ -153,8 +244,10 @@ pub(super) fn write(said: &Said) {
         }
         Said::GracePeriodExpiring { claim, .. } => info!(controller = "node.termination", NodeClaim = %claim, "{said}"),
         Said::AwaitingVolumes { node } => debug!(controller = "node.termination", Node = %node, "{said}"),
-        Said::NodeGone { node } => info!(controller = "node.termination", Node = %node, "deleted node"),
-        Said::ClaimGone { claim } => info!(controller = "nodeclaim.lifecycle", NodeClaim = %claim, "deleted nodeclaim"),
+        Said::NodeGone { node, .. } => info!(controller = "node.termination", Node = %node, "deleted node"),
+        Said::ClaimGone { claim, .. } => {
+            info!(controller = "nodeclaim.lifecycle", NodeClaim = %claim, "deleted nodeclaim");
+        }
         Said::NotGuaranteed(loss) => warn!(controller = "placement", NodeClaim = %loss.claim, "{loss}"),
         Said::Landed(landed) => debug!(
             controller = "placement",

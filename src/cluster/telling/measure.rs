@@ -1,32 +1,97 @@
-//! Metrics, under the reference's names where it has them (karpenter-core 6.1), ours under `packwright_`.
+//! Metrics of what happens, under the reference's names where it has them (karpenter-core 6.1), ours under `packwright_`.
+//! `docs/metrics.md` lists them, and those of the reference that are not served.
 
-use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::api::labels;
-use crate::controller::{Said, Subject, World};
-use crate::observe::amounts;
-use crate::resources::CPU;
+use crate::controller::{Bought, Said, Subject, World};
+use crate::plan::{Certificate, Stage};
 
 /// What is served at `/metrics`.
-pub type Metrics = PrometheusHandle;
+#[derive(Clone)]
+pub struct Metrics {
+    handle: PrometheusHandle,
+    /// Series of what is there.
+    objects: Arc<Mutex<String>>,
+    /// Beside another provisioner only our own names are served.
+    scope: Scope,
+}
+
+/// Which series are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    All,
+    /// Those that no other provisioner has.
+    OwnNames,
+}
+
+/// What our own names begin with.
+const OWN: &str = "packwright_";
 
 /// The reference's buckets of durations, seconds.
 const DURATIONS: [f64; 21] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 150.0, 300.0,
     450.0, 600.0,
 ];
+/// Of the ends of nodes, seconds.
+const ENDS: [f64; 12] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_024.0, 2_048.0];
+/// Of summaries.
+const QUANTILES: [f64; 5] = [0.0, 0.5, 0.9, 0.99, 1.0];
+
+const SCHEDULING: &str = "karpenter_scheduler_scheduling_duration_seconds";
+const CLAIM_ENDS: &str = "karpenter_nodeclaims_termination_duration_seconds";
+const NODE_ENDS: &str = "karpenter_nodes_termination_duration_seconds";
+const STARTS: &str = "karpenter_pods_startup_duration_seconds";
+const DECISIONS: &str = "packwright_decision_duration_seconds";
+const STEPS: &str = "packwright_step_duration_seconds";
+
+impl Metrics {
+    /// In Prometheus' text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let all = self.handle.render() + &objects;
+        match self.scope {
+            Scope::All => all,
+            Scope::OwnNames => own(&all),
+        }
+    }
+
+    pub(super) fn set_objects(&self, text: String) {
+        *self.objects.lock().unwrap_or_else(PoisonError::into_inner) = text;
+        self.handle.run_upkeep(); // of summaries that nobody asks for
+    }
+}
+
+/// The lines about our own names.
+fn own(text: &str) -> String {
+    let is_own = |line: &&str| {
+        let line = line.strip_prefix("# HELP ").or_else(|| line.strip_prefix("# TYPE ")).unwrap_or(line);
+        line.starts_with(OWN)
+    };
+    text.lines().filter(is_own).flat_map(|line| [line, "\n"]).collect()
+}
 
 /// Counts from now on.
 ///
 /// # Errors
 /// Something in this process counts already.
-pub fn start_metrics() -> Result<Metrics, BuildError> {
-    let seconds = Matcher::Suffix("_seconds".to_owned());
-    let handle = PrometheusBuilder::new().set_buckets_for_metric(seconds, &DURATIONS)?.install_recorder()?;
+pub fn start_metrics(scope: Scope) -> Result<Metrics, BuildError> {
+    let mut builder = PrometheusBuilder::new().set_quantiles(&QUANTILES)?;
+    for name in [SCHEDULING, DECISIONS, STEPS] {
+        builder = builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), &DURATIONS)?;
+    }
+    let builder = builder.set_buckets_for_metric(Matcher::Full(CLAIM_ENDS.to_owned()), &ENDS)?;
+    let handle = builder.install_recorder()?;
+    describe();
+    gauge!("karpenter_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    Ok(Metrics { handle, objects: Arc::default(), scope })
+}
+
+fn describe() {
     describe_counter!("karpenter_nodeclaims_created_total", "NodeClaims that were created, by reason and pool.");
     describe_counter!(
         "karpenter_nodeclaims_terminated_total",
@@ -35,91 +100,122 @@ pub fn start_metrics() -> Result<Metrics, BuildError> {
     describe_counter!("karpenter_nodeclaims_disrupted_total", "NodeClaims that were disrupted, by reason and pool.");
     describe_counter!("karpenter_nodes_created_total", "Nodes that registered, by pool and zone.");
     describe_counter!("karpenter_nodes_terminated_total", "Nodes that are gone, by pool and zone.");
+    describe_counter!("karpenter_voluntary_disruption_decisions_total", "Disruptions, by what was decided and why.");
+    describe_gauge!("karpenter_scheduler_queue_depth", "Pods that are being planned.");
     describe_gauge!("karpenter_scheduler_unschedulable_pods_count", "Pods that the last decision could not place.");
-    describe_gauge!("karpenter_cluster_state_node_count", "Nodes that are known.");
-    describe_gauge!("karpenter_cluster_state_synced", "Whether everything was read once.");
-    describe_gauge!("karpenter_nodepools_limit", "Limits of a pool, cores and bytes.");
-    describe_gauge!("karpenter_nodepools_usage", "What the nodes of a pool come to, cores and bytes.");
+    describe_histogram!(SCHEDULING, "What a decision takes.");
+    describe_histogram!(CLAIM_ENDS, "From the deletion of a NodeClaim to its end.");
+    describe_histogram!(NODE_ENDS, "From the deletion of a node to its end.");
+    describe_histogram!(STARTS, "From the creation of a pod until it is ready, of pods that were seen before.");
     describe_gauge!("packwright_leads", "Whether this process acts.");
     describe_gauge!("packwright_decision_usd_per_hour", "Price of what the last decision launches.");
     describe_gauge!("packwright_decision_bound_usd_per_hour", "What no plan for the same pods is cheaper than.");
+    describe_gauge!("packwright_decision_gap_ratio", "How much of the price of the last decision is above its bound.");
     describe_counter!("packwright_decisions_total", "Decisions, by the stage of the answer and why the search ended.");
-    describe_histogram!("packwright_step_duration_seconds", "What a step of the controller takes.");
+    describe_counter!(
+        "packwright_decision_fallbacks_total",
+        "Decisions whose search broke down: an earlier answer stands."
+    );
+    describe_histogram!(DECISIONS, "What a decision takes.");
+    describe_histogram!(STEPS, "What a step of the controller takes.");
+    describe_counter!(
+        "packwright_limit_reached_total",
+        "Decisions that a limit of the settings has bound, by limit and pool."
+    );
     describe_counter!("packwright_placement_lost_total", "Pods and claims for which the plan could not be guaranteed.");
-    gauge!("karpenter_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-    Ok(handle)
 }
 
 pub(super) fn count(said: &Said, world: &World) {
-    let of_claim = |claim: &str, label: &str| {
-        let key = Subject::of_cluster("NodeClaim", claim).key;
-        let claim = world.objects().node_claims.get(&key);
-        claim.and_then(|claim| claim.object.metadata.labels.as_ref()?.get(label).cloned()).unwrap_or_default()
-    };
     match said {
-        Said::Creating { pool, .. } => {
-            let relaxed = "false";
-            counter!("karpenter_nodeclaims_created_total", "nodepool" => pool.to_string(), "reason" => "provisioned",
-                "min_values_relaxed" => relaxed)
+        Said::FoundPods { pods } => depth(*pods),
+        Said::Creating { pool, .. } => counter!("karpenter_nodeclaims_created_total", "nodepool" => pool.to_string(),
+            "reason" => "provisioned", "min_values_relaxed" => "false")
+        .increment(1),
+        Said::ClaimGone { bought, lasted, .. } => {
+            let Bought { pool, capacity_type, zone } = bought.clone();
+            counter!("karpenter_nodeclaims_terminated_total", "nodepool" => pool.clone(),
+                "capacity_type" => capacity_type, "zone" => zone)
+            .increment(1);
+            histogram!(CLAIM_ENDS, "nodepool" => pool).record(lasted.as_secs_f64());
+        }
+        Said::Disrupting { claim, reason } => {
+            let Bought { pool, capacity_type, .. } = of_claim(claim, world);
+            let reason = reason.to_lowercase();
+            counter!("karpenter_voluntary_disruption_decisions_total", "decision" => "delete",
+                "reason" => reason.clone(), "consolidation_type" => reason.clone())
+            .increment(1);
+            counter!("karpenter_nodeclaims_disrupted_total", "nodepool" => pool, "capacity_type" => capacity_type,
+                "reason" => reason)
             .increment(1);
         }
-        Said::ClaimGone { claim } => counter!("karpenter_nodeclaims_terminated_total",
-            "nodepool" => of_claim(claim, labels::NODEPOOL), "capacity_type" => of_claim(claim, labels::CAPACITY_TYPE),
-            "zone" => of_claim(claim, labels::ZONE))
-        .increment(1),
-        Said::Disrupting { claim, reason } => counter!("karpenter_nodeclaims_disrupted_total",
-            "nodepool" => of_claim(claim, labels::NODEPOOL), "capacity_type" => of_claim(claim, labels::CAPACITY_TYPE),
-            "reason" => reason.to_lowercase())
-        .increment(1),
-        Said::GaveUp { claim, why, .. } => counter!("karpenter_nodeclaims_disrupted_total",
-            "nodepool" => of_claim(claim, labels::NODEPOOL), "capacity_type" => of_claim(claim, labels::CAPACITY_TYPE),
-            "reason" => why.label())
-        .increment(1),
-        Said::Registered { claim, .. } => counter!("karpenter_nodes_created_total",
-            "nodepool" => of_claim(claim, labels::NODEPOOL), "zone" => of_claim(claim, labels::ZONE))
-        .increment(1),
-        Said::NodeGone { node } => {
-            let key = Subject::of_cluster("Node", node).key;
-            let of = |label: &str| {
-                let node = world.objects().nodes.get(&key);
-                node.and_then(|node| node.object.metadata.labels.as_ref()?.get(label).cloned()).unwrap_or_default()
-            };
-            counter!("karpenter_nodes_terminated_total", "nodepool" => of(labels::NODEPOOL), "zone" => of(labels::ZONE))
-                .increment(1);
+        Said::GaveUp { claim, why, .. } => {
+            let Bought { pool, capacity_type, .. } = of_claim(claim, world);
+            counter!("karpenter_nodeclaims_disrupted_total", "nodepool" => pool, "capacity_type" => capacity_type,
+                "reason" => why.label())
+            .increment(1);
         }
-        Said::Computed { unplaced, certificate, .. } => {
+        Said::Registered { claim, .. } => {
+            let Bought { pool, zone, .. } = of_claim(claim, world);
+            counter!("karpenter_nodes_created_total", "nodepool" => pool, "zone" => zone).increment(1);
+        }
+        Said::NodeGone { bought, lasted, .. } => {
+            let Bought { pool, zone, .. } = bought.clone();
+            counter!("karpenter_nodes_terminated_total", "nodepool" => pool.clone(), "zone" => zone).increment(1);
+            histogram!(NODE_ENDS, "nodepool" => pool).record(lasted.as_secs_f64());
+        }
+        Said::Computed { unplaced, certificate, took, .. } => {
+            depth(0);
             #[allow(clippy::cast_precision_loss)] // of a count
             gauge!("karpenter_scheduler_unschedulable_pods_count", "controller" => "provisioner").set(*unplaced as f64);
-            gauge!("packwright_decision_usd_per_hour").set(certificate.objective.as_usd());
-            gauge!("packwright_decision_bound_usd_per_hour").set(certificate.bound.as_usd());
-            let (stage, stop) = (format!("{:?}", certificate.stage), format!("{:?}", certificate.stop));
-            counter!("packwright_decisions_total", "stage" => stage, "stop" => stop).increment(1);
+            histogram!(SCHEDULING, "controller" => "provisioner").record(took.as_secs_f64());
+            histogram!(DECISIONS).record(took.as_secs_f64());
+            of_certificate(certificate);
+        }
+        Said::HeldBack { valve, pool, .. } => {
+            counter!("packwright_limit_reached_total", "limit" => valve.name(), "nodepool" => pool.to_string())
+                .increment(1);
         }
         Said::NotGuaranteed(_) => counter!("packwright_placement_lost_total").increment(1),
         _ => {}
     }
 }
 
-pub(super) fn gauge(world: &World, took: Duration) {
-    histogram!("packwright_step_duration_seconds").record(took.as_secs_f64());
-    #[allow(clippy::cast_precision_loss)] // of a count
-    gauge!("karpenter_cluster_state_node_count").set(world.objects().nodes.len() as f64);
-    gauge!("karpenter_cluster_state_synced").set(u8::from(world.is_complete()));
-    for (key, pool) in &world.objects().node_pools {
-        let spec = &pool.object.spec;
-        let used = pool.object.status.as_ref().map(|status| amounts(&status.resources)).unwrap_or_default();
-        let limits: BTreeMap<_, _> = spec.limits.iter().map(|(name, of)| (name.clone(), of.clone())).collect();
-        for (metric, list) in [("karpenter_nodepools_limit", amounts(&limits)), ("karpenter_nodepools_usage", used)] {
-            for (resource, amount) in list.iter() {
-                gauge!(metric, "nodepool" => key.name.to_string(), "resource_type" => resource.to_string())
-                    .set(in_units(resource, amount));
-            }
-        }
+#[allow(clippy::cast_precision_loss)] // of a count
+fn depth(pods: usize) {
+    gauge!("karpenter_scheduler_queue_depth", "controller" => "provisioner").set(pods as f64);
+}
+
+fn of_claim(claim: &str, world: &World) -> Bought {
+    let claim = world.objects().node_claims.get(&Subject::of_cluster("NodeClaim", claim).key);
+    claim.map(|claim| Bought::of(&claim.object.metadata)).unwrap_or_default()
+}
+
+fn of_certificate(certificate: &Certificate) {
+    let (cost, bound) = (certificate.objective.as_usd(), certificate.bound.as_usd());
+    gauge!("packwright_decision_usd_per_hour").set(cost);
+    gauge!("packwright_decision_bound_usd_per_hour").set(bound);
+    gauge!("packwright_decision_gap_ratio").set(if cost > 0.0 { (cost - bound) / cost } else { 0.0 });
+    let (stage, stop) = (format!("{:?}", certificate.stage), format!("{:?}", certificate.stop));
+    counter!("packwright_decisions_total", "stage" => stage, "stop" => stop).increment(1);
+    if certificate.failure.is_some() {
+        let to = if certificate.stage == Stage::Greedy { "greedy" } else { "earlier_answer" };
+        counter!("packwright_decision_fallbacks_total", "to" => to).increment(1);
     }
 }
 
-/// Cores, bytes and counts, as the reference measures them.
-#[allow(clippy::cast_precision_loss)] // shown, not reckoned with
-fn in_units(resource: &str, amount: i64) -> f64 {
-    if resource == CPU { amount as f64 / 1_000.0 } else { amount as f64 }
+pub(super) fn stepped(took: Duration) {
+    histogram!(STEPS).record(took.as_secs_f64());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::own;
+
+    #[test]
+    fn beside_another_provisioner_only_our_own_names_are_served() {
+        let text = "# HELP karpenter_a A.\n# TYPE karpenter_a gauge\nkarpenter_a 1\n# HELP packwright_b B.\n\
+                    # TYPE packwright_b gauge\npackwright_b{of=\"karpenter_a\"} 2\n";
+        let ours = "# HELP packwright_b B.\n# TYPE packwright_b gauge\npackwright_b{of=\"karpenter_a\"} 2\n";
+        assert_eq!(own(text), ours);
+    }
 }

@@ -169,6 +169,7 @@ fn text(said: &Said) -> Option<Text> {
             let note = format!("Failed to drain node: {pod}: {reason}");
             warning(node.unwrap_or_else(|| pod.clone()), "FailedDraining", note)
         }
+        Said::HeldBack { pool, .. } => warning(Subject::of_cluster("NodePool", pool), "LimitReached", said.to_string()),
         Said::NotGuaranteed(loss) => warning(of_claim(&loss.claim), "PlacementNotGuaranteed", loss.to_string()),
         _ => None,
     }

@@ -9,10 +9,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::packed::PackedSnapshot;
-use crate::host::{Decision, Limits};
+use crate::host::{Decision, Limits, Readings};
 use crate::observe::Snapshot;
 use crate::plan::{Assignment, Draft, Launch, Plan, Stage, Stop, Unplaced};
 use crate::solve::bound::{LeftProof, Proof};
+use crate::solve::carried::Carried;
 
 /// No message is longer. An answer takes about 40 bytes a pod and 2.3 kB a launch: 100,000 pods on 40,000 nodes are 96 MB.
 pub const MOST_BYTES: u64 = 256 << 20;
@@ -34,6 +35,8 @@ pub struct Question {
     /// The time that is left.
     pub limits: Limits,
     pub snapshot: PackedSnapshot,
+    /// What the search starts from.
+    pub carried: Carried,
 }
 
 /// An answer on its way: what is new in it.
@@ -47,6 +50,9 @@ pub struct Told {
     pub left_proofs: Vec<LeftProof>,
     /// [`Stop::Unfinished`] in all but the last.
     pub stop: Stop,
+    /// Of the last: what the search learned, and what it has read of its clock.
+    pub learned: Option<Carried>,
+    pub clock: Option<Readings>,
 }
 
 /// A plan that nobody here has checked.
@@ -61,8 +67,8 @@ pub struct ToldPlan {
 
 impl Question {
     #[must_use]
-    pub fn new(limits: Limits, snapshot: &Snapshot) -> Self {
-        Self { limits, snapshot: PackedSnapshot::of(snapshot) }
+    pub fn new(limits: Limits, snapshot: &Snapshot, carried: &Carried) -> Self {
+        Self { limits, snapshot: PackedSnapshot::of(snapshot), carried: carried.clone() }
     }
 }
 
@@ -93,7 +99,8 @@ impl Told {
         let is_new = |proof: &&LeftProof| before.is_none_or(|before| !before.left_proofs.contains(proof));
         let left_proofs = left_proofs.iter().filter(is_new).cloned().collect();
         let (plan, proof) = ((!is_known).then(told), (!is_proven).then(|| proof.clone()));
-        Self { plan, proof, left_proofs, stop: certificate.stop }
+        let clock = decision.clock.as_deref().cloned();
+        Self { plan, proof, left_proofs, stop: certificate.stop, learned: None, clock }
     }
 }
 

@@ -7,17 +7,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use super::MOST_WAITING;
-use super::message::{self, Hello, Question, Told};
+use super::message::{self, Hello, Told, ToldPlan};
 use super::process::Link;
 use super::prover::{Bounded, Claim, Prover};
+use crate::host::clock::Clock;
 use crate::host::incumbent::{Incumbent, Offered};
 use crate::host::stages::First;
-use crate::host::{Clock, Decision, Limits, STACK, spawn};
+use crate::host::{Decision, Limits, STACK, spawn};
 use crate::model::Problem;
 use crate::observe::Snapshot;
 use crate::plan::Stop;
 use crate::plan::failure::{Cause, Failure};
 use crate::solve::bound::LeftProof;
+use crate::solve::carried::Carried;
 
 /// A first line is a few words.
 const MOST_OF_HELLO: u64 = 4 << 10;
@@ -31,17 +33,25 @@ pub enum Event {
     Gone(Cause),
 }
 
+/// What is asked.
+pub struct Question<'q> {
+    pub snapshot: &'q Arc<Snapshot>,
+    /// What the search starts from.
+    pub carried: Arc<Carried>,
+    pub limits: Limits,
+}
+
 /// Decides with what comes over the link; `came` counts the answers.
 pub fn run(
-    snapshot: &Arc<Snapshot>,
-    limits: Limits,
+    question: &Question<'_>,
     clock: &Clock,
     link: Result<Link, Cause>,
     came: &Arc<AtomicUsize>,
     sink: &dyn Fn(Decision),
 ) {
+    let Question { snapshot, limits, .. } = *question;
     let (events, inbox) = sync_channel(MOST_WAITING);
-    let opened = link.and_then(|link| open(link, snapshot, limits, clock, events.clone(), came.clone()));
+    let opened = link.and_then(|link| open(link, question, clock, events.clone(), came.clone()));
     let problem = Problem::new(snapshot);
     let First { decision, .. } = First::of(&problem, clock);
     if decision.certificate.stop != Stop::Unfinished {
@@ -49,7 +59,7 @@ pub fn run(
     }
     let incumbent = Incumbent::new(snapshot, decision, sink);
     let prover = Prover::start(snapshot.clone(), limits.work, events);
-    let mut relay = Relay { incumbent, prover, of_plan: 0, came, ended: None };
+    let mut relay = Relay { incumbent, prover, of_plan: 0, came, last: None, ended: None };
     if let Err(cause) = opened {
         relay.fail(cause);
     }
@@ -73,6 +83,8 @@ struct Relay<'r> {
     /// How often the incumbent has come to leave other pods: what was proven before is of another plan.
     of_plan: usize,
     came: &'r AtomicUsize,
+    /// The last plan that came, whatever became of it.
+    last: Option<ToldPlan>,
     ended: Option<Ended>,
 }
 
@@ -85,9 +97,10 @@ struct Ended {
 }
 
 impl Relay<'_> {
-    fn told(&mut self, Told { plan, proof, left_proofs, stop }: Told) {
+    fn told(&mut self, Told { plan, proof, left_proofs, stop, learned, clock }: Told) {
         if let Some(plan) = plan {
             let (stage, packed_after) = (plan.stage, plan.packed_after);
+            self.last = Some(plan.clone());
             match self.incumbent.offer(plan.into_draft(), stage, packed_after) {
                 Ok(Offered::Better) => self.incumbent.tell(),
                 Ok(Offered::LeavesOthers) => {
@@ -108,8 +121,19 @@ impl Relay<'_> {
             self.claim_left(proof);
         }
         if stop != Stop::Unfinished {
+            self.incumbent.decision.learned = learned.map(Arc::new);
+            // of another search than that of the plan where none that came was better than Karpenter's packing here
+            self.incumbent.decision.clock = clock.filter(|_| self.is_last()).map(Arc::new);
             self.ended = Some(Ended { is_late: stop == Stop::Deadline, every_way: stop == Stop::EveryWay });
         }
+    }
+
+    /// Whether the incumbent is the last plan that came.
+    fn is_last(&self) -> bool {
+        let plan = &self.incumbent.decision.plan;
+        self.last.as_ref().is_some_and(|last| {
+            (&last.launches, &last.assignments, &last.unplaced) == (&plan.launches, &plan.assignments, &plan.unplaced)
+        })
     }
 
     /// Of priorities that nobody has, and what is known already, nothing is proven.
@@ -148,17 +172,18 @@ impl Relay<'_> {
 /// Starts to ask and to listen, each on a thread of its own.
 fn open(
     link: Link,
-    snapshot: &Arc<Snapshot>,
-    limits: Limits,
+    question: &Question<'_>,
     clock: &Clock,
     events: SyncSender<Event>,
     came: Arc<AtomicUsize>,
 ) -> Result<(), Cause> {
-    let limits = Limits { time: clock.time.saturating_sub(clock.started.elapsed()), ..limits };
+    let Question { snapshot, carried, limits } = question;
+    let limits = Limits { time: clock.time.saturating_sub(clock.started.elapsed()), ..*limits };
     let not_started = |error: std::io::Error| Cause::NotStarted { error: error.to_string() };
     let most_bytes = message::most_bytes(snapshot);
-    let (snapshot, stdin) = (snapshot.clone(), link.stdin.clone());
-    spawn("ask", STACK, move || ask(&snapshot, limits, &stdin)).map_err(not_started)?;
+    let (snapshot, carried, stdin) = ((*snapshot).clone(), carried.clone(), link.stdin.clone());
+    spawn("ask", STACK, move || ask(&message::Question::new(limits, &snapshot, &carried), &stdin))
+        .map_err(not_started)?;
     let listening = move || {
         if let Some(cause) = listen(link, most_bytes, &events, &came) {
             // nobody waits where the answer has been given
@@ -169,10 +194,9 @@ fn open(
     Ok(())
 }
 
-fn ask(snapshot: &Snapshot, limits: Limits, mut stdin: &ChildStdin) {
-    let question = Question::new(limits, snapshot);
+fn ask(question: &message::Question, mut stdin: &ChildStdin) {
     // where the other side is gone, whoever listens finds out why
-    if message::write(&mut stdin, &question).is_ok() {
+    if message::write(&mut stdin, question).is_ok() {
         let _ = stdin.flush();
     }
 }

@@ -9,9 +9,9 @@ use std::time::Instant;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::message::{self, Hello, Question, Told};
-use crate::host::{Clock, DEEP_STACK, STACK, spawn, stages};
+use crate::host::clock::Clock;
+use crate::host::{DEEP_STACK, STACK, spawn, stages};
 use crate::plan::Stop;
-use crate::solve::carried::Carried;
 
 /// As [`stages::RESERVE`], and time for the other side to check as much again.
 const RESERVE: f64 = stages::RESERVE + 1.0;
@@ -43,8 +43,9 @@ pub fn serve(mut from: impl BufRead + Send + 'static, to: &mut dyn Write) -> io:
     let no_thread = |error: io::Error| io::Error::new(error.kind(), format!("{NO_THREAD}: {error}"));
     // it comes from the program that started this one, and is as long as its cluster is large
     let question: Option<Question> = message::read(&mut from, u64::MAX)?;
-    let Question { limits, snapshot } = question.ok_or_else(|| fault("no question"))?;
+    let Question { limits, snapshot, carried } = question.ok_or_else(|| fault("no question"))?;
     let snapshot = snapshot.unpacked().ok_or_else(|| fault("a question that names what it does not bring"))?;
+    let snapshot = Arc::new(snapshot);
     let watch = move || {
         // nothing more is sent: this ends when the other side is gone, and so does this process
         let _ = io::copy(&mut from, &mut io::sink());
@@ -52,18 +53,22 @@ pub fn serve(mut from: impl BufRead + Send + 'static, to: &mut dyn Write) -> io:
     };
     spawn("watch", STACK, watch).map_err(no_thread)?;
     let (sender, answers) = channel();
-    let clock = Clock { started, time: limits.time, cancelled: Arc::new(AtomicBool::new(false)) };
+    let clock = Clock::new(started, limits.time, Arc::new(AtomicBool::new(false)));
+    let asked = snapshot.clone();
     let solve = move || {
-        stages::run(&snapshot, &Carried::default(), limits, &clock, RESERVE, &|decision| drop(sender.send(decision)));
+        stages::run(&asked, &carried, limits, &clock, RESERVE, &|decision| drop(sender.send(decision)));
     };
     spawn("solve", DEEP_STACK, solve).map_err(no_thread)?;
     let mut before = None;
     while let Ok(decision) = answers.recv() {
         let decision = answers.try_iter().last().unwrap_or(decision);
-        message::write(to, &Told::of(&decision, before.as_ref()))?;
+        let told = Told::of(&decision, before.as_ref());
         if decision.certificate.stop != Stop::Unfinished {
-            return Ok(());
+            let learned = decision.carried(&snapshot);
+            let is_sound = learned.is_finite(); // JSON has no other numbers
+            return message::write(to, &Told { learned: is_sound.then_some(learned), ..told });
         }
+        message::write(to, &told)?;
         before = Some(decision);
     }
     Err(io::Error::other("the search broke down"))

@@ -1,0 +1,70 @@
+{{/* The settings as variables of the container. */}}
+{{- define "packwright.environment" -}}
+{{- $settings := .Values.settings -}}
+- name: LOG_LEVEL
+  value: {{ .Values.logLevel | quote }}
+- name: LOG_OUTPUT_PATHS
+  value: {{ join "," .Values.logOutputPaths | quote }}
+- name: LOG_ERROR_OUTPUT_PATHS
+  value: {{ join "," .Values.logErrorOutputPaths | quote }}
+- name: METRICS_PORT
+  value: {{ .Values.controller.metrics.port | quote }}
+- name: HEALTH_PROBE_PORT
+  value: {{ .Values.controller.healthProbe.port | quote }}
+- name: KARPENTER_SERVICE
+  value: {{ include "packwright.fullname" . | quote }}
+- name: BATCH_MAX_DURATION
+  value: {{ $settings.batchMaxDuration | quote }}
+- name: BATCH_IDLE_DURATION
+  value: {{ $settings.batchIdleDuration | quote }}
+- name: PREFERENCE_POLICY
+  value: {{ $settings.preferencePolicy | quote }}
+- name: MIN_VALUES_POLICY
+  value: {{ $settings.minValuesPolicy | quote }}
+- name: IGNORE_DRA_REQUESTS
+  value: {{ $settings.ignoreDRARequests | quote }}
+- name: VM_MEMORY_OVERHEAD_PERCENT
+  value: {{ $settings.vmMemoryOverheadPercent | quote }}
+- name: RESERVED_ENIS
+  value: {{ $settings.reservedENIs | quote }}
+- name: FEATURE_GATES
+  value: {{ include "packwright.featureGates" . | quote }}
+- name: PLACEMENT
+  value: {{ $settings.placement | quote }}
+- name: SHADOW
+  value: {{ $settings.shadow | quote }}
+- name: PACKWRIGHT_TIME_LIMIT
+  value: {{ $settings.timeLimit | quote }}
+{{- with $settings.solverMemory }}
+- name: PACKWRIGHT_SOLVER_MEMORY
+  value: {{ . | quote }}
+{{- end }}
+{{- if $settings.decisions.keep }}
+- name: PACKWRIGHT_DECISIONS
+  value: /var/lib/packwright/decisions
+- name: PACKWRIGHT_DECISIONS_KEPT
+  value: {{ $settings.decisions.keep | quote }}
+- name: PACKWRIGHT_DECISIONS_SIZE
+  value: {{ $settings.decisions.size | quote }}
+{{- end }}
+{{- with $settings.limits.nodes }}
+- name: PACKWRIGHT_MAX_NODES
+  value: {{ . | quote }}
+{{- end }}
+{{- with $settings.limits.usdPerHour }}
+- name: PACKWRIGHT_MAX_USD_PER_HOUR
+  value: {{ . | quote }}
+{{- end }}
+{{- with include "packwright.nodePoolUsdPerHour" . }}
+- name: PACKWRIGHT_NODEPOOL_MAX_USD_PER_HOUR
+  value: {{ . | quote }}
+{{- end }}
+{{- with $settings.limits.launchesPerMinute }}
+- name: PACKWRIGHT_MAX_LAUNCHES_PER_MINUTE
+  value: {{ . | quote }}
+{{- end }}
+{{- with $settings.limits.solverSecondsPerHour }}
+- name: PACKWRIGHT_MAX_SOLVER_SECONDS_PER_HOUR
+  value: {{ . | quote }}
+{{- end }}
+{{- end }}
