@@ -10,8 +10,9 @@ PACKWRIGHT := $(CARGO_TARGET_DIR)/debug/packwright
 RELEASED := $(CARGO_TARGET_DIR)/release/packwright
 GETTING_STARTED := examples/getting-started
 OPENB := benchmarks/instances/openb
+SIMULATIONS := examples/simulations
 
-.PHONY: help setup build release demo test programs cluster lint crds models instances bench bench-random bench-throughput bench-loading oracle oldest placement modes
+.PHONY: help setup build release demo test programs cluster lint crds models instances bench bench-random bench-throughput bench-loading oracle oldest placement modes simulations
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,9 +24,12 @@ build: setup
 	@echo "Building. The first time it compiles the HiGHS solver and takes a quarter of an hour on two cores."
 	@cargo build --locked
 
-demo: build ## Plan the getting-started exercise, then 8,152 pods of a production GPU cluster
-	@echo "== The inflate exercise: $(GETTING_STARTED)"
+demo: build ## Play the getting-started exercise from apply to empty, then plan 8,152 pods of a production GPU cluster
+	@echo "== The inflate exercise: its plan"
 	@$(PACKWRIGHT) plan -f $(GETTING_STARTED)
+	@echo
+	@echo "== The inflate exercise on a simulated cluster, from apply to empty: $(SIMULATIONS)/inflate"
+	@$(PACKWRIGHT) simulate $(SIMULATIONS)/inflate
 	@echo
 	@echo "== 8,152 pods of a production GPU cluster: $(OPENB)"
 	@$(PACKWRIGHT) plan -f $(OPENB)/pools.yaml -f $(OPENB)/deployments.yaml
@@ -75,6 +79,9 @@ bench-loading: setup ## Measure how long reading manifests and the catalogue tak
 oldest: setup ## Conformance and 50 scenarios on the oldest Kubernetes that is supported
 	@KUBERNETES=1.34 tests/cluster/build.sh >/dev/null
 	@KUBERNETES=1.34 PACKWRIGHT_SCENARIOS=50 CARGO_PROFILE_DEV_OPT_LEVEL=0 cargo test --locked --test integration -- conformance placement::kube_scheduler_binds
+
+simulations: release ## 1,000 seeds of two simulated hours in which everything goes wrong that can
+	@$(RELEASED) simulate $(SIMULATIONS)/faults --seeds 1000
 
 placement: setup programs ## Put the plans of 5,000 random clusters to a real kube-scheduler
 	@PACKWRIGHT_SCENARIOS=5000 CARGO_PROFILE_DEV_OPT_LEVEL=0 cargo test --locked --test integration placement -- --nocapture
