@@ -75,8 +75,12 @@ impl Simulation<'_> {
         })
     }
 
-    /// Nodes without pods, in pools whose nodes go when they are empty.
+    /// Nodes without pods, in pools whose nodes go when they are empty. Static pools keep theirs, and which are kept for
+    /// CapacityBuffers only a decision says.
     fn empty(&self) -> Option<String> {
+        if self.api.all("CapacityBuffer").next().is_some() {
+            return None;
+        }
         let mut pods: BTreeMap<Arc<str>, usize> = BTreeMap::new();
         for (_, pod) in self.api.all("Pod") {
             let has_ended = ["Succeeded", "Failed"].contains(&text(pod, "/status/phase"));
@@ -95,7 +99,7 @@ impl Simulation<'_> {
                     budgets.is_some_and(|all| all.iter().any(|of| of["nodes"] == "0" || !of["schedule"].is_null()));
                 let after = disruption["consolidateAfter"].as_str().unwrap_or("0s");
                 let is_short = after.parse::<jiff::SignedDuration>().is_ok_and(|after| after.as_secs() <= 600);
-                is_short && !is_blocked
+                is_short && !is_blocked && pool["spec"]["replicas"].is_null()
             })
         };
         let empty = self.api.all("Node").find(|(key, node)| !pods.contains_key(&key.name) && goes(node));
