@@ -402,7 +402,6 @@ fn a_mistaken_kind_is_an_error_and_a_foreign_one_is_skipped() {
         ("policy/v1beta1", "PodSecurityPolicy"),
         ("storage.k8s.io/v1", "CSIDriver"),
         ("storage.k8s.io/v1", "CSIStorageCapacity"),
-        ("storage.k8s.io/v1", "CSIDriver"),
         ("storage.k8s.io/v1", "VolumeAttributesClass"),
         ("serving.knative.dev/v1", "Service"),
         ("example.com/v1", "Deploymnt"),
