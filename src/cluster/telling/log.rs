@@ -216,7 +216,7 @@ pub(super) fn write(said: &Said) {
             error!(controller = "nodeclaim.lifecycle", provider_id = %provider_id, reason, "failed terminating instance");
         }
         Said::ListFailed { reason } => {
-            error!(controller = "nodeclaim.garbagecollection", "failed to list instances: {reason}")
+            error!(controller = "nodeclaim.garbagecollection", "failed to list instances: {reason}");
         }
         Said::InstanceGone { claim, provider_id } => info!(
             controller = "nodeclaim.garbagecollection",
