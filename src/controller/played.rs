@@ -43,7 +43,7 @@ pub(super) fn claims_of(step: &Step) -> Vec<Arc<str>> {
 
 impl Played {
     /// A cluster with a pool of kwok's types of up to 64 cores, which is ready, and these pods.
-    pub fn new(settings: ControllerSettings, pods: Vec<Value>) -> Self {
+    pub fn new(settings: ControllerSettings, pods: &[Value]) -> Self {
         let catalog = Catalog::from_option("kwok").unwrap();
         let now = "2026-01-05T12:00:00Z".parse().unwrap();
         let mut played = Self { controller: Controller::new(settings, catalog), now, versions: 0 };
@@ -63,7 +63,7 @@ impl Played {
             let objects = match kind.name {
                 "KWOKNodeClass" => vec![class.clone()],
                 "NodePool" => vec![pool.clone()],
-                "Pod" => pods.clone(),
+                "Pod" => pods.to_vec(),
                 _ => Vec::new(),
             };
             let objects = objects.into_iter().map(|object| played.raw(kind.name, object)).collect();

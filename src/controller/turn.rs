@@ -117,11 +117,11 @@ mod tests {
 
     #[test]
     fn a_shadow_decides_and_does_nothing() {
-        let mut open = Played::new(ControllerSettings::default(), pods(2, "60"));
+        let mut open = Played::new(ControllerSettings::default(), &pods(2, "60"));
         let decided = open.decide();
         assert_eq!(claims_of(&decided).len(), 2, "what it would do: {:?}", decided.said);
         let mut played =
-            Played::new(ControllerSettings { shadow: true, ..ControllerSettings::default() }, pods(2, "60"));
+            Played::new(ControllerSettings { shadow: true, ..ControllerSettings::default() }, &pods(2, "60"));
         let proposed = |step: &Step| step.said.iter().filter(|said| matches!(said, Said::Proposed { .. })).count();
         for _ in 0..3 {
             let decided = played.decide();

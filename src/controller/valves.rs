@@ -206,7 +206,7 @@ mod tests {
 
     /// Three pods, one of which fills a node.
     fn played(valves: Valves) -> Played {
-        Played::new(ControllerSettings { valves, ..ControllerSettings::default() }, pods(3, "60"))
+        Played::new(ControllerSettings { valves, ..ControllerSettings::default() }, &pods(3, "60"))
     }
 
     #[test]

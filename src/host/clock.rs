@@ -147,8 +147,12 @@ mod tests {
         for first in [false, true] {
             let mut readings = Readings::default();
             let ups = [first, first, !first, first];
-            ups.iter().for_each(|is_up| readings.note_up(*is_up));
-            [10_000, 9_000, 9_000, 1].iter().for_each(|left| readings.note_left(*left));
+            for is_up in ups {
+                readings.note_up(is_up);
+            }
+            for left in [10_000, 9_000, 9_000, 1] {
+                readings.note_left(left);
+            }
             let again = clock().repeating(readings.clone());
             assert_eq!(ups.map(|_| again.is_up(Duration::ZERO)), ups);
             let left = [0; 4].map(|_| again.left(Duration::ZERO).to_string());

@@ -13,8 +13,9 @@ use crate::host::clock::Clock;
 use crate::host::{DEEP_STACK, STACK, spawn, stages};
 use crate::plan::Stop;
 
-/// As [`stages::RESERVE`], and time for the other side to check as much again.
-const RESERVE: f64 = stages::RESERVE + 1.0;
+/// As [`stages::RESERVE`], time for the other side to check as much again, and half of it for writing down what was learned, which
+/// formulates the decision once more.
+const RESERVE: f64 = stages::RESERVE + 1.5;
 
 /// For want of memory for its stack, as a rule.
 pub(super) const NO_THREAD: &str = "failed to start a thread";
