@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::Simulation;
 use super::api::{Refusal, is_deleting, text};
 use super::mirror::labels_of;
+use crate::api::reading::read;
 use crate::controller::Subject;
 use crate::observe::label_selector_of;
 
@@ -20,7 +20,7 @@ impl Simulation<'_> {
         for (key, budget) in
             self.api.all("PodDisruptionBudget").filter(|(key, _)| key.namespace == subject.key.namespace)
         {
-            let Ok(budget) = PodDisruptionBudget::deserialize(&**budget) else { continue };
+            let Ok(budget) = read::<PodDisruptionBudget>(budget).map(|read| read.object) else { continue };
             let spec = budget.spec.unwrap_or_default();
             let selector = label_selector_of(spec.selector.as_ref());
             if selector.matches(&found) && !self.allows_one_more(&spec, &subject.key.namespace, &selector) {
@@ -66,7 +66,7 @@ impl Simulation<'_> {
             .api
             .all("PodDisruptionBudget")
             .filter_map(|(key, budget)| {
-                let spec = PodDisruptionBudget::deserialize(&**budget).ok()?.spec?;
+                let spec = read::<PodDisruptionBudget>(budget).ok()?.object.spec?;
                 let selector = label_selector_of(spec.selector.as_ref());
                 let allows = self.allows_one_more(&spec, &key.namespace, &selector);
                 Some((Subject { kind: "PodDisruptionBudget", key: key.clone() }, allows))

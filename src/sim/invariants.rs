@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize as _, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Simulation;
@@ -14,6 +14,7 @@ use super::api::{Change, is_deleting, text};
 use super::queue::after;
 use crate::api::labels;
 use crate::api::node_pool::NodePool;
+use crate::api::reading::read;
 use crate::controller::{Subject, Verb, Write};
 use crate::observe::amounts;
 use crate::placement::ClaimPlan;
@@ -160,7 +161,7 @@ impl Simulation<'_> {
 
     fn check_budget(&mut self, pool: &str) {
         let Some(object) = self.api.get(&Subject::of_cluster("NodePool", pool)) else { return };
-        let Ok(read) = NodePool::deserialize(&**object) else { return };
+        let Ok(read) = read::<NodePool>(object).map(|read| read.object) else { return };
         let in_pool = |node: &Value| text(node, &format!("/metadata/labels/{}", escaped(labels::NODEPOOL))) == pool;
         let ending: BTreeSet<&str> = self
             .api
@@ -227,7 +228,7 @@ impl Simulation<'_> {
     /// After a launch: what runs for claims of a pool is within its limits.
     pub(super) fn check_limits(&mut self, pool: &str) {
         let Some(object) = self.api.get(&Subject::of_cluster("NodePool", pool)) else { return };
-        let Ok(read) = NodePool::deserialize(&**object) else { return };
+        let Ok(read) = read::<NodePool>(object).map(|read| read.object) else { return };
         let limits = amounts(&read.spec.limits.clone());
         let claims: BTreeSet<&str> = self.api.all("NodeClaim").map(|(_, claim)| text(claim, "/metadata/uid")).collect();
         let of_pool = |running: &super::cloud::Running| {

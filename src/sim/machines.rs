@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::api::{Change, is_deleting, subject_of, text};
@@ -11,6 +10,7 @@ use super::queue::after;
 use super::{Happening, Simulation};
 use crate::api::labels;
 use crate::api::node_claim::NodeClaim;
+use crate::api::reading::read;
 use crate::controller::Subject;
 use crate::resources::{MEMORY, quantities};
 
@@ -55,7 +55,7 @@ impl Simulation<'_> {
     /// A kubelet registers its node.
     pub(super) fn register(&mut self, id: &Arc<str>) {
         let Some(running) = self.cloud.get(id).filter(|running| running.runs()) else { return };
-        let Ok(claim) = NodeClaim::deserialize(&*running.user_data) else { return };
+        let Ok(claim) = read::<NodeClaim>(&running.user_data).map(|read| read.object) else { return };
         let what = &running.what;
         let mut found = what.labels_of(&claim);
         found.insert(labels::HOSTNAME.into(), running.node.clone());

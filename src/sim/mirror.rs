@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1;
-use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::api::{Api, Change, text};
 use crate::api::labels;
+use crate::api::reading::read;
 use crate::catalog::Catalog;
 use crate::controller::Subject;
 use crate::observe::objects::Objects;
@@ -75,7 +75,7 @@ impl Mirror {
     fn note_node(&mut self, change: &Change) {
         self.changes += 1;
         let name = change.subject.key.name.clone();
-        let node = change.after.as_ref().and_then(|object| v1::Node::deserialize(&**object).ok());
+        let node = change.after.as_ref().and_then(|object| Some(read::<v1::Node>(object).ok()?.object));
         match node {
             Some(node) => {
                 let mut found = read_labels(node.metadata.labels.as_ref());
