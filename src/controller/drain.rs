@@ -115,12 +115,16 @@ fn end(
             (VOLUMES_DETACHED, "False", "TerminationGracePeriodElapsed", message)
         }
         count => {
-            turn.say(Said::AwaitingVolumes { node: name.clone() });
             let message = format!("waiting for {count} volume(s) to be detached");
             (VOLUMES_DETACHED, "Unknown", "AwaitingVolumeDetachment", message)
         }
     };
-    if note(claimed, &[(DRAINED, "True", DRAINED, String::new()), volumes], turn) || !(attached.is_empty() || is_over) {
+    let is_waiting = !attached.is_empty() && !is_over;
+    let is_news = note(claimed, &[(DRAINED, "True", DRAINED, String::new()), volumes], turn);
+    if is_news && is_waiting {
+        turn.say(Said::AwaitingVolumes { node: name.clone() });
+    }
+    if is_news || is_waiting {
         return;
     }
     let id = node.spec.as_ref().and_then(|spec| spec.provider_id.as_deref());

@@ -19,6 +19,11 @@ impl Process {
         Self::start(cluster, &ALONE)
     }
 
+    /// As [`Process::alone`], with these feature gates.
+    pub fn with_gates(cluster: &Cluster, gates: &str) -> Self {
+        Self::start(cluster, &[&ALONE[..], &["--feature-gates", gates]].concat())
+    }
+
     pub fn start(cluster: &Cluster, args: &[&str]) -> Self {
         Self::as_user(cluster, &cluster.folder.join("kubeconfig"), &BTreeMap::new(), args)
     }
