@@ -60,11 +60,12 @@ impl Limits {
 }
 
 /// What may look for a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Search {
     /// Karpenter's own packing alone.
     Greedy,
     /// The integer program as well.
+    #[default]
     Integer,
 }
 
@@ -141,6 +142,7 @@ pub fn decide_from(snapshot: &Arc<Snapshot>, carried: Arc<Carried>, limits: Limi
 /// by a clock of its own may come out differently.
 #[must_use]
 pub fn repeat(snapshot: &Arc<Snapshot>, carried: Arc<Carried>, limits: Limits, readings: Readings) -> Decision {
+    let limits = Limits { search: readings.search, ..limits };
     let stages = {
         let snapshot = snapshot.clone();
         move |clock: &Clock, sink: &dyn Fn(Decision)| {

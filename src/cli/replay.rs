@@ -51,7 +51,12 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     if let Some(other) = recorded.search.as_ref().map(|search| &search.version).filter(|other| *other != own) {
         eprintln!("note: decided by version {other}, repeated by {own}");
     }
-    let Some(again) = recorded.again() else { return re_check(&recorded) };
+    let Some(again) = recorded.again() else {
+        if let Some(out) = &args.out {
+            eprintln!("note: --out {}: nothing came out that could be written", out.display());
+        }
+        return re_check(&recorded);
+    };
     if let Some(out) = &args.out {
         let Recorded { question, .. } = &recorded;
         let files = write_models(out, &question.snapshot, &again, question.limits.time)?;

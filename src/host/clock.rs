@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::Search;
+
 /// Steps in which the time that is left is read.
 const STEPS: u16 = 10_000;
 
@@ -27,6 +29,9 @@ pub(super) struct Clock {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Readings {
+    /// Of which search.
+    #[serde(default)]
+    pub search: Search,
     /// Whether the time is up: so often no, then so often yes, and by turns.
     pub is_up: Vec<u64>,
     /// Ten-thousandths of the time that were left, and how often in a row.
@@ -97,9 +102,9 @@ impl Clock {
         Self { repeats: Some(RefCell::new(repeated)), ..self }
     }
 
-    /// What it has said so far.
-    pub fn readings(&self) -> Readings {
-        self.said.borrow().clone()
+    /// What it has said so far, to this search.
+    pub fn readings(&self, search: Search) -> Readings {
+        Readings { search, ..self.said.borrow().clone() }
     }
 
     /// What part of the time is left besides `reserve`: nothing only where it is up.
@@ -157,7 +162,7 @@ mod tests {
             assert_eq!(ups.map(|_| again.is_up(Duration::ZERO)), ups);
             let left = [0; 4].map(|_| again.left(Duration::ZERO).to_string());
             assert_eq!(left, ["1", "0.9", "0.9", "0.0001"]);
-            assert_eq!(again.readings(), readings, "and it is what it said itself");
+            assert_eq!(again.readings(Search::Integer), readings, "and it is what it said itself");
             assert!(again.is_up(Duration::ZERO));
             assert!(again.left(Duration::ZERO) <= 0.0);
         }
@@ -165,6 +170,6 @@ mod tests {
         assert!(own.left(Duration::ZERO) > 0.99 && !own.is_up(Duration::ZERO));
         own.cancelled.store(true, Ordering::Relaxed);
         assert!(own.left(Duration::ZERO) <= 0.0 && own.is_up(Duration::ZERO));
-        assert_eq!(own.readings().is_up, [1, 1]);
+        assert_eq!(own.readings(Search::Integer).is_up, [1, 1]);
     }
 }

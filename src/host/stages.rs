@@ -87,7 +87,7 @@ pub(super) fn run(
     let problem = Problem::new(snapshot);
     let first = First::of(&problem, clock);
     if first.is_last() {
-        return sink(Decision { clock: Some(Arc::new(clock.readings())), ..first.decision });
+        return sink(Decision { clock: Some(Arc::new(clock.readings(search))), ..first.decision });
     }
     let reserve = clock.started.elapsed().mul_f64(reserve);
     let stop = || clock.is_up(reserve);
@@ -113,7 +113,7 @@ pub(super) fn run(
         }
     }
     let is_late = stop() || best.is_cut;
-    best.incumbent.decision.clock = Some(Arc::new(clock.readings()));
+    best.incumbent.decision.clock = Some(Arc::new(clock.readings(search)));
     best.incumbent.finish(ended, is_late, every_way);
 }
 

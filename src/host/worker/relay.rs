@@ -13,7 +13,7 @@ use super::prover::{Bounded, Claim, Prover};
 use crate::host::clock::Clock;
 use crate::host::incumbent::{Incumbent, Offered};
 use crate::host::stages::First;
-use crate::host::{Decision, Limits, STACK, spawn};
+use crate::host::{Decision, Limits, Readings, STACK, Search, spawn};
 use crate::model::Problem;
 use crate::observe::Snapshot;
 use crate::plan::Stop;
@@ -57,9 +57,10 @@ pub fn run(
     if decision.certificate.stop != Stop::Unfinished {
         return sink(decision);
     }
+    let first = clock.readings(Search::Greedy);
     let incumbent = Incumbent::new(snapshot, decision, sink);
     let prover = Prover::start(snapshot.clone(), limits.work, events);
-    let mut relay = Relay { incumbent, prover, of_plan: 0, came, last: None, ended: None };
+    let mut relay = Relay { incumbent, prover, of_plan: 0, came, last: None, first: Some(first), ended: None };
     if let Err(cause) = opened {
         relay.fail(cause);
     }
@@ -85,6 +86,8 @@ struct Relay<'r> {
     came: &'r AtomicUsize,
     /// The last plan that came, whatever became of it.
     last: Option<ToldPlan>,
+    /// What Karpenter's packing here has read of its clock, as long as it is the incumbent.
+    first: Option<Readings>,
     ended: Option<Ended>,
 }
 
@@ -102,8 +105,12 @@ impl Relay<'_> {
             let (stage, packed_after) = (plan.stage, plan.packed_after);
             self.last = Some(plan.clone());
             match self.incumbent.offer(plan.into_draft(), stage, packed_after) {
-                Ok(Offered::Better) => self.incumbent.tell(),
+                Ok(Offered::Better) => {
+                    self.first = None;
+                    self.incumbent.tell();
+                }
                 Ok(Offered::LeavesOthers) => {
+                    self.first = None;
                     self.of_plan += 1;
                     self.incumbent.tell();
                 }
@@ -122,8 +129,9 @@ impl Relay<'_> {
         }
         if stop != Stop::Unfinished {
             self.incumbent.decision.learned = learned.map(Arc::new);
-            // of another search than that of the plan where none that came was better than Karpenter's packing here
-            self.incumbent.decision.clock = clock.filter(|_| self.is_last()).map(Arc::new);
+            // where none that came was better than Karpenter's packing here, the plan is not of that search
+            let clock = clock.filter(|_| self.is_last()).or_else(|| self.first.clone());
+            self.incumbent.decision.clock = clock.map(Arc::new);
             self.ended = Some(Ended { is_late: stop == Stop::Deadline, every_way: stop == Stop::EveryWay });
         }
     }
