@@ -116,6 +116,8 @@ enum Happening {
 struct Seen {
     kind: &'static str,
     change: Change,
+    /// Which watch: what one that was dropped had still to say does not come.
+    watch: u64,
 }
 
 /// How often the state of things is noted.
@@ -140,6 +142,8 @@ struct Simulation<'s> {
     /// Kinds whose watch is not there, until the time; and when each watch has said its last.
     blind: BTreeMap<&'static str, Timestamp>,
     told: BTreeMap<&'static str, Timestamp>,
+    /// How often each watch was dropped.
+    watches: BTreeMap<&'static str, u64>,
     is_scheduling: bool,
     /// Nothing goes wrong any more, and nothing new comes.
     is_settling: bool,
@@ -192,6 +196,7 @@ impl<'s> Simulation<'s> {
             step_at: None,
             blind: BTreeMap::new(),
             told: BTreeMap::new(),
+            watches: BTreeMap::new(),
             is_scheduling: false,
             is_settling: false,
             meddled: 0,

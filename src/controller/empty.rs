@@ -90,7 +90,18 @@ fn budget(cluster: &Cluster<'_>, name: &str, turn: &mut Turn<'_>) -> usize {
         let is_going = |node: &&Arc<Node>| is_closed(node) || !is_ready(node);
         claimed.is_deleting() || claimed.nodes.iter().any(is_going)
     };
-    let disrupted = of_pool().filter(counts).filter(is_disrupted).count();
+    let mut disrupted = of_pool().filter(counts).filter(is_disrupted).count();
+    // one that was told to close may be closed
+    for claimed in of_pool().filter(counts).filter(|claimed| !is_disrupted(claimed)) {
+        let open = claimed.nodes.iter().filter_map(|node| {
+            let subject = Subject::of_cluster("Node", node.metadata.name.as_deref()?);
+            turn.writes.open_until(&subject, node.metadata.resource_version.as_deref(), turn.now)
+        });
+        if let Some(until) = open.max() {
+            disrupted += 1;
+            turn.look_again(until);
+        }
+    }
     let allowed = allowed(pool, DisruptionReason::Empty, nodes, turn.now).saturating_sub(disrupted);
     if pool.spec.disruption.budgets.iter().any(|budget| budget.schedule.is_some()) {
         turn.look_again(turn.now + Duration::from_secs(10)); // budgets come and go with time

@@ -66,6 +66,19 @@ impl Writes {
         self.0.get(subject).is_some_and(|last| last.state == State::Sent)
     }
 
+    /// Until when it is open what became of a write of this version of an object: no answer came, or none that can be relied on,
+    /// and no watch has shown a newer version yet.
+    #[must_use]
+    pub fn open_until(&self, subject: &Subject, version: Option<&str>, now: Timestamp) -> Option<Timestamp> {
+        let last = self.0.get(subject)?;
+        let until = match last.state {
+            State::Sent => now + WATCH,
+            State::Outdated { until } => until,
+            State::Failed { until } => until + WATCH,
+        };
+        (until > now && last.version.as_deref() == version).then_some(until)
+    }
+
     /// Whether an object is being created.
     #[must_use]
     pub fn is_creating(&self) -> bool {
@@ -207,6 +220,18 @@ mod tests {
             assert_eq!(writes.means(&subject, &Outcome::Done(None)), None, "and not twice");
             writes.answered(&subject, &outcome, now());
         }
+    }
+
+    #[test]
+    fn a_write_without_an_answer_may_have_been_taken() {
+        let (subject, mut writes) = (Subject::of_cluster("Node", "n"), Writes::default());
+        assert_eq!(writes.open_until(&subject, Some("1"), now()), None);
+        writes.sent(&subject, Some("1"));
+        assert!(writes.open_until(&subject, Some("1"), now()).is_some());
+        writes.answered(&subject, &Outcome::Failed("no answer".to_owned()), now());
+        let until = writes.open_until(&subject, Some("1"), now()).unwrap();
+        assert_eq!(writes.open_until(&subject, Some("2"), now()), None, "a watch has shown what became of it");
+        assert_eq!(writes.open_until(&subject, Some("1"), until), None, "no watch is waited for that long");
     }
 
     #[test]

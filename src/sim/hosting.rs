@@ -28,6 +28,7 @@ impl Simulation<'_> {
     /// Nothing of a kind is seen until it is listed again.
     pub(super) fn drop_watch(&mut self, kind: &'static str, span: Duration) {
         let until = after(self.now, span);
+        *self.watches.entry(kind).or_default() += 1;
         let known = self.blind.get(kind).copied().unwrap_or(Timestamp::MIN);
         self.blind.insert(kind, until.max(known));
         self.queue.put(until.max(known), Happening::Listed(self.life, kind));
@@ -56,11 +57,12 @@ impl Simulation<'_> {
         };
         let at = after(self.now, lag).max(self.told.get(kind).copied().unwrap_or(Timestamp::MIN));
         self.told.insert(kind, at);
-        self.queue.put(at, Happening::Seen(self.life, Box::new(Seen { kind, change })));
+        let watch = self.watches.get(kind).copied().unwrap_or(0);
+        self.queue.put(at, Happening::Seen(self.life, Box::new(Seen { kind, change, watch })));
     }
 
     pub(super) fn see(&mut self, life: u64, seen: Seen) {
-        let Seen { kind, change } = seen;
+        let Seen { kind, change, watch } = seen;
         let event = match (change.after, change.before) {
             (Some(object), _) => Event::Seen { kind, object: raw(&object) },
             (None, Some(object)) => {
@@ -68,8 +70,7 @@ impl Simulation<'_> {
             }
             (None, None) => return,
         };
-        // what is on its way when a watch is dropped does not come
-        if !self.blind.get(kind).is_some_and(|until| *until >= self.now) {
+        if self.watches.get(kind).copied().unwrap_or(0) == watch {
             self.hear(life, event);
         }
     }

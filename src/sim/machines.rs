@@ -24,6 +24,11 @@ const COLLECTED: Duration = Duration::from_secs(2);
 /// A pod that is done is kept for so long.
 const DONE: Duration = Duration::from_secs(60);
 
+fn is_ready(node: &Value) -> bool {
+    let conditions = node["status"]["conditions"].as_array();
+    conditions.is_some_and(|all| all.iter().any(|of| of["type"] == "Ready" && of["status"] == "True"))
+}
+
 impl Simulation<'_> {
     /// What kubelets do about a change.
     pub(super) fn note_machines(&mut self, change: &Change) {
@@ -32,6 +37,14 @@ impl Simulation<'_> {
         match (subject.kind, object) {
             ("Node", Some(_)) if before.is_none() => {
                 self.queue.put(after(now, machines.ready), Happening::Ready(subject.clone()));
+            }
+            // whoever takes startup taints off does so whenever there is one
+            ("Node", Some(node))
+                if is_ready(node)
+                    && node["spec"]["taints"]
+                        != before.as_ref().map_or(Value::Null, |node| node["spec"]["taints"].clone()) =>
+            {
+                self.queue.put(after(now, machines.startup), Happening::Started(subject.clone()));
             }
             ("Node", None) => self.queue.put(after(now, COLLECTED), Happening::Orphaned(subject.key.name.clone())),
             ("Pod", Some(pod)) => {
@@ -98,8 +111,6 @@ impl Simulation<'_> {
         let status = json!({"status": {"conditions": [self.ready("True")]}});
         drop(self.api.patch(node, &status, true));
         self.take_taints_off(node, |key| key == labels::TAINT_NOT_READY);
-        let at = after(self.now, self.scenario.spec.machines.startup);
-        self.queue.put(at, Happening::Started(node.clone()));
     }
 
     /// Whoever owns the startup taints takes them off.
