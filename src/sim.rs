@@ -120,6 +120,9 @@ struct Seen {
     watch: u64,
 }
 
+/// A pod that waits, the most important first, then the oldest.
+type Waiting = (std::cmp::Reverse<i32>, (Timestamp, Arc<str>));
+
 /// How often the state of things is noted.
 const SAMPLES: Duration = Duration::from_secs(60);
 
@@ -327,7 +330,7 @@ impl<'s> Simulation<'s> {
     /// kube-scheduler looks at the pods that wait, the most important first, and binds those that fit.
     fn schedule(&mut self) {
         self.is_scheduling = false;
-        let mut waiting: Vec<(std::cmp::Reverse<i32>, (Timestamp, Arc<str>))> = self
+        let mut waiting: Vec<Waiting> = self
             .mirror
             .unbound
             .iter()

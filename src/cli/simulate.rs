@@ -122,7 +122,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let mut scenario = match Scenario::read(&args.scenario) {
         Ok(scenario) => scenario,
         Err(errors) => {
-            errors.iter().for_each(|error| eprintln!("error: {error}"));
+            for error in &errors {
+                eprintln!("error: {error}");
+            }
             return Ok(ExitCode::from(exit::INVALID_INPUT));
         }
     };
@@ -154,7 +156,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         with_bound: !args.no_comparison && args.seeds.is_none(),
     };
     match args.seeds {
-        Some(seeds) => many(args, &scenario, &options, seeds),
+        Some(seeds) => Ok(many(args, &scenario, &options, seeds)),
         None => one(args, &scenario, &options),
     }
 }
@@ -176,7 +178,7 @@ fn one(args: &Args, scenario: &Scenario, options: &Options) -> Result<ExitCode, 
     }
     match args.output {
         Output::Json => {
-            println!("{}", serde_json::to_string_pretty(&Printed { report: &report, greedy: greedy.as_ref() })?)
+            println!("{}", serde_json::to_string_pretty(&Printed { report: &report, greedy: greedy.as_ref() })?);
         }
         Output::Table => println!("{}", shown(&report, greedy.as_ref())),
     }
@@ -191,12 +193,7 @@ struct Printed<'r> {
     greedy: Option<&'r Report>,
 }
 
-fn many(
-    args: &Args,
-    scenario: &Scenario,
-    options: &Options,
-    seeds: u64,
-) -> Result<ExitCode, Box<dyn std::error::Error>> {
+fn many(args: &Args, scenario: &Scenario, options: &Options, seeds: u64) -> ExitCode {
     let bar = bar("seeds", seeds);
     let (mut launches, mut restarts, mut failures) = (0, 0, 0);
     for seed in options.seed..options.seed.saturating_add(seeds) {
@@ -205,7 +202,7 @@ fn many(
         bar.inc(1);
         if report.broken.is_some() {
             bar.finish_and_clear();
-            return Ok(failed(args, scenario, &options, report));
+            return failed(args, scenario, &options, report);
         }
         launches += report.launches;
         restarts += report.restarts;
@@ -215,7 +212,7 @@ fn many(
     println!(
         "{seeds} seeds: {launches} launches, {restarts} restarts, {failures} failures, nothing that must hold was broken"
     );
-    Ok(ExitCode::from(exit::SUCCESS))
+    ExitCode::from(exit::SUCCESS)
 }
 
 /// Says what is broken, and the least that shows it.

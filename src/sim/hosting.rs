@@ -150,7 +150,7 @@ impl Simulation<'_> {
 
     /// A write arrives at the API server.
     pub(super) fn arrive(&mut self, life: u64, write: &Write) {
-        if life != self.life && self.random.next() % 2 == 0 {
+        if life != self.life && self.random.next().is_multiple_of(2) {
             return; // it was not sent before the process ended
         }
         self.report.writes += 1;
@@ -210,7 +210,7 @@ impl Simulation<'_> {
 
     /// A request arrives at the cloud.
     pub(super) fn ask(&mut self, life: u64, request: Request) {
-        if life != self.life && self.random.next() % 2 == 0 {
+        if life != self.life && self.random.next().is_multiple_of(2) {
             return;
         }
         let faults = self.scenario.spec.faults.clone();

@@ -294,7 +294,9 @@ impl Simulation<'_> {
             }
             Some(Planted::Undrained) => {
                 let ids: Vec<Arc<str>> = self.cloud.running().map(|(id, _)| id.clone()).collect();
-                ids.iter().for_each(|id| self.note_end(id));
+                for id in &ids {
+                    self.note_end(id);
+                }
             }
             Some(Planted::Leaked) => self.cloud.leak(now),
             _ => {}

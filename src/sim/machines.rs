@@ -228,6 +228,8 @@ impl Simulation<'_> {
         let here = |pod: &Value| text(pod, "/spec/nodeName") == node;
         let lost: Vec<Subject> =
             self.api.all("Pod").filter(|(_, pod)| here(pod)).map(|(_, pod)| subject_of("Pod", pod)).collect();
-        lost.iter().for_each(|pod| self.api.remove(pod));
+        for pod in &lost {
+            self.api.remove(pod);
+        }
     }
 }

@@ -74,7 +74,9 @@ impl Simulation<'_> {
             "Node" if change.after.is_some() => {
                 let sets: Vec<Subject> =
                     self.api.all("DaemonSet").map(|(_, set)| subject_of("DaemonSet", set)).collect();
-                sets.into_iter().for_each(|set| self.look_at(set));
+                for set in sets {
+                    self.look_at(set);
+                }
             }
             _ => {}
         }
@@ -138,7 +140,7 @@ impl Simulation<'_> {
             return;
         }
         for _ in known.len()..wanted {
-            let pod = self.pod_of(&set["spec"]["template"], owner, owned_by("ReplicaSet", "apps/v1", set));
+            let pod = self.pod_of(&set["spec"]["template"], owner, &owned_by("ReplicaSet", "apps/v1", set));
             drop(self.api.create("Pod", pod, now));
         }
     }
@@ -147,7 +149,7 @@ impl Simulation<'_> {
         self.api.get(pod).is_some_and(|pod| !text(pod, "/spec/nodeName").is_empty())
     }
 
-    fn pod_of(&mut self, template: &Value, owner: &Subject, reference: Value) -> Value {
+    fn pod_of(&mut self, template: &Value, owner: &Subject, reference: &Value) -> Value {
         self.workloads.made += 1;
         let mut pod = template.clone();
         pod["apiVersion"] = json!("v1");
@@ -169,7 +171,7 @@ impl Simulation<'_> {
             self.mirror.cluster.nodes().keys().filter(|name| !served.contains(*name)).cloned().collect();
         let now = self.now;
         for node in nodes {
-            let mut pod = self.pod_of(&set["spec"]["template"], owner, owned_by("DaemonSet", "apps/v1", set));
+            let mut pod = self.pod_of(&set["spec"]["template"], owner, &owned_by("DaemonSet", "apps/v1", set));
             tolerate(&mut pod);
             let Some(template) = self.mirror.template(&pod, &self.api) else { return };
             let tolerations = own_tolerations(&pod);
@@ -210,7 +212,7 @@ impl Simulation<'_> {
         let next = self.random_span(every);
         self.queue.put(after(self.now, next), Happening::Comes(index));
         let Some(job) = self.api.get(&subject).cloned() else { return };
-        let mut pod = self.pod_of(&job["spec"]["template"], &subject, owned_by("Job", "batch/v1", &job));
+        let mut pod = self.pod_of(&job["spec"]["template"], &subject, &owned_by("Job", "batch/v1", &job));
         pod["spec"]["restartPolicy"] = json!("Never");
         pod["metadata"]["annotations"][RUNS] = json!(self.random_span(runs).as_secs().to_string());
         let now = self.now;
@@ -227,7 +229,7 @@ impl Simulation<'_> {
             &json!({"metadata": {"namespace": metadata["namespace"], "name": metadata["ownerReferences"][0]["name"]}}),
         );
         let Some(job) = self.api.get(&owner).cloned() else { return };
-        let mut again = self.pod_of(&job["spec"]["template"], &owner, owned_by("Job", "batch/v1", &job));
+        let mut again = self.pod_of(&job["spec"]["template"], &owner, &owned_by("Job", "batch/v1", &job));
         again["spec"]["restartPolicy"] = json!("Never");
         again["metadata"]["annotations"][RUNS] = metadata["annotations"][RUNS].clone();
         let now = self.now;
@@ -253,5 +255,5 @@ fn tolerate(pod: &mut Value) {
 fn replicas_at(daily: &Daily, second: i64) -> u64 {
     let hour = (second.rem_euclid(86_400) as f64 - daily.peak.as_secs_f64()) / 86_400.0;
     let (low, high) = (daily.low as f64, daily.high as f64);
-    ((low + high) / 2.0 + (high - low) / 2.0 * (TAU * hour).cos()).round().max(0.0) as u64
+    (f64::midpoint(low, high) + (high - low) / 2.0 * (TAU * hour).cos()).round().max(0.0) as u64
 }

@@ -12,7 +12,9 @@ fn a_static_pool_and_a_buffer_get_their_nodes_and_give_them_back() {
     on_cluster(async |cluster, client| {
         let _controller = Process::with_gates(cluster, "StaticCapacity=true,CapacityBuffer=true");
         let setup = ["examples/getting-started/node-class.yaml", "examples/getting-started/node-pool.yaml"];
-        setup.iter().for_each(|file| drop(cluster.kubectl(&["apply", "-f", file])));
+        for file in &setup {
+            drop(cluster.kubectl(&["apply", "-f", file]));
+        }
         cluster.kubectl(&["apply", "-f", MANIFESTS]);
         until("room that is kept, beside the node of the static pool", async || {
             let seen = Seen::of(&client).await?;
@@ -29,6 +31,8 @@ fn a_static_pool_and_a_buffer_get_their_nodes_and_give_them_back() {
         cluster.kubectl(&["patch", "nodepool", "fixed", "--type=merge", "-p", r#"{"spec":{"replicas":0}}"#]);
         gone(&client).await;
         cluster.kubectl(&["delete", "-f", MANIFESTS, "--ignore-not-found"]);
-        setup.iter().for_each(|file| drop(cluster.kubectl(&["delete", "-f", file])));
+        for file in &setup {
+            drop(cluster.kubectl(&["delete", "-f", file]));
+        }
     });
 }
