@@ -42,7 +42,7 @@ impl Following {
 /// What following the plans needs of the cluster.
 pub(super) fn observe(cluster: &Cluster<'_>, following: &mut Following, now: Timestamp) -> Observed {
     let refusals = following.refusals(now);
-    read_again(&objects(cluster.objects), &refusals, &mut following.memory)
+    read_again(&objects(cluster.objects), &refusals, &mut following.memory, now)
 }
 
 fn objects(objects: &Objects) -> placement::Objects {

@@ -20,13 +20,13 @@ pub struct Landed {
     pub gone: usize,
 }
 
-/// Counts the pods that plans name, claim by claim.
+/// Counts the pods that plans name, claim by claim, until all has long been where it should be.
 #[must_use]
 pub fn landed(observed: &Observed) -> Vec<Landed> {
     let nodes: BTreeMap<&Arc<str>, &Arc<str>> =
         observed.nodes.iter().filter_map(|node| Some((node.claim.as_ref()?, &node.name))).collect();
     let mut all = Vec::new();
-    for (name, claim) in &observed.claims {
+    for (name, claim) in observed.claims.iter().filter(|(_, claim)| !claim.is_settled) {
         let own = nodes.get(name).copied();
         let mut landed = Landed { claim: name.clone(), as_planned: 0, elsewhere: 0, unbound: 0, gone: 0 };
         for planned in &claim.plan.pods {

@@ -69,6 +69,8 @@ pub struct ClaimState {
     pub plan: Arc<ClaimPlan>,
     /// Nodes of `plan.replaces` that still are there.
     pub draining: BTreeSet<Arc<str>>,
+    /// Its node has been initialized and open for a while: of its pods only those that are not bound are still looked at.
+    pub is_settled: bool,
     /// Why the plan cannot be read.
     pub unreadable: Option<String>,
 }

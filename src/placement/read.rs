@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -41,13 +43,14 @@ pub type Refusals = BTreeMap<Arc<str>, String>;
 /// Reads what matters; what cannot be read costs one claim.
 #[must_use]
 pub fn read(objects: &Objects, refusals: &Refusals) -> Observed {
-    read_again(objects, refusals, &mut Memory::default())
+    read_again(objects, refusals, &mut Memory::default(), Timestamp::MIN)
 }
 
-/// As [`read`], with what was read before.
+/// As [`read`], with what was read before. Of claims that have been where they should be for a while only the pods that are not
+/// bound are looked at.
 #[must_use]
-pub fn read_again(objects: &Objects, refusals: &Refusals, memory: &mut Memory) -> Observed {
-    let claims = claims(objects, memory);
+pub fn read_again(objects: &Objects, refusals: &Refusals, memory: &mut Memory, now: Timestamp) -> Observed {
+    let claims = claims(objects, memory, now);
     let pods = pods(objects, &claims, refusals, memory);
     let nodes = nodes(objects, &claims, memory);
     memory.end_round();
@@ -55,16 +58,36 @@ pub fn read_again(objects: &Objects, refusals: &Refusals, memory: &mut Memory) -
 }
 
 /// Those with the annotation: others are another provisioner's, and so are their nodes.
-fn claims(objects: &Objects, memory: &mut Memory) -> BTreeMap<Arc<str>, ClaimState> {
+fn claims(objects: &Objects, memory: &mut Memory, now: Timestamp) -> BTreeMap<Arc<str>, ClaimState> {
     let there: BTreeSet<&str> = objects.nodes.iter().filter_map(|node| node.metadata.name.as_deref()).collect();
+    let mut held: BTreeSet<&str> = BTreeSet::new();
+    for node in &objects.nodes {
+        if memory.nodes.of(node, NodeState::of).reservation.is_held() {
+            held.extend(node.spec.as_ref().and_then(|spec| spec.provider_id.as_deref()));
+        }
+    }
     let mut claims = BTreeMap::new();
     for claim in &objects.claims {
         let Some(name) = claim.metadata.name.as_deref() else { continue };
         let Some((plan, unreadable)) = memory.plans.of(claim, plan).as_ref().clone() else { continue };
         let draining = plan.replaces.iter().filter(|node| there.contains(&***node)).cloned().collect();
-        claims.insert(Arc::from(name), ClaimState { plan, draining, unreadable });
+        let id = claim.status.as_ref().and_then(|status| status.provider_id.as_deref());
+        let is_settled = id.is_some_and(|id| !held.contains(id)) && is_initialized(claim, now);
+
+        claims.insert(Arc::from(name), ClaimState { plan, draining, is_settled, unreadable });
     }
     claims
+}
+
+/// Its pods have long been bound, or are planned anew.
+const SETTLED: Duration = Duration::from_secs(60);
+
+/// Whether the node of a claim has been ready for pods for a while.
+fn is_initialized(claim: &NodeClaim, now: Timestamp) -> bool {
+    let mut conditions = claim.status.iter().flat_map(|status| &status.conditions);
+    let initialized = conditions.find(|condition| condition.type_ == "Initialized" && condition.status == "True");
+    let since = initialized.and_then(|condition| condition.last_transition_time.0.checked_add(SETTLED).ok());
+    since.is_some_and(|settled| settled < now)
 }
 
 fn plan(claim: &NodeClaim) -> Option<Plan> {
@@ -179,7 +202,19 @@ fn pods(
     memory: &mut Memory,
 ) -> BTreeMap<Arc<str>, Arc<PodState>> {
     let plans = || claims.values().map(|claim| &claim.plan);
-    let planned: HashSet<&str> = plans().flat_map(|plan| plan.pods.iter().map(|pod| &*pod.uid)).collect();
+    let uids = |of: &'_ ClaimState| of.plan.pods.iter().map(|pod| pod.uid.clone()).collect::<Vec<_>>();
+    let open = claims.values().filter(|claim| !claim.is_settled);
+    let mut planned: HashSet<Arc<str>> = open.flat_map(uids).collect();
+    // of claims that are where they should be only pods that are not bound matter: few, of thousands
+    let unbound: HashSet<&str> = objects
+        .pods
+        .iter()
+        .filter(|pod| pod.spec.as_ref().is_none_or(|spec| spec.node_name.as_deref().unwrap_or_default().is_empty()))
+        .filter_map(|pod| pod.metadata.uid.as_deref())
+        .collect();
+    let settled = claims.values().filter(|claim| claim.is_settled && !unbound.is_empty());
+    let waiting = settled.flat_map(|claim| claim.plan.pods.iter()).filter(|pod| unbound.contains(&*pod.uid));
+    planned.extend(waiting.map(|pod| pod.uid.clone()));
     let owners: BTreeSet<&str> = plans().flat_map(|plan| plan.expected.iter().map(|pods| &*pods.owner)).collect();
     let opted_out: BTreeSet<&str> = objects
         .namespaces
