@@ -223,7 +223,7 @@ impl Controller {
                 self.looks.note(node, pods.is_ok(), now);
                 pods.into_iter().flatten().for_each(|pod| self.see("Pod", pod, now, &mut step.said));
             }
-            Event::Interrupted { provider_id } => self.interruptions.note(provider_id),
+            Event::Interrupted { provider_id } => self.interruptions.note(provider_id, now),
             Event::Catalog(catalog) => {
                 self.catalog = *catalog;
                 self.market = Market::default();
@@ -270,7 +270,8 @@ impl Controller {
             play::step(&cluster, &mut turn);
             play::sweep(&cluster, &mut turn);
         }
-        garbage::step(&cluster, &mut self.garbage, &mut self.instances, &mut turn);
+        let all_read = self.world.can_read_all("NodeClaim");
+        garbage::step(&cluster, &mut self.garbage, all_read, &mut self.instances, &mut turn);
         interruption::step(&cluster, &mut self.interruptions, &mut turn);
         register::step(&observed, &mut self.following, &mut turn);
         initialize::step(&cluster, &mut turn);

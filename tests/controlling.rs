@@ -71,7 +71,12 @@ impl Seen {
             let conditions = claim.status.iter().flat_map(|status| &status.conditions);
             conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
         };
+        let is_open = |node: &&Node| {
+            let mut taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
+            !taints.any(|taint| taint.key == labels::PLANNED)
+        };
         self.running().values().sum::<usize>() == pods
+            && self.nodes.iter().all(|node| is_open(&node))
             && self.pods.len() == pods
             && self.nodes.len() == self.claims.len()
             && self.claims.iter().filter(ready).count() == self.claims.len()

@@ -53,7 +53,7 @@ pub(super) fn step(
             let pods = on_node.get(name).map_or(&[][..], Vec::as_slice);
             if is_lost(claimed, node, garbage) {
                 free(node, turn); // nobody is there to end its pods
-            } else if is_drained(claimed, node, pods, turn) && (!is_ready(node) || looks.are_fresh(name, turn)) {
+            } else if is_drained(claimed, node, pods, turn) && looks.are_fresh(name, turn) {
                 end(cluster, claimed, (node, pods), instances, turn);
             }
         }

@@ -21,7 +21,7 @@ use super::garbage::is_ready;
 use super::idle::{CONSOLIDATABLE, is_kept};
 use super::looks::Looks;
 use super::said::Said;
-use super::turn::Turn;
+use super::turn::{Turn, later};
 use crate::api::labels;
 use crate::api::node_pool::DisruptionReason;
 use crate::observe::{belongs_to_node, eviction_cost, is_do_not_disrupt};
@@ -70,7 +70,7 @@ pub(super) fn step(cluster: &Cluster<'_>, wanted: &BTreeSet<Arc<str>>, looks: &m
 /// Deletes the claim of a node that has been closed for long enough.
 fn remove(claimed: &Claimed<'_>, node: &str, closed: Timestamp, looks: &mut Looks, turn: &mut Turn<'_>) {
     // times in conditions are whole seconds
-    if !turn.is_due(closed + Duration::from_secs(1) + SETTLED) || !looks.are_fresh(node, turn) {
+    if !turn.is_due(later(closed, Duration::from_secs(1) + SETTLED)) || !looks.are_fresh(node, turn) {
         return;
     }
     let delete = Verb::Delete { uid: Arc::from(claimed.uid()), grace: None };

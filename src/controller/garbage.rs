@@ -16,6 +16,9 @@ use super::event::Subject;
 use super::instances::Instances;
 use super::said::Said;
 use super::turn::{Turn, later};
+use serde_json::json;
+
+use crate::api::labels;
 use crate::cloud::{Answer, Listed, Provider, Request};
 use crate::observe::objects::Objects;
 
@@ -29,7 +32,10 @@ const YOUNG: Duration = Duration::from_secs(30);
 /// What the cloud said last.
 #[derive(Debug, Default)]
 pub(super) struct Garbage {
+    /// Since when an answer is awaited: the oldest question that it may be to.
     asked: Option<Timestamp>,
+    /// When it was asked last.
+    sent: Option<Timestamp>,
     listed: Option<(Timestamp, Vec<Listed>)>,
     next: Option<Timestamp>,
 }
@@ -54,17 +60,29 @@ impl Garbage {
 }
 
 /// Asks what runs, and takes away what should not, or what says that it does.
-pub(super) fn step(cluster: &Cluster<'_>, garbage: &mut Garbage, instances: &mut Instances, turn: &mut Turn<'_>) {
+///
+/// `all_read`: whether every NodeClaim that there is can be read; an instance of one that cannot is nobody's garbage.
+pub(super) fn step(
+    cluster: &Cluster<'_>,
+    garbage: &mut Garbage,
+    all_read: bool,
+    instances: &mut Instances,
+    turn: &mut Turn<'_>,
+) {
+    free_nodes(cluster, garbage, all_read, turn);
     if turn.settings.provider == Provider::Kwok {
         return; // its instances are their nodes
     }
-    let is_lost = garbage.asked.is_some_and(|asked| turn.is_due(later(asked, LOST)));
-    if (garbage.asked.is_none() || is_lost) && garbage.next.is_none_or(|next| turn.is_due(next)) {
-        garbage.asked = Some(turn.now);
+    let is_awaited = garbage.asked.is_some() && garbage.sent.is_some_and(|sent| !turn.is_due(later(sent, LOST)));
+    if !is_awaited && garbage.next.is_none_or(|next| turn.is_due(next)) {
+        garbage.asked.get_or_insert(turn.now);
+        garbage.sent = Some(turn.now);
         turn.act(Action::Cloud(Request::List));
     }
     let Some((asked, listed)) = &garbage.listed else { return };
-    end_instances(cluster.objects, listed, *asked, instances, turn);
+    if all_read {
+        end_instances(cluster.objects, listed, *asked, instances, turn);
+    }
     for claimed in cluster.claims.iter().filter(|claimed| !claimed.is_deleting() && claimed.is(REGISTERED)) {
         let Some(status) = &claimed.claim.status else { continue };
         let (Some(id), Some(launched)) = (status.provider_id.as_deref(), since(&status.conditions, LAUNCHED)) else {
@@ -79,6 +97,29 @@ pub(super) fn step(cluster: &Cluster<'_>, garbage: &mut Garbage, instances: &mut
                     provider_id: Arc::from(id),
                 });
             }
+        }
+    }
+}
+
+/// Nodes that wait for us, of which the claim was forced away and the instance is gone.
+fn free_nodes(cluster: &Cluster<'_>, garbage: &Garbage, all_read: bool, turn: &mut Turn<'_>) {
+    let of_claims: BTreeSet<&str> = cluster
+        .objects
+        .node_claims
+        .values()
+        .filter_map(|claim| claim.object.status.as_ref()?.provider_id.as_deref())
+        .collect();
+    for node in cluster.objects.nodes.values().map(|node| &node.object).filter(|_| all_read) {
+        let finalizers = node.metadata.finalizers.iter().flatten();
+        let waits = node.metadata.deletion_timestamp.is_some()
+            && finalizers.clone().any(|name| name == labels::FINALIZER_TERMINATION);
+        let id = node.spec.as_ref().and_then(|spec| spec.provider_id.as_deref()).unwrap_or_default();
+        let created = node.metadata.creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0);
+        let is_ours = turn.settings.provider.has(id) && !of_claims.contains(id);
+        let is_gone = turn.settings.provider == Provider::Kwok || garbage.is_missing(id, created);
+        if waits && is_ours && is_gone {
+            let kept: Vec<&String> = finalizers.filter(|name| *name != labels::FINALIZER_TERMINATION).collect();
+            turn.patch("Node", &node.metadata, json!({"metadata": {"finalizers": kept}}));
         }
     }
 }
@@ -109,5 +150,64 @@ impl Garbage {
     /// The instances that were listed.
     pub fn instances(&self) -> impl Iterator<Item = &str> {
         self.listed.iter().flat_map(|(_, listed)| listed.iter().map(|listed| &*listed.provider_id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::Step;
+    use crate::controller::settings::ControllerSettings;
+    use crate::controller::writes::Writes;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_000_000 + second).unwrap()
+    }
+
+    /// What is asked of the cloud at a time in a cluster without claims.
+    fn asked(garbage: &mut Garbage, second: i64, all_read: bool) -> Vec<String> {
+        let settings = ControllerSettings { provider: Provider::Ec2, ..ControllerSettings::default() };
+        let (mut writes, mut step, mut instances) = (Writes::default(), Step::default(), Instances::default());
+        let mut turn = Turn { now: at(second), settings: &settings, writes: &mut writes, step: &mut step };
+        let objects = Objects::default();
+        super::step(&Cluster::of(&objects, Provider::Ec2), garbage, all_read, &mut instances, &mut turn);
+        let name = |action: &Action| match action {
+            Action::Cloud(Request::List) => "list".to_owned(),
+            Action::Cloud(Request::Terminate { provider_id, .. }) => format!("terminate {provider_id}"),
+            other => format!("{other:?}"),
+        };
+        step.actions.iter().map(name).collect()
+    }
+
+    fn listed(launched: i64) -> Answer {
+        Answer::Listed(Ok(vec![Listed {
+            provider_id: "aws:///a/i-1".into(),
+            claim: "uid-1".into(),
+            launched_at: at(launched),
+        }]))
+    }
+
+    #[test]
+    fn what_no_claim_has_ends_but_not_while_a_claim_cannot_be_read() {
+        let mut garbage = Garbage::default();
+        assert_eq!(asked(&mut garbage, 0, true), ["list"]);
+        assert_eq!(asked(&mut garbage, 1, true), Vec::<String>::new(), "one question at a time");
+        garbage.take(&listed(-100), at(2), &mut Vec::new());
+        assert_eq!(asked(&mut garbage, 3, false), Vec::<String>::new(), "it may be that claim's");
+        assert_eq!(asked(&mut garbage, 3, true), ["terminate aws:///a/i-1"]);
+        let mut young = Garbage::default();
+        asked(&mut young, 0, true);
+        young.take(&listed(-10), at(2), &mut Vec::new());
+        assert_eq!(asked(&mut young, 3, true), Vec::<String>::new(), "its claim may not be known yet");
+    }
+
+    #[test]
+    fn an_answer_that_is_late_says_nothing_of_what_came_after_its_question() {
+        let mut garbage = Garbage::default();
+        asked(&mut garbage, 0, true);
+        assert_eq!(asked(&mut garbage, 60, true), ["list"], "the first one counts as lost");
+        garbage.take(&Answer::Listed(Ok(Vec::new())), at(61), &mut Vec::new());
+        assert!(!garbage.is_missing("aws:///a/i-2", at(10)), "it was launched after the question");
+        assert!(garbage.is_missing("aws:///a/i-3", at(-100)));
     }
 }

@@ -85,7 +85,7 @@ fn of_claim(cluster: &Cluster<'_>, claimed: &Claimed<'_>, events: &PodEvents, tu
         from.is_some_and(|from| turn.is_due(later(from, after)))
     });
     let said = claimed.is(CONSOLIDATABLE);
-    let is_news = seen.is_some_and(|seen| written.is_none_or(|written| seen >= written + APART));
+    let is_news = seen.is_some_and(|seen| written.is_none_or(|written| seen >= later(written, APART)));
     if is_idle == said && !is_news {
         return;
     }

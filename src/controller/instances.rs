@@ -8,11 +8,12 @@ use jiff::Timestamp;
 
 use super::action::Action;
 use super::said::Said;
-use super::turn::Turn;
+use super::turn::{Turn, later};
 use crate::cloud::{Answer, Request};
 
 /// The cloud is asked again so often until it says that an instance is gone, as the reference does.
 const AGAIN: Duration = Duration::from_secs(5);
+const LOST: Duration = Duration::from_secs(60);
 
 /// Instances whose end was asked for, by how the cloud calls them. Another process asks again.
 #[derive(Debug, Default)]
@@ -21,6 +22,8 @@ pub(super) struct Instances(BTreeMap<Arc<str>, State>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Asked {
+        /// An answer that takes much longer does not come.
+        since: Timestamp,
         /// The cloud has said so before.
         is_ending: bool,
     },
@@ -49,20 +52,20 @@ impl Instances {
     pub fn end(&mut self, claim: &str, provider_id: &str, turn: &mut Turn<'_>) -> bool {
         match self.0.get(provider_id) {
             Some(State::Gone) => return true,
-            Some(State::Asked { .. }) => return false,
+            Some(State::Asked { since, .. }) if !turn.is_due(later(*since, LOST)) => return false,
             Some(State::Again(at) | State::Ending(at)) if !turn.is_due(*at) => return false,
             _ => {}
         }
         let id: Arc<str> = Arc::from(provider_id);
         let is_ending = self.is_ending(provider_id);
-        self.0.insert(id.clone(), State::Asked { is_ending });
+        self.0.insert(id.clone(), State::Asked { since: turn.now, is_ending });
         turn.act(Action::Cloud(Request::Terminate { claim: Arc::from(claim), provider_id: id }));
         false
     }
 
     /// Whether the cloud has taken it that an instance is to end.
     pub fn is_ending(&self, provider_id: &str) -> bool {
-        matches!(self.0.get(provider_id), Some(State::Ending(_) | State::Gone | State::Asked { is_ending: true }))
+        matches!(self.0.get(provider_id), Some(State::Ending(_) | State::Gone | State::Asked { is_ending: true, .. }))
     }
 
     /// Forgets those that nobody asks about any more.

@@ -2,39 +2,46 @@
 //!
 //! Source: the reference's `interruption` controller (karpenter-aws): the claim is deleted, and its pods are planned anew.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use super::action::Verb;
 use super::cluster::Cluster;
 use super::event::Subject;
 use super::said::Said;
-use super::turn::Turn;
+use super::turn::{Turn, later};
 
-/// Instances of which the cloud has said so.
+/// The claim of an instance may say so late that it is its own: as long as EC2 gives to leave it.
+const UNKNOWN: Duration = Duration::from_secs(120);
+
+/// Instances of which the cloud has said so, and when.
 #[derive(Debug, Default)]
-pub(super) struct Interruptions(BTreeSet<Arc<str>>);
+pub(super) struct Interruptions(BTreeMap<Arc<str>, Timestamp>);
 
 impl Interruptions {
-    pub fn note(&mut self, provider_id: Arc<str>) {
-        self.0.insert(provider_id);
+    pub fn note(&mut self, provider_id: Arc<str>, now: Timestamp) {
+        self.0.entry(provider_id).or_insert(now);
     }
 
     /// Whether nothing is left to do about an instance: the cloud need not say so again.
     pub fn is_handled(&self, provider_id: &str) -> bool {
-        !self.0.contains(provider_id)
+        !self.0.contains_key(provider_id)
     }
 }
 
 /// Deletes their claims.
 pub(super) fn step(cluster: &Cluster<'_>, interruptions: &mut Interruptions, turn: &mut Turn<'_>) {
-    interruptions.0.retain(|id| {
+    interruptions.0.retain(|id, noted| {
         let of_id = |claimed: &&super::cluster::Claimed<'_>| {
             claimed.claim.status.as_ref().and_then(|status| status.provider_id.as_deref()) == Some(id)
         };
-        let Some(claimed) = cluster.claims.iter().find(of_id).filter(|claimed| !claimed.is_deleting()) else {
+        let Some(claimed) = cluster.claims.iter().find(of_id) else { return later(*noted, UNKNOWN) > turn.now };
+        if claimed.is_deleting() {
             return false;
-        };
+        }
         let delete = Verb::Delete { uid: Arc::from(claimed.uid()), grace: None };
         if turn.write(Subject::of_cluster("NodeClaim", claimed.name()), &claimed.claim.metadata, delete) {
             turn.say_once_taken(Said::Interrupted { claim: Arc::from(claimed.name()), provider_id: id.clone() });

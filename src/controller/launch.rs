@@ -23,6 +23,8 @@ use crate::resources::quantities;
 
 /// What takes longer to be written down holds up nobody else.
 const MOMENT: Duration = Duration::from_secs(5);
+/// An answer that takes longer does not come: it is asked again, and an instance that there is is the answer.
+const LOST: Duration = Duration::from_secs(3 * 60);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Characters of a condition's message.
@@ -53,9 +55,9 @@ enum State {
 }
 
 impl Launches {
-    /// Whether the cloud was asked for the instance of a claim and has not answered.
-    pub fn is_asked(&self, uid: &str) -> bool {
-        matches!(self.0.get(uid), Some(State::Asked { .. }))
+    /// Whether the cloud was asked for the instance of a claim and may still answer.
+    pub fn is_asked(&self, uid: &str, now: Timestamp) -> bool {
+        matches!(self.0.get(uid), Some(State::Asked { since, .. }) if later(*since, LOST) > now)
     }
 
     /// An instance of which the claim does not say yet.
@@ -141,6 +143,12 @@ fn of_claim(claimed: &Claimed<'_>, launches: &Launches, turn: &mut Turn<'_>) -> 
     };
     match launches.0.get(claimed.uid()) {
         None => return Next::Ask,
+        Some(State::Asked { since, .. }) if turn.is_due(later(*since, LOST)) => {
+            if !is_late(turn) {
+                return Next::Ask;
+            }
+            give_up(claimed, GivenUp::LaunchTimeout, "the cloud does not answer", turn);
+        }
         Some(State::Asked { since, .. }) => turn.look_again(later(*since, MOMENT)),
         Some(State::Launched(instance, since)) => {
             turn.look_again(later(*since, MOMENT));

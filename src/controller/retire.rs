@@ -50,7 +50,10 @@ fn of_claim(claimed: &Claimed<'_>, launches: &Launches, instances: &mut Instance
     let known = status.and_then(|status| status.provider_id.as_deref());
     let instance = match known {
         Some(id) => Some(Arc::from(id)),
-        None if launches.is_asked(claimed.uid()) => return, // there may be one in a moment
+        None if launches.is_asked(claimed.uid(), turn.now) => {
+            turn.look_again(later(turn.now, Duration::from_secs(1)));
+            return; // there may be one in a moment
+        }
         None => launches.instance_of(claimed.uid()),
     };
     let is_ended = instance.as_deref().is_none_or(|id| instances.end(claimed.name(), id, turn));

@@ -77,6 +77,7 @@ pub(super) struct Recent {
 
 impl Recent {
     pub fn note_launch(&mut self, claim: Arc<str>, now: Timestamp) {
+        self.launched.retain(|_, at| later(*at, MINUTE) > now);
         self.launched.insert(claim, now);
     }
 

@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::cluster::Cluster;
 use super::conditions::{INITIALIZED, since};
+use super::turn::later;
 use crate::observe::belongs_to_node;
 use crate::placement::{Observed, Reservation};
 
@@ -68,7 +69,8 @@ pub(super) fn coming(cluster: &Cluster<'_>, observed: &Observed, now: Timestamp)
         };
         if is_open && claimed.is(INITIALIZED) {
             let status = claimed.claim.status.as_ref();
-            let until = status.and_then(|status| since(&status.conditions, INITIALIZED)).map(|since| since + BINDING);
+            let until =
+                status.and_then(|status| since(&status.conditions, INITIALIZED)).map(|since| later(since, BINDING));
             match until.filter(|until| *until > now) {
                 Some(until) if unbound().next().is_some() => {
                     found.until = Some(found.until.map_or(until, |first: Timestamp| first.min(until)));

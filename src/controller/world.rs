@@ -53,6 +53,11 @@ impl World {
         self.listed.len() == KINDS.len()
     }
 
+    /// Whether every object of a kind that is there can be read.
+    pub(super) fn can_read_all(&self, kind: &str) -> bool {
+        !self.unreadable.keys().any(|(of, _)| *of == kind)
+    }
+
     /// What is there.
     #[must_use]
     pub fn objects(&self) -> &Objects {
