@@ -185,7 +185,7 @@ impl Simulation<'_> {
         self.note_write(write);
         match verb {
             Verb::Create(object) => self.api.create(subject.kind, object.clone(), now).map(Some),
-            Verb::Patch(body) if self.is_planted(Planted::NeverFreed) && frees(subject, body) => {
+            Verb::Patch(body) if self.is_planted(Planted::NeverFreed) && self.frees(subject, body) => {
                 Ok(self.api.get(subject).cloned())
             }
             Verb::Patch(body) => self.api.patch(subject, body, false).map(Some),
@@ -252,6 +252,16 @@ impl Simulation<'_> {
         self.queue.put(after(self.now, delay), Happening::Heard(life, Box::new(Event::Cloud(answer))));
     }
 
+    /// Whether a patch takes the reservation off a node.
+    fn frees(&self, subject: &Subject, body: &Value) -> bool {
+        let is_planned = |object: &Value| {
+            let taints = object["spec"]["taints"].as_array();
+            taints.map(|all| all.iter().any(|taint| taint["key"] == labels::PLANNED))
+        };
+        let before = self.api.get(subject).filter(|_| subject.kind == "Node");
+        before.is_some_and(|node| is_planned(node) == Some(true)) && is_planned(body) == Some(false)
+    }
+
     fn boot(&mut self, id: &Arc<str>) {
         self.report.launches += 1;
         let pool = self.cloud.get(id).map(|running| running.user_data["metadata"]["labels"][labels::NODEPOOL].clone());
@@ -276,10 +286,4 @@ impl Simulation<'_> {
 
 fn raw(object: &Value) -> RawObject {
     RawObject { origin: Origin::default(), value: object.clone() }
-}
-
-/// Whether a patch of a node says which taints it has, and none is a reservation.
-fn frees(subject: &Subject, body: &Value) -> bool {
-    let taints = body["spec"]["taints"].as_array();
-    subject.kind == "Node" && taints.is_some_and(|all| all.iter().all(|taint| taint["key"] != labels::PLANNED))
 }
