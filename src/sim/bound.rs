@@ -1,13 +1,15 @@
 //! What any cluster would have to cost that holds the pods of a moment: the bound of buying everything anew.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::Simulation;
 use super::api::text;
 use super::queue::after;
-use crate::host::decide;
+use crate::host::{Decision, decide};
 use crate::observe::objects::{KINDS, Objects};
-use crate::observe::{GatesByInput, LoadOptions, Origin, RawObject, build};
+use crate::observe::{GatesByInput, LoadOptions, Origin, RawObject, Snapshot, build};
 
 /// Moments at which it is asked.
 pub(super) const MOMENTS: u32 = 12;
@@ -42,6 +44,12 @@ impl Simulation<'_> {
                 raw.push(RawObject { origin: Origin::default(), value });
             }
         }
+        let (_, decision) = self.decide_about(raw);
+        self.report.bounds.push((self.now, decision.certificate.bound.0));
+    }
+
+    /// What the planner makes of these objects, as the controller would ask it.
+    pub(super) fn decide_about(&self, objects: Vec<RawObject>) -> (Arc<Snapshot>, Decision) {
         let options = LoadOptions {
             settings: self.options.settings.decision.clone(),
             region: self.options.settings.region.clone(),
@@ -50,8 +58,8 @@ impl Simulation<'_> {
             assumptions: Vec::new(),
             gates: GatesByInput::AsConfigured,
         };
-        let snapshot = build(Objects::collect(raw), options).snapshot;
+        let snapshot = build(Objects::collect(objects), options).snapshot;
         let decision = decide(&snapshot, self.options.limits);
-        self.report.bounds.push((self.now, decision.certificate.bound.0));
+        (snapshot, decision)
     }
 }

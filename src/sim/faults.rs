@@ -115,7 +115,6 @@ impl Simulation<'_> {
         if self.cloud.get(id).is_some_and(super::cloud::Running::runs) {
             self.cloud.end(id, self.now);
             self.fall_silent(id);
-            self.invariants.lost.insert(id.clone());
         }
     }
 

@@ -74,8 +74,6 @@ const LONGEST_RESERVED: Duration = Duration::from_secs(20 * 60);
 
 #[derive(Debug, Default)]
 pub(super) struct Invariants {
-    /// Instances that were lost by chance.
-    pub lost: BTreeSet<Arc<str>>,
     found: Option<Broken>,
     /// Instances without claim, and nodes that are reserved: since when.
     leaked: BTreeMap<Arc<str>, Timestamp>,

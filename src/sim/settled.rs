@@ -9,9 +9,8 @@ use super::Simulation;
 use super::api::{is_deleting, text};
 use super::invariants::{Broken, SETTLED, is_true};
 use crate::api::labels;
-use crate::host::decide;
-use crate::observe::objects::Objects;
-use crate::observe::{GatesByInput, LoadOptions, Origin, RawObject, build};
+use crate::observe::objects::KINDS;
+use crate::observe::{Origin, RawObject};
 
 impl Simulation<'_> {
     pub(super) fn unsettled(&self) -> Option<Broken> {
@@ -27,18 +26,9 @@ impl Simulation<'_> {
         if waiting.is_empty() {
             return None;
         }
-        let raw = crate::observe::objects::KINDS.iter().flat_map(|kind| self.api.all(kind.name));
+        let raw = KINDS.iter().flat_map(|kind| self.api.all(kind.name));
         let raw = raw.map(|(_, object)| RawObject { origin: Origin::default(), value: Value::clone(object) });
-        let options = LoadOptions {
-            settings: self.options.settings.decision.clone(),
-            region: self.options.settings.region.clone(),
-            taken_at: self.now,
-            catalog: self.options.catalog.clone(),
-            assumptions: Vec::new(),
-            gates: GatesByInput::AsConfigured,
-        };
-        let snapshot = build(Objects::collect(raw.collect::<Vec<_>>()), options).snapshot;
-        let decision = decide(&snapshot, self.options.limits);
+        let (snapshot, decision) = self.decide_about(raw.collect());
         let placed = decision.plan.assignments.iter().map(|assignment| &snapshot.pods[assignment.pod].key);
         let could: Vec<_> = placed.filter(|key| waiting.contains(*key)).collect();
         let first = could.first()?;
