@@ -38,7 +38,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use buffers::{BufferProblem, BufferState, buffer_states};
-pub use build::{LoadOptions, LoadOutcome, build};
+pub use build::{LoadOptions, LoadOutcome, build, build_observed};
 pub use daemon_sets::daemon_rules;
 pub use disruption::{
     Protection, belongs_to_node, eviction_cost, is_daemon_pod, is_do_not_disrupt, is_mirror_pod, protection,

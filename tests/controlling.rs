@@ -3,9 +3,11 @@
 mod chart;
 mod keeping;
 mod leading;
+mod measuring;
 mod process;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpListener;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -33,6 +35,11 @@ fn on_cluster(test: impl AsyncFnOnce(&Cluster, Client)) {
         let _logs = ShownOnPanic(&cluster);
         test(&cluster, cluster.client().await).await;
     });
+}
+
+/// A port that nobody listens on.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// What the tests look at.

@@ -33,7 +33,7 @@ pub struct Hosting {
     pub answer: Duration,
     /// Writes that are on their way at once.
     pub concurrent: usize,
-    /// Between two steps there are at least so many times as long as the last one took: the share of a core that steps take.
+    /// After steps that take long there is a pause of so many times as long as they took: the share of a core that steps take.
     pub rest: u32,
 }
 
@@ -81,9 +81,9 @@ pub async fn control(
     let permits = Arc::new(Semaphore::new(hosting.concurrent));
     let doer = Doer { permits, stand: stand.clone(), client, hosting, sender };
     let mut due: Option<Timestamp> = None;
-    let mut took = Duration::ZERO;
+    let mut pace = Pace { rest: doer.hosting.rest, debt: Duration::ZERO, at: Instant::now() };
     loop {
-        let pause = (took * doer.hosting.rest).clamp(PAUSE, LONGEST_PAUSE);
+        let pause = pace.pause();
         let mut batch = Vec::new();
         tokio::select! {
             goes_on = gather(&mut seen, &mut answers, due, pause, &mut batch) => {
@@ -119,13 +119,37 @@ pub async fn control(
             due = step.next;
             doer.take(step, controller.world(), listener, decides);
         }
-        took = started.elapsed();
+        let took = started.elapsed();
+        pace.note(took);
         listener.stepped(controller.world(), took);
     }
 }
 
 /// However long a step takes, changes are looked at as often as this.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// Of the pauses that steps have earned so much is not made: where little happens, and where it begins, there is no waiting.
+const CREDIT: Duration = Duration::from_secs(3);
+
+/// How fast steps follow one another.
+struct Pace {
+    rest: u32,
+    /// Pauses that are still to be made.
+    debt: Duration,
+    /// As of when.
+    at: Instant,
+}
+
+impl Pace {
+    fn note(&mut self, took: Duration) {
+        let now = Instant::now();
+        self.debt = self.debt.saturating_sub(now - self.at) + took * self.rest;
+        self.at = now;
+    }
+
+    fn pause(&self) -> Duration {
+        self.debt.saturating_sub(CREDIT).clamp(PAUSE, LONGEST_PAUSE)
+    }
+}
 
 /// Waits for an event or the time, then for what comes shortly after it. Whether the watches go on.
 async fn gather(

@@ -12,7 +12,7 @@ use super::waiting::{Coming, is_provisionable};
 use crate::catalog::Catalog;
 use crate::cloud::OfferingName;
 use crate::observe::objects::Objects;
-use crate::observe::{GatesByInput, LoadOptions, LoadOutcome, build};
+use crate::observe::{GatesByInput, LoadOptions, LoadOutcome, build_observed};
 
 /// What is decided by besides the objects.
 #[derive(Clone, Copy)]
@@ -61,7 +61,7 @@ pub(super) fn snapshot(objects: &Objects, coming: &Coming, known: &Known<'_>, no
         assumptions: Vec::new(),
         gates: GatesByInput::AsConfigured,
     };
-    let mut outcome = build(objects, options);
+    let mut outcome = build_observed(objects, options);
     if let Some(snapshot) = Arc::get_mut(&mut outcome.snapshot) {
         mark(unavailable, &mut snapshot.node_pools);
         for pool in &mut snapshot.node_pools {

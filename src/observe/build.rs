@@ -50,9 +50,19 @@ pub struct LoadOutcome {
     pub left_out: LeftOut,
 }
 
-/// Builds the Snapshot. A malformed object is one error and the rest is built.
+/// Builds the Snapshot of manifests: owners stand for the pods that they lack. A malformed object is one error and the rest is built.
 #[must_use]
-pub fn build(mut objects: Objects, options: LoadOptions) -> LoadOutcome {
+pub fn build(objects: Objects, options: LoadOptions) -> LoadOutcome {
+    build_from(objects, options, true)
+}
+
+/// Builds the Snapshot of a cluster where controllers make the pods: those that there are, and no others.
+#[must_use]
+pub fn build_observed(objects: Objects, options: LoadOptions) -> LoadOutcome {
+    build_from(objects, options, false)
+}
+
+fn build_from(mut objects: Objects, options: LoadOptions, expand: bool) -> LoadOutcome {
     let mut errors = std::mem::take(&mut objects.errors);
     let mut notes = std::mem::take(&mut objects.notes);
     let LoadOptions { mut settings, region, taken_at, catalog, mut assumptions, gates } = options;
@@ -79,7 +89,9 @@ pub fn build(mut objects: Objects, options: LoadOptions) -> LoadOutcome {
         now: taken_at,
     };
     let (mut pods, mut left_out) = read_pods(&objects, &mut cluster, &surroundings, &mut errors, &mut notes);
-    pods.extend(expand_owners(&objects, &mut cluster, &mut errors, &mut notes));
+    if expand {
+        pods.extend(expand_owners(&objects, &mut cluster, &mut errors, &mut notes));
+    }
     pods.extend(expand_buffers(&objects, &mut cluster, &mut errors, &mut notes));
     pods.sort_by(|a, b| a.key.cmp(&b.key));
     refuse_second_users(&mut pods);

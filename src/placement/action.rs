@@ -39,8 +39,8 @@ pub struct ObjectPatch {
     pub body: Value,
 }
 
-/// What an action is for. The order is the one of sending: nodes are freed before anything else, and pods are changed
-/// before their node opens.
+/// What an action is for. The order is the one of sending: nodes are freed before anything else, pods are nominated before their
+/// node opens, and let in when it has.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum What {
     /// Takes taint, cordon and annotations of ours off a node.
@@ -104,14 +104,25 @@ pub enum FreeReason {
     Asked,
 }
 
+impl Action {
+    /// The node that it frees.
+    pub(super) fn freed_node(&self) -> Option<&Arc<str>> {
+        match &self.what {
+            What::Free { node, .. } => Some(node),
+            _ => None,
+        }
+    }
+}
+
 impl What {
     /// When it is sent: first the lower ones, those of one number together.
     #[must_use]
     pub fn phase(&self) -> usize {
         match self {
             Self::Free { .. } => 0,
-            Self::Tolerate { .. } | Self::Nominate { .. } => 1,
+            Self::Nominate { .. } => 1,
             Self::Register { .. } | Self::NoteDrained { .. } | Self::Open { .. } => 2,
+            Self::Tolerate { .. } => 3,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One step: from what is observed to what is to be done now, and when time alone will change that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -82,10 +82,10 @@ pub fn step(observed: &Observed, mode: Mode, limits: &Limits, now: Timestamp) ->
         let claim = node.claim.as_ref().and_then(|name| Some((name, observed.claims.get(name)?, awaited.get(name)?)));
         maker.node(node, claim);
     }
-    for (name, claim) in &observed.claims {
-        if is_coming(name) {
-            maker.pods(name, claim, &awaited[name], nodes.get(name).copied());
-        }
+    let freed: BTreeSet<Arc<str>> = maker.step.actions.iter().filter_map(Action::freed_node).cloned().collect();
+    for (name, claim) in observed.claims.iter().filter(|(name, _)| is_coming(name)) {
+        let node = nodes.get(name).copied().filter(|node| !freed.contains(&node.name));
+        maker.pods(name, claim, &awaited[name], node);
     }
     let mut step = maker.step;
     step.actions.sort_by(|a, b| (a.what.phase(), &a.what).cmp(&(b.what.phase(), &b.what)));
@@ -210,14 +210,16 @@ impl Maker<'_> {
         }
     }
 
-    /// What the pods of a claim need whose node is not open yet.
+    /// What the pods of a claim need whose node is not open yet. They are let in once there is something to bind to: a change of a
+    /// pod makes kube-scheduler try it, and what it tries in vain waits for seconds.
     fn pods(&mut self, name: &Arc<str>, claim: &ClaimState, awaited: &Awaited<'_>, node: Option<&NodeState>) {
         if let Some(why) = &claim.unreadable {
             self.lose(name, None, LossReason::Unreadable(why.clone()));
         }
         match self.mode {
             Mode::Reserve => {
-                for pod in &awaited.to_tolerate {
+                let is_reserved = |node: &NodeState| matches!(node.reservation, Reservation::Reserved { .. });
+                for pod in awaited.to_tolerate.iter().filter(|_| node.is_some_and(is_reserved)) {
                     self.act(patch::tolerate(pod, &awaited.value));
                 }
                 for (pod, why) in &awaited.lost {

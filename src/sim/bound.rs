@@ -9,7 +9,7 @@ use super::api::text;
 use super::queue::after;
 use crate::host::{Decision, decide};
 use crate::observe::objects::{KINDS, Objects};
-use crate::observe::{GatesByInput, LoadOptions, Origin, RawObject, Snapshot, build};
+use crate::observe::{GatesByInput, LoadOptions, Origin, RawObject, Snapshot, build_observed};
 
 /// Moments at which it is asked.
 pub(super) const MOMENTS: u32 = 12;
@@ -58,7 +58,7 @@ impl Simulation<'_> {
             assumptions: Vec::new(),
             gates: GatesByInput::AsConfigured,
         };
-        let snapshot = build(Objects::collect(objects), options).snapshot;
+        let snapshot = build_observed(Objects::collect(objects), options).snapshot;
         let decision = decide(&snapshot, self.options.limits);
         (snapshot, decision)
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::apps::v1::Deployment;
@@ -13,7 +13,7 @@ use packwright::observe::objects::KINDS;
 use serde_json::Value;
 
 use super::process::Process;
-use super::{Seen, gone, on_cluster, settled};
+use super::{Seen, free_port, gone, on_cluster, settled};
 use crate::cli::packwright;
 use crate::cluster::Cluster;
 use crate::following::poll::until;
@@ -169,7 +169,7 @@ fn a_shadow_writes_nothing_into_the_cluster_and_says_what_it_would_do() {
     on_cluster(async |cluster, client| {
         let release = Release::install(cluster, "shadow", &["settings.shadow=true", "serviceMonitor.enabled=false"]);
         let decisions = folder("shadow");
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let environment = release.environment(&[
             ("METRICS_PORT", &port.to_string()),
             ("HEALTH_PROBE_PORT", "0"),

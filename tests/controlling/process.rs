@@ -47,6 +47,10 @@ impl Process {
         Self(child)
     }
 
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Without a word.
     pub fn kill(self) {
         drop(self);

@@ -63,10 +63,14 @@ fn a_pod_takes_a_place_of_one_claim_only() {
     for name in ["a", "b", "e"] {
         sim.pod(name, Some("o"));
     }
+    sim.node("m", "d");
     assert_eq!(
         sim.step(),
-        ["let pod shop/a on the node of c", "let pod shop/b on the node of c", "let pod shop/e on the node of d"]
+        ["register and cordon node m", "let pod shop/a on the node of c", "let pod shop/b on the node of c"]
     );
+    sim.ready("m");
+    assert_eq!(sim.step(), ["reserve node m for the pods of d"]);
+    assert_eq!(sim.step(), ["let pod shop/e on the node of d"]);
     assert_eq!(sim.step(), [""; 0]);
 }
 
@@ -75,6 +79,11 @@ fn a_pod_that_one_claim_plans_takes_no_place_of_another() {
     let mut sim = replacement();
     sim.pod("a", Some("o"));
     sim.claim("d", &["a"]);
+    assert_eq!(sim.step(), [""; 0]);
+    sim.node("m", "d");
+    sim.step();
+    sim.ready("m");
+    sim.step();
     assert_eq!(sim.step(), ["let pod shop/a on the node of d"]);
 }
 

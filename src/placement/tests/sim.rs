@@ -57,6 +57,7 @@ impl Sim {
         sim.step();
         sim.ready("n");
         sim.step();
+        sim.step();
         assert!(sim.is_held("n"));
         sim
     }
