@@ -16,6 +16,8 @@ pub mod action;
 pub mod said;
 pub mod world;
 pub mod writes;
+mod index;
+mod attention;
 mod turn;
 mod conditions;
 mod classes;
@@ -72,17 +74,19 @@ pub use settings::ControllerSettings;
 pub use world::World;
 
 use crate::catalog::Catalog;
-use crate::cloud::Provider;
+use crate::cloud::{Answer, Provider};
 use crate::host::{Decision, Search};
 use crate::observe::objects::ObjectKey;
 use crate::observe::snapshot::NodePool;
 use crate::observe::{RawObject, is_launchable};
 use crate::solve::carried::Carried;
+use attention::{Attention, Later};
 use batch::Batch;
 use buffers::Buffers;
 use carry_out::{Asked, carry_out};
-use cluster::Cluster;
+use cluster::{Claimed, Cluster};
 use consistency::Consistency;
+use drain::is_going;
 use garbage::Garbage;
 use health::Health;
 use idle::PodEvents;
@@ -108,6 +112,7 @@ pub struct Step {
     pub actions: Vec<Action>,
     pub said: Vec<Said>,
     pub next: Option<Timestamp>,
+    later: Later,
 }
 
 /// A node is not taken away for so long after pods were told to bind there.
@@ -133,6 +138,7 @@ pub struct Controller {
     garbage: Garbage,
     interruptions: Interruptions,
     following: Following,
+    attention: Attention,
     events: PodEvents,
     /// Nodes that pods were told to bind to, until when that is waited for.
     nominated: BTreeMap<Arc<str>, Timestamp>,
@@ -170,6 +176,7 @@ impl Controller {
             garbage: Garbage::default(),
             interruptions: Interruptions::default(),
             following: Following::default(),
+            attention: Attention::default(),
             events: PodEvents::default(),
             nominated: BTreeMap::new(),
             batch: Batch::default(),
@@ -200,6 +207,7 @@ impl Controller {
         self.batch = Batch::default();
         self.buffers = Buffers::default();
         self.asked = None;
+        self.attention = Attention::default();
     }
 
     /// Takes an event in, and says what it means.
@@ -215,11 +223,15 @@ impl Controller {
             Event::Listed { kind, objects } => self.list(kind, objects, now, &mut step.said),
             Event::Written { subject, outcome } => self.written(&subject, outcome, now, &mut step.said),
             Event::Cloud(answer) => {
+                if matches!(answer, Answer::Listed(_)) {
+                    self.world.touch_all();
+                }
                 self.instances.take(&answer, now, &mut step.said);
                 self.garbage.take(&answer, now, &mut step.said);
                 self.launches.take(answer, &mut self.unavailable, now);
             }
             Event::Looked { node, pods } => {
+                self.world.touch("Node", &Subject::of_cluster("Node", &node).key);
                 self.looks.note(node, pods.is_ok(), now);
                 pods.into_iter().flatten().for_each(|pod| self.see("Pod", pod, now, &mut step.said));
             }
@@ -246,34 +258,43 @@ impl Controller {
             return step;
         }
         self.writes.forget(now);
-        let cluster = Cluster::of(self.world.objects(), self.settings.provider);
+        self.unavailable.forget(now);
+        let unavailable = self.unavailable.names();
+        let mut changes = self.world.take_changes();
+        let sources = Sources { world: &self.world, catalog: &self.catalog, settings: &self.settings.decision };
+        changes.all |= self.market.update(&sources, unavailable.clone());
+        #[cfg(test)]
+        let _: () = changes.all |= self.settings.is_undivided;
+        let due = self.attention.due(&changes, now);
+        let is_structural = changes.is_structural || due.is_none();
+        let (objects, provider) = (self.world.objects(), self.settings.provider);
+        let mut cluster = Cluster::of(objects, self.world.index(), provider, due.as_ref());
+        cluster.is_structural = is_structural;
         let observed = register::observe(&cluster, &mut self.following, now);
         let mut turn = Turn { now, settings: &self.settings, writes: &mut self.writes, step: &mut step };
-        classes::step(&cluster, &mut turn);
-        self.health.observe(&cluster, now);
-        pools::step(&cluster, &self.health, &mut turn);
-        self.unavailable.forget(now);
-        let sources = Sources { world: &self.world, catalog: &self.catalog, settings: &self.settings.decision };
-        let unavailable = self.unavailable.names();
-        self.market.update(&sources, unavailable.clone());
-        let spend = Spend::of(&cluster, self.market.pools(), &mut self.chosen);
-        if spend != self.spend {
-            turn.say(Said::Spending(spend.clone()));
-            self.spend = spend;
+        if is_structural {
+            classes::step(&cluster, &mut turn);
+            self.health.observe(&cluster, now);
+            pools::step(&cluster, &self.health, &mut turn);
+            let spend = Spend::of(&cluster, self.market.pools(), &mut self.chosen);
+            if spend != self.spend {
+                turn.say(Said::Spending(spend.clone()));
+                self.spend = spend;
+            }
+            overlays::step(&cluster, &self.market, &mut turn);
+            statics::step(&cluster, &self.market, &mut self.statics, &mut turn);
         }
-        overlays::step(&cluster, &self.market, &mut turn);
         adopt::step(&cluster, &mut turn);
         hash::step(&cluster, &self.market, &mut turn);
-        statics::step(&cluster, &self.market, &mut self.statics, &mut turn);
         launch::step(&cluster, &self.market, &mut self.launches, &mut turn);
-        if self.settings.provider == Provider::Kwok {
+        if provider == Provider::Kwok {
             play::step(&cluster, &mut turn);
             play::sweep(&cluster, &mut turn);
         }
         let all_read = self.world.can_read_all("NodeClaim");
         garbage::step(&cluster, &mut self.garbage, all_read, &mut self.instances, &mut turn);
         interruption::step(&cluster, &mut self.interruptions, &mut turn);
-        register::step(&observed, &mut self.following, &mut turn);
+        register::step(&cluster, &observed, &mut self.following, &mut turn);
         initialize::step(&cluster, &mut turn);
         consistency::step(&cluster, &mut self.consistency, &mut turn);
         protected::step(&cluster, &mut self.protected, &mut turn);
@@ -281,7 +302,7 @@ impl Controller {
         let coming = coming(&cluster, &observed, now);
         self.batch.leave(&coming.pods);
         if let Some(until) = coming.until {
-            turn.look_again(until);
+            turn.step_again(until);
         }
         self.nominated.retain(|_, until| *until > now);
         let mut wanted: BTreeSet<Arc<str>> = coming.pods.values().chain(self.nominated.keys()).cloned().collect();
@@ -292,10 +313,9 @@ impl Controller {
         drain::step(&cluster, &self.garbage, (&mut self.looks, &mut self.instances), &mut turn);
         self.looks.keep(|node| cluster.objects.metadata("Node", &Subject::of_cluster("Node", node).key).is_some());
         retire::step(&cluster, &self.launches, &mut self.instances, &mut turn);
-        let mut ids = cluster.provider_ids();
-        ids.extend(self.launches.instances());
-        ids.extend(self.garbage.instances());
-        self.instances.keep(|id| ids.contains(id));
+        let (launches, garbage) = (&self.launches, &self.garbage);
+        let is_known = |id: &str| launches.instances().chain(garbage.instances()).any(|known| known == id);
+        self.instances.keep(|id| cluster.is_claimed(id) || is_known(id));
         // what is under way will change what is decided about
         let is_busy = self.asked.is_some() || self.launches.is_busy(now) || turn.writes.is_creating();
         let mut waiting = waiting_pods(&cluster, &coming);
@@ -321,6 +341,15 @@ impl Controller {
             }
             step.actions.push(Action::Decide { question, snapshot: outcome.snapshot, carried, search });
         }
+        let is_active = |claimed: &&Claimed<'_>| {
+            let is_settled = observed.claims.get(&claimed.key.name).is_some_and(|state| state.is_settled);
+            claimed.is_deleting() || !is_settled || claimed.nodes.iter().any(|node| is_going(node))
+        };
+        let active = cluster.claims.iter().filter(is_active).map(|claimed| claimed.key.name.clone()).collect();
+        let said = std::mem::take(&mut step.later);
+        self.attention.note(due.as_ref(), active, said, now);
+        let next = self.attention.next();
+        step.next = Some(step.next.map_or(next, |known| known.min(next)));
         step
     }
 
@@ -341,8 +370,9 @@ impl Controller {
         if let Some(reason) = failure {
             said.push(Said::WriteFailed { subject: subject.clone(), reason });
         }
-        if let Outcome::Done(Some(object)) = outcome {
-            self.see(subject.kind, object, now, said);
+        match outcome {
+            Outcome::Done(Some(object)) => self.see(subject.kind, object, now, said),
+            _ => self.world.touch(subject.kind, &subject.key),
         }
     }
 
@@ -377,7 +407,7 @@ impl Controller {
         if let Some(last) = decision.answers.last() {
             self.recent.note_decision(last.at, now);
         }
-        let cluster = Cluster::of(self.world.objects(), self.settings.provider);
+        let cluster = Cluster::of(self.world.objects(), self.world.index(), self.settings.provider, None);
         let spend = Spend::of(&cluster, self.market.pools(), &mut self.chosen);
         let mut room = Room::of(&self.settings.valves, &cluster, &spend, &mut self.recent, now);
         let mut turn = Turn { now, settings: &self.settings, writes: &mut self.writes, step };

@@ -36,6 +36,8 @@ pub mod scenario;
 mod settled;
 mod shrink;
 mod workloads;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

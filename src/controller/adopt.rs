@@ -16,6 +16,7 @@ use crate::placement::ClaimPlan;
 pub(super) fn step(cluster: &Cluster<'_>, turn: &mut Turn<'_>) {
     let provider = turn.settings.provider;
     for claimed in cluster.others.iter().filter(|claimed| is_to_adopt(claimed, provider)) {
+        turn.about(claimed);
         let mut metadata = json!({"annotations": {labels::PLANNED_PODS: ClaimPlan::default().to_annotation()}});
         // a finalizer cannot be added to what is being deleted
         if !claimed.is_deleting() && !claimed.has_finalizer() {
@@ -24,6 +25,7 @@ pub(super) fn step(cluster: &Cluster<'_>, turn: &mut Turn<'_>) {
         }
         turn.patch("NodeClaim", &claimed.claim.metadata, json!({ "metadata": metadata }));
     }
+    turn.about_all();
 }
 
 fn is_to_adopt(claimed: &Claimed<'_>, provider: Provider) -> bool {

@@ -43,7 +43,7 @@ impl Batch {
             return false;
         }
         let now = turn.now;
-        if self.again.is_some_and(|again| turn.is_due(again)) {
+        if self.again.is_some_and(|again| turn.is_time(again)) {
             self.answered.clear();
             self.again = None;
         }
@@ -58,7 +58,7 @@ impl Batch {
         }
         window.pods = fresh;
         let end = (window.last + turn.settings.batch_idle).min(window.first + turn.settings.batch_max);
-        if !turn.is_due(end) {
+        if !turn.is_time(end) {
             return false;
         }
         self.open = None;

@@ -66,11 +66,11 @@ impl Buffers {
             return;
         }
         let sources = sources(cluster);
-        let known = self.read.as_ref().filter(|(known, at)| *known == sources && !turn.is_due(later(*at, READ_AGAIN)));
+        let known = self.read.as_ref().filter(|(known, at)| *known == sources && !turn.is_time(later(*at, READ_AGAIN)));
         if known.is_none() {
             self.states = buffer_states(cluster.objects, &turn.settings.decision);
             self.read = Some((sources, turn.now));
-            turn.look_again(later(turn.now, READ_AGAIN));
+            turn.step_again(later(turn.now, READ_AGAIN));
         }
         self.now = self.digest(cluster);
         for (key, buffer) in &cluster.objects.buffers {
@@ -86,7 +86,7 @@ impl Buffers {
             return None;
         }
         if let Some(answer) = &self.answer
-            && (answer.about == self.now || !turn.is_due(later(answer.at, APART)))
+            && (answer.about == self.now || !turn.is_time(later(answer.at, APART)))
             && !(answer.about == self.now && answer.is_open)
         {
             return None;
@@ -147,7 +147,7 @@ impl Buffers {
             return cluster.objects.nodes.keys().map(|key| key.name.clone()).collect();
         };
         let mut held = answer.holding.clone();
-        for claimed in cluster.claims.iter().filter(|claimed| answer.holding.contains(claimed.name())) {
+        for claimed in cluster.our_claims().filter(|claimed| answer.holding.contains(claimed.name())) {
             held.extend(claimed.nodes.iter().filter_map(|node| node.metadata.name.as_deref()).map(Arc::from));
         }
         held

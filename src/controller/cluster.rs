@@ -1,59 +1,108 @@
 //! The objects as the parts of a step look at them: claims of ours with their nodes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
 
+use super::index::Index;
 use crate::api::labels;
 use crate::api::node_claim::NodeClaim;
 use crate::api::node_pool::NodePool;
 use crate::cloud::Provider;
-use crate::observe::objects::{ObjectKey, Objects};
+use crate::observe::objects::{ObjectKey, Objects, Sourced};
 use crate::observe::serves;
 
 pub(super) struct Cluster<'o> {
     pub objects: &'o Objects,
-    /// Claims that are ours, by name: they have a plan, and their instance, if there is one, is of our cloud.
+    index: &'o Index,
+    provider: Provider,
+    /// Claims that are ours and that are looked at now, by name: they have a plan, and their instance, if there is one, is of our cloud.
     pub claims: Vec<Claimed<'o>>,
+    /// Whether claims, nodes or pools may have changed: what is summed up over them is summed up anew.
+    pub is_structural: bool,
     /// Other claims of node classes that we serve: they count, and are left alone.
     pub others: Vec<Claimed<'o>>,
+    /// All of both.
+    all: OnceCell<Vec<Claimed<'o>>>,
 }
 
 /// A NodeClaim with its node.
 pub(super) struct Claimed<'o> {
+    pub key: &'o ObjectKey,
     pub claim: &'o Arc<NodeClaim>,
     /// Those with the claim's instance: one, or none yet.
     pub nodes: Vec<&'o Arc<Node>>,
 }
 
 impl<'o> Cluster<'o> {
-    pub fn of(objects: &'o Objects, provider: Provider) -> Self {
-        let mut by_id: BTreeMap<&str, Vec<&Arc<Node>>> = BTreeMap::new();
-        for node in objects.nodes.values().map(|node| &node.object) {
-            if let Some(id) =
-                node.spec.as_ref().and_then(|spec| spec.provider_id.as_deref()).filter(|id| !id.is_empty())
-            {
-                by_id.entry(id).or_default().push(node);
-            }
-        }
-        let served = objects.node_claims.values().map(|claim| &claim.object);
-        let served = served.filter(|claim| serves(&claim.spec.node_class_ref));
-        let (claims, others) =
-            served.map(|claim| Claimed::of(claim, &by_id)).partition(|claimed| claimed.is_ours(provider));
-        Self { objects, claims, others }
+    /// With every claim; `due`: with these alone.
+    pub fn of(objects: &'o Objects, index: &'o Index, provider: Provider, due: Option<&BTreeSet<Arc<str>>>) -> Self {
+        let mut cluster = Self {
+            objects,
+            index,
+            provider,
+            claims: Vec::new(),
+            is_structural: true,
+            others: Vec::new(),
+            all: OnceCell::new(),
+        };
+        let claims = match due {
+            None => objects.node_claims.iter().collect(),
+            Some(names) => names.iter().filter_map(|name| cluster.entry(name)).collect::<Vec<_>>(),
+        };
+        let served = claims.into_iter().filter(|(_, claim)| serves(&claim.object.spec.node_class_ref));
+        (cluster.claims, cluster.others) = served
+            .map(|(key, claim)| cluster.claimed(key, &claim.object))
+            .partition(|claimed| claimed.is_ours(provider));
+        cluster
     }
 
-    /// Ours and others.
+    fn entry(&self, name: &Arc<str>) -> Option<(&'o ObjectKey, &'o Sourced<NodeClaim>)> {
+        let key = ObjectKey { namespace: Arc::from(""), name: name.clone() };
+        self.objects.node_claims.get_key_value(&key)
+    }
+
+    fn claimed(&self, key: &'o ObjectKey, claim: &'o Arc<NodeClaim>) -> Claimed<'o> {
+        let id = claim.status.as_ref().and_then(|status| status.provider_id.as_deref()).unwrap_or_default();
+        let nodes = self.index.nodes_of(id).filter_map(|key| self.objects.nodes.get(key));
+        Claimed { key, claim, nodes: nodes.map(|node| &node.object).collect() }
+    }
+
+    /// Ours and others, whether they are looked at now or not.
     pub fn all_claims(&self) -> impl Iterator<Item = &Claimed<'o>> {
-        self.claims.iter().chain(&self.others)
+        let all = self.all.get_or_init(|| {
+            let served = self.objects.node_claims.iter();
+            let served = served.filter(|(_, claim)| serves(&claim.object.spec.node_class_ref));
+            served.map(|(key, claim)| self.claimed(key, &claim.object)).collect()
+        });
+        all.iter()
     }
 
-    /// Of the instances that claims say they have.
-    pub fn provider_ids(&self) -> BTreeSet<&'o str> {
-        let statuses = self.claims.iter().filter_map(|claimed| claimed.claim.status.as_ref());
-        statuses.filter_map(|status| status.provider_id.as_deref()).collect()
+    /// Ours, whether they are looked at now or not.
+    pub fn our_claims(&self) -> impl Iterator<Item = &Claimed<'o>> {
+        self.all_claims().filter(|claimed| claimed.is_ours(self.provider))
+    }
+
+    /// The claim of ours that has an instance.
+    pub fn claim_of(&self, id: &str) -> Option<Claimed<'o>> {
+        let mut claims = self.index.claims_of(id).filter_map(|key| self.entry(&key.name));
+        claims.find_map(|(key, claim)| {
+            let claimed = self.claimed(key, &claim.object);
+            (serves(&claimed.claim.spec.node_class_ref) && claimed.is_ours(self.provider)).then_some(claimed)
+        })
+    }
+
+    /// Whether a NodeClaim is there.
+    pub fn has_claim(&self, name: &Arc<str>) -> bool {
+        self.entry(name).is_some()
+    }
+
+    /// Whether some claim says that it has an instance.
+    pub fn is_claimed(&self, id: &str) -> bool {
+        self.index.claims_of(id).next().is_some()
     }
 
     pub fn pool(&self, name: &str) -> Option<&'o NodePool> {
@@ -64,14 +113,27 @@ impl<'o> Cluster<'o> {
     pub fn pods(&self) -> impl Iterator<Item = &'o Arc<Pod>> {
         self.objects.pods.values().map(|pod| &pod.object)
     }
+
+    /// Those that are bound to a node.
+    pub fn pods_on(&self, node: &str) -> impl Iterator<Item = (&'o ObjectKey, &'o Arc<Pod>)> {
+        let objects = self.objects;
+        self.index.pods_on(node).filter_map(|key| objects.pods.get_key_value(key)).map(|(key, pod)| (key, &pod.object))
+    }
+
+    /// Those that are bound to none.
+    pub fn unbound_pods(&self) -> impl Iterator<Item = (&'o ObjectKey, &'o Arc<Pod>)> {
+        let objects = self.objects;
+        self.index.unbound().filter_map(|key| objects.pods.get_key_value(key)).map(|(key, pod)| (key, &pod.object))
+    }
+
+    /// Nodes that are not open for every pod.
+    pub fn reserved_nodes(&self) -> impl Iterator<Item = (&'o ObjectKey, &'o Arc<Node>)> {
+        let objects = self.objects;
+        self.index.reserved().filter_map(|key| objects.nodes.get_key_value(key)).map(|(key, node)| (key, &node.object))
+    }
 }
 
 impl<'o> Claimed<'o> {
-    fn of(claim: &'o Arc<NodeClaim>, by_id: &BTreeMap<&str, Vec<&'o Arc<Node>>>) -> Self {
-        let id = claim.status.as_ref().and_then(|status| status.provider_id.as_deref());
-        Self { claim, nodes: id.and_then(|id| by_id.get(id).cloned()).unwrap_or_default() }
-    }
-
     fn is_ours(&self, provider: Provider) -> bool {
         let has_plan = self.claim.metadata.annotations.as_ref().is_some_and(|of| of.contains_key(labels::PLANNED_PODS));
         let id = self.claim.status.as_ref().and_then(|status| status.provider_id.as_deref()).unwrap_or_default();

@@ -22,18 +22,17 @@ const AGAIN: Duration = Duration::from_secs(10 * 60);
 const LEAST: i128 = 90;
 const CONSISTENT_STATE_FOUND: &str = "ConsistentStateFound";
 
-/// When claims were looked at last, by uid; another process begins anew.
+/// Claims, by uid, with their name and when they were looked at last; another process begins anew.
 #[derive(Debug, Default)]
-pub(super) struct Consistency(BTreeMap<Arc<str>, Timestamp>);
+pub(super) struct Consistency(BTreeMap<Arc<str>, (Arc<str>, Timestamp)>);
 
 /// Looks at the nodes whose time has come.
 pub(super) fn step(cluster: &Cluster<'_>, consistency: &mut Consistency, turn: &mut Turn<'_>) {
-    let looked_at = std::mem::take(&mut consistency.0);
+    consistency.0.retain(|_, (claim, _)| cluster.has_claim(claim));
     for claimed in cluster.claims.iter().filter(|claimed| claimed.is(INITIALIZED) && !claimed.is_deleting()) {
-        let uid: Arc<str> = Arc::from(claimed.uid());
-        let last = looked_at.get(&uid).copied();
+        turn.about(claimed);
+        let last = consistency.0.get(claimed.uid()).map(|(_, last)| *last);
         if last.is_some_and(|last| !turn.is_due(later(last, AGAIN))) {
-            consistency.0.extend(last.map(|last| (uid, last)));
             continue;
         }
         let lacks = lacks(claimed);
@@ -49,8 +48,9 @@ pub(super) fn step(cluster: &Cluster<'_>, consistency: &mut Consistency, turn: &
             turn.say(Said::Inconsistent { claim: Arc::from(claimed.name()), reason });
         }
         turn.look_again(later(turn.now, AGAIN));
-        consistency.0.insert(uid, turn.now);
+        consistency.0.insert(Arc::from(claimed.uid()), (claimed.key.name.clone(), turn.now));
     }
+    turn.about_all();
 }
 
 /// The first resource that was asked for and of which the node has too little.

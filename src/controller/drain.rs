@@ -2,7 +2,6 @@
 //!
 //! Source: the reference's `node/termination` (karpenter-core 4.10).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,30 +36,23 @@ pub(super) fn step(
     (looks, instances): (&mut Looks, &mut Instances),
     turn: &mut Turn<'_>,
 ) {
-    let going = |claimed: &&Claimed<'_>| claimed.nodes.iter().any(|node| is_going(node));
-    if !cluster.claims.iter().any(|claimed| going(&claimed)) {
-        return;
-    }
-    let mut on_node: BTreeMap<&str, Vec<&Arc<Pod>>> = BTreeMap::new();
-    for pod in cluster.pods() {
-        if let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) {
-            on_node.entry(node).or_default().push(pod);
-        }
-    }
-    for claimed in cluster.claims.iter().filter(going) {
+    for claimed in &cluster.claims {
+        turn.about(claimed);
         for node in claimed.nodes.iter().filter(|node| is_going(node)) {
             let name = node.metadata.name.as_deref().unwrap_or_default();
-            let pods = on_node.get(name).map_or(&[][..], Vec::as_slice);
+            let pods: Vec<&Arc<Pod>> = cluster.pods_on(name).map(|(_, pod)| pod).collect();
             if is_lost(claimed, node, garbage) {
                 free(node, turn); // nobody is there to end its pods
-            } else if is_drained(claimed, node, pods, turn) && looks.are_fresh(name, turn) {
-                end(cluster, claimed, (node, pods), instances, turn);
+            } else if is_drained(claimed, node, &pods, turn) && looks.are_fresh(name, turn) {
+                end(cluster, claimed, (node, &pods), instances, turn);
             }
         }
     }
+    turn.about_all();
 }
 
-fn is_going(node: &Node) -> bool {
+/// Whether a node is being deleted, and waits for us.
+pub(super) fn is_going(node: &Node) -> bool {
     let mut finalizers = node.metadata.finalizers.iter().flatten();
     node.metadata.deletion_timestamp.is_some() && finalizers.any(|name| name == labels::FINALIZER_TERMINATION)
 }

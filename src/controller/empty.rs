@@ -34,21 +34,19 @@ const SETTLED: Duration = Duration::from_secs(1);
 /// Closes empty nodes, as many as budgets allow, and deletes the claims of those that stayed empty. `wanted`: nodes that pods
 /// are to bind to.
 pub(super) fn step(cluster: &Cluster<'_>, wanted: &BTreeSet<Arc<str>>, looks: &mut Looks, turn: &mut Turn<'_>) {
-    let mut pods: BTreeMap<&str, Vec<&Arc<Pod>>> = BTreeMap::new();
-    for pod in cluster.pods() {
-        if let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) {
-            pods.entry(node).or_default().push(pod);
-        }
-    }
     let mut left: BTreeMap<&str, usize> = BTreeMap::new();
     for claimed in cluster.claims.iter().filter(|claimed| !claimed.is_deleting() && claimed.is(INITIALIZED)) {
+        turn.about(claimed);
         let [node] = claimed.nodes[..] else { continue };
         let (Some(name), Some(pool)) = (node.metadata.name.as_deref(), claimed.pool()) else { continue };
         if cluster.pool(pool).is_some_and(|pool| pool.spec.replicas.is_some()) {
             continue; // a static pool keeps its nodes
         }
-        let here = pods.get(name).map_or(&[][..], Vec::as_slice);
-        let is_empty = is_empty(here, turn) && !wanted.contains(name) && !is_kept(claimed);
+        let has_nothing = is_empty(cluster.pods_on(name).map(|(_, pod)| pod), turn) && !is_kept(claimed);
+        let is_empty = has_nothing && !wanted.contains(name);
+        if is_closed(node) || (has_nothing && claimed.is(CONSOLIDATABLE)) {
+            turn.stay(); // budgets, and who wants it, change without it
+        }
         match (is_closed(node), reason_since(claimed)) {
             (true, Reason::Empty(since)) if is_empty => remove(claimed, name, since, looks, turn),
             (true, Reason::None) if is_empty && claimed.is(CONSOLIDATABLE) => note(claimed, Some(EMPTY), turn),
@@ -65,6 +63,7 @@ pub(super) fn step(cluster: &Cluster<'_>, wanted: &BTreeSet<Arc<str>>, looks: &m
             _ => {}
         }
     }
+    turn.about_all();
 }
 
 /// Deletes the claim of a node that has been closed for long enough.
@@ -110,8 +109,8 @@ fn budget(cluster: &Cluster<'_>, name: &str, turn: &mut Turn<'_>) -> usize {
 }
 
 /// Whether nothing would be lost with a node: its pods belong to it, have ended, or cost nothing to evict.
-fn is_empty(pods: &[&Arc<Pod>], turn: &Turn<'_>) -> bool {
-    pods.iter().all(|pod| {
+fn is_empty<'p>(mut pods: impl Iterator<Item = &'p Arc<Pod>>, turn: &Turn<'_>) -> bool {
+    pods.all(|pod| {
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
         let is_over = matches!(phase, Some("Succeeded" | "Failed")) || pod.metadata.deletion_timestamp.is_some();
         let is_protected = !is_over && is_do_not_disrupt(pod, turn.now);

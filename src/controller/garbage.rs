@@ -69,12 +69,14 @@ pub(super) fn step(
     instances: &mut Instances,
     turn: &mut Turn<'_>,
 ) {
-    free_nodes(cluster, garbage, all_read, turn);
+    if cluster.is_structural {
+        free_nodes(cluster, garbage, all_read, turn);
+    }
     if turn.settings.provider == Provider::Kwok {
         return; // its instances are their nodes
     }
-    let is_awaited = garbage.asked.is_some() && garbage.sent.is_some_and(|sent| !turn.is_due(later(sent, LOST)));
-    if !is_awaited && garbage.next.is_none_or(|next| turn.is_due(next)) {
+    let is_awaited = garbage.asked.is_some() && garbage.sent.is_some_and(|sent| !turn.is_time(later(sent, LOST)));
+    if !is_awaited && garbage.next.is_none_or(|next| turn.is_time(next)) {
         garbage.asked.get_or_insert(turn.now);
         garbage.sent = Some(turn.now);
         turn.act(Action::Cloud(Request::List));
@@ -84,6 +86,7 @@ pub(super) fn step(
         end_instances(cluster.objects, listed, *asked, instances, turn);
     }
     for claimed in cluster.claims.iter().filter(|claimed| !claimed.is_deleting() && claimed.is(REGISTERED)) {
+        turn.about(claimed);
         let Some(status) = &claimed.claim.status else { continue };
         let (Some(id), Some(launched)) = (status.provider_id.as_deref(), since(&status.conditions, LAUNCHED)) else {
             continue;
@@ -99,6 +102,7 @@ pub(super) fn step(
             }
         }
     }
+    turn.about_all();
 }
 
 /// Nodes that wait for us, of which the claim was forced away and the instance is gone.
@@ -157,6 +161,7 @@ impl Garbage {
 mod tests {
     use super::*;
     use crate::controller::Step;
+    use crate::controller::index::Index;
     use crate::controller::settings::ControllerSettings;
     use crate::controller::writes::Writes;
 
@@ -170,7 +175,9 @@ mod tests {
         let (mut writes, mut step, mut instances) = (Writes::default(), Step::default(), Instances::default());
         let mut turn = Turn { now: at(second), settings: &settings, writes: &mut writes, step: &mut step };
         let objects = Objects::default();
-        super::step(&Cluster::of(&objects, Provider::Ec2), garbage, all_read, &mut instances, &mut turn);
+        let index = Index::of(&objects);
+        let cluster = Cluster::of(&objects, &index, Provider::Ec2, None);
+        super::step(&cluster, garbage, all_read, &mut instances, &mut turn);
         let name = |action: &Action| match action {
             Action::Cloud(Request::List) => "list".to_owned(),
             Action::Cloud(Request::Terminate { provider_id, .. }) => format!("terminate {provider_id}"),

@@ -44,7 +44,8 @@ pub(super) fn annotations(pool: &NodePool) -> Value {
 /// Stamps pools, and claims that have the hash of another version. A claim that has drifted keeps its hash.
 pub(super) fn step(cluster: &Cluster<'_>, market: &Market, turn: &mut Turn<'_>) {
     let mut wanted: BTreeMap<&str, Value> = BTreeMap::new();
-    for object in cluster.objects.node_pools.values().map(|pool| &*pool.object) {
+    let is_due = cluster.is_structural || cluster.claims.iter().any(|claimed| !is_stamped(claimed));
+    for object in cluster.objects.node_pools.values().filter(|_| is_due).map(|pool| &*pool.object) {
         let meta = &object.metadata;
         let Some(pool) = meta.name.as_deref().and_then(|name| market.pool(name)) else { continue };
         if meta.deletion_timestamp.is_some() || !serves(&object.spec.template.spec.node_class_ref) {
@@ -58,15 +59,18 @@ pub(super) fn step(cluster: &Cluster<'_>, market: &Market, turn: &mut Turn<'_>) 
         }
     }
     for claimed in cluster.claims.iter().filter(|claimed| !claimed.is_deleting()) {
+        turn.about(claimed);
         let Some(of_pool) = claimed.pool().and_then(|pool| wanted.get(pool)) else { continue };
-        if annotation(claimed, labels::NODEPOOL_HASH_VERSION) != Some(VERSION) {
+        if !is_stamped(claimed) {
             let version = json!({ labels::NODEPOOL_HASH_VERSION: VERSION });
             let stamp = if claimed.is("Drifted") { version } else { of_pool.clone() };
             turn.patch("NodeClaim", &claimed.claim.metadata, json!({"metadata": {"annotations": stamp}}));
         }
     }
+    turn.about_all();
 }
 
-fn annotation<'c>(claimed: &'c Claimed<'_>, key: &str) -> Option<&'c str> {
-    claimed.claim.metadata.annotations.as_ref()?.get(key).map(String::as_str)
+fn is_stamped(claimed: &Claimed<'_>) -> bool {
+    let annotations = claimed.claim.metadata.annotations.as_ref();
+    annotations.and_then(|of| of.get(labels::NODEPOOL_HASH_VERSION)).is_some_and(|version| version == VERSION)
 }

@@ -57,7 +57,7 @@ impl Health {
         let there: BTreeSet<&str> = pools().filter_map(|pool| pool.metadata.uid.as_deref()).collect();
         self.0.retain(|uid, _| there.contains(&**uid));
         let mut of_pool: BTreeMap<&str, Vec<&Claimed<'_>>> = BTreeMap::new();
-        for claimed in &cluster.claims {
+        for claimed in cluster.our_claims() {
             if let Some(pool) = claimed.pool() {
                 of_pool.entry(pool).or_default().push(claimed);
             }

@@ -65,13 +65,17 @@ fn stage(pod: &Pod) -> Stage {
 
 /// Writes down when pods changed, and which nodes have been left alone for as long as their pool says.
 pub(super) fn step(cluster: &Cluster<'_>, events: &mut PodEvents, turn: &mut Turn<'_>) {
-    events.0.retain(|node, _| {
-        let key = ObjectKey { namespace: Arc::from(""), name: node.clone() };
-        cluster.objects.nodes.contains_key(&key)
-    });
+    if cluster.is_structural {
+        events.0.retain(|node, _| {
+            let key = ObjectKey { namespace: Arc::from(""), name: node.clone() };
+            cluster.objects.nodes.contains_key(&key)
+        });
+    }
     for claimed in cluster.claims.iter().filter(|claimed| !claimed.is_deleting() && claimed.is(INITIALIZED)) {
+        turn.about(claimed);
         of_claim(cluster, claimed, events, turn);
     }
+    turn.about_all();
 }
 
 fn of_claim(cluster: &Cluster<'_>, claimed: &Claimed<'_>, events: &PodEvents, turn: &mut Turn<'_>) {

@@ -20,9 +20,11 @@ pub(super) fn step(cluster: &Cluster<'_>, turn: &mut Turn<'_>) {
     let launched = |claimed: &&Claimed| claimed.is(LAUNCHED) && !claimed.is_deleting();
     for claimed in cluster.claims.iter().filter(launched) {
         if !claimed.is(INITIALIZED) {
+            turn.about(claimed);
             of_claim(claimed, turn);
         }
     }
+    turn.about_all();
 }
 
 fn of_claim(claimed: &Claimed<'_>, turn: &mut Turn<'_>) {

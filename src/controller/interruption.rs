@@ -35,10 +35,7 @@ impl Interruptions {
 /// Deletes their claims.
 pub(super) fn step(cluster: &Cluster<'_>, interruptions: &mut Interruptions, turn: &mut Turn<'_>) {
     interruptions.0.retain(|id, noted| {
-        let of_id = |claimed: &&super::cluster::Claimed<'_>| {
-            claimed.claim.status.as_ref().and_then(|status| status.provider_id.as_deref()) == Some(id)
-        };
-        let Some(claimed) = cluster.claims.iter().find(of_id) else { return later(*noted, UNKNOWN) > turn.now };
+        let Some(claimed) = cluster.claim_of(id) else { return later(*noted, UNKNOWN) > turn.now };
         if claimed.is_deleting() {
             return false;
         }

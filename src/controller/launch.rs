@@ -124,11 +124,13 @@ pub(super) fn step(cluster: &Cluster<'_>, market: &Market, launches: &mut Launch
     let there: Vec<&Claimed> = cluster.claims.iter().filter(|claimed| !claimed.is(LAUNCHED)).collect();
     launches.0.retain(|uid, _| there.iter().any(|claimed| claimed.uid() == &**uid));
     for claimed in there.into_iter().filter(|claimed| !claimed.is_deleting()) {
+        turn.about(claimed);
         match of_claim(claimed, launches, turn) {
             Next::Ask => ask(cluster, claimed, market, launches, turn),
             Next::Wait => {}
         }
     }
+    turn.about_all();
 }
 
 enum Next {

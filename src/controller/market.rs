@@ -39,15 +39,16 @@ pub(super) struct Sources<'s> {
 }
 
 impl Market {
-    /// Brings it up to date.
-    pub fn update(&mut self, from: &Sources<'_>, unavailable: BTreeSet<OfferingName>) {
+    /// Brings it up to date. Whether anything has changed.
+    pub fn update(&mut self, from: &Sources<'_>, unavailable: BTreeSet<OfferingName>) -> bool {
         let states = states(from.world);
         let known = self.of.as_ref();
         let is_same_offer = known.is_some_and(|(known, _)| *known == states);
         if !is_same_offer {
             self.offered = market(from.world.objects(), from.catalog, from.settings);
         }
-        if !is_same_offer || known.is_none_or(|(_, known)| *known != unavailable) {
+        let has_changed = !is_same_offer || known.is_none_or(|(_, known)| *known != unavailable);
+        if has_changed {
             self.pools.clone_from(&self.offered.pools);
             mark(&unavailable, &mut self.pools);
             self.classes.clear();
@@ -62,6 +63,7 @@ impl Market {
             });
         }
         self.of = Some((states, unavailable));
+        has_changed
     }
 
     /// The pools that can be read, with what can be had now.

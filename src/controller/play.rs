@@ -19,17 +19,19 @@ pub(super) fn step(cluster: &Cluster<'_>, turn: &mut Turn<'_>) {
         claimed.is(LAUNCHED) && claimed.nodes.is_empty() && !claimed.is("Registered") && !claimed.is_deleting()
     };
     for claimed in cluster.claims.iter().filter(unborn) {
+        turn.about(claimed);
         let Some(node) = kwok::birth(claimed.claim) else { continue };
         let launched = claimed.claim.status.as_ref().and_then(|status| since(&status.conditions, LAUNCHED));
         if launched.is_some_and(|launched| turn.is_due(later(launched, delay(cluster, claimed)))) {
             turn.write_version(Subject::of_cluster("Node", claimed.name()), None, Verb::Create(node));
         }
     }
+    turn.about_all();
 }
 
 /// Takes away nodes that were born when their claim was gone.
 pub(super) fn sweep(cluster: &Cluster<'_>, turn: &mut Turn<'_>) {
-    for node in cluster.objects.nodes.values().map(|node| &node.object) {
+    for node in cluster.objects.nodes.values().filter(|_| cluster.is_structural).map(|node| &node.object) {
         let id = node.spec.as_ref().and_then(|spec| spec.provider_id.as_deref()).unwrap_or_default();
         let Some(name) = node.metadata.name.as_deref().filter(|_| kwok::is_of_kwok(id)) else { continue };
         let has_claim = cluster.objects.node_claims.contains_key(&Subject::of_cluster("NodeClaim", name).key);

@@ -136,6 +136,6 @@ impl Played {
     /// What the nodes may cost at most.
     pub fn spend_worst(&mut self) -> MicroUsd {
         let Controller { world, market, settings, chosen, .. } = &mut self.controller;
-        Spend::of(&Cluster::of(world.objects(), settings.provider), market.pools(), chosen).worst()
+        Spend::of(&Cluster::of(world.objects(), world.index(), settings.provider, None), market.pools(), chosen).worst()
     }
 }

@@ -2,46 +2,45 @@
 //!
 //! Source: the reference's events of `karpenter.sh/do-not-disrupt` (karpenter-core 4.2, 6.2).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::cluster::Cluster;
 use super::event::Subject;
 use super::said::Said;
 use super::turn::Turn;
-use crate::observe::objects::ObjectKey;
 use crate::observe::{Protection, protection};
 
-/// What was told of pods, by uid; another process tells it again.
+/// What was told of the pods of claims: by the name of the claim, and the uid of the pod; another process tells it again.
 #[derive(Debug, Default)]
-pub(super) struct Protected(BTreeMap<Arc<str>, Protection>);
+pub(super) struct Protected(BTreeMap<Arc<str>, BTreeMap<Arc<str>, Protection>>);
 
 /// Tells what is new.
 pub(super) fn step(cluster: &Cluster<'_>, protected: &mut Protected, turn: &mut Turn<'_>) {
-    let ours: BTreeSet<&str> = cluster
-        .claims
-        .iter()
-        .flat_map(|claimed| &claimed.nodes)
-        .filter_map(|node| node.metadata.name.as_deref())
-        .collect();
-    let told = std::mem::take(&mut protected.0);
-    for pod in cluster.pods() {
-        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
-        if pod.metadata.annotations.is_none() || node.is_none_or(|node| !ours.contains(node)) {
-            continue;
+    protected.0.retain(|claim, _| cluster.has_claim(claim));
+    for claimed in &cluster.claims {
+        turn.about(claimed);
+        let told = protected.0.remove(&claimed.key.name).unwrap_or_default();
+        let mut found = BTreeMap::new();
+        let names = claimed.nodes.iter().filter_map(|node| node.metadata.name.as_deref());
+        for (key, pod) in
+            names.flat_map(|name| cluster.pods_on(name)).filter(|(_, pod)| pod.metadata.annotations.is_some())
+        {
+            let how = protection(pod, turn.now);
+            match how {
+                Protection::None | Protection::Open => continue,
+                Protection::Until(until) => turn.look_again(until),
+                Protection::Elapsed(_) | Protection::Invalid(_) => {}
+            }
+            let uid: Arc<str> = Arc::from(pod.metadata.uid.as_deref().unwrap_or_default());
+            if told.get(&uid) != Some(&how) {
+                turn.say(Said::Protected { pod: Subject { kind: "Pod", key: key.clone() }, how: how.clone() });
+            }
+            found.insert(uid, how);
         }
-        let how = protection(pod, turn.now);
-        match how {
-            Protection::None | Protection::Open => continue,
-            Protection::Until(until) => turn.look_again(until),
-            Protection::Elapsed(_) | Protection::Invalid(_) => {}
+        if !found.is_empty() {
+            protected.0.insert(claimed.key.name.clone(), found);
         }
-        let text = |text: &Option<String>| Arc::from(text.as_deref().unwrap_or_default());
-        let uid: Arc<str> = text(&pod.metadata.uid);
-        if told.get(&uid) != Some(&how) {
-            let key = ObjectKey { namespace: text(&pod.metadata.namespace), name: text(&pod.metadata.name) };
-            turn.say(Said::Protected { pod: Subject { kind: "Pod", key }, how: how.clone() });
-        }
-        protected.0.insert(uid, how);
     }
+    turn.about_all();
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Node, Pod};
 
 use super::action::Verb;
 use super::cluster::Cluster;
@@ -12,7 +13,7 @@ use super::event::Subject;
 use super::said::Said;
 use super::turn::Turn;
 use crate::api::labels;
-use crate::observe::objects::Objects;
+use crate::observe::objects::ObjectKey;
 use crate::placement::{self, Landed, Loss, Memory, ObjectPatch, Observed, Refusals, What, landed, read_again};
 
 /// A pod that the API server does not let us change is left alone for so long.
@@ -39,27 +40,55 @@ impl Following {
     }
 }
 
-/// What following the plans needs of the cluster.
+/// What following the plans needs of the cluster: of the claims that are looked at.
 pub(super) fn observe(cluster: &Cluster<'_>, following: &mut Following, now: Timestamp) -> Observed {
     let refusals = following.refusals(now);
-    read_again(&objects(cluster.objects), &refusals, &mut following.memory, now)
+    let objects = objects(cluster, &mut following.memory);
+    read_again(&objects, &refusals, &mut following.memory, now)
 }
 
-fn objects(objects: &Objects) -> placement::Objects {
+/// The claims with their nodes, those that they replace, and the pods that they plan; nodes that are kept for somebody, with
+/// what is on them; and the pods that are not bound.
+fn objects(cluster: &Cluster<'_>, memory: &mut Memory) -> placement::Objects {
+    let objects = cluster.objects;
+    let mut nodes: BTreeMap<&str, &Arc<Node>> = BTreeMap::new();
+    let mut pods: BTreeMap<&ObjectKey, &Arc<Pod>> = BTreeMap::new();
+    let mut all_pods = false;
+    for claimed in &cluster.claims {
+        nodes.extend(claimed.nodes.iter().filter_map(|node| Some((node.metadata.name.as_deref()?, *node))));
+        let Some(plan) = memory.plan(claimed.claim) else { continue };
+        for name in &plan.replaces {
+            let key = ObjectKey { namespace: Arc::from(""), name: name.clone() };
+            nodes.extend(objects.nodes.get_key_value(&key).map(|(key, node)| (&*key.name, &node.object)));
+        }
+        for pod in &plan.pods {
+            let key = ObjectKey { namespace: pod.namespace.clone(), name: pod.name.clone() };
+            pods.extend(objects.pods.get_key_value(&key).map(|(key, pod)| (key, &pod.object)));
+        }
+        all_pods |= !plan.expected.is_empty();
+    }
+    nodes.extend(cluster.reserved_nodes().map(|(key, node)| (&*key.name, node)));
+    if all_pods {
+        pods.extend(objects.pods.iter().map(|(key, pod)| (key, &pod.object)));
+    } else {
+        pods.extend(cluster.unbound_pods());
+        nodes.keys().for_each(|node| pods.extend(cluster.pods_on(node)));
+    }
     placement::Objects {
-        nodes: objects.nodes.values().map(|node| node.object.clone()).collect(),
-        pods: objects.pods.values().map(|pod| pod.object.clone()).collect(),
+        nodes: nodes.into_values().cloned().collect(),
+        pods: pods.into_values().cloned().collect(),
         daemon_sets: objects.daemon_sets.values().map(|set| set.object.clone()).collect(),
-        claims: objects.node_claims.values().map(|claim| claim.object.clone()).collect(),
+        claims: cluster.claims.iter().map(|claimed| claimed.claim.clone()).collect(),
         namespaces: objects.namespaces.values().map(|namespace| namespace.object.clone()).collect(),
     }
 }
 
 /// Sends what is to be sent now. A node waits with opening for the patches of its pods that are under way.
-pub(super) fn step(observed: &Observed, following: &mut Following, turn: &mut Turn<'_>) {
+pub(super) fn step(cluster: &Cluster<'_>, observed: &Observed, following: &mut Following, turn: &mut Turn<'_>) {
     let step = placement::step(observed, turn.settings.placement, &turn.settings.placement_limits, turn.now);
+    // what is on its way is looked at in every step
     if let Some(next) = step.next {
-        turn.look_again(next);
+        turn.step_again(next);
     }
     for action in step.actions {
         if let What::Register { node, .. } = &action.what {
@@ -73,14 +102,14 @@ pub(super) fn step(observed: &Observed, following: &mut Following, turn: &mut Tu
             send(action.patch, turn);
         }
     }
-    let claims = &observed.claims;
-    following.told.retain(|loss| claims.contains_key(&loss.claim));
+    let is_there = |claim: &Arc<str>| cluster.has_claim(claim);
+    following.told.retain(|loss| is_there(&loss.claim));
     for loss in step.losses {
         if following.told.insert(loss.clone()) {
             turn.say(Said::NotGuaranteed(loss));
         }
     }
-    following.landed.retain(|claim, _| claims.contains_key(claim));
+    following.landed.retain(|claim, _| is_there(claim));
     for landed in landed(observed) {
         if following.landed.get(&landed.claim) != Some(&landed) {
             following.landed.insert(landed.claim.clone(), landed.clone());

@@ -23,8 +23,10 @@ use crate::api::labels;
 pub(super) fn step(cluster: &Cluster<'_>, launches: &Launches, instances: &mut Instances, turn: &mut Turn<'_>) {
     let going = cluster.claims.iter().filter(|claimed| claimed.is_deleting() && claimed.has_finalizer());
     for claimed in going {
+        turn.about(claimed);
         of_claim(claimed, launches, instances, turn);
     }
+    turn.about_all();
 }
 
 fn of_claim(claimed: &Claimed<'_>, launches: &Launches, instances: &mut Instances, turn: &mut Turn<'_>) {

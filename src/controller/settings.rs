@@ -29,6 +29,9 @@ pub struct ControllerSettings {
     pub shadow: bool,
     /// What binds decisions.
     pub valves: Valves,
+    /// Every step looks at every claim, as a test compares.
+    #[cfg(test)]
+    pub is_undivided: bool,
 }
 
 impl Default for ControllerSettings {
@@ -43,6 +46,8 @@ impl Default for ControllerSettings {
             placement_limits: placement::Limits::default(),
             shadow: false,
             valves: Valves::default(),
+            #[cfg(test)]
+            is_undivided: false,
         }
     }
 }

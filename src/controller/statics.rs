@@ -83,16 +83,10 @@ fn create(cluster: &Cluster<'_>, pool: &NodePool, missing: usize, statics: &Stat
 
 /// First those that are not launched, then those whose pods are the cheapest to move; those that somebody protects come last.
 fn remove(cluster: &Cluster<'_>, staying: &[&Claimed<'_>], replicas: usize, turn: &mut Turn<'_>) {
-    let mut pods: BTreeMap<&str, Vec<&Arc<Pod>>> = BTreeMap::new();
-    for pod in cluster.pods() {
-        if let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) {
-            pods.entry(node).or_default().push(pod);
-        }
-    }
     let mut order: Vec<(bool, bool, f64, &str, &Claimed<'_>)> = Vec::new();
     for claimed in staying {
         let names = claimed.nodes.iter().filter_map(|node| node.metadata.name.as_deref());
-        let here: Vec<&Pod> = names.filter_map(|name| pods.get(name)).flatten().map(|pod| &***pod).collect();
+        let here: Vec<&Pod> = names.flat_map(|name| cluster.pods_on(name)).map(|(_, pod)| &**pod).collect();
         let active = here.into_iter().filter(|pod| is_active(pod));
         let is_protected = is_kept(claimed) || active.clone().any(|pod| is_do_not_disrupt(pod, turn.now));
         let cost = active.filter(|pod| !belongs_to_node(pod)).map(|pod| eviction_cost(pod).max(0.0)).sum();

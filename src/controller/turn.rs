@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::Step;
 use super::action::{Action, Verb, Write};
+use super::cluster::Claimed;
 use super::event::Subject;
 use super::said::Said;
 use super::settings::ControllerSettings;
@@ -44,19 +45,46 @@ impl Turn<'_> {
         }
     }
 
-    /// Looks at everything again at this time, if nothing happens before; what time has brought already is looked at now.
-    pub fn look_again(&mut self, at: Timestamp) {
-        if at <= self.now {
-            return;
-        }
-        self.step.next = Some(self.step.next.map_or(at, |next| next.min(at)));
+    /// What follows concerns this claim, until another one is named.
+    pub fn about(&mut self, claimed: &Claimed<'_>) {
+        self.step.later.about = Some(claimed.key.name.clone());
     }
 
-    /// Whether the time has come; if not, it is looked at again then.
-    pub fn is_due(&mut self, at: Timestamp) -> bool {
+    /// What follows concerns every claim.
+    pub fn about_all(&mut self) {
+        self.step.later.about = None;
+    }
+
+    /// Looks at the claim that this is about again at this time, if nothing happens before; what time has brought already is
+    /// looked at now.
+    pub fn look_again(&mut self, at: Timestamp) {
         if at > self.now {
-            self.look_again(at);
+            self.step.later.wake(at);
+            self.step_again(at);
         }
+    }
+
+    /// Makes a step at this time, for what every step looks at.
+    pub fn step_again(&mut self, at: Timestamp) {
+        if at > self.now {
+            self.step.next = Some(self.step.next.map_or(at, |next| next.min(at)));
+        }
+    }
+
+    /// Looks at the claim that this is about in the next step: what others do decides about it.
+    pub fn stay(&mut self) {
+        self.step.later.stay();
+    }
+
+    /// Whether the time has come; if not, the claim that this is about is looked at again then.
+    pub fn is_due(&mut self, at: Timestamp) -> bool {
+        self.look_again(at);
+        at <= self.now
+    }
+
+    /// As [`Turn::is_due`], of what every step looks at.
+    pub fn is_time(&mut self, at: Timestamp) -> bool {
+        self.step_again(at);
         at <= self.now
     }
 

@@ -89,7 +89,7 @@ impl Recent {
     fn launches(&mut self, cluster: &Cluster<'_>, now: Timestamp) -> usize {
         let is_recent = |at: Timestamp| later(at, MINUTE) > now;
         self.launched.retain(|_, at| is_recent(*at));
-        let created = cluster.claims.iter().filter(|claimed| {
+        let created = cluster.our_claims().filter(|claimed| {
             let created = claimed.claim.metadata.creation_timestamp.as_ref();
             created.is_some_and(|time| is_recent(time.0)) && !self.launched.contains_key(claimed.name())
         });

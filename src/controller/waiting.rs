@@ -42,7 +42,7 @@ pub(super) fn is_provisionable(pod: &Pod) -> bool {
 
 /// The uids of the pods that have no node coming.
 pub(super) fn waiting_pods(cluster: &Cluster<'_>, coming: &Coming) -> BTreeSet<Arc<str>> {
-    let pods = cluster.pods().filter(|pod| is_provisionable(pod));
+    let pods = cluster.unbound_pods().map(|(_, pod)| pod).filter(|pod| is_provisionable(pod));
     let uids = pods.filter_map(|pod| pod.metadata.uid.as_deref()).filter(|uid| !coming.pods.contains_key(*uid));
     uids.map(Arc::from).collect()
 }

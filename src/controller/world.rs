@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
+use super::attention::Changes;
+use super::index::{Index, Place};
 use super::said::Said;
 use crate::observe::objects::{KINDS, ObjectKey, Objects};
 use crate::observe::{InputError, RawObject};
@@ -18,6 +21,15 @@ pub struct World {
     /// What is wrong with objects that cannot be read: said once.
     unreadable: BTreeMap<(&'static str, ObjectKey), InputError>,
     gone: Gone,
+    index: Index,
+    changes: Changes,
+}
+
+/// What an object was before it changed.
+struct Before {
+    place: Place,
+    /// Of a pool: its status changes with its nodes, the rest seldom.
+    pool: Option<ObjectMeta>,
 }
 
 /// Uids of objects that are gone: the answer to the write that took the last finalizer off may come after the watch has said so,
@@ -64,6 +76,79 @@ impl World {
         &self.objects
     }
 
+    /// What belongs together.
+    pub(super) fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// What has changed since this was asked last.
+    pub(super) fn take_changes(&mut self) -> Changes {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// Notes that something may have happened to what a write or a question was about.
+    pub(super) fn touch(&mut self, kind: &str, key: &ObjectKey) {
+        match Place::of(&self.objects, kind, key) {
+            Place::Pod { node: Some(node) } => self.touch_node(&node),
+            Place::Node { id: Some(id), .. } => self.touch_instance(&id),
+            _ if kind == "NodeClaim" => drop(self.changes.claims.insert(key.name.clone())),
+            _ => {}
+        }
+        self.changes.is_structural = true;
+    }
+
+    fn touch_node(&mut self, name: &Arc<str>) {
+        let key = ObjectKey { namespace: Arc::from(""), name: name.clone() };
+        if let Place::Node { id: Some(id), .. } = Place::of(&self.objects, "Node", &key) {
+            self.touch_instance(&id);
+        }
+    }
+
+    /// Notes that something has happened to an instance.
+    pub(super) fn touch_instance(&mut self, id: &str) {
+        let claims = self.index.claims_of(id).map(|key| key.name.clone());
+        self.changes.claims.extend(claims);
+    }
+
+    /// Every claim is to be looked at.
+    pub(super) fn touch_all(&mut self) {
+        self.changes.all = true;
+    }
+
+    fn before(&self, kind: &str, key: &ObjectKey) -> Before {
+        let pool = if kind == "NodePool" { self.objects.metadata(kind, key).cloned() } else { None };
+        Before { place: Place::of(&self.objects, kind, key), pool }
+    }
+
+    fn note_change(&mut self, kind: &'static str, key: &ObjectKey, before: &Before) {
+        let after = Place::of(&self.objects, kind, key);
+        self.index.note(key, &before.place, &after);
+        self.changes.is_structural |= ["Node", "NodeClaim", "NodePool"].contains(&kind);
+        match kind {
+            "NodeClaim" => drop(self.changes.claims.insert(key.name.clone())),
+            "Node" | "Pod" => {
+                for place in [&before.place, &after] {
+                    match place {
+                        Place::Pod { node: Some(node) } => self.touch_node(node),
+                        Place::Node { id: Some(id), .. } => self.touch_instance(id),
+                        _ => {}
+                    }
+                }
+            }
+            "NodePool" => {
+                let now = self.objects.metadata(kind, key);
+                let same = |a: &ObjectMeta, b: &ObjectMeta| {
+                    (&a.uid, a.generation, &a.labels, &a.annotations)
+                        == (&b.uid, b.generation, &b.labels, &b.annotations)
+                        && a.deletion_timestamp == b.deletion_timestamp
+                };
+                self.changes.all |= !before.pool.as_ref().zip(now).is_some_and(|(before, now)| same(before, now));
+            }
+            "EC2NodeClass" | "KWOKNodeClass" | "NodeOverlay" => self.changes.all = true,
+            _ => {}
+        }
+    }
+
     /// Notes the state of an object, unless a newer one is known: watches and answers to writes overtake one another.
     pub(super) fn see(&mut self, kind: &'static str, object: RawObject, said: &mut Vec<Said>) {
         let Some(key) = key_of(&object.value) else { return };
@@ -71,7 +156,10 @@ impl World {
         if self.gone.uids.contains(uid) || self.knows_newer(kind, &key, &object.value) {
             return;
         }
-        match self.objects.put(kind, &key, object) {
+        let before = self.before(kind, &key);
+        let put = self.objects.put(kind, &key, object);
+        self.note_change(kind, &key, &before);
+        match put {
             Ok(()) => drop(self.unreadable.remove(&(kind, key))),
             Err(error) => {
                 let known = self.unreadable.insert((kind, key), error.clone());
@@ -87,8 +175,7 @@ impl World {
         self.gone.note(uid);
         let known = self.objects.metadata(kind, key).and_then(|meta| meta.uid.as_deref());
         if known.is_none_or(|known| known == uid) {
-            self.objects.remove(kind, key);
-            self.unreadable.remove(&(kind, key.clone()));
+            self.take_out(kind, key);
         }
     }
 
@@ -105,10 +192,17 @@ impl World {
         for key in gone {
             let uid = self.objects.metadata(kind, &key).and_then(|meta| meta.uid.clone());
             self.gone.note(uid.as_deref().unwrap_or_default());
-            self.objects.remove(kind, &key);
-            self.unreadable.remove(&(kind, key));
+            self.take_out(kind, &key);
         }
         self.listed.insert(kind);
+        self.changes.all = true;
+    }
+
+    fn take_out(&mut self, kind: &'static str, key: &ObjectKey) {
+        let before = self.before(kind, key);
+        self.objects.remove(kind, key);
+        self.unreadable.remove(&(kind, key.clone()));
+        self.note_change(kind, key, &before);
     }
 
     /// Resource versions of one object are numbers that grow (Kubernetes, KEP-5504).

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::observed::{NodeState, PodState};
 use super::planned::ClaimPlan;
+use super::read::plan;
 use crate::api::node_claim::NodeClaim;
 use k8s_openapi::api::core::v1::{Node, Pod};
 
@@ -62,6 +63,11 @@ impl<O, T> Memo<O, T> {
 }
 
 impl Memory {
+    /// The plan of a claim, if it has one that can be read.
+    pub fn plan(&mut self, claim: &Arc<NodeClaim>) -> Option<Arc<ClaimPlan>> {
+        self.plans.of(claim, plan).as_ref().as_ref().map(|(plan, _)| plan.clone())
+    }
+
     pub(super) fn end_round(&mut self) {
         self.plans.end_round();
         self.pods.end_round();

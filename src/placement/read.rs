@@ -73,7 +73,6 @@ fn claims(objects: &Objects, memory: &mut Memory, now: Timestamp) -> BTreeMap<Ar
         let draining = plan.replaces.iter().filter(|node| there.contains(&***node)).cloned().collect();
         let id = claim.status.as_ref().and_then(|status| status.provider_id.as_deref());
         let is_settled = id.is_some_and(|id| !held.contains(id)) && is_initialized(claim, now);
-
         claims.insert(Arc::from(name), ClaimState { plan, draining, is_settled, unreadable });
     }
     claims
@@ -90,7 +89,7 @@ fn is_initialized(claim: &NodeClaim, now: Timestamp) -> bool {
     since.is_some_and(|settled| settled < now)
 }
 
-fn plan(claim: &NodeClaim) -> Option<Plan> {
+pub(super) fn plan(claim: &NodeClaim) -> Option<Plan> {
     let plan = match ClaimPlan::from_annotation(annotation(&claim.metadata, labels::PLANNED_PODS)?) {
         Ok(plan) => (plan, None),
         Err(why) => (ClaimPlan::default(), Some(why)),

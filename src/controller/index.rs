@@ -1,0 +1,153 @@
+//! What belongs together, kept up to date change by change: the nodes and claims of an instance, the pods of a node, pods of none.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Node, Pod};
+
+use crate::observe::objects::{ObjectKey, Objects};
+use crate::placement::Reservation;
+
+/// By the provider id of an instance, or by the name of a node.
+type Of = BTreeMap<Arc<str>, BTreeSet<ObjectKey>>;
+
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    /// By provider id.
+    nodes: Of,
+    claims: Of,
+    /// By the name of their node.
+    pods: Of,
+    /// Pods without a node.
+    unbound: BTreeSet<ObjectKey>,
+    /// Nodes that are not open for every pod, as [`Reservation`] reads them.
+    reserved: BTreeSet<ObjectKey>,
+}
+
+/// Where an object belongs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It is not there, or of no concern.
+    Nowhere,
+    /// `None`: it is not bound.
+    Pod {
+        node: Option<Arc<str>>,
+    },
+    Node {
+        id: Option<Arc<str>>,
+        is_reserved: bool,
+    },
+    Claim {
+        id: Option<Arc<str>>,
+    },
+}
+
+fn filled(text: Option<&str>) -> Option<Arc<str>> {
+    text.filter(|text| !text.is_empty()).map(Arc::from)
+}
+
+impl Place {
+    /// Of an object as it is known now.
+    pub fn of(objects: &Objects, kind: &str, key: &ObjectKey) -> Self {
+        let found = match kind {
+            "Pod" => objects.pods.get(key).map(|pod| Self::of_pod(&pod.object)),
+            "Node" => objects.nodes.get(key).map(|node| Self::of_node(&node.object)),
+            "NodeClaim" => objects.node_claims.get(key).map(|claim| {
+                let status = claim.object.status.as_ref();
+                Self::Claim { id: filled(status.and_then(|status| status.provider_id.as_deref())) }
+            }),
+            _ => None,
+        };
+        found.unwrap_or(Self::Nowhere)
+    }
+
+    fn of_pod(pod: &Pod) -> Self {
+        Self::Pod { node: filled(pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref())) }
+    }
+
+    fn of_node(node: &Node) -> Self {
+        let id = filled(node.spec.as_ref().and_then(|spec| spec.provider_id.as_deref()));
+        Self::Node { id, is_reserved: Reservation::of(node) != Reservation::Open }
+    }
+}
+
+impl Index {
+    /// Of objects that nothing is known of yet.
+    #[cfg(test)]
+    pub fn of(objects: &Objects) -> Self {
+        let mut index = Self::default();
+        for kind in ["Pod", "Node", "NodeClaim"] {
+            for key in objects.keys(kind) {
+                index.note(&key, &Place::Nowhere, &Place::of(objects, kind, &key));
+            }
+        }
+        index
+    }
+
+    /// Notes that an object has changed its place.
+    pub fn note(&mut self, key: &ObjectKey, before: &Place, after: &Place) {
+        if before == after {
+            return;
+        }
+        match before {
+            Place::Nowhere => {}
+            Place::Pod { node: Some(node) } => leave(&mut self.pods, node, key),
+            Place::Pod { node: None } => drop(self.unbound.remove(key)),
+            Place::Node { id, .. } => {
+                id.iter().for_each(|id| leave(&mut self.nodes, id, key));
+                self.reserved.remove(key);
+            }
+            Place::Claim { id } => id.iter().for_each(|id| leave(&mut self.claims, id, key)),
+        }
+        match after {
+            Place::Nowhere => {}
+            Place::Pod { node: Some(node) } => join(&mut self.pods, node, key),
+            Place::Pod { node: None } => drop(self.unbound.insert(key.clone())),
+            Place::Node { id, is_reserved } => {
+                id.iter().for_each(|id| join(&mut self.nodes, id, key));
+                if *is_reserved {
+                    self.reserved.insert(key.clone());
+                }
+            }
+            Place::Claim { id } => id.iter().for_each(|id| join(&mut self.claims, id, key)),
+        }
+    }
+
+    /// The nodes that are an instance.
+    pub fn nodes_of(&self, id: &str) -> impl Iterator<Item = &ObjectKey> {
+        self.nodes.get(id).into_iter().flatten()
+    }
+
+    /// The claims that say they have an instance.
+    pub fn claims_of(&self, id: &str) -> impl Iterator<Item = &ObjectKey> {
+        self.claims.get(id).into_iter().flatten()
+    }
+
+    /// The pods that are bound to a node.
+    pub fn pods_on(&self, node: &str) -> impl Iterator<Item = &ObjectKey> {
+        self.pods.get(node).into_iter().flatten()
+    }
+
+    /// Pods without a node.
+    pub fn unbound(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.unbound.iter()
+    }
+
+    /// Nodes that are not open for every pod.
+    pub fn reserved(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.reserved.iter()
+    }
+}
+
+fn join(of: &mut Of, at: &Arc<str>, key: &ObjectKey) {
+    of.entry(at.clone()).or_default().insert(key.clone());
+}
+
+fn leave(of: &mut Of, at: &Arc<str>, key: &ObjectKey) {
+    if let Some(keys) = of.get_mut(at) {
+        keys.remove(key);
+        if keys.is_empty() {
+            of.remove(at);
+        }
+    }
+}
