@@ -94,7 +94,9 @@ impl Index {
             Place::Pod { node: Some(node) } => leave(&mut self.pods, node, key),
             Place::Pod { node: None } => drop(self.unbound.remove(key)),
             Place::Node { id, .. } => {
-                id.iter().for_each(|id| leave(&mut self.nodes, id, key));
+                for id in id.iter() {
+                    leave(&mut self.nodes, id, key);
+                }
                 self.reserved.remove(key);
             }
             Place::Claim { id } => id.iter().for_each(|id| leave(&mut self.claims, id, key)),
@@ -104,7 +106,9 @@ impl Index {
             Place::Pod { node: Some(node) } => join(&mut self.pods, node, key),
             Place::Pod { node: None } => drop(self.unbound.insert(key.clone())),
             Place::Node { id, is_reserved } => {
-                id.iter().for_each(|id| join(&mut self.nodes, id, key));
+                for id in id.iter() {
+                    join(&mut self.nodes, id, key);
+                }
                 if *is_reserved {
                     self.reserved.insert(key.clone());
                 }

@@ -72,7 +72,9 @@ fn objects(cluster: &Cluster<'_>, memory: &mut Memory) -> placement::Objects {
         pods.extend(objects.pods.iter().map(|(key, pod)| (key, &pod.object)));
     } else {
         pods.extend(cluster.unbound_pods());
-        nodes.keys().for_each(|node| pods.extend(cluster.pods_on(node)));
+        for node in nodes.keys() {
+            pods.extend(cluster.pods_on(node));
+        }
     }
     placement::Objects {
         nodes: nodes.into_values().cloned().collect(),
