@@ -20,7 +20,7 @@ use crate::resources::display_amount;
 const AGAIN: Duration = Duration::from_secs(10 * 60);
 /// Of what was expected a node has at least so much, percent.
 const LEAST: i128 = 90;
-const CONSISTENT_STATE_FOUND: &str = "ConsistentStateFound";
+pub(super) const CONSISTENT_STATE_FOUND: &str = "ConsistentStateFound";
 
 /// Claims, by uid, with their name and when they were looked at last; another process begins anew.
 #[derive(Debug, Default)]
@@ -54,7 +54,7 @@ pub(super) fn step(cluster: &Cluster<'_>, consistency: &mut Consistency, turn: &
 }
 
 /// The first resource that was asked for and of which the node has too little.
-fn lacks(claimed: &Claimed<'_>) -> Option<String> {
+pub(super) fn lacks(claimed: &Claimed<'_>) -> Option<String> {
     let node = claimed.nodes.first()?;
     let expected = amounts(&claimed.claim.status.as_ref()?.capacity);
     let found = node.status.as_ref().and_then(|status| status.capacity.as_ref()).map(amounts).unwrap_or_default();

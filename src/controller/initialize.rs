@@ -9,13 +9,17 @@ use serde_json::{Value, json};
 
 use super::cluster::{Claimed, Cluster};
 use super::conditions::{Conditions, INITIALIZED, LAUNCHED, OF_CLAIM, REGISTERED, since};
+use super::consistency::{CONSISTENT_STATE_FOUND, lacks};
 use super::give_up::{REGISTRATION_TIMEOUT, give_up};
 use super::said::{GivenUp, Said};
 use super::turn::{Turn, later};
 use crate::api::labels;
 use crate::observe::{amounts, is_ephemeral_key};
 
-/// Notes how far the nodes are.
+/// Reason and message of a claim whose node has not come.
+pub(super) const NODE_NOT_FOUND: (&str, &str) = ("NodeNotFound", "the node is not there yet");
+
+/// Notes how far the nodes are; what is known at once is written at once.
 pub(super) fn step(cluster: &Cluster<'_>, turn: &mut Turn<'_>) {
     let launched = |claimed: &&Claimed| claimed.is(LAUNCHED) && !claimed.is_deleting();
     for claimed in cluster.claims.iter().filter(launched) {
@@ -33,7 +37,7 @@ fn of_claim(claimed: &Claimed<'_>, turn: &mut Turn<'_>) {
         [node] => *node,
         _ => {
             let why = "several nodes have its instance";
-            note(claimed, json!({}), (REGISTERED, "False", "MultipleNodesFound", why), turn);
+            note(claimed, json!({}), &[(REGISTERED, "False", "MultipleNodesFound", why)], turn);
             return;
         }
     };
@@ -43,20 +47,25 @@ fn of_claim(claimed: &Claimed<'_>, turn: &mut Turn<'_>) {
         if !has(node, labels::REGISTERED) || taint_keys(node).any(|key| key == labels::TAINT_UNREGISTERED) {
             return absent(claimed, turn);
         }
-        if note(claimed, json!({ "nodeName": name }), (REGISTERED, "True", REGISTERED, ""), turn) {
+        let missing = unready(claimed, node);
+        let missing = missing.as_ref().map(|(reason, message)| (INITIALIZED, "Unknown", *reason, &**message));
+        let conditions: Vec<Noted<'_>> = [(REGISTERED, "True", REGISTERED, "")].into_iter().chain(missing).collect();
+        if note(claimed, json!({ "nodeName": name }), &conditions, turn) {
             turn.say_once_taken(Said::Registered { claim, node: name });
         }
         return;
     }
     if let Some((reason, message)) = unready(claimed, node) {
-        note(claimed, json!({}), (INITIALIZED, "Unknown", reason, &message), turn);
+        note(claimed, json!({}), &[(INITIALIZED, "Unknown", reason, &message)], turn);
         return;
     }
     if !has(node, labels::INITIALIZED) {
         turn.patch("Node", &node.metadata, json!({"metadata": {"labels": {labels::INITIALIZED: "true"}}}));
         return;
     }
-    if note(claimed, json!({}), (INITIALIZED, "True", INITIALIZED, ""), turn) {
+    let consistent = lacks(claimed).is_none().then_some((CONSISTENT_STATE_FOUND, "True", CONSISTENT_STATE_FOUND, ""));
+    let conditions: Vec<Noted<'_>> = [(INITIALIZED, "True", INITIALIZED, "")].into_iter().chain(consistent).collect();
+    if note(claimed, json!({}), &conditions, turn) {
         turn.say_once_taken(Said::Initialized { claim, node: name });
     }
 }
@@ -69,7 +78,8 @@ fn absent(claimed: &Claimed<'_>, turn: &mut Turn<'_>) {
         let reason = format!("its node did not register within {} s", REGISTRATION_TIMEOUT.as_secs());
         give_up(claimed, GivenUp::RegistrationTimeout, &reason, turn);
     } else if claimed.nodes.is_empty() {
-        note(claimed, json!({}), (REGISTERED, "Unknown", "NodeNotFound", "the node is not there yet"), turn);
+        let (reason, message) = NODE_NOT_FOUND;
+        note(claimed, json!({}), &[(REGISTERED, "Unknown", reason, message)], turn);
     }
 }
 
@@ -92,19 +102,24 @@ fn unready(claimed: &Claimed<'_>, node: &Node) -> Option<(&'static str, String)>
     missing.map(|(name, _)| ("ResourceNotRegistered", format!("its allocatable has no {name} yet")))
 }
 
-/// Writes a condition, and more of the status, where it says something new. Whether it did.
-fn note(claimed: &Claimed<'_>, mut more: Value, condition: (&str, &str, &str, &str), turn: &mut Turn<'_>) -> bool {
-    let (kind, status, reason, message) = condition;
+/// Type, status, reason and message of a condition.
+type Noted<'n> = (&'n str, &'n str, &'n str, &'n str);
+
+/// Writes conditions, and more of the status, where the first says something new. Whether it did.
+fn note(claimed: &Claimed<'_>, mut more: Value, conditions: &[Noted<'_>], turn: &mut Turn<'_>) -> bool {
     let known = claimed.claim.status.as_ref().map_or(&[][..], |status| &status.conditions);
-    let same = |known: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
-        known.type_ == kind && known.status == status && known.reason == reason && known.message == message
+    let is_known = |&(kind, status, reason, message): &Noted<'_>| {
+        known.iter().any(|of| of.type_ == kind && of.status == status && of.reason == reason && of.message == message)
     };
-    if known.iter().any(same) {
+    if conditions.first().is_none_or(is_known) {
         return false;
     }
-    let mut conditions = Conditions::of(known, claimed.claim.metadata.generation, turn.now);
-    conditions.set(kind, status, reason, message).sum_up(&OF_CLAIM);
-    more["conditions"] = json!(conditions.into_list());
+    let mut written = Conditions::of(known, claimed.claim.metadata.generation, turn.now);
+    for (kind, status, reason, message) in conditions {
+        written.set(kind, status, reason, message);
+    }
+    written.sum_up(&OF_CLAIM);
+    more["conditions"] = json!(written.into_list());
     turn.patch_status("NodeClaim", &claimed.claim.metadata, &more)
 }
 

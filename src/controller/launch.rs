@@ -13,6 +13,7 @@ use super::action::Action;
 use super::cluster::{Claimed, Cluster};
 use super::conditions::{Conditions, INITIALIZED, LAUNCHED, OF_CLAIM, REGISTERED};
 use super::give_up::{LAUNCH_TIMEOUT, give_up};
+use super::initialize::NODE_NOT_FOUND;
 use super::market::Market;
 use super::said::{GivenUp, Said};
 use super::turn::{Turn, later};
@@ -245,9 +246,8 @@ fn note(claimed: &Claimed<'_>, instance: &Instance, turn: &mut Turn<'_>) {
     let known = status.map_or(&[][..], |status| &status.conditions);
     let mut conditions = Conditions::of(known, claim.metadata.generation, turn.now);
     conditions.set_true(LAUNCHED);
-    for (part, reason) in [(REGISTERED, "AwaitingReconciliation"), (INITIALIZED, "AwaitingReconciliation")] {
-        conditions.set(part, "Unknown", reason, "the node is not known yet");
-    }
+    conditions.set(REGISTERED, "Unknown", NODE_NOT_FOUND.0, NODE_NOT_FOUND.1);
+    conditions.set(INITIALIZED, "Unknown", "AwaitingReconciliation", "the node is not known yet");
     conditions.sum_up(&OF_CLAIM);
     let body = json!({
         "providerID": instance.provider_id,

@@ -22,6 +22,10 @@ const USUALLY: Duration = Duration::from_secs(2 * 60);
 /// That a pod cannot be placed.
 const FAILED_SCHEDULING: Duration = Duration::from_secs(5 * 60);
 
+/// Where pods are to bind is said so often a second, and so many times at once, as the reference does: a thousand pods are a
+/// thousand writes.
+const NOMINATED: (u32, u32) = (5, 10);
+
 /// With more of them, those that are over are forgotten.
 const MANY: usize = 10_000;
 /// More than these are not kept for an API server that takes none.
@@ -31,6 +35,24 @@ pub(super) struct Events {
     sender: Sender<(Event, ObjectReference)>,
     /// By uid, reason and text, until when it is not said again.
     said: HashMap<(String, &'static str, String), Instant>,
+    nominated: Bucket,
+}
+
+/// A token bucket.
+struct Bucket {
+    left: f64,
+    at: Instant,
+}
+
+impl Bucket {
+    /// Whether one more may be said.
+    fn take(&mut self, (a_second, at_once): (u32, u32), now: Instant) -> bool {
+        let come = (now - self.at).as_secs_f64() * f64::from(a_second);
+        (self.left, self.at) = ((self.left + come).min(f64::from(at_once)), now);
+        let may = self.left >= 1.0;
+        self.left -= f64::from(u8::from(may));
+        may
+    }
 }
 
 /// What an event says.
@@ -53,7 +75,8 @@ impl Events {
                 }
             }
         });
-        Self { sender, said: HashMap::new() }
+        let nominated = Bucket { left: f64::from(NOMINATED.1), at: Instant::now() };
+        Self { sender, said: HashMap::new(), nominated }
     }
 
     pub fn record(&mut self, said: &Said, world: &World) {
@@ -67,7 +90,7 @@ impl Events {
         let uid = meta.uid.clone().unwrap_or_default();
         let silence = if reason == "FailedScheduling" { FAILED_SCHEDULING } else { USUALLY };
         let until = self.said.entry((uid, reason, note.clone())).or_insert(now);
-        if *until > now {
+        if *until > now || (reason == "Nominated" && !self.nominated.take(NOMINATED, now)) {
             return;
         }
         *until = now + silence;
@@ -172,5 +195,21 @@ fn text(said: &Said) -> Option<Text> {
         Said::HeldBack { pool, .. } => warning(Subject::of_cluster("NodePool", pool), "LimitReached", said.to_string()),
         Said::NotGuaranteed(loss) => warning(of_claim(&loss.claim), "PlacementNotGuaranteed", loss.to_string()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nominations_come_ten_at_once_and_five_a_second() {
+        let start = Instant::now();
+        let mut bucket = Bucket { left: f64::from(NOMINATED.1), at: start };
+        let mut said = |millis| {
+            let now = start + Duration::from_millis(millis);
+            (0..100).filter(|_| bucket.take(NOMINATED, now)).count()
+        };
+        assert_eq!([said(0), said(100), said(300), said(1_300), said(60_000)], [10, 0, 1, 5, 10]);
     }
 }
