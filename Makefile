@@ -12,7 +12,7 @@ GETTING_STARTED := examples/getting-started
 OPENB := benchmarks/instances/openb
 SIMULATIONS := examples/simulations
 
-.PHONY: help setup build release demo test programs cluster lint crds models instances bench bench-random bench-throughput bench-loading oracle oldest placement modes simulations
+.PHONY: help setup build release demo test programs cluster lint crds models instances bench bench-random bench-throughput bench-loading oracle oldest placement modes simulations live
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +82,10 @@ oldest: setup ## Conformance and 50 scenarios on the oldest Kubernetes that is s
 
 simulations: release ## 1,000 seeds of two simulated hours in which everything goes wrong that can
 	@$(RELEASED) simulate $(SIMULATIONS)/faults --seeds 1000
+
+live: release programs ## Measure the controller on a real control plane: from apply to ready, from empty to gone
+	@PACKWRIGHT_PROGRAM=$(RELEASED) CARGO_PROFILE_DEV_OPT_LEVEL=0 \
+		cargo test --quiet --locked --test integration measuring -- --ignored --nocapture
 
 placement: setup programs ## Put the plans of 5,000 random clusters to a real kube-scheduler
 	@PACKWRIGHT_SCENARIOS=5000 CARGO_PROFILE_DEV_OPT_LEVEL=0 cargo test --locked --test integration placement -- --nocapture
