@@ -1,6 +1,6 @@
 //! What is decided about: the world as a Snapshot.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -8,11 +8,12 @@ use jiff::Timestamp;
 use super::conditions::{READY, is_true};
 use super::settings::ControllerSettings;
 use super::unavailable::mark;
-use super::waiting::{Coming, is_provisionable};
+use super::waiting::{Coming, is_provisionable, is_untried};
 use crate::catalog::Catalog;
 use crate::cloud::OfferingName;
 use crate::observe::objects::Objects;
 use crate::observe::{GatesByInput, LoadOptions, LoadOutcome, build_observed};
+use crate::placement::signature::signature;
 
 /// What is decided by besides the objects.
 #[derive(Clone, Copy)]
@@ -23,8 +24,10 @@ pub(super) struct Known<'k> {
     pub unavailable: &'k BTreeSet<OfferingName>,
 }
 
-/// The Snapshot of a tick. Of pods that are not bound only those count for which kube-scheduler has found no room; those with a
-/// node coming count as bound to it, so that no plan is made twice. Of NodePools only those that are ready are used.
+/// The Snapshot of a tick. Of pods that are not bound only those count for which kube-scheduler has found no room, and those
+/// that it has not looked at yet and that are like one of them: of a thousand replicas that come at once it has tried half when the
+/// batch is closed, and the other half is planned together with them. Those with a node coming count as bound to it, so that no plan is
+/// made twice. Of NodePools only those that are ready are used.
 pub(super) fn snapshot(objects: &Objects, coming: &Coming, known: &Known<'_>, now: Timestamp) -> LoadOutcome {
     let Known { settings, catalog, unavailable } = *known;
     let mut objects = objects.clone();
@@ -41,6 +44,8 @@ pub(super) fn snapshot(objects: &Objects, coming: &Coming, known: &Known<'_>, no
         })
         .map(|(key, _)| key.clone())
         .collect();
+    let refused = objects.pods.values().filter(|pod| is_provisionable(&pod.object));
+    let refused: HashSet<String> = refused.map(|pod| signature(&pod.object)).collect();
     objects.pods.retain(|_, pod| {
         let object = &pod.object;
         let is_bound = object.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
@@ -51,7 +56,7 @@ pub(super) fn snapshot(objects: &Objects, coming: &Coming, known: &Known<'_>, no
             pod.object = Arc::new(bound);
             return true;
         }
-        is_bound || is_provisionable(object)
+        is_bound || is_provisionable(object) || (is_untried(object) && refused.contains(&signature(object)))
     });
     let options = LoadOptions {
         settings: settings.decision.clone(),

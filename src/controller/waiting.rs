@@ -40,6 +40,17 @@ pub(super) fn is_provisionable(pod: &Pod) -> bool {
     refused && !is_ended && !nominated && !belongs_to_node(pod)
 }
 
+/// Whether kube-scheduler has not looked at a pod yet that it will look at.
+pub(super) fn is_untried(pod: &Pod) -> bool {
+    let bound = pod.spec.as_ref().is_none_or(|spec| spec.node_name.as_deref().is_some_and(|node| !node.is_empty()));
+    let gated = pod.spec.as_ref().is_some_and(|spec| spec.scheduling_gates.as_ref().is_some_and(|of| !of.is_empty()));
+    let status = pod.status.as_ref();
+    let is_ended = matches!(status.and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"));
+    let mut conditions = status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let is_tried = conditions.any(|condition| condition.type_ == "PodScheduled");
+    !bound && !gated && !is_ended && !is_tried && pod.metadata.deletion_timestamp.is_none() && !belongs_to_node(pod)
+}
+
 /// The uids of the pods that have no node coming.
 pub(super) fn waiting_pods(cluster: &Cluster<'_>, coming: &Coming) -> BTreeSet<Arc<str>> {
     let pods = cluster.unbound_pods().map(|(_, pod)| pod).filter(|pod| is_provisionable(pod));

@@ -43,9 +43,11 @@ pub(super) fn register(node: &NodeState, cordon: Option<Timestamp>) -> Action {
 }
 
 /// Our cordon goes, and where there is a value our taint comes, at once: no other pod fits in between. The time is that of the
-/// reservation.
+/// reservation. A node that has all that pods count on is initialized from then on.
 pub(super) fn open(node: &NodeState, reserve: Option<(String, Timestamp)>) -> Action {
     let mut annotations = json!({labels::CORDONED_AT: null});
+    let is_initialized = node.starting.is_none() && node.lacking_resources.is_empty();
+    let own = if is_initialized { json!({labels::INITIALIZED: "true"}) } else { json!({}) };
     let mut spec = json!({"unschedulable": null});
     if let Some((value, at)) = &reserve {
         annotations[labels::RESERVED_AT] = json!(at.to_string());
@@ -58,7 +60,7 @@ pub(super) fn open(node: &NodeState, reserve: Option<(String, Timestamp)>) -> Ac
         spec["taints"] = json!(node.taints.iter().chain([&ours]).collect::<Vec<_>>());
     }
     let what = What::Open { node: node.name.clone(), taint: reserve.map(|(value, _)| value) };
-    of_node(node, what, json!({"annotations": annotations}), spec)
+    of_node(node, what, json!({"annotations": annotations, "labels": own}), spec)
 }
 
 /// The limit of the reservation counts from now.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::rig::{Rig, SMALL, class, pod, pool};
 use crate::api::labels;
 use crate::controller::{GivenUp, Said};
+use crate::placement::ClaimPlan;
 
 fn with_faults(annotations: &Value) -> Rig {
     Rig::of(vec![class(annotations), pool("default", json!({})), pod("web", "1")])
@@ -23,6 +24,34 @@ fn a_pod_gets_a_node() {
     let [claim] = &rig.names("NodeClaim")[..] else { panic!("{:?}", rig.names("NodeClaim")) };
     assert_eq!(rig.condition("NodeClaim", claim, "Ready").as_deref(), Some("True/Ready"));
     assert_eq!(rig.names("Node"), std::slice::from_ref(claim));
+}
+
+/// Of replicas that come at once kube-scheduler has tried only some when a batch is closed; and controllers make the pods, we do not.
+#[test]
+fn pods_that_nobody_has_tried_are_planned_with_those_that_are_like_them() {
+    let mut rig = with_faults(&json!({}));
+    let untried = |name: &str, cpu: &str| {
+        let mut pod = pod(name, cpu);
+        pod["status"] = json!({"phase": "Pending"});
+        pod
+    };
+    rig.put(untried("alike", "1"));
+    rig.put(untried("another", "2"));
+    rig.put(json!({
+        "apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "set", "namespace": "default"},
+        "spec": {"replicas": 9, "selector": {"matchLabels": {"app": "set"}}, "template": {
+            "metadata": {"labels": {"app": "set"}}, "spec": {"containers": [{"name": "c"}]},
+        }},
+    }));
+    rig.pass(3);
+    let plan_of = |claim: &String| {
+        let annotation = rig.get("NodeClaim", claim)["metadata"]["annotations"][labels::PLANNED_PODS].clone();
+        ClaimPlan::from_annotation(annotation.as_str().unwrap()).unwrap().pods
+    };
+    let mut planned: Vec<String> =
+        rig.names("NodeClaim").iter().flat_map(plan_of).map(|pod| pod.name.to_string()).collect();
+    planned.sort();
+    assert_eq!(planned, ["alike", "web"]);
 }
 
 #[test]
