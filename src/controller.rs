@@ -95,10 +95,11 @@ use interruption::Interruptions;
 use launch::Launches;
 use looks::Looks;
 use market::{Market, Sources};
+use pools::Usages;
 use protected::Protected;
 use question::{Known, snapshot};
 use register::Following;
-use spend::{Chosen, Spend};
+use spend::{Prices, Spend};
 use statics::Statics;
 use turn::Turn;
 use unavailable::Unavailable;
@@ -151,7 +152,8 @@ pub struct Controller {
     recent: Recent,
     /// What nodes cost, as it was said last.
     spend: Spend,
-    chosen: Chosen,
+    prices: Prices,
+    usages: Usages,
 }
 
 impl Controller {
@@ -185,7 +187,8 @@ impl Controller {
             carried: Arc::default(),
             recent: Recent::default(),
             spend: Spend::default(),
-            chosen: Chosen::default(),
+            prices: Prices::default(),
+            usages: Usages::default(),
         }
     }
 
@@ -275,8 +278,8 @@ impl Controller {
         if is_structural {
             classes::step(&cluster, &mut turn);
             self.health.observe(&cluster, now);
-            pools::step(&cluster, &self.health, &mut turn);
-            let spend = Spend::of(&cluster, self.market.pools(), &mut self.chosen);
+            pools::step(&cluster, &mut self.usages, &self.health, &mut turn);
+            let spend = Spend::of(&cluster, self.market.pools(), &mut self.prices);
             if spend != self.spend {
                 turn.say(Said::Spending(spend.clone()));
                 self.spend = spend;
@@ -342,8 +345,8 @@ impl Controller {
             step.actions.push(Action::Decide { question, snapshot: outcome.snapshot, carried, search });
         }
         let is_active = |claimed: &&Claimed<'_>| {
-            let is_settled = observed.claims.get(&claimed.key.name).is_some_and(|state| state.is_settled);
-            claimed.is_deleting() || !is_settled || claimed.nodes.iter().any(|node| is_going(node))
+            let is_on_its_way = observed.claims.get(&claimed.key.name).is_some_and(|state| !state.is_settled);
+            claimed.is_deleting() || is_on_its_way || claimed.nodes.iter().any(|node| is_going(node))
         };
         let active = cluster.claims.iter().filter(is_active).map(|claimed| claimed.key.name.clone()).collect();
         let said = std::mem::take(&mut step.later);
@@ -408,7 +411,7 @@ impl Controller {
             self.recent.note_decision(last.at, now);
         }
         let cluster = Cluster::of(self.world.objects(), self.world.index(), self.settings.provider, None);
-        let spend = Spend::of(&cluster, self.market.pools(), &mut self.chosen);
+        let spend = Spend::of(&cluster, self.market.pools(), &mut self.prices);
         let mut room = Room::of(&self.settings.valves, &cluster, &spend, &mut self.recent, now);
         let mut turn = Turn { now, settings: &self.settings, writes: &mut self.writes, step };
         let done = carry_out(&asked, decision, &self.world, &mut room, &mut turn);

@@ -21,6 +21,8 @@ pub(super) struct Cluster<'o> {
     provider: Provider,
     /// Claims that are ours and that are looked at now, by name: they have a plan, and their instance, if there is one, is of our cloud.
     pub claims: Vec<Claimed<'o>>,
+    /// Whether those are all.
+    pub is_whole: bool,
     /// Whether claims, nodes or pools may have changed: what is summed up over them is summed up anew.
     pub is_structural: bool,
     /// Other claims of node classes that we serve: they count, and are left alone.
@@ -45,6 +47,7 @@ impl<'o> Cluster<'o> {
             index,
             provider,
             claims: Vec::new(),
+            is_whole: due.is_none(),
             is_structural: true,
             others: Vec::new(),
             all: OnceCell::new(),
@@ -124,6 +127,16 @@ impl<'o> Cluster<'o> {
     pub fn unbound_pods(&self) -> impl Iterator<Item = (&'o ObjectKey, &'o Arc<Pod>)> {
         let objects = self.objects;
         self.index.unbound().filter_map(|key| objects.pods.get_key_value(key)).map(|(key, pod)| (key, &pod.object))
+    }
+
+    /// Whether a node is not open for every pod.
+    pub fn is_reserved(&self, node: &Node) -> bool {
+        self.index.is_reserved(node.metadata.name.as_deref().unwrap_or_default())
+    }
+
+    /// Claims that are looked at, ours and others.
+    pub fn looked_at(&self) -> impl Iterator<Item = &Claimed<'o>> {
+        self.claims.iter().chain(&self.others)
     }
 
     /// Nodes that are not open for every pod.

@@ -51,13 +51,13 @@ pub(super) enum Verdict {
 }
 
 impl Health {
-    /// Looks at all claims. What a process has not seen it takes from what the condition says.
+    /// Looks at the claims to which something has happened. What a process has not seen it takes from what the condition says.
     pub fn observe(&mut self, cluster: &Cluster<'_>, now: Timestamp) {
         let pools = || cluster.objects.node_pools.values().map(|pool| &*pool.object);
         let there: BTreeSet<&str> = pools().filter_map(|pool| pool.metadata.uid.as_deref()).collect();
         self.0.retain(|uid, _| there.contains(&**uid));
         let mut of_pool: BTreeMap<&str, Vec<&Claimed<'_>>> = BTreeMap::new();
-        for claimed in cluster.our_claims() {
+        for claimed in &cluster.claims {
             if let Some(pool) = claimed.pool() {
                 of_pool.entry(pool).or_default().push(claimed);
             }
@@ -70,7 +70,10 @@ impl Health {
             let launches = self.0.entry(Arc::from(uid)).or_insert_with(|| Launches::as_written(pool, class, now));
             launches.begin_anew_with((pool.metadata.generation, class.or(launches.generations.1)), now);
             let claims = of_pool.get(name).map_or(&[][..], Vec::as_slice);
-            launches.counted.retain(|uid| claims.iter().any(|claimed| claimed.uid() == &**uid));
+            if cluster.is_whole {
+                let uids: BTreeSet<&str> = claims.iter().map(|claimed| claimed.uid()).collect();
+                launches.counted.retain(|uid| uids.contains(&**uid));
+            }
             for claimed in claims {
                 launches.count(claimed);
             }

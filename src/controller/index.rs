@@ -137,6 +137,10 @@ impl Index {
         self.unbound.iter()
     }
 
+    pub fn is_reserved(&self, node: &str) -> bool {
+        self.reserved.contains(&ObjectKey { namespace: Arc::from(""), name: Arc::from(node) })
+    }
+
     /// Nodes that are not open for every pod.
     pub fn reserved(&self) -> impl Iterator<Item = &ObjectKey> {
         self.reserved.iter()

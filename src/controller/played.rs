@@ -135,7 +135,7 @@ impl Played {
 
     /// What the nodes may cost at most.
     pub fn spend_worst(&mut self) -> MicroUsd {
-        let Controller { world, market, settings, chosen, .. } = &mut self.controller;
-        Spend::of(&Cluster::of(world.objects(), world.index(), settings.provider, None), market.pools(), chosen).worst()
+        let Controller { world, market, settings, prices, .. } = &mut self.controller;
+        Spend::of(&Cluster::of(world.objects(), world.index(), settings.provider, None), market.pools(), prices).worst()
     }
 }

@@ -3,6 +3,7 @@
 //! Source: the reference's `nodepool/{readiness,validation,counter}` (karpenter-core 1.1, 5).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -20,8 +21,8 @@ use crate::resources::{Resources, quantities};
 const NODE_CLASS_READY: &str = "NodeClassReady";
 
 /// Writes the status of every pool whose node class we serve.
-pub(super) fn step(cluster: &Cluster<'_>, health: &Health, turn: &mut Turn<'_>) {
-    let usage = usage(cluster);
+pub(super) fn step(cluster: &Cluster<'_>, usages: &mut Usages, health: &Health, turn: &mut Turn<'_>) {
+    let usage = usages.of(cluster);
     for pool in cluster.objects.node_pools.values().map(|pool| &*pool.object) {
         if pool.metadata.deletion_timestamp.is_none() && serves(&pool.spec.template.spec.node_class_ref) {
             let name = pool.metadata.name.as_deref().unwrap_or_default();
@@ -39,18 +40,29 @@ struct Usage {
     resources: Resources,
 }
 
-/// Of nodes that are there what they say, of others what their claims say.
-fn usage<'c>(cluster: &'c Cluster<'_>) -> BTreeMap<&'c str, Usage> {
-    let mut all: BTreeMap<&str, Usage> = BTreeMap::new();
-    for claimed in cluster.all_claims() {
-        let Some(pool) = claimed.pool() else { continue };
-        let of_node = claimed.nodes.first().and_then(|node| node.status.as_ref()?.capacity.as_ref());
-        let of_claim = claimed.claim.status.as_ref().map(|status| &status.capacity);
-        let usage = all.entry(pool).or_default();
-        usage.nodes += 1;
-        usage.resources.add(&of_node.filter(|list| !list.is_empty()).or(of_claim).map(amounts).unwrap_or_default());
+/// What each claim comes to, by its name, with its pool: read when something has happened to it.
+#[derive(Debug, Default)]
+pub(super) struct Usages(BTreeMap<Arc<str>, (Arc<str>, Resources)>);
+
+impl Usages {
+    /// Of nodes that are there what they say, of others what their claims say.
+    fn of(&mut self, cluster: &Cluster<'_>) -> BTreeMap<&str, Usage> {
+        self.0.retain(|claim, _| cluster.has_claim(claim));
+        for claimed in cluster.looked_at() {
+            let Some(pool) = claimed.pool() else { continue };
+            let of_node = claimed.nodes.first().and_then(|node| node.status.as_ref()?.capacity.as_ref());
+            let of_claim = claimed.claim.status.as_ref().map(|status| &status.capacity);
+            let resources = of_node.filter(|list| !list.is_empty()).or(of_claim).map(amounts).unwrap_or_default();
+            self.0.insert(claimed.key.name.clone(), (Arc::from(pool), resources));
+        }
+        let mut all: BTreeMap<&str, Usage> = BTreeMap::new();
+        for (pool, resources) in self.0.values() {
+            let usage = all.entry(pool).or_default();
+            usage.nodes += 1;
+            usage.resources.add(resources);
+        }
+        all
     }
-    all
 }
 
 fn of_pool(cluster: &Cluster<'_>, pool: &NodePool, usage: &Usage, health: &Verdict, turn: &mut Turn<'_>) {

@@ -8,13 +8,15 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
 
 use super::action::Verb;
-use super::cluster::Cluster;
+use super::cluster::{Claimed, Cluster};
 use super::event::Subject;
 use super::said::Said;
 use super::turn::Turn;
 use crate::api::labels;
 use crate::observe::objects::ObjectKey;
-use crate::placement::{self, Landed, Loss, Memory, ObjectPatch, Observed, Refusals, What, landed, read_again};
+use crate::placement::{
+    self, Landed, Loss, Memory, ObjectPatch, Observed, Refusals, What, is_initialized, landed, read_again,
+};
 
 /// A pod that the API server does not let us change is left alone for so long.
 const GIVE_UP: Duration = Duration::from_secs(5 * 60);
@@ -40,21 +42,24 @@ impl Following {
     }
 }
 
-/// What following the plans needs of the cluster: of the claims that are looked at.
+/// What following the plans needs of the cluster: of the claims that are looked at and that are on their way.
 pub(super) fn observe(cluster: &Cluster<'_>, following: &mut Following, now: Timestamp) -> Observed {
     let refusals = following.refusals(now);
-    let objects = objects(cluster, &mut following.memory);
+    let objects = objects(cluster, &mut following.memory, now);
     read_again(&objects, &refusals, &mut following.memory, now)
 }
 
 /// The claims with their nodes, those that they replace, and the pods that they plan; nodes that are kept for somebody, with
 /// what is on them; and the pods that are not bound.
-fn objects(cluster: &Cluster<'_>, memory: &mut Memory) -> placement::Objects {
+fn objects(cluster: &Cluster<'_>, memory: &mut Memory, now: Timestamp) -> placement::Objects {
     let objects = cluster.objects;
     let mut nodes: BTreeMap<&str, &Arc<Node>> = BTreeMap::new();
     let mut pods: BTreeMap<&ObjectKey, &Arc<Pod>> = BTreeMap::new();
     let mut all_pods = false;
-    for claimed in &cluster.claims {
+    let is_held = |claimed: &Claimed<'_>| claimed.nodes.iter().any(|node| cluster.is_reserved(node));
+    let is_on_its_way = |claimed: &&Claimed<'_>| !is_initialized(claimed.claim, now) || is_held(claimed);
+    let claims: Vec<&Claimed<'_>> = cluster.claims.iter().filter(is_on_its_way).collect();
+    for claimed in &claims {
         nodes.extend(claimed.nodes.iter().filter_map(|node| Some((node.metadata.name.as_deref()?, *node))));
         let Some(plan) = memory.plan(claimed.claim) else { continue };
         for name in &plan.replaces {
@@ -67,20 +72,21 @@ fn objects(cluster: &Cluster<'_>, memory: &mut Memory) -> placement::Objects {
         }
         all_pods |= !plan.expected.is_empty();
     }
-    nodes.extend(cluster.reserved_nodes().map(|(key, node)| (&*key.name, node)));
+    let reserved: Vec<_> = cluster.reserved_nodes().collect();
+    nodes.extend(reserved.iter().map(|(key, node)| (&*key.name, *node)));
     if all_pods {
         pods.extend(objects.pods.iter().map(|(key, pod)| (key, &pod.object)));
     } else {
         pods.extend(cluster.unbound_pods());
-        for node in nodes.keys() {
-            pods.extend(cluster.pods_on(node));
+        for (node, _) in &reserved {
+            pods.extend(cluster.pods_on(&node.name));
         }
     }
     placement::Objects {
         nodes: nodes.into_values().cloned().collect(),
         pods: pods.into_values().cloned().collect(),
         daemon_sets: objects.daemon_sets.values().map(|set| set.object.clone()).collect(),
-        claims: cluster.claims.iter().map(|claimed| claimed.claim.clone()).collect(),
+        claims: claims.iter().map(|claimed| claimed.claim.clone()).collect(),
         namespaces: objects.namespaces.values().map(|namespace| namespace.object.clone()).collect(),
     }
 }

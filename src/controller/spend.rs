@@ -25,32 +25,40 @@ pub struct Price {
     pub worst: MicroUsd,
 }
 
-/// What was chosen for claims, by uid: looked for once, as it never changes, and takes a look at every instance type.
+/// What each claim costs, by its name, with its pool: looked for when something has happened to it, or to what is offered.
 #[derive(Debug, Default)]
-pub(super) struct Chosen(BTreeMap<Arc<str>, (MicroUsd, MicroUsd)>);
+pub(super) struct Prices {
+    now: BTreeMap<Arc<str>, (Arc<str>, Price)>,
+    /// What was chosen, and the dearest that it may become, by uid: it never changes, and takes a look at every instance type.
+    chosen: BTreeMap<Arc<str>, (MicroUsd, MicroUsd)>,
+}
 
 impl Spend {
     /// Of all claims with a pool; `market`: what each pool can launch.
-    pub(super) fn of(cluster: &Cluster<'_>, market: &[NodePool], chosen: &mut Chosen) -> Self {
-        let mut spend = Self::default();
-        let mut known = BTreeMap::new();
-        for claimed in cluster.all_claims() {
+    pub(super) fn of(cluster: &Cluster<'_>, market: &[NodePool], prices: &mut Prices) -> Self {
+        prices.now.retain(|claim, _| cluster.has_claim(claim));
+        let known = if cluster.is_whole { std::mem::take(&mut prices.chosen) } else { BTreeMap::new() };
+        for claimed in cluster.looked_at() {
             let Some(pool) = claimed.pool().and_then(|name| market.iter().find(|pool| *pool.name == *name)) else {
+                prices.now.remove(&claimed.key.name);
                 continue;
             };
-            let (uid, (first, dearest)) = chosen
-                .0
-                .remove_entry(claimed.uid())
-                .unwrap_or_else(|| (Arc::from(claimed.uid()), prices(claimed, &pool.instance_types)));
-            known.insert(uid, (first, dearest));
+            let before = known.get(claimed.uid()).or_else(|| prices.chosen.get(claimed.uid())).copied();
+            let (first, dearest) = before.unwrap_or_else(|| prices_of(claimed, &pool.instance_types));
+            prices.chosen.insert(Arc::from(claimed.uid()), (first, dearest));
             // one that nobody offers any more costs what it was to cost
             let bought = bought(claimed, &pool.instance_types).map(|offering| offering.price);
-            let all = spend.0.entry(pool.name.clone()).or_default();
-            all.planned += first;
-            all.realised += bought.unwrap_or(first);
-            all.worst += bought.unwrap_or(dearest);
+            let (realised, worst) = (bought.unwrap_or(first), bought.unwrap_or(dearest));
+            let price = Price { planned: first, realised, worst };
+            prices.now.insert(claimed.key.name.clone(), (pool.name.clone(), price));
         }
-        chosen.0 = known;
+        let mut spend = Self::default();
+        for (pool, price) in prices.now.values() {
+            let all = spend.0.entry(pool.clone()).or_default();
+            all.planned += price.planned;
+            all.realised += price.realised;
+            all.worst += price.worst;
+        }
         spend
     }
 
@@ -64,7 +72,7 @@ impl Spend {
 }
 
 /// Of the first option of a claim, and of the dearest.
-fn prices(claimed: &Claimed<'_>, types: &[InstanceType]) -> (MicroUsd, MicroUsd) {
+fn prices_of(claimed: &Claimed<'_>, types: &[InstanceType]) -> (MicroUsd, MicroUsd) {
     let options = cloud::options(types, claimed.claim);
     let of = |&(kind, offering): &(usize, usize)| types[kind].offerings[offering].price;
     (options.first().map(of).unwrap_or_default(), options.iter().map(of).max().unwrap_or_default())

@@ -81,8 +81,9 @@ fn claims(objects: &Objects, memory: &mut Memory, now: Timestamp) -> BTreeMap<Ar
 /// Its pods have long been bound, or are planned anew.
 const SETTLED: Duration = Duration::from_secs(60);
 
-/// Whether the node of a claim has been ready for pods for a while.
-fn is_initialized(claim: &NodeClaim, now: Timestamp) -> bool {
+/// Whether the node of a claim has been ready for pods for a while: unless it is kept for somebody, nothing is left to do there.
+#[must_use]
+pub fn is_initialized(claim: &NodeClaim, now: Timestamp) -> bool {
     let mut conditions = claim.status.iter().flat_map(|status| &status.conditions);
     let initialized = conditions.find(|condition| condition.type_ == "Initialized" && condition.status == "True");
     let since = initialized.and_then(|condition| condition.last_transition_time.0.checked_add(SETTLED).ok());
