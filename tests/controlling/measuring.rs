@@ -19,7 +19,7 @@ use packwright::catalog::{Catalog, NodeClassFacts};
 use packwright::settings::Settings;
 
 use super::process::Process;
-use super::{free_port, gone, on_cluster};
+use super::{Seen, free_port, on_cluster};
 use crate::cluster::Cluster;
 use crate::following::poll::until;
 
@@ -56,6 +56,39 @@ spec:
         - {name: arm, image: registry.k8s.io/pause:3.10, resources: {requests: {cpu: 1}}}
 ";
 
+/// As in any cluster there is a node already, and it has no room: where there is none kube-scheduler counts every attempt as an error,
+/// and waits 1 s, 2 s, 4 s before the next.
+const SYSTEM: &str = "
+apiVersion: v1
+kind: Node
+metadata:
+  name: system
+  labels: {kubernetes.io/hostname: system, kubernetes.io/os: linux, kubernetes.io/arch: amd64}
+  annotations: {kwok.x-k8s.io/node: fake}
+spec: {taints: [{key: CriticalAddonsOnly, effect: NoSchedule}]}
+status: {capacity: {cpu: 2, memory: 4Gi, pods: 110}, allocatable: {cpu: 2, memory: 4Gi, pods: 110}}
+";
+
+/// Nodes for everything, in the zones of the kwok types.
+fn enough_nodes() -> String {
+    let node = |index: usize| {
+        let zone = ["a", "b", "c", "d"][index % 4];
+        format!(
+            "
+---
+apiVersion: v1
+kind: Node
+metadata:
+  name: enough-{index}
+  labels: {{kubernetes.io/hostname: enough-{index}, kubernetes.io/os: linux, kubernetes.io/arch: amd64, topology.kubernetes.io/zone: test-zone-{zone}}}
+  annotations: {{kwok.x-k8s.io/node: fake}}
+status: {{capacity: {{cpu: 64, memory: 512Gi, pods: 110}}, allocatable: {{cpu: 64, memory: 512Gi, pods: 110}}}}
+"
+        )
+    };
+    (0..64).map(node).collect()
+}
+
 /// Waits until so many pods of a namespace run, and says how long it took.
 async fn running(client: &Client, namespace: &str, count: usize) -> Duration {
     let started = Instant::now();
@@ -67,15 +100,17 @@ async fn running(client: &Client, namespace: &str, count: usize) -> Duration {
         conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
     };
     let counting = async {
+        let mut is_listed = false;
         while let Some(event) = events.next().await {
             match event.unwrap() {
                 watcher::Event::Apply(pod) | watcher::Event::InitApply(pod) => {
                     seen.insert(pod.name_any(), is_ready(&pod));
                 }
                 watcher::Event::Delete(pod) => drop(seen.remove(&pod.name_any())),
-                watcher::Event::Init | watcher::Event::InitDone => {}
+                watcher::Event::InitDone => is_listed = true,
+                watcher::Event::Init => {}
             }
-            if seen.values().filter(|ready| **ready).count() == count {
+            if is_listed && seen.len() == count && seen.values().all(|ready| *ready) {
                 return;
             }
         }
@@ -88,7 +123,8 @@ async fn running(client: &Client, namespace: &str, count: usize) -> Duration {
 async fn cost(client: &Client) -> (usize, f64) {
     let catalog = Catalog::from_option("kwok").unwrap();
     let types = catalog.instance_types(&NodeClassFacts::default(), &Settings::default());
-    let nodes = Api::<Node>::all(client.clone()).list(&ListParams::default()).await.unwrap().items;
+    let mut nodes = Api::<Node>::all(client.clone()).list(&ListParams::default()).await.unwrap().items;
+    nodes.retain(|node| node.name_any() != "system");
     let price = |node: &Node| {
         let label = |key: &str| node.labels().get(key).map(String::as_str);
         let kind = types.iter().find(|kind| label(labels::INSTANCE_TYPE) == Some(&*kind.name)).unwrap();
@@ -179,6 +215,19 @@ fn from_apply_to_ready_and_from_empty_to_gone() {
             path.to_str().unwrap().to_owned()
         };
         let (plain, graviton) = (file("plain.yaml", PLAIN), file("arm.yaml", GRAVITON));
+        let wide = "benchmarks/instances/karpenter-wide";
+        let enough = file("enough.yaml", &enough_nodes());
+        cluster.kubectl(&["apply", "-f", &file("system.yaml", SYSTEM), "-f", &enough]);
+        for (pods, manifest) in [(1_000, format!("{wide}/deployments.yaml")), (5_000, plain.clone())] {
+            let (took, ()) = tokio::join!(running(&client, "wide", pods), apply(cluster, &manifest));
+            println!(
+                "without a provisioner, on nodes that are there: {pods} pods ready after {:.1} s",
+                took.as_secs_f64()
+            );
+            cluster.kubectl(&["delete", "-f", &manifest]);
+            running(&client, "wide", 0).await;
+        }
+        cluster.kubectl(&["delete", "-f", &enough]);
         println!("| what | pods | ready, s | nodes | $/h | CPU, s | of solving, s | peak MiB |");
         for _ in 0..rounds {
             measure(cluster, &client, "inflate", "default", 5, "examples/getting-started").await;
@@ -189,7 +238,6 @@ fn from_apply_to_ready_and_from_empty_to_gone() {
         measure(cluster, &client, "arm64", "default", 1, &graviton).await;
         empty(cluster, &client, "arm64", &["delete", "deployment", "arm"]).await;
         cluster.kubectl(&["delete", "-f", "examples/graviton.yaml"]);
-        let wide = "benchmarks/instances/karpenter-wide";
         for (what, pods, manifest) in [("wide", 1_000, wide), ("plain", 5_000, &plain)] {
             cluster.kubectl(&["apply", "-f", "benchmarks/instances/karpenter-wide/pools.yaml"]);
             for _ in 0..rounds {
@@ -200,10 +248,23 @@ fn from_apply_to_ready_and_from_empty_to_gone() {
     });
 }
 
+/// The nodes that were there before are left.
+async fn until_gone(client: &Client) {
+    let start = Instant::now();
+    loop {
+        let seen = Seen::of(client).await.unwrap();
+        if seen.claims.is_empty() && seen.nodes.iter().all(|node| node.name_any() == "system") {
+            return;
+        }
+        assert!(start.elapsed() < IN_TIME, "they go in time");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
 async fn empty(cluster: &Cluster, client: &Client, what: &str, args: &[&str]) {
     let _controller = started(cluster).await;
     let start = Instant::now();
     cluster.kubectl(args);
-    gone(client).await;
+    until_gone(client).await;
     println!("{what}: nothing left after {:.1} s", start.elapsed().as_secs_f64());
 }
