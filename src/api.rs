@@ -4,6 +4,7 @@
 
 pub mod labels;
 pub mod duration;
+pub mod schedule;
 pub mod requirement;
 pub mod node_class_reference;
 pub mod node_pool;

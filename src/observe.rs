@@ -13,6 +13,7 @@ pub mod objects;
 pub mod build;
 pub mod input;
 pub mod not_read;
+mod admission;
 mod pod;
 mod requests;
 mod selectors;

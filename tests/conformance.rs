@@ -4,6 +4,7 @@ mod kinds;
 mod objects;
 mod subresources;
 mod validation;
+mod workloads;
 
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject};

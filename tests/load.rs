@@ -173,8 +173,8 @@ fn the_market_is_assumed_only_where_a_pool_buys_on_it() {
 
 const BUFFER: &str = "---\n{apiVersion: autoscaling.x-k8s.io/v1beta1, kind: CapacityBuffer, metadata: {name: room}, spec: \
                       {scalableRef: {apiGroup: apps, kind: Deployment, name: web}, percentage: 50}}\n---\n\
-                      {apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: 3, selector: {}, \
-                      template: {spec: {containers: [{name: c}]}}}}\n";
+                      {apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: 3, selector: \
+                      {matchLabels: {app: a}}, template: {metadata: {labels: {app: a}}, spec: {containers: [{name: c}]}}}}\n";
 const OVERLAY: &str = "---\n{apiVersion: karpenter.sh/v1alpha1, kind: NodeOverlay, metadata: {name: dear}, spec: \
                        {requirements: [{key: node.kubernetes.io/instance-type, operator: In, values: [c-1x-amd64-linux]}], \
                        price: '9.5'}}\n";
@@ -278,8 +278,8 @@ fn daemon_pods_request_their_limits_and_the_namespaces_defaults() {
     let outcome = load(
         "{apiVersion: v1, kind: LimitRange, metadata: {name: l, namespace: kube}, spec: {limits: [{type: Container, \
          default: {memory: 64Mi}, defaultRequest: {cpu: 50m}}, {type: Pod, max: {cpu: 9}}]}}\n---\n\
-         {apiVersion: apps/v1, kind: DaemonSet, metadata: {name: d, namespace: kube}, spec: {selector: {}, template: {spec: \
-         {containers: [{name: a, resources: {limits: {cpu: 200m}}}, {name: b}]}}}}\n",
+         {apiVersion: apps/v1, kind: DaemonSet, metadata: {name: d, namespace: kube}, spec: {selector: {matchLabels: {app: \
+         a}}, template: {metadata: {labels: {app: a}}, spec: {containers: [{name: a, resources: {limits: {cpu: 200m}}}, {name: b}]}}}}\n",
     );
     assert_eq!(errors(&outcome), Vec::<String>::new());
     let spec = &outcome.snapshot.daemon_sets[0].template.spec;

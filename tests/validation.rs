@@ -2,6 +2,7 @@
 
 pub mod api_server;
 pub mod cases;
+pub mod workloads;
 
 use std::collections::BTreeSet;
 

@@ -2,11 +2,11 @@
 //!
 //! Source: the reference's `nodepool.go` and `disruption/helpers.go` (karpenter-core 4.7).
 
-use croner::Cron;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::api::node_pool::{Budget, DisruptionReason, NodePool};
+use crate::api::schedule;
 
 /// At most so many of `nodes` for a reason, those that are being disrupted included: the least that an active budget says.
 pub(super) fn allowed(pool: &NodePool, reason: DisruptionReason, nodes: usize, now: Timestamp) -> usize {
@@ -32,7 +32,7 @@ fn most(budget: &Budget, nodes: usize, now: Timestamp) -> Option<usize> {
 
 /// Whether a schedule, in UTC, was hit within the last seconds.
 fn was_hit(schedule: &str, seconds: u64, now: Timestamp) -> Option<bool> {
-    let cron: Cron = schedule.parse().ok()?;
+    let cron = schedule::parse(schedule)?;
     let from = now.checked_sub(std::time::Duration::from_secs(seconds)).ok()?;
     let next = cron.find_next_occurrence(&from.to_zoned(TimeZone::UTC), false).ok()?;
     Some(next.timestamp() <= now)

@@ -22,6 +22,7 @@ use kube::Resource as _;
 use self::add::{Findings, Kind, Scope, insert};
 pub use self::written::KnownKind;
 use self::written::Written;
+use super::admission;
 use super::input::{FieldError, InputError, Origin};
 use super::read::RawObject;
 use super::snapshot::PodKey;
@@ -52,7 +53,7 @@ impl<T> Clone for Sourced<T> {
 }
 
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $field:ident: $type:ident = ($group:literal, $version:literal, $scope:ident);)*) => {
+    ($($(#[$doc:meta])* $field:ident: $type:ident = ($group:literal, $version:literal, $scope:ident, $rules:ident);)*) => {
         /// Everything that was read, by kind.
         #[derive(Debug, Clone, Default)]
         pub struct Objects {
@@ -76,7 +77,7 @@ macro_rules! kinds {
                         let kind = Kind {
                             name: stringify!($type), group: $group, version: $version, scope: Scope::$scope,
                         };
-                        insert(&mut self.$field, raw, &written, kind, findings);
+                        insert(&mut self.$field, raw, &written, kind, admission::$rules, findings);
                     })*
                     _ => match written.mistaken_kind(KINDS) {
                         Some(message) => findings.errors.push(written.kind_error(&raw, message)),
@@ -121,33 +122,33 @@ macro_rules! kinds {
 }
 
 kinds! {
-    pods: Pod = ("", "v1", Namespaced);
-    nodes: Node = ("", "v1", Cluster);
-    namespaces: Namespace = ("", "v1", Cluster);
-    limit_ranges: LimitRange = ("", "v1", Namespaced);
-    volumes: PersistentVolume = ("", "v1", Cluster);
-    volume_claims: PersistentVolumeClaim = ("", "v1", Namespaced);
-    pod_templates: PodTemplate = ("", "v1", Namespaced);
-    services: Service = ("", "v1", Namespaced);
-    replication_controllers: ReplicationController = ("", "v1", Namespaced);
-    deployments: Deployment = ("apps", "v1", Namespaced);
-    replica_sets: ReplicaSet = ("apps", "v1", Namespaced);
-    stateful_sets: StatefulSet = ("apps", "v1", Namespaced);
-    daemon_sets: DaemonSet = ("apps", "v1", Namespaced);
-    jobs: Job = ("batch", "v1", Namespaced);
-    cron_jobs: CronJob = ("batch", "v1", Namespaced);
-    disruption_budgets: PodDisruptionBudget = ("policy", "v1", Namespaced);
-    priority_classes: PriorityClass = ("scheduling.k8s.io", "v1", Cluster);
-    runtime_classes: RuntimeClass = ("node.k8s.io", "v1", Cluster);
-    storage_classes: StorageClass = ("storage.k8s.io", "v1", Cluster);
-    csi_nodes: CSINode = ("storage.k8s.io", "v1", Cluster);
-    volume_attachments: VolumeAttachment = ("storage.k8s.io", "v1", Cluster);
-    node_pools: NodePool = ("karpenter.sh", "v1", Cluster);
-    node_claims: NodeClaim = ("karpenter.sh", "v1", Cluster);
-    node_overlays: NodeOverlay = ("karpenter.sh", "v1alpha1", Cluster);
-    ec2_node_classes: EC2NodeClass = ("karpenter.k8s.aws", "v1", Cluster);
-    kwok_node_classes: KWOKNodeClass = ("karpenter.kwok.sh", "v1alpha1", Cluster);
-    buffers: CapacityBuffer = ("autoscaling.x-k8s.io", "v1beta1", Namespaced);
+    pods: Pod = ("", "v1", Namespaced, pod);
+    nodes: Node = ("", "v1", Cluster, none);
+    namespaces: Namespace = ("", "v1", Cluster, none);
+    limit_ranges: LimitRange = ("", "v1", Namespaced, none);
+    volumes: PersistentVolume = ("", "v1", Cluster, none);
+    volume_claims: PersistentVolumeClaim = ("", "v1", Namespaced, none);
+    pod_templates: PodTemplate = ("", "v1", Namespaced, pod_template);
+    services: Service = ("", "v1", Namespaced, none);
+    replication_controllers: ReplicationController = ("", "v1", Namespaced, replication_controller);
+    deployments: Deployment = ("apps", "v1", Namespaced, deployment);
+    replica_sets: ReplicaSet = ("apps", "v1", Namespaced, replica_set);
+    stateful_sets: StatefulSet = ("apps", "v1", Namespaced, stateful_set);
+    daemon_sets: DaemonSet = ("apps", "v1", Namespaced, daemon_set);
+    jobs: Job = ("batch", "v1", Namespaced, job);
+    cron_jobs: CronJob = ("batch", "v1", Namespaced, cron_job);
+    disruption_budgets: PodDisruptionBudget = ("policy", "v1", Namespaced, none);
+    priority_classes: PriorityClass = ("scheduling.k8s.io", "v1", Cluster, none);
+    runtime_classes: RuntimeClass = ("node.k8s.io", "v1", Cluster, none);
+    storage_classes: StorageClass = ("storage.k8s.io", "v1", Cluster, none);
+    csi_nodes: CSINode = ("storage.k8s.io", "v1", Cluster, none);
+    volume_attachments: VolumeAttachment = ("storage.k8s.io", "v1", Cluster, none);
+    node_pools: NodePool = ("karpenter.sh", "v1", Cluster, none);
+    node_claims: NodeClaim = ("karpenter.sh", "v1", Cluster, none);
+    node_overlays: NodeOverlay = ("karpenter.sh", "v1alpha1", Cluster, none);
+    ec2_node_classes: EC2NodeClass = ("karpenter.k8s.aws", "v1", Cluster, none);
+    kwok_node_classes: KWOKNodeClass = ("karpenter.kwok.sh", "v1alpha1", Cluster, none);
+    buffers: CapacityBuffer = ("autoscaling.x-k8s.io", "v1beta1", Namespaced, none);
 }
 
 /// Kinds that no decision reads: what ends nodes looks at them.

@@ -16,6 +16,7 @@ use crate::api::labels;
 use crate::api::node_class_reference::NodeClassReference;
 use crate::api::node_pool as api;
 use crate::api::requirement::NodeSelectorRequirementWithMinValues;
+use crate::api::schedule;
 use crate::api::validate::Validate as _;
 use crate::requirements::{Requirement, Requirements};
 use crate::units::{MicroUsd, Quantity};
@@ -30,6 +31,9 @@ pub(super) fn read_pools(objects: &Objects, errors: &mut Vec<InputError>) -> Vec
         if invalid.is_empty() {
             invalid.extend(unmanaged_class(&object.spec.template.spec.node_class_ref));
         }
+        // the pool is used: only what its budgets allow cannot be told
+        let unreadable = unreadable_schedules(object).filter(|of| invalid.iter().all(|other| other.path != of.path));
+        errors.extend(unreadable.map(|error| Objects::field_error("NodePool", key, origin, error)));
         let reason = invalid.first().map(|error| format!("its {} is invalid: {}", error.path, error.message));
         match read_pool(key, object) {
             Ok(mut pool) => {
@@ -45,6 +49,16 @@ pub(super) fn read_pools(objects: &Objects, errors: &mut Vec<InputError>) -> Vec
         }
     }
     pools
+}
+
+/// Schedules that say no time although the CRD's pattern may take them.
+fn unreadable_schedules(pool: &api::NodePool) -> impl Iterator<Item = FieldError> {
+    let budgets = pool.spec.disruption.budgets.iter().enumerate();
+    budgets.filter_map(|(i, budget)| {
+        let found = budget.schedule.as_deref().filter(|found| schedule::parse(found).is_none())?;
+        let message = format!("expected {}, found '{found}': the budget allows no disruption", schedule::EXPECTED);
+        Some(FieldError::new(format!("spec.disruption.budgets[{i}].schedule"), message))
+    })
 }
 
 /// What is wrong with a reference to a node class that is none of ours. Karpenter leaves such a pool to another provider.

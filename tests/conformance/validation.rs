@@ -23,23 +23,23 @@ fn refusal<T>(result: kube::Result<T>) -> Option<Status> {
     }
 }
 
-async fn of_creation(api: &Api<DynamicObject>, object: Value) -> Option<Status> {
+pub(super) async fn of_creation(api: &Api<DynamicObject>, object: Value) -> Option<Status> {
     refusal(api.create(&asked(), &dynamic(object)).await)
 }
 
 /// The fields that are wrong.
-fn fields(status: &Status) -> Vec<String> {
+pub(super) fn fields(status: &Status) -> Vec<String> {
     let causes = status.details.iter().flat_map(|details| &details.causes);
     causes.map(|cause| cause.field.clone()).collect()
 }
 
 /// Whether one field is the other, or holds it: a rule of CEL names the object that it is written at.
-fn related(one: &str, other: &str) -> bool {
+pub(super) fn related(one: &str, other: &str) -> bool {
     let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
     long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
-fn assert_none(disagreements: &[String]) {
+pub(super) fn assert_none(disagreements: &[String]) {
     assert!(disagreements.is_empty(), "{}", disagreements.join("\n"));
 }
 

@@ -165,6 +165,7 @@ fn valid_pools() -> Vec<(&'static str, Value)> {
             json!({"budgets": [
                 {"nodes": "0", "schedule": "0 9 * * 1-5", "duration": "8h", "reasons": ["Unhealthy", "Drifted"]},
                 {"nodes": "100%", "schedule": "@daily", "duration": "1h30m0s"},
+                {"nodes": "1", "schedule": "99 9 * * *", "duration": "1h"}, // taken; it allows nothing
             ]}),
         ),
         (

@@ -94,7 +94,7 @@ fn nothing_is_decided_while_nothing_changes() {
 #[test]
 fn what_a_buffer_lacks_stands_in_its_conditions() {
     let deployment = json!({
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "default"},
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "default", "uid": "web"},
         "spec": {
             "replicas": 10, "selector": {},
             "template": {"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "100m"}}}]}},

@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::written::Written;
 use super::{ObjectKey, Sourced, Table, object_name};
 use crate::api::reading::{self, FieldPath, nearest_field};
-use crate::observe::input::{InputError, Origin};
+use crate::observe::admission;
+use crate::observe::input::{FieldError, InputError, Origin};
 use crate::observe::read::RawObject;
 
 /// A kind that is read, in its one version.
@@ -84,12 +85,14 @@ impl Findings {
 }
 
 /// Reads an object into its table. A hand-written object with a field that its kind does not have is refused, as kubectl
-/// does; an object of a cluster has passed its API server, which may be newer than our types, and is used without it.
+/// does, and so is one that breaks a rule of an API server; an object of a cluster has passed its API server, which may be newer
+/// than our types, and is used without the field.
 pub(super) fn insert<T: DeserializeOwned + JsonSchema>(
     table: &mut Table<T>,
     raw: RawObject,
     written: &Written,
     kind: Kind,
+    rules: impl Fn(&T) -> Vec<FieldError>,
     findings: &mut Findings,
 ) {
     let RawObject { origin, value } = raw;
@@ -126,6 +129,13 @@ pub(super) fn insert<T: DeserializeOwned + JsonSchema>(
             return;
         }
     }
+    let broken = if is_of_cluster(&value) { Vec::new() } else { broken_rules(&value, kind, &key, rules(&read.object)) };
+    if !broken.is_empty() {
+        for FieldError { path, message } in broken {
+            findings.refuse(kind, &key, &origin, &path, message);
+        }
+        return;
+    }
     findings.unusable.remove(&(kind.name, key.clone()));
     let again = origin.clone();
     if let Some(first) = table.insert(key.clone(), Sourced { origin, object: Arc::new(read.object) }) {
@@ -158,6 +168,17 @@ fn key<T>(table: &Table<T>, value: &Value, kind: Kind, findings: &mut Findings) 
         }
     }
     None
+}
+
+/// What is wrong with the names of an object, joined by what its kind's rules say.
+fn broken_rules(value: &Value, kind: Kind, key: &ObjectKey, of_kind: Vec<FieldError>) -> Vec<FieldError> {
+    let is_named = value.pointer("/metadata/name").and_then(Value::as_str).is_some_and(|name| !name.is_empty());
+    let field = if is_named { "metadata.name" } else { "metadata.generateName" };
+    let name = admission::name(kind.name, &key.name).map(|message| FieldError::new(field, message));
+    let namespace = Some(&key.namespace).filter(|_| kind.scope == Scope::Namespaced);
+    let namespace = namespace.and_then(|namespace| admission::namespace(namespace));
+    let namespace = namespace.map(|message| FieldError::new("metadata.namespace", message));
+    namespace.into_iter().chain(name).chain(of_kind).collect()
 }
 
 fn wrong_version(written: &Written, kind: Kind) -> Option<String> {

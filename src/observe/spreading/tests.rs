@@ -32,7 +32,7 @@ fn selectors(manifests: &[Value]) -> Vec<String> {
 }
 
 fn owner(kind: &str, spec: &Value) -> Value {
-    let mut owner = json!({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "web"}, "spec": {
+    let mut owner = json!({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "web", "uid": "web"}, "spec": {
         "replicas": 1, "selector": {"matchLabels": {"app": "web"}},
         "template": {"metadata": {"labels": {"app": "web", "tier": "front"}}, "spec": {"containers": [{"name": "c"}]}}}});
     owner["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
