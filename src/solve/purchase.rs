@@ -173,8 +173,13 @@ fn by_type<'p>(offers: Vec<Candidate<'p>>, zone_load: &BTreeMap<Arc<str>, usize>
     for zones in &mut types {
         zones.sort_by_key(|(_, offering)| (offering.price, load(offering), offering.zone.clone()));
     }
-    types.sort_by_key(|zones| (zones[0].1.price, zones[0].0.instance_type.name.clone()));
+    cheapest_first(&mut types);
     types
+}
+
+/// By the cheapest offer of each type, then by name.
+fn cheapest_first(types: &mut Types) {
+    types.sort_by_key(|zones| (zones[0].1.price, zones[0].0.instance_type.name.clone()));
 }
 
 fn window(settings: &Settings, types: &Types) -> MicroUsd {
@@ -191,7 +196,7 @@ fn within_window<'p>(settings: &Settings, types: &Types<'p>) -> Types<'p> {
 /// The offers within the window, joined by the dearer ones without which `minValues` would be unmet; `None` where it
 /// cannot be kept.
 ///
-/// No dear part and, where there are more types than a launch may name, no type is left that could go: of each of k
+/// No dear offer and, where there are more types than a launch may name, no type is left that could go: of each of k
 /// values that a minimum asks for one type is a witness, and the witnesses of all minimums keep them, so that what is left
 /// is at most the sum of the minimums. Types are too many only where that sum is.
 fn offers_with_minimums<'p>(pool: &PoolModel, settings: &Settings, types: &Types<'p>) -> Option<Vec<Candidate<'p>>> {
@@ -222,29 +227,47 @@ fn offers_with_minimums<'p>(pool: &PoolModel, settings: &Settings, types: &Types
     if chosen.len() > settings.max_instance_types {
         return None;
     }
-    chosen.sort_by_key(|zones| (zones[0].1.price, zones[0].0.instance_type.name.clone()));
+    cheapest_first(&mut chosen);
     // without its cheapest types the window may have moved: the chosen price decides what may stand beside it
     let window_of_chosen = window(settings, &chosen);
     drop_unneeded(pool, &mut chosen, window_of_chosen);
+    cheapest_first(&mut chosen);
     Some(chosen.into_iter().flatten().collect())
 }
 
-/// Drops of each type the offers dearer than the window, dearest type first, where the minimums are kept without them.
+/// Drops the offers dearer than the window without which the minimums are kept, dearest type first: of a type all, else all but
+/// the cheapest, else the dearest ones one by one.
 fn drop_unneeded(pool: &PoolModel, chosen: &mut Types, window: MicroUsd) {
     for zones in dearest_first(chosen) {
-        let cheaper = up_to(&zones, window);
-        if cheaper.len() == zones.len() {
+        let cheaper = up_to(&zones, window).len();
+        if cheaper == zones.len() || keeps(pool, chosen, &zones, &zones[..cheaper]) {
             continue;
         }
-        let mut fewer = chosen.clone();
-        if let Some(of_type) = fewer.iter_mut().find(|of| name(of) == name(&zones)) {
-            *of_type = cheaper;
+        if keeps(pool, chosen, &zones, &zones[..=cheaper]) {
+            continue;
         }
-        fewer.retain(|zones| !zones.is_empty());
-        if unmet(pool, &fewer) == 0 {
-            *chosen = fewer;
+        let mut kept = zones.clone();
+        for dear in (cheaper..zones.len()).rev() {
+            let mut fewer = kept.clone();
+            fewer.remove(dear);
+            if keeps(pool, chosen, &zones, &fewer) {
+                kept = fewer;
+            }
         }
     }
+}
+
+/// Whether the minimums are kept with fewer offers of a type; then it has no others any more.
+fn keeps<'p>(pool: &PoolModel, chosen: &mut Types<'p>, of_type: &[Candidate<'p>], fewer: &[Candidate<'p>]) -> bool {
+    let mut with_fewer = without(chosen, name(of_type));
+    if !fewer.is_empty() {
+        with_fewer.push(fewer.to_vec());
+    }
+    let is_kept = unmet(pool, &with_fewer) == 0;
+    if is_kept {
+        *chosen = with_fewer;
+    }
+    is_kept
 }
 
 fn name<'p>(zones: &[Candidate<'p>]) -> &'p str {

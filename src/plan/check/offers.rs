@@ -132,19 +132,17 @@ pub(super) fn unmet_min_values(pool: &NodePool, offers: &[&OfferShape<'_>]) -> O
     })
 }
 
-/// Alternatives above the price window of the chosen offer stand only where `minValues` needs them, each type by itself:
-/// without its offers above the window a key has too few values, and fewer than with them (`BestEffort` may not reach the
-/// minimum). The dearest type that is not needed is named.
+/// Alternatives above the price window of the chosen offer stand only where `minValues` needs them, each by itself: without it
+/// a key has too few values, and fewer than with it (`BestEffort` may not reach the minimum). The dearest one that is not needed
+/// is named.
 fn too_dear(settings: &Settings, launch: &Launch, pool: &NodePool, offers: &[&OfferShape<'_>]) -> Option<String> {
     let chosen = launch.offers.first()?;
     let window = i128::from(chosen.price.0) * (1_000 + i128::from(settings.price_flexibility_permille));
     let dear = |offer: &OfferShape<'_>| i128::from(offer.offering.price.0) * 1_000 > window;
     let mut dearest: Vec<&OfferShape<'_>> = offers.iter().filter(|offer| dear(offer)).copied().collect();
     dearest.sort_by_key(|o| std::cmp::Reverse((o.offering.price, &o.instance_type.name)));
-    let mut asked: BTreeSet<&str> = BTreeSet::new();
-    dearest.retain(|offer| asked.insert(&offer.instance_type.name));
     let needed = |of: &OfferShape<'_>| {
-        let others = |offer: &&&OfferShape<'_>| !dear(offer) || offer.instance_type.name != of.instance_type.name;
+        let others = |offer: &&&OfferShape<'_>| !std::ptr::eq(**offer, of);
         let without: Vec<&OfferShape<'_>> = offers.iter().filter(others).copied().collect();
         pool.requirements.iter().any(|(key, requirement)| {
             let wanted = requirement.min_values.map_or(0, |wanted| usize::try_from(wanted).unwrap_or(usize::MAX));
