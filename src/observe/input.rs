@@ -12,11 +12,23 @@ pub struct Origin {
     pub document: Option<u32>,
     /// From 1; the place in a `List`.
     pub item: Option<u32>,
+    /// Where the file is no YAML or JSON; then said alone.
+    pub place: Option<Place>,
+}
+
+/// A place in a file, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    pub line: u64,
+    pub column: u64,
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file)?;
+        if let Some(Place { line, column }) = self.place {
+            return write!(f, ":{line}:{column}");
+        }
         if let Some(document) = self.document {
             write!(f, ", document {document}")?;
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::input::{InputError, Origin};
+use super::input::{InputError, Origin, Place};
 
 /// One Kubernetes object as it was written.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,22 +99,32 @@ fn of_file(file: &str, message: String) -> InputError {
     InputError { origin: Origin { file: Arc::from(file), ..Origin::default() }, object: None, field: None, message }
 }
 
+/// A text that is neither YAML nor JSON.
+#[derive(Debug, PartialEq)]
+struct SyntaxFault {
+    place: Option<Place>,
+    message: String,
+}
+
 /// Reads one text, YAML or JSON; `file` is the name that errors give. Returns the number of documents, readable or not.
 pub fn read_text(file: &str, text: &str, objects: &mut Vec<RawObject>, errors: &mut Vec<InputError>) -> usize {
     let file: Arc<str> = Arc::from(file);
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let documents = match json_documents(text) {
         Some(Ok(values)) => values.into_iter().map(Ok).collect(),
-        Some(Err(message)) if file.ends_with(".json") => vec![Err(message)],
+        Some(Err(fault)) if file.ends_with(".json") => vec![Err(fault)],
         Some(Err(_)) | None => yaml::documents(text),
     };
     let count = documents.len();
     let several = count > 1;
     for (document, number) in documents.into_iter().zip(1..) {
-        let origin = Origin { file: file.clone(), document: several.then_some(number), item: None };
+        let document_number = several.then_some(number);
+        let origin = Origin { file: file.clone(), document: document_number, ..Origin::default() };
         match document {
             Ok(value) => flatten(origin, value, objects, errors),
-            Err(message) => errors.push(InputError { origin, object: None, field: None, message }),
+            Err(SyntaxFault { place, message }) => {
+                errors.push(InputError { origin: Origin { place, ..origin }, object: None, field: None, message });
+            }
         }
     }
     count
@@ -122,7 +132,7 @@ pub fn read_text(file: &str, text: &str, objects: &mut Vec<RawObject>, errors: &
 
 /// The documents of a stream of JSON values, or where the text is none (it may still be YAML); `None` where it does not
 /// begin like one.
-fn json_documents(text: &str) -> Option<Result<Vec<Value>, String>> {
+fn json_documents(text: &str) -> Option<Result<Vec<Value>, SyntaxFault>> {
     if !text.trim_start().starts_with(['{', '[']) {
         return None;
     }
@@ -130,7 +140,9 @@ fn json_documents(text: &str) -> Option<Result<Vec<Value>, String>> {
     Some(documents.map_err(|error| {
         let message = error.to_string();
         let reason = message.split(" at line ").next().unwrap_or_default();
-        format!("not valid JSON at line {}, column {}: {reason}", error.line(), error.column())
+        let number = |of: usize| u64::try_from(of).unwrap_or(u64::MAX);
+        let place = Place { line: number(error.line()), column: number(error.column()) };
+        SyntaxFault { place: Some(place), message: format!("not valid JSON: {reason}") }
     }))
 }
 
@@ -235,7 +247,8 @@ mod tests {
         let (objects, errors) = read("kind: A\n---\nkind: B\n  bad: [\n---\nkind: C\n---\njust text\n");
         assert_eq!(objects.len(), 2);
         assert_eq!(errors.len(), 2);
-        assert!(errors[0].starts_with("in.yaml, document 2: not valid YAML at line 4, column "), "{}", errors[0]);
+        assert!(errors[0].starts_with("in.yaml:4:8: not valid YAML: "), "{}", errors[0]);
+        assert!(!errors[0].contains("line"), "one place is enough: {}", errors[0]);
         assert_eq!(
             errors[1],
             "in.yaml, document 4: not a Kubernetes object (a mapping with apiVersion and kind): found a string"
@@ -246,7 +259,7 @@ mod tests {
     fn a_file_of_json_is_called_json() {
         let (mut objects, mut errors) = (Vec::new(), Vec::new());
         read_text("in.json", "{\"kind\": \"A\",\n \"b\" 1}", &mut objects, &mut errors);
-        assert_eq!(errors[0].to_string(), "in.json: not valid JSON at line 2, column 6: expected `:`");
+        assert_eq!(errors[0].to_string(), "in.json:2:6: not valid JSON: expected `:`");
         assert_eq!((objects.len(), errors.len()), (0, 1));
     }
 

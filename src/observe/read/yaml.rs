@@ -6,6 +6,9 @@ use std::thread;
 
 use serde_json::Value;
 
+use super::SyntaxFault;
+use crate::observe::input::Place;
+
 /// Reading as many documents or items takes some 10 ms, hundreds of times what starting a thread takes.
 const WORTH_A_THREAD: usize = 100;
 
@@ -13,7 +16,7 @@ const WORTH_A_THREAD: usize = 100;
 const MAX_DEPTH: usize = 200;
 
 /// The documents that are not null, in order. Threads share the parsing, which is most of the time that loading takes.
-pub(super) fn documents(text: &str) -> Vec<Result<Value, String>> {
+pub(super) fn documents(text: &str) -> Vec<Result<Value, SyntaxFault>> {
     let documents = split_documents(text);
     let parsed = shared_out(&documents, |part| {
         part.iter().map(|(text, before)| long_list(text).map_or_else(|| document(text, *before), Ok)).collect()
@@ -69,7 +72,23 @@ fn long_list(text: &str) -> Option<Value> {
     found.is_none_or(|found| found.is_null()).then_some(list)
 }
 
-fn document(text: &str, lines_before: u64) -> Result<Value, String> {
+fn document(text: &str, lines_before: usize) -> Result<Value, SyntaxFault> {
+    parse(text).or_else(|_| {
+        // once more with what is before it, so that the error names the places in the file
+        let in_file = ["\n".repeat(lines_before).as_str(), text].concat();
+        parse(&in_file).map_err(|error| {
+            let location = error.location();
+            let reason = error.without_snippet().to_string();
+            let reason = reason.lines().next().unwrap_or_default();
+            let own = location.map(|of| format!(" at line {}, column {}", of.line(), of.column()));
+            let reason = own.map_or_else(|| reason.to_owned(), |own| reason.replace(&own, ""));
+            let place = location.map(|of| Place { line: of.line(), column: of.column() });
+            SyntaxFault { place, message: format!("not valid YAML: {reason}") }
+        })
+    })
+}
+
+fn parse(text: &str) -> Result<Value, serde_saphyr::Error> {
     let options = serde_saphyr::options! {
         // The input is the user's own and may be a whole cluster: only depth and alias expansion are bounded.
         budget: serde_saphyr::budget! {
@@ -79,18 +98,12 @@ fn document(text: &str, lines_before: u64) -> Result<Value, String> {
             max_total_scalar_bytes: usize::MAX,
         },
     };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let place = error.location().map_or_else(String::new, |location| {
-            format!(" at line {}, column {}", lines_before + location.line(), location.column())
-        });
-        let reason = error.without_snippet().to_string();
-        format!("not valid YAML{place}: {}", reason.lines().next().unwrap_or_default())
-    })
+    serde_saphyr::from_str_with_options(text, options)
 }
 
 /// The documents of a YAML stream, each with the number of lines before it. A `---` at the start of a line is a marker
 /// wherever it stands, even inside a block scalar (YAML 1.2, 9.1.2). Documents that hold only comments are left out.
-fn split_documents(text: &str) -> Vec<(&str, u64)> {
+fn split_documents(text: &str) -> Vec<(&str, usize)> {
     let mut documents = Vec::new();
     let (mut start, mut lines_before, mut offset, mut has_content) = (0, 0, 0, false);
     for (line, number) in text.split_inclusive('\n').zip(0..) {
@@ -145,6 +158,6 @@ mod tests {
             assert_eq!(long_list(text), None);
         }
         assert_eq!(documents(&anchor)[0].as_ref().map(|list| list["items"][249]["b"].clone()), Ok(0.into()));
-        assert!(documents(&wrong)[0].as_ref().is_err_and(|error| error.contains("at line 25")));
+        assert!(documents(&wrong)[0].as_ref().is_err_and(|fault| fault.place.is_some_and(|place| place.line > 250)));
     }
 }
