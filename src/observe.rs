@@ -14,6 +14,8 @@ pub mod build;
 pub mod input;
 pub mod not_read;
 mod admission;
+mod beyond;
+mod closed;
 mod pod;
 mod requests;
 mod selectors;
@@ -38,6 +40,8 @@ mod runtime_classes;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use k8s_openapi::api::core::v1::Pod;
+
 pub use buffers::{BufferProblem, BufferState, buffer_states};
 pub use build::{LoadOptions, LoadOutcome, build, build_observed};
 pub use daemon_sets::daemon_rules;
@@ -47,7 +51,7 @@ pub use disruption::{
 pub use gates::GatesByInput;
 pub use input::{InputError, Origin};
 pub use launchable::{OverlayState, is_launchable, serves, types_of_class};
-pub use live_pods::LeftOut;
+pub use live_pods::{LeftOut, Unplanned};
 pub use market::{Offered, market};
 pub use nodes::{is_ephemeral_key, node_taints, requirements_of, taints};
 pub use not_read::NotRead;
@@ -59,6 +63,13 @@ pub use selectors::label_selector_of;
 pub use snapshot::Snapshot;
 
 use crate::api::labels;
+
+/// Whether a pod has run to its end, well or badly: it needs no node any more.
+#[must_use]
+pub fn has_ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
 
 /// The region that most nodes are labelled with, where some are.
 #[must_use]

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod claims;
+pub mod daemons;
 pub mod failure;
 pub mod types;
 mod build;

@@ -23,13 +23,17 @@ pub const NVIDIA_GPU: &str = "nvidia.com/gpu";
 #[serde(transparent)]
 pub struct Resources(BTreeMap<Arc<str>, i64>);
 
+/// The largest amount: what is written as more counts as this.
+pub const MOST: i64 = i64::MAX;
+
 impl Resources {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Reads one quantity in the unit of its resource: millicores for cpu, whole units rounded up for the rest.
+    /// Reads one quantity in the unit of its resource: millicores for cpu, whole units rounded up for the rest; what is beyond
+    /// 64 bits in that unit counts as [`MOST`].
     ///
     /// # Errors
     /// The text is not a quantity.

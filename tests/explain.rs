@@ -254,7 +254,7 @@ fn unknown_names_are_2_with_close_ones() {
     for (subject, expected) in [
         ("pod/wbe-1", "the input has no pod wbe-1; close to it: pod/default/web-1"),
         ("claim/general-x", "the plan has no claim general-x; close to it: claim/general-"),
-        ("deployment/wep", "no pending pod of the input belongs to deployment wep; close to it: deployment/web"),
+        ("deployment/wep", "no pod of the input belongs to deployment wep; close to it: deployment/web"),
         ("web", "'web' names nothing: expected pod/NAME"),
     ] {
         let output = run(&["explain", subject], &manifests);
@@ -273,7 +273,7 @@ fn kinds_are_named_as_kubectl_names_them() {
          ownerReferences: [{owner}]}}, spec: {{containers: [{{name: c}}]}}}}\n"
     );
     let set = "---\n{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: db}, spec: {serviceName: s, replicas: 1, selector: \
-               {}, template: {spec: {containers: [{name: c}]}}}}\n";
+               {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c}]}}}}\n";
     let daemons = "---\n{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: agent}, spec: {selector: {matchLabels: {a: b}}, \
                    template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c}]}}}}\n";
     let manifests = [POOL, &live, set, daemons].concat();
@@ -328,11 +328,63 @@ fn a_pod_that_is_not_planned_is_said_to_be_there() {
         let output = run(&["explain", subject], &manifests);
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
         let name = subject.rsplit('/').next().unwrap();
-        let expected = format!("error: pod default/{name} is in the input and is not planned: {why}");
+        let expected = format!("error: pod default/{name} is not planned: {why}");
         assert!(output.status.code() == Some(2) && message.contains(&expected), "{message}");
     }
     let explanation = explained("pod/bound", &manifests);
     assert_eq!((&explanation["bound_to"], &explanation["is_node_unknown"]), (&"elsewhere".into(), &true.into()));
+}
+
+#[test]
+fn a_daemon_set_is_named_where_a_cheaper_type_is_too_small_for_it() {
+    let agent = "---\n{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: agent}, spec: {selector: {matchLabels: {a: b}}, \
+                 template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, resources: {requests: {cpu: \
+                 500m}}}]}}}}\n";
+    let manifests = [POOL, &web(1, "cpu: 1800m", ""), agent].concat();
+    let name = planned(&manifests)["launches"][0]["name"].as_str().unwrap().to_owned();
+    let explanation = explained(&format!("claim/{name}"), &manifests);
+    assert_eq!(explanation["claim"]["node"]["instance_type"], "std-4");
+    let ruled_out = explanation["claim"]["ruled_out"].as_array().unwrap();
+    let said = "too small: cpu beside its daemon pods (DaemonSet default/agent takes 500m)";
+    assert!(ruled_out.iter().any(|of| of["what"] == said), "{ruled_out:?}");
+}
+
+#[test]
+fn an_owner_without_pending_pods_says_what_became_of_them() {
+    let pod = |name: &str, owner: &str, hash: &str, rest: &str| {
+        format!(
+            "---\n{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, labels: {{pod-template-hash: '{hash}'}}, ownerReferences: \
+             [{{apiVersion: x/v1, {owner}, uid: u, controller: true}}]}}, {rest}}}\n"
+        )
+    };
+    let gates = "schedulingGates: [{name: acme.com/quota}],";
+    let manifests = [
+        POOL,
+        &web(2, "cpu: '1'", gates),
+        &pod("there-5d-a", "kind: ReplicaSet, name: there-5d", "5d", "spec: {nodeName: n, containers: [{name: c}]}"),
+        &pod("done-a", "kind: Job, name: done", "", "spec: {containers: [{name: c}]}, status: {phase: Failed}"),
+        &pod(
+            "api-7f-a",
+            "kind: ReplicaSet, name: api-7f",
+            "7f",
+            &format!("spec: {{{gates} containers: [{{name: c}}]}}"),
+        ),
+    ]
+    .concat();
+    for (subject, expected) in [
+        (
+            "deploy/web",
+            "error: pod default/web-1 of deployment web is not planned: it waits behind scheduling gates: acme.com/quota",
+        ),
+        ("pod/web-2", "error: pod default/web-2 is not planned: it waits behind scheduling gates: acme.com/quota"),
+        ("job/done", "error: pod default/done-a of job done is not planned: it has ended"),
+        ("deployment/api", "error: pod default/api-7f-a of deployment api is not planned: it waits behind"),
+    ] {
+        let output = run(&["explain", subject], &manifests);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && message.contains(expected), "{message}");
+    }
+    assert_eq!(explained("deploy/there", &manifests)["bound_to"], "n");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::model::{
 };
 use crate::observe::snapshot::NodePool;
 use crate::plan::check::{Rule, check};
+use crate::plan::daemons::{taking, would_hold};
 use crate::plan::{Checked, Launch, Plan, launch_of};
 use crate::requirements::{Requirement, Requirements, Undefined};
 use crate::resources::display_amount;
@@ -228,13 +229,16 @@ impl<'p, 's> Instead<'p, 's> {
         let Some(model) = model else {
             return Some(Fault::new("nodepool", format!("NodePool {} cannot launch it", of_pool.name)));
         };
-        self.too_small(model).or_else(|| self.ports(model)).or_else(|| self.over_limit(pool, model, offering))
+        self.too_small(&self.problem.pools[pool], model)
+            .or_else(|| self.ports(model))
+            .or_else(|| self.over_limit(pool, model, offering))
     }
 
-    fn too_small(&self, model: &TypeModel) -> Option<Fault> {
+    fn too_small(&self, pool: &PoolModel, model: &TypeModel) -> Option<Fault> {
         let mut lacks: Vec<(usize, i64, i64)> = Vec::new();
-        for (dim, &room) in model.room.iter().enumerate() {
-            let needed: i64 = self.groups.iter().map(|(group, pods)| group.amounts[dim].saturating_mul(*pods)).sum();
+        let of_dim = |dim: usize| self.groups.iter().map(move |(group, pods)| group.amounts[dim].saturating_mul(*pods));
+        let all: Vec<i64> = (0..model.room.len()).map(|dim| of_dim(dim).fold(0, i64::saturating_add)).collect();
+        for (dim, (&room, &needed)) in model.room.iter().zip(&all).enumerate() {
             if needed > 0 && needed > room {
                 lacks.push((dim, needed, room));
             }
@@ -249,7 +253,10 @@ impl<'p, 's> Instead<'p, 's> {
         let most = lacks.iter().map(part).fold(0.0, f64::max);
         let text = lacks.iter().map(shown).collect::<Vec<_>>().join(", ");
         let which: Vec<&str> = lacks.iter().map(|(dim, ..)| &*names[*dim]).collect();
-        let what = format!("too small: {}", which.join(" and "));
+        let daemons = which.iter().find_map(|name| taking(pool, model, name));
+        let daemons = daemons.filter(|_| would_hold(&self.problem.dims, model, &all));
+        let beside = daemons.map_or_else(String::new, |taking| format!(" beside its daemon pods ({taking})"));
+        let what = format!("too small: {}{beside}", which.join(" and "));
         (!lacks.is_empty()).then_some(Fault { cause: "too-small", what, lacks: Some((text, most)) })
     }
 
@@ -314,7 +321,7 @@ impl<'p, 's> Instead<'p, 's> {
             let is_it = model.instance_type.name == kind.name;
             let is_beside = is_open
                 && model.offerings.iter().all(|other| other.price >= offering.price)
-                && self.too_small(model).is_none();
+                && self.too_small(of_pool, model).is_none();
             types.set(index, is_it || is_beside);
         }
         requirements.add(labels::CAPACITY_TYPE, Requirement::one_of([offering.capacity_type.label()]));

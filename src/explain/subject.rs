@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::api::labels;
-use crate::observe::snapshot::{Pod, PodKey};
-use crate::observe::{LeftOut, Snapshot};
+use crate::observe::snapshot::{OwnerRef, Pod, PodKey};
+use crate::observe::{LeftOut, Snapshot, Unplanned};
 use crate::plan::{Checked, Plan};
 
 /// An index into `Snapshot::pods` or `Plan::launches`.
@@ -33,7 +33,7 @@ pub fn find(snapshot: &Snapshot, left_out: &LeftOut, plan: &Plan<Checked>, text:
         "claim" => claim(snapshot, plan, name),
         "pod" => pod(snapshot, left_out, name),
         "daemonset" => Err(daemon_set(snapshot, name)),
-        kind => owner(snapshot, plan, kind, name),
+        kind => owner(snapshot, left_out, plan, kind, name),
     }
 }
 
@@ -95,8 +95,8 @@ fn pod(snapshot: &Snapshot, left_out: &LeftOut, name: &str) -> Result<Subject, S
     match found.as_slice() {
         [only] => Ok(Subject::Pod(*only)),
         [] => {
-            if let Some((key, why)) = left_out.iter().find(|(key, _)| is_named(key, name)) {
-                return Err(format!("pod {key} is in the input and is not planned: {why}"));
+            if let Some((key, Unplanned { why, .. })) = left_out.iter().find(|(key, _)| is_named(key, name)) {
+                return Err(format!("pod {key} is not planned: {why}"));
             }
             let keys = snapshot.pods.iter().map(|pod| &pod.key).chain(left_out.keys()).map(ToString::to_string);
             Err(format!("the input has no pod {name}{}", instead("pod", &close_keys(name, keys))))
@@ -111,38 +111,56 @@ fn pod(snapshot: &Snapshot, left_out: &LeftOut, name: &str) -> Result<Subject, S
     }
 }
 
-/// The first pending pod of the owner that the plan leaves, else the first that it places.
-fn owner(snapshot: &Snapshot, plan: &Plan<Checked>, kind: &str, name: &str) -> Result<Subject, String> {
+/// The first pending pod of the owner that the plan leaves, else the first that it places, else the first that is bound.
+fn owner(
+    snapshot: &Snapshot,
+    left_out: &LeftOut,
+    plan: &Plan<Checked>,
+    kind: &str,
+    name: &str,
+) -> Result<Subject, String> {
     let (namespace, name) = name.split_once('/').map_or((None, name), |(namespace, name)| (Some(namespace), name));
-    let owners = || snapshot.pending().filter_map(|(index, pod)| Some((index, pod, owner_of(pod)?)));
-    let of_kind = |own: &str| own.to_lowercase() == kind || format!("{}s", own.to_lowercase()) == kind;
+    let is_there = |key: &PodKey| namespace.is_none_or(|namespace| *key.namespace == *namespace);
     // a ReplicaSet that a Deployment made may be asked for too
-    let is_direct = |pod: &Pod| pod.owner.as_ref().is_some_and(|own| of_kind(&own.kind) && *own.name == *name);
-    let mut found: Vec<usize> = owners()
-        .filter(|(_, pod, (own, named))| {
-            let is_asked = (of_kind(own) && **named == *name) || is_direct(pod);
-            is_asked && namespace.is_none_or(|namespace| *pod.key.namespace == *namespace)
-        })
-        .map(|(index, ..)| index)
-        .collect();
-    let is_left = |index: &usize| plan.unplaced.binary_search_by_key(index, |unplaced| unplaced.pod).is_ok();
-    found.sort_by_key(|index| !is_left(index));
-    if let Some(first) = found.first() {
-        return Ok(Subject::Pod(*first));
+    let is_asked = |owner: &OwnerRef, revision: Option<&Arc<str>>| {
+        let (made_by, named) = with_template(owner, revision);
+        (is_kind(&made_by, kind) && *named == *name) || (is_kind(&owner.kind, kind) && *owner.name == *name)
+    };
+    let is_left = |pod: usize| plan.unplaced.binary_search_by_key(&pod, |unplaced| unplaced.pod).is_ok();
+    let owned = snapshot.pods.iter().enumerate().filter(|(_, pod)| is_there(&pod.key)).filter(|(_, pod)| {
+        pod.owner.as_ref().is_some_and(|owner| is_asked(owner, pod.template.labels.get(labels::POD_TEMPLATE_HASH)))
+    });
+    let first = owned.min_by_key(|&(index, pod)| (!is_left(index), !pod.is_pending()));
+    if let Some((index, _)) = first {
+        return Ok(Subject::Pod(index));
     }
-    let of_that_kind = owners().filter(|(_, _, (own, _))| of_kind(own));
-    let names = close(name, of_that_kind.map(|(_, _, (_, named))| named.to_string()));
-    Err(format!("no pending pod of the input belongs to {kind} {name}{}", instead(kind, &names)))
+    let mut unplanned = left_out.iter().filter(|(key, _)| is_there(key));
+    let of_owner = |of: &Unplanned| of.owner.as_ref().is_some_and(|owner| is_asked(owner, of.revision.as_ref()));
+    if let Some((key, Unplanned { why, .. })) = unplanned.find(|(_, of)| of_owner(of)) {
+        return Err(format!("pod {key} of {kind} {name} is not planned: {why}"));
+    }
+    let owners = snapshot.pods.iter().filter_map(owner_of).filter(|(own, _)| is_kind(own, kind));
+    let names = close(name, owners.map(|(_, named)| named.to_string()));
+    Err(format!("no pod of the input belongs to {kind} {name}{}", instead(kind, &names)))
+}
+
+/// Whether a kind is the one that was asked for, in lower case, perhaps in the plural.
+fn is_kind(kind: &str, asked: &str) -> bool {
+    let kind = kind.to_lowercase();
+    kind == asked || format!("{kind}s") == asked
 }
 
 /// Kind and name of the object whose template the pod has: of a ReplicaSet that a Deployment made, the Deployment.
 pub(super) fn owner_of(pod: &Pod) -> Option<(Arc<str>, Arc<str>)> {
-    let owner = pod.owner.as_ref()?;
-    let revision = pod.template.labels.get(labels::POD_TEMPLATE_HASH);
+    Some(with_template(pod.owner.as_ref()?, pod.template.labels.get(labels::POD_TEMPLATE_HASH)))
+}
+
+/// The same, where `revision` is the `pod-template-hash` of the pod.
+fn with_template(owner: &OwnerRef, revision: Option<&Arc<str>>) -> (Arc<str>, Arc<str>) {
     let made_by = || owner.name.strip_suffix(revision?.as_ref())?.strip_suffix('-');
     match made_by().filter(|_| &*owner.kind == "ReplicaSet") {
-        Some(deployment) => Some((Arc::from("Deployment"), Arc::from(deployment))),
-        None => Some((owner.kind.clone(), owner.name.clone())),
+        Some(deployment) => (Arc::from("Deployment"), Arc::from(deployment)),
+        None => (owner.kind.clone(), owner.name.clone()),
     }
 }
 

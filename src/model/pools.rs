@@ -94,12 +94,18 @@ pub struct RemainingLimits {
     pub usd_per_hour: Option<MicroUsd>,
 }
 
-impl PoolModel<'_> {
+impl<'a> PoolModel<'a> {
     /// Whether something other than the market bounds what it can launch.
     #[must_use]
     pub fn is_limited(&self) -> bool {
         let RemainingLimits { resources, nodes, usd_per_hour } = &self.remaining;
         self.has_reservations || !resources.is_empty() || nodes.is_some() || usd_per_hour.is_some()
+    }
+
+    /// The DaemonSets of which some node of the type may have a pod.
+    pub fn daemons_on(&self, kind: &TypeModel) -> impl Iterator<Item = &'a DaemonSet> {
+        let may_run = |daemon: &&DaemonSet| may_run_on(&daemon.template.spec, kind.instance_type, &kind.offerings);
+        self.daemons.iter().copied().filter(may_run)
     }
 
     /// What daemon pods take of a node of the type with these requirements, which may rule some of them out, and their host

@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::beyond;
 use super::buffers::expand_buffers;
+use super::closed;
 use super::cluster::Cluster;
 use super::daemon_sets::read_daemon_sets;
 use super::disruption::read_budgets;
 use super::gates::{self, GatesByInput};
 use super::input::InputError;
 use super::launchable::{MarketUse, fill_instance_types, overlay_instance_types, price_nodes, unused_pools};
-use super::live_pods::{LeftOut, Surroundings, read_pods};
+use super::live_pods::{LeftOut, Surroundings, Unplanned, read_pods};
 use super::nodes::read_nodes;
 use super::not_expanded;
 use super::objects::Objects;
@@ -46,7 +48,7 @@ pub struct LoadOutcome {
     pub skipped: BTreeMap<String, usize>,
     /// What was left out or decided while reading, one sentence each.
     pub notes: Vec<String>,
-    /// Pods of the input that are not in the Snapshot.
+    /// Pods that are not in the Snapshot: of the input, or made up for an owner of the input.
     pub left_out: LeftOut,
 }
 
@@ -81,6 +83,7 @@ fn build_from(mut objects: Objects, options: LoadOptions, expand: bool) -> LoadO
     notes.extend(unused_pools(&node_pools));
     let mut nodes = read_nodes(&objects, &mut errors);
     price_nodes(&mut nodes, &node_pools, &objects);
+    notes.extend(closed::notes(&objects, &nodes));
     let names = |deleting: bool| nodes.iter().filter(move |node| node.deleting || !deleting);
     let surroundings = Surroundings {
         budgets: &budgets,
@@ -90,19 +93,26 @@ fn build_from(mut objects: Objects, options: LoadOptions, expand: bool) -> LoadO
     };
     let (mut pods, mut left_out) = read_pods(&objects, &mut cluster, &surroundings, &mut errors, &mut notes);
     if expand {
-        pods.extend(expand_owners(&objects, &mut cluster, &mut errors, &mut notes));
+        let (made_up, also_left_out) = expand_owners(&objects, &mut cluster, &mut errors, &mut notes);
+        pods.extend(made_up);
+        left_out.extend(also_left_out);
     }
     pods.extend(expand_buffers(&objects, &mut cluster, &mut errors, &mut notes));
     pods.sort_by(|a, b| a.key.cmp(&b.key));
     refuse_second_users(&mut pods);
     let daemon_sets = read_daemon_sets(&objects, &mut cluster, &mut errors, &mut notes);
+    notes.extend(beyond::notes(&pods, &daemon_sets, &node_pools));
+    let others = cluster.other_schedulers.iter();
+    notes.extend(
+        others.map(|name| format!("pods of the scheduler {name} are planned as kube-scheduler would place them")),
+    );
     let unknown: &BTreeSet<Arc<str>> = &cluster.priorities.unknown;
     assumptions.extend(unknown.iter().map(|class| format!("PriorityClass {class} is not in the input: priority 0")));
     let unknown: &BTreeSet<Arc<str>> = &cluster.runtime_classes.unknown;
     assumptions.extend(unknown.iter().map(|class| format!("RuntimeClass {class} is not in the input: no overhead")));
     let namespaces = read_namespaces(&objects);
     let unusable = objects.unusable.iter().filter(|((kind, _), _)| *kind == "Pod");
-    left_out.extend(unusable.map(|((_, key), why)| (key.clone(), why.clone())));
+    left_out.extend(unusable.map(|((_, key), why)| (key.clone(), Unplanned::unread(why.clone()))));
     let skipped = std::mem::take(&mut objects.skipped);
     errors.sort();
     let is_node = |object: &&str| object.starts_with("Node ") || object.starts_with("NodeClaim ");

@@ -13,12 +13,17 @@ use super::spreading::DefaultSpreading;
 use super::volumes::Storage;
 use crate::settings::Settings;
 
+/// The name of kube-scheduler where a pod names none.
+const DEFAULT_SCHEDULER: &str = "default-scheduler";
+
 pub(super) struct Cluster<'a> {
     pub priorities: Priorities,
     pub limit_ranges: BTreeMap<Arc<str>, ContainerDefaults>,
     pub storage: Storage<'a>,
     pub spreading: DefaultSpreading<'a>,
     pub runtime_classes: RuntimeClasses<'a>,
+    /// Schedulers besides kube-scheduler that pods which wait for a place name.
+    pub other_schedulers: BTreeSet<String>,
 }
 
 impl<'a> Cluster<'a> {
@@ -29,7 +34,14 @@ impl<'a> Cluster<'a> {
             storage: Storage::new(objects),
             spreading: DefaultSpreading::new(objects, &settings.default_topology_spread),
             runtime_classes: RuntimeClasses::new(objects),
+            other_schedulers: BTreeSet::new(),
         }
+    }
+
+    /// Remembers the scheduler of a pod that waits for a place.
+    pub fn note_scheduler(&mut self, spec: &PodSpec) {
+        let other = spec.scheduler_name.as_deref().filter(|name| !["", DEFAULT_SCHEDULER].contains(name));
+        self.other_schedulers.extend(other.map(str::to_owned));
     }
 }
 

@@ -7,9 +7,10 @@ use k8s_openapi::api::apps::v1 as apps;
 use k8s_openapi::api::core::v1 as core;
 
 use super::cluster::Cluster;
+use super::has_ended;
 use super::input::{FieldError, FieldResult as _, InputError};
 use super::objects::{ObjectKey, Objects, Sourced};
-use super::owners::{controller, is_terminal};
+use super::owners::controller;
 use super::pod::{PodSource, TemplateAndRefusal, read_labels, read_node_affinity, read_template, read_tolerations};
 use super::snapshot::{DaemonSet, PodSpec, TaintEffect, Toleration, TolerationOperator};
 use crate::api::labels;
@@ -59,7 +60,7 @@ fn live_pods(objects: &Objects) -> BTreeMap<ObjectKey, &core::Pod> {
     let mut live: BTreeMap<ObjectKey, &core::Pod> = BTreeMap::new();
     for (key, Sourced { object: pod, .. }) in &objects.pods {
         let owner = controller(&pod.metadata).filter(|owner| owner.kind == "DaemonSet");
-        let Some(owner) = owner.filter(|_| !is_terminal(pod)) else { continue };
+        let Some(owner) = owner.filter(|_| !has_ended(pod)) else { continue };
         let set = ObjectKey { namespace: key.namespace.clone(), name: Arc::from(owner.name.as_str()) };
         let age = |pod: &core::Pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
         let newest = live.entry(set).or_insert(pod);

@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::PodSpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::cluster::Cluster;
 use super::disruption::{Budget, belongs_to_node, is_reschedulable};
+use super::has_ended;
 use super::input::{FieldError, FieldResult as _, InputError};
 use super::objects::{Objects, Sourced};
-use super::owners::{controller, is_terminal};
+use super::owners::controller;
 use super::pod::{PodSource, avoids_node_pools, is_gated, read_template};
 use super::snapshot::{OwnerRef, Pod, PodKey, PodTemplate};
 use crate::api::labels;
@@ -22,8 +25,49 @@ pub(super) struct Surroundings<'a> {
     pub now: Timestamp,
 }
 
-/// Pods that are there and do not count, and why not.
-pub type LeftOut = BTreeMap<PodKey, String>;
+/// Pods that do not count, of the input or made up for an owner of the input.
+pub type LeftOut = BTreeMap<PodKey, Unplanned>;
+
+/// A pod that does not count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unplanned {
+    /// Why not, in one sentence without its subject.
+    pub why: String,
+    pub owner: Option<OwnerRef>,
+    /// Of the ReplicaSet that made it: its `pod-template-hash`.
+    pub revision: Option<Arc<str>>,
+}
+
+impl Unplanned {
+    fn of(meta: &ObjectMeta, why: String) -> Self {
+        let revision = meta.labels.as_ref().and_then(|labels| labels.get(labels::POD_TEMPLATE_HASH));
+        Self { why, owner: owner(meta), revision: revision.map(|hash| Arc::from(hash.as_str())) }
+    }
+
+    /// One of which nothing but its name is known.
+    pub(super) fn unread(why: String) -> Self {
+        Self { why, owner: None, revision: None }
+    }
+}
+
+fn owner(meta: &ObjectMeta) -> Option<OwnerRef> {
+    let [kind, name, uid] = {
+        let owner = controller(meta)?;
+        [&owner.kind, &owner.name, &owner.uid].map(|text| Arc::from(text.as_str()))
+    };
+    Some(OwnerRef { kind, name, uid })
+}
+
+/// Why a pod behind scheduling gates does not count.
+pub(super) fn gated(spec: &PodSpec) -> String {
+    let gates: Vec<&str> = spec.scheduling_gates.iter().flatten().map(|gate| gate.name.as_str()).collect();
+    format!("it waits behind scheduling gates: {}", gates.join(", "))
+}
+
+/// Why a pod that avoids every NodePool does not count.
+pub(super) fn not_ours() -> String {
+    format!("its node affinity keeps it off nodes of every NodePool ({} DoesNotExist)", labels::NODEPOOL)
+}
 
 /// Every pod that is not terminal, in the order of their keys, and the pods that are left out: those that nobody places now with a
 /// note.
@@ -36,12 +80,12 @@ pub(super) fn read_pods(
 ) -> (Vec<Pod>, LeftOut) {
     let mut pods = Vec::with_capacity(objects.pods.len());
     let mut left_out = LeftOut::new();
-    let mut leave_out = |key: &PodKey, why: String| drop(left_out.insert(key.clone(), why));
     let mut templates: HashSet<Arc<PodTemplate>> = HashSet::new(); // looked up only, so its order does not show
     let mut counts: BTreeMap<OfPods, usize> = BTreeMap::new();
     for (key, Sourced { origin, object }) in &objects.pods {
-        if is_terminal(object) {
-            leave_out(key, "it has ended".to_owned());
+        let mut leave_out = |why: String| drop(left_out.insert(key.clone(), Unplanned::of(&object.metadata, why)));
+        if has_ended(object) {
+            leave_out("it has ended".to_owned());
             continue;
         }
         let Some(spec) = &object.spec else {
@@ -54,16 +98,15 @@ pub(super) fn read_pods(
         let node = spec.node_name.as_deref().filter(|name| !name.is_empty()).map(Arc::from);
         let terminating = meta.deletion_timestamp.is_some();
         if node.is_none() && terminating {
-            leave_out(key, "it is being deleted".to_owned());
+            leave_out("it is being deleted".to_owned());
             continue;
         }
         if node.is_none() && belongs_to_node(object) {
-            leave_out(key, "a DaemonSet or its node made it, so it is overhead of that node".to_owned());
+            leave_out("a DaemonSet or its node made it, so it is overhead of that node".to_owned());
             continue;
         }
         if node.is_none() && is_gated(spec) {
-            let gates: Vec<&str> = spec.scheduling_gates.iter().flatten().map(|gate| gate.name.as_str()).collect();
-            leave_out(key, format!("it waits behind scheduling gates: {}", gates.join(", ")));
+            leave_out(gated(spec));
             *counts.entry(GATED).or_default() += 1;
             continue;
         }
@@ -84,7 +127,7 @@ pub(super) fn read_pods(
         let (template, refusal) = match read {
             Ok(read) => read,
             Err(error) => {
-                leave_out(key, format!("{}: {}", error.path, error.message));
+                leave_out(format!("{}: {}", error.path, error.message));
                 errors.push(Objects::field_error("Pod", key, origin, error));
                 continue;
             }
@@ -94,10 +137,11 @@ pub(super) fn read_pods(
             on_deleting_node && is_reschedulable(key, object, &template.labels, surroundings.budgets, surroundings.now);
         if node.is_none() && avoids_node_pools(&template) {
             *counts.entry(NOT_OURS).or_default() += 1;
-            let why =
-                format!("its node affinity keeps it off nodes of every NodePool ({} DoesNotExist)", labels::NODEPOOL);
-            leave_out(key, why);
+            leave_out(not_ours());
             continue;
+        }
+        if node.is_none() {
+            cluster.note_scheduler(spec);
         }
         if node.is_none() && status.and_then(|status| status.nominated_node_name.as_ref()).is_some() {
             *counts.entry(NOMINATED).or_default() += 1;
@@ -115,11 +159,7 @@ pub(super) fn read_pods(
             uid: Arc::from(meta.uid.clone().unwrap_or_else(|| format!("pod/{key}"))),
             created_at: meta.creation_timestamp.as_ref().map(|time| time.0),
             template,
-            owner: controller(meta).map(|owner| OwnerRef {
-                kind: Arc::from(owner.kind.as_str()),
-                name: Arc::from(owner.name.as_str()),
-                uid: Arc::from(owner.uid.as_str()),
-            }),
+            owner: owner(meta),
             refused: refusal.filter(|_| node.is_none() || displaced),
             node,
             terminating,

@@ -11,8 +11,9 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 
 use super::cluster::Cluster;
+use super::has_ended;
 use super::input::{FieldError, FieldResult as _, InputError};
-use super::live_pods::{GATED, NOT_OURS, OfPods};
+use super::live_pods::{GATED, LeftOut, NOT_OURS, OfPods, Unplanned, gated, not_ours};
 use super::objects::{ObjectKey, Objects, Sourced, Table, object_name};
 use super::pod::{PodSource, avoids_node_pools, is_gated, read_template};
 use super::snapshot::{OwnerRef, Pod, PodKey};
@@ -42,19 +43,20 @@ enum Missing {
     Ordinals(Vec<i64>),
 }
 
-/// Makes up the missing pods of every owner. `notes` takes what was left out on purpose.
+/// Makes up the missing pods of every owner; those that are left out on purpose stand apart, and `notes` says how many.
 pub(super) fn expand_owners(
     objects: &Objects,
     cluster: &mut Cluster,
     errors: &mut Vec<InputError>,
     notes: &mut Vec<String>,
-) -> Vec<Pod> {
+) -> (Vec<Pod>, LeftOut) {
     let children = Children::index(objects);
-    let mut pods = Vec::new();
+    let (mut pods, mut left_out) = (Vec::new(), LeftOut::new());
     let mut expand = |owner: Owner<'_>, origin| match pods_of(&owner, objects, cluster) {
         Ok(Expanded::Pods(made_up)) => pods.extend(made_up),
-        Ok(Expanded::LeftOut(count, why)) => {
-            notes.push(format!("{}: {}", object_name(owner.kind, owner.key), why.of(count)));
+        Ok(Expanded::LeftOut(pods, what)) => {
+            notes.push(format!("{}: {}", object_name(owner.kind, owner.key), what.of(pods.len())));
+            left_out.extend(pods);
         }
         Err(error) => errors.push(Objects::field_error(owner.kind, owner.key, origin, error)),
     };
@@ -123,7 +125,7 @@ pub(super) fn expand_owners(
         let taken = |ordinal: &i64| {
             let name = Arc::from(format!("{}-{ordinal}", key.name));
             let existing = objects.pods.get(&PodKey { namespace: key.namespace.clone(), name });
-            existing.is_some_and(|pod| !is_terminal(&pod.object)) // its name is free again once it has ended
+            existing.is_some_and(|pod| !has_ended(&pod.object)) // its name is free again once it has ended
         };
         expand(
             Owner {
@@ -160,7 +162,7 @@ pub(super) fn expand_owners(
             origin,
         );
     }
-    pods
+    (pods, left_out)
 }
 
 /// More replicas of one owner than any cluster has pods (Kubernetes supports 150,000): what is beyond is a mistyped number,
@@ -196,11 +198,6 @@ fn wanted_by_job(job: &k8s_openapi::api::batch::v1::Job, active: usize) -> usize
     }
 }
 
-pub(super) fn is_terminal(pod: &core::Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    matches!(phase, Some("Succeeded" | "Failed"))
-}
-
 /// The reference that says who controls an object; a manifest with a single owner may leave the flag out.
 pub(super) fn controller(meta: &ObjectMeta) -> Option<&OwnerReference> {
     let owners = meta.owner_references.as_deref().unwrap_or_default();
@@ -223,7 +220,7 @@ impl<'a> Children<'a> {
     fn index(objects: &'a Objects) -> Self {
         let mut pods: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (key, Sourced { object, .. }) in &objects.pods {
-            if is_terminal(object) || object.metadata.deletion_timestamp.is_some() {
+            if has_ended(object) || object.metadata.deletion_timestamp.is_some() {
                 continue; // its controller has replaced it, or will
             }
             if let Some(owner) = controller(&object.metadata) {
@@ -297,8 +294,8 @@ fn revision(key: &ObjectKey) -> String {
 
 enum Expanded {
     Pods(Vec<Pod>),
-    /// How many pods are not to be placed, and why.
-    LeftOut(usize, OfPods),
+    /// Pods that are not to be placed.
+    LeftOut(LeftOut, OfPods),
 }
 
 fn pods_of(owner: &Owner<'_>, objects: &Objects, cluster: &mut Cluster) -> Result<Expanded, FieldError> {
@@ -335,17 +332,27 @@ fn pods_of(owner: &Owner<'_>, objects: &Objects, cluster: &mut Cluster) -> Resul
     let source = PodSource { spec: shared_spec.as_ref().unwrap_or(spec), ..source };
     let (mut template, refusal) = read_template(source, cluster).within("spec.template.spec")?;
     cluster.spreading.apply(&owner.key.namespace, &mut template, owner.selector.as_ref())?;
-    if is_gated(spec) {
-        return Ok(Expanded::LeftOut(count, GATED));
-    }
-    if avoids_node_pools(&template) {
-        return Ok(Expanded::LeftOut(count, NOT_OURS));
-    }
-
-    let template = Arc::new(template);
     let uid = owner.meta.uid.clone().unwrap_or_else(|| format!("{}/{}", owner.kind.to_lowercase(), owner.key));
     let owner_ref =
         OwnerRef { kind: Arc::from(owner.kind), name: owner.key.name.clone(), uid: Arc::from(uid.as_str()) };
+    let left_out = |what: OfPods, why: String| {
+        let unplanned = Unplanned { why, owner: Some(owner_ref.clone()), revision: None };
+        let key = |suffix: String| PodKey {
+            namespace: owner.key.namespace.clone(),
+            name: Arc::from(format!("{}-{suffix}", owner.key.name)),
+        };
+        let pods = suffixes(owner, objects, count).into_iter().map(|suffix| (key(suffix), unplanned.clone()));
+        Expanded::LeftOut(pods.collect(), what)
+    };
+    if is_gated(spec) {
+        return Ok(left_out(GATED, gated(spec)));
+    }
+    if avoids_node_pools(&template) {
+        return Ok(left_out(NOT_OURS, not_ours()));
+    }
+
+    cluster.note_scheduler(spec);
+    let template = Arc::new(template);
     let created_at = owner.meta.creation_timestamp.as_ref().map(|time| time.0);
     let mut pods = Vec::with_capacity(count);
     for suffix in suffixes(owner, objects, count) {

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use fixedbitset::FixedBitSet;
 
+use super::daemons::{taking, would_hold};
 use super::types::Launch;
 use crate::catalog::Offering;
 use crate::model::{
@@ -83,10 +84,30 @@ impl<'p, 's> Reasons<'p, 's> {
             }
         }
         let sets = exclusions.iter().map(|set| set.ones().map(|cause| causes[cause].clone()).collect()).collect();
-        let causes = smallest_hitting_set(&sets);
+        let causes: Vec<Cause> = smallest_hitting_set(&sets)
+            .into_iter()
+            .map(|cause| match causes[first_dim..ports].iter().position(|of_dim| *of_dim == cause) {
+                Some(dim) => {
+                    self.beside_daemons(group, &excluded, dim).map_or(cause.clone(), |why| format!("{cause} ({why})"))
+                }
+                None => cause,
+            })
+            .collect();
         // there is nothing wrong with the pod
         let is_crowded_out = causes.iter().all(|cause| cause.contains(USED_UP));
         format!("{}{}", if is_crowded_out { "" } else { "no NodePool can hold it: " }, causes.join("; "))
+    }
+
+    /// The type that lacks the least of a resource, if it is daemon pods alone that leave too little.
+    fn beside_daemons(&self, group: &Group, excluded: &Excluded, dim: usize) -> Option<String> {
+        let types = self.problem.pools.iter().zip(&excluded.types).flat_map(|(pool, of_types)| {
+            pool.types.iter().zip(of_types).filter(|(_, set)| set.is_clear()).map(move |(kind, _)| (pool, kind))
+        });
+        let short = |kind: &TypeModel| group.amounts[dim] - kind.room[dim];
+        let held = types.filter(|(_, kind)| short(kind) > 0 && would_hold(&self.problem.dims, kind, &group.amounts));
+        let (pool, kind) = held.min_by_key(|(_, kind)| short(kind))?;
+        let taking = taking(pool, kind, &self.problem.dims.names()[dim])?;
+        Some(format!("{} would hold it without its daemon pods: {taking}", kind.instance_type.name))
     }
 
     fn no_pools(&self) -> String {

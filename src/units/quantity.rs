@@ -1,7 +1,8 @@
 //! Kubernetes resource quantities as exact integers.
 //!
 //! Source: `k8s.io/apimachinery/pkg/api/resource.Quantity`: a decimal number with a binary (`Ki`..`Ei`), decimal
-//! (`n`, `u`, `m`, `k`..`E`) or exponent (`1e3`) suffix; precision finer than 10^-9 is rounded up.
+//! (`n`, `u`, `m`, `k`..`E`) or exponent (`1e3`) suffix; precision finer than 10^-9 is rounded up,
+//! and what is beyond 2^63-1 counts as that.
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,8 +22,14 @@ pub struct QuantityError {
 
 const NANO: i128 = 1_000_000_000;
 
+/// The most that Kubernetes counts, in nano-units.
+const MOST: i128 = i64::MAX as i128 * NANO;
+
+/// Digits of a fraction beyond these are rounded up, so that what remains fits; they are worth a byte at most.
+const MOST_DIGITS: usize = 18;
+
 impl Quantity {
-    /// Whole units, rounded away from zero as `Quantity.Value()` does, saturating.
+    /// Whole units, rounded away from zero as `Quantity.Value()` does.
     #[must_use]
     pub fn value(self) -> i64 {
         self.scaled(NANO)
@@ -79,24 +86,26 @@ fn parse(text: &str) -> Option<i128> {
     }
     let (multiplier, exponent) = suffix_scale(suffix)?;
     // value = digits * multiplier * 10^(exponent - fraction digits), in nano-units
-    let digits: i128 = format!("{whole}{fraction}")
-        .trim_start_matches('0')
-        .parse()
-        .or_else(|e: std::num::ParseIntError| if *e.kind() == std::num::IntErrorKind::Empty { Ok(0) } else { Err(()) })
-        .ok()?;
-    let scale = exponent.checked_add(9)?.checked_sub(i32::try_from(fraction.len()).ok()?)?;
-    let scaled = digits.checked_mul(multiplier)?;
+    let (fraction, is_cut) = fraction.split_at_checked(MOST_DIGITS).map_or((fraction, false), |(most, _)| (most, true));
+    let digits = digits(whole).saturating_mul(10_i128.pow(u32::try_from(fraction.len()).ok()?));
+    let digits = digits.saturating_add(self::digits(fraction)).saturating_add(is_cut.into());
+    let scale = exponent.saturating_add(9).saturating_sub(i32::try_from(fraction.len()).ok()?);
+    let scaled = digits.saturating_mul(multiplier);
     let nano = if scaled == 0 {
         0
     } else if scale >= 0 {
-        scaled.checked_mul(10_i128.checked_pow(scale.unsigned_abs())?)?
+        scaled.saturating_mul(10_i128.saturating_pow(scale.unsigned_abs()))
     } else {
-        match 10_i128.checked_pow(scale.unsigned_abs()) {
-            Some(divisor) => scaled.unsigned_abs().div_ceil(divisor.unsigned_abs()).try_into().ok()?,
-            None => 1, // smaller than any nano-unit: rounded up
-        }
+        // smaller than any nano-unit: rounded up
+        10_i128.checked_pow(scale.unsigned_abs()).map_or(1, |divisor| (scaled - 1) / divisor + 1)
     };
+    let nano = nano.min(MOST);
     Some(if negative { -nano } else { nano })
+}
+
+/// A whole number, saturating.
+fn digits(text: &str) -> i128 {
+    if text.is_empty() { 0 } else { text.parse().unwrap_or(i128::MAX) }
 }
 
 /// The multiplier and the power of ten that a suffix stands for.
@@ -175,6 +184,20 @@ mod tests {
         assert_eq!(q("1n").milli_value(), 1);
         assert_eq!(q("0.0000000001").micro_value(), 1);
         assert_eq!(q("-1500m").value(), -2);
+    }
+
+    #[test]
+    fn what_is_beyond_64_bits_counts_as_the_most() {
+        let long = "9".repeat(100);
+        for text in ["9223372036854775807", "9223372036854775808", "1e30", "1E2147483647", "8Ei", "10E", long.as_str()]
+        {
+            assert_eq!((q(text).value(), q(text).milli_value()), (i64::MAX, i64::MAX), "{text}");
+            assert_eq!(q(&format!("-{text}")).value(), -i64::MAX, "{text}");
+        }
+        assert_eq!(q("9223372036854775806").value(), i64::MAX - 1);
+        assert_eq!(q(&format!("0.{}", "3".repeat(100))).milli_value(), 334);
+        assert_eq!(q("1e-2147483647").milli_value(), 1);
+        assert_eq!(q("100000000000000000000000e-20").value(), 1_000);
     }
 
     #[test]

@@ -11,44 +11,9 @@ use crate::api::labels;
 use crate::controller::World;
 use crate::controller::spend::Spend;
 use crate::observe::objects::Objects;
-use crate::observe::{amounts, is_daemon_pod, pod_requests};
+use crate::observe::{amounts, has_ended, is_daemon_pod, pod_requests};
 use crate::placement::Landed;
 use crate::resources::{CPU, Resources};
-
-/// The labels of a node that its series have, as what follows the last `/` in snake case.
-const OF_NODES: [&str; 31] = [
-    labels::NODEPOOL,
-    labels::ZONE,
-    labels::REGION,
-    labels::INSTANCE_TYPE,
-    labels::ARCH,
-    labels::OS,
-    labels::CAPACITY_TYPE,
-    labels::WINDOWS_BUILD,
-    labels::ZONE_ID,
-    labels::INSTANCE_HYPERVISOR,
-    labels::INSTANCE_ENCRYPTION_IN_TRANSIT,
-    labels::INSTANCE_CATEGORY,
-    labels::INSTANCE_CAPABILITY_FLEX,
-    labels::INSTANCE_FAMILY,
-    labels::INSTANCE_GENERATION,
-    labels::INSTANCE_SIZE,
-    labels::INSTANCE_LOCAL_NVME,
-    labels::INSTANCE_CPU,
-    labels::INSTANCE_CPU_MANUFACTURER,
-    labels::INSTANCE_CPU_CLOCK_MHZ,
-    labels::INSTANCE_MEMORY,
-    labels::INSTANCE_EBS_BANDWIDTH,
-    labels::INSTANCE_NETWORK_BANDWIDTH,
-    labels::INSTANCE_GPU_NAME,
-    labels::INSTANCE_GPU_MANUFACTURER,
-    labels::INSTANCE_GPU_COUNT,
-    labels::INSTANCE_GPU_MEMORY,
-    labels::INSTANCE_ACCELERATOR_NAME,
-    labels::INSTANCE_ACCELERATOR_MANUFACTURER,
-    labels::INSTANCE_ACCELERATOR_COUNT,
-    labels::INSTANCE_TENANCY,
-];
 
 /// What is remembered from one look to the next.
 #[derive(Debug, Default)]
@@ -175,7 +140,7 @@ fn of_nodes(objects: &Objects, now: Timestamp, series: &mut Series) {
     let mut asked: BTreeMap<&str, Asked> = BTreeMap::new();
     for pod in objects.pods.values().map(|pod| &pod.object) {
         let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
-        let Some(node) = node.filter(|_| !["Succeeded", "Failed"].contains(&phase(pod))) else { continue };
+        let Some(node) = node.filter(|_| !has_ended(pod)) else { continue };
         let asked = asked.entry(node).or_default();
         let (requests, limits) = (pod_requests(pod).unwrap_or_default(), limits(pod));
         if is_daemon_pod(pod) {
@@ -226,9 +191,10 @@ fn of_nodes(objects: &Objects, now: Timestamp, series: &mut Series) {
     }
 }
 
+/// The well-known labels that the node has, as what follows the last `/` in snake case, and its own.
 fn labels_of(name: &str, node: &Node) -> Vec<(String, String)> {
     let known = node.metadata.labels.as_ref();
-    let of_node = OF_NODES.iter().filter_map(|key| Some((snake(key), known?.get(*key)?.clone())));
+    let of_node = labels::WELL_KNOWN.iter().filter_map(|key| Some((snake(key), known?.get(*key)?.clone())));
     let is_managed = known.is_some_and(|of| of.contains_key(labels::NODEPOOL));
     let phase = node.status.as_ref().and_then(|status| status.phase.clone()).unwrap_or_default();
     let own = [("node_name", name.to_owned()), ("phase", phase), ("managed", is_managed.to_string())];

@@ -11,7 +11,7 @@ fn expand(manifests: &[Value]) -> Vec<String> {
     let (mut errors, mut notes) = (Vec::new(), Vec::new());
     let settings = crate::settings::Settings::default();
     let mut cluster = Cluster::read(&objects, &settings, &mut errors);
-    let pods = expand_owners(&objects, &mut cluster, &mut errors, &mut notes);
+    let (pods, _) = expand_owners(&objects, &mut cluster, &mut errors, &mut notes);
     assert_eq!(errors, []);
     pods.iter().map(|pod| pod.key.name.to_string()).chain(notes).collect()
 }
@@ -22,14 +22,14 @@ fn template() -> Value {
 
 fn deployment(replicas: i32) -> Value {
     json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "uid": "d"},
-        "spec": {"replicas": replicas, "selector": {}, "template": template()}})
+        "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "web"}}, "template": template()}})
 }
 
 fn replica_set(name: &str, replicas: i32) -> Value {
     json!({"apiVersion": "apps/v1", "kind": "ReplicaSet",
         "metadata": {"name": name, "uid": name, "ownerReferences": [
             {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "d", "controller": true}]},
-        "spec": {"replicas": replicas, "selector": {}, "template": template()}})
+        "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "web"}}, "template": template()}})
 }
 
 fn pod(name: &str, kind: &str, owner: &str, phase: &str) -> Value {
@@ -71,7 +71,7 @@ fn ended_pods_are_replaced() {
 #[test]
 fn a_stateful_set_fills_the_gaps_in_its_ordinals() {
     let set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db"},
-        "spec": {"replicas": 3, "ordinals": {"start": 5}, "serviceName": "db", "selector": {}, "template": template()}});
+        "spec": {"replicas": 3, "ordinals": {"start": 5}, "serviceName": "db", "selector": {"matchLabels": {"app": "web"}}, "template": template()}});
     assert_eq!(expand(&[set, pod("db-6", "StatefulSet", "db", "Running")]), ["db-5", "db-7"]);
 }
 
@@ -101,11 +101,11 @@ fn gated_replicas_are_left_out_with_a_note() {
 #[test]
 fn pods_of_a_stateful_set_carry_their_ordinal() {
     let set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db"},
-        "spec": {"replicas": 2, "serviceName": "db", "selector": {}, "template": template()}});
+        "spec": {"replicas": 2, "serviceName": "db", "selector": {"matchLabels": {"app": "web"}}, "template": template()}});
     let objects = Objects::collect([RawObject { origin: Origin::default(), value: set }]);
     let settings = crate::settings::Settings::default();
     let mut cluster = Cluster::read(&objects, &settings, &mut Vec::new());
-    let pods = expand_owners(&objects, &mut cluster, &mut Vec::new(), &mut Vec::new());
+    let (pods, _) = expand_owners(&objects, &mut cluster, &mut Vec::new(), &mut Vec::new());
     let label = |pod: &Pod, key: &str| pod.template.labels.get(key).map(ToString::to_string);
     let names: Vec<_> = pods.iter().filter_map(|pod| label(pod, "statefulset.kubernetes.io/pod-name")).collect();
     let indices: Vec<_> = pods.iter().filter_map(|pod| label(pod, "apps.kubernetes.io/pod-index")).collect();

@@ -16,7 +16,7 @@ fn selectors(manifests: &[Value]) -> Vec<String> {
     let objects = Objects::collect(raw);
     let (mut errors, mut notes) = (Vec::new(), Vec::new());
     let mut cluster = Cluster::read(&objects, &settings, &mut errors);
-    let pods = expand_owners(&objects, &mut cluster, &mut errors, &mut notes);
+    let (pods, _) = expand_owners(&objects, &mut cluster, &mut errors, &mut notes);
     assert_eq!((objects.errors, errors), (vec![], vec![]));
     let shown = pods.iter().map(|pod| match pod.template.spec.topology_spread.as_slice() {
         [] => "-".to_owned(),
