@@ -15,6 +15,7 @@ pub mod plan;
 #[cfg(feature = "live")]
 pub mod release;
 pub mod replay;
+mod searching;
 mod settings;
 pub mod simulate;
 pub mod snapshot;

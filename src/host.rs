@@ -129,13 +129,24 @@ pub fn decide(snapshot: &Arc<Snapshot>, limits: Limits) -> Decision {
 /// As [`decide`], from what an earlier decision carried over: where the new answer is as good for its pods, it is done.
 #[must_use]
 pub fn decide_from(snapshot: &Arc<Snapshot>, carried: Arc<Carried>, limits: Limits) -> Decision {
+    decide_watched(snapshot, carried, limits, &mut |_| {})
+}
+
+/// As [`decide_from`]; `observe` is told of each answer.
+#[must_use]
+pub fn decide_watched(
+    snapshot: &Arc<Snapshot>,
+    carried: Arc<Carried>,
+    limits: Limits,
+    observe: &mut dyn FnMut(&Answer),
+) -> Decision {
     let stages = {
         let snapshot = snapshot.clone();
         move |clock: &Clock, sink: &dyn Fn(Decision)| {
             stages::run(&snapshot, &carried, limits, clock, stages::RESERVE, sink);
         }
     };
-    search_within(limits.time, Instant::now(), snapshot, stages, &mut |_| {})
+    search_within(limits.time, Instant::now(), snapshot, stages, observe)
 }
 
 /// Decides once more as an earlier search did that started from the same and has read this of its clock. Only what HiGHS ended

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::env;
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
@@ -13,6 +14,7 @@ use indicatif::ProgressBar;
 
 use super::exit;
 use super::plan::{self, QuestionArgs};
+use super::searching::Searching;
 use crate::explain::{Explanation, Question, explain, find};
 use crate::host;
 
@@ -70,7 +72,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     };
     let started = Instant::now();
     let limits = args.question.limits();
-    let decision = host::decide(&loaded.snapshot, limits);
+    let searching = Searching::start(limits);
+    let decision = host::decide_watched(&loaded.snapshot, Arc::default(), limits, &mut |answer| searching.show(answer));
+    drop(searching);
     let report = plan::report(&loaded, &decision, started.elapsed());
     let subject = match find(&loaded.snapshot, &loaded.left_out, &decision.plan, &args.subject) {
         Ok(subject) => subject,

@@ -14,9 +14,10 @@ use jiff::{SignedDuration, Timestamp};
 use super::catalog::{CatalogArgs, Region};
 use super::exit;
 use super::input::{Input, InputArgs};
+use super::searching::Searching;
 use super::settings::SettingsArgs;
 use crate::catalog::Catalog;
-use crate::host::worker::{Worker, decide_apart_from};
+use crate::host::worker::{Progress, Worker, decide_apart_from};
 use crate::host::{self, Decision, Limits, Search};
 use crate::observe::{self, LoadOptions, LoadOutcome, region_of_nodes};
 use crate::plan::claims::node_claims;
@@ -149,12 +150,19 @@ impl SearchArgs {
             Ok(carried) => Arc::new(carried),
             Err(code) => return Ok(Err(code)),
         };
+        let searching = Searching::start(limits);
         let decision = if self.isolate || self.memory_limit.is_some() {
             let worker = Worker { program: env::current_exe()?, memory_limit: self.memory_limit };
-            decide_apart_from(&loaded.snapshot, carried.clone(), limits, &worker, &mut |_| {})
+            let mut show = |progress: Progress| {
+                if let Progress::Answered(answer) = progress {
+                    searching.show(answer);
+                }
+            };
+            decide_apart_from(&loaded.snapshot, carried.clone(), limits, &worker, &mut show)
         } else {
-            host::decide_from(&loaded.snapshot, carried.clone(), limits)
+            host::decide_watched(&loaded.snapshot, carried.clone(), limits, &mut |answer| searching.show(answer))
         };
+        drop(searching);
         let left = self.carry.as_ref().map(|path| (path, decision.carried(&loaded.snapshot)));
         if let Some((path, left)) = left.filter(|(_, left)| *left != Carried::default()) {
             let written = serde_json::to_string(&left).map_err(io::Error::from);

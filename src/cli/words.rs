@@ -1,7 +1,12 @@
-//! Values as the reference's users write them: Go's booleans and durations.
+//! Values as the reference's users write them: Go's booleans and durations. And counts in sentences.
 
 #[cfg(feature = "live")]
 use std::time::Duration;
+
+/// A number of things, such as `1 pod` or `2 pods`.
+pub fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
 
 /// As Go's `strconv.ParseBool` reads them.
 ///

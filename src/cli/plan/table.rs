@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::cli::table::{align, table};
-
+use crate::cli::words::counted;
 use crate::plan::report::{LaunchReport, NodeReport, Report};
 use crate::plan::{LeftBound, Stop};
 use crate::resources::{CPU, MEMORY};
@@ -202,8 +202,4 @@ pub fn outcome(report: &Report) -> String {
         let _ = writeln!(text, "failed: {}", failure.sentence);
     }
     text
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
