@@ -361,7 +361,7 @@ fn an_owner_without_pending_pods_says_what_became_of_them() {
     let manifests = [
         POOL,
         &web(2, "cpu: '1'", gates),
-        &pod("there-5d-a", "kind: ReplicaSet, name: there-5d", "5d", "spec: {nodeName: n, containers: [{name: c}]}"),
+        &pod("there-5d-a", "kind: ReplicaSet, name: there-5d", "5d", "spec: {nodeName: n1, containers: [{name: c}]}"),
         &pod("done-a", "kind: Job, name: done", "", "spec: {containers: [{name: c}]}, status: {phase: Failed}"),
         &pod(
             "api-7f-a",
@@ -384,7 +384,7 @@ fn an_owner_without_pending_pods_says_what_became_of_them() {
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(2) && message.contains(expected), "{message}");
     }
-    assert_eq!(explained("deploy/there", &manifests)["bound_to"], "n");
+    assert_eq!(explained("deploy/there", &manifests)["bound_to"], "n1");
 }
 
 #[test]

@@ -355,7 +355,8 @@ fn large_inputs_load_quickly() {
         .map(|i| {
             format!(
                 "---\n{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: d{i}}}, spec: {{replicas: 893, selector: \
-                 {{}}, template: {{spec: {{containers: [{{name: c}}]}}}}}}}}\n"
+                 {{matchLabels: {{a: b}}}}, template: {{metadata: {{labels: {{a: b}}}}, spec: {{containers: [{{name: \
+                 c}}]}}}}}}}}\n"
             )
         })
         .collect();

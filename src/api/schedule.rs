@@ -21,7 +21,8 @@ pub fn parse(schedule: &str) -> Option<Cron> {
         [] => false,
     };
     let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-    parser.parse(schedule).ok().filter(|_| is_known)
+    // the parser does not know this one, which is the same
+    parser.parse(&schedule.replace("@midnight", "@daily")).ok().filter(|_| is_known)
 }
 
 /// Whether it has none of the extensions that the reference does not know: `L`, `W`, `#` and `+`. Names have three letters.

@@ -19,7 +19,7 @@ use crate::api::capacity_buffer::{ACTIVE_CAPACITY, CapacityBuffer};
 use crate::api::labels;
 use crate::observe::objects::ObjectKey;
 use crate::observe::snapshot::{NodeStage, Snapshot};
-use crate::observe::{BufferProblem, BufferState, buffer_states};
+use crate::observe::{BufferProblem, BufferState, buffer_states, has_ended};
 use crate::plan::{Checked, Plan, Target};
 
 /// Decisions that nothing but buffers asks for are so far apart.
@@ -180,8 +180,7 @@ impl Buffers {
             (claimed.uid(), claimed.is_deleting()).hash(&mut hasher);
         }
         for pod in cluster.pods() {
-            let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-            let is_over = matches!(phase, Some("Succeeded" | "Failed")) || pod.metadata.deletion_timestamp.is_some();
+            let is_over = has_ended(pod) || pod.metadata.deletion_timestamp.is_some();
             if let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) {
                 (pod.metadata.uid.as_deref(), node, is_over).hash(&mut hasher);
             }

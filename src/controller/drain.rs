@@ -21,7 +21,7 @@ use super::turn::{Turn, later};
 use super::volumes::attached;
 use crate::api::labels;
 use crate::observe::objects::ObjectKey;
-use crate::observe::{is_daemon_pod, is_do_not_disrupt, is_mirror_pod};
+use crate::observe::{has_ended, is_daemon_pod, is_do_not_disrupt, is_mirror_pod};
 
 /// A node drains at least so long, so that load balancers notice.
 const SHORTEST: Duration = Duration::from_secs(5);
@@ -166,8 +166,7 @@ pub(super) fn with_disrupted(mut taints: Vec<Taint>) -> Vec<Taint> {
 
 /// Whether a node waits for a pod: it has not ended, the node's taint concerns it, and it may still end by itself.
 fn is_waited_for(pod: &Pod, now: Timestamp) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    !matches!(phase, Some("Succeeded" | "Failed")) && is_drainable(pod, now)
+    !has_ended(pod) && is_drainable(pod, now)
 }
 
 /// Whether the end of its node makes it leave.

@@ -24,7 +24,7 @@ use super::said::Said;
 use super::turn::{Turn, later};
 use crate::api::labels;
 use crate::api::node_pool::DisruptionReason;
-use crate::observe::{belongs_to_node, eviction_cost, is_do_not_disrupt};
+use crate::observe::{belongs_to_node, eviction_cost, has_ended, is_do_not_disrupt};
 
 pub(super) const DISRUPTION_REASON: &str = "DisruptionReason";
 const EMPTY: &str = "Empty";
@@ -111,8 +111,7 @@ fn budget(cluster: &Cluster<'_>, name: &str, turn: &mut Turn<'_>) -> usize {
 /// Whether nothing would be lost with a node: its pods belong to it, have ended, or cost nothing to evict.
 fn is_empty<'p>(mut pods: impl Iterator<Item = &'p Arc<Pod>>, turn: &Turn<'_>) -> bool {
     pods.all(|pod| {
-        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        let is_over = matches!(phase, Some("Succeeded" | "Failed")) || pod.metadata.deletion_timestamp.is_some();
+        let is_over = has_ended(pod) || pod.metadata.deletion_timestamp.is_some();
         let is_protected = !is_over && is_do_not_disrupt(pod, turn.now);
         !is_protected && (is_over || belongs_to_node(pod) || eviction_cost(pod) <= 0.0)
     })

@@ -15,8 +15,8 @@ use super::cluster::{Claimed, Cluster};
 use super::conditions::{Conditions, INITIALIZED, since};
 use super::turn::{Turn, later};
 use crate::api::labels;
-use crate::observe::belongs_to_node;
 use crate::observe::objects::ObjectKey;
+use crate::observe::{belongs_to_node, has_ended};
 
 /// A node's pods may change so often before it is written down again.
 const APART: Duration = Duration::from_secs(10);
@@ -53,13 +53,15 @@ enum Stage {
 }
 
 fn stage(pod: &Pod) -> Stage {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     let is_bound = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
-    match phase {
-        Some("Succeeded" | "Failed") => Stage::Ended,
-        _ if pod.metadata.deletion_timestamp.is_some() => Stage::Ending,
-        _ if is_bound => Stage::Bound,
-        _ => Stage::Waiting,
+    if has_ended(pod) {
+        Stage::Ended
+    } else if pod.metadata.deletion_timestamp.is_some() {
+        Stage::Ending
+    } else if is_bound {
+        Stage::Bound
+    } else {
+        Stage::Waiting
     }
 }
 

@@ -20,7 +20,7 @@ use super::market::Market;
 use super::said::Said;
 use super::turn::{Turn, later};
 use crate::observe::snapshot::NodePool;
-use crate::observe::{belongs_to_node, eviction_cost, is_do_not_disrupt};
+use crate::observe::{belongs_to_node, eviction_cost, has_ended, is_do_not_disrupt};
 use crate::placement::ClaimPlan;
 use crate::plan::claims::unplanned_claim;
 
@@ -102,6 +102,5 @@ fn remove(cluster: &Cluster<'_>, staying: &[&Claimed<'_>], replicas: usize, turn
 }
 
 fn is_active(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    pod.metadata.deletion_timestamp.is_none() && !matches!(phase, Some("Succeeded" | "Failed"))
+    pod.metadata.deletion_timestamp.is_none() && !has_ended(pod)
 }

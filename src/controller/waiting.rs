@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::cluster::Cluster;
 use super::conditions::{INITIALIZED, since};
 use super::turn::later;
-use crate::observe::belongs_to_node;
+use crate::observe::{belongs_to_node, has_ended};
 use crate::placement::{Observed, Reservation};
 
 /// Nodes that are kept for pods which are still on nodes that go.
@@ -32,12 +32,11 @@ pub(super) fn is_provisionable(pod: &Pod) -> bool {
     let Some(status) = pod.status.as_ref().filter(|_| !bound && pod.metadata.deletion_timestamp.is_none()) else {
         return false;
     };
-    let is_ended = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
     let nominated = status.nominated_node_name.as_deref().is_some_and(|node| !node.is_empty());
     let mut conditions = status.conditions.iter().flatten();
     let refused = conditions
         .any(|condition| condition.type_ == "PodScheduled" && condition.reason.as_deref() == Some("Unschedulable"));
-    refused && !is_ended && !nominated && !belongs_to_node(pod)
+    refused && !has_ended(pod) && !nominated && !belongs_to_node(pod)
 }
 
 /// Whether kube-scheduler has not looked at a pod yet that it will look at.

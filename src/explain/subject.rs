@@ -6,6 +6,7 @@ use crate::api::labels;
 use crate::observe::snapshot::{OwnerRef, Pod, PodKey};
 use crate::observe::{LeftOut, Snapshot, Unplanned};
 use crate::plan::{Checked, Plan};
+use crate::resources::{PODS, display_amount};
 
 /// An index into `Snapshot::pods` or `Plan::launches`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,9 +59,13 @@ fn daemon_set(snapshot: &Snapshot, name: &str) -> String {
         let keys = snapshot.daemon_sets.iter().map(|set| set.key.to_string());
         return format!("the input has no daemonset {name}{}", instead("daemonset", &close_keys(name, keys)));
     };
+    let requests = found.template.spec.requests.iter().filter(|(name, amount)| &***name != PODS && *amount > 0);
+    let requests: Vec<String> =
+        requests.map(|(name, amount)| format!("{name} {}", display_amount(name, amount))).collect();
+    let each = if requests.is_empty() { String::new() } else { format!(" ({} each)", requests.join(", ")) };
     format!(
-        "daemonset {}: its pods are not planned by themselves, they are overhead of every node that takes them; explain a claim \
-         to see what is taken before",
+        "daemonset {}: its pods are not planned by themselves, they are overhead of every node that takes them{each}; explain a \
+         claim to see what is taken before",
         found.key
     )
 }

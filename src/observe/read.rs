@@ -247,7 +247,7 @@ mod tests {
         let (objects, errors) = read("kind: A\n---\nkind: B\n  bad: [\n---\nkind: C\n---\njust text\n");
         assert_eq!(objects.len(), 2);
         assert_eq!(errors.len(), 2);
-        assert!(errors[0].starts_with("in.yaml:4:8: not valid YAML: "), "{}", errors[0]);
+        assert!(errors[0].starts_with("in.yaml:4:6: not valid YAML: "), "{}", errors[0]);
         assert!(!errors[0].contains("line"), "one place is enough: {}", errors[0]);
         assert_eq!(
             errors[1],

@@ -19,7 +19,7 @@ use super::signature::signature;
 use crate::api::labels;
 use crate::api::node_claim::NodeClaim;
 use crate::observe::snapshot::PodKey;
-use crate::observe::{is_ephemeral_key, pod_requests};
+use crate::observe::{has_ended, is_ephemeral_key, pod_requests};
 use crate::resources::Resources;
 
 /// What a step reads of the cluster, as a client keeps it.
@@ -270,11 +270,6 @@ fn pod_state(pod: &Pod) -> PodState {
 
 fn annotation<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
     meta.annotations.as_ref()?.get(key).map(String::as_str)
-}
-
-fn has_ended(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 fn opts_out(meta: &ObjectMeta) -> bool {

@@ -141,7 +141,7 @@ fn of_containers() -> Vec<Case> {
         list(amounts(json!({}), of("nvidia.com/gpu", "1")), None),
         list(amounts(of("nvidia.com/gpu", "1"), of("nvidia.com/gpu", "1")), None),
         list(amounts(of("nvidia.com/gpu", "1"), of("nvidia.com/gpu", "2")), wrong("gpu")),
-        list(amounts(of("nvidia.com/gpu", "1"), json!({})), wrong("gpu")),
+        list(amounts(of("nvidia.com/gpu", "1"), json!({})), Some("spec.containers[0].resources.limits.nvidia.com/gpu")),
         list(huge("2Mi", "2Mi"), None),
         list(huge("2Mi", "4Mi"), wrong("huge")),
         // more than an int64 holds is taken, and counts as the most

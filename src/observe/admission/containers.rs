@@ -45,22 +45,18 @@ fn resources(field: &str, resources: Option<&ResourceRequirements>) -> Vec<Field
     let limits = resources.limits.as_ref().unwrap_or(&none);
     let requests = resources.requests.iter().flatten();
     let fault = |(name, request): (&String, &Quantity)| {
-        let message = match limits.get(name) {
-            None if is_overcommitted(name) => return None,
-            None => {
-                format!("expected a limit too, as {name} is not overcommitted; found only the request {}", request.0)
-            }
-            Some(limit) => {
-                // what is no quantity is said where it is read
-                let (asked, most) = (amount(request)?, amount(limit)?);
-                if asked > most {
-                    format!("expected at most the limit {}, found {}", limit.0, request.0)
-                } else if asked < most && !is_overcommitted(name) {
-                    format!("expected the limit {}, as {name} is not overcommitted; found {}", limit.0, request.0)
-                } else {
-                    return None;
-                }
-            }
+        let Some(limit) = limits.get(name) else {
+            let message = format!("expected {}, as {name} is not overcommitted, found nothing", request.0);
+            return (!is_overcommitted(name)).then(|| FieldError::new(format!("{field}.limits.{name}"), message));
+        };
+        // what is no quantity is said where it is read
+        let (asked, most) = (amount(request)?, amount(limit)?);
+        let message = if asked > most {
+            format!("expected at most the limit {}, found {}", limit.0, request.0)
+        } else if asked < most && !is_overcommitted(name) {
+            format!("expected the limit {}, as {name} is not overcommitted, found {}", limit.0, request.0)
+        } else {
+            return None;
         };
         Some(FieldError::new(format!("{field}.requests.{name}"), message))
     };

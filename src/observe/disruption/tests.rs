@@ -9,7 +9,7 @@ const NOW: &str = "2026-01-01T01:00:00Z";
 
 fn budget(spec: &Value) -> Value {
     let name = spec.to_string();
-    json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": name}, "spec": spec})
+    json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": name, "uid": "u"}, "spec": spec})
 }
 
 /// Whether a running pod labelled `app=web`, with more metadata, is placed elsewhere under these budgets.
