@@ -140,7 +140,7 @@ fn json_documents(text: &str) -> Option<Result<Vec<Value>, SyntaxFault>> {
     Some(documents.map_err(|error| {
         let message = error.to_string();
         let reason = message.split(" at line ").next().unwrap_or_default();
-        let number = |of: usize| u64::try_from(of).unwrap_or(u64::MAX);
+        let number = |of: usize| u32::try_from(of).unwrap_or(u32::MAX);
         let place = Place { line: number(error.line()), column: number(error.column()) };
         SyntaxFault { place: Some(place), message: format!("not valid JSON: {reason}") }
     }))
