@@ -275,7 +275,7 @@ fn shown(report: &Report, greedy: Option<&Report>) -> String {
     if let Some(bound) = report.bound() {
         let _ = write!(
             text,
-            "; whatever is bought for its pods costs at least ${} (from {} moments)",
+            "; whatever is bought for its pods costs at least {} (from {} moments)",
             usd(bound),
             report.bounds.len()
         );

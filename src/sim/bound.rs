@@ -16,8 +16,8 @@ impl Simulation<'_> {
     /// Asks for this moment, if it is one.
     pub(super) fn note_bound(&mut self) {
         let part = self.scenario.spec.time / MOMENTS;
-        let due =
-            self.report.bounds.last().map_or(after(self.scenario.spec.start, part / 2), |(at, _)| after(*at, part));
+        let asked = u32::try_from(self.report.bounds.len()).unwrap_or(u32::MAX);
+        let due = after(self.scenario.spec.start, part / 2 + part.saturating_mul(asked));
         if !self.options.with_bound || self.now < due || self.is_settling {
             return;
         }
@@ -35,6 +35,7 @@ impl Simulation<'_> {
                 let mut value = Value::clone(object);
                 if kind.name == "Pod" {
                     value["spec"]["nodeName"] = Value::Null;
+                    value["status"] = Value::Null;
                 }
                 if kind.name == "NodePool" {
                     value["spec"]["limits"] = Value::Null;

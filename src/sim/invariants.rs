@@ -140,7 +140,7 @@ impl Simulation<'_> {
                 self.invariants.late.insert(write.subject.key.name.clone());
             }
             Verb::Delete { uid, .. } if is_claim && !self.invariants.is_late => {
-                self.note_disruption(&write.subject, uid)
+                self.note_disruption(&write.subject, uid);
             }
             _ => {}
         }

@@ -36,6 +36,21 @@ struct Possible {
     capacity: Resources,
 }
 
+/// A pod that waits; of several that are alike the first one.
+struct Waiting {
+    name: String,
+    namespace: Arc<str>,
+    template: Arc<PodTemplate>,
+    tolerations: Vec<Toleration>,
+}
+
+impl Waiting {
+    fn is_like(&self, other: &Self) -> bool {
+        let of = |pod: &Self| (pod.namespace.clone(), pod.template.clone());
+        of(self) == of(other) && self.tolerations == other.tolerations
+    }
+}
+
 /// A pod of a DaemonSet, as it would be on a new node.
 struct Daemon {
     namespace: Arc<str>,
@@ -46,22 +61,23 @@ struct Daemon {
 impl Simulation<'_> {
     /// The first pod that waits and has a place, and where.
     pub(super) fn place_of_waiting(&mut self) -> Option<String> {
-        let mut waiting: Vec<(Arc<str>, Arc<PodTemplate>, Vec<Toleration>, String)> = Vec::new();
+        let mut waiting: Vec<Waiting> = Vec::new();
         for pod in self.mirror.unbound.values().filter(|pod| !pod.is_gated) {
-            let namespace = &pod.subject.key.namespace;
-            let is_alike = |(of, template, tolerations, _): &(_, Arc<PodTemplate>, Vec<Toleration>, _)| {
-                of == namespace && *template == pod.template && *tolerations == pod.tolerations
+            let of = Waiting {
+                name: pod.subject.to_string(),
+                namespace: pod.subject.key.namespace.clone(),
+                template: pod.template.clone(),
+                tolerations: pod.tolerations.clone(),
             };
-            if !waiting.iter().any(is_alike) {
-                let name = pod.subject.to_string();
-                waiting.push((namespace.clone(), pod.template.clone(), pod.tolerations.clone(), name));
+            if !waiting.iter().any(|known| known.is_like(&of)) {
+                waiting.push(of);
             }
         }
         if waiting.is_empty() {
             return None;
         }
         let (possible, daemons) = (self.possible_nodes(), self.daemons());
-        for (namespace, template, tolerations, name) in &waiting {
+        for Waiting { name, namespace, template, tolerations } in &waiting {
             let candidate = Candidate { namespace, template, tolerations, nominated: None };
             let there = self.mirror.cluster.nodes().keys().find(|node| self.mirror.cluster.allows(&candidate, node));
             if let Some(node) = there {
@@ -95,7 +111,9 @@ impl Simulation<'_> {
             }
         }
         let is_taken = cluster.allows(candidate, NODE);
-        bound.iter().for_each(|uid| cluster.remove_pod(uid));
+        for uid in &bound {
+            cluster.remove_pod(uid);
+        }
         cluster.remove_node(NODE);
         is_taken
     }
