@@ -94,7 +94,7 @@ impl Index {
             Place::Pod { node: Some(node) } => leave(&mut self.pods, node, key),
             Place::Pod { node: None } => drop(self.unbound.remove(key)),
             Place::Node { id, .. } => {
-                for id in id.iter() {
+                if let Some(id) = id {
                     leave(&mut self.nodes, id, key);
                 }
                 self.reserved.remove(key);
@@ -106,7 +106,7 @@ impl Index {
             Place::Pod { node: Some(node) } => join(&mut self.pods, node, key),
             Place::Pod { node: None } => drop(self.unbound.insert(key.clone())),
             Place::Node { id, is_reserved } => {
-                for id in id.iter() {
+                if let Some(id) = id {
                     join(&mut self.nodes, id, key);
                 }
                 if *is_reserved {
