@@ -185,6 +185,9 @@ struct Simulation<'s> {
 /// How long everything has to come to rest.
 const SETTLES: Duration = Duration::from_secs(45 * 60);
 
+/// Then it has to be at rest in one of so many minutes.
+const LATER: u32 = 15;
+
 /// Simulates a scenario, tells `progress` how far it is (of 1), and says what came of it.
 #[must_use]
 pub fn simulate(scenario: &Scenario, options: &Options, progress: &mut dyn FnMut(f64)) -> Report {
@@ -198,9 +201,17 @@ pub fn simulate(scenario: &Scenario, options: &Options, progress: &mut dyn FnMut
     if simulation.report.broken.is_none() {
         simulation.come_to_rest();
         let rest = after(end, SETTLES);
-        simulation.run_until(rest, &mut |_| {});
-        if simulation.report.broken.is_none() {
-            simulation.report.broken = simulation.unsettled();
+        // what still runs may end just now, and its node with it
+        for minute in 0..=LATER {
+            simulation.run_until(after(rest, minute * SAMPLES), &mut |_| {});
+            if simulation.report.broken.is_some() {
+                break;
+            }
+            let unsettled = simulation.unsettled();
+            if unsettled.is_none() || minute == LATER {
+                simulation.report.broken = unsettled;
+                break;
+            }
         }
     }
     let mut report = simulation.report;
