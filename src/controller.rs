@@ -315,7 +315,7 @@ impl Controller {
         empty::step(&cluster, &wanted, &mut self.looks, &mut turn);
         drain::step(&cluster, &self.garbage, (&mut self.looks, &mut self.instances), &mut turn);
         self.looks.keep(|node| cluster.objects.metadata("Node", &Subject::of_cluster("Node", node).key).is_some());
-        retire::step(&cluster, &self.launches, &mut self.instances, &mut turn);
+        retire::step(&cluster, &self.launches, &mut self.garbage, &mut self.instances, &mut turn);
         let (launches, garbage) = (&self.launches, &self.garbage);
         let is_known = |id: &str| launches.instances().chain(garbage.instances()).any(|known| known == id);
         self.instances.keep(|id| cluster.is_claimed(id) || is_known(id));

@@ -6,40 +6,49 @@
 //! ```
 //! | file | what |
 //! |---|---|
-//! | `scenario` | what is simulated, and what goes wrong |
-//! | `queue` | what is to happen, by time |
-//! | `api` | objects, versions, finalizers |
+//! | `scenario`, `trace` | what is simulated, and what goes wrong |
+//! | `queue`, `chance` | what is to happen, by time, and what chance decides of it |
+//! | `api`, `index` | objects, versions, finalizers, and how they are found |
 //! | `mirror` | pods and nodes as kube-scheduler sees them |
-//! | `machines` | kubelets: instances become nodes, pods start and end |
+//! | `machines`, `contact` | kubelets: instances become nodes, pods start and end; those that cannot be reached |
 //! | `workloads` | Deployments, DaemonSets and Jobs |
-//! | `cloud` | instances and what they cost |
-//! | `hosting` | what the controller sees, and what becomes of what it asks for |
+//! | `cloud`, `prices`, `interruptions` | instances, what they cost, and that they are taken back |
+//! | `process`, `hosting` | which process of the controller acts, what it sees, and what becomes of what it asks for |
 //! | `faults` | what goes wrong, when |
 //! | `evictions` | as disruption budgets allow them |
-//! | `invariants`, `settled` | what must hold after every step, and when everything has come to rest |
-//! | `report`, `plot` | what came of it |
+//! | `invariants` | what must hold while it runs |
+//! | `settled`, `places` | what must hold when everything has come to rest |
+//! | `report`, `plot`, `bound` | what came of it |
 //! | `shrink` | which faults a failure needs |
 
 mod api;
 mod bound;
+mod chance;
 mod cloud;
+mod contact;
 mod evictions;
 mod faults;
 mod hosting;
+mod index;
+mod interruptions;
 mod invariants;
 mod machines;
 mod mirror;
+mod places;
 mod plot;
+mod prices;
+mod process;
 mod queue;
 mod report;
 pub mod scenario;
 mod settled;
 mod shrink;
+mod trace;
 mod workloads;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,14 +62,17 @@ pub use shrink::shrink;
 
 use crate::catalog::Catalog;
 use crate::cloud::Request;
-use crate::controller::{Controller, ControllerSettings, Event, Subject, Write};
+use crate::controller::{ControllerSettings, Event, Subject, Write};
 use crate::host::Limits;
-use crate::random::SplitMix64;
 use api::{Api, Change};
+use chance::{Chance, Draw, Purpose};
 use cloud::Cloud;
 use faults::Fault;
+use index::By;
+use interruptions::Interruption;
 use invariants::Invariants;
 use mirror::Mirror;
+use process::Process;
 use queue::{Queue, after};
 use workloads::Workloads;
 
@@ -79,9 +91,11 @@ pub struct Options {
     pub planted: Option<Planted>,
     /// Whether it is asked what everything would cost at least.
     pub with_bound: bool,
+    /// Whether standard error gets what the controller says, with the time and the number of its process.
+    pub log: bool,
 }
 
-/// Something that is to happen. The number is the life of the controller that it concerns.
+/// Something that is to happen. The number is that of the process that it concerns.
 #[derive(Debug)]
 enum Happening {
     Seen(u64, Box<Seen>),
@@ -104,11 +118,19 @@ enum Happening {
     Orphaned(Arc<str>),
     Silent(Arc<str>),
     Missed(Arc<str>),
+    InReach(Arc<str>),
+    Told(Arc<str>),
     Ends(Arc<str>),
+    Unblocked(Subject),
     Scale(usize, u64),
     Daily(usize),
-    Comes(usize),
-    Fault(Fault),
+    Comes(usize, Draw),
+    Arrival(Subject, u64),
+    Prices(u64),
+    Fault(Fault, Draw),
+    TakesOver(u64),
+    Resumes(u64),
+    Deposed(u64),
     Planted,
     Sample,
 }
@@ -133,22 +155,25 @@ struct Simulation<'s> {
     scenario: &'s Scenario,
     options: &'s Options,
     now: Timestamp,
-    random: SplitMix64,
+    chance: Chance,
+    /// What can be bought now, and for how much.
+    catalog: Catalog,
     queue: Queue<Happening>,
     api: Api,
     mirror: Mirror,
     cloud: Cloud,
     workloads: Workloads,
-    controller: Controller,
-    /// Which controller acts.
-    life: u64,
-    /// When the next step is due.
-    step_at: Option<Timestamp>,
-    /// Kinds whose watch is not there, until the time; and when each watch has said its last.
-    blind: BTreeMap<&'static str, Timestamp>,
-    told: BTreeMap<&'static str, Timestamp>,
-    /// How often each watch was dropped.
-    watches: BTreeMap<&'static str, u64>,
+    /// The process that acts, and the one that waits for its Lease, if there is one.
+    processes: Vec<Process>,
+    /// Which one holds the Lease, and how many there have been.
+    acting: u64,
+    lives: u64,
+    /// Instances that are about to be taken back, and kubelets that cannot be reached.
+    interrupted: BTreeMap<Arc<str>, Interruption>,
+    out_of_reach: BTreeSet<Arc<str>>,
+    /// Disruption budgets that let nobody go, and how they were before.
+    blocked: BTreeMap<Subject, serde_json::Value>,
+    no_faults: scenario::Faults,
     is_scheduling: bool,
     /// Nothing goes wrong any more, and nothing new comes.
     is_settling: bool,
@@ -159,6 +184,9 @@ struct Simulation<'s> {
 
 /// How long everything has to come to rest.
 const SETTLES: Duration = Duration::from_secs(45 * 60);
+
+/// Then it has to be at rest in one of so many minutes.
+const LATER: u32 = 15;
 
 /// Simulates a scenario, tells `progress` how far it is (of 1), and says what came of it.
 #[must_use]
@@ -171,12 +199,19 @@ pub fn simulate(scenario: &Scenario, options: &Options, progress: &mut dyn FnMut
     simulation.run_until(end, &mut |now| progress(now.duration_since(start).as_secs_f64() / whole));
     simulation.report.end(end, simulation.cloud.spent(end));
     if simulation.report.broken.is_none() {
-        simulation.is_settling = true;
-        simulation.cloud.end_scarcity();
+        simulation.come_to_rest();
         let rest = after(end, SETTLES);
-        simulation.run_until(rest, &mut |_| {});
-        if simulation.report.broken.is_none() {
-            simulation.report.broken = simulation.unsettled();
+        // what still runs may end just now, and its node with it
+        for minute in 0..=LATER {
+            simulation.run_until(after(rest, minute * SAMPLES), &mut |_| {});
+            if simulation.report.broken.is_some() {
+                break;
+            }
+            let unsettled = simulation.unsettled();
+            if unsettled.is_none() || minute == LATER {
+                simulation.report.broken = unsettled;
+                break;
+            }
         }
     }
     let mut report = simulation.report;
@@ -190,18 +225,20 @@ impl<'s> Simulation<'s> {
             scenario,
             options,
             now: scenario.spec.start,
-            random: SplitMix64(options.seed),
+            chance: Chance::new(options.seed),
+            catalog: options.catalog.clone(),
             queue: Queue::default(),
             api: Api::default(),
             mirror: Mirror::default(),
             cloud: Cloud::default(),
             workloads: Workloads::default(),
-            controller: Controller::new(options.settings.clone(), options.catalog.clone()),
-            life: 0,
-            step_at: None,
-            blind: BTreeMap::new(),
-            told: BTreeMap::new(),
-            watches: BTreeMap::new(),
+            processes: Vec::new(),
+            acting: 0,
+            lives: 0,
+            interrupted: BTreeMap::new(),
+            out_of_reach: BTreeSet::new(),
+            blocked: BTreeMap::new(),
+            no_faults: scenario::Faults::default(),
             is_scheduling: false,
             is_settling: false,
             meddled: 0,
@@ -216,9 +253,10 @@ impl<'s> Simulation<'s> {
             drop(self.api.create(kind, object.value.clone(), now));
         }
         self.spread_word();
-        self.start_controller(Duration::ZERO);
+        self.start_leader(Duration::ZERO);
         self.begin_workloads();
         self.begin_faults();
+        self.begin_prices();
         self.queue.put(self.now, Happening::Sample);
         if self.options.planted.is_some() {
             let half = after(self.now, self.scenario.spec.time / 2);
@@ -226,8 +264,20 @@ impl<'s> Simulation<'s> {
         }
     }
 
+    /// Nothing goes wrong any more, and nothing new comes.
+    fn come_to_rest(&mut self) {
+        self.is_settling = true;
+        self.cloud.end_scarcity();
+        for budget in self.blocked.keys().cloned().collect::<Vec<_>>() {
+            self.unblock_budget(&budget);
+        }
+        self.spread_word();
+    }
+
     fn run_until(&mut self, end: Timestamp, progress: &mut dyn FnMut(Timestamp)) {
         while let Some((at, what)) = self.queue.take_before(end) {
+            self.report.pending +=
+                self.mirror.waiting as u128 * u128::try_from(at.duration_since(self.now).as_nanos()).unwrap_or(0);
             self.now = at;
             if matches!(what, Happening::Sample) {
                 progress(at);
@@ -243,6 +293,8 @@ impl<'s> Simulation<'s> {
     }
 
     fn happen(&mut self, what: Happening) {
+        let Some(what) = self.hold(what) else { return };
+        self.begin_change();
         match what {
             Happening::Seen(life, seen) => self.see(life, *seen),
             Happening::Listed(life, kind) => self.list(life, kind),
@@ -264,12 +316,21 @@ impl<'s> Simulation<'s> {
             Happening::Orphaned(node) => self.collect_pods(&node),
             Happening::Silent(id) => self.note_silence(&id),
             Happening::Missed(id) => self.miss(&id),
-            Happening::Ends(id) => self.lose_instance(&id),
-            Happening::Scale(..) | Happening::Daily(_) | Happening::Comes(_) if self.is_settling => {}
+            Happening::InReach(id) => self.regain_contact(&id),
+            Happening::Told(id) => self.tell(&id),
+            Happening::Ends(id) => self.take_back(&id),
+            Happening::Unblocked(budget) => self.unblock_budget(&budget),
+            Happening::TakesOver(life) => self.take_over(life),
+            Happening::Resumes(life) => self.resume(life),
+            Happening::Deposed(life) => self.depose(life),
+            Happening::Prices(number) => self.change_prices(number),
+            Happening::Scale(..) | Happening::Daily(_) | Happening::Comes(..) | Happening::Arrival(..)
+                if self.is_settling => {}
             Happening::Scale(index, replicas) => self.scale(index, replicas),
             Happening::Daily(index) => self.scale_daily(index),
-            Happening::Comes(index) => self.come(index),
-            Happening::Fault(fault) => self.go_wrong(fault),
+            Happening::Comes(index, draw) => self.come(index, draw),
+            Happening::Arrival(job, runs) => self.make_job_pod(&job, runs),
+            Happening::Fault(fault, draw) => self.go_wrong(fault, draw),
             Happening::Planted => self.plant(),
             Happening::Sample => self.sample(),
         }
@@ -289,7 +350,7 @@ impl<'s> Simulation<'s> {
                 self.note_owner(&change);
                 self.note_invariants(&change);
                 self.wake_scheduler(&change);
-                self.show(change);
+                self.show(&change);
             }
         }
     }
@@ -301,21 +362,8 @@ impl<'s> Simulation<'s> {
         if !owners.contains(&change.subject.kind) {
             return;
         }
-        let uid = &before["metadata"]["uid"];
-        let mut owned = Vec::new();
-        for kind in ["Node", "NodeClaim", "ReplicaSet", "Pod"] {
-            let is_owned = |object: &serde_json::Value| {
-                object["metadata"]["ownerReferences"]
-                    .as_array()
-                    .is_some_and(|all| all.iter().any(|of| of["uid"] == *uid))
-            };
-            owned.extend(
-                self.api
-                    .all(kind)
-                    .filter(|(_, object)| is_owned(object))
-                    .map(|(_, object)| api::subject_of(kind, object)),
-            );
-        }
+        let owner = By::Owner(api::text(before, "/metadata/uid").into());
+        let owned: Vec<Subject> = self.api.find(&owner).map(|(subject, _)| subject.clone()).collect();
         let now = self.now;
         for subject in owned {
             drop(self.api.delete(&subject, None, None, now));
@@ -341,6 +389,7 @@ impl<'s> Simulation<'s> {
             .collect();
         waiting.sort();
         let mut hopeless = Vec::new();
+        let mut ties = self.chance.draw(Purpose::Ties);
         for (_, key) in waiting {
             let Some(pod) = self.mirror.unbound.get(&key) else { continue };
             let candidate = pod.candidate();
@@ -349,7 +398,7 @@ impl<'s> Simulation<'s> {
             let node = if pod.nominated.is_none() && hopeless.contains(&class) {
                 None
             } else {
-                self.mirror.cluster.place(&candidate, &mut || self.random.next())
+                self.mirror.cluster.place(&candidate, &mut || ties.next())
             };
             let (subject, is_marked) = (pod.subject.clone(), pod.is_marked);
             let body = match &node {
@@ -375,13 +424,13 @@ impl<'s> Simulation<'s> {
                 self.note_machines(&change);
                 self.note_workloads(&change);
                 self.note_invariants(&change);
-                self.show(change);
+                self.show(&change);
             }
         }
     }
 
     fn sample(&mut self) {
-        let pending = self.mirror.unbound.values().filter(|pod| !pod.is_gated).count();
+        let pending = self.mirror.waiting;
         let nodes = self.api.all("Node").count();
         self.report.samples.push(Sample { at: self.now, nodes, pending, usd_hour: self.cloud.rate() });
         self.queue.put(after(self.now, SAMPLES), Happening::Sample);

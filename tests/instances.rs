@@ -39,6 +39,25 @@ fn openb_is_current() {
 }
 
 #[test]
+fn the_traces_of_openb_are_current() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/simulations/openb");
+    let folder = std::env::temp_dir().join(format!("packwright-openb-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let output = Command::new("python3")
+        .arg(example.join("convert.py"))
+        .arg(&folder)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .expect("python3 runs; make setup installs it");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for name in ["cpu.csv", "gpu.csv"] {
+        let read = |folder: &Path| std::fs::read(folder.join(name)).unwrap();
+        assert!(read(&folder) == read(&example), "{name} is stale: run make instances");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn karpenter_wide_is_current() {
     assert_current("karpenter-wide");
     assert_eq!(count("karpenter-wide"), (30, 1_000));

@@ -29,12 +29,19 @@ fn the_exercise_gets_its_nodes_and_ends_empty_and_a_seed_is_a_simulation() {
 fn every_rule_is_broken_by_the_fault_that_breaks_it() {
     let faults = [
         ("unended", "an instance ends with its claim"),
+        ("forgotten", "an instance ends with its claim"),
         ("leaked", "every instance has its claim"),
         ("doubled", "nothing is launched twice"),
+        ("two-places", "nothing is launched twice"),
         ("undrained", "no instance ends under pods"),
+        ("unstarted", "no instance ends under pods"),
+        ("node-first", "no instance ends under pods"),
+        ("own-deadline", "no instance ends under pods"),
         ("over-limit", "limits are kept"),
         ("over-budget", "budgets are kept"),
+        ("all-at-once", "budgets are kept"),
         ("never-freed", "no node is reserved for nobody"),
+        ("deaf", "an interruption is handled in time"),
         ("undecided", "everything comes to rest"),
     ];
     let (code, ..) = run(&["simulate", "tests/data/simulations/planted", "--no-comparison"]);
@@ -44,7 +51,9 @@ fn every_rule_is_broken_by_the_fault_that_breaks_it() {
             run(&["simulate", "tests/data/simulations/planted", "--no-comparison", "--plant", fault]);
         assert_eq!(code, Some(4), "{fault}: {errors}");
         assert!(errors.contains(rule), "{fault}: {errors}");
-        assert!(errors.contains("again: packwright simulate tests/data/simulations/planted --seed 1"), "{errors}");
+        let again =
+            format!("simulate tests/data/simulations/planted --no-comparison --plant {fault} --seed 1 --for 4200s");
+        assert!(errors.contains(&again), "{errors}");
     }
 }
 
@@ -55,6 +64,75 @@ fn nothing_that_must_hold_is_broken_while_everything_goes_wrong() {
     let (code, shown, errors) = run(&["simulate", "examples/simulations/faults", "--seeds", &seeds, "--for", &time]);
     assert_eq!(code, Some(0), "{errors}");
     assert!(shown.contains("nothing that must hold was broken"), "{shown}");
+    let ends = shown.split(", ").find_map(|part| part.strip_suffix(" ends")?.parse::<u64>().ok());
+    assert!(ends.is_some_and(|ends| ends > 0), "nodes are taken away, too: {shown}");
+}
+
+#[test]
+fn what_comes_and_what_goes_wrong_is_the_same_whoever_decides() {
+    let (code, shown, errors) = run(&["simulate", "examples/simulations/faults", "--for", "12m", "-o", "json"]);
+    assert_eq!(code, Some(0), "{errors}");
+    let report: Value = serde_json::from_str(&shown).unwrap();
+    for field in ["arrivals", "arrivedSeconds", "faults"] {
+        let number = |of: &Value| of[field].as_u64().unwrap();
+        assert!(number(&report) > 0 && number(&report) == number(&report["greedy"]), "{field}: {report:#}");
+    }
+    let waited = |of: &Value| of["pendingPodSeconds"].as_u64().unwrap();
+    assert!(waited(&report) > 0 && waited(&report["greedy"]) > 0, "{report:#}");
+}
+
+/// The exercise with another spec, in a folder of its own.
+fn scenario(name: &str, spec: &str) -> std::path::PathBuf {
+    let folder = std::env::temp_dir().join(format!("packwright-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    for file in ["inflate.yaml", "node-class.yaml", "node-pool.yaml"] {
+        let from = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/simulations/inflate").join(file);
+        std::fs::copy(from, folder.join(file)).unwrap();
+    }
+    let text = format!("apiVersion: packwright.dev/v1alpha1\nkind: Simulation\nmetadata: {{name: s}}\nspec: {spec}\n");
+    std::fs::write(folder.join("simulation.yaml"), text).unwrap();
+    folder
+}
+
+#[test]
+fn what_runs_costs_what_its_kind_costs_at_the_time() {
+    let cost = |spec: &str| {
+        let folder = scenario("prices", spec);
+        let (code, shown, errors) =
+            run(&["simulate", &folder.display().to_string(), "--no-comparison", "--for", "40m", "-o", "json"]);
+        assert_eq!(code, Some(0), "{errors}");
+        std::fs::remove_dir_all(&folder).unwrap();
+        let report: Value = serde_json::from_str(&shown).unwrap();
+        let rates: std::collections::BTreeSet<i64> =
+            report["samples"].as_array().unwrap().iter().map(|sample| sample["usdHour"].as_i64().unwrap()).collect();
+        (report["cost"].as_i64().unwrap(), rates.len())
+    };
+    let (constant, once) = cost("{}");
+    let (changing, often) = cost("{spotPrices: {every: 5m, by: 0.3}}");
+    assert!(constant > 0 && changing > 0 && constant != changing, "{constant} {changing}");
+    assert!(often > once + 3, "{often} {once}: seven changes of prices");
+    assert_eq!(cost("{spotPrices: {every: 5m, by: 0.3}}").0, changing, "the same seed, the same prices");
+}
+
+#[test]
+fn pods_of_a_trace_come_when_it_says() {
+    let path = "examples/simulations/openb";
+    let (code, shown, errors) = run(&["simulate", path, "--no-comparison", "--for", "30m", "-o", "json"]);
+    assert_eq!(code, Some(0), "{errors}");
+    let report: Value = serde_json::from_str(&shown).unwrap();
+    let (mut expected, mut lines) = (0, 0);
+    for file in ["cpu.csv", "gpu.csv"] {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path).join(file);
+        let text = std::fs::read_to_string(file).unwrap();
+        for line in text.lines().skip(1) {
+            let arrival: f64 = line.split(',').next().unwrap().parse().unwrap();
+            lines += 1;
+            expected += u64::from((arrival - 10_190_000.0) / 12.0 < 30.0 * 60.0);
+        }
+    }
+    assert!(expected > 5 && lines > 1_000, "{expected} of {lines}");
+    assert_eq!(report["arrivals"].as_u64(), Some(expected), "{report:#}");
+    assert!(report["jobsDone"].as_u64().unwrap() > 0, "{report:#}");
 }
 
 #[test]
@@ -70,6 +148,9 @@ fn a_scenario_that_cannot_be_read_is_one_clear_error() {
         ),
         ("spec: {workloads: [{deployment: web}]}", "spec.workloads[0]: expected namespace/name, found web"),
         ("spec: {faults: {conflicts: 2}}", "spec.faults.conflicts: expected a number from 0 to 1"),
+        ("spec: {faults: {restarts: 1ns}}", "spec.faults.restarts: expected at least 1s, found 1ns"),
+        ("spec: {machines: {answer: 0s}}", "spec.machines.answer: expected at least 1ms, found 0ns"),
+        ("spec: {spotPrices: {every: 1h, by: 3}}", "spec.spotPrices.by: expected a number from 0 to 1"),
     ];
     for (spec, expected) in cases {
         let text = format!("apiVersion: packwright.dev/v1alpha1\nkind: Simulation\nmetadata: {{name: s}}\n{spec}\n");

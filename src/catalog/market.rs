@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 pub use spot::{SpotFileError, SpotPrices};
 
-use super::ec2::{Ec2Type, PriceTable};
+use super::ec2::{Ec2Facts, Ec2Type, PriceTable};
 use super::node_class::Zone;
 use super::node_class::reservations::Reservations;
 use crate::units::MicroUsd;
@@ -76,6 +76,32 @@ impl Market {
     #[must_use]
     pub fn reservations(&self) -> Option<&Reservations> {
         self.reservations.as_ref()
+    }
+
+    /// The same market with other spot prices, never above on-demand: what becomes of the price of each type and zone. Only zones of
+    /// the market have spot offerings from then on.
+    #[must_use]
+    pub fn with_changed_spot_prices(&self, change: impl Fn(&str, &str, MicroUsd) -> MicroUsd) -> Self {
+        let mut changed = SpotPrices::default();
+        for kind in Ec2Facts::bundled().types() {
+            for zone in &self.zones {
+                if let SpotQuote::Price(price) = self.spot(kind, &zone.name) {
+                    let price = change(&kind.name, &zone.name, price);
+                    let most = self.on_demand(kind).unwrap_or(MicroUsd::MOST_AN_HOUR);
+                    changed.set(&kind.name, &zone.name, price.min(most));
+                }
+            }
+        }
+        Self { spot: Some(changed), ..self.clone() }
+    }
+
+    /// The spot price of a type in a zone, recorded or estimated.
+    #[must_use]
+    pub fn spot_price(&self, instance_type: &str, zone: &str) -> Option<MicroUsd> {
+        match self.spot(Ec2Facts::bundled().get(instance_type)?, zone) {
+            SpotQuote::Price(price) => Some(price),
+            SpotQuote::Unpriced | SpotQuote::NotOffered => None,
+        }
     }
 
     /// Keeps only the named zones; zones that the region does not have are added as they are.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::ValueEnum;
+use clap::Args as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -35,8 +35,8 @@ Exit codes, the first that applies:
 
 /// Run the controller on a simulated cluster: API server, kube-scheduler, kubelets and cloud, with simulated time.
 ///
-/// The same state machine that `packwright controller` runs. What must hold whatever goes wrong is looked at after every step;
-/// where it does not, the smallest scenario is searched that shows it.
+/// The same state machine that `packwright controller` runs. What must hold whatever goes wrong is looked at as things change; where
+/// it does not, fewer faults and a shorter time are looked for that still show it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub struct Args {
@@ -66,44 +66,14 @@ pub struct Args {
     output: Output,
     /// Give the controller a fault that must be found.
     #[arg(long, hide = true, value_enum)]
-    plant: Option<Plant>,
+    plant: Option<Planted>,
+    /// Print what the controller says to standard error, with the simulated time.
+    #[arg(long)]
+    log: bool,
     #[command(flatten)]
     catalog: CatalogArgs,
     #[command(flatten)]
     settings: SettingsArgs,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Plant(Planted);
-
-impl ValueEnum for Plant {
-    fn value_variants<'a>() -> &'a [Self] {
-        static ALL: [Plant; 8] = [
-            Plant(Planted::Unended),
-            Plant(Planted::Leaked),
-            Plant(Planted::Doubled),
-            Plant(Planted::Undrained),
-            Plant(Planted::OverLimit),
-            Plant(Planted::OverBudget),
-            Plant(Planted::NeverFreed),
-            Plant(Planted::Undecided),
-        ];
-        &ALL
-    }
-
-    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
-        let name = match self.0 {
-            Planted::Unended => "unended",
-            Planted::Leaked => "leaked",
-            Planted::Doubled => "doubled",
-            Planted::Undrained => "undrained",
-            Planted::OverLimit => "over-limit",
-            Planted::OverBudget => "over-budget",
-            Planted::NeverFreed => "never-freed",
-            Planted::Undecided => "undecided",
-        };
-        Some(clap::builder::PossibleValue::new(name))
-    }
 }
 
 /// Decisions of a simulation are cut short by work, not by time.
@@ -152,11 +122,12 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         catalog,
         limits: Limits::of_work(WORK, search),
         seed: args.seed,
-        planted: args.plant.map(|Plant(planted)| planted),
+        planted: args.plant,
         with_bound: !args.no_comparison && args.seeds.is_none(),
+        log: args.log,
     };
     match args.seeds {
-        Some(seeds) => Ok(many(args, &scenario, &options, seeds)),
+        Some(seeds) => Ok(many(&scenario, &options, seeds)),
         None => one(args, &scenario, &options),
     }
 }
@@ -164,11 +135,11 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
 fn one(args: &Args, scenario: &Scenario, options: &Options) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let report = with_progress("simulating", |progress| simulate(scenario, options, progress));
     if report.broken.is_some() {
-        return Ok(failed(args, scenario, options, report));
+        return Ok(failed(scenario, options, report));
     }
     let greedy = (!args.no_comparison && !args.greedy).then(|| {
         let limits = Limits { search: Search::Greedy, ..options.limits };
-        let options = Options { limits, with_bound: false, ..options.clone() };
+        let options = Options { limits, with_bound: false, log: false, ..options.clone() };
         with_progress("the same with Karpenter's packing", |progress| simulate(scenario, &options, progress))
     });
     if let Some(path) = &args.plot {
@@ -193,40 +164,69 @@ struct Printed<'r> {
     greedy: Option<&'r Report>,
 }
 
-fn many(args: &Args, scenario: &Scenario, options: &Options, seeds: u64) -> ExitCode {
+fn many(scenario: &Scenario, options: &Options, seeds: u64) -> ExitCode {
     let bar = bar("seeds", seeds);
-    let (mut launches, mut restarts, mut failures) = (0, 0, 0);
+    let (mut launches, mut ends, mut restarts, mut failures) = (0, 0, 0, 0);
     for seed in options.seed..options.seed.saturating_add(seeds) {
         let options = Options { seed, ..options.clone() };
         let report = simulate(scenario, &options, &mut |_| {});
         bar.inc(1);
         if report.broken.is_some() {
             bar.finish_and_clear();
-            return failed(args, scenario, &options, report);
+            return failed(scenario, &options, report);
         }
         launches += report.launches;
+        ends += report.ends;
         restarts += report.restarts;
         failures += report.failures;
     }
     bar.finish_and_clear();
     println!(
-        "{seeds} seeds: {launches} launches, {restarts} restarts, {failures} failures, nothing that must hold was broken"
+        "{seeds} seeds: {launches} launches, {ends} ends, {restarts} restarts, {failures} failures, nothing that must hold was \
+         broken"
     );
     ExitCode::from(exit::SUCCESS)
 }
 
+/// Options with a value that are not what is repeated, but how often and how it is shown.
+const NOT_AGAIN: [&str; 6] = ["--seed", "--seeds", "--for", "--plot", "--output", "-o"];
+
+/// The command that was typed, for one seed, with the variables that its options are read from.
+fn again(typed: impl Iterator<Item = String>, variable: &dyn Fn(&str) -> Option<String>) -> String {
+    let command = Args::augment_args(clap::Command::new("simulate"));
+    let of_options = command.get_arguments().filter_map(|argument| argument.get_env()?.to_str());
+    let names = of_options.chain(["AWS_DEFAULT_REGION"]);
+    let set = names.filter_map(|name| Some(format!("{name}={}", quoted(&variable(name)?))));
+    let mut words: Vec<String> = set.chain(["packwright".to_owned()]).collect();
+    let mut is_value = false;
+    for word in typed {
+        let name = word.split('=').next().unwrap_or_default();
+        let is_left_out = NOT_AGAIN.contains(&name) || (word.starts_with("-o") && !word.starts_with("--"));
+        if !is_value && !is_left_out {
+            words.push(quoted(&word));
+        }
+        is_value = !is_value && NOT_AGAIN.contains(&word.as_str());
+    }
+    words.join(" ")
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
 /// Says what is broken, and the least that shows it.
-fn failed(args: &Args, scenario: &Scenario, options: &Options, report: Report) -> ExitCode {
+fn failed(scenario: &Scenario, options: &Options, report: Report) -> ExitCode {
     if let Some(broken) = &report.broken {
         eprintln!("error: seed {}: {broken}", report.seed);
     }
-    let greedy = if args.greedy { " --greedy" } else { "" };
-    let hours = scenario.spec.time.as_secs();
-    eprintln!(
-        "again: packwright simulate {} --seed {} --for {hours}s{greedy} --no-comparison",
-        args.scenario.display(),
-        report.seed
-    );
+    let again = again(std::env::args().skip(1), &|name| std::env::var(name).ok());
+    eprintln!("again: {again} --seed {} --for {}s", report.seed, scenario.spec.time.as_secs());
     let (smallest, report) = with_progress("shrinking", |_| shrink(scenario, options, report));
     if let (Some(broken), Ok(spec)) = (&report.broken, serde_json::to_string(&smallest.spec.faults)) {
         eprintln!("it needs {} s and these faults: {spec}\n{broken}", smallest.spec.time.as_secs());
@@ -258,6 +258,8 @@ fn shown(report: &Report, greedy: Option<&Report>) -> String {
         table.add_row([name.to_owned(), of(report), greedy.map_or_else(String::new, of)]);
     };
     row("cost, $", &|report| usd(report.cost));
+    row("pod-seconds of waiting", &|report| report.pending_pod_seconds.to_string());
+    row("pods of jobs done", &|report| format!("{} of {}", report.jobs_done, report.arrivals));
     row("instances launched", &|report| report.launches.to_string());
     row("most nodes at once", &|report| {
         report.samples.iter().map(|sample| sample.nodes).max().unwrap_or(0).to_string()
@@ -266,26 +268,39 @@ fn shown(report: &Report, greedy: Option<&Report>) -> String {
     row("most pods waiting", &|report| report.most_pending.to_string());
     row("decisions", &|report| report.decisions.to_string());
     row("launches and writes that failed", &|report| report.failures.to_string());
-    row("restarts", &|report| report.restarts.to_string());
+    row("restarts and pauses", &|report| (report.restarts + report.pauses).to_string());
     let mut text = align(table, &[1, 2]);
     let hours = report.end.duration_since(report.start).as_secs_f64() / 3_600.0;
     let _ = write!(text, "\n\n{hours:.1} h of seed {}", report.seed);
     if let Some(bound) = report.bound() {
         let _ = write!(
             text,
-            "; whatever is bought for its pods costs at least ${} (from {} moments)",
+            "; whatever is bought for its pods costs at least {} (from {} moments)",
             usd(bound),
             report.bounds.len()
         );
     }
-    let (deciding, stepping) = report.shares();
+    let [deciding, stepping, observing] = report.shares().map(|share| share.as_secs_f64());
     let _ = write!(
         text,
-        "\ntook {:.1} s: {:.1} s deciding, {:.1} s in {} steps of the controller",
+        "\ntook {:.1} s: {deciding:.1} s deciding, {stepping:.1} s in {} steps of the controller, {observing:.1} s taking in what it sees",
         report.wall.as_secs_f64(),
-        deciding.as_secs_f64(),
-        stepping.as_secs_f64(),
         report.steps
     );
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::again;
+
+    #[test]
+    fn a_seed_is_repeated_with_everything_that_was_typed_and_set() {
+        let typed = "simulate a/b --seeds 10 --plant deaf --for=2h -o json --seed 3 --region eu-west-1 --greedy";
+        let variable = |name: &str| (name == "FEATURE_GATES").then(|| "NodeOverlay=true, X".to_owned());
+        let again = again(typed.split(' ').map(str::to_owned), &variable);
+        let expected =
+            "FEATURE_GATES='NodeOverlay=true, X' packwright simulate a/b --plant deaf --region eu-west-1 --greedy";
+        assert_eq!(again, expected);
+    }
 }

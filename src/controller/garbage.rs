@@ -26,6 +26,8 @@ use crate::observe::objects::Objects;
 const EVERY: Duration = Duration::from_secs(2 * 60);
 /// An answer that takes longer does not come.
 const LOST: Duration = Duration::from_secs(60);
+/// What is asked out of turn is asked so often at most.
+const PAUSE: Duration = Duration::from_secs(5);
 /// An instance may be so young that its claim is not known yet.
 const YOUNG: Duration = Duration::from_secs(30);
 
@@ -49,6 +51,36 @@ impl Garbage {
             Ok(listed) => self.listed = Some((asked, listed.clone())),
             Err(reason) => said.push(Said::ListFailed { reason: reason.clone() }),
         }
+    }
+
+    /// The instance of a claim that does not say which one it has, as the cloud has listed it.
+    pub fn instance_of(&self, uid: &str) -> Option<Arc<str>> {
+        let (_, listed) = self.listed.as_ref()?;
+        listed.iter().find(|listed| &*listed.claim == uid).map(|listed| listed.provider_id.clone())
+    }
+
+    /// Whether the cloud was asked what runs so long after a time that what was launched before it would be listed; if not, that is
+    /// asked.
+    pub fn has_listed_since(&mut self, time: Timestamp, turn: &mut Turn<'_>) -> bool {
+        let from = later(time, YOUNG);
+        if self.listed.as_ref().is_some_and(|(asked, _)| *asked >= from) {
+            return true;
+        }
+        let is_pausing = self.sent.is_some_and(|sent| !turn.is_due(later(sent, PAUSE)));
+        if turn.is_due(from) && !is_pausing && !self.is_awaited(turn) {
+            self.ask(turn);
+        }
+        false
+    }
+
+    fn is_awaited(&self, turn: &mut Turn<'_>) -> bool {
+        self.asked.is_some() && self.sent.is_some_and(|sent| !turn.is_time(later(sent, LOST)))
+    }
+
+    fn ask(&mut self, turn: &mut Turn<'_>) {
+        self.asked.get_or_insert(turn.now);
+        self.sent = Some(turn.now);
+        turn.act(Action::Cloud(Request::List));
     }
 
     /// Whether the cloud has said that an instance that was launched before is not there.
@@ -75,11 +107,8 @@ pub(super) fn step(
     if turn.settings.provider == Provider::Kwok {
         return; // its instances are their nodes
     }
-    let is_awaited = garbage.asked.is_some() && garbage.sent.is_some_and(|sent| !turn.is_time(later(sent, LOST)));
-    if !is_awaited && garbage.next.is_none_or(|next| turn.is_time(next)) {
-        garbage.asked.get_or_insert(turn.now);
-        garbage.sent = Some(turn.now);
-        turn.act(Action::Cloud(Request::List));
+    if !garbage.is_awaited(turn) && garbage.next.is_none_or(|next| turn.is_time(next)) {
+        garbage.ask(turn);
     }
     let Some((asked, listed)) = &garbage.listed else { return };
     if all_read {
@@ -206,6 +235,27 @@ mod tests {
         asked(&mut young, 0, true);
         young.take(&listed(-10), at(2), &mut Vec::new());
         assert_eq!(asked(&mut young, 3, true), Vec::<String>::new(), "its claim may not be known yet");
+    }
+
+    #[test]
+    fn what_runs_is_asked_out_of_turn_and_counts_from_when_all_would_be_listed() {
+        let settings = ControllerSettings { provider: Provider::Ec2, ..ControllerSettings::default() };
+        let mut garbage = Garbage::default();
+        asked(&mut garbage, 0, true);
+        garbage.take(&listed(-100), at(1), &mut Vec::new());
+        let looked = |garbage: &mut Garbage, second: i64| {
+            let (mut writes, mut step) = (Writes::default(), Step::default());
+            let mut turn = Turn { now: at(second), settings: &settings, writes: &mut writes, step: &mut step };
+            let is_known = garbage.has_listed_since(at(10), &mut turn);
+            (is_known, step.actions.len(), step.next)
+        };
+        assert_eq!(looked(&mut garbage, 11), (false, 0, Some(at(40))), "it may not be listed yet");
+        assert_eq!(looked(&mut garbage, 40).1, 1);
+        assert_eq!(looked(&mut garbage, 42).1, 0, "one question at a time");
+        garbage.take(&listed(-100), at(43), &mut Vec::new());
+        assert_eq!(looked(&mut garbage, 43), (true, 0, None));
+        assert_eq!(garbage.instance_of("uid-1").as_deref(), Some("aws:///a/i-1"));
+        assert_eq!(garbage.instance_of("uid-2"), None);
     }
 
     #[test]

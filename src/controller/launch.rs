@@ -61,6 +61,11 @@ impl Launches {
         matches!(self.0.get(uid), Some(State::Asked { since, .. }) if later(*since, LOST) > now)
     }
 
+    /// Whether the cloud has said that a claim has no instance, and gets none.
+    pub fn is_refused(&self, uid: &str) -> bool {
+        matches!(self.0.get(uid), Some(State::Refused(_)))
+    }
+
     /// An instance of which the claim does not say yet.
     pub fn instance_of(&self, uid: &str) -> Option<Arc<str>> {
         match self.0.get(uid) {

@@ -13,23 +13,37 @@ use super::cluster::{Claimed, Cluster};
 use super::conditions::INSTANCE_TERMINATING;
 use super::drain::note;
 use super::event::Subject;
+use super::garbage::Garbage;
 use super::instances::Instances;
 use super::launch::Launches;
 use super::said::{Bought, Said};
 use super::turn::{Turn, later};
 use crate::api::labels;
+use crate::cloud::Provider;
 
 /// Takes the claims that are being deleted one step further.
-pub(super) fn step(cluster: &Cluster<'_>, launches: &Launches, instances: &mut Instances, turn: &mut Turn<'_>) {
+pub(super) fn step(
+    cluster: &Cluster<'_>,
+    launches: &Launches,
+    garbage: &mut Garbage,
+    instances: &mut Instances,
+    turn: &mut Turn<'_>,
+) {
     let going = cluster.claims.iter().filter(|claimed| claimed.is_deleting() && claimed.has_finalizer());
     for claimed in going {
         turn.about(claimed);
-        of_claim(claimed, launches, instances, turn);
+        of_claim(claimed, launches, garbage, instances, turn);
     }
     turn.about_all();
 }
 
-fn of_claim(claimed: &Claimed<'_>, launches: &Launches, instances: &mut Instances, turn: &mut Turn<'_>) {
+fn of_claim(
+    claimed: &Claimed<'_>,
+    launches: &Launches,
+    garbage: &mut Garbage,
+    instances: &mut Instances,
+    turn: &mut Turn<'_>,
+) {
     if note_deadline(claimed, turn) {
         return;
     }
@@ -56,7 +70,12 @@ fn of_claim(claimed: &Claimed<'_>, launches: &Launches, instances: &mut Instance
             turn.look_again(later(turn.now, Duration::from_secs(1)));
             return; // there may be one in a moment
         }
-        None => launches.instance_of(claimed.uid()),
+        None if launches.is_refused(claimed.uid()) || turn.settings.provider == Provider::Kwok => None,
+        // the answer to its launch may have been lost, also that to another process
+        None => match launches.instance_of(claimed.uid()).or_else(|| garbage.instance_of(claimed.uid())) {
+            None if !garbage.has_listed_since(deleted(claimed, turn.now), turn) => return turn.stay(),
+            found => found,
+        },
     };
     let is_ended = instance.as_deref().is_none_or(|id| instances.end(claimed.name(), id, turn));
     if !is_ended && instance.as_deref().is_some_and(|id| instances.is_ending(id)) {
@@ -66,12 +85,16 @@ fn of_claim(claimed: &Claimed<'_>, launches: &Launches, instances: &mut Instance
         let kept: Vec<&String> = claimed.finalizers().filter(|name| *name != labels::FINALIZER_TERMINATION).collect();
         let body = json!({"metadata": {"finalizers": kept}});
         if turn.patch("NodeClaim", &claimed.claim.metadata, body) {
-            let deleted = claimed.claim.metadata.deletion_timestamp.as_ref().map_or(turn.now, |time| time.0);
-            let lasted = Duration::try_from(turn.now.duration_since(deleted)).unwrap_or_default();
+            let lasted = turn.now.duration_since(deleted(claimed, turn.now));
+            let lasted = Duration::try_from(lasted).unwrap_or_default();
             let bought = Bought::of(&claimed.claim.metadata);
             turn.say_once_taken(Said::ClaimGone { claim: Arc::from(claimed.name()), bought, lasted });
         }
     }
+}
+
+fn deleted(claimed: &Claimed<'_>, now: Timestamp) -> Timestamp {
+    claimed.claim.metadata.deletion_timestamp.as_ref().map_or(now, |time| time.0)
 }
 
 /// Notes until when the node may drain, where that is limited. Whether it was to be noted.

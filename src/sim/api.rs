@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::index::{By, Index};
 use super::queue::after;
 use crate::controller::Subject;
 use crate::observe::objects::ObjectKey;
@@ -18,6 +19,7 @@ use crate::observe::objects::ObjectKey;
 #[derive(Debug, Default)]
 pub(super) struct Api {
     objects: BTreeMap<&'static str, BTreeMap<ObjectKey, Arc<Value>>>,
+    index: Index,
     version: u64,
     uids: u64,
     changes: Vec<Change>,
@@ -51,6 +53,26 @@ impl Api {
     /// The objects of a kind, by name.
     pub fn all(&self, kind: &'static str) -> impl Iterator<Item = (&ObjectKey, &Arc<Value>)> {
         self.objects.get(kind).into_iter().flatten()
+    }
+
+    /// The objects that are found by something.
+    pub fn find<'a>(&'a self, by: &By) -> impl Iterator<Item = (&'a Subject, &'a Arc<Value>)> + use<'a> {
+        self.index.get(by).filter_map(|subject| Some((subject, self.get(subject)?)))
+    }
+
+    /// The pods that are bound to a node.
+    pub fn pods_on<'a>(&'a self, node: &str) -> impl Iterator<Item = (&'a Subject, &'a Arc<Value>)> + use<'a> {
+        self.find(&By::Node(node.into()))
+    }
+
+    /// The object of a uid.
+    pub fn of_uid(&self, uid: &str) -> Option<(&Subject, &Arc<Value>)> {
+        self.find(&By::Uid(uid.into())).next()
+    }
+
+    /// The object of a kind that has an instance.
+    pub fn of_instance(&self, kind: &str, provider_id: &str) -> Option<(&Subject, &Arc<Value>)> {
+        self.find(&By::Instance(provider_id.into())).find(|(subject, _)| subject.kind == kind)
     }
 
     /// What has changed since this was asked last.
@@ -138,8 +160,9 @@ impl Api {
     /// Takes an object away, whatever keeps it.
     pub fn remove(&mut self, subject: &Subject) {
         let before = self.objects.get_mut(subject.kind).and_then(|of_kind| of_kind.remove(&subject.key));
-        if before.is_some() {
+        if let Some(object) = &before {
             self.version += 1;
+            self.index.remove(subject, object);
             self.changes.push(Change { subject: subject.clone(), before, after: None });
         }
     }
@@ -148,6 +171,10 @@ impl Api {
         self.version += 1;
         object["metadata"]["resourceVersion"] = json!((FIRST_VERSION + self.version).to_string());
         let object = Arc::new(object);
+        if let Some(before) = &before {
+            self.index.remove(&subject, before);
+        }
+        self.index.add(&subject, &object);
         self.objects.entry(subject.kind).or_default().insert(subject.key.clone(), object.clone());
         self.changes.push(Change { subject, before, after: Some(object.clone()) });
         object
@@ -159,9 +186,15 @@ pub(super) fn subject_of(kind: &'static str, object: &Value) -> Subject {
     Subject { kind, key: ObjectKey { namespace: text("namespace"), name: text("name") } }
 }
 
-/// The text at a path of fields, or nothing.
+/// The text at a path of fields and places in lists, or nothing. A JSON pointer without escapes, which are what takes its time.
 pub(super) fn text<'v>(object: &'v Value, path: &str) -> &'v str {
-    object.pointer(path).and_then(Value::as_str).unwrap_or_default()
+    let mut parts = path.split('/').skip(1);
+    let found = parts.try_fold(object, |at, part| match at {
+        Value::Object(fields) => fields.get(part),
+        Value::Array(items) => items.get(part.parse::<usize>().ok()?),
+        _ => None,
+    });
+    found.and_then(Value::as_str).unwrap_or_default()
 }
 
 pub(super) fn is_deleting(object: &Value) -> bool {

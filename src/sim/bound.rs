@@ -1,15 +1,13 @@
 //! What any cluster would have to cost that holds the pods of a moment: the bound of buying everything anew.
 
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use super::Simulation;
-use super::api::text;
+use super::api::{is_deleting, text};
 use super::queue::after;
-use crate::host::{Decision, decide};
+use crate::host::decide;
 use crate::observe::objects::{KINDS, Objects};
-use crate::observe::{GatesByInput, LoadOptions, Origin, RawObject, Snapshot, build_observed};
+use crate::observe::{GatesByInput, LoadOptions, Origin, RawObject, build_observed};
 
 /// Moments at which it is asked.
 pub(super) const MOMENTS: u32 = 12;
@@ -18,8 +16,8 @@ impl Simulation<'_> {
     /// Asks for this moment, if it is one.
     pub(super) fn note_bound(&mut self) {
         let part = self.scenario.spec.time / MOMENTS;
-        let due =
-            self.report.bounds.last().map_or(after(self.scenario.spec.start, part / 2), |(at, _)| after(*at, part));
+        let asked = u32::try_from(self.report.bounds.len()).unwrap_or(u32::MAX);
+        let due = after(self.scenario.spec.start, part / 2 + part.saturating_mul(asked));
         if !self.options.with_bound || self.now < due || self.is_settling {
             return;
         }
@@ -30,13 +28,14 @@ impl Simulation<'_> {
         let mut raw = Vec::new();
         for kind in KINDS {
             for (_, object) in self.api.all(kind.name).filter(|(_, object)| !is_left_out(kind.name, object)) {
+                let is_over = is_deleting(object) || ["Succeeded", "Failed"].contains(&text(object, "/status/phase"));
+                if kind.name == "Pod" && is_over {
+                    continue;
+                }
                 let mut value = Value::clone(object);
                 if kind.name == "Pod" {
                     value["spec"]["nodeName"] = Value::Null;
-                    value["metadata"]["deletionTimestamp"] = Value::Null;
-                    if ["Succeeded", "Failed"].contains(&text(object, "/status/phase")) {
-                        continue;
-                    }
+                    value["status"] = Value::Null;
                 }
                 if kind.name == "NodePool" {
                     value["spec"]["limits"] = Value::Null;
@@ -44,22 +43,16 @@ impl Simulation<'_> {
                 raw.push(RawObject { origin: Origin::default(), value });
             }
         }
-        let (_, decision) = self.decide_about(raw);
-        self.report.bounds.push((self.now, decision.certificate.bound.0));
-    }
-
-    /// What the planner makes of these objects, as the controller would ask it.
-    pub(super) fn decide_about(&self, objects: Vec<RawObject>) -> (Arc<Snapshot>, Decision) {
         let options = LoadOptions {
             settings: self.options.settings.decision.clone(),
             region: self.options.settings.region.clone(),
             taken_at: self.now,
-            catalog: self.options.catalog.clone(),
+            catalog: self.catalog.clone(),
             assumptions: Vec::new(),
             gates: GatesByInput::AsConfigured,
         };
-        let snapshot = build_observed(Objects::collect(objects), options).snapshot;
+        let snapshot = build_observed(Objects::collect(raw), options).snapshot;
         let decision = decide(&snapshot, self.options.limits);
-        (snapshot, decision)
+        self.report.bounds.push((self.now, decision.certificate.bound.0));
     }
 }

@@ -1,28 +1,38 @@
 //! The cloud: instances that are launched, run, cost money and end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::chance::Draw;
 use super::queue::after;
 use crate::catalog::{CapacityType, InstanceType, Offering};
 use crate::cloud::{Answer, Instance, Launch, LaunchError, Listed, OfferingName};
-use crate::random::SplitMix64;
+use crate::units::MicroUsd;
 
 /// Of an instance that no list shows.
 const HIDDEN: &str = "hidden";
 /// How long an instance takes to shut down.
 const SHUTS_DOWN: Duration = Duration::from_secs(20);
+/// Families of which one cannot be had for a while.
+const FAMILIES: [&str; 11] = ["c", "m", "r", "c5", "m5", "r5", "c6", "m6", "t3", "c7", "m7"];
 
 /// Instances, and what cannot be had now.
 #[derive(Debug, Default)]
 pub(super) struct Cloud {
-    /// By provider id, those that have ended included.
-    instances: BTreeMap<Arc<str>, Running>,
+    /// By provider id: those that run, and those that have ended.
+    running: BTreeMap<Arc<str>, Running>,
+    ended: HashMap<Arc<str>, Running>,
+    /// The running instance of a claim, by its uid.
+    of_claims: HashMap<Arc<str>, Arc<str>>,
+    /// That were ever launched.
+    launched: usize,
     scarce: Vec<Scarcity>,
+    /// What runs, in micro-dollars an hour.
+    rate: i64,
     /// Micro-dollars times nanoseconds over an hour, up to `counted`.
     spent: i128,
     counted: Option<Timestamp>,
@@ -43,6 +53,8 @@ pub(super) struct Running {
     pub node: Arc<str>,
     /// What part of its predicted memory cannot be used, in thousandths.
     pub missing: i64,
+    /// A process had asked for it that does not act any more, and its claim was being deleted by then.
+    pub is_late: bool,
 }
 
 /// Offerings that cannot be had for a while.
@@ -60,8 +72,16 @@ impl Running {
         self.ended.is_none()
     }
 
-    pub fn price(&self) -> i64 {
+    fn price(&self) -> i64 {
         self.what.offering.price.0
+    }
+
+    fn is_gone(&self, now: Timestamp) -> bool {
+        self.ended.is_some_and(|ended| after(ended, SHUTS_DOWN) <= now)
+    }
+
+    fn is_spot(&self) -> bool {
+        self.what.offering.capacity_type == CapacityType::Spot
     }
 }
 
@@ -69,8 +89,7 @@ impl Cloud {
     /// An instance for a claim: the one that it has, or the first option that can be had.
     pub fn launch(&mut self, request: &Launch, claim: Arc<Value>, now: Timestamp) -> (Answer, Option<Arc<str>>) {
         let of = |result| Answer::Launched { claim: request.uid.clone(), result };
-        let known = self.instances.values().find(|known| known.claim == request.uid && known.runs());
-        if let Some(known) = known {
+        if let Some(known) = self.of_claim(&request.uid) {
             return (of(Ok(Box::new(known.what.clone()))), None);
         }
         self.scarce.retain(|scarcity| scarcity.until > now);
@@ -79,8 +98,8 @@ impl Cloud {
             let all = request.offerings().map(|(kind, offering)| OfferingName::of(kind, offering)).collect();
             return (of(Err(LaunchError::InsufficientCapacity(all))), None);
         };
-        self.count_to(now);
-        let number = self.instances.len() + 1;
+        self.launched += 1;
+        let number = self.launched;
         let provider_id: Arc<str> = format!("aws:///{}/i-{number:017x}", offering.zone).into();
         let what = Instance {
             provider_id: provider_id.clone(),
@@ -96,24 +115,35 @@ impl Cloud {
             ended: None,
             node: format!("ip-10-{}-{}-{}", number >> 16 & 255, number >> 8 & 255, number & 255).into(),
             missing: 0,
+            is_late: false,
         };
-        self.instances.insert(provider_id.clone(), running);
+        self.begin(provider_id.clone(), running, now);
         (of(Ok(Box::new(what))), Some(provider_id))
+    }
+
+    fn begin(&mut self, provider_id: Arc<str>, running: Running, now: Timestamp) {
+        self.count_to(now);
+        self.rate += running.price();
+        self.of_claims.insert(running.claim.clone(), provider_id.clone());
+        self.running.insert(provider_id, running);
     }
 
     /// Whether there is no such instance any more.
     pub fn terminate(&mut self, provider_id: &Arc<str>, now: Timestamp) -> Answer {
         self.end(provider_id, now);
-        let gone = self.instances.get(provider_id).is_none_or(|known| known.is_gone(now));
+        let gone = self.get(provider_id).is_none_or(|known| known.is_gone(now));
         Answer::Terminated { provider_id: provider_id.clone(), result: Ok(gone) }
     }
 
-    /// An instance ends, whoever wants it.
-    pub fn end(&mut self, provider_id: &str, now: Timestamp) {
+    /// An instance ends, whoever wants it. Whether it ran.
+    pub fn end(&mut self, provider_id: &str, now: Timestamp) -> bool {
         self.count_to(now);
-        if let Some(known) = self.instances.get_mut(provider_id).filter(|known| known.runs()) {
-            known.ended = Some(now);
-        }
+        let Some((id, mut known)) = self.running.remove_entry(provider_id) else { return false };
+        self.rate -= known.price();
+        self.of_claims.remove(&known.claim);
+        known.ended = Some(now);
+        self.ended.insert(id, known);
+        true
     }
 
     /// What runs.
@@ -127,21 +157,27 @@ impl Cloud {
         Answer::Listed(Ok(running.collect()))
     }
 
+    /// An instance that runs, or has.
     pub fn get(&self, provider_id: &str) -> Option<&Running> {
-        self.instances.get(provider_id)
+        self.running.get(provider_id).or_else(|| self.ended.get(provider_id))
     }
 
     pub fn get_mut(&mut self, provider_id: &str) -> Option<&mut Running> {
-        self.instances.get_mut(provider_id)
+        self.running.get_mut(provider_id)
+    }
+
+    /// The instance that runs for a claim.
+    pub fn of_claim(&self, uid: &str) -> Option<&Running> {
+        self.running.get(self.of_claims.get(uid)?)
     }
 
     pub fn running(&self) -> impl Iterator<Item = (&Arc<str>, &Running)> {
-        self.instances.iter().filter(|(_, known)| known.runs())
+        self.running.iter()
     }
 
     /// Micro-dollars an hour.
     pub fn rate(&self) -> i64 {
-        self.running().map(|(_, known)| known.price()).sum()
+        self.rate
     }
 
     /// Micro-dollars so far.
@@ -152,21 +188,27 @@ impl Cloud {
 
     fn count_to(&mut self, now: Timestamp) {
         let since = self.counted.replace(now).map_or(0, |then| now.duration_since(then).as_nanos());
-        self.spent += i128::from(self.rate()) * since;
+        self.spent += i128::from(self.rate) * since;
     }
 
-    /// Some family cannot be had for a while, in a zone or everywhere.
-    pub fn become_scarce(&mut self, random: &mut SplitMix64, now: Timestamp) {
-        let families = ["c", "m", "r", "c5", "m5", "r5", "c6", "m6", "t3", "c7", "m7"];
-        let zones: Vec<Arc<str>> = self.instances.values().map(|known| known.what.offering.zone.clone()).collect();
-        let zone = if zones.is_empty() || random.between(0, 3) == 0 {
-            None
-        } else {
-            let index = random.between(0, zones.len() as u64 - 1);
-            usize::try_from(index).ok().and_then(|index| zones.get(index).cloned())
-        };
-        let until = after(now, Duration::from_secs(random.between(30, 900)));
-        self.scarce.push(Scarcity { until, family: random.pick(&families).to_owned(), zone });
+    /// From now on spot instances cost what these prices say, by type and zone.
+    pub fn reprice(&mut self, price: impl Fn(&str, &str) -> Option<MicroUsd>, now: Timestamp) {
+        self.count_to(now);
+        for known in self.running.values_mut().filter(|known| known.is_spot()) {
+            if let Some(price) = price(&known.what.kind.name, &known.what.offering.zone) {
+                known.what.offering.price = price;
+            }
+        }
+        self.rate = self.running.values().map(Running::price).sum();
+    }
+
+    /// Some family cannot be had for a while, in one of these zones or everywhere.
+    pub fn become_scarce(&mut self, zones: &[Arc<str>], draw: &mut Draw, now: Timestamp) {
+        let is_everywhere = draw.between(0, 3) == 0;
+        let zone = draw.one_of(zones).filter(|_| !is_everywhere);
+        let family = draw.one_of(&FAMILIES).unwrap_or_default().to_owned();
+        let until = after(now, Duration::from_secs(draw.between(30, 900)));
+        self.scarce.push(Scarcity { until, family, zone });
     }
 
     fn is_scarce(&self, kind: &InstanceType, offering: &Offering) -> bool {
@@ -177,19 +219,19 @@ impl Cloud {
 
     /// An instance of somebody who tells nobody.
     pub fn leak(&mut self, now: Timestamp) {
-        let known = self.instances.values().next().map(|known| (known.what.clone(), known.user_data.clone()));
+        let known = self.running.values().next().map(|known| (known.what.clone(), known.user_data.clone()));
         let Some((what, user_data)) = known else { return };
-        self.count_to(now);
         let leaked = Running {
             claim: HIDDEN.into(),
             user_data,
             what,
             since: now,
             ended: None,
-            node: "hidden".into(),
+            node: HIDDEN.into(),
             missing: 0,
+            is_late: false,
         };
-        self.instances.insert("aws:///hidden".into(), leaked);
+        self.begin("aws:///hidden".into(), leaked, now);
     }
 
     /// Everything can be had again.
@@ -199,13 +241,6 @@ impl Cloud {
 
     /// Instances that may be interrupted.
     pub fn spot(&self) -> Vec<Arc<str>> {
-        let spot = self.running().filter(|(_, known)| known.what.offering.capacity_type == CapacityType::Spot);
-        spot.map(|(id, _)| id.clone()).collect()
-    }
-}
-
-impl Running {
-    fn is_gone(&self, now: Timestamp) -> bool {
-        self.ended.is_some_and(|ended| after(ended, SHUTS_DOWN) <= now)
+        self.running().filter(|(_, known)| known.is_spot()).map(|(id, _)| id.clone()).collect()
     }
 }

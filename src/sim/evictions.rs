@@ -1,14 +1,16 @@
 //! Evictions, as disruption budgets allow them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Value, json};
 
-use super::Simulation;
 use super::api::{Refusal, is_deleting, text};
 use super::mirror::labels_of;
+use super::queue::after;
+use super::{Happening, Simulation};
 use crate::api::reading::read;
 use crate::controller::Subject;
 use crate::observe::label_selector_of;
@@ -29,6 +31,16 @@ impl Simulation<'_> {
         }
         let now = self.now;
         self.api.delete(subject, Some(uid), None, now)
+    }
+
+    /// Whether a disruption budget protects a pod.
+    pub(super) fn has_budget(&self, pod: &Value) -> bool {
+        let (namespace, found) = (text(pod, "/metadata/namespace"), labels_of(pod));
+        let mut budgets = self.api.all("PodDisruptionBudget").filter(|(key, _)| &*key.namespace == namespace);
+        budgets.any(|(_, budget)| {
+            let spec = read::<PodDisruptionBudget>(budget).ok().and_then(|read| read.object.spec);
+            spec.is_some_and(|spec| label_selector_of(spec.selector.as_ref()).matches(&found))
+        })
     }
 
     fn allows_one_more(
@@ -58,6 +70,27 @@ impl Simulation<'_> {
             _ => 0,
         };
         healthy > needed
+    }
+
+    /// Somebody lets no pod of a budget be evicted, for a while.
+    pub(super) fn block_budget(&mut self, budget: &Subject, span: Duration) {
+        let Some(object) = self.api.get(budget).filter(|_| !self.blocked.contains_key(budget)) else { return };
+        let before = object["spec"].clone();
+        let spec = json!({"minAvailable": Value::Null, "maxUnavailable": 0});
+        drop(self.api.patch(budget, &json!({ "spec": spec }), false));
+        self.blocked.insert(budget.clone(), before);
+        self.queue.put(after(self.now, span), Happening::Unblocked(budget.clone()));
+    }
+
+    /// The budget is again as it was.
+    pub(super) fn unblock_budget(&mut self, budget: &Subject) {
+        if let Some(before) = self.blocked.remove(budget) {
+            let mut spec = json!({"minAvailable": Value::Null, "maxUnavailable": Value::Null});
+            if let (Some(fields), Value::Object(before)) = (spec.as_object_mut(), before) {
+                fields.extend(before);
+            }
+            drop(self.api.patch(budget, &json!({ "spec": spec }), false));
+        }
     }
 
     /// What the disruption controller says of a budget.

@@ -1,4 +1,4 @@
-//! The host of the controller: what it sees, late and with gaps, and what becomes of what it asks for.
+//! The host of the controller: what its processes see, late and with gaps, and what becomes of what they ask for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,58 +7,49 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::api::{Change, Refusal, text};
+use super::chance::{Draw, Purpose};
 use super::queue::after;
 use super::{Happening, Planted, Seen, Simulation};
 use crate::api::labels;
-use crate::cloud::{Answer, LaunchError, Request};
-use crate::controller::{Action, Controller, Event, Outcome, Step, Subject, Verb, Write};
+use crate::cloud::{Answer, Launch, LaunchError, Request};
+use crate::controller::{Action, Event, Outcome, Step, Subject, Verb, Write};
 use crate::host::{Limits, Search, decide_from};
 use crate::observe::objects::KINDS;
 use crate::observe::{Origin, RawObject};
 
 impl Simulation<'_> {
-    /// A controller that knows nothing lists everything.
-    pub(super) fn start_controller(&mut self, down: Duration) {
-        for kind in KINDS {
-            let span = self.random_span(Duration::from_millis(200)).min(Duration::from_secs(2));
-            self.drop_watch(kind.name, down + span);
-        }
-    }
-
     /// Nothing of a kind is seen until it is listed again.
-    pub(super) fn drop_watch(&mut self, kind: &'static str, span: Duration) {
+    pub(super) fn drop_watch(&mut self, life: u64, kind: &'static str, span: Duration) {
         let until = after(self.now, span);
-        *self.watches.entry(kind).or_default() += 1;
-        let known = self.blind.get(kind).copied().unwrap_or(Timestamp::MIN);
-        self.blind.insert(kind, until.max(known));
-        self.queue.put(until.max(known), Happening::Listed(self.life, kind));
+        let Some(process) = self.process(life) else { return };
+        let watch = process.watches.entry(kind).or_default();
+        watch.number += 1;
+        let until = watch.blind.map_or(until, |known| known.max(until));
+        watch.blind = Some(until);
+        self.queue.put(until, Happening::Listed(life, kind));
     }
 
-    /// The process ends, and another one acts after a while: what was sent has arrived by then, or never does.
-    pub(super) fn restart(&mut self, down: Duration) {
-        self.report.restarts += 1;
-        self.life += 1;
-        self.controller = Controller::new(self.options.settings.clone(), self.options.catalog.clone());
-        self.step_at = None;
-        self.blind.clear();
-        self.start_controller(down);
-    }
-
-    /// Tells the controller's watch of a change.
-    pub(super) fn show(&mut self, change: Change) {
-        let kind = change.subject.kind;
-        if self.blind.get(kind).is_some_and(|until| *until >= self.now) || !KINDS.iter().any(|known| known.name == kind)
-        {
+    /// Tells the watches of all processes of a change.
+    pub(super) fn show(&mut self, change: &Change) {
+        let Some(kind) = KINDS.iter().find(|kind| kind.name == change.subject.kind).map(|kind| kind.name) else {
             return;
-        }
-        let lag = match self.scenario.spec.faults.watch_lag.filter(|_| !self.is_settling) {
-            Some(longest) => self.random_span(longest / 4).min(longest),
-            None => Duration::from_millis(5),
         };
-        let at = after(self.now, lag).max(self.told.get(kind).copied().unwrap_or(Timestamp::MIN));
-        self.told.insert(kind, at);
-        let watch = self.watches.get(kind).copied().unwrap_or(0);
-        self.queue.put(at, Happening::Seen(self.life, Box::new(Seen { kind, change, watch })));
+        let longest = self.faults().watch_lag;
+        let Self { processes, chance, queue, now, .. } = self;
+        for process in processes {
+            let watch = process.watches.entry(kind).or_default();
+            if watch.blind.is_some_and(|until| until >= *now) {
+                continue;
+            }
+            let lag = match longest {
+                Some(longest) => chance.draw(Purpose::Watches).span(longest / 4).min(longest),
+                None => Duration::from_millis(5),
+            };
+            let at = after(*now, lag).max(watch.told.unwrap_or(Timestamp::MIN));
+            watch.told = Some(at);
+            let seen = Seen { kind, change: change.clone(), watch: watch.number };
+            queue.put(at, Happening::Seen(process.life, Box::new(seen)));
+        }
     }
 
     pub(super) fn see(&mut self, life: u64, seen: Seen) {
@@ -70,68 +61,81 @@ impl Simulation<'_> {
             }
             (None, None) => return,
         };
-        if self.watches.get(kind).copied().unwrap_or(0) == watch {
+        let known = self.process(life).and_then(|process| process.watches.get(kind));
+        if known.is_some_and(|known| known.number == watch) {
             self.hear(life, event);
         }
     }
 
     pub(super) fn list(&mut self, life: u64, kind: &'static str) {
-        if self.blind.get(kind).is_some_and(|until| *until > self.now) || life != self.life {
+        let now = self.now;
+        let Some(watch) = self.process(life).and_then(|process| process.watches.get_mut(kind)) else { return };
+        if watch.blind.is_some_and(|until| until > now) {
             return; // it was dropped again
         }
-        self.blind.remove(kind);
+        watch.blind = None;
         let objects = self.api.all(kind).map(|(_, object)| raw(object)).collect();
         self.hear(life, Event::Listed { kind, objects });
     }
 
     pub(super) fn hear(&mut self, life: u64, event: Event) {
-        if life != self.life {
-            return;
-        }
-        let step = self.controller.observe(event, self.now);
-        self.carry_out(step);
-        self.plan_step(after(self.now, self.scenario.spec.machines.pause));
+        let now = self.now;
+        let Some(process) = self.process(life) else { return };
+        let started = std::time::Instant::now();
+        let step = process.controller.observe(event, now);
+        self.report.observing += started.elapsed();
+        self.carry_out(life, step);
+        self.plan_step(life, after(now, self.scenario.spec.machines.pause));
     }
 
-    fn plan_step(&mut self, at: Timestamp) {
-        if self.step_at.is_none_or(|known| at < known) {
-            self.step_at = Some(at);
-            self.queue.put(at, Happening::Step(self.life));
+    pub(super) fn plan_step(&mut self, life: u64, at: Timestamp) {
+        let Some(process) = self.process(life).filter(|process| process.leads) else { return };
+        if process.step_at.is_none_or(|known| at < known) {
+            process.step_at = Some(at);
+            self.queue.put(at, Happening::Step(life));
         }
     }
 
     pub(super) fn step(&mut self, life: u64) {
-        if life != self.life || self.step_at != Some(self.now) {
+        let now = self.now;
+        let Some(process) = self.process(life).filter(|process| process.step_at == Some(now)) else {
             return; // an earlier one has come
+        };
+        process.step_at = None;
+        if !process.leads {
+            return;
         }
-        self.step_at = None;
-        self.report.steps += 1;
         let started = std::time::Instant::now();
-        let step = self.controller.step(self.now);
+        let step = process.controller.step(now);
         self.report.stepping += started.elapsed();
+        self.report.steps += 1;
         if let Some(next) = step.next {
             // what cannot be done now is not tried again at once
-            self.plan_step(next.max(after(self.now, Duration::from_millis(1))));
+            self.plan_step(life, next.max(after(now, Duration::from_millis(1))));
         }
-        self.carry_out(step);
+        self.carry_out(life, step);
     }
 
-    fn carry_out(&mut self, step: Step) {
+    fn carry_out(&mut self, life: u64, step: Step) {
         for said in &step.said {
             self.report.note(said);
-            if std::env::var_os("PACKWRIGHT_SIMULATION_LOG").is_some() {
-                eprintln!("{} {said}", self.now);
+            if self.options.log {
+                eprintln!("{} {life} {said}", self.now);
             }
+        }
+        if !self.process(life).is_some_and(|process| process.leads) {
+            return;
         }
         for action in step.actions {
             let answer = self.scenario.spec.machines.answer;
-            let at = after(self.now, answer / 2 + self.random_span(answer / 2));
+            let at = after(self.now, answer / 2 + self.chance.draw(Purpose::Answers).span(answer / 2));
             match action {
-                Action::Write(write) => self.queue.put(at, Happening::Arrives(self.life, Box::new(write))),
-                Action::Cloud(request) => self.queue.put(at, Happening::Asked(self.life, Box::new(request))),
-                Action::Look { node } => self.queue.put(at, Happening::Looked(self.life, node)),
+                Action::Write(write) => self.queue.put(at, Happening::Arrives(life, Box::new(write))),
+                Action::Cloud(request) => self.queue.put(at, Happening::Asked(life, Box::new(request))),
+                Action::Look { node } => self.queue.put(at, Happening::Looked(life, node)),
                 Action::Decide { .. } if self.is_planted(Planted::Undecided) => {}
                 Action::Decide { question, snapshot, carried, search } => {
+                    self.note_question(life);
                     let started = std::time::Instant::now();
                     let limits = match search {
                         Search::Greedy => Limits { search, ..self.options.limits },
@@ -142,32 +146,44 @@ impl Simulation<'_> {
                     self.report.decisions += 1;
                     let at = after(self.now, self.scenario.spec.machines.decision);
                     let event = Event::Decided { question, decision: Box::new(decision) };
-                    self.queue.put(at, Happening::Heard(self.life, Box::new(event)));
+                    self.queue.put(at, Happening::Heard(life, Box::new(event)));
                 }
             }
         }
     }
 
+    /// Whether something of a process that is gone was not sent before it ended.
+    fn was_not_sent(&mut self, life: u64, draw: &mut Draw) -> bool {
+        let is_gone = self.process(life).is_none();
+        is_gone && draw.happens(0.5)
+    }
+
     /// A write arrives at the API server.
     pub(super) fn arrive(&mut self, life: u64, write: &Write) {
-        if life != self.life && self.random.next().is_multiple_of(2) {
-            return; // it was not sent before the process ended
+        let mut draw = self.chance.draw(Purpose::Writes);
+        if self.was_not_sent(life, &mut draw) {
+            return;
         }
         self.report.writes += 1;
-        let faults = &self.scenario.spec.faults;
-        let (conflicts, failed, lost) = (faults.conflicts, faults.failed_writes, faults.lost_answers);
-        if self.happens(conflicts) {
+        let faults = self.faults();
+        let conflicts = draw.happens(faults.conflicts);
+        let (failed, refused) = (draw.happens(faults.failed_writes), draw.happens(faults.refused_writes));
+        let lost = draw.happens(faults.lost_answers);
+        if conflicts {
             self.meddle(&write.subject);
         }
-        if self.happens(failed) {
+        if failed {
             return self.answer(life, write, Outcome::Failed("the server is not reachable".to_owned()));
         }
-        let outcome = match self.write(write) {
+        if refused {
+            return self.answer(life, write, Outcome::Refused("an admission webhook denied it".to_owned()));
+        }
+        let outcome = match self.write(life, write) {
             Ok(object) => Outcome::Done(object.map(|object| raw(&object))),
             Err(Refusal::Outdated) => Outcome::Outdated,
             Err(Refusal::Budget(reason)) => Outcome::Delayed(reason),
         };
-        if self.happens(lost) {
+        if lost {
             return self.answer(life, write, Outcome::Failed("no answer".to_owned()));
         }
         self.answer(life, write, outcome);
@@ -179,12 +195,16 @@ impl Simulation<'_> {
         self.queue.put(at, Happening::Heard(life, Box::new(event)));
     }
 
-    fn write(&mut self, write: &Write) -> Result<Option<Arc<Value>>, Refusal> {
+    /// Carries out a write of the controller.
+    pub(super) fn write(&mut self, life: u64, write: &Write) -> Result<Option<Arc<Value>>, Refusal> {
         let Write { subject, verb } = write;
         let now = self.now;
-        self.note_write(write);
+        self.note_write(life, write);
         match verb {
-            Verb::Create(object) => self.api.create(subject.kind, object.clone(), now).map(Some),
+            Verb::Create(object) => {
+                let object = self.planted_claim(subject, object.clone());
+                self.api.create(subject.kind, object, now).map(Some)
+            }
             Verb::Patch(body) if self.is_planted(Planted::NeverFreed) && self.frees(subject, body) => {
                 Ok(self.api.get(subject).cloned())
             }
@@ -197,12 +217,10 @@ impl Simulation<'_> {
 
     /// The controller lists the pods of a node.
     pub(super) fn look(&mut self, life: u64, node: Arc<str>) {
-        let failed = self.scenario.spec.faults.failed_writes;
-        let pods = if self.happens(failed) {
+        let pods = if self.chance.draw(Purpose::Requests).happens(self.faults().failed_writes) {
             Err("the server is not reachable".to_owned())
         } else {
-            let here = self.api.all("Pod").filter(|(_, pod)| text(pod, "/spec/nodeName") == &*node);
-            Ok(here.map(|(_, pod)| raw(pod)).collect())
+            Ok(self.api.pods_on(&node).map(|(_, pod)| raw(pod)).collect())
         };
         let at = after(self.now, self.scenario.spec.machines.answer / 2);
         self.queue.put(at, Happening::Heard(life, Box::new(Event::Looked { node, pods })));
@@ -210,46 +228,57 @@ impl Simulation<'_> {
 
     /// A request arrives at the cloud.
     pub(super) fn ask(&mut self, life: u64, request: Request) {
-        if life != self.life && self.random.next().is_multiple_of(2) {
+        let mut draw = self.chance.draw(Purpose::Requests);
+        if self.was_not_sent(life, &mut draw) {
             return;
         }
-        let faults = self.scenario.spec.faults.clone();
         let mut delay = self.scenario.spec.machines.answer / 2;
         let answer = match request {
             Request::Terminate { provider_id, .. } => {
                 self.note_end(&provider_id);
                 if self.is_planted(Planted::Unended) {
-                    let answer = Answer::Terminated { provider_id, result: Ok(true) };
-                    return self.queue.put(self.now, Happening::Heard(life, Box::new(Event::Cloud(answer))));
+                    Answer::Terminated { provider_id, result: Ok(true) }
+                } else {
+                    self.report.ends +=
+                        u64::from(self.cloud.get(&provider_id).is_some_and(super::cloud::Running::runs));
+                    self.cloud.terminate(&provider_id, self.now)
                 }
-                self.cloud.terminate(&provider_id, self.now)
             }
             Request::List => self.cloud.list(),
             Request::Launch(launch) => {
-                if self.happens(faults.slow_launches) {
-                    delay = self.random_span(Duration::from_secs(30)).min(Duration::from_secs(120));
+                if draw.happens(self.faults().slow_launches) {
+                    delay = draw.span(Duration::from_secs(30)).min(Duration::from_secs(120));
                 }
-                let claim = self.api.get(&Subject::of_cluster("NodeClaim", &launch.claim)).cloned();
-                let claim = claim.filter(|claim| claim["metadata"]["uid"] == *launch.uid);
-                let failed = |reason: &str| Answer::Launched {
-                    claim: launch.uid.clone(),
-                    result: Err(LaunchError::Other(reason.to_owned())),
-                };
-                match claim {
-                    // the claim is in the request: there is no instance for one that was never there
-                    None => failed("the claim is gone"),
-                    Some(_) if self.happens(faults.failed_launches) => failed("internal error"),
-                    Some(claim) => {
-                        let (answer, started) = self.cloud.launch(&launch, claim, self.now);
-                        if let Some(id) = started {
-                            self.boot(&id);
-                        }
-                        if self.happens(faults.lost_launches) { failed("no answer") } else { answer }
-                    }
-                }
+                self.launch(life, &launch, &mut draw)
             }
         };
         self.queue.put(after(self.now, delay), Happening::Heard(life, Box::new(Event::Cloud(answer))));
+    }
+
+    fn launch(&mut self, life: u64, launch: &Launch, draw: &mut Draw) -> Answer {
+        let failed = |reason: &str| Answer::Launched {
+            claim: launch.uid.clone(),
+            result: Err(LaunchError::Other(reason.to_owned())),
+        };
+        let claim = self.api.get(&Subject::of_cluster("NodeClaim", &launch.claim)).cloned();
+        // the claim is in the request: there is no instance for one that was never there
+        let Some(claim) = claim.filter(|claim| claim["metadata"]["uid"] == *launch.uid) else {
+            return failed("the claim is gone");
+        };
+        let faults = self.faults();
+        let (fails, is_lost) = (draw.happens(faults.failed_launches), draw.happens(faults.lost_launches));
+        if fails {
+            return failed("internal error");
+        }
+        let is_late = !self.acts(life) && super::api::is_deleting(&claim);
+        let (answer, started) = self.cloud.launch(launch, claim, self.now);
+        if let Some(id) = started {
+            if let Some(running) = self.cloud.get_mut(&id) {
+                running.is_late = is_late;
+            }
+            self.boot(&id);
+        }
+        if is_lost { failed("no answer") } else { answer }
     }
 
     /// Whether a patch takes the reservation off a node.
@@ -268,22 +297,21 @@ impl Simulation<'_> {
         if let Some(pool) = pool.as_ref().and_then(Value::as_str) {
             self.check_limits(pool);
         }
-        let faults = &self.scenario.spec.faults;
-        let (never, less) = (faults.never_registers, faults.less_allocatable);
-        if self.happens(less) {
-            let missing = i64::try_from(self.random.between(1, 20)).unwrap_or(0);
-            if let Some(running) = self.cloud.get_mut(id) {
-                running.missing = missing;
-            }
+        let mut draw = self.chance.draw(Purpose::Instances);
+        let boot = self.scenario.spec.machines.boot;
+        let span = boot / 2 + draw.span(boot / 2);
+        let faults = self.faults();
+        let (never, less) = (draw.happens(faults.never_registers), draw.happens(faults.less_allocatable));
+        let missing = i64::try_from(draw.between(1, 20)).unwrap_or(0);
+        if let Some(running) = self.cloud.get_mut(id).filter(|_| less) {
+            running.missing = missing;
         }
-        if !self.happens(never) {
-            let boot = self.scenario.spec.machines.boot;
-            let span = boot / 2 + self.random_span(boot / 2);
+        if !never {
             self.queue.put(after(self.now, span), Happening::Registers(id.clone()));
         }
     }
 }
 
-fn raw(object: &Value) -> RawObject {
+pub(super) fn raw(object: &Value) -> RawObject {
     RawObject { origin: Origin::default(), value: object.clone() }
 }

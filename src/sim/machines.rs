@@ -1,11 +1,13 @@
-//! Kubelets and what surrounds them: instances become nodes, pods start and end, nodes of instances that are gone go.
+//! Kubelets and what surrounds them: instances become nodes, pods start and end.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::api::{Change, is_deleting, subject_of, text};
+use super::api::{Change, is_deleting, text};
+use super::chance::Purpose;
+use super::contact::is_ready;
 use super::queue::after;
 use super::{Happening, Simulation};
 use crate::api::labels;
@@ -14,20 +16,11 @@ use crate::api::reading::read;
 use crate::controller::Subject;
 use crate::resources::{MEMORY, quantities};
 
-/// A kubelet that says nothing for so long is not ready.
-const SILENT: Duration = Duration::from_secs(40);
-/// Then the cloud is asked whether there still is an instance.
-const ASKED: Duration = Duration::from_secs(20);
 /// The owner of a pod notices that it is gone.
 const COLLECTED: Duration = Duration::from_secs(2);
 
 /// A pod that is done is kept for so long.
 const DONE: Duration = Duration::from_secs(60);
-
-fn is_ready(node: &Value) -> bool {
-    let conditions = node["status"]["conditions"].as_array();
-    conditions.is_some_and(|all| all.iter().any(|of| of["type"] == "Ready" && of["status"] == "True"))
-}
 
 impl Simulation<'_> {
     /// What kubelets do about a change.
@@ -58,7 +51,9 @@ impl Simulation<'_> {
                 if is_deleting(pod) && !was_ending {
                     let grace =
                         Duration::from_secs(pod["metadata"]["deletionGracePeriodSeconds"].as_u64().unwrap_or(0));
-                    self.queue.put(after(now, machines.pod_stop.min(grace)), Happening::Stops(subject.clone(), uid));
+                    let is_slow = self.chance.draw(Purpose::Stops).happens(self.faults().slow_stops);
+                    let span = if is_slow { grace } else { machines.pod_stop.min(grace) };
+                    self.queue.put(after(now, span), Happening::Stops(subject.clone(), uid));
                 }
             }
             _ => {}
@@ -97,7 +92,7 @@ impl Simulation<'_> {
         drop(self.api.create("Node", node, now));
     }
 
-    fn ready(&self, status: &str) -> Value {
+    pub(super) fn ready(&self, status: &str) -> Value {
         let reason = if status == "True" { "KubeletReady" } else { "KubeletNotReady" };
         json!({"type": "Ready", "status": status, "reason": reason, "lastTransitionTime": super::api::whole_seconds(self.now)})
     }
@@ -110,7 +105,7 @@ impl Simulation<'_> {
         }
         let status = json!({"status": {"conditions": [self.ready("True")]}});
         drop(self.api.patch(node, &status, true));
-        self.take_taints_off(node, |key| key == labels::TAINT_NOT_READY);
+        self.take_taints_off(node, |key| [labels::TAINT_NOT_READY, labels::TAINT_UNREACHABLE].contains(&key));
     }
 
     /// Whoever owns the startup taints takes them off.
@@ -131,17 +126,6 @@ impl Simulation<'_> {
             let body = json!({"spec": {"taints": kept}});
             drop(self.api.patch(node, &body, false));
         }
-    }
-
-    /// Whether the instance of a node runs.
-    pub(super) fn is_alive(&self, node: &Value) -> bool {
-        self.cloud.get(text(node, "/spec/providerID")).is_some_and(super::cloud::Running::runs)
-    }
-
-    /// The node of a pod, if there is one whose kubelet lives.
-    fn has_kubelet(&self, pod: &Value) -> bool {
-        let node = self.api.get(&Subject::of_cluster("Node", text(pod, "/spec/nodeName")));
-        node.is_some_and(|node| self.is_alive(node))
     }
 
     /// The containers of a pod run.
@@ -169,9 +153,14 @@ impl Simulation<'_> {
 
     /// A pod of a Job is done.
     pub(super) fn succeed(&mut self, subject: &Subject, uid: &str) {
-        if self.pod(subject, uid).is_some_and(|pod| self.has_kubelet(&pod)) {
+        let Some(pod) = self.pod(subject, uid) else { return };
+        if self.has_kubelet(&pod) {
             drop(self.api.patch(subject, &json!({"status": {"phase": "Succeeded"}}), true));
+            self.report.jobs_done += 1;
             self.queue.put(after(self.now, DONE), Happening::Collected(subject.clone(), uid.into()));
+        } else if self.is_out_of_reach(&pod) {
+            // it is said when the kubelet is heard of again
+            self.queue.put(after(self.now, DONE), Happening::Succeeds(subject.clone(), uid.into()));
         }
     }
 
@@ -186,48 +175,12 @@ impl Simulation<'_> {
         self.api.get(subject).filter(|pod| pod["metadata"]["uid"] == uid).cloned()
     }
 
-    /// An instance is gone, and its kubelet with it.
-    pub(super) fn fall_silent(&mut self, id: &Arc<str>) {
-        self.queue.put(after(self.now, SILENT), Happening::Silent(id.clone()));
-    }
-
-    /// Nobody has heard of a kubelet for a while: its node is not ready, and then it is found that there is no instance.
-    pub(super) fn note_silence(&mut self, id: &str) {
-        let Some(node) = self.node_of(id) else { return };
-        let status = json!({"status": {"conditions": [self.ready("Unknown")]}});
-        drop(self.api.patch(&node, &status, true));
-        if let Some(object) = self.api.get(&node) {
-            let mut taints = object["spec"]["taints"].as_array().cloned().unwrap_or_default();
-            if !taints.iter().any(|taint| taint["key"] == labels::TAINT_UNREACHABLE) {
-                taints.push(json!({"key": labels::TAINT_UNREACHABLE, "effect": "NoSchedule"}));
-                drop(self.api.patch(&node, &json!({"spec": {"taints": taints}}), false));
-            }
-        }
-        self.queue.put(after(self.now, ASKED), Happening::Missed(id.into()));
-    }
-
-    /// The cloud controller takes the node of an instance away that is gone.
-    pub(super) fn miss(&mut self, id: &str) {
-        if let Some(node) = self.node_of(id) {
-            let now = self.now;
-            drop(self.api.delete(&node, None, None, now));
-        }
-    }
-
-    fn node_of(&self, id: &str) -> Option<Subject> {
-        let name = &self.cloud.get(id)?.node;
-        let subject = Subject::of_cluster("Node", name);
-        self.api.get(&subject).is_some_and(|node| text(node, "/spec/providerID") == id).then_some(subject)
-    }
-
     /// The pods of a node that is gone go, too.
     pub(super) fn collect_pods(&mut self, node: &str) {
         if self.api.get(&Subject::of_cluster("Node", node)).is_some() {
             return;
         }
-        let here = |pod: &Value| text(pod, "/spec/nodeName") == node;
-        let lost: Vec<Subject> =
-            self.api.all("Pod").filter(|(_, pod)| here(pod)).map(|(_, pod)| subject_of("Pod", pod)).collect();
+        let lost: Vec<Subject> = self.api.pods_on(node).map(|(pod, _)| pod.clone()).collect();
         for pod in &lost {
             self.api.remove(pod);
         }

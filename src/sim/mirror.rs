@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::api::{Api, Change, text};
+use super::api::{Api, Change, is_deleting, text};
 use crate::api::labels;
-use crate::api::reading::read;
 use crate::catalog::Catalog;
 use crate::controller::Subject;
 use crate::observe::objects::Objects;
 use crate::observe::snapshot::{Labels, PodTemplate, Taint, TaintEffect, Toleration};
-use crate::observe::{GatesByInput, LoadOptions, Origin, RawObject, amounts, build, read_labels, taints, tolerations};
+use crate::observe::{GatesByInput, LoadOptions, Origin, RawObject, amounts, build, taints, tolerations};
 use crate::scheduler::{Candidate, Cluster, Node, Occupant};
 use crate::settings::Settings;
 
@@ -34,6 +35,8 @@ pub(super) struct Mirror {
     pub cluster: Cluster,
     /// Pods without a node, by when they came and uid.
     pub unbound: BTreeMap<(Timestamp, Arc<str>), Unbound>,
+    /// How many of them kube-scheduler looks at.
+    pub waiting: usize,
     /// By the uid of the owner, or of the pod where it has none.
     templates: HashMap<String, Option<Arc<PodTemplate>>>,
     /// Where each pod is, by uid.
@@ -73,31 +76,36 @@ impl Mirror {
     }
 
     fn note_node(&mut self, change: &Change) {
-        self.changes += 1;
         let name = change.subject.key.name.clone();
-        let node = change.after.as_ref().and_then(|object| Some(read::<v1::Node>(object).ok()?.object));
-        match node {
-            Some(node) => {
-                let mut found = read_labels(node.metadata.labels.as_ref());
-                found.entry(labels::HOSTNAME.into()).or_insert_with(|| name.clone());
-                let spec = node.spec.unwrap_or_default();
-                let mut taints = taints(spec.taints.as_deref().unwrap_or_default());
-                if spec.unschedulable == Some(true) {
-                    let key = labels::TAINT_UNSCHEDULABLE.into();
-                    taints.push(Taint { key, value: "".into(), effect: TaintEffect::NoSchedule });
-                }
-                let allocatable = node.status.and_then(|status| status.allocatable).map(|list| amounts(&list));
-                self.cluster.put_node(name, Node::new(found, taints, allocatable.unwrap_or_default()));
-            }
-            None => self.cluster.remove_node(&name),
+        let Some(object) = &change.after else {
+            self.changes += 1;
+            return self.cluster.remove_node(&name);
+        };
+        if change.before.as_ref().is_some_and(|before| placing(before) == placing(object)) {
+            return;
         }
+        self.changes += 1;
+        let mut found = labels_of(object);
+        found.entry(labels::HOSTNAME.into()).or_insert_with(|| name.clone());
+        let mut taints = taints(&part::<Vec<v1::Taint>>(&object["spec"]["taints"]));
+        if object["spec"]["unschedulable"] == true {
+            let key = labels::TAINT_UNSCHEDULABLE.into();
+            taints.push(Taint { key, value: "".into(), effect: TaintEffect::NoSchedule });
+        }
+        let allocatable = amounts(&part::<BTreeMap<String, Quantity>>(&object["status"]["allocatable"]));
+        self.cluster.put_node(name, Node::new(found, taints, allocatable));
     }
 
     fn note_pod(&mut self, change: &Change, api: &Api) {
         let Some(object) = change.after.as_ref().or(change.before.as_ref()) else { return };
+        if let (Some(before), Some(after)) = (&change.before, &change.after)
+            && place(before).is_some_and(|before| place(after) == Some(before))
+        {
+            return;
+        }
         let uid: Arc<str> = text(object, "/metadata/uid").into();
         if let Some(key) = self.keys.remove(&uid) {
-            self.unbound.remove(&key);
+            self.leave(&key);
         }
         let has_ended = ["Succeeded", "Failed"].contains(&text(object, "/status/phase"));
         if change.after.is_none() || has_ended {
@@ -126,8 +134,15 @@ impl Mirror {
             is_gated: object["spec"]["schedulingGates"].as_array().is_some_and(|gates| !gates.is_empty()),
             tried_at: None,
         };
+        self.waiting += usize::from(!unbound.is_gated);
         self.keys.insert(uid.clone(), (created, uid.clone()));
         self.unbound.insert((created, uid), unbound);
+    }
+
+    fn leave(&mut self, key: &(Timestamp, Arc<str>)) {
+        if let Some(unbound) = self.unbound.remove(key) {
+            self.waiting -= usize::from(!unbound.is_gated);
+        }
     }
 
     /// What a pod is made of, tolerations aside; `None` where it cannot be read.
@@ -151,8 +166,24 @@ impl Unbound {
 
 /// The tolerations that a pod has now.
 pub(super) fn own_tolerations(pod: &Value) -> Vec<Toleration> {
-    let listed: Vec<v1::Toleration> = serde_json::from_value(pod["spec"]["tolerations"].clone()).unwrap_or_default();
-    tolerations(&listed)
+    tolerations(&part::<Vec<v1::Toleration>>(&pod["spec"]["tolerations"]))
+}
+
+/// What of a Node decides which pods it takes.
+pub(super) fn placing(node: &Value) -> [&Value; 3] {
+    [&node["metadata"]["labels"], &node["spec"], &node["status"]["allocatable"]]
+}
+
+/// A part of an object; what is not there, or cannot be read, is empty.
+fn part<'v, T: Deserialize<'v> + Default>(value: &'v Value) -> T {
+    T::deserialize(value).unwrap_or_default()
+}
+
+/// Where a bound pod is, and whether it is about to leave; `None` where more than that counts.
+fn place(pod: &Value) -> Option<(&str, bool, bool)> {
+    let node = Some(text(pod, "/spec/nodeName")).filter(|node| !node.is_empty())?;
+    let has_ended = ["Succeeded", "Failed"].contains(&text(pod, "/status/phase"));
+    Some((node, has_ended, is_deleting(pod)))
 }
 
 pub(super) fn labels_of(object: &Value) -> Labels {

@@ -22,6 +22,15 @@ pub struct Report {
     pub cost: i64,
     /// Instances that were launched.
     pub launches: u64,
+    /// Instances whose end the controller asked for.
+    pub ends: u64,
+    /// Pods of Jobs that came, how many seconds they run in all, and how many were done: the first two are the same whatever the
+    /// controller does.
+    pub arrivals: u64,
+    pub arrived_seconds: u64,
+    pub jobs_done: u64,
+    /// How often something went wrong at its time, whatever the controller does.
+    pub faults: u64,
     /// Decisions that were made.
     pub decisions: u64,
     /// Of the state machine.
@@ -30,10 +39,13 @@ pub struct Report {
     pub writes: u64,
     /// Lives of the controller that ended by chance.
     pub restarts: u64,
+    /// Times that the process which acted stood still.
+    pub pauses: u64,
     /// Launches and writes that failed.
     pub failures: u64,
-    /// Pods that waited longest, in minutes between two samples.
+    /// Pods that waited for a node, at most at once (of the samples) and times the seconds for which they did.
     pub most_pending: usize,
+    pub pending_pod_seconds: u64,
     /// An invariant that does not hold, if one does not.
     pub broken: Option<Broken>,
     /// What everything would cost at least at some moments, in micro-dollars an hour.
@@ -47,6 +59,11 @@ pub struct Report {
     pub(super) deciding: Duration,
     #[serde(skip)]
     pub(super) stepping: Duration,
+    #[serde(skip)]
+    pub(super) observing: Duration,
+    /// Waiting pods times nanoseconds.
+    #[serde(skip)]
+    pub(super) pending: u128,
 }
 
 /// The state of things at a time.
@@ -71,18 +88,27 @@ impl Report {
             end: start,
             cost: 0,
             launches: 0,
+            ends: 0,
+            arrivals: 0,
+            arrived_seconds: 0,
+            jobs_done: 0,
+            faults: 0,
             decisions: 0,
             steps: 0,
             writes: 0,
             restarts: 0,
+            pauses: 0,
             failures: 0,
             most_pending: 0,
+            pending_pod_seconds: 0,
             broken: None,
             bounds: Vec::new(),
             samples: Vec::new(),
             wall: Duration::ZERO,
             deciding: Duration::ZERO,
             stepping: Duration::ZERO,
+            observing: Duration::ZERO,
+            pending: 0,
         }
     }
 
@@ -93,6 +119,7 @@ impl Report {
     pub(super) fn end(&mut self, end: Timestamp, cost: i64) {
         self.end = end;
         self.cost = cost;
+        self.pending_pod_seconds = u64::try_from(self.pending / 1_000_000_000).unwrap_or(u64::MAX);
         self.most_pending = self.samples.iter().map(|sample| sample.pending).max().unwrap_or(0);
     }
 
@@ -104,9 +131,9 @@ impl Report {
         Some(mean.saturating_mul(self.end.duration_since(self.start).as_secs()) / 3_600)
     }
 
-    /// Real time that decisions took, and steps of the state machine.
+    /// Real time that decisions took, and the state machine: its steps, and taking in what it sees.
     #[must_use]
-    pub fn shares(&self) -> (Duration, Duration) {
-        (self.deciding, self.stepping)
+    pub fn shares(&self) -> [Duration; 3] {
+        [self.deciding, self.stepping, self.observing]
     }
 }

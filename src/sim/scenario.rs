@@ -1,19 +1,29 @@
 //! What is simulated: a folder of manifests, one of which is of the kind `Simulation`.
 
+mod faults;
+mod spans;
+mod spec;
+
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+pub use faults::Faults;
+pub use spec::{Daily, Machines, ScaleStep, Spec, SpotPriceChanges, Trace, Workload};
+
 use super::api::subject_of;
-use crate::controller::Subject;
+use super::trace::read_trace;
 use crate::observe::objects::{KINDS, Objects};
 use crate::observe::{RawObject, read_paths};
 
 /// The kind of the object that says what happens.
 pub const KIND: &str = "Simulation";
+/// What comes again and again comes at most so often: a simulation that never ends helps nobody.
+const SHORTEST_PERIOD: Duration = Duration::from_secs(1);
+/// What is answered, or looked at again, takes at least so long.
+const SHORTEST_ANSWER: Duration = Duration::from_millis(1);
 
 /// A scenario as it is read.
 #[derive(Debug, Clone)]
@@ -24,182 +34,6 @@ pub struct Scenario {
     pub manifests: Vec<(&'static str, RawObject)>,
 }
 
-/// What happens. Durations are written as `90s` or `1h 30m`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Spec {
-    /// How long is simulated.
-    #[serde(rename = "for", with = "span", default = "two_hours")]
-    pub time: Duration,
-    /// When it begins.
-    #[serde(default = "a_monday")]
-    pub start: Timestamp,
-    /// What comes and goes.
-    #[serde(default)]
-    pub workloads: Vec<Workload>,
-    /// How nodes and pods behave.
-    #[serde(default)]
-    pub machines: Machines,
-    /// What goes wrong.
-    #[serde(default)]
-    pub faults: Faults,
-}
-
-/// A workload of the manifests, and how it changes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Workload {
-    /// A Deployment, as `namespace/name`, that is scaled.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deployment: Option<String>,
-    /// A Job, as `namespace/name`, whose pod comes again and again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub job: Option<String>,
-    /// Scale it to so many replicas at these times.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub steps: Vec<ScaleStep>,
-    /// Scale it with the time of the day.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub daily: Option<Daily>,
-    /// A pod of the Job comes so often, on average.
-    #[serde(default, with = "optional_span", skip_serializing_if = "Option::is_none")]
-    pub every: Option<Duration>,
-    /// And runs for so long, on average.
-    #[serde(default, with = "optional_span", skip_serializing_if = "Option::is_none")]
-    pub runs: Option<Duration>,
-}
-
-/// A change of replicas.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ScaleStep {
-    /// After the start.
-    #[serde(with = "span")]
-    pub at: Duration,
-    /// So many from then on.
-    pub replicas: u64,
-}
-
-/// Replicas between two numbers, once around in 24 hours.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Daily {
-    /// Twelve hours from the peak.
-    pub low: u64,
-    /// At the peak.
-    pub high: u64,
-    /// Time of the day, in UTC.
-    #[serde(with = "span")]
-    pub peak: Duration,
-    /// How often replicas are set.
-    #[serde(with = "span", default = "five_minutes")]
-    pub every: Duration,
-}
-
-/// How long things take where nothing goes wrong.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Machines {
-    /// From a launch to the Node.
-    #[serde(with = "span")]
-    pub boot: Duration,
-    /// From the Node to its readiness.
-    #[serde(with = "span")]
-    pub ready: Duration,
-    /// Until whoever owns startup taints takes them off.
-    #[serde(with = "span")]
-    pub startup: Duration,
-    /// From binding to running.
-    #[serde(with = "span")]
-    pub pod_start: Duration,
-    /// From the word to end to the end, if its grace allows.
-    #[serde(with = "span")]
-    pub pod_stop: Duration,
-    /// A decision takes so long.
-    #[serde(with = "span")]
-    pub decision: Duration,
-    /// An answer of the API server or the cloud takes so long.
-    #[serde(with = "span")]
-    pub answer: Duration,
-    /// What happens within this time is looked at together.
-    #[serde(with = "span")]
-    pub pause: Duration,
-}
-
-impl Default for Machines {
-    fn default() -> Self {
-        let (seconds, millis) = (Duration::from_secs, Duration::from_millis);
-        Self {
-            boot: seconds(30),
-            ready: seconds(10),
-            startup: seconds(5),
-            pod_start: seconds(2),
-            pod_stop: seconds(2),
-            decision: millis(500),
-            answer: millis(10),
-            pause: millis(100),
-        }
-    }
-}
-
-/// What goes wrong: how often on average, or with what chance. Nothing by default.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Faults {
-    /// Watches lag behind by up to this.
-    #[serde(with = "optional_span", skip_serializing_if = "Option::is_none")]
-    pub watch_lag: Option<Duration>,
-    /// A watch is dropped so often; what happens until it lists again is not seen as it happens.
-    #[serde(with = "optional_span", skip_serializing_if = "Option::is_none")]
-    pub dropped_watches: Option<Duration>,
-    /// Of writes: somebody else changes the object just before.
-    pub conflicts: f64,
-    /// Of writes: they are not carried out.
-    pub failed_writes: f64,
-    /// Of writes: they are carried out, and the answer is lost.
-    pub lost_answers: f64,
-    /// The process is killed so often, and another one starts.
-    #[serde(with = "optional_span", skip_serializing_if = "Option::is_none")]
-    pub restarts: Option<Duration>,
-    /// Another process acts so often; what the one before has sent may still arrive.
-    #[serde(with = "optional_span", skip_serializing_if = "Option::is_none")]
-    pub leader_changes: Option<Duration>,
-    /// Of launches: the cloud fails.
-    pub failed_launches: f64,
-    /// Of launches: the instance runs, and the answer is lost.
-    pub lost_launches: f64,
-    /// Of launches: the answer takes up to two minutes.
-    pub slow_launches: f64,
-    /// Some offerings cannot be had for a while so often.
-    #[serde(with = "optional_span", skip_serializing_if = "Option::is_none")]
-    pub insufficient_capacity: Option<Duration>,
-    /// Of instances: the kubelet never registers.
-    pub never_registers: f64,
-    /// An instance is gone so often, without a word.
-    #[serde(with = "optional_span", skip_serializing_if = "Option::is_none")]
-    pub vanishing: Option<Duration>,
-    /// A spot instance is interrupted so often: it ends two minutes after the word.
-    #[serde(with = "optional_span", skip_serializing_if = "Option::is_none")]
-    pub spot_interruptions: Option<Duration>,
-    /// A person deletes a node so often.
-    #[serde(with = "optional_span", skip_serializing_if = "Option::is_none")]
-    pub deleted_nodes: Option<Duration>,
-    /// Of instances: less memory is allocatable than was predicted, by up to two percent.
-    pub less_allocatable: f64,
-}
-
-fn two_hours() -> Duration {
-    Duration::from_secs(2 * 3_600)
-}
-
-fn five_minutes() -> Duration {
-    Duration::from_secs(300)
-}
-
-fn a_monday() -> Timestamp {
-    Timestamp::from_second(1_767_571_200).unwrap_or_default() // 2026-01-05T00:00:00Z
-}
-
 impl Scenario {
     /// Reads a folder.
     ///
@@ -207,7 +41,16 @@ impl Scenario {
     /// One sentence for each thing that is wrong, with file and field.
     pub fn read(folder: &Path) -> Result<Self, Vec<String>> {
         let (raw, errors) = read_paths(&[folder.to_path_buf()]);
-        Self::of(raw, errors.iter().map(ToString::to_string).collect())
+        let mut scenario = Self::of(raw, errors.iter().map(ToString::to_string).collect())?;
+        let mut errors = Vec::new();
+        for workload in &mut scenario.spec.workloads {
+            let Some(trace) = &mut workload.trace else { continue };
+            match read_trace(&folder.join(&trace.file)) {
+                Ok(arrivals) => trace.arrivals = Arc::new(arrivals),
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() { Ok(scenario) } else { Err(errors) }
     }
 
     fn of(raw: Vec<RawObject>, mut errors: Vec<String>) -> Result<Self, Vec<String>> {
@@ -239,13 +82,7 @@ impl Scenario {
         for (index, workload) in scenario.spec.workloads.iter().enumerate() {
             errors.extend(scenario.fault_of(workload).map(|fault| format!("spec.workloads[{index}]: {fault}")));
         }
-        errors.extend(
-            scenario
-                .spec
-                .faults
-                .out_of_range()
-                .map(|name| format!("spec.faults.{name}: expected a number from 0 to 1")),
-        );
+        errors.extend(scenario.spec.faults_of_numbers());
         if errors.is_empty() { Ok(scenario) } else { Err(errors) }
     }
 
@@ -259,52 +96,56 @@ impl Scenario {
             return Some(format!("{subject} is not among the manifests"));
         }
         let is_scaled = workload.daily.is_some() || !workload.steps.is_empty();
+        let comes = workload.every.is_some() || workload.runs.is_some();
         match subject.kind {
             "Job" if is_scaled => Some("steps and daily are of a deployment".to_owned()),
-            "Job" if workload.every.is_none_or(|every| every.is_zero()) || workload.runs.is_none() => {
-                Some("a job needs every and runs".to_owned())
+            "Job" if workload.trace.is_some() && comes => Some("expected one of trace, and every with runs".to_owned()),
+            "Job" if workload.trace.is_none() && (workload.every.is_none() || workload.runs.is_none()) => {
+                Some("a job needs every and runs, or a trace".to_owned())
             }
-            "Deployment" if workload.every.is_some() || workload.runs.is_some() => {
-                Some("every and runs are of a job".to_owned())
-            }
+            "Deployment" if comes || workload.trace.is_some() => Some("every, runs and trace are of a job".to_owned()),
             _ => None,
         }
     }
 }
 
-impl Workload {
-    /// The object that it is about.
-    ///
-    /// # Errors
-    /// Not exactly one is named, or not as `namespace/name`.
-    pub fn subject(&self) -> Result<Subject, String> {
-        let (kind, named) = match (&self.deployment, &self.job) {
-            (Some(named), None) => ("Deployment", named),
-            (None, Some(named)) => ("Job", named),
-            _ => return Err("expected one of deployment and job".to_owned()),
-        };
-        let (namespace, name) =
-            named.split_once('/').ok_or_else(|| format!("expected namespace/name, found {named}"))?;
-        Ok(subject_of(kind, &serde_json::json!({"metadata": {"namespace": namespace, "name": name}})))
-    }
-}
-
-impl Faults {
-    fn chances(&self) -> [(&'static str, f64); 8] {
-        [
-            ("conflicts", self.conflicts),
-            ("failedWrites", self.failed_writes),
-            ("lostAnswers", self.lost_answers),
-            ("failedLaunches", self.failed_launches),
-            ("lostLaunches", self.lost_launches),
-            ("slowLaunches", self.slow_launches),
-            ("neverRegisters", self.never_registers),
-            ("lessAllocatable", self.less_allocatable),
-        ]
+impl Spec {
+    /// Numbers and durations that nothing can be done with.
+    fn faults_of_numbers(&self) -> Vec<String> {
+        let mut errors = Vec::new();
+        let of_faults = self.faults.chances().into_iter().map(|(name, chance)| (format!("faults.{name}"), chance));
+        let of_prices = self.spot_prices.iter().map(|prices| ("spotPrices.by".to_owned(), prices.by));
+        let chances = of_faults.chain(of_prices).filter(|(_, chance)| !(0.0..=1.0).contains(chance));
+        errors.extend(chances.map(|(name, _)| format!("spec.{name}: expected a number from 0 to 1")));
+        for (name, shortest, span) in self.spans() {
+            if span < shortest {
+                errors.push(format!("spec.{name}: expected at least {shortest:?}, found {span:?}"));
+            }
+        }
+        let traces = self.workloads.iter().enumerate().filter_map(|(index, of)| Some((index, of.trace.as_ref()?)));
+        let wrong = traces.filter(|(_, trace)| !(trace.speed > 0.0 && trace.speed.is_finite()));
+        errors.extend(
+            wrong.map(|(index, _)| {
+                format!("spec.workloads[{index}].trace.speed: expected a number above 0, such as 10")
+            }),
+        );
+        errors
     }
 
-    fn out_of_range(&self) -> impl Iterator<Item = &'static str> {
-        self.chances().into_iter().filter(|(_, chance)| !(0.0..=1.0).contains(chance)).map(|(name, _)| name)
+    /// Durations that have a least one: field, least, and what it is.
+    fn spans(&self) -> Vec<(String, Duration, Duration)> {
+        let of_faults =
+            self.faults.periods().into_iter().filter_map(|(name, span)| Some((format!("faults.{name}"), span?)));
+        let of_prices = self.spot_prices.iter().map(|prices| ("spotPrices.every".to_owned(), prices.every));
+        let of_workloads = self.workloads.iter().enumerate().flat_map(|(index, workload)| {
+            let every = workload.every.map(|every| (format!("workloads[{index}].every"), every));
+            let daily = workload.daily.as_ref().map(|daily| (format!("workloads[{index}].daily.every"), daily.every));
+            every.into_iter().chain(daily)
+        });
+        let periods = of_faults.chain(of_prices).chain(of_workloads);
+        let answers = [("machines.answer", self.machines.answer), ("machines.pause", self.machines.pause)];
+        let periods = periods.map(|(name, span)| (name, SHORTEST_PERIOD, span));
+        periods.chain(answers.map(|(name, span)| (name.to_owned(), SHORTEST_ANSWER, span))).collect()
     }
 }
 
@@ -329,39 +170,4 @@ fn namespaced(kind: &str, mut object: RawObject) -> RawObject {
         metadata["namespace"] = Value::from("default");
     }
     object
-}
-
-mod span {
-    use super::{Deserializer, Duration, SignedDuration};
-    use serde::de::{Deserialize as _, Error as _};
-    use serde::ser::Serializer;
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let parsed: Option<SignedDuration> = text.parse().ok();
-        let span = parsed.and_then(|span| Duration::try_from(span).ok());
-        span.ok_or_else(|| D::Error::custom(format!("expected a duration such as 90s or 1h 30m, found {text}")))
-    }
-
-    pub fn serialize<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-        let span = SignedDuration::try_from(*span).unwrap_or(SignedDuration::MAX);
-        serializer.collect_str(&format_args!("{span:#}"))
-    }
-}
-
-mod optional_span {
-    use super::{Deserializer, Duration, span};
-    use serde::ser::Serializer;
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-        span::deserialize(deserializer).map(Some)
-    }
-
-    #[allow(clippy::ref_option)] // what serde asks for
-    pub fn serialize<S: Serializer>(span: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-        match span {
-            Some(span) => span::serialize(span, serializer),
-            None => serializer.serialize_none(),
-        }
-    }
 }

@@ -9,30 +9,12 @@ use super::Simulation;
 use super::api::{is_deleting, text};
 use super::invariants::{Broken, SETTLED, is_true};
 use crate::api::labels;
-use crate::observe::objects::KINDS;
-use crate::observe::{Origin, RawObject};
 
 impl Simulation<'_> {
-    pub(super) fn unsettled(&self) -> Option<Broken> {
-        let texts = [self.unbound(), self.unequal(), self.unfinished(), self.empty()];
-        let text = texts.into_iter().flatten().next()?;
+    pub(super) fn unsettled(&mut self) -> Option<Broken> {
+        let waits = self.place_of_waiting();
+        let text = waits.or_else(|| self.unequal()).or_else(|| self.unfinished()).or_else(|| self.empty())?;
         Some(Broken { at: self.now, rule: SETTLED, text })
-    }
-
-    /// Pods that wait although there would be a place for them.
-    fn unbound(&self) -> Option<String> {
-        let waiting: BTreeSet<_> =
-            self.mirror.unbound.values().filter(|pod| !pod.is_gated).map(|pod| pod.subject.key.clone()).collect();
-        if waiting.is_empty() {
-            return None;
-        }
-        let raw = KINDS.iter().flat_map(|kind| self.api.all(kind.name));
-        let raw = raw.map(|(_, object)| RawObject { origin: Origin::default(), value: Value::clone(object) });
-        let (snapshot, decision) = self.decide_about(raw.collect());
-        let placed = decision.plan.assignments.iter().map(|assignment| &snapshot.pods[assignment.pod].key);
-        let could: Vec<_> = placed.filter(|key| waiting.contains(*key)).collect();
-        let first = could.first()?;
-        Some(format!("{} of {} pods that wait have a place, {first} is one", could.len(), waiting.len()))
     }
 
     /// Claims, instances and nodes are three sides of the same thing.
@@ -51,7 +33,9 @@ impl Simulation<'_> {
     }
 
     fn unfinished(&self) -> Option<String> {
-        let claim = self.api.all("NodeClaim").find(|(_, claim)| is_deleting(claim) || !is_true(claim, "Initialized"));
+        let is_unfinished =
+            |claim: &Value| (is_deleting(claim) && !self.is_protected(claim)) || !is_true(claim, "Initialized");
+        let claim = self.api.all("NodeClaim").find(|(_, claim)| is_unfinished(claim));
         let unfinished = claim.map(|(key, claim)| {
             let what = if is_deleting(claim) { "is still being deleted" } else { "is not initialized" };
             format!("NodeClaim {} {what}", key.name)
@@ -63,6 +47,14 @@ impl Simulation<'_> {
             });
             reserved.map(|(key, _)| format!("Node {} is still reserved", key.name))
         })
+    }
+
+    /// Whether pods that must not be disrupted keep the node of a claim for as long as they run.
+    fn is_protected(&self, claim: &Value) -> bool {
+        let Some((node, _)) = self.api.of_instance("Node", text(claim, "/status/providerID")) else { return false };
+        let is_kept =
+            |pod: &Value| pod["metadata"]["annotations"][labels::DO_NOT_DISRUPT] == "true" && !is_deleting(pod);
+        self.api.pods_on(&node.key.name).any(|(_, pod)| is_kept(pod))
     }
 
     /// Nodes without pods, in pools whose nodes go when they are empty. Static pools keep theirs, and which are kept for

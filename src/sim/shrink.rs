@@ -36,7 +36,7 @@ pub fn shrink(scenario: &Scenario, options: &Options, report: Report) -> (Scenar
 }
 
 /// Each leaves one kind of fault out.
-const WITHOUT: [fn(&mut Faults); 15] = [
+const WITHOUT: [fn(&mut Faults); 20] = [
     |faults| faults.watch_lag = None,
     |faults| faults.dropped_watches = None,
     |faults| faults.conflicts = 0.0,
@@ -44,6 +44,11 @@ const WITHOUT: [fn(&mut Faults); 15] = [
     |faults| faults.lost_answers = 0.0,
     |faults| faults.restarts = None,
     |faults| faults.leader_changes = None,
+    |faults| faults.paused_leaders = None,
+    |faults| faults.refused_writes = 0.0,
+    |faults| faults.not_ready = None,
+    |faults| faults.blocked_budgets = None,
+    |faults| faults.slow_stops = 0.0,
     |faults| faults.failed_launches = 0.0,
     |faults| faults.lost_launches = 0.0,
     |faults| faults.slow_launches = 0.0,

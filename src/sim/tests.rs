@@ -20,6 +20,7 @@ fn run(scenario: &Scenario, seed: u64, is_undivided: bool) -> Report {
         seed,
         planted: None,
         with_bound: false,
+        log: false,
     };
     simulate(scenario, &options, &mut |_| {})
 }

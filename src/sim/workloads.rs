@@ -1,14 +1,14 @@
 //! The controllers of workloads: Deployments, DaemonSets and Jobs have the pods that they ask for.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::f64::consts::TAU;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::api::{Change, is_deleting, subject_of, text};
-use super::mirror::own_tolerations;
+use super::chance::{Draw, Purpose, cosine};
+use super::mirror::{own_tolerations, placing};
 use super::queue::after;
 use super::scenario::{Daily, Workload};
 use super::{Happening, Simulation};
@@ -28,6 +28,8 @@ pub(super) struct Workloads {
     pods: BTreeMap<Arc<str>, BTreeSet<Subject>>,
     /// Owners that are to be looked at.
     due: BTreeSet<Subject>,
+    /// Nodes on which DaemonSets are to be looked at.
+    nodes_due: BTreeSet<Arc<str>>,
     made: u64,
 }
 
@@ -42,8 +44,9 @@ impl Simulation<'_> {
                 self.queue.put(self.now, Happening::Daily(index));
             }
             if workload.every.is_some() {
-                self.queue.put(self.now, Happening::Comes(index));
+                self.plan_arrival(index);
             }
+            self.begin_trace(index);
         }
     }
 
@@ -64,21 +67,36 @@ impl Simulation<'_> {
                     self.queue.put(after(self.now, SOON), Happening::Again(pod.clone()));
                 }
                 if changed && !counts {
-                    let kind = if text(owner, "/kind") == "DaemonSet" { "DaemonSet" } else { "ReplicaSet" };
+                    let is_daemon = text(owner, "/kind") == "DaemonSet";
+                    let kind = if is_daemon { "DaemonSet" } else { "ReplicaSet" };
                     let named =
                         json!({"metadata": {"namespace": &*subject.key.namespace, "name": text(owner, "/name")}});
+                    if is_daemon {
+                        self.workloads.nodes_due.insert(text(pod, "/spec/nodeName").into());
+                    }
                     self.look_at(subject_of(kind, &named));
                 }
             }
-            "Deployment" | "ReplicaSet" | "DaemonSet" if change.after.is_some() => self.look_at(subject.clone()),
-            "Node" if change.after.is_some() => {
-                let sets: Vec<Subject> =
-                    self.api.all("DaemonSet").map(|(_, set)| subject_of("DaemonSet", set)).collect();
-                for set in sets {
-                    self.look_at(set);
-                }
+            "DaemonSet" if change.after.is_some() => {
+                self.workloads.nodes_due.extend(self.mirror.cluster.nodes().keys().cloned());
+                self.look_at(subject.clone());
             }
+            "Deployment" | "ReplicaSet" if change.after.is_some() => self.look_at(subject.clone()),
+            "Node" => self.note_node(change),
             _ => {}
+        }
+    }
+
+    /// Daemon pods come to nodes that are new, or changed.
+    fn note_node(&mut self, change: &Change) {
+        let Some(node) = &change.after else { return };
+        if change.before.as_ref().is_some_and(|before| placing(before) == placing(node)) {
+            return;
+        }
+        self.workloads.nodes_due.insert(change.subject.key.name.clone());
+        let sets: Vec<Subject> = self.api.all("DaemonSet").map(|(_, set)| subject_of("DaemonSet", set)).collect();
+        for set in sets {
+            self.look_at(set);
         }
     }
 
@@ -91,12 +109,13 @@ impl Simulation<'_> {
 
     /// Gives owners the pods that they lack, and takes away those that they have too many.
     pub(super) fn control_workloads(&mut self) {
+        let nodes = std::mem::take(&mut self.workloads.nodes_due);
         for owner in std::mem::take(&mut self.workloads.due) {
             let Some(object) = self.api.get(&owner).cloned() else { continue };
             match owner.kind {
                 "Deployment" => self.of_deployment(&owner, &object),
                 "ReplicaSet" => self.of_replica_set(&owner, &object),
-                _ => self.of_daemon_set(&owner, &object),
+                _ => self.of_daemon_set(&owner, &object, &nodes),
             }
         }
     }
@@ -128,18 +147,19 @@ impl Simulation<'_> {
     fn of_replica_set(&mut self, owner: &Subject, set: &Value) {
         let wanted = usize::try_from(set["spec"]["replicas"].as_u64().unwrap_or(1)).unwrap_or(usize::MAX);
         let uid: Arc<str> = text(set, "/metadata/uid").into();
-        let known = self.workloads.pods.get(&uid).cloned().unwrap_or_default();
+        let known = self.workloads.pods.get(&uid).map_or(0, BTreeSet::len);
         let now = self.now;
-        if known.len() > wanted {
+        if known > wanted {
+            let pods = self.workloads.pods.get(&uid).into_iter().flatten();
             // unbound ones first, as the ReplicaSet controller does
-            let mut pods: Vec<(bool, Subject)> = known.into_iter().map(|pod| (self.is_bound(&pod), pod)).collect();
+            let mut pods: Vec<(bool, Subject)> = pods.map(|pod| (self.is_bound(pod), pod.clone())).collect();
             pods.sort();
             for (_, pod) in pods.iter().take(pods.len() - wanted) {
                 drop(self.api.delete(pod, None, None, now));
             }
             return;
         }
-        for _ in known.len()..wanted {
+        for _ in known..wanted {
             let pod = self.pod_of(&set["spec"]["template"], owner, &owned_by("ReplicaSet", "apps/v1", set));
             drop(self.api.create("Pod", pod, now));
         }
@@ -162,17 +182,18 @@ impl Simulation<'_> {
     }
 
     /// Pods of DaemonSets go to their node without kube-scheduler, which would put them nowhere else.
-    fn of_daemon_set(&mut self, owner: &Subject, set: &Value) {
-        let uid: Arc<str> = text(set, "/metadata/uid").into();
-        let known = self.workloads.pods.get(&uid).cloned().unwrap_or_default();
-        let has = |pod: &Subject| self.api.get(pod).map(|pod| Arc::<str>::from(text(pod, "/spec/nodeName")));
-        let served: BTreeSet<Arc<str>> = known.iter().filter_map(has).collect();
-        let nodes: Vec<Arc<str>> =
-            self.mirror.cluster.nodes().keys().filter(|name| !served.contains(*name)).cloned().collect();
+    fn of_daemon_set(&mut self, owner: &Subject, set: &Value, nodes: &BTreeSet<Arc<str>>) {
+        let uid = text(set, "/metadata/uid");
+        let has_one = |pod: &Value| {
+            let has_ended = ["Succeeded", "Failed"].contains(&text(pod, "/status/phase"));
+            text(pod, "/metadata/ownerReferences/0/uid") == uid && !is_deleting(pod) && !has_ended
+        };
         let now = self.now;
         for node in nodes {
-            let mut pod = self.pod_of(&set["spec"]["template"], owner, &owned_by("DaemonSet", "apps/v1", set));
-            tolerate(&mut pod);
+            if self.api.pods_on(node).any(|(_, pod)| has_one(pod)) {
+                continue;
+            }
+            let mut pod = self.daemon_pod(set);
             let Some(template) = self.mirror.template(&pod, &self.api) else { return };
             let tolerations = own_tolerations(&pod);
             let candidate = Candidate {
@@ -181,11 +202,19 @@ impl Simulation<'_> {
                 tolerations: &tolerations,
                 nominated: None,
             };
-            if self.mirror.cluster.allows(&candidate, &node) {
-                pod["spec"]["nodeName"] = json!(&*node);
+            if self.mirror.cluster.allows(&candidate, node) {
+                pod["spec"]["nodeName"] = json!(&**node);
                 drop(self.api.create("Pod", pod, now));
             }
         }
+    }
+
+    /// A pod of a DaemonSet that has no node yet.
+    pub(super) fn daemon_pod(&mut self, set: &Value) -> Value {
+        let owner = subject_of("DaemonSet", set);
+        let mut pod = self.pod_of(&set["spec"]["template"], &owner, &owned_by("DaemonSet", "apps/v1", set));
+        tolerate(&mut pod);
+        pod
     }
 
     /// Scales a Deployment.
@@ -200,40 +229,49 @@ impl Simulation<'_> {
         let Some(daily) = &self.scenario.spec.workloads[index].daily else { return };
         let replicas = replicas_at(daily, self.now.as_second());
         self.scale(index, replicas);
-        self.queue.put(after(self.now, daily.every.max(Duration::from_secs(1))), Happening::Daily(index));
+        self.queue.put(after(self.now, daily.every), Happening::Daily(index));
     }
 
-    /// A pod of a Job comes, and the time of the next one is known.
-    pub(super) fn come(&mut self, index: usize) {
+    /// When the next pod of a Job comes.
+    fn plan_arrival(&mut self, index: usize) {
+        let Some(every) = self.scenario.spec.workloads[index].every else { return };
+        let mut draw = self.chance.draw(Purpose::Workload(index));
+        let at = after(self.now, draw.span(every));
+        self.queue.put(at, Happening::Comes(index, draw));
+    }
+
+    /// A pod of a Job comes.
+    pub(super) fn come(&mut self, index: usize, mut draw: Draw) {
+        self.plan_arrival(index);
         let workload: &Workload = &self.scenario.spec.workloads[index];
-        let (Ok(subject), Some(every), Some(runs)) = (workload.subject(), workload.every, workload.runs) else {
-            return;
-        };
-        let next = self.random_span(every);
-        self.queue.put(after(self.now, next), Happening::Comes(index));
-        let Some(job) = self.api.get(&subject).cloned() else { return };
-        let mut pod = self.pod_of(&job["spec"]["template"], &subject, &owned_by("Job", "batch/v1", &job));
+        let (Ok(job), Some(runs)) = (workload.subject(), workload.runs) else { return };
+        let runs = draw.span(runs).as_secs().max(1);
+        self.make_job_pod(&job, runs);
+    }
+
+    /// A pod of a Job that runs for so many seconds, once it does.
+    pub(super) fn make_job_pod(&mut self, owner: &Subject, runs: u64) {
+        self.report.arrivals += 1;
+        self.report.arrived_seconds += runs;
+        self.make_job_pod_again(owner, json!(runs.to_string()));
+    }
+
+    fn make_job_pod_again(&mut self, owner: &Subject, runs: Value) {
+        let Some(job) = self.api.get(owner).cloned() else { return };
+        let mut pod = self.pod_of(&job["spec"]["template"], owner, &owned_by("Job", "batch/v1", &job));
         pod["spec"]["restartPolicy"] = json!("Never");
-        pod["metadata"]["annotations"][RUNS] = json!(self.random_span(runs).as_secs().to_string());
+        pod["metadata"]["annotations"][RUNS] = runs;
         let now = self.now;
         drop(self.api.create("Pod", pod, now));
     }
-}
 
-impl Simulation<'_> {
     /// A pod of a Job that was not done comes again.
     pub(super) fn come_again(&mut self, pod: &Value) {
         let metadata = &pod["metadata"];
-        let owner = subject_of(
-            "Job",
-            &json!({"metadata": {"namespace": metadata["namespace"], "name": metadata["ownerReferences"][0]["name"]}}),
-        );
-        let Some(job) = self.api.get(&owner).cloned() else { return };
-        let mut again = self.pod_of(&job["spec"]["template"], &owner, &owned_by("Job", "batch/v1", &job));
-        again["spec"]["restartPolicy"] = json!("Never");
-        again["metadata"]["annotations"][RUNS] = metadata["annotations"][RUNS].clone();
-        let now = self.now;
-        drop(self.api.create("Pod", again, now));
+        let named = json!({"metadata": {
+            "namespace": metadata["namespace"], "name": metadata["ownerReferences"][0]["name"],
+        }});
+        self.make_job_pod_again(&subject_of("Job", &named), metadata["annotations"][RUNS].clone());
     }
 }
 
@@ -253,7 +291,7 @@ fn tolerate(pod: &mut Value) {
 
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // small numbers of pods
 fn replicas_at(daily: &Daily, second: i64) -> u64 {
-    let hour = (second.rem_euclid(86_400) as f64 - daily.peak.as_secs_f64()) / 86_400.0;
+    let turn = (second.rem_euclid(86_400) as f64 - daily.peak.as_secs_f64()) / 86_400.0;
     let (low, high) = (daily.low as f64, daily.high as f64);
-    (f64::midpoint(low, high) + (high - low) / 2.0 * (TAU * hour).cos()).round().max(0.0) as u64
+    (f64::midpoint(low, high) + (high - low) / 2.0 * cosine(turn)).round().max(0.0) as u64
 }

@@ -136,6 +136,11 @@ impl SpotPrices {
             .or_insert(observed);
     }
 
+    pub(super) fn set(&mut self, instance_type: &Arc<str>, zone: &Arc<str>, price: MicroUsd) {
+        let zones = self.prices.entry(instance_type.clone()).or_default();
+        zones.insert(zone.clone(), Observed { at: Timestamp::UNIX_EPOCH, price });
+    }
+
     #[must_use]
     pub fn price(&self, instance_type: &str, zone: &str) -> Option<MicroUsd> {
         self.prices.get(instance_type)?.get(zone).map(|observed| observed.price)

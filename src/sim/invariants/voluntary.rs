@@ -1,0 +1,81 @@
+//! Budgets: how many nodes of a pool the controller takes away at once of its own accord.
+//!
+//! A node counts from when it is closed while nobody has deleted it, or from when its claim is deleted, until it is open again or its
+//! instance ends. It does not where there is another reason: a person, the cloud, a node that is not ready or never was.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::super::Simulation;
+use super::super::api::{is_deleting, text};
+use super::super::contact::is_ready;
+use super::{BUDGETS, has_taint, is_true, pool_of};
+use crate::api::labels;
+use crate::api::node_pool::{Budget, NodePool};
+use crate::api::reading::read;
+use crate::controller::Subject;
+
+impl Simulation<'_> {
+    /// A Node has changed.
+    pub(super) fn note_closed(&mut self, before: Option<&Value>, node: &Value) {
+        let was_closed = before.is_some_and(|node| has_taint(node, labels::TAINT_DISRUPTED));
+        let is_closed = has_taint(node, labels::TAINT_DISRUPTED);
+        let id = text(node, "/spec/providerID");
+        let is_claim_deleting = || self.api.of_instance("NodeClaim", id).is_some_and(|(_, claim)| is_deleting(claim));
+        if is_closed && !was_closed && !is_deleting(node) && !is_claim_deleting() {
+            self.disrupt(id.into(), pool_of(node));
+        } else if was_closed && !is_closed && !is_claim_deleting() {
+            self.invariants.disrupted.remove(id);
+        }
+    }
+
+    /// Before the controller deletes a claim.
+    pub(super) fn note_disruption(&mut self, subject: &Subject, uid: &str) {
+        let Some(claim) = self.api.get(subject).filter(|claim| claim["metadata"]["uid"] == *uid).cloned() else {
+            return;
+        };
+        let id = text(&claim, "/status/providerID");
+        let is_asked_for = is_deleting(&claim)
+            || !is_true(&claim, "Initialized")
+            || self.interrupted.contains_key(id)
+            || self.cloud.get(id).is_none_or(|running| !running.runs());
+        let node = self.api.of_instance("Node", id).map(|(_, node)| node);
+        if !is_asked_for && node.is_some_and(|node| !is_deleting(node) && is_ready(node)) {
+            self.disrupt(id.into(), pool_of(&claim));
+        }
+    }
+
+    fn disrupt(&mut self, id: Arc<str>, pool: &str) {
+        if !self.invariants.is_late && self.invariants.disrupted.insert(id) {
+            self.check_budget(pool);
+        }
+    }
+
+    fn check_budget(&mut self, pool: &str) {
+        let Some(object) = self.api.get(&Subject::of_cluster("NodePool", pool)) else { return };
+        let Ok(read) = read::<NodePool>(object).map(|read| read.object) else { return };
+        if read.spec.replicas.is_some() {
+            return; // how many a static pool has is no disruption
+        }
+        let is_ending = |id: &str| {
+            let claim = self.api.of_instance("NodeClaim", id);
+            claim.is_some_and(|(_, claim)| is_true(claim, "InstanceTerminating"))
+        };
+        let here = self.api.all("Node").filter(|(_, node)| pool_of(node) == pool);
+        let ids: Vec<&str> = here.map(|(_, node)| text(node, "/spec/providerID")).filter(|id| !is_ending(id)).collect();
+        let disrupted = ids.iter().filter(|id| self.invariants.disrupted.contains(**id)).count();
+        // those that come and go with time are left out
+        let always = read.spec.disruption.budgets.iter().filter(|budget| budget.schedule.is_none());
+        let of = |budget: &Budget| match budget.nodes.strip_suffix('%') {
+            Some(percent) => (ids.len() * percent.parse::<usize>().unwrap_or(0)).div_ceil(100),
+            None => budget.nodes.parse().unwrap_or(0),
+        };
+        let allowed = always.filter(|budget| budget.reasons.is_empty()).map(of).min().unwrap_or(usize::MAX);
+        if disrupted > allowed {
+            let text =
+                format!("{disrupted} of {} nodes of {pool} are being taken away, and {allowed} may be", ids.len());
+            self.break_rule(BUDGETS, text);
+        }
+    }
+}
