@@ -38,7 +38,7 @@ pub struct Hosting {
 }
 
 impl Hosting {
-    /// Two seconds for a decision; answers are waited for half as long as admission webhooks may take; a tenth of a core.
+    /// Two seconds for a decision; answers are waited for half as long as admission webhooks may take; a twentieth of a core.
     #[must_use]
     pub fn usual(worker: Worker) -> Self {
         Self {
@@ -47,7 +47,7 @@ impl Hosting {
             recorder: None,
             answer: Duration::from_secs(5),
             concurrent: 64,
-            rest: 10,
+            rest: 20,
         }
     }
 }
