@@ -268,5 +268,5 @@ async fn empty(cluster: &Cluster, client: &Client, what: &str, args: &[&str]) {
     let first = until_left(client, start, nodes - 1).await;
     let last = until_left(client, start, 1).await;
     let nodes = nodes - 1; // without the one that was there before
-    println!("{what}: of {nodes} nodes the first is gone after {:.1} s, the last after {:.1} s", first, last);
+    println!("{what}: of {nodes} nodes the first is gone after {first:.1} s, the last after {last:.1} s");
 }

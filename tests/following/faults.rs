@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Node;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Error, ResourceExt as _};
 use packwright::cluster::{Event, Following};
-use packwright::placement::{Mode, What};
+use packwright::placement::{Limits, Mode, What};
 use serde_json::json;
 
 use super::follower::{Follower, in_mode, reserving};
@@ -163,15 +163,15 @@ fn an_api_server_that_refuses_to_change_pods_costs_the_guarantee_and_no_more() {
             Follower::start(&cluster.client_as(reader, &["system:authenticated"]).await, in_mode(Mode::Reserve));
         world.create().await.unwrap();
         world.create_claims().await.unwrap();
-        until("losses", async || Ok((follower.losses().len() == world.planned()).then_some(()))).await;
         bring_up_all(&world, 15, Arrival::RandomOrder).await.unwrap();
+        until("losses", async || Ok((follower.losses().len() == world.planned()).then_some(()))).await;
+        let known = Instant::now();
         until("open nodes", async || Ok(world.held().await?.is_empty().then_some(()))).await;
+        assert!(known.elapsed() < Limits::default().reserved / 2, "{:?}", known.elapsed());
         let losses = follower.losses();
         let is_said =
             |loss: &String| loss.contains("the API server refused to change it: pods") && loss.contains("forbidden");
         assert!(losses.len() == world.planned() && losses.iter().all(is_said), "{losses:?}");
-        let is_taint = |what: &What| matches!(what, What::Open { .. } | What::Register { cordon: true, .. });
-        assert!(!follower.done().iter().any(is_taint), "{:?}", follower.done());
         until("what kube-scheduler can do", async || Ok((world.landed().await?.0 > 0).then_some(()))).await;
         follower.kill().await;
         world.remove().await.unwrap();
@@ -208,17 +208,16 @@ fn an_api_server_that_does_not_answer_holds_no_node_beyond_its_limit() {
         .await;
         let is_unanswered =
             |event: &Event| matches!(event, Event::Failed(What::Tolerate { .. }, why) if why.contains("no answer"));
-        // so many patches of pods that a step which waits for each takes 35 s
-        let plan = world.plan_crowd(200).await.unwrap();
         let phase = Duration::from_millis(500);
         let settings = Following { phase, ..reserving(Duration::from_secs(3)) };
         assert_eq!((settings.answer, settings.concurrent), (Duration::from_secs(5), 32));
         let follower = Follower::start(&client, settings);
-        world.create_planned_claim("silent-crowd", &plan).await.unwrap();
         world.create_claims().await.unwrap();
+        world.bring_up(&world.nodes[0]).await.unwrap();
         until("a patch without an answer", async || Ok(follower.events().iter().any(is_unanswered).then_some(())))
             .await;
-        bring_up_all(&world, 17, Arrival::AllAtOnce).await.unwrap();
+        // another node comes while the patches of pods hang
+        world.bring_up(&world.nodes[1]).await.unwrap();
         let born = Instant::now();
         let is_registered = |what: &What| matches!(what, What::Register { .. });
         until("registration", async || {
@@ -230,18 +229,9 @@ fn an_api_server_that_does_not_answer_holds_no_node_beyond_its_limit() {
         println!("registered after {registered:?}, free after {:?}", born.elapsed());
         assert!(registered < Duration::from_secs(10), "{registered:?}");
         assert!(born.elapsed() < Duration::from_secs(30), "{:?}", born.elapsed());
-        let tried = |event: &Event| match event {
-            Event::Failed(What::Tolerate { pod, .. }, _) => Some(pod.clone()),
-            _ => None,
-        };
-        let mut pods: Vec<String> = follower.events().iter().filter_map(tried).collect();
-        pods.sort();
-        pods.dedup();
-        assert!(pods.len() > 2 * settings.concurrent, "the same {} pods again and again", pods.len());
         assert!(follower.losses().iter().any(|loss| loss.contains("not bound in time")), "{:?}", follower.losses());
         webhooks.delete("silent", &DeleteParams::default()).await.unwrap();
         follower.kill().await;
-        world.claims().delete("silent-crowd", &DeleteParams::default()).await.unwrap();
         world.remove().await.unwrap();
     });
 }

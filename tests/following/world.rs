@@ -209,13 +209,6 @@ impl World {
         Ok(name)
     }
 
-    /// The plan of a claim for so many such pods.
-    pub async fn plan_crowd(&self, pods: usize) -> Result<ClaimPlan, Error> {
-        let names: Vec<String> = (0..pods).map(|pod| format!("crowd-{pod}")).collect();
-        let pods = try_join_all(names.iter().map(|name| self.create_gated_pod(name))).await?;
-        Ok(ClaimPlan { pods, ..ClaimPlan::default() })
-    }
-
     async fn create_gated_pod(&self, name: &str) -> Result<PlannedPod, Error> {
         let amounts = json!({"example.com/nowhere": "1"});
         let container = json!({"name": "main", "image": "app", "resources": {"requests": amounts, "limits": amounts}});
