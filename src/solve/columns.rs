@@ -23,7 +23,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use generate::{Effort, End, Generator, resource_prices};
-use instance::{Bin, Duals, Instance, Packing, Pattern, usd};
+use instance::{Bin, Class, Duals, Instance, Packing, Pattern, usd};
 use rate::Rater;
 
 /// How far the search goes, besides its wish to stop.
@@ -440,18 +440,21 @@ fn rounding(start: &Start, demands: &[u32], alone: &[f64]) -> f64 {
     changed.map(|(_, alone)| *alone).filter(|alone| alone.is_finite()).fold(0.0, f64::max)
 }
 
-/// Dollars an hour of the cheapest new bin that holds a pod of each item.
+/// Dollars an hour of a new bin that holds a pod of each item: the cheapest that can be bought as often as wanted; where there is none,
+/// the dearest of those that classes with a limit have to offer, as the cheaper ones may be used up.
 pub fn alone(instance: &Instance) -> Vec<f64> {
-    let mut alone = vec![f64::INFINITY; instance.items.len()];
-    for class in &instance.classes {
-        for &item in &class.items {
-            let fits = |bin: &&Bin| instance.items[item].size.iter().zip(&bin.room).all(|(size, room)| size <= room);
-            let new = class.bins.iter().filter(|bin| instance.supply(bin).is_none());
-            let cheapest = new.filter(fits).map(|bin| usd(bin.cost)).fold(f64::INFINITY, f64::min);
-            alone[item] = alone[item].min(cheapest);
-        }
-    }
-    alone
+    let cheapest = |class: &Class, item: usize, limited: bool| {
+        let fits = |bin: &&Bin| instance.items[item].size.iter().zip(&bin.room).all(|(size, room)| size <= room);
+        let new = class.bins.iter().filter(|bin| instance.supply(bin).is_none() && bin.uses.is_empty() != limited);
+        new.filter(fits).map(|bin| usd(bin.cost)).fold(f64::INFINITY, f64::min)
+    };
+    let of = |item: usize| {
+        let classes = || instance.classes.iter().filter(move |class| class.items.contains(&item));
+        let unlimited = classes().map(|class| cheapest(class, item, false)).fold(f64::INFINITY, f64::min);
+        let limited = classes().map(|class| cheapest(class, item, true)).filter(|price| price.is_finite());
+        if unlimited.is_finite() { unlimited } else { limited.reduce(f64::max).unwrap_or(f64::INFINITY) }
+    };
+    (0..instance.items.len()).map(of).collect()
 }
 
 /// What it costs to leave a pod out: more than a bin of its own would, and than pods of its size cost otherwise.

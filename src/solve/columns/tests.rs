@@ -140,6 +140,29 @@ fn each_filling(
     }
 }
 
+/// The cheap bin can be bought once: leaving a pod out must cost more than the dear one.
+#[test]
+fn no_pod_is_left_because_the_cheapest_bin_is_used_up() {
+    let item = |size: [i64; 3], demand, most| Item { size: size.to_vec(), demand, most };
+    let class = |items: &[usize], room: [i64; 3], cost, uses: &[(usize, i64)]| {
+        let bins = vec![Bin { room: room.to_vec(), cost, uses: uses.to_vec() }];
+        Class { items: items.to_vec(), bins }
+    };
+    let instance = Instance {
+        dims: 3,
+        items: vec![item([1, 1, 1], 1, u32::MAX), item([9, 1, 0], 2, 1)],
+        classes: vec![
+            class(&[0, 1], [20, 19, 1], 68_000, &[]),
+            class(&[1], [12, 12, 1], 12_500, &[(0, 1)]),
+            class(&[0, 1], [8, 8, 2], 0, &[(1, 1)]),
+        ],
+        rows: vec![Row { capacity: 1, is_supply: false }, Row { capacity: 1, is_supply: true }],
+    };
+    for answer in solved(&instance, false) {
+        assert_eq!(fault(&instance, &answer), None);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
