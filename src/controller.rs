@@ -29,6 +29,7 @@ mod market;
 mod give_up;
 mod hash;
 mod create;
+mod creating;
 mod adopt;
 mod launch;
 mod play;
@@ -79,6 +80,7 @@ use crate::host::{Decision, Search};
 use crate::observe::objects::ObjectKey;
 use crate::observe::snapshot::NodePool;
 use crate::observe::{RawObject, is_launchable};
+use crate::plan::Target;
 use crate::solve::carried::Carried;
 use attention::{Attention, Later};
 use batch::Batch;
@@ -86,6 +88,7 @@ use buffers::Buffers;
 use carry_out::{Asked, carry_out};
 use cluster::{Claimed, Cluster};
 use consistency::Consistency;
+use creating::Creating;
 use drain::is_going;
 use garbage::Garbage;
 use health::Health;
@@ -140,6 +143,7 @@ pub struct Controller {
     interruptions: Interruptions,
     following: Following,
     attention: Attention,
+    creating: Creating,
     events: PodEvents,
     /// Nodes that pods were told to bind to, until when that is waited for.
     nominated: BTreeMap<Arc<str>, Timestamp>,
@@ -179,6 +183,7 @@ impl Controller {
             interruptions: Interruptions::default(),
             following: Following::default(),
             attention: Attention::default(),
+            creating: Creating::default(),
             events: PodEvents::default(),
             nominated: BTreeMap::new(),
             batch: Batch::default(),
@@ -211,6 +216,7 @@ impl Controller {
         self.buffers = Buffers::default();
         self.asked = None;
         self.attention = Attention::default();
+        self.creating = Creating::default();
     }
 
     /// Takes an event in, and says what it means.
@@ -302,7 +308,8 @@ impl Controller {
         consistency::step(&cluster, &mut self.consistency, &mut turn);
         protected::step(&cluster, &mut self.protected, &mut turn);
         idle::step(&cluster, &mut self.events, &mut turn);
-        let coming = coming(&cluster, &observed, now);
+        let mut coming = coming(&cluster, &observed, now);
+        coming.unseen = self.creating.pods(&cluster, &mut turn);
         self.batch.leave(&coming.pods);
         if let Some(until) = coming.until {
             turn.step_again(until);
@@ -368,6 +375,9 @@ impl Controller {
             let node = pod.and_then(|pod| pod.spec.as_ref()?.node_name.as_deref().map(Arc::from));
             said.push(Said::EvictionDelayed { pod: subject.clone(), node, reason: reason.clone() });
         }
+        if subject.kind == "NodeClaim" {
+            self.creating.answered(&subject.key.name, &outcome, now);
+        }
         said.extend(self.writes.means(subject, &outcome));
         let failure = self.writes.answered(subject, &outcome, now);
         if let Some(reason) = failure {
@@ -417,8 +427,11 @@ impl Controller {
         let done = carry_out(&asked, decision, &self.world, &mut room, &mut turn);
         self.nominated.extend(done.nodes.into_iter().map(|node| (node, now + NOMINATION)));
         self.buffers.decided(&asked.snapshot, &decision.plan, &done.created, now);
-        for claim in done.created.values() {
+        for (launch, claim) in &done.created {
             self.recent.note_launch(claim.clone(), now);
+            let here = decision.plan.assignments.iter().filter(|of| of.target == Target::Launch(*launch));
+            let pods = here.map(|assignment| asked.snapshot.pods[assignment.pod].uid.clone());
+            self.creating.note(claim.clone(), pods.collect());
         }
     }
 }

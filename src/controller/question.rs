@@ -26,8 +26,8 @@ pub(super) struct Known<'k> {
 
 /// The Snapshot of a tick. Of pods that are not bound only those count for which kube-scheduler has found no room, and those
 /// that it has not looked at yet and that are like one of them: of a thousand replicas that come at once it has tried half when the
-/// batch is closed, and the other half is planned together with them. Those with a node coming count as bound to it, so that no plan is
-/// made twice. Of NodePools only those that are ready are used.
+/// batch is closed, and the other half is planned together with them. Those with a node coming count as bound to it, and
+/// those of which a claim may have been made that nobody has seen are left out, so that no plan is made twice. Of NodePools only those that are ready are used.
 pub(super) fn snapshot(objects: &Objects, coming: &Coming, known: &Known<'_>, now: Timestamp) -> LoadOutcome {
     let Known { settings, catalog, unavailable } = *known;
     let mut objects = objects.clone();
@@ -50,6 +50,9 @@ pub(super) fn snapshot(objects: &Objects, coming: &Coming, known: &Known<'_>, no
         let object = &pod.object;
         let is_bound = object.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
         let uid = object.metadata.uid.as_deref().unwrap_or_default();
+        if coming.unseen.contains(uid) {
+            return false;
+        }
         if let Some(node) = coming.pods.get(uid) {
             let mut bound = (**object).clone();
             bound.spec.get_or_insert_default().node_name = Some(node.to_string());

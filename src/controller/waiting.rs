@@ -53,13 +53,17 @@ pub(super) fn is_untried(pod: &Pod) -> bool {
 /// The uids of the pods that have no node coming.
 pub(super) fn waiting_pods(cluster: &Cluster<'_>, coming: &Coming) -> BTreeSet<Arc<str>> {
     let pods = cluster.unbound_pods().map(|(_, pod)| pod).filter(|pod| is_provisionable(pod));
-    let uids = pods.filter_map(|pod| pod.metadata.uid.as_deref()).filter(|uid| !coming.pods.contains_key(*uid));
+    let uids = pods
+        .filter_map(|pod| pod.metadata.uid.as_deref())
+        .filter(|uid| !coming.pods.contains_key(*uid) && !coming.unseen.contains(*uid));
     uids.map(Arc::from).collect()
 }
 
 /// Where planned pods that are not bound are to bind, by uid: the name of a node, or of a claim that has none yet.
 pub(super) struct Coming {
     pub pods: BTreeMap<Arc<str>, Arc<str>>,
+    /// Pods that may have a claim which nobody has seen yet, by uid.
+    pub unseen: BTreeSet<Arc<str>>,
     /// When the first of them is not waited for any more, if time alone decides that.
     pub until: Option<Timestamp>,
 }
@@ -68,7 +72,7 @@ pub(super) struct Coming {
 pub(super) fn coming(cluster: &Cluster<'_>, observed: &Observed, now: Timestamp) -> Coming {
     let nodes: BTreeMap<&str, _> =
         observed.nodes.iter().filter_map(|node| Some((&**node.claim.as_ref()?, node))).collect();
-    let mut found = Coming { pods: BTreeMap::new(), until: None };
+    let mut found = Coming { pods: BTreeMap::new(), unseen: BTreeSet::new(), until: None };
     for claimed in cluster.claims.iter().filter(|claimed| !claimed.is_deleting()) {
         let Some(state) = observed.claims.get(claimed.name()) else { continue };
         let node = nodes.get(claimed.name());

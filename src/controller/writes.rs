@@ -13,7 +13,7 @@ use crate::observe::RawObject;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// A watch that is silent for so long is not waited for any more.
-const WATCH: Duration = Duration::from_secs(10);
+pub(super) const WATCH: Duration = Duration::from_secs(10);
 /// What failed is forgotten so long after its pause: nobody wants it any more.
 const FORGET: Duration = Duration::from_secs(10 * 60);
 
