@@ -20,6 +20,7 @@ mod index;
 mod attention;
 mod turn;
 mod conditions;
+mod claim_status;
 mod classes;
 mod cluster;
 mod health;

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::json;
 
+use super::claim_status::note;
 use super::cluster::{Claimed, Cluster};
 use super::conditions::INITIALIZED;
-use super::drain::note;
 use super::said::Said;
 use super::turn::{Turn, later};
 use crate::observe::amounts;
@@ -37,11 +38,11 @@ pub(super) fn step(cluster: &Cluster<'_>, consistency: &mut Consistency, turn: &
         }
         let lacks = lacks(claimed);
         let condition = match &lacks {
-            None => (CONSISTENT_STATE_FOUND, "True", CONSISTENT_STATE_FOUND, String::new()),
-            Some(why) => (CONSISTENT_STATE_FOUND, "False", "ConsistencyCheckFailed", why.clone()),
+            None => (CONSISTENT_STATE_FOUND, "True", CONSISTENT_STATE_FOUND, ""),
+            Some(why) => (CONSISTENT_STATE_FOUND, "False", "ConsistencyCheckFailed", why.as_str()),
         };
         // what could not be written is looked at again
-        if note(claimed, &[condition], turn) {
+        if note(claimed, json!({}), &[condition], turn).is_news() {
             continue;
         }
         if let Some(reason) = lacks {

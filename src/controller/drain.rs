@@ -10,8 +10,9 @@ use k8s_openapi::api::core::v1::{Node, Pod, Taint};
 use serde_json::json;
 
 use super::action::Verb;
+use super::claim_status::note;
 use super::cluster::{Claimed, Cluster};
-use super::conditions::{Conditions, DRAINED, INSTANCE_TERMINATING, LAUNCHED, VOLUMES_DETACHED, since};
+use super::conditions::{DRAINED, INSTANCE_TERMINATING, LAUNCHED, VOLUMES_DETACHED, since};
 use super::event::Subject;
 use super::garbage::{Garbage, is_ready};
 use super::instances::Instances;
@@ -79,7 +80,7 @@ fn is_drained(claimed: &Claimed<'_>, node: &Node, pods: &[&Arc<Pod>], turn: &mut
     let waiting: Vec<&Arc<Pod>> = pods.iter().copied().filter(|pod| is_waited_for(pod, now)).collect();
     if !waiting.is_empty() {
         if !claimed.is(DRAINED) {
-            note(claimed, &[(DRAINED, "Unknown", "Draining", String::new())], turn);
+            note(claimed, json!({}), &[(DRAINED, "Unknown", "Draining", "")], turn);
         }
         leave(&waiting, claimed.deadline(), turn);
         return false;
@@ -112,7 +113,9 @@ fn end(
         }
     };
     let is_waiting = !attached.is_empty() && !is_over;
-    let is_news = note(claimed, &[(DRAINED, "True", DRAINED, String::new()), volumes], turn);
+    let (kind, status, reason, message) = &volumes;
+    let conditions = [(DRAINED, "True", DRAINED, ""), (*kind, *status, *reason, &**message)];
+    let is_news = note(claimed, json!({}), &conditions, turn).is_news();
     if is_news && is_waiting {
         turn.say(Said::AwaitingVolumes { node: name.clone() });
     }
@@ -122,7 +125,7 @@ fn end(
     let id = node.spec.as_ref().and_then(|spec| spec.provider_id.as_deref());
     let is_ended = id.is_none_or(|id| instances.end(claimed.name(), id, turn));
     if id.is_some_and(|id| instances.is_ending(id)) {
-        note(claimed, &[(INSTANCE_TERMINATING, "True", INSTANCE_TERMINATING, String::new())], turn);
+        note(claimed, json!({}), &[(INSTANCE_TERMINATING, "True", INSTANCE_TERMINATING, "")], turn);
     }
     if is_ended {
         free(node, turn);
@@ -236,26 +239,4 @@ fn evict(pod: &Pod, turn: &mut Turn<'_>) {
 fn remove(pod: &Pod, grace: Option<Duration>, turn: &mut Turn<'_>) -> bool {
     let uid = Arc::from(pod.metadata.uid.as_deref().unwrap_or_default());
     turn.write(subject(pod), &pod.metadata, Verb::Delete { uid, grace })
-}
-
-/// Type, status, reason and message.
-type Noted<'n> = (&'n str, &'n str, &'n str, String);
-
-/// Writes conditions where they say something new. Whether they do.
-pub(super) fn note(claimed: &Claimed<'_>, wanted: &[Noted<'_>], turn: &mut Turn<'_>) -> bool {
-    let known = claimed.claim.status.as_ref().map_or(&[][..], |status| &status.conditions);
-    let is_said = |(kind, status, reason, message): &Noted<'_>| {
-        known
-            .iter()
-            .any(|of| of.type_ == *kind && of.status == *status && of.reason == *reason && of.message == *message)
-    };
-    if wanted.iter().all(is_said) {
-        return false;
-    }
-    let mut conditions = Conditions::of(known, claimed.claim.metadata.generation, turn.now);
-    for (kind, status, reason, message) in wanted {
-        conditions.set(kind, status, reason, message);
-    }
-    turn.patch_status("NodeClaim", &claimed.claim.metadata, &json!({"conditions": conditions.into_list()}));
-    true
 }

@@ -5,10 +5,11 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Node;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::claim_status::{Noted, note};
 use super::cluster::{Claimed, Cluster};
-use super::conditions::{Conditions, INITIALIZED, LAUNCHED, OF_CLAIM, REGISTERED, since};
+use super::conditions::{INITIALIZED, LAUNCHED, REGISTERED, since};
 use super::consistency::{CONSISTENT_STATE_FOUND, lacks};
 use super::give_up::{REGISTRATION_TIMEOUT, give_up};
 use super::said::{GivenUp, Said};
@@ -50,7 +51,7 @@ fn of_claim(claimed: &Claimed<'_>, turn: &mut Turn<'_>) {
         let missing = unready(claimed, node);
         let missing = missing.as_ref().map(|(reason, message)| (INITIALIZED, "Unknown", *reason, &**message));
         let conditions: Vec<Noted<'_>> = [(REGISTERED, "True", REGISTERED, "")].into_iter().chain(missing).collect();
-        if note(claimed, json!({ "nodeName": name }), &conditions, turn) {
+        if note(claimed, json!({ "nodeName": name }), &conditions, turn).is_sent() {
             turn.say_once_taken(Said::Registered { claim, node: name });
         }
         return;
@@ -65,7 +66,7 @@ fn of_claim(claimed: &Claimed<'_>, turn: &mut Turn<'_>) {
     }
     let consistent = lacks(claimed).is_none().then_some((CONSISTENT_STATE_FOUND, "True", CONSISTENT_STATE_FOUND, ""));
     let conditions: Vec<Noted<'_>> = [(INITIALIZED, "True", INITIALIZED, "")].into_iter().chain(consistent).collect();
-    if note(claimed, json!({}), &conditions, turn) {
+    if note(claimed, json!({}), &conditions, turn).is_sent() {
         turn.say_once_taken(Said::Initialized { claim, node: name });
     }
 }
@@ -100,27 +101,6 @@ fn unready(claimed: &Claimed<'_>, node: &Node) -> Option<(&'static str, String)>
     let wants = amounts(&claimed.claim.spec.resources.requests);
     let missing = wants.iter().find(|(name, amount)| *amount > 0 && has.get(name) == 0);
     missing.map(|(name, _)| ("ResourceNotRegistered", format!("its allocatable has no {name} yet")))
-}
-
-/// Type, status, reason and message of a condition.
-type Noted<'n> = (&'n str, &'n str, &'n str, &'n str);
-
-/// Writes conditions, and more of the status, where the first says something new. Whether it did.
-fn note(claimed: &Claimed<'_>, mut more: Value, conditions: &[Noted<'_>], turn: &mut Turn<'_>) -> bool {
-    let known = claimed.claim.status.as_ref().map_or(&[][..], |status| &status.conditions);
-    let is_known = |&(kind, status, reason, message): &Noted<'_>| {
-        known.iter().any(|of| of.type_ == kind && of.status == status && of.reason == reason && of.message == message)
-    };
-    if conditions.first().is_none_or(is_known) {
-        return false;
-    }
-    let mut written = Conditions::of(known, claimed.claim.metadata.generation, turn.now);
-    for (kind, status, reason, message) in conditions {
-        written.set(kind, status, reason, message);
-    }
-    written.sum_up(&OF_CLAIM);
-    more["conditions"] = json!(written.into_list());
-    turn.patch_status("NodeClaim", &claimed.claim.metadata, &more)
 }
 
 fn taint_keys(node: &Node) -> impl Iterator<Item = &str> {

@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::action::Verb;
+use super::claim_status::note;
 use super::cluster::{Claimed, Cluster};
 use super::conditions::INSTANCE_TERMINATING;
-use super::drain::note;
 use super::event::Subject;
 use super::garbage::Garbage;
 use super::instances::Instances;
@@ -79,7 +79,7 @@ fn of_claim(
     };
     let is_ended = instance.as_deref().is_none_or(|id| instances.end(claimed.name(), id, turn));
     if !is_ended && instance.as_deref().is_some_and(|id| instances.is_ending(id)) {
-        note(claimed, &[(INSTANCE_TERMINATING, "True", INSTANCE_TERMINATING, String::new())], turn);
+        note(claimed, json!({}), &[(INSTANCE_TERMINATING, "True", INSTANCE_TERMINATING, "")], turn);
     }
     if is_ended {
         let kept: Vec<&String> = claimed.finalizers().filter(|name| *name != labels::FINALIZER_TERMINATION).collect();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodCondition};
 
 use super::cluster::Cluster;
 use super::conditions::{INITIALIZED, since};
@@ -26,28 +26,29 @@ pub(super) fn awaited_nodes(observed: &Observed) -> impl Iterator<Item = Arc<str
 /// kube-scheduler has so long to bind planned pods to a node that is ready and open; then they are planned anew.
 const BINDING: Duration = Duration::from_secs(10);
 
+/// Whether a pod is still to be bound, and may be to a node that we make.
+fn is_open(pod: &Pod) -> bool {
+    let bound = pod.spec.as_ref().is_none_or(|spec| spec.node_name.as_deref().is_some_and(|node| !node.is_empty()));
+    !bound && pod.metadata.deletion_timestamp.is_none() && !has_ended(pod) && !belongs_to_node(pod)
+}
+
+/// What kube-scheduler has said of a pod.
+fn scheduled(pod: &Pod) -> Option<&PodCondition> {
+    let mut conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.find(|condition| condition.type_ == "PodScheduled")
+}
+
 /// Whether kube-scheduler has found no room for a pod that we may make room for.
 pub(super) fn is_provisionable(pod: &Pod) -> bool {
-    let bound = pod.spec.as_ref().is_none_or(|spec| spec.node_name.as_deref().is_some_and(|node| !node.is_empty()));
-    let Some(status) = pod.status.as_ref().filter(|_| !bound && pod.metadata.deletion_timestamp.is_none()) else {
-        return false;
-    };
-    let nominated = status.nominated_node_name.as_deref().is_some_and(|node| !node.is_empty());
-    let mut conditions = status.conditions.iter().flatten();
-    let refused = conditions
-        .any(|condition| condition.type_ == "PodScheduled" && condition.reason.as_deref() == Some("Unschedulable"));
-    refused && !has_ended(pod) && !nominated && !belongs_to_node(pod)
+    let nominated = pod.status.as_ref().and_then(|status| status.nominated_node_name.as_deref());
+    let refused = scheduled(pod).is_some_and(|said| said.reason.as_deref() == Some("Unschedulable"));
+    refused && nominated.is_none_or(str::is_empty) && is_open(pod)
 }
 
 /// Whether kube-scheduler has not looked at a pod yet that it will look at.
 pub(super) fn is_untried(pod: &Pod) -> bool {
-    let bound = pod.spec.as_ref().is_none_or(|spec| spec.node_name.as_deref().is_some_and(|node| !node.is_empty()));
-    let gated = pod.spec.as_ref().is_some_and(|spec| spec.scheduling_gates.as_ref().is_some_and(|of| !of.is_empty()));
-    let status = pod.status.as_ref();
-    let is_ended = matches!(status.and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"));
-    let mut conditions = status.iter().flat_map(|status| status.conditions.iter().flatten());
-    let is_tried = conditions.any(|condition| condition.type_ == "PodScheduled");
-    !bound && !gated && !is_ended && !is_tried && pod.metadata.deletion_timestamp.is_none() && !belongs_to_node(pod)
+    let gates = pod.spec.as_ref().and_then(|spec| spec.scheduling_gates.as_ref());
+    scheduled(pod).is_none() && gates.is_none_or(Vec::is_empty) && is_open(pod)
 }
 
 /// The uids of the pods that have no node coming.
