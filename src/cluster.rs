@@ -3,6 +3,7 @@
 pub mod connect;
 mod kubeconfig;
 mod words;
+mod document;
 pub mod read;
 pub mod watch;
 pub mod apply;

@@ -316,7 +316,7 @@ impl Controller {
             turn.step_again(until);
         }
         self.nominated.retain(|_, until| *until > now);
-        let mut wanted: BTreeSet<Arc<str>> = coming.pods.values().chain(self.nominated.keys()).cloned().collect();
+        let mut wanted: BTreeSet<Arc<str>> = coming.nodes.iter().chain(self.nominated.keys()).cloned().collect();
         wanted.extend(awaited_nodes(&observed));
         self.buffers.step(&cluster, &mut turn);
         wanted.extend(self.buffers.held(&cluster));
@@ -331,7 +331,8 @@ impl Controller {
         let is_busy = self.asked.is_some() || self.launches.is_busy(now) || turn.writes.is_creating();
         let mut waiting = waiting_pods(&cluster, &coming);
         let pods = waiting.len();
-        waiting.extend(self.buffers.waiting(&mut turn));
+        let buffers = self.buffers.waiting(&mut turn);
+        waiting.extend(buffers.as_deref());
         if !is_busy && self.batch.step(&waiting, &mut turn) {
             turn.say(Said::FoundPods { pods });
             self.buffers.ask();

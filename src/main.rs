@@ -5,6 +5,9 @@ use std::process::ExitCode;
 
 use packwright::cli::{Cli, exit};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match Cli::from_command_line().run() {
         Ok(code) => code,

@@ -3,21 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream::{BoxStream, StreamExt as _, select_all};
-use kube::api::{Api, DynamicObject, ListParams};
-use kube::core::{GroupVersionKind, TypeMeta};
-use kube::discovery::ApiResource;
-use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Client, Error};
-use serde_json::{Value, json};
-
+use super::document::Document;
 use super::read::NEEDED;
 use super::words::with_causes;
 use crate::controller::{Event, world::key_of};
 use crate::observe::RawObject;
 use crate::observe::input::Origin;
 use crate::observe::objects::{KINDS, KnownKind};
-use crate::observe::pruned::prune;
+use futures::stream::{BoxStream, StreamExt as _, select_all};
+use kube::api::{Api, ListParams};
+use kube::core::{GroupVersionKind, TypeMeta};
+use kube::discovery::ApiResource;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Client, Error};
 
 /// Something changed, or a kind cannot be watched for now, and why. Watches go on by themselves, with growing pauses.
 pub type Seen = Result<Event, String>;
@@ -31,7 +29,7 @@ pub fn events(client: &Client) -> BoxStream<'static, Seen> {
 
 fn of_kind(client: &Client, kind: &'static KnownKind) -> BoxStream<'static, Seen> {
     let resource = resource(kind);
-    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+    let api: Api<Document> = Api::all_with(client.clone(), &resource);
     let mut reader = Reader::new(kind, &resource);
     let stream = watcher(api, watcher::Config::default()).default_backoff();
     stream.filter_map(move |event| std::future::ready(reader.read(event))).boxed()
@@ -58,7 +56,7 @@ impl Reader {
         Self { kind, types, origin, listing: Vec::new(), is_told: false }
     }
 
-    fn read(&mut self, event: Result<watcher::Event<DynamicObject>, watcher::Error>) -> Option<Seen> {
+    fn read(&mut self, event: Result<watcher::Event<Document>, watcher::Error>) -> Option<Seen> {
         let kind = self.kind.name;
         match event {
             Ok(watcher::Event::Init) => {
@@ -66,7 +64,7 @@ impl Reader {
                 None
             }
             Ok(watcher::Event::InitApply(object)) => {
-                self.listing.extend(raw(object, &self.types, &self.origin));
+                self.listing.push(raw(object, &self.types, &self.origin));
                 None
             }
             Ok(watcher::Event::InitDone) => {
@@ -74,11 +72,11 @@ impl Reader {
                 Some(Ok(Event::Listed { kind, objects: std::mem::take(&mut self.listing) }))
             }
             Ok(watcher::Event::Apply(object)) => {
-                Some(Ok(Event::Seen { kind, object: raw(object, &self.types, &self.origin)? }))
+                Some(Ok(Event::Seen { kind, object: raw(object, &self.types, &self.origin) }))
             }
             Ok(watcher::Event::Delete(object)) => {
                 let uid = Arc::from(object.metadata.uid.as_deref().unwrap_or_default());
-                let key = key_of(&json!({ "metadata": object.metadata }))?;
+                let key = key_of(&object.value)?;
                 Some(Ok(Event::Gone { kind, key, uid }))
             }
             Err(error) if !self.is_told && !NEEDED.contains(&kind) && is_absent(&error) => {
@@ -98,14 +96,14 @@ impl Reader {
 pub async fn pods_of(client: &Client, node: &str, limit: Duration) -> Result<Vec<RawObject>, String> {
     let Some(kind) = KINDS.iter().find(|kind| kind.name == "Pod") else { return Ok(Vec::new()) };
     let resource = resource(kind);
-    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+    let api: Api<Document> = Api::all_with(client.clone(), &resource);
     let of_node = ListParams::default().fields(&format!("spec.nodeName={node}"));
     let answer = tokio::time::timeout(limit, api.list(&of_node)).await;
     let listed = answer.map_err(|_| format!("no answer within {} s", limit.as_secs_f64()))?;
     let types = TypeMeta { api_version: resource.api_version, kind: resource.kind };
     let origin = Origin { file: Arc::from("cluster"), ..Origin::default() };
     let pods = listed.map_err(|error| with_causes(&error))?;
-    Ok(pods.items.into_iter().filter_map(|pod| raw(pod, &types, &origin)).collect())
+    Ok(pods.items.into_iter().map(|pod| raw(pod, &types, &origin)).collect())
 }
 
 /// The cluster does not know the kind, or does not let us list it.
@@ -116,14 +114,12 @@ fn is_absent(error: &watcher::Error) -> bool {
     }
 }
 
-/// An object as everything else reads it. What no decision reads is left out, but its generation stays.
-pub(super) fn raw(mut object: DynamicObject, types: &TypeMeta, origin: &Origin) -> Option<RawObject> {
-    object.types = Some(types.clone());
+/// An object as the controller reads it: with its generation.
+pub(super) fn raw(object: Document, types: &TypeMeta, origin: &Origin) -> RawObject {
     let generation = object.metadata.generation;
-    let mut value: Value = serde_json::to_value(object).ok()?;
-    prune(&mut value);
+    let mut raw = object.raw(types, origin);
     if let Some(generation) = generation {
-        value["metadata"]["generation"] = json!(generation);
+        raw.value["metadata"]["generation"] = generation.into();
     }
-    Some(RawObject { origin: origin.clone(), value })
+    raw
 }

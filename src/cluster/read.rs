@@ -4,17 +4,17 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use futures::future::join_all;
-use kube::api::{Api, DynamicObject, ListParams};
+use kube::api::{Api, ListParams};
 use kube::core::TypeMeta;
 use kube::discovery::ApiResource;
 use kube::{Client, Error};
 
 use super::connect::{ConnectError, Connection, Progress, Target};
+use super::document::Document;
 use super::words::with_causes;
 use crate::observe::input::Origin;
 use crate::observe::not_read::{Lack, RIGHTS};
 use crate::observe::objects::{KnownKind, decided_by};
-use crate::observe::pruned::prune;
 use crate::observe::{NotRead, RawObject};
 
 /// Objects a page.
@@ -119,19 +119,15 @@ impl Lister<'_> {
     async fn pages(&self, kind: &KnownKind) -> Result<Vec<RawObject>, Error> {
         let gvk = kube::core::GroupVersionKind::gvk(kind.group, kind.version, kind.name);
         let resource = ApiResource::from_gvk(&gvk);
-        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+        let api: Api<Document> = Api::all_with(self.client.clone(), &resource);
         let types = TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() };
         let mut objects = Vec::new();
         let mut page = ListParams::default().limit(PAGE);
         loop {
             let read = api.list(&page).await?;
             (self.tell)(read.items.len());
-            for mut object in read.items {
-                object.types = Some(types.clone()); // the items of a list do not say
-                let mut value = serde_json::to_value(object).map_err(Error::SerdeError)?;
-                prune(&mut value);
-                objects.push(RawObject { origin: Origin { file: self.origin.clone(), ..Origin::default() }, value });
-            }
+            let origin = Origin { file: self.origin.clone(), ..Origin::default() };
+            objects.extend(read.items.into_iter().map(|object| object.raw(&types, &origin)));
             match read.metadata.continue_.filter(|next| !next.is_empty()) {
                 Some(next) => page = page.continue_token(&next),
                 None => return Ok(objects),

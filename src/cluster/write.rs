@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, DeleteParams, DynamicObject, EvictParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{Api, DeleteParams, EvictParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::TypeMeta;
 use kube::{Client, Error};
 
+use super::document::Document;
 use super::events::{raw, resource};
 use super::words::with_causes;
 use crate::controller::{Outcome, Subject, Verb, Write};
@@ -38,10 +39,7 @@ async fn send(client: &Client, write: &Write) -> Result<Option<RawObject>, Error
     let api = api(client, known, &key.namespace);
     let params = PatchParams::default();
     let object = match verb {
-        Verb::Create(object) => {
-            let object: DynamicObject = serde_json::from_value(object.clone()).map_err(Error::SerdeError)?;
-            Some(api.create(&PostParams::default(), &object).await?)
-        }
+        Verb::Create(object) => Some(api.create(&PostParams::default(), &Document::new(object.clone())).await?),
         Verb::Patch(body) => Some(api.patch(&key.name, &params, &Patch::Merge(body)).await?),
         Verb::PatchStatus(body) => Some(api.patch_status(&key.name, &params, &Patch::Merge(body)).await?),
         Verb::Delete { uid, grace } => {
@@ -59,10 +57,10 @@ async fn send(client: &Client, write: &Write) -> Result<Option<RawObject>, Error
     let resource = resource(known);
     let types = TypeMeta { api_version: resource.api_version, kind: resource.kind };
     let origin = Origin { file: Arc::from("cluster"), ..Origin::default() };
-    Ok(object.and_then(|object| raw(object, &types, &origin)))
+    Ok(object.map(|object| raw(object, &types, &origin)))
 }
 
-fn api(client: &Client, kind: &KnownKind, namespace: &str) -> Api<DynamicObject> {
+fn api(client: &Client, kind: &KnownKind, namespace: &str) -> Api<Document> {
     let resource = resource(kind);
     match namespace {
         "" => Api::all_with(client.clone(), &resource),

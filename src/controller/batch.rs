@@ -2,7 +2,7 @@
 //!
 //! Source: the reference's `provisioning/batcher.go` (karpenter-core 3).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,26 +18,27 @@ const AGAIN: Duration = Duration::from_secs(10);
 pub(super) struct Batch {
     open: Option<Window>,
     /// Uids of the last decision's pods; they open no batch before their time.
-    answered: BTreeSet<Arc<str>>,
+    answered: HashSet<Arc<str>>,
     /// When they do.
     again: Option<Timestamp>,
 }
 
 #[derive(Debug)]
 struct Window {
-    pods: BTreeSet<Arc<str>>,
+    pods: HashSet<Arc<str>>,
     first: Timestamp,
     last: Timestamp,
 }
 
 impl Batch {
     /// Notes which pods have a node coming: where it does not come, they are planned as soon as new ones.
-    pub fn leave(&mut self, coming: &BTreeMap<Arc<str>, Arc<str>>) {
+    pub fn leave(&mut self, coming: &HashMap<Arc<str>, Arc<str>>) {
         self.answered.retain(|pod| !coming.contains_key(pod));
     }
 
-    /// Whether to decide now; `waiting`: the uids of pods that have no node coming, and what waits like a pod.
-    pub fn step(&mut self, waiting: &BTreeSet<Arc<str>>, turn: &mut Turn<'_>) -> bool {
+    /// Whether to decide now; `waiting`: the uids of pods that have no node coming, and what waits like a pod. Most steps find
+    /// what the one before them found: then nothing is copied.
+    pub fn step(&mut self, waiting: &[&str], turn: &mut Turn<'_>) -> bool {
         if waiting.is_empty() {
             *self = Self::default();
             return false;
@@ -47,22 +48,26 @@ impl Batch {
             self.answered.clear();
             self.again = None;
         }
-        let fresh: BTreeSet<Arc<str>> = waiting.difference(&self.answered).cloned().collect();
+        let answered = &self.answered;
+        let fresh: Vec<&str> = waiting.iter().copied().filter(|pod| !answered.contains(*pod)).collect();
         if fresh.is_empty() {
             self.open = None;
             return false;
         }
-        let window = self.open.get_or_insert_with(|| Window { pods: BTreeSet::new(), first: now, last: now });
-        if !fresh.is_subset(&window.pods) {
+        let window = self.open.get_or_insert_with(|| Window { pods: HashSet::new(), first: now, last: now });
+        let has_grown = fresh.iter().any(|pod| !window.pods.contains(*pod));
+        if has_grown {
             window.last = now;
         }
-        window.pods = fresh;
+        if has_grown || fresh.len() != window.pods.len() {
+            window.pods = fresh.into_iter().map(Arc::from).collect();
+        }
         let end = (window.last + turn.settings.batch_idle).min(window.first + turn.settings.batch_max);
         if !turn.is_time(end) {
             return false;
         }
         self.open = None;
-        self.answered.clone_from(waiting);
+        self.answered = waiting.iter().copied().map(Arc::from).collect();
         self.again = Some(now + AGAIN);
         true
     }
@@ -80,7 +85,7 @@ mod tests {
         let (settings, mut writes, mut step) = (ControllerSettings::default(), Writes::default(), Step::default());
         let now = Timestamp::from_millisecond(millis).unwrap();
         let mut turn = Turn { now, settings: &settings, writes: &mut writes, step: &mut step };
-        batch.step(&pods.iter().map(|pod| Arc::from(*pod)).collect(), &mut turn)
+        batch.step(pods, &mut turn)
     }
 
     #[test]
@@ -116,7 +121,7 @@ mod tests {
     fn pods_whose_node_does_not_come_are_planned_at_once() {
         let mut batch = Batch::default();
         assert!(!at(&mut batch, 0, &["a"]) && at(&mut batch, 1_000, &["a"]));
-        batch.leave(&BTreeMap::from([("a".into(), "node".into())]));
+        batch.leave(&HashMap::from([("a".into(), "node".into())]));
         assert!(!at(&mut batch, 2_000, &["a"]) && at(&mut batch, 3_000, &["a"]), "a batch of its own");
     }
 }

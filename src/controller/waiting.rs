@@ -2,7 +2,7 @@
 //!
 //! Source: the reference's `utils/pod/scheduling.go` (karpenter-core 2.1).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,17 +52,17 @@ pub(super) fn is_untried(pod: &Pod) -> bool {
 }
 
 /// The uids of the pods that have no node coming.
-pub(super) fn waiting_pods(cluster: &Cluster<'_>, coming: &Coming) -> BTreeSet<Arc<str>> {
+pub(super) fn waiting_pods<'o>(cluster: &Cluster<'o>, coming: &Coming) -> Vec<&'o str> {
     let pods = cluster.unbound_pods().map(|(_, pod)| pod).filter(|pod| is_provisionable(pod));
-    let uids = pods
-        .filter_map(|pod| pod.metadata.uid.as_deref())
-        .filter(|uid| !coming.pods.contains_key(*uid) && !coming.unseen.contains(*uid));
-    uids.map(Arc::from).collect()
+    let uids = pods.filter_map(|pod| pod.metadata.uid.as_deref());
+    uids.filter(|uid| !coming.pods.contains_key(*uid) && !coming.unseen.contains(*uid)).collect()
 }
 
 /// Where planned pods that are not bound are to bind, by uid: the name of a node, or of a claim that has none yet.
 pub(super) struct Coming {
-    pub pods: BTreeMap<Arc<str>, Arc<str>>,
+    pub pods: HashMap<Arc<str>, Arc<str>>,
+    /// Those nodes and claims.
+    pub nodes: BTreeSet<Arc<str>>,
     /// Pods that may have a claim which nobody has seen yet, by uid.
     pub unseen: BTreeSet<Arc<str>>,
     /// When the first of them is not waited for any more, if time alone decides that.
@@ -73,7 +73,7 @@ pub(super) struct Coming {
 pub(super) fn coming(cluster: &Cluster<'_>, observed: &Observed, now: Timestamp) -> Coming {
     let nodes: BTreeMap<&str, _> =
         observed.nodes.iter().filter_map(|node| Some((&**node.claim.as_ref()?, node))).collect();
-    let mut found = Coming { pods: BTreeMap::new(), unseen: BTreeSet::new(), until: None };
+    let mut found = Coming { pods: HashMap::new(), nodes: BTreeSet::new(), unseen: BTreeSet::new(), until: None };
     for claimed in cluster.claims.iter().filter(|claimed| !claimed.is_deleting()) {
         let Some(state) = observed.claims.get(claimed.name()) else { continue };
         let node = nodes.get(claimed.name());
@@ -94,7 +94,11 @@ pub(super) fn coming(cluster: &Cluster<'_>, observed: &Observed, now: Timestamp)
             }
         }
         let name: Arc<str> = node.map_or_else(|| Arc::from(claimed.name()), |node| node.name.clone());
+        let known = found.pods.len();
         found.pods.extend(unbound().map(|pod| (pod.version.uid.clone(), name.clone())));
+        if found.pods.len() > known {
+            found.nodes.insert(name);
+        }
     }
     found
 }

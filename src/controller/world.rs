@@ -149,11 +149,11 @@ impl World {
         }
     }
 
-    /// Notes the state of an object, unless a newer one is known: watches and answers to writes overtake one another.
+    /// Notes the state of an object, unless it or a newer one is known: watches and answers to writes overtake one another.
     pub(super) fn see(&mut self, kind: &'static str, object: RawObject, said: &mut Vec<Said>) {
         let Some(key) = key_of(&object.value) else { return };
         let uid = object.value["metadata"]["uid"].as_str().unwrap_or_default();
-        if self.gone.uids.contains(uid) || self.knows_newer(kind, &key, &object.value) {
+        if self.gone.uids.contains(uid) || self.knows(kind, &key, &object.value) {
             return;
         }
         let before = self.before(kind, &key);
@@ -206,12 +206,13 @@ impl World {
     }
 
     /// Resource versions of one object are numbers that grow (Kubernetes, KEP-5504).
-    fn knows_newer(&self, kind: &str, key: &ObjectKey, object: &Value) -> bool {
+    fn knows(&self, kind: &str, key: &ObjectKey, object: &Value) -> bool {
         let Some(known) = self.objects.metadata(kind, key) else { return false };
         let text = |field: &str| object["metadata"][field].as_str();
         let version = |text: Option<&str>| text.and_then(|text| text.parse::<u128>().ok());
         known.uid.as_deref() == text("uid")
-            && version(known.resource_version.as_deref()) > version(text("resourceVersion"))
+            && version(text("resourceVersion"))
+                .is_some_and(|written| version(known.resource_version.as_deref()) >= Some(written))
     }
 }
 
