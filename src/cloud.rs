@@ -159,7 +159,7 @@ impl Instance {
     #[must_use]
     pub fn labels_of(&self, claim: &NodeClaim) -> BTreeMap<Arc<str>, Arc<str>> {
         let written: Labels = read_labels(claim.metadata.labels.as_ref());
-        let requirements = requirements_of(claim).unwrap_or_default();
+        let requirements = requirements_of(&claim.spec.requirements).unwrap_or_default();
         let mut found = node_labels(&written, &requirements, &self.kind, &self.offering);
         let class = &claim.spec.node_class_ref;
         found.insert(format!("{}/{}", class.group, class.kind.to_lowercase()).into(), class.name.as_str().into());

@@ -48,7 +48,6 @@ mod retire;
 mod volumes;
 mod drain;
 mod idle;
-mod budget;
 mod empty;
 mod statics;
 mod buffers;

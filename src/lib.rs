@@ -14,6 +14,7 @@ pub mod requirements;
 pub mod settings;
 pub mod catalog;
 pub mod observe;
+pub mod disruption;
 pub mod model;
 pub mod solve;
 pub mod scheduler;

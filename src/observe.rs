@@ -15,6 +15,7 @@ pub mod input;
 pub mod not_read;
 mod admission;
 mod beyond;
+mod budgets;
 mod closed;
 mod pod;
 mod requests;

@@ -8,7 +8,7 @@ mod source;
 use source::Source;
 
 /// The stages in the order of the data; a module imports only the ones before it.
-const STAGES: [&str; 22] = [
+const STAGES: [&str; 23] = [
     "units",
     "random",
     "resources",
@@ -17,6 +17,7 @@ const STAGES: [&str; 22] = [
     "settings",
     "catalog",
     "observe",
+    "disruption",
     "model",
     "solve",
     "scheduler",
@@ -34,8 +35,18 @@ const STAGES: [&str; 22] = [
 ];
 
 /// Stages that decide: no I/O, no async, no clock, no environment, no randomness, no output.
-const PURE: [&str; 9] =
-    ["units", "resources", "requirements", "model", "solve", "scheduler", "plan", "placement", "controller"];
+const PURE: [&str; 10] = [
+    "units",
+    "resources",
+    "requirements",
+    "disruption",
+    "model",
+    "solve",
+    "scheduler",
+    "plan",
+    "placement",
+    "controller",
+];
 
 /// (module, modules that it must not know although they come before it)
 const STRANGERS: [(&str, &[&str]); 2] =

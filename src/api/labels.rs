@@ -79,6 +79,7 @@ pub const BUFFER_FAKE_POD: &str = "karpenter.sh/capacity-buffer-fake-pod";
 pub const BUFFER_NAME: &str = "karpenter.sh/capacity-buffer-name";
 pub const BUFFER_NAMESPACE: &str = "karpenter.sh/capacity-buffer-namespace";
 pub const POD_DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+pub const MIRROR_POD: &str = "kubernetes.io/config.mirror";
 
 // ---- taints
 pub const TAINT_DISRUPTED: &str = "karpenter.sh/disrupted";
@@ -99,6 +100,8 @@ pub const FINALIZER_EC2_NODE_CLASS: &str = "karpenter.k8s.aws/termination";
 pub const LIMIT_USD_PER_HOUR: &str = "packwright.dev/usd-per-hour";
 /// Key in a NodePool's `limits`: a number of nodes.
 pub const LIMIT_NODES: &str = "nodes";
+/// Annotation of a pod: what moving it costs, in dollars.
+pub const EVICTION_COST_USD: &str = "packwright.dev/eviction-cost-usd";
 /// Annotation of a planned NodeClaim: its offers in order of preference, `type/zone[/reservation]` separated by commas.
 pub const OFFERS: &str = "packwright.dev/offers";
 /// Taint of a node that is reserved for the planned pods of its claim, and key of the tolerations of those pods. The value

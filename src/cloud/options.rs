@@ -15,7 +15,7 @@ use crate::requirements::Requirements;
 /// its requests: reserved before spot before on-demand capacity, as the reference does, then the cheapest first.
 #[must_use]
 pub fn options(types: &[InstanceType], claim: &NodeClaim) -> Vec<(usize, usize)> {
-    let Ok(requirements) = requirements_of(claim) else { return Vec::new() };
+    let Ok(requirements) = requirements_of(&claim.spec.requirements) else { return Vec::new() };
     let requests = amounts(&claim.spec.resources.requests);
     let fits = |kind: &InstanceType| requests.fits(&kind.allocatable);
     let mut found = Vec::new();

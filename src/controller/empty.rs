@@ -12,7 +12,6 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use serde_json::json;
 
 use super::action::Verb;
-use super::budget::allowed;
 use super::cluster::{Claimed, Cluster};
 use super::conditions::{Conditions, INITIALIZED, INSTANCE_TERMINATING};
 use super::drain::with_disrupted;
@@ -24,6 +23,8 @@ use super::said::Said;
 use super::turn::{Turn, later};
 use crate::api::labels;
 use crate::api::node_pool::DisruptionReason;
+use crate::disruption::Allowance;
+use crate::disruption::budget::next_change;
 use crate::observe::{belongs_to_node, eviction_cost, has_ended, is_do_not_disrupt};
 
 pub(super) const DISRUPTION_REASON: &str = "DisruptionReason";
@@ -101,11 +102,11 @@ fn budget(cluster: &Cluster<'_>, name: &str, turn: &mut Turn<'_>) -> usize {
             turn.look_again(until);
         }
     }
-    let allowed = allowed(pool, DisruptionReason::Empty, nodes, turn.now).saturating_sub(disrupted);
-    if pool.spec.disruption.budgets.iter().any(|budget| budget.schedule.is_some()) {
-        turn.look_again(turn.now + Duration::from_secs(10)); // budgets come and go with time
+    let budgets = &pool.spec.disruption.budgets;
+    if let Some(change) = next_change(budgets, turn.now) {
+        turn.look_again(change);
     }
-    allowed
+    Allowance::of(budgets, DisruptionReason::Empty, nodes, disrupted, turn.now).left()
 }
 
 /// Whether nothing would be lost with a node: its pods belong to it, have ended, or cost nothing to evict.
@@ -113,7 +114,7 @@ fn is_empty<'p>(mut pods: impl Iterator<Item = &'p Arc<Pod>>, turn: &Turn<'_>) -
     pods.all(|pod| {
         let is_over = has_ended(pod) || pod.metadata.deletion_timestamp.is_some();
         let is_protected = !is_over && is_do_not_disrupt(pod, turn.now);
-        !is_protected && (is_over || belongs_to_node(pod) || eviction_cost(pod) <= 0.0)
+        !is_protected && (is_over || belongs_to_node(pod) || !eviction_cost(pod).is_positive())
     })
 }
 

@@ -83,16 +83,16 @@ fn create(cluster: &Cluster<'_>, pool: &NodePool, missing: usize, statics: &Stat
 
 /// First those that are not launched, then those whose pods are the cheapest to move; those that somebody protects come last.
 fn remove(cluster: &Cluster<'_>, staying: &[&Claimed<'_>], replicas: usize, turn: &mut Turn<'_>) {
-    let mut order: Vec<(bool, bool, f64, &str, &Claimed<'_>)> = Vec::new();
+    let mut order: Vec<(bool, bool, i64, &str, &Claimed<'_>)> = Vec::new();
     for claimed in staying {
         let names = claimed.nodes.iter().filter_map(|node| node.metadata.name.as_deref());
         let here: Vec<&Pod> = names.flat_map(|name| cluster.pods_on(name)).map(|(_, pod)| &**pod).collect();
         let active = here.into_iter().filter(|pod| is_active(pod));
         let is_protected = is_kept(claimed) || active.clone().any(|pod| is_do_not_disrupt(pod, turn.now));
-        let cost = active.filter(|pod| !belongs_to_node(pod)).map(|pod| eviction_cost(pod).max(0.0)).sum();
+        let cost = active.filter(|pod| !belongs_to_node(pod)).map(|pod| eviction_cost(pod).parts().max(0)).sum();
         order.push((is_protected, claimed.is(LAUNCHED), cost, claimed.name(), claimed));
     }
-    order.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then(a.2.total_cmp(&b.2)).then(a.3.cmp(b.3)));
+    order.sort_by_key(|&(is_protected, is_launched, cost, name, _)| (is_protected, is_launched, cost, name));
     for (.., claimed) in order.into_iter().take(staying.len() - replicas) {
         let delete = Verb::Delete { uid: Arc::from(claimed.uid()), grace: None };
         if turn.write(Subject::of_cluster("NodeClaim", claimed.name()), &claimed.claim.metadata, delete) {

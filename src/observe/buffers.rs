@@ -10,7 +10,7 @@ use super::input::{FieldError, FieldResult as _, InputError};
 use super::objects::{ObjectKey, Objects, Sourced};
 use super::pod::{PodSource, read_template};
 use super::requests::read_resources;
-use super::snapshot::{Pod, PodKey, PodTemplate};
+use super::snapshot::{Pod, PodDisruption, PodKey, PodTemplate};
 use crate::api::capacity_buffer::{ACTIVE_CAPACITY, CapacityBuffer};
 use crate::api::labels;
 use crate::api::validate::Validate as _;
@@ -161,6 +161,7 @@ fn virtual_pods(key: &ObjectKey, buffer: &CapacityBuffer, shape: &Shape) -> impl
             displaced: false,
             buffer: true,
             refused: shape.refusal.clone(),
+            disruption: PodDisruption::default(),
         }
     })
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::beyond;
+use super::budgets::{read_budgets, select_pods};
 use super::buffers::expand_buffers;
 use super::closed;
 use super::cluster::Cluster;
 use super::daemon_sets::read_daemon_sets;
-use super::disruption::read_budgets;
 use super::gates::{self, GatesByInput};
 use super::input::InputError;
 use super::launchable::{MarketUse, fill_instance_types, overlay_instance_types, price_nodes, unused_pools};
@@ -100,6 +100,7 @@ fn build_from(mut objects: Objects, options: LoadOptions, expand: bool) -> LoadO
     pods.extend(expand_buffers(&objects, &mut cluster, &mut errors, &mut notes));
     pods.sort_by(|a, b| a.key.cmp(&b.key));
     refuse_second_users(&mut pods);
+    let disruption_budgets = select_pods(budgets, &mut pods);
     let daemon_sets = read_daemon_sets(&objects, &mut cluster, &mut errors, &mut notes);
     notes.extend(beyond::notes(&pods, &daemon_sets, &node_pools));
     let others = cluster.other_schedulers.iter();
@@ -123,8 +124,18 @@ fn build_from(mut objects: Objects, options: LoadOptions, expand: bool) -> LoadO
             ));
         }
     }
-    let snapshot =
-        Snapshot { taken_at, region, settings, pods, nodes, node_pools, daemon_sets, namespaces, assumptions };
+    let snapshot = Snapshot {
+        taken_at,
+        region,
+        settings,
+        pods,
+        nodes,
+        node_pools,
+        daemon_sets,
+        disruption_budgets,
+        namespaces,
+        assumptions,
+    };
     LoadOutcome { snapshot: Arc::new(snapshot), errors, skipped, notes, left_out }
 }
 

@@ -1,50 +1,15 @@
-//! Which pods of a node marked for deletion will need another node (karpenter-core 2.1).
-
-use std::sync::Arc;
+//! What pods say of being moved, and which pods of a node marked for deletion will need another one (karpenter-core 2.1, 4.2, 4.3).
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::input::{FieldResult as _, InputError};
-use super::objects::{Objects, Sourced};
+use super::budgets::Budget;
+use super::input::FieldError;
 use super::owners::controller;
-use super::selectors::label_selector;
-use super::snapshot::{LabelSelector, Labels, PodKey};
+use super::snapshot::{DoNotDisrupt, EvictionCost, Labels, PodDisruption, PodKey};
 use crate::api::duration::Duration;
 use crate::api::labels;
-
-/// A PodDisruptionBudget, as far as it keeps pods where they are.
-pub(super) struct Budget {
-    namespace: Arc<str>,
-    selector: LabelSelector,
-    /// No pod may ever be evicted: `maxUnavailable` 0 or 0 %, `minAvailable` 100 %.
-    blocks_fully: bool,
-}
-
-pub(super) fn read_budgets(objects: &Objects, errors: &mut Vec<InputError>) -> Vec<Budget> {
-    let mut budgets = Vec::new();
-    for (key, Sourced { origin, object }) in &objects.disruption_budgets {
-        let Some(spec) = &object.spec else { continue };
-        match label_selector(spec.selector.as_ref()).within("spec.selector") {
-            Ok(selector) => budgets.push(Budget {
-                namespace: key.namespace.clone(),
-                selector,
-                blocks_fully: spec.max_unavailable.as_ref().is_some_and(is_zero)
-                    || spec.min_available.as_ref().is_some_and(|min| *min == IntOrString::String("100%".to_owned())),
-            }),
-            Err(error) => errors.push(Objects::field_error("PodDisruptionBudget", key, origin, error)),
-        }
-    }
-    budgets
-}
-
-fn is_zero(amount: &IntOrString) -> bool {
-    match amount {
-        IntOrString::Int(count) => *count == 0,
-        IntOrString::String(text) => text == "0%" || text == "0",
-    }
-}
+use crate::units::MicroUsd;
 
 /// Whether a pod on a node marked for deletion is placed elsewhere: it is active, or a StatefulSet's pod on its way
 /// out; it belongs to no node; and neither its owner nor a budget keeps it from being evicted.
@@ -59,7 +24,7 @@ pub(super) fn is_reschedulable(
     if belongs_to_node(pod) || (pod.metadata.deletion_timestamp.is_some() && owner != Some("StatefulSet")) {
         return false;
     }
-    let mut matching = budgets.iter().filter(|b| b.namespace == key.namespace && b.selector.matches(pod_labels));
+    let mut matching = budgets.iter().filter(|budget| budget.selects(&key.namespace, pod_labels));
     let held = match (matching.next(), matching.next()) {
         (None, _) => false,
         (Some(only), None) => only.blocks_fully,
@@ -68,13 +33,52 @@ pub(super) fn is_reschedulable(
     !held && !is_do_not_disrupt(pod, now)
 }
 
-/// What evicting a pod costs, between -10 and 10: 1, more or less by its deletion cost and its priority (karpenter-core 4.3).
+/// What evicting a pod costs.
 #[must_use]
-pub fn eviction_cost(pod: &core::Pod) -> f64 {
-    let annotation = pod.metadata.annotations.as_ref().and_then(|a| a.get(labels::POD_DELETION_COST));
-    let deletion = annotation.and_then(|text| text.parse::<i32>().ok()).unwrap_or(0);
+pub fn eviction_cost(pod: &core::Pod) -> EvictionCost {
     let priority = pod.spec.as_ref().and_then(|spec| spec.priority).unwrap_or(0);
-    (1.0 + f64::from(deletion) / f64::from(1 << 27) + f64::from(priority) / f64::from(1 << 25)).clamp(-10.0, 10.0)
+    EvictionCost::of(priority, deletion_cost(pod))
+}
+
+/// `controller.kubernetes.io/pod-deletion-cost`; what is no number counts as 0, as for the ReplicaSet controller.
+fn deletion_cost(pod: &core::Pod) -> i32 {
+    annotation(pod, labels::POD_DELETION_COST).and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+fn annotation<'p>(pod: &'p core::Pod, key: &str) -> Option<&'p str> {
+    pod.metadata.annotations.as_ref()?.get(key).map(String::as_str)
+}
+
+/// What a bound pod says of being moved, without its budgets.
+///
+/// # Errors
+/// The price of its eviction is no amount; the rest is as it would be without it.
+pub(super) fn read_disruption(pod: &core::Pod, now: Timestamp) -> (PodDisruption, Option<FieldError>) {
+    let (eviction_price, error) = match annotation(pod, labels::EVICTION_COST_USD).map(MicroUsd::parse_usd) {
+        None => (None, None),
+        Some(Ok(price)) => (Some(price), None),
+        Some(Err(message)) => {
+            let path = format!("metadata.annotations.{}", labels::EVICTION_COST_USD);
+            (None, Some(FieldError::new(path, message)))
+        }
+    };
+    let status = pod.status.as_ref();
+    let disruption = PodDisruption {
+        started_at: status.and_then(|status| status.start_time.as_ref()).map(|time| time.0),
+        do_not_disrupt: match protection(pod, now) {
+            Protection::Open => Some(DoNotDisrupt::Open),
+            Protection::Until(until) => Some(DoNotDisrupt::Until(until)),
+            Protection::None | Protection::Elapsed(_) | Protection::Invalid(_) => None,
+        },
+        deletion_cost: deletion_cost(pod),
+        eviction_price,
+        not_ready: status.is_some_and(|status| {
+            let mut ready = status.conditions.iter().flatten().filter(|of| of.type_ == "Ready");
+            ready.any(|of| of.status != "True")
+        }),
+        budgets: Vec::new(),
+    };
+    (disruption, error)
 }
 
 /// Pods of DaemonSets and mirror pods live and die with their node.
@@ -92,8 +96,8 @@ pub fn is_daemon_pod(pod: &core::Pod) -> bool {
 /// Whether its node runs it by itself: the API server only shows it.
 #[must_use]
 pub fn is_mirror_pod(pod: &core::Pod) -> bool {
-    let mirror = pod.metadata.annotations.as_ref().is_some_and(|a| a.contains_key("kubernetes.io/config.mirror"));
-    mirror || controller(&pod.metadata).is_some_and(|owner| owner.kind == "Node" && owner.api_version == "v1")
+    annotation(pod, labels::MIRROR_POD).is_some()
+        || controller(&pod.metadata).is_some_and(|owner| owner.kind == "Node" && owner.api_version == "v1")
 }
 
 /// What `karpenter.sh/do-not-disrupt` says of a pod (karpenter-core 4.2).
@@ -113,13 +117,12 @@ pub enum Protection {
 /// Whether and for how long a pod is not to be disrupted.
 #[must_use]
 pub fn protection(pod: &core::Pod, now: Timestamp) -> Protection {
-    let annotation = pod.metadata.annotations.as_ref().and_then(|a| a.get(labels::DO_NOT_DISRUPT));
-    let Some(value) = annotation else { return Protection::None };
+    let Some(value) = annotation(pod, labels::DO_NOT_DISRUPT) else { return Protection::None };
     if value == "true" {
         return Protection::Open;
     }
-    let seconds = Duration(value.clone()).seconds().ok().filter(|seconds| *seconds > 0);
-    let Some(seconds) = seconds else { return Protection::Invalid(value.clone()) };
+    let seconds = Duration(value.to_owned()).seconds().ok().filter(|seconds| *seconds > 0);
+    let Some(seconds) = seconds else { return Protection::Invalid(value.to_owned()) };
     let started = pod.status.as_ref().and_then(|status| status.start_time.as_ref());
     let Some(started) = started.map(|start| start.0) else { return Protection::Open };
     let until = started.checked_add(std::time::Duration::from_secs(seconds)).unwrap_or(Timestamp::MAX);

@@ -7,14 +7,15 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PodSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::budgets::Budget;
 use super::cluster::Cluster;
-use super::disruption::{Budget, belongs_to_node, is_reschedulable};
+use super::disruption::{belongs_to_node, is_reschedulable, read_disruption};
 use super::has_ended;
 use super::input::{FieldError, FieldResult as _, InputError};
 use super::objects::{Objects, Sourced};
 use super::owners::controller;
 use super::pod::{PodSource, avoids_node_pools, is_gated, read_template};
-use super::snapshot::{OwnerRef, Pod, PodKey, PodTemplate};
+use super::snapshot::{OwnerRef, Pod, PodDisruption, PodKey, PodTemplate};
 use crate::api::labels;
 
 /// What reading pods needs besides the pods.
@@ -149,6 +150,12 @@ pub(super) fn read_pods(
         if node.as_ref().is_some_and(|node| !surroundings.nodes.contains(node)) {
             *counts.entry(BOUND_ELSEWHERE).or_default() += 1;
         }
+        let mut disruption = PodDisruption::default();
+        if node.is_some() {
+            let (read, error) = read_disruption(object, surroundings.now);
+            disruption = read;
+            errors.extend(error.map(|error| Objects::field_error("Pod", key, origin, error)));
+        }
         let template = templates.get(&template).cloned().unwrap_or_else(|| {
             let template = Arc::new(template);
             templates.insert(template.clone());
@@ -165,6 +172,7 @@ pub(super) fn read_pods(
             terminating,
             displaced,
             buffer: false,
+            disruption,
         });
     }
     notes.extend(counts.into_iter().map(|(what, count)| what.of(count)));

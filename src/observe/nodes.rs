@@ -3,6 +3,8 @@
 //! Follows karpenter's StateNode (`pkg/controllers/state`, core 2.5): until a managed node is registered its claim says
 //! what it will be, and until it is initialized its startup taints do not count.
 
+mod disruption;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,9 +15,10 @@ use super::objects::{ObjectKey, Objects, Sourced};
 use super::pod::{read_effect, read_labels};
 use super::pools::read_requirements;
 use super::requests::read_resources;
-use super::snapshot::{Labels, Node, NodeStage, Taint, TaintEffect};
+use super::snapshot::{Labels, Node, NodeDisruption, NodeStage, Taint, TaintEffect};
 use crate::api::labels;
 use crate::api::node_claim::NodeClaim;
+use crate::api::requirement::NodeSelectorRequirementWithMinValues;
 use crate::requirements::Requirements;
 use crate::resources::Resources;
 
@@ -29,6 +32,7 @@ pub(super) fn read_nodes(objects: &Objects, errors: &mut Vec<InputError>) -> Vec
         .filter(|(id, _)| !id.is_empty())
         .collect();
     let mut nodes = Vec::new();
+    let mut disruptions: BTreeMap<&Arc<str>, NodeDisruption> = BTreeMap::new();
     for (key, Sourced { origin, object: claim }) in &objects.node_claims {
         let status = claim.status.as_ref();
         let by_id = status.and_then(|s| by_provider_id.get(s.provider_id.as_deref()?).copied());
@@ -36,7 +40,8 @@ pub(super) fn read_nodes(objects: &Objects, errors: &mut Vec<InputError>) -> Vec
             let name = Arc::from(status?.node_name.as_deref()?);
             objects.nodes.get_key_value(&ObjectKey { namespace: Arc::from(""), name }).map(|(key, _)| key)
         };
-        match by_id.or_else(by_name) {
+        let of_claim = by_id.or_else(by_name);
+        match of_claim {
             Some(node) => {
                 claim_of.insert(node, (key, claim));
             }
@@ -45,12 +50,20 @@ pub(super) fn read_nodes(objects: &Objects, errors: &mut Vec<InputError>) -> Vec
                 Err(error) => errors.push(Objects::field_error("NodeClaim", key, origin, error)),
             },
         }
+        let mut unread = Vec::new();
+        let node = of_claim.and_then(|key| objects.nodes.get(key)).map(|node| &*node.object);
+        disruptions.insert(&key.name, disruption::of_claim(claim, node, &mut unread));
+        errors.extend(unread.into_iter().map(|error| Objects::field_error("NodeClaim", key, origin, error)));
     }
     for (key, Sourced { origin, object: node }) in &objects.nodes {
         match read_node(key, node, claim_of.get(key).copied(), objects) {
             Ok(node) => nodes.push(node),
             Err(error) => errors.push(Objects::field_error("Node", key, origin, error)),
         }
+    }
+    for node in &mut nodes {
+        let disruption = node.claim.as_ref().and_then(|claim| disruptions.remove(claim));
+        node.disruption = disruption.unwrap_or_default();
     }
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
     nodes
@@ -74,15 +87,16 @@ fn in_flight(key: &ObjectKey, claim: &NodeClaim) -> Result<Node, FieldError> {
         attach_limits: BTreeMap::new(),
         deleting: claim.metadata.deletion_timestamp.is_some(),
         price: None,
+        disruption: NodeDisruption::default(),
     })
 }
 
-/// What a claim asks of its node.
+/// What the spec of a claim, or the template of a pool, asks of nodes.
 ///
 /// # Errors
 /// A value that its operator does not take, with its field.
-pub fn requirements_of(claim: &NodeClaim) -> Result<Requirements, String> {
-    read_requirements(&claim.spec.requirements).map_err(|error| format!("spec.{}: {}", error.path, error.message))
+pub fn requirements_of(written: &[NodeSelectorRequirementWithMinValues]) -> Result<Requirements, String> {
+    read_requirements(written).map_err(|error| format!("spec.{}: {}", error.path, error.message))
 }
 
 fn claim_labels(claim: &NodeClaim) -> Result<Labels, FieldError> {
@@ -158,6 +172,7 @@ fn read_node(
         attach_limits: attach_limits(key, objects),
         deleting,
         price: None,
+        disruption: NodeDisruption::default(),
     })
 }
 

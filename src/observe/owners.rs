@@ -16,7 +16,7 @@ use super::input::{FieldError, FieldResult as _, InputError};
 use super::live_pods::{GATED, LeftOut, NOT_OURS, OfPods, Unplanned, gated, not_ours};
 use super::objects::{ObjectKey, Objects, Sourced, Table, object_name};
 use super::pod::{PodSource, avoids_node_pools, is_gated, read_template};
-use super::snapshot::{OwnerRef, Pod, PodKey};
+use super::snapshot::{OwnerRef, Pod, PodDisruption, PodKey};
 use super::spreading::{selector_of_controller, selector_of_revision};
 use crate::api::labels;
 
@@ -384,6 +384,7 @@ fn pods_of(owner: &Owner<'_>, objects: &Objects, cluster: &mut Cluster) -> Resul
             displaced: false,
             buffer: false,
             refused,
+            disruption: PodDisruption::default(),
         });
     }
     Ok(Expanded::Pods(pods))

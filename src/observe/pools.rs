@@ -119,6 +119,7 @@ fn read_pool(key: &ObjectKey, pool: &api::NodePool) -> Result<NodePool, FieldErr
                 pool.spec.disruption.consolidate_after.seconds(),
             )?,
             consolidation_policy: Arc::from(pool.spec.disruption.consolidation_policy.as_str()),
+            budgets: pool.spec.disruption.budgets.clone(),
         },
         instance_types: Arc::default(),
         unusable,

@@ -3,10 +3,12 @@
 //! It is read equally from a live cluster and from files, serialises to JSON, and is the only input of a decision.
 //! All vectors are sorted by name (pods by namespace and name), so that equal pictures are equal bytes.
 
+mod disruption;
 mod node;
 mod pod;
 mod pool;
 
+pub use disruption::{DoNotDisrupt, Drifted, EvictionCost, NodeDisruption, PodDisruption, PodDisruptionBudget};
 pub use node::{Node, NodeStage};
 pub use pod::{
     DaemonSet, HostPort, LabelSelector, NodeAffinityTerm, NodeInclusionPolicy, OwnerRef, Pod, PodAffinityTerm, PodKey,
@@ -36,6 +38,8 @@ pub struct Snapshot {
     pub nodes: Vec<Node>,
     pub node_pools: Vec<NodePool>,
     pub daemon_sets: Vec<DaemonSet>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disruption_budgets: Vec<PodDisruptionBudget>,
     /// Labels of each namespace, for namespace selectors. A namespace that is not here has no labels but its name.
     pub namespaces: BTreeMap<Arc<str>, Labels>,
     /// What had to be assumed because the input does not say it; printed with every plan.

@@ -38,6 +38,23 @@ impl MicroUsd {
         Self(self.0.saturating_mul(count))
     }
 
+    /// Reads an amount such as `0.02`: decimal dollars from zero, at most six decimals, up to [`Self::MOST_AN_HOUR`].
+    ///
+    /// # Errors
+    /// One sentence that says what was found and what is expected.
+    pub fn parse_usd(text: &str) -> Result<Self, String> {
+        let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+        let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let read = || {
+            let whole: i64 = whole.parse().ok()?;
+            let micro: i64 = format!("{decimals:0<6}").parse().ok()?;
+            let amount = Self(whole.checked_mul(1_000_000)?.checked_add(micro)?);
+            Some(amount).filter(|amount| *amount <= Self::MOST_AN_HOUR)
+        };
+        let amount = if is_digits(whole) && is_digits(decimals) && decimals.len() <= 6 { read() } else { None };
+        amount.ok_or_else(|| format!("expected an amount in dollars such as 0.02, found '{text}'"))
+    }
+
     /// `self * permille / 1000`, rounded down.
     #[must_use]
     pub fn permille(self, permille: i64) -> Self {
@@ -91,6 +108,16 @@ mod tests {
         assert_eq!(MicroUsd(85_000).to_string(), "$0.0850");
         assert_eq!(MicroUsd(85_010).to_string(), "$0.085010");
         assert_eq!(MicroUsd(-1_500_000).to_string(), "-$1.5000");
+    }
+
+    #[test]
+    fn reads_decimal_dollars() {
+        for (text, micro) in [("0", 0), ("0.02", 20_000), ("12.000001", 12_000_001), ("1000000", 1_000_000_000_000)] {
+            assert_eq!(MicroUsd::parse_usd(text), Ok(MicroUsd(micro)), "{text}");
+        }
+        for text in ["", "-1", "1.", ".5", "1e3", "0.0000001", "1000000.1", "99999999999999999999", "$1", "+1", "1,5"] {
+            assert!(MicroUsd::parse_usd(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::worlds::{MIXED, TINY, shuffled, world};
 use crate::api::labels;
 use crate::host::{Decision, Limits, Search, accepts, decide};
 use crate::observe::Snapshot;
-use crate::observe::snapshot::{Labels, Node, NodeStage};
+use crate::observe::snapshot::{Labels, Node, NodeDisruption, NodeStage};
 use crate::plan::{Checked, Plan, Target};
 
 pub const NO_HURRY: Limits = Limits::of_time(Duration::from_secs(3_600), Search::Greedy);
@@ -106,6 +106,7 @@ fn applied(snapshot: &Snapshot, plan: &Plan<Checked>) -> Snapshot {
             attach_limits: [].into(),
             deleting: false,
             price: Some(chosen.price),
+            disruption: NodeDisruption::default(),
         });
     }
     for assignment in &plan.assignments {

@@ -61,6 +61,7 @@ pub fn world(seed: u64, size: Size) -> Snapshot {
         nodes: vec![],
         node_pools: pools::pools(dice, size),
         daemon_sets: pods::daemon_sets(dice),
+        disruption_budgets: vec![],
         namespaces: [("prod".into(), labels([("tier", "gold")]))].into(),
         assumptions: vec![],
     };

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::InstanceType;
 use crate::observe::Snapshot;
-use crate::observe::snapshot::{NodePool, OwnerRef, Pod, PodKey, PodTemplate};
+use crate::observe::snapshot::{NodePool, OwnerRef, Pod, PodDisruption, PodKey, PodTemplate};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PackedSnapshot {
@@ -36,6 +36,8 @@ struct PackedPod {
     displaced: bool,
     buffer: bool,
     refused: Option<Arc<str>>,
+    #[serde(default)]
+    disruption: PodDisruption,
 }
 
 /// Things that are shared, each once.
@@ -60,8 +62,18 @@ impl<T> Shared<T> {
 impl PackedSnapshot {
     #[must_use]
     pub fn of(snapshot: &Snapshot) -> Self {
-        let Snapshot { taken_at, region, settings, pods, nodes, node_pools, daemon_sets, namespaces, assumptions } =
-            snapshot;
+        let Snapshot {
+            taken_at,
+            region,
+            settings,
+            pods,
+            nodes,
+            node_pools,
+            daemon_sets,
+            disruption_budgets,
+            namespaces,
+            assumptions,
+        } = snapshot;
         let (mut templates, mut catalogs) = (Shared::new(), Shared::new());
         let pods = pods.iter().map(|pod| PackedPod::of(pod, templates.place(&pod.template))).collect();
         let of_pools = node_pools.iter().map(|pool| catalogs.place(&pool.instance_types)).collect();
@@ -74,6 +86,7 @@ impl PackedSnapshot {
             nodes: nodes.clone(),
             node_pools: node_pools.iter().map(bare).collect(),
             daemon_sets: daemon_sets.clone(),
+            disruption_budgets: disruption_budgets.clone(),
             namespaces: namespaces.clone(),
             assumptions: assumptions.clone(),
         };
@@ -94,15 +107,16 @@ impl PackedSnapshot {
 
 impl PackedPod {
     fn of(pod: &Pod, template: usize) -> Self {
-        let Pod { key, uid, created_at, template: _, owner, node, terminating, displaced, buffer, refused } =
+        let Pod { key, uid, created_at, template: _, owner, node, terminating, displaced, buffer, refused, disruption } =
             pod.clone();
-        Self { key, uid, created_at, template, owner, node, terminating, displaced, buffer, refused }
+        Self { key, uid, created_at, template, owner, node, terminating, displaced, buffer, refused, disruption }
     }
 
     fn unpacked(self, templates: &[Arc<PodTemplate>]) -> Option<Pod> {
-        let Self { key, uid, created_at, template, owner, node, terminating, displaced, buffer, refused } = self;
+        let Self { key, uid, created_at, template, owner, node, terminating, displaced, buffer, refused, disruption } =
+            self;
         let template = templates.get(template)?.clone();
-        Some(Pod { key, uid, created_at, template, owner, node, terminating, displaced, buffer, refused })
+        Some(Pod { key, uid, created_at, template, owner, node, terminating, displaced, buffer, refused, disruption })
     }
 }
 

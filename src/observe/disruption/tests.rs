@@ -1,6 +1,10 @@
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::*;
+use crate::observe::Objects;
+use crate::observe::budgets::read_budgets;
 use crate::observe::input::Origin;
 use crate::observe::pod::read_labels;
 use crate::observe::read::RawObject;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::disruption::{NodeDisruption, is_default};
 use super::pod::AttachLimits;
 use super::{Labels, Taint};
 use crate::resources::Resources;
@@ -34,6 +35,8 @@ pub struct Node {
     /// What it costs an hour now: by its type, zone and capacity type labels; for an in-flight claim its dearest
     /// alternative; `None` where the catalogue does not know it.
     pub price: Option<MicroUsd>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub disruption: NodeDisruption,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

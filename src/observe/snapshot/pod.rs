@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::settings::{NodeInclusionPolicy, WhenUnsatisfiable};
 
+use super::disruption::{EvictionCost, PodDisruption, is_default};
 use super::{Labels, TaintEffect};
+use crate::api::labels;
 use crate::requirements::{Requirement, Requirements};
 use crate::resources::Resources;
 
@@ -46,6 +48,8 @@ pub struct Pod {
     /// Why this pod is not for us to place, in one sentence (an invalid selector, a lost volume claim, a DRA claim ...);
     /// it is reported as unplaced with this reason.
     pub refused: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub disruption: PodDisruption,
 }
 
 impl Pod {
@@ -53,6 +57,32 @@ impl Pod {
     #[must_use]
     pub fn is_pending(&self) -> bool {
         self.displaced || (self.node.is_none() && !self.terminating)
+    }
+
+    /// Whether a DaemonSet made it.
+    #[must_use]
+    pub fn is_daemon(&self) -> bool {
+        self.owner.as_ref().is_some_and(|owner| &*owner.kind == "DaemonSet")
+    }
+
+    /// Whether its node runs it by itself: the API server only shows it.
+    #[must_use]
+    pub fn is_mirror(&self) -> bool {
+        self.template.annotations.contains_key(labels::MIRROR_POD)
+            || self.owner.as_ref().is_some_and(|owner| &*owner.kind == "Node")
+    }
+
+    /// Whether it needs another node when its own goes: it belongs to none, and is active, or a StatefulSet's on its way out,
+    /// which comes back (karpenter-core 2.1).
+    #[must_use]
+    pub fn is_reschedulable(&self) -> bool {
+        let comes_back = || self.owner.as_ref().is_some_and(|owner| &*owner.kind == "StatefulSet");
+        !self.is_daemon() && !self.is_mirror() && (!self.terminating || comes_back())
+    }
+
+    #[must_use]
+    pub fn eviction_cost(&self) -> EvictionCost {
+        EvictionCost::of(self.template.spec.priority, self.disruption.deletion_cost)
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Labels;
+use crate::api::node_pool::Budget;
 use crate::catalog::InstanceType;
 use crate::requirements::Requirements;
 use crate::resources::Resources;
@@ -56,11 +57,14 @@ pub struct NodeClassRef {
 }
 
 /// When and how nodes may be removed; durations in seconds, `None` is Never.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disruption {
     pub consolidate_after_seconds: Option<u64>,
     /// `WhenEmpty`, `WhenEmptyOrUnderutilized` or `Balanced`.
     pub consolidation_policy: Arc<str>,
+    /// How many nodes at once; none: as many as one likes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<Budget>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

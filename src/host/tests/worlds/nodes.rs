@@ -7,7 +7,7 @@ use super::{DRIVER, Size, TEAM, TEAMS, ZONES};
 use crate::api::labels;
 use crate::catalog::InstanceType;
 use crate::host::tests::dice::Dice;
-use crate::observe::snapshot::{Labels, Node, NodePool, NodeStage, Taint, TaintEffect};
+use crate::observe::snapshot::{Labels, Node, NodeDisruption, NodePool, NodeStage, Taint, TaintEffect};
 
 pub fn nodes(dice: &mut Dice, size: Size, pools: &[NodePool]) -> Vec<Node> {
     (0..dice.below(size.nodes + 1)).map(|i| node(dice, &format!("node-{i}"), size, pools)).collect()
@@ -65,5 +65,6 @@ fn node(dice: &mut Dice, name: &str, size: Size, pools: &[NodePool]) -> Node {
         attach_limits: if dice.percent(30) { [(DRIVER.into(), 1)].into() } else { [].into() },
         deleting: dice.percent(15),
         price: pool.map(|_| offering.price),
+        disruption: NodeDisruption::default(),
     }
 }

@@ -261,5 +261,6 @@ fn pod(name: &str, namespace: &str, template: &Arc<PodTemplate>, dice: &mut Dice
         displaced: false,
         buffer: dice.percent(3),
         refused: dice.percent(3).then(|| "a lost volume claim".into()),
+        disruption: PodDisruption::default(),
     }
 }

@@ -85,7 +85,7 @@ fn pool(dice: &mut Dice, name: &str, types: &Arc<Vec<InstanceType>>) -> NodePool
         node_class: NodeClassRef { group: "g".into(), kind: "K".into(), name: "default".into() },
         expire_after_seconds: None,
         termination_grace_period_seconds: None,
-        disruption: Disruption { consolidate_after_seconds: None, consolidation_policy: "WhenEmpty".into() },
+        disruption: Disruption { consolidation_policy: "WhenEmpty".into(), ..Disruption::default() },
         instance_types: types.clone(),
         unusable: dice.percent(5).then(|| "the node class is not ready".into()),
     }

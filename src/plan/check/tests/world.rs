@@ -62,7 +62,7 @@ pub fn pool(name: &str, taints: Vec<Taint>) -> NodePool {
         node_class: NodeClassRef { group: "g".into(), kind: "K".into(), name: "default".into() },
         expire_after_seconds: None,
         termination_grace_period_seconds: None,
-        disruption: Disruption { consolidate_after_seconds: None, consolidation_policy: "WhenEmpty".into() },
+        disruption: Disruption { consolidation_policy: "WhenEmpty".into(), ..Disruption::default() },
         instance_types: Arc::new(instance_types()),
         unusable: None,
     }
@@ -81,6 +81,7 @@ pub fn snapshot() -> Snapshot {
         nodes: vec![],
         node_pools: vec![pool("blue", vec![]), pool("green", vec![]), pool("red", vec![dedicated()])],
         daemon_sets: vec![],
+        disruption_budgets: vec![],
         namespaces: [].into(),
         assumptions: vec![],
     }
@@ -101,6 +102,7 @@ pub fn node(name: &str, zone: &str, cpu: i64) -> Node {
         attach_limits: [].into(),
         deleting: false,
         price: None,
+        disruption: NodeDisruption::default(),
     }
 }
 
@@ -153,6 +155,7 @@ pub fn add_pod(snapshot: &mut Snapshot, template: &Arc<PodTemplate>, node: Optio
         displaced: false,
         buffer: false,
         refused: None,
+        disruption: PodDisruption::default(),
     });
     snapshot.pods.len() - 1
 }
