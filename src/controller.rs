@@ -47,6 +47,10 @@ mod interruption;
 mod retire;
 mod volumes;
 mod drain;
+mod drift;
+mod expire;
+mod repair;
+pub mod disruptable;
 mod idle;
 mod empty;
 mod statics;
@@ -70,7 +74,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 pub use action::{Action, Verb, Write};
 pub use event::{Event, Outcome, Subject};
-pub use said::{Bought, GivenUp, Said};
+pub use said::{Bought, GivenUp, Kept, Said};
 pub use settings::ControllerSettings;
 pub use world::World;
 
@@ -158,6 +162,7 @@ pub struct Controller {
     spend: Spend,
     prices: Prices,
     usages: Usages,
+    disruptable: disruptable::Looked,
 }
 
 impl Controller {
@@ -194,6 +199,7 @@ impl Controller {
             spend: Spend::default(),
             prices: Prices::default(),
             usages: Usages::default(),
+            disruptable: disruptable::Looked::default(),
         }
     }
 
@@ -215,6 +221,7 @@ impl Controller {
         self.batch = Batch::default();
         self.buffers = Buffers::default();
         self.asked = None;
+        self.disruptable = disruptable::Looked::default();
         self.attention = Attention::default();
         self.creating = Creating::default();
     }
@@ -295,6 +302,7 @@ impl Controller {
         }
         adopt::step(&cluster, &mut turn);
         hash::step(&cluster, &self.market, &mut turn);
+        drift::step(&cluster, &self.market, &mut turn);
         launch::step(&cluster, &self.market, &mut self.launches, &mut turn);
         if provider == Provider::Kwok {
             play::step(&cluster, &mut turn);
@@ -303,6 +311,8 @@ impl Controller {
         let all_read = self.world.can_read_all("NodeClaim");
         garbage::step(&cluster, &mut self.garbage, all_read, &mut self.instances, &mut turn);
         interruption::step(&cluster, &mut self.interruptions, &mut turn);
+        expire::step(&cluster, &mut turn);
+        repair::step(&cluster, &mut turn);
         register::step(&cluster, &observed, &mut self.following, &mut turn);
         initialize::step(&cluster, &mut turn);
         consistency::step(&cluster, &mut self.consistency, &mut turn);
@@ -319,6 +329,17 @@ impl Controller {
         wanted.extend(awaited_nodes(&observed));
         self.buffers.step(&cluster, &mut turn);
         wanted.extend(self.buffers.held(&cluster));
+        let mut nominated = self.nominated.clone();
+        for node in &wanted {
+            nominated.entry(node.clone()).or_insert(now + NOMINATION);
+        }
+        let known = Known {
+            settings: &self.settings,
+            catalog: &self.catalog,
+            unavailable: &unavailable,
+            nominated: &nominated,
+        };
+        self.disruptable.step(|| snapshot(cluster.objects, &coming, &known, now).snapshot, &mut turn);
         empty::step(&cluster, &wanted, &mut self.looks, &mut turn);
         drain::step(&cluster, &self.garbage, (&mut self.looks, &mut self.instances), &mut turn);
         self.looks.keep(|node| cluster.objects.metadata("Node", &Subject::of_cluster("Node", node).key).is_some());
@@ -335,7 +356,6 @@ impl Controller {
         if !is_busy && self.batch.step(&waiting, &mut turn) {
             turn.say(Said::FoundPods { pods });
             self.buffers.ask();
-            let known = Known { settings: &self.settings, catalog: &self.catalog, unavailable: &unavailable };
             let outcome = snapshot(cluster.objects, &coming, &known, now);
             let is_bare = |pool: &&NodePool| pool.replicas.is_none() && pool.unusable.is_none() && !is_launchable(pool);
             for pool in outcome.snapshot.node_pools.iter().filter(is_bare) {

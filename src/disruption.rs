@@ -11,7 +11,7 @@ mod cost;
 mod hold;
 mod standing;
 #[cfg(test)]
-pub mod tests;
+pub(crate) mod tests;
 
 pub use budget::{Allowance, allowance};
 pub use cost::{RescheduleCost, by_savings, eviction_price};

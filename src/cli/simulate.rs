@@ -114,6 +114,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         decision,
         provider: Provider::Ec2,
         region: Arc::from(region.name),
+        disruption_looks: None, // no events and metrics are made of it
         ..ControllerSettings::default()
     };
     let search = if args.greedy { Search::Greedy } else { Search::Integer };

@@ -65,6 +65,7 @@ impl Listener for Telling {
         match said {
             Said::Landed(landed) => drop(self.looks.landed.insert(landed.claim.to_string(), landed.clone())),
             Said::Spending(spend) => self.looks.spend = spend.clone(),
+            Said::Disruptable(disruptable) => self.looks.disruptable = disruptable.clone(),
             _ => {}
         }
         if let Some(events) = &mut self.events {

@@ -11,7 +11,6 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use serde_json::json;
 
-use super::action::Verb;
 use super::cluster::{Claimed, Cluster};
 use super::conditions::{Conditions, INITIALIZED, INSTANCE_TERMINATING};
 use super::drain::with_disrupted;
@@ -73,10 +72,7 @@ fn remove(claimed: &Claimed<'_>, node: &str, closed: Timestamp, looks: &mut Look
     if !turn.is_due(later(closed, Duration::from_secs(1) + SETTLED)) || !looks.are_fresh(node, turn) {
         return;
     }
-    let delete = Verb::Delete { uid: Arc::from(claimed.uid()), grace: None };
-    if turn.write(Subject::of_cluster("NodeClaim", claimed.name()), &claimed.claim.metadata, delete) {
-        turn.say_once_taken(Said::Disrupting { claim: Arc::from(claimed.name()), reason: EMPTY });
-    }
+    turn.delete_claim(claimed, Said::Disrupting { claim: Arc::from(claimed.name()), reason: EMPTY });
 }
 
 /// What the budgets of a pool leave for empty nodes.

@@ -5,9 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::action::Verb;
 use super::cluster::Claimed;
-use super::event::Subject;
 use super::said::{GivenUp, Said};
 use super::turn::Turn;
 
@@ -17,9 +15,5 @@ pub(super) const LAUNCH_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 pub(super) const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 pub(super) fn give_up(claimed: &Claimed<'_>, why: GivenUp, reason: &str, turn: &mut Turn<'_>) {
-    let subject = Subject::of_cluster("NodeClaim", claimed.name());
-    let delete = Verb::Delete { uid: Arc::from(claimed.uid()), grace: None };
-    if turn.write(subject, &claimed.claim.metadata, delete) {
-        turn.say_once_taken(Said::GaveUp { claim: Arc::from(claimed.name()), why, reason: reason.to_owned() });
-    }
+    turn.delete_claim(claimed, Said::GaveUp { claim: Arc::from(claimed.name()), why, reason: reason.to_owned() });
 }

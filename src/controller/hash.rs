@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::cluster::{Claimed, Cluster};
+use super::drift::DRIFTED;
 use super::market::Market;
 use super::turn::Turn;
 use crate::api::labels;
@@ -63,7 +64,7 @@ pub(super) fn step(cluster: &Cluster<'_>, market: &Market, turn: &mut Turn<'_>) 
         let Some(of_pool) = claimed.pool().and_then(|pool| wanted.get(pool)) else { continue };
         if !is_stamped(claimed) {
             let version = json!({ labels::NODEPOOL_HASH_VERSION: VERSION });
-            let stamp = if claimed.is("Drifted") { version } else { of_pool.clone() };
+            let stamp = if claimed.is(DRIFTED) { version } else { of_pool.clone() };
             turn.patch("NodeClaim", &claimed.claim.metadata, json!({"metadata": {"annotations": stamp}}));
         }
     }
@@ -71,6 +72,14 @@ pub(super) fn step(cluster: &Cluster<'_>, market: &Market, turn: &mut Turn<'_>) 
 }
 
 fn is_stamped(claimed: &Claimed<'_>) -> bool {
-    let annotations = claimed.claim.metadata.annotations.as_ref();
-    annotations.and_then(|of| of.get(labels::NODEPOOL_HASH_VERSION)).is_some_and(|version| version == VERSION)
+    annotation(claimed, labels::NODEPOOL_HASH_VERSION).is_some_and(|version| version == VERSION)
+}
+
+/// The hash of the template that a claim was made from; `None` where it is of another version, which says nothing.
+pub(super) fn of_claim<'o>(claimed: &Claimed<'o>) -> Option<&'o str> {
+    annotation(claimed, labels::NODEPOOL_HASH).filter(|_| is_stamped(claimed))
+}
+
+fn annotation<'o>(claimed: &Claimed<'o>, key: &str) -> Option<&'o str> {
+    claimed.claim.metadata.annotations.as_ref()?.get(key).map(String::as_str)
 }

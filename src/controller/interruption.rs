@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::action::Verb;
 use super::cluster::Cluster;
-use super::event::Subject;
 use super::said::Said;
 use super::turn::{Turn, later};
 
@@ -39,10 +37,8 @@ pub(super) fn step(cluster: &Cluster<'_>, interruptions: &mut Interruptions, tur
         if claimed.is_deleting() {
             return false;
         }
-        let delete = Verb::Delete { uid: Arc::from(claimed.uid()), grace: None };
-        if turn.write(Subject::of_cluster("NodeClaim", claimed.name()), &claimed.claim.metadata, delete) {
-            turn.say_once_taken(Said::Interrupted { claim: Arc::from(claimed.name()), provider_id: id.clone() });
-        }
+        let claim = Arc::from(claimed.name());
+        turn.delete_claim(&claimed, Said::Interrupted { claim, provider_id: id.clone() });
         true
     });
 }

@@ -1,6 +1,6 @@
 //! What is decided about: the world as a Snapshot.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -22,6 +22,8 @@ pub(super) struct Known<'k> {
     pub catalog: &'k Catalog,
     /// Offerings that cannot be had now.
     pub unavailable: &'k BTreeSet<OfferingName>,
+    /// Nodes that pods were told to bind to, until when that is waited for.
+    pub nominated: &'k BTreeMap<Arc<str>, Timestamp>,
 }
 
 /// The Snapshot of a tick. Of pods that are not bound only those count for which kube-scheduler has found no room, and those
@@ -29,7 +31,7 @@ pub(super) struct Known<'k> {
 /// batch is closed, and the other half is planned together with them. Those with a node coming count as bound to it, and
 /// those of which a claim may have been made that nobody has seen are left out, so that no plan is made twice. Of NodePools only those that are ready are used.
 pub(super) fn snapshot(objects: &Objects, coming: &Coming, known: &Known<'_>, now: Timestamp) -> LoadOutcome {
-    let Known { settings, catalog, unavailable } = *known;
+    let Known { settings, catalog, unavailable, nominated } = *known;
     let mut objects = objects.clone();
     objects.errors.clear();
     objects.notes.clear();
@@ -72,6 +74,10 @@ pub(super) fn snapshot(objects: &Objects, coming: &Coming, known: &Known<'_>, no
     let mut outcome = build_observed(objects, options);
     if let Some(snapshot) = Arc::get_mut(&mut outcome.snapshot) {
         mark(unavailable, &mut snapshot.node_pools);
+        for node in &mut snapshot.nodes {
+            let of_claim = node.claim.as_ref().and_then(|claim| nominated.get(claim));
+            node.disruption.nominated_until = nominated.get(&node.name).or(of_claim).copied();
+        }
         for pool in &mut snapshot.node_pools {
             if unready.iter().any(|key| key.name == pool.name) {
                 pool.unusable.get_or_insert_with(|| Arc::from("it is not ready"));

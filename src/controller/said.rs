@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::disruptable::Disruptable;
 use super::event::Subject;
 use super::spend::Spend;
 use super::valves::Valve;
@@ -184,6 +185,45 @@ pub enum Said {
         /// Which.
         provider_id: Arc<str>,
     },
+    /// A claim is as old as it may become, and goes.
+    Expired {
+        /// Which.
+        claim: Arc<str>,
+    },
+    /// A node has not been ready for too long, and goes.
+    Unhealthy {
+        /// Its claim.
+        claim: Arc<str>,
+        /// Its name.
+        node: Arc<str>,
+        /// What it says of itself.
+        condition: &'static str,
+    },
+    /// A node has not been ready for too long, and stays: so are many others.
+    RepairBlocked {
+        /// Its name.
+        node: Arc<str>,
+        /// In one sentence.
+        why: String,
+    },
+    /// A node is not what its pool asks for any more, or is again.
+    Drifted {
+        /// Its claim.
+        claim: Arc<str>,
+        /// Of the condition; `None`: it is again.
+        reason: Option<&'static str>,
+    },
+    /// Something keeps a node, or the nodes of a pool.
+    Kept {
+        /// The Node, NodeClaim or NodePool.
+        about: Subject,
+        /// As the reference's events call it.
+        kind: Kept,
+        /// In one sentence.
+        why: String,
+    },
+    /// How many nodes may be taken away has changed.
+    Disruptable(Disruptable),
     /// A node has nothing to do, and goes.
     Disrupting {
         /// Its claim.
@@ -273,6 +313,15 @@ pub enum Said {
     Landed(Landed),
 }
 
+/// What keeps a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// Nothing is to disrupt it of the controller's own accord.
+    DisruptionBlocked,
+    /// It is not consolidated.
+    Unconsolidatable,
+}
+
 /// Why a claim comes to nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GivenUp {
@@ -337,6 +386,15 @@ impl fmt::Display for Said {
             Self::Interrupted { claim, provider_id } => {
                 write!(f, "interrupted nodeclaim {claim}: the cloud takes {provider_id} away")
             }
+            Self::Expired { claim } => write!(f, "deleted expired nodeclaim {claim}"),
+            Self::Unhealthy { claim, node, condition } => {
+                write!(f, "deleted nodeclaim {claim}: node {node} is unhealthy: {condition}")
+            }
+            Self::RepairBlocked { node, why } => write!(f, "node {node} is not repaired: {why}"),
+            Self::Drifted { claim, reason: Some(reason) } => write!(f, "marked nodeclaim {claim} as drifted: {reason}"),
+            Self::Drifted { claim, reason: None } => write!(f, "nodeclaim {claim} is not drifted any more"),
+            Self::Kept { about, why, .. } => write!(f, "cannot disrupt {about}: {why}"),
+            Self::Disruptable(disruptable) => write!(f, "{disruptable:?}"),
             Self::Disrupting { claim, reason } => write!(f, "disrupting node of nodeclaim {claim}: {reason}"),
             Self::Evicting { pod } => write!(f, "evicting {pod}"),
             Self::Deleting { pod, grace, deadline } => write!(

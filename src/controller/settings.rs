@@ -27,6 +27,8 @@ pub struct ControllerSettings {
     pub placement_limits: placement::Limits,
     /// Decide and say so, and do nothing.
     pub shadow: bool,
+    /// How often is looked at which nodes may be disrupted, for events and metrics: it takes a Snapshot. `None`: nobody reads them.
+    pub disruption_looks: Option<Duration>,
     /// What binds decisions.
     pub valves: Valves,
     /// Every step looks at every claim, as a test compares.
@@ -45,6 +47,7 @@ impl Default for ControllerSettings {
             placement: placement::Mode::default(),
             placement_limits: placement::Limits::default(),
             shadow: false,
+            disruption_looks: Some(Duration::from_secs(2 * 60)),
             valves: Valves::default(),
             #[cfg(test)]
             is_undivided: false,

@@ -10,11 +10,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::action::Verb;
 use super::cluster::{Claimed, Cluster};
 use super::conditions::{LAUNCHED, READY, is_true};
 use super::create::{create_claim, free_name};
-use super::event::Subject;
 use super::idle::is_kept;
 use super::market::Market;
 use super::said::Said;
@@ -94,10 +92,7 @@ fn remove(cluster: &Cluster<'_>, staying: &[&Claimed<'_>], replicas: usize, turn
     }
     order.sort_by_key(|&(is_protected, is_launched, cost, name, _)| (is_protected, is_launched, cost, name));
     for (.., claimed) in order.into_iter().take(staying.len() - replicas) {
-        let delete = Verb::Delete { uid: Arc::from(claimed.uid()), grace: None };
-        if turn.write(Subject::of_cluster("NodeClaim", claimed.name()), &claimed.claim.metadata, delete) {
-            turn.say_once_taken(Said::Disrupting { claim: Arc::from(claimed.name()), reason: OVERPROVISIONED });
-        }
+        turn.delete_claim(claimed, Said::Disrupting { claim: Arc::from(claimed.name()), reason: OVERPROVISIONED });
     }
 }
 

@@ -8,3 +8,7 @@ mod buffers;
 mod conditions;
 mod draining;
 mod emptying;
+mod expiring;
+mod drifting;
+mod repairing;
+mod disruptable;

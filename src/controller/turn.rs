@@ -1,5 +1,6 @@
 //! One step in the making: what its parts share.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -107,6 +108,14 @@ impl Turn<'_> {
                 false
             }
             Err(None) => false,
+        }
+    }
+
+    /// Deletes a claim, and says it once that is taken.
+    pub fn delete_claim(&mut self, claimed: &Claimed<'_>, said: Said) {
+        let delete = Verb::Delete { uid: Arc::from(claimed.uid()), grace: None };
+        if self.write(Subject::of_cluster("NodeClaim", claimed.name()), &claimed.claim.metadata, delete) {
+            self.say_once_taken(said);
         }
     }
 

@@ -1,10 +1,13 @@
 pub mod world;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::api::labels;
+use crate::observe::Snapshot;
 use crate::units::MicroUsd;
 use world::{budget, condition, load, merged, node, now, pod, pool};
 
@@ -90,9 +93,9 @@ fn the_state_of_the_node_may_keep_it() {
 fn its_pool_may_keep_it() {
     let of_pool = |change| held("NodePool", change);
     assert_eq!(of_pool(json!({"metadata": {"name": "other"}})), ["NodePool default is not there, or cannot be read"]);
-    let class = json!({"spec": {"template": {"spec": {"nodeClassRef": {"name": "missing"}}}}});
-    let (snapshot, _) = load(&with(&[("NodePool", class)]));
-    let verdict = candidates(&snapshot, Method::Underutilized, now()).remove(0).verdict;
+    let mut without_types = Snapshot::clone(&load(&with(&[])).0);
+    without_types.node_pools[0].instance_types = Arc::default();
+    let verdict = candidates(&without_types, Method::Underutilized, now()).remove(0).verdict;
     assert_eq!(verdict, Err(vec![Hold::NoTypes { pool: "default".into() }]));
     assert_eq!(of_pool(json!({"spec": {"replicas": 1}})), ["NodePool default keeps a number of nodes"]);
     let disruption = |field: &str, value: &str| json!({"spec": {"disruption": {field: value}}});

@@ -185,7 +185,7 @@ pub(super) fn write(said: &Said) {
         Said::HeldBack { valve, pool, claims } => {
             warn!(controller = "provisioner", NodePool = %pool, limit = valve.name(), claims, "{said}");
         }
-        Said::Spending(_) => {}
+        Said::Spending(_) | Said::Disruptable(_) => {}
         Said::Launched { claim, provider_id, instance_type, zone } => info!(
             controller = "nodeclaim.lifecycle",
             NodeClaim = %claim,
@@ -230,6 +230,20 @@ pub(super) fn write(said: &Said) {
             provider_id = %provider_id,
             "initiating delete from interruption message"
         ),
+        Said::Expired { claim } => {
+            info!(controller = "nodeclaim.expiration", NodeClaim = %claim, "deleted expired nodeclaim");
+        }
+        Said::Unhealthy { claim, node, condition } => {
+            info!(controller = "node.health", NodeClaim = %claim, Node = %node, condition, "deleted unhealthy node");
+        }
+        Said::RepairBlocked { node, why } => debug!(controller = "node.health", Node = %node, "{why}"),
+        Said::Drifted { claim, reason: Some(reason) } => {
+            debug!(controller = "nodeclaim.disruption", NodeClaim = %claim, reason, "marking drifted");
+        }
+        Said::Drifted { claim, reason: None } => {
+            debug!(controller = "nodeclaim.disruption", NodeClaim = %claim, "removing drifted status condition");
+        }
+        Said::Kept { about, why, .. } => debug!(controller = "disruption", object = %about, "cannot disrupt: {why}"),
         Said::Disrupting { claim, reason } => {
             info!(controller = "disruption", NodeClaim = %claim, reason, "disrupting node(s)");
         }

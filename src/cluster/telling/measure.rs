@@ -98,6 +98,7 @@ fn describe() {
         "NodeClaims that are gone, by pool, capacity type and zone."
     );
     describe_counter!("karpenter_nodeclaims_disrupted_total", "NodeClaims that were disrupted, by reason and pool.");
+    describe_counter!("karpenter_nodeclaims_unhealthy_disrupted_total", "NodeClaims that were repaired, by condition.");
     describe_counter!("karpenter_nodes_created_total", "Nodes that registered, by pool and zone.");
     describe_counter!("karpenter_nodes_terminated_total", "Nodes that are gone, by pool and zone.");
     describe_counter!("karpenter_voluntary_disruption_decisions_total", "Disruptions, by what was decided and why.");
@@ -139,19 +140,19 @@ pub(super) fn count(said: &Said, world: &World) {
             histogram!(CLAIM_ENDS, "nodepool" => pool).record(lasted.as_secs_f64());
         }
         Said::Disrupting { claim, reason } => {
-            let Bought { pool, capacity_type, .. } = of_claim(claim, world);
             let reason = reason.to_lowercase();
             counter!("karpenter_voluntary_disruption_decisions_total", "decision" => "delete",
                 "reason" => reason.clone(), "consolidation_type" => reason.clone())
             .increment(1);
-            counter!("karpenter_nodeclaims_disrupted_total", "nodepool" => pool, "capacity_type" => capacity_type,
-                "reason" => reason)
-            .increment(1);
+            disrupted(claim, &reason, world);
         }
-        Said::GaveUp { claim, why, .. } => {
+        Said::GaveUp { claim, why, .. } => disrupted(claim, why.label(), world),
+        Said::Expired { claim } => disrupted(claim, "expired", world),
+        Said::Unhealthy { claim, condition, .. } => {
+            disrupted(claim, "unhealthy", world);
             let Bought { pool, capacity_type, .. } = of_claim(claim, world);
-            counter!("karpenter_nodeclaims_disrupted_total", "nodepool" => pool, "capacity_type" => capacity_type,
-                "reason" => why.label())
+            counter!("karpenter_nodeclaims_unhealthy_disrupted_total", "condition" => *condition, "nodepool" => pool,
+                "capacity_type" => capacity_type)
             .increment(1);
         }
         Said::Registered { claim, .. } => {
@@ -178,6 +179,13 @@ pub(super) fn count(said: &Said, world: &World) {
         Said::NotGuaranteed(_) => counter!("packwright_placement_lost_total").increment(1),
         _ => {}
     }
+}
+
+fn disrupted(claim: &str, reason: &str, world: &World) {
+    let Bought { pool, capacity_type, .. } = of_claim(claim, world);
+    counter!("karpenter_nodeclaims_disrupted_total", "nodepool" => pool, "capacity_type" => capacity_type,
+        "reason" => reason.to_owned())
+    .increment(1);
 }
 
 #[allow(clippy::cast_precision_loss)] // of a count

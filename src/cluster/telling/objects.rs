@@ -1,15 +1,18 @@
 //! Gauges of what is there: nodes, pods and pools, under the reference's names (karpenter-core 6.1).
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use metrics::histogram;
 
-use super::series::Series;
+use super::series::{Family, Series};
 use crate::api::labels;
 use crate::controller::World;
+use crate::controller::disruptable::Disruptable;
 use crate::controller::spend::Spend;
+use crate::disruption::Allowance;
 use crate::observe::objects::Objects;
 use crate::observe::{amounts, has_ended, is_daemon_pod, pod_requests};
 use crate::placement::Landed;
@@ -23,6 +26,7 @@ pub(super) struct Looks {
     /// The last of each claim.
     pub landed: BTreeMap<String, Landed>,
     pub spend: Spend,
+    pub disruptable: Disruptable,
     unsynced_since: Option<Timestamp>,
 }
 
@@ -34,6 +38,7 @@ impl Looks {
         self.of_state(world, now, &mut series);
         of_pools(objects, &mut series);
         self.of_plans(objects, now, &mut series);
+        self.of_disruption(&mut series);
         self.note_starts(objects, now);
         if details {
             of_nodes(objects, now, &mut series);
@@ -81,6 +86,22 @@ impl Looks {
             .set([], count(launched));
     }
 
+    fn of_disruption(&self, series: &mut Series) {
+        let Disruptable { eligible, budgets } = &self.disruptable;
+        let name = "karpenter_voluntary_disruption_eligible_nodes";
+        let mut family = series.gauge(name, "Nodes that nothing but budgets keeps, by reason.");
+        for (reason, nodes) in eligible {
+            family.set([("reason", *reason)], count(*nodes));
+        }
+        let name = "karpenter_nodepools_allowed_disruptions";
+        let mut family = series.gauge(name, "Nodes of a pool that budgets allow to go at once.");
+        // the reference's number for as many as one likes
+        set_by_pool(&mut family, budgets, |allowance| allowance.most.min(i32::MAX.unsigned_abs() as usize));
+        let name = "karpenter_nodepools_nodes_consuming_budgets";
+        let mut family = series.gauge(name, "Nodes of a pool that go, or are not ready.");
+        set_by_pool(&mut family, budgets, |allowance| allowance.disrupted);
+    }
+
     /// How long pods took to run, of those that were seen before.
     fn note_starts(&mut self, objects: &Objects, now: Timestamp) {
         let mut there = HashSet::new();
@@ -98,6 +119,17 @@ impl Looks {
             }
         }
         self.starting = there;
+    }
+}
+
+/// By pool and reason.
+type Budgets = BTreeMap<Arc<str>, BTreeMap<&'static str, Allowance>>;
+
+fn set_by_pool(family: &mut Family<'_>, budgets: &Budgets, of: impl Fn(&Allowance) -> usize) {
+    for (pool, reasons) in budgets {
+        for (reason, allowance) in reasons {
+            family.set([("nodepool", &**pool), ("reason", *reason)], count(of(allowance)));
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{Sender, channel};
 use tokio::time::Instant;
 
 use super::super::lease::Stand;
-use crate::controller::{GivenUp, Said, Subject, World};
+use crate::controller::{GivenUp, Kept, Said, Subject, World};
 use crate::observe::Protection;
 use crate::observe::objects::KINDS;
 
@@ -21,6 +21,9 @@ use crate::observe::objects::KINDS;
 const USUALLY: Duration = Duration::from_secs(2 * 60);
 /// That a pod cannot be placed.
 const FAILED_SCHEDULING: Duration = Duration::from_secs(5 * 60);
+
+/// That a node is not consolidated.
+const UNCONSOLIDATABLE: Duration = Duration::from_secs(15 * 60);
 
 /// Where pods are to bind is said so often a second, and so many times at once, as the reference does: a thousand pods are a
 /// thousand writes.
@@ -88,7 +91,11 @@ impl Events {
         let Some(meta) = world.objects().metadata(about.kind, &about.key) else { return };
         let Some(known) = KINDS.iter().find(|known| known.name == about.kind) else { return };
         let uid = meta.uid.clone().unwrap_or_default();
-        let silence = if reason == "FailedScheduling" { FAILED_SCHEDULING } else { USUALLY };
+        let silence = match reason {
+            "FailedScheduling" => FAILED_SCHEDULING,
+            "Unconsolidatable" => UNCONSOLIDATABLE,
+            _ => USUALLY,
+        };
         let until = self.said.entry((uid, reason, note.clone())).or_insert(now);
         if *until > now || (reason == "Nominated" && !self.nominated.take(NOMINATED, now)) {
             return;
@@ -162,6 +169,16 @@ fn text(said: &Said) -> Option<Text> {
         }
         Said::Disrupting { claim, reason } => {
             normal(of_claim(claim), "DisruptionTerminating", format!("Disrupting NodeClaim: {reason}"))
+        }
+        Said::RepairBlocked { node, why } => {
+            warning(Subject::of_cluster("Node", node), "NodeRepairBlocked", why.clone())
+        }
+        Said::Kept { about, kind, why } => {
+            let (reason, what) = match kind {
+                Kept::DisruptionBlocked => ("DisruptionBlocked", "disrupt"),
+                Kept::Unconsolidatable => ("Unconsolidatable", "consolidate"),
+            };
+            normal(about.clone(), reason, format!("Cannot {what} {}: {why}", about.kind))
         }
         Said::UnregisteredTaintMissing { claim } => {
             warning(of_claim(claim), "UnregisteredTaintMissing", said.to_string())

@@ -56,6 +56,7 @@ impl Rig {
         settings.decision.feature_gates.static_capacity = true;
         settings.decision.feature_gates.capacity_buffer = true;
         settings.decision.feature_gates.node_overlay = true;
+        settings.decision.feature_gates.node_repair = true;
         Self::new(settings, objects)
     }
 

@@ -1,16 +1,20 @@
 //! Budgets: how many nodes of a pool the controller takes away at once of its own accord.
 //!
 //! A node counts from when it is closed while nobody has deleted it, or from when its claim is deleted, until it is open again or its
-//! instance ends. It does not where there is another reason: a person, the cloud, a node that is not ready or never was.
+//! instance ends. It does not where there is another reason: a person, the cloud, its age, a node that is not ready or never was.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::super::Simulation;
 use super::super::api::{is_deleting, text};
 use super::super::contact::is_ready;
+use super::super::queue::after;
 use super::{BUDGETS, has_taint, is_true, pool_of};
+use crate::api::duration::NillableDuration;
 use crate::api::labels;
 use crate::api::node_pool::{Budget, NodePool};
 use crate::api::reading::read;
@@ -38,12 +42,20 @@ impl Simulation<'_> {
         let id = text(&claim, "/status/providerID");
         let is_asked_for = is_deleting(&claim)
             || !is_true(&claim, "Initialized")
+            || self.is_expired(&claim)
             || self.interrupted.contains_key(id)
             || self.cloud.get(id).is_none_or(|running| !running.runs());
         let node = self.api.of_instance("Node", id).map(|(_, node)| node);
         if !is_asked_for && node.is_some_and(|node| !is_deleting(node) && is_ready(node)) {
             self.disrupt(id.into(), pool_of(&claim));
         }
+    }
+
+    /// Whether a claim is as old as it may become.
+    fn is_expired(&self, claim: &Value) -> bool {
+        let age = NillableDuration::from(text(claim, "/spec/expireAfter")).seconds().ok().flatten();
+        let created = text(claim, "/metadata/creationTimestamp").parse::<Timestamp>().ok();
+        created.zip(age).is_some_and(|(created, age)| after(created, Duration::from_secs(age)) <= self.now)
     }
 
     fn disrupt(&mut self, id: Arc<str>, pool: &str) {
