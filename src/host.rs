@@ -7,6 +7,7 @@ mod incumbent;
 mod orders;
 pub mod recorded;
 mod repair;
+pub mod sequence;
 mod stages;
 mod standing;
 pub mod stored;
