@@ -65,7 +65,6 @@ impl Budget {
             key: PodKey { namespace: self.key.namespace, name: self.key.name },
             disruptions_allowed: self.allowed.unwrap_or_else(|| u32::try_from(spare).unwrap_or(u32::MAX)),
             always_allows_unhealthy: self.always_allows_unhealthy,
-            blocks_fully: self.blocks_fully,
         }
     }
 }

@@ -49,7 +49,7 @@ fn annotation<'p>(pod: &'p core::Pod, key: &str) -> Option<&'p str> {
     pod.metadata.annotations.as_ref()?.get(key).map(String::as_str)
 }
 
-/// What a bound pod says of being moved, without its budgets.
+/// What a pod says of being moved, without its budgets.
 ///
 /// # Errors
 /// The price of its eviction is no amount; the rest is as it would be without it.

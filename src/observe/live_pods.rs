@@ -150,12 +150,9 @@ pub(super) fn read_pods(
         if node.as_ref().is_some_and(|node| !surroundings.nodes.contains(node)) {
             *counts.entry(BOUND_ELSEWHERE).or_default() += 1;
         }
-        let mut disruption = PodDisruption::default();
-        if node.is_some() {
-            let (read, error) = read_disruption(object, surroundings.now);
-            disruption = read;
-            errors.extend(error.map(|error| Objects::field_error("Pod", key, origin, error)));
-        }
+        let (disruption, error) = read_disruption(object, surroundings.now);
+        errors.extend(error.map(|error| Objects::field_error("Pod", key, origin, error)));
+        let is_bound = node.is_some();
         let template = templates.get(&template).cloned().unwrap_or_else(|| {
             let template = Arc::new(template);
             templates.insert(template.clone());
@@ -172,7 +169,7 @@ pub(super) fn read_pods(
             terminating,
             displaced,
             buffer: false,
-            disruption,
+            disruption: if is_bound { disruption } else { PodDisruption::default() },
         });
     }
     notes.extend(counts.into_iter().map(|(what, count)| what.of(count)));

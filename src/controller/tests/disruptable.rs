@@ -62,3 +62,22 @@ fn a_pool_whose_budgets_allow_nothing_is_told_for_each_reason() {
     assert_eq!(disruptable.eligible["underutilized"], 1, "budgets are no part of it");
     assert!(disruptable.budgets["default"]["underutilized"].left() > 1, "as many as one likes");
 }
+
+#[test]
+fn a_node_that_pods_were_told_to_bind_to_is_kept_for_a_while() {
+    let mut rig = Rig::of(vec![class(&json!({})), pool("default", json!({})), pod("web", "1")]);
+    rig.pass(118);
+    rig.put(pod("late", "500m"));
+    rig.said.clear();
+    rig.pass(4);
+    let kept = |rig: &Rig| rig.said.iter().filter(|said| matches!(said, Said::Kept { .. })).count();
+    let why = rig.said.iter().find_map(|said| match said {
+        Said::Kept { why, .. } => Some(why.clone()),
+        _ => None,
+    });
+    assert!(why.as_ref().is_some_and(|why| why.starts_with("pods were nominated for it")), "{why:?}");
+    rig.delete("Pod", "late");
+    rig.said.clear();
+    rig.pass(120);
+    assert_eq!(kept(&rig), 0);
+}

@@ -127,3 +127,53 @@ fn a_node_that_is_reserved_for_planned_pods_is_as_open_as_it_will_be() {
     cordoned["metadata"]["annotations"] = json!({labels::CORDONED_AT: "2026-01-01T00:00:00Z"});
     assert_eq!(taints(&nodes(&[cordoned])[0]), [""; 0]);
 }
+
+#[test]
+fn a_claim_and_its_node_say_when_the_node_may_go() {
+    let condition = |kind: &str, reason: &str, since: &str| json!({"type": kind, "status": "True", "reason": reason, "message": "", "lastTransitionTime": since});
+    let mut claim = claim(&launched());
+    claim["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
+    claim["spec"]["expireAfter"] = json!("720h");
+    claim["spec"]["terminationGracePeriod"] = json!("1h");
+    let read = |claim: &Value, node: &Value| nodes(&[node.clone(), claim.clone()])[0].disruption.clone();
+    let at = |time: &str| Some(time.parse::<jiff::Timestamp>().unwrap());
+    let bare = read(&claim, &node(&json!({})));
+    let expected = NodeDisruption {
+        expires_at: at("2026-01-31T00:00:00Z"),
+        termination_grace_period_seconds: Some(3_600),
+        idle_since: at("2026-01-01T00:00:00Z"),
+        ..NodeDisruption::default()
+    };
+    assert_eq!(bare, expected, "nothing is said of its pods, and it is taken to be ready");
+    claim["spec"]["expireAfter"] = json!("Never");
+    claim["status"]["conditions"] = json!([
+        condition("Initialized", "Initialized", "2026-01-01T00:05:00Z"),
+        condition("Drifted", "NodePoolDrifted", "2026-01-02T00:00:00Z"),
+        condition("InstanceTerminating", "InstanceTerminating", "2026-01-02T00:00:00Z"),
+    ]);
+    let mut unready = node(&json!({}));
+    unready["metadata"]["annotations"] = json!({labels::DO_NOT_DISRUPT: "true"});
+    unready["status"]["conditions"] = json!([{"type": "Ready", "status": "Unknown"}]);
+    let said = read(&claim, &unready);
+    assert_eq!((said.expires_at, said.idle_since), (None, at("2026-01-01T00:05:00Z")));
+    let drifted = said.drifted.map(|of| (of.reason.to_string(), Some(of.since)));
+    assert_eq!(drifted, Some(("NodePoolDrifted".to_owned(), at("2026-01-02T00:00:00Z"))));
+    assert!(said.do_not_disrupt && said.not_ready && said.instance_terminating);
+    claim["status"]["lastPodEventTime"] = json!("2026-01-03T00:00:00Z");
+    assert_eq!(read(&claim, &unready).idle_since, at("2026-01-03T00:00:00Z"));
+}
+
+#[test]
+fn an_age_that_cannot_be_read_is_an_error_and_the_node_stays() {
+    let mut claim = claim(&launched());
+    claim["metadata"]["uid"] = json!("of a cluster");
+    claim["spec"]["expireAfter"] = json!("a month");
+    let raw = [node(&json!({})), claim].map(|value| RawObject { origin: Origin::default(), value });
+    let mut errors = Vec::new();
+    let read = read_nodes(&Objects::collect(raw), &mut errors);
+    assert_eq!((read.len(), read[0].disruption.expires_at), (1, None));
+    let expected = "expected one such as 30s, 5m or 720h, or Never";
+    assert_eq!(errors.len(), 1);
+    let error = errors[0].to_string();
+    assert!(error.contains("NodeClaim general-x: spec.expireAfter: ") && error.ends_with(expected), "{error}");
+}

@@ -97,9 +97,6 @@ pub struct PodDisruptionBudget {
     /// `unhealthyPodEvictionPolicy: AlwaysAllow`: pods that are not ready may always be evicted.
     #[serde(default, skip_serializing_if = "is_default")]
     pub always_allows_unhealthy: bool,
-    /// No pod may ever be evicted: `maxUnavailable` 0 or 0 %, `minAvailable` 100 %.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub blocks_fully: bool,
 }
 
 /// What evicting a pod costs the reference's way, in parts of [`EvictionCost::ONE`]: 1, more or less by its deletion cost
