@@ -138,8 +138,16 @@ impl Pass<'_> {
         best
     }
 
-    /// The first node that can go alone: of each pool the one with the largest saving, then of each the next.
+    /// The first node that can go alone.
     fn single_node(&self) -> Option<Found> {
+        self.in_turns().iter().find_map(|candidate| {
+            let alone = std::slice::from_ref(candidate);
+            if (self.stop)() { None } else { simulate(self.current, alone, Kind::SingleNode, self.number) }
+        })
+    }
+
+    /// Of each pool that budgets leave something the node with the largest saving, then of each the next, pools by name.
+    fn in_turns(&self) -> Vec<Candidate> {
         let mut ranked = self.candidates(Method::Underutilized);
         ranked.sort_by(by_savings);
         let left = self.budgets(Method::Underutilized);
@@ -154,9 +162,6 @@ impl Pass<'_> {
             }
         }
         turns.sort_by_key(|(turn, pool, _)| (*turn, *pool));
-        let mut alone = turns.iter().map(|(.., candidate)| std::slice::from_ref(candidate));
-        alone.find_map(
-            |one| if (self.stop)() { None } else { simulate(self.current, one, Kind::SingleNode, self.number) },
-        )
+        turns.into_iter().map(|(.., candidate)| candidate).collect()
     }
 }

@@ -51,3 +51,13 @@ fn a_pod_that_no_watch_has_shown_keeps_its_node() {
     assert_eq!(rig.names("NodeClaim"), std::slice::from_ref(&node), "the last look has shown it");
     assert!(!is_closed(&rig, &node), "it is open again");
 }
+
+#[test]
+fn a_budget_that_ends_with_time_lets_nodes_go_then() {
+    let budget = json!({"nodes": "0", "schedule": "0 0 * * *", "duration": "10m"});
+    let (mut rig, node) = emptied(&json!({"consolidateAfter": "30s", "budgets": [budget]}));
+    rig.pass(535);
+    assert!(!is_closed(&rig, &node), "at 00:09:55");
+    rig.pass(6);
+    assert!(is_closed(&rig, &node), "at 00:10:01");
+}
