@@ -83,7 +83,7 @@ use crate::cloud::{Answer, Provider};
 use crate::host::{Decision, Search};
 use crate::observe::objects::ObjectKey;
 use crate::observe::snapshot::NodePool;
-use crate::observe::{RawObject, is_launchable};
+use crate::observe::{Memory, RawObject, is_launchable};
 use crate::plan::Target;
 use crate::solve::carried::Carried;
 use attention::{Attention, Later};
@@ -134,6 +134,7 @@ pub struct Controller {
     world: World,
     writes: Writes,
     market: Market,
+    memory: Memory,
     unavailable: Unavailable,
     health: Health,
     statics: Statics,
@@ -175,6 +176,7 @@ impl Controller {
             world: World::default(),
             writes: Writes::default(),
             market: Market::default(),
+            memory: Memory::default(),
             unavailable: Unavailable::default(),
             health: Health::default(),
             statics: Statics::default(),
@@ -278,9 +280,15 @@ impl Controller {
         let unavailable = self.unavailable.names();
         let mut changes = self.world.take_changes();
         let sources = Sources { world: &self.world, catalog: &self.catalog, settings: &self.settings.decision };
-        changes.all |= self.market.update(&sources, unavailable.clone());
+        changes.all |= self.market.update(&sources, &unavailable);
+        if changes.all || changes.is_structural {
+            self.market.update_classes(&sources, &unavailable);
+        }
         #[cfg(test)]
-        let _: () = changes.all |= self.settings.is_undivided;
+        if self.settings.is_undivided {
+            changes.all = true;
+            self.memory = Memory::default();
+        }
         let due = self.attention.due(&changes, now);
         let is_structural = changes.is_structural || due.is_none();
         let (objects, provider) = (self.world.objects(), self.settings.provider);
@@ -333,13 +341,12 @@ impl Controller {
         for node in &wanted {
             nominated.entry(node.clone()).or_insert(now + NOMINATION);
         }
-        let known = Known {
-            settings: &self.settings,
-            catalog: &self.catalog,
-            unavailable: &unavailable,
-            nominated: &nominated,
+        let look = || {
+            let (settings, market, memory) = (&self.settings, &self.market, &mut self.memory);
+            let known = Known { settings, market, nominated: &nominated, memory };
+            snapshot(cluster.objects, &coming, known, now).snapshot
         };
-        self.disruptable.step(|| snapshot(cluster.objects, &coming, &known, now).snapshot, &mut turn);
+        self.disruptable.step(look, &mut turn);
         empty::step(&cluster, &wanted, &mut self.looks, &mut turn);
         drain::step(&cluster, &self.garbage, (&mut self.looks, &mut self.instances), &mut turn);
         self.looks.keep(|node| cluster.objects.metadata("Node", &Subject::of_cluster("Node", node).key).is_some());
@@ -356,7 +363,13 @@ impl Controller {
         if !is_busy && self.batch.step(&waiting, &mut turn) {
             turn.say(Said::FoundPods { pods });
             self.buffers.ask();
-            let outcome = snapshot(cluster.objects, &coming, &known, now);
+            let known = Known {
+                settings: &self.settings,
+                market: &self.market,
+                nominated: &nominated,
+                memory: &mut self.memory,
+            };
+            let outcome = snapshot(cluster.objects, &coming, known, now);
             let is_bare = |pool: &&NodePool| pool.replicas.is_none() && pool.unusable.is_none() && !is_launchable(pool);
             for pool in outcome.snapshot.node_pools.iter().filter(is_bare) {
                 turn.say(Said::NoCompatibleTypes { pool: pool.name.clone() });

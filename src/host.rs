@@ -88,7 +88,7 @@ pub struct Decision {
     /// The packing that the plan came from, or else the cheapest one of the integer program, with its columns; `None` where
     /// it has found none. The columns are missing where the time was up before it came to its end.
     pub searched: Option<Arc<Searched>>,
-    /// What a solver process says that it learned; elsewhere [`Self::searched`] has it.
+    /// What the search learned, where it came to its end; elsewhere [`Self::searched`] has it.
     pub learned: Option<Arc<Carried>>,
     /// What the search has read of its clock; `None` where it was cut off.
     pub clock: Option<Arc<Readings>>,

@@ -24,6 +24,7 @@ mod volumes;
 mod cluster;
 mod limit_ranges;
 mod live_pods;
+mod memory;
 mod owners;
 mod daemon_sets;
 mod disruption;
@@ -44,7 +45,7 @@ use std::path::PathBuf;
 use k8s_openapi::api::core::v1::Pod;
 
 pub use buffers::{BufferProblem, BufferState, buffer_states};
-pub use build::{LoadOptions, LoadOutcome, build, build_observed};
+pub use build::{LoadOptions, LoadOutcome, Moment, build, build_observed};
 pub use daemon_sets::daemon_rules;
 pub use disruption::{
     Protection, belongs_to_node, eviction_cost, is_daemon_pod, is_do_not_disrupt, is_mirror_pod, protection,
@@ -54,6 +55,7 @@ pub use input::{InputError, Origin};
 pub use launchable::{OverlayState, is_launchable, serves, types_of_class};
 pub use live_pods::{LeftOut, Unplanned};
 pub use market::{Offered, market};
+pub use memory::{Memo, Memory};
 pub use nodes::{is_ephemeral_key, node_taints, requirements_of, taints};
 pub use not_read::NotRead;
 pub use objects::Objects;

@@ -395,23 +395,25 @@ impl<'s> Simulation<'s> {
             let candidate = pod.candidate();
             let class = (pod.template.clone(), pod.tolerations.clone(), pod.subject.key.namespace.clone());
             let changes = self.mirror.changes;
-            let node = if pod.nominated.is_none() && hopeless.contains(&class) {
+            let is_hopeless = hopeless.contains(&class);
+            let node = if is_hopeless && pod.nominated.is_none() {
                 None
             } else {
                 self.mirror.cluster.place(&candidate, &mut || ties.next())
             };
+            if node.is_none() && !is_hopeless {
+                hopeless.push(class);
+            }
             let (subject, is_marked) = (pod.subject.clone(), pod.is_marked);
             let body = match &node {
                 Some(node) => serde_json::json!({"spec": {"nodeName": node}}),
                 None if is_marked => {
-                    hopeless.push(class);
                     if let Some(pod) = self.mirror.unbound.get_mut(&key) {
                         pod.tried_at = Some(changes);
                     }
                     continue;
                 }
                 None => {
-                    hopeless.push(class);
                     serde_json::json!({"status": {"conditions": [
                         {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no node fits"},
                     ]}})

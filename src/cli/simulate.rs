@@ -134,15 +134,19 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
 }
 
 fn one(args: &Args, scenario: &Scenario, options: &Options) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    // on a core of its own: it takes about as long
+    let greedy = (!args.no_comparison && !args.greedy).then(|| {
+        let limits = Limits { search: Search::Greedy, ..options.limits };
+        let options = Options { limits, with_bound: false, log: false, ..options.clone() };
+        let scenario = scenario.clone();
+        std::thread::spawn(move || simulate(&scenario, &options, &mut |_| {}))
+    });
     let report = with_progress("simulating", |progress| simulate(scenario, options, progress));
     if report.broken.is_some() {
         return Ok(failed(scenario, options, report));
     }
-    let greedy = (!args.no_comparison && !args.greedy).then(|| {
-        let limits = Limits { search: Search::Greedy, ..options.limits };
-        let options = Options { limits, with_bound: false, log: false, ..options.clone() };
-        with_progress("the same with Karpenter's packing", |progress| simulate(scenario, &options, progress))
-    });
+    let greedy = greedy.map(|beside| with_progress("the same with Karpenter's packing", |_| beside.join()));
+    let greedy = greedy.transpose().map_err(|_| "the simulation with Karpenter's packing broke down")?;
     if let Some(path) = &args.plot {
         let mut lines = vec![("packwright", &report)];
         lines.extend(greedy.as_ref().map(|greedy| ("Karpenter's packing", greedy)));

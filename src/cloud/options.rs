@@ -18,8 +18,11 @@ pub fn options(types: &[InstanceType], claim: &NodeClaim) -> Vec<(usize, usize)>
     let Ok(requirements) = requirements_of(&claim.spec.requirements) else { return Vec::new() };
     let requests = amounts(&claim.spec.resources.requests);
     let fits = |kind: &InstanceType| requests.fits(&kind.allocatable);
+    // planned claims name their types: that rules most of them out at once
+    let named = requirements.get(labels::INSTANCE_TYPE);
+    let is_named = |kind: &InstanceType| named.is_none_or(|named| named.allows(&kind.name));
     let mut found = Vec::new();
-    for (index, kind) in types.iter().enumerate() {
+    for (index, kind) in types.iter().enumerate().filter(|(_, kind)| is_named(kind)) {
         if kind.requirements.intersects(&requirements).is_err() || !fits(kind) {
             continue;
         }

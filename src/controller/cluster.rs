@@ -1,7 +1,7 @@
 //! The objects as the parts of a step look at them: claims of ours with their nodes.
 
 use std::cell::OnceCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -25,6 +25,8 @@ pub(super) struct Cluster<'o> {
     pub is_whole: bool,
     /// Whether claims, nodes or pools may have changed: what is summed up over them is summed up anew.
     pub is_structural: bool,
+    /// Of the claims that are looked at those that are not there any more, by name.
+    gone: Vec<&'o Arc<str>>,
     /// Other claims of node classes that we serve: they count, and are left alone.
     pub others: Vec<Claimed<'o>>,
     /// All of both.
@@ -41,7 +43,7 @@ pub(super) struct Claimed<'o> {
 
 impl<'o> Cluster<'o> {
     /// With every claim; `due`: with these alone.
-    pub fn of(objects: &'o Objects, index: &'o Index, provider: Provider, due: Option<&BTreeSet<Arc<str>>>) -> Self {
+    pub fn of(objects: &'o Objects, index: &'o Index, provider: Provider, due: Option<&'o BTreeSet<Arc<str>>>) -> Self {
         let mut cluster = Self {
             objects,
             index,
@@ -49,6 +51,7 @@ impl<'o> Cluster<'o> {
             claims: Vec::new(),
             is_whole: due.is_none(),
             is_structural: true,
+            gone: Vec::new(),
             others: Vec::new(),
             all: OnceCell::new(),
         };
@@ -56,6 +59,7 @@ impl<'o> Cluster<'o> {
             None => objects.node_claims.iter().collect(),
             Some(names) => names.iter().filter_map(|name| cluster.entry(name)).collect::<Vec<_>>(),
         };
+        cluster.gone = due.into_iter().flatten().filter(|name| !cluster.has_claim(name)).collect();
         let served = claims.into_iter().filter(|(_, claim)| serves(&claim.object.spec.node_class_ref));
         (cluster.claims, cluster.others) = served
             .map(|(key, claim)| cluster.claimed(key, &claim.object))
@@ -96,6 +100,21 @@ impl<'o> Cluster<'o> {
             let claimed = self.claimed(key, &claim.object);
             (serves(&claimed.claim.spec.node_class_ref) && claimed.is_ours(self.provider)).then_some(claimed)
         })
+    }
+
+    /// Takes claims that are gone out of what is kept by their names: where not all are looked at, those that have just gone.
+    pub fn forget_gone<T>(&self, kept: &mut BTreeMap<Arc<str>, T>) {
+        if self.is_whole {
+            kept.retain(|claim, _| self.has_claim(claim));
+        }
+        for claim in &self.gone {
+            kept.remove(*claim);
+        }
+    }
+
+    /// Whether a NodeClaim of a uid is there.
+    pub fn has_uid(&self, uid: &str) -> bool {
+        self.index.claim_of_uid(uid).is_some()
     }
 
     /// Whether a NodeClaim is there.

@@ -23,16 +23,17 @@ const AGAIN: Duration = Duration::from_secs(10 * 60);
 const LEAST: i128 = 90;
 pub(super) const CONSISTENT_STATE_FOUND: &str = "ConsistentStateFound";
 
-/// Claims, by uid, with their name and when they were looked at last; another process begins anew.
+/// Claims, by name, with their uid and when they were looked at last; another process begins anew.
 #[derive(Debug, Default)]
 pub(super) struct Consistency(BTreeMap<Arc<str>, (Arc<str>, Timestamp)>);
 
 /// Looks at the nodes whose time has come.
 pub(super) fn step(cluster: &Cluster<'_>, consistency: &mut Consistency, turn: &mut Turn<'_>) {
-    consistency.0.retain(|_, (claim, _)| cluster.has_claim(claim));
+    cluster.forget_gone(&mut consistency.0);
     for claimed in cluster.claims.iter().filter(|claimed| claimed.is(INITIALIZED) && !claimed.is_deleting()) {
         turn.about(claimed);
-        let last = consistency.0.get(claimed.uid()).map(|(_, last)| *last);
+        let known = consistency.0.get(&claimed.key.name).filter(|(uid, _)| **uid == *claimed.uid());
+        let last = known.map(|(_, last)| *last);
         if last.is_some_and(|last| !turn.is_due(later(last, AGAIN))) {
             continue;
         }
@@ -49,7 +50,7 @@ pub(super) fn step(cluster: &Cluster<'_>, consistency: &mut Consistency, turn: &
             turn.say(Said::Inconsistent { claim: Arc::from(claimed.name()), reason });
         }
         turn.look_again(later(turn.now, AGAIN));
-        consistency.0.insert(Arc::from(claimed.uid()), (claimed.key.name.clone(), turn.now));
+        consistency.0.insert(claimed.key.name.clone(), (Arc::from(claimed.uid()), turn.now));
     }
     turn.about_all();
 }

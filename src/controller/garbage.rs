@@ -2,7 +2,6 @@
 //!
 //! Source: the reference's `nodeclaim/garbagecollection` (karpenter-core 5), and that of instances (karpenter-aws).
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use k8s_openapi::api::core::v1::Node;
 use super::action::{Action, Verb};
 use super::cluster::Cluster;
 use super::conditions::{LAUNCHED, READY, REGISTERED, since};
+use super::drain::is_going;
 use super::event::Subject;
 use super::instances::Instances;
 use super::said::Said;
@@ -20,7 +20,6 @@ use serde_json::json;
 
 use crate::api::labels;
 use crate::cloud::{Answer, Listed, Provider, Request};
-use crate::observe::objects::Objects;
 
 /// The cloud is asked so often what runs.
 const EVERY: Duration = Duration::from_secs(2 * 60);
@@ -112,7 +111,7 @@ pub(super) fn step(
     }
     let Some((asked, listed)) = &garbage.listed else { return };
     if all_read {
-        end_instances(cluster.objects, listed, *asked, instances, turn);
+        end_instances(cluster, listed, *asked, instances, turn);
     }
     for claimed in cluster.claims.iter().filter(|claimed| !claimed.is_deleting() && claimed.is(REGISTERED)) {
         turn.about(claimed);
@@ -136,21 +135,14 @@ pub(super) fn step(
 
 /// Nodes that wait for us, of which the claim was forced away and the instance is gone.
 fn free_nodes(cluster: &Cluster<'_>, garbage: &Garbage, all_read: bool, turn: &mut Turn<'_>) {
-    let of_claims: BTreeSet<&str> = cluster
-        .objects
-        .node_claims
-        .values()
-        .filter_map(|claim| claim.object.status.as_ref()?.provider_id.as_deref())
-        .collect();
-    for node in cluster.objects.nodes.values().map(|node| &node.object).filter(|_| all_read) {
+    let nodes = cluster.objects.nodes.values().map(|node| &node.object);
+    for node in nodes.filter(|node| all_read && is_going(node)) {
         let finalizers = node.metadata.finalizers.iter().flatten();
-        let waits = node.metadata.deletion_timestamp.is_some()
-            && finalizers.clone().any(|name| name == labels::FINALIZER_TERMINATION);
         let id = node.spec.as_ref().and_then(|spec| spec.provider_id.as_deref()).unwrap_or_default();
         let created = node.metadata.creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0);
-        let is_ours = turn.settings.provider.has(id) && !of_claims.contains(id);
+        let is_ours = turn.settings.provider.has(id) && !cluster.is_claimed(id);
         let is_gone = turn.settings.provider == Provider::Kwok || garbage.is_missing(id, created);
-        if waits && is_ours && is_gone {
+        if is_ours && is_gone {
             let kept: Vec<&String> = finalizers.filter(|name| *name != labels::FINALIZER_TERMINATION).collect();
             turn.patch("Node", &node.metadata, json!({"metadata": {"finalizers": kept}}));
         }
@@ -158,17 +150,14 @@ fn free_nodes(cluster: &Cluster<'_>, garbage: &Garbage, all_read: bool, turn: &m
 }
 
 fn end_instances(
-    objects: &Objects,
+    cluster: &Cluster<'_>,
     listed: &[Listed],
     asked: Timestamp,
     instances: &mut Instances,
     turn: &mut Turn<'_>,
 ) {
-    let uids: BTreeSet<&str> =
-        objects.node_claims.values().filter_map(|claim| claim.object.metadata.uid.as_deref()).collect();
-    for leaked in
-        listed.iter().filter(|listed| !uids.contains(&*listed.claim) && later(listed.launched_at, YOUNG) < asked)
-    {
+    let is_leaked = |listed: &&Listed| later(listed.launched_at, YOUNG) < asked && !cluster.has_uid(&listed.claim);
+    for leaked in listed.iter().filter(is_leaked) {
         instances.end("", &leaked.provider_id, turn);
     }
 }
@@ -193,6 +182,7 @@ mod tests {
     use crate::controller::index::Index;
     use crate::controller::settings::ControllerSettings;
     use crate::controller::writes::Writes;
+    use crate::observe::objects::Objects;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_000_000 + second).unwrap()

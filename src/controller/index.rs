@@ -16,6 +16,8 @@ pub(super) struct Index {
     /// By provider id.
     nodes: Of,
     claims: Of,
+    /// Claims by their own uid.
+    uids: BTreeMap<Arc<str>, ObjectKey>,
     /// By the name of their node.
     pods: Of,
     /// Pods without a node.
@@ -39,6 +41,7 @@ pub(super) enum Place {
     },
     Claim {
         id: Option<Arc<str>>,
+        uid: Option<Arc<str>>,
     },
 }
 
@@ -54,7 +57,8 @@ impl Place {
             "Node" => objects.nodes.get(key).map(|node| Self::of_node(&node.object)),
             "NodeClaim" => objects.node_claims.get(key).map(|claim| {
                 let status = claim.object.status.as_ref();
-                Self::Claim { id: filled(status.and_then(|status| status.provider_id.as_deref())) }
+                let id = filled(status.and_then(|status| status.provider_id.as_deref()));
+                Self::Claim { id, uid: filled(claim.object.metadata.uid.as_deref()) }
             }),
             _ => None,
         };
@@ -99,7 +103,10 @@ impl Index {
                 }
                 self.reserved.remove(key);
             }
-            Place::Claim { id } => id.iter().for_each(|id| leave(&mut self.claims, id, key)),
+            Place::Claim { id, uid } => {
+                id.iter().for_each(|id| leave(&mut self.claims, id, key));
+                uid.iter().for_each(|uid| drop(self.uids.remove(uid)));
+            }
         }
         match after {
             Place::Nowhere => {}
@@ -113,7 +120,10 @@ impl Index {
                     self.reserved.insert(key.clone());
                 }
             }
-            Place::Claim { id } => id.iter().for_each(|id| join(&mut self.claims, id, key)),
+            Place::Claim { id, uid } => {
+                id.iter().for_each(|id| join(&mut self.claims, id, key));
+                uid.iter().for_each(|uid| drop(self.uids.insert(uid.clone(), key.clone())));
+            }
         }
     }
 
@@ -125,6 +135,11 @@ impl Index {
     /// The claims that say they have an instance.
     pub fn claims_of(&self, id: &str) -> impl Iterator<Item = &ObjectKey> {
         self.claims.get(id).into_iter().flatten()
+    }
+
+    /// The claim of a uid.
+    pub fn claim_of_uid(&self, uid: &str) -> Option<&ObjectKey> {
+        self.uids.get(uid)
     }
 
     /// The pods that are bound to a node.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::conditions::READY;
 use super::unavailable::{mark, mark_types};
 use super::world::World;
 use crate::api::labels;
@@ -18,7 +19,18 @@ use crate::settings::Settings;
 const OF: [&str; 4] = ["NodePool", "EC2NodeClass", "KWOKNodeClass", "NodeOverlay"];
 
 /// An object, and which of its states.
-type State = (&'static str, ObjectKey, Option<String>, Option<String>, Option<i64>, bool);
+#[derive(Debug, PartialEq, Eq)]
+struct State {
+    kind: &'static str,
+    key: ObjectKey,
+    uid: Option<String>,
+    /// Of a node class, whose status says whether it is ready and seldom changes; that of a pool changes with its nodes.
+    version: Option<String>,
+    generation: Option<i64>,
+    is_deleting: bool,
+    /// Reason and message of a pool that is not ready.
+    unready: Option<(String, String)>,
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Market {
@@ -40,30 +52,41 @@ pub(super) struct Sources<'s> {
 
 impl Market {
     /// Brings it up to date. Whether anything has changed.
-    pub fn update(&mut self, from: &Sources<'_>, unavailable: BTreeSet<OfferingName>) -> bool {
+    pub fn update(&mut self, from: &Sources<'_>, unavailable: &BTreeSet<OfferingName>) -> bool {
         let states = states(from.world);
         let known = self.of.as_ref();
         let is_same_offer = known.is_some_and(|(known, _)| *known == states);
         if !is_same_offer {
             self.offered = market(from.world.objects(), from.catalog, from.settings);
         }
-        let has_changed = !is_same_offer || known.is_none_or(|(_, known)| *known != unavailable);
+        let has_changed = !is_same_offer || known.is_none_or(|(_, known)| known != unavailable);
         if has_changed {
             self.pools.clone_from(&self.offered.pools);
-            mark(&unavailable, &mut self.pools);
+            mark(unavailable, &mut self.pools);
             self.classes.clear();
+            self.of = Some((states, unavailable.clone()));
         }
+        has_changed
+    }
+
+    /// Brings what claims without NodePool can be up to date.
+    pub fn update_classes(&mut self, from: &Sources<'_>, unavailable: &BTreeSet<OfferingName>) {
         for class in classes_in_use(from.world) {
             self.classes.entry(class).or_insert_with_key(|class| {
                 let types = types_of_class(class, from.world.objects(), from.catalog, from.settings);
                 types.map(|mut types| {
-                    mark_types(&unavailable, &mut types);
+                    mark_types(unavailable, &mut types);
                     types
                 })
             });
         }
-        self.of = Some((states, unavailable));
-        has_changed
+    }
+
+    /// What a decision may buy.
+    pub fn offered(&self) -> Offered {
+        let mut offered = self.offered.clone();
+        offered.pools.clone_from(&self.pools);
+        offered
     }
 
     /// The pools that can be read, with what can be had now.
@@ -111,11 +134,18 @@ fn states(world: &World) -> Vec<State> {
     for kind in OF {
         for key in world.objects().keys(kind) {
             let Some(meta) = world.objects().metadata(kind, &key) else { continue };
-            // whether a node class is ready stands in its status, which seldom changes; that of a pool changes with its nodes
             let version = if kind.ends_with("NodeClass") { meta.resource_version.clone() } else { None };
-            let is_deleting = meta.deletion_timestamp.is_some();
-            found.push((kind, key, meta.uid.clone(), version, meta.generation, is_deleting));
+            let (uid, generation) = (meta.uid.clone(), meta.generation);
+            let (is_deleting, unready) = (meta.deletion_timestamp.is_some(), unready(world, kind, &key));
+            found.push(State { kind, key, uid, version, generation, is_deleting, unready });
         }
     }
     found
+}
+
+fn unready(world: &World, kind: &str, key: &ObjectKey) -> Option<(String, String)> {
+    let pool = world.objects().node_pools.get(key).filter(|_| kind == "NodePool")?;
+    let mut conditions = pool.object.status.as_ref()?.conditions.iter();
+    let ready = conditions.find(|of| of.type_ == READY && of.status == "False")?;
+    Some((ready.reason.clone(), ready.message.clone()))
 }

@@ -40,28 +40,41 @@ struct Usage {
     resources: Resources,
 }
 
-/// What each claim comes to, by its name, with its pool: read when something has happened to it.
+/// What the claims of each pool come to.
 #[derive(Debug, Default)]
-pub(super) struct Usages(BTreeMap<Arc<str>, (Arc<str>, Resources)>);
+pub(super) struct Usages {
+    /// Each claim, by its name, with its pool: read when something has happened to it.
+    claims: BTreeMap<Arc<str>, (Arc<str>, Resources)>,
+    /// What that sums up to by pool.
+    pools: BTreeMap<Arc<str>, Usage>,
+}
 
 impl Usages {
     /// Of nodes that are there what they say, of others what their claims say.
-    fn of(&mut self, cluster: &Cluster<'_>) -> BTreeMap<&str, Usage> {
-        self.0.retain(|claim, _| cluster.has_claim(claim));
+    fn of(&mut self, cluster: &Cluster<'_>) -> &BTreeMap<Arc<str>, Usage> {
+        let before = self.claims.len();
+        cluster.forget_gone(&mut self.claims);
+        let mut has_changed = self.claims.len() < before;
         for claimed in cluster.looked_at() {
             let Some(pool) = claimed.pool() else { continue };
             let of_node = claimed.nodes.first().and_then(|node| node.status.as_ref()?.capacity.as_ref());
             let of_claim = claimed.claim.status.as_ref().map(|status| &status.capacity);
             let resources = of_node.filter(|list| !list.is_empty()).or(of_claim).map(amounts).unwrap_or_default();
-            self.0.insert(claimed.key.name.clone(), (Arc::from(pool), resources));
+            let now = (Arc::from(pool), resources);
+            if self.claims.get(&claimed.key.name) != Some(&now) {
+                has_changed = true;
+                self.claims.insert(claimed.key.name.clone(), now);
+            }
         }
-        let mut all: BTreeMap<&str, Usage> = BTreeMap::new();
-        for (pool, resources) in self.0.values() {
-            let usage = all.entry(pool).or_default();
-            usage.nodes += 1;
-            usage.resources.add(resources);
+        if has_changed {
+            self.pools.clear();
+            for (pool, resources) in self.claims.values() {
+                let usage = self.pools.entry(pool.clone()).or_default();
+                usage.nodes += 1;
+                usage.resources.add(resources);
+            }
         }
-        all
+        &self.pools
     }
 }
 

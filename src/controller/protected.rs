@@ -17,7 +17,7 @@ pub(super) struct Protected(BTreeMap<Arc<str>, BTreeMap<Arc<str>, Protection>>);
 
 /// Tells what is new.
 pub(super) fn step(cluster: &Cluster<'_>, protected: &mut Protected, turn: &mut Turn<'_>) {
-    protected.0.retain(|claim, _| cluster.has_claim(claim));
+    cluster.forget_gone(&mut protected.0);
     for claimed in &cluster.claims {
         turn.about(claimed);
         let told = protected.0.remove(&claimed.key.name).unwrap_or_default();

@@ -6,32 +6,30 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::conditions::{READY, is_true};
+use super::market::Market;
 use super::settings::ControllerSettings;
-use super::unavailable::mark;
 use super::waiting::{Coming, is_provisionable, is_untried};
-use crate::catalog::Catalog;
-use crate::cloud::OfferingName;
 use crate::observe::objects::Objects;
-use crate::observe::{GatesByInput, LoadOptions, LoadOutcome, build_observed};
+use crate::observe::{LoadOutcome, Memory, Moment, build_observed};
 use crate::placement::signature::signature;
 
 /// What is decided by besides the objects.
-#[derive(Clone, Copy)]
 pub(super) struct Known<'k> {
     pub settings: &'k ControllerSettings,
-    pub catalog: &'k Catalog,
-    /// Offerings that cannot be had now.
-    pub unavailable: &'k BTreeSet<OfferingName>,
+    pub market: &'k Market,
     /// Nodes that pods were told to bind to, until when that is waited for.
     pub nominated: &'k BTreeMap<Arc<str>, Timestamp>,
+    /// What was read for the last decision.
+    pub memory: &'k mut Memory,
 }
 
 /// The Snapshot of a tick. Of pods that are not bound only those count for which kube-scheduler has found no room, and those
 /// that it has not looked at yet and that are like one of them: of a thousand replicas that come at once it has tried half when the
 /// batch is closed, and the other half is planned together with them. Those with a node coming count as bound to it, and
-/// those of which a claim may have been made that nobody has seen are left out, so that no plan is made twice. Of NodePools only those that are ready are used.
-pub(super) fn snapshot(objects: &Objects, coming: &Coming, known: &Known<'_>, now: Timestamp) -> LoadOutcome {
-    let Known { settings, catalog, unavailable, nominated } = *known;
+/// those of which a claim may have been made that nobody has seen are left out, so that no plan is made twice. Of NodePools only
+/// those that are ready are used.
+pub(super) fn snapshot(objects: &Objects, coming: &Coming, known: Known<'_>, now: Timestamp) -> LoadOutcome {
+    let Known { settings, market, nominated, memory } = known;
     let mut objects = objects.clone();
     objects.errors.clear();
     objects.notes.clear();
@@ -63,17 +61,14 @@ pub(super) fn snapshot(objects: &Objects, coming: &Coming, known: &Known<'_>, no
         }
         is_bound || is_provisionable(object) || (is_untried(object) && refused.contains(&signature(object)))
     });
-    let options = LoadOptions {
+    let moment = Moment {
         settings: settings.decision.clone(),
         region: settings.region.clone(),
         taken_at: now,
-        catalog: catalog.clone(),
-        assumptions: Vec::new(),
-        gates: GatesByInput::AsConfigured,
+        offered: market.offered(),
     };
-    let mut outcome = build_observed(objects, options);
+    let mut outcome = build_observed(objects, moment, memory);
     if let Some(snapshot) = Arc::get_mut(&mut outcome.snapshot) {
-        mark(unavailable, &mut snapshot.node_pools);
         for node in &mut snapshot.nodes {
             let of_claim = node.claim.as_ref().and_then(|claim| nominated.get(claim));
             node.disruption.nominated_until = nominated.get(&node.name).or(of_claim).copied();

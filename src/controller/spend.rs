@@ -36,7 +36,7 @@ pub(super) struct Prices {
 impl Spend {
     /// Of all claims with a pool; `market`: what each pool can launch.
     pub(super) fn of(cluster: &Cluster<'_>, market: &[NodePool], prices: &mut Prices) -> Self {
-        prices.now.retain(|claim, _| cluster.has_claim(claim));
+        cluster.forget_gone(&mut prices.now);
         let known = if cluster.is_whole { std::mem::take(&mut prices.chosen) } else { BTreeMap::new() };
         for claimed in cluster.looked_at() {
             let Some(pool) = claimed.pool().and_then(|name| market.iter().find(|pool| *pool.name == *name)) else {

@@ -113,7 +113,9 @@ pub(super) fn run(
         }
     }
     let is_late = stop() || best.is_cut;
-    best.incumbent.decision.clock = Some(Arc::new(clock.readings(search)));
+    let decision = &mut best.incumbent.decision;
+    decision.clock = Some(Arc::new(clock.readings(search)));
+    decision.learned = decision.searched.as_ref().map(|searched| Arc::new(Carried::of(&problem, searched)));
     best.incumbent.finish(ended, is_late, every_way);
 }
 

@@ -13,14 +13,15 @@ use super::cluster::Cluster;
 use super::daemon_sets::read_daemon_sets;
 use super::gates::{self, GatesByInput};
 use super::input::InputError;
-use super::launchable::{MarketUse, fill_instance_types, overlay_instance_types, price_nodes, unused_pools};
+use super::launchable::{price_nodes, unused_pools};
 use super::live_pods::{LeftOut, Surroundings, Unplanned, read_pods};
+use super::market::{Offered, market};
+use super::memory::Memory;
 use super::nodes::read_nodes;
 use super::not_expanded;
 use super::objects::Objects;
 use super::owners::expand_owners;
 use super::pod::read_labels;
-use super::pools::read_pools;
 use super::single_pod::refuse_second_users;
 use super::snapshot::{Labels, Limits, Snapshot};
 use crate::catalog::Catalog;
@@ -52,34 +53,44 @@ pub struct LoadOutcome {
     pub left_out: LeftOut,
 }
 
+/// What the Snapshot of a cluster holds besides the objects.
+#[derive(Debug)]
+pub struct Moment {
+    pub settings: Settings,
+    pub region: Arc<str>,
+    pub taken_at: Timestamp,
+    /// What [`market`] says of the objects: it takes time, and seldom changes.
+    pub offered: Offered,
+}
+
 /// Builds the Snapshot of manifests: owners stand for the pods that they lack. A malformed object is one error and the rest is built.
 #[must_use]
-pub fn build(objects: Objects, options: LoadOptions) -> LoadOutcome {
-    build_from(objects, options, true)
+pub fn build(mut objects: Objects, options: LoadOptions) -> LoadOutcome {
+    let LoadOptions { mut settings, region, taken_at, catalog, assumptions, gates } = options;
+    gates::settle(&gates, &mut settings.feature_gates, &mut objects);
+    let mut offered = market(&objects, &catalog, &settings);
+    offered.assume(assumptions);
+    build_from(objects, Moment { settings, region, taken_at, offered }, &mut Memory::default(), true)
 }
 
-/// Builds the Snapshot of a cluster where controllers make the pods: those that there are, and no others.
+/// Builds the Snapshot of a cluster where controllers make the pods: those that there are, and no others. `memory`: what was read
+/// before with these settings.
 #[must_use]
-pub fn build_observed(objects: Objects, options: LoadOptions) -> LoadOutcome {
-    build_from(objects, options, false)
+pub fn build_observed(mut objects: Objects, mut moment: Moment, memory: &mut Memory) -> LoadOutcome {
+    gates::settle(&GatesByInput::AsConfigured, &mut moment.settings.feature_gates, &mut objects);
+    build_from(objects, moment, memory, false)
 }
 
-fn build_from(mut objects: Objects, options: LoadOptions, expand: bool) -> LoadOutcome {
+fn build_from(mut objects: Objects, moment: Moment, memory: &mut Memory, expand: bool) -> LoadOutcome {
     let mut errors = std::mem::take(&mut objects.errors);
     let mut notes = std::mem::take(&mut objects.notes);
-    let LoadOptions { mut settings, region, taken_at, catalog, mut assumptions, gates } = options;
-    gates::settle(&gates, &mut settings.feature_gates, &mut objects, &mut notes);
+    let Moment { settings, region, taken_at, offered } = moment;
     notes.extend(not_expanded::notes(&mut objects));
     let mut cluster = Cluster::read(&objects, &settings, &mut errors);
     let budgets = read_budgets(&objects, &mut errors);
-    let mut node_pools = read_pools(&objects, &mut errors);
-    let mut assumed_classes = Vec::new();
-    let market = fill_instance_types(&mut node_pools, &objects, &catalog, &settings, &mut errors, &mut assumed_classes);
-    if market == MarketUse::None {
-        assumptions.clear();
-    }
-    assumptions.splice(0..0, assumed_classes);
-    overlay_instance_types(&mut node_pools, &objects, &mut errors, &mut notes);
+    let Offered { pools: node_pools, mut assumptions, .. } = offered;
+    errors.extend(offered.errors);
+    notes.extend(offered.notes);
     notes.extend(unused_pools(&node_pools));
     let mut nodes = read_nodes(&objects, &mut errors);
     price_nodes(&mut nodes, &node_pools, &objects);
@@ -91,7 +102,7 @@ fn build_from(mut objects: Objects, options: LoadOptions, expand: bool) -> LoadO
         nodes: &names(false).map(|node| node.name.clone()).collect(),
         now: taken_at,
     };
-    let (mut pods, mut left_out) = read_pods(&objects, &mut cluster, &surroundings, &mut errors, &mut notes);
+    let (mut pods, mut left_out) = read_pods(&objects, &mut cluster, &surroundings, (&mut errors, &mut notes), memory);
     if expand {
         let (made_up, also_left_out) = expand_owners(&objects, &mut cluster, &mut errors, &mut notes);
         pods.extend(made_up);

@@ -72,15 +72,18 @@ impl Priorities {
 
     /// Priority and class of a pod; an unknown class counts as 0 and is remembered.
     pub fn of(&mut self, spec: &PodSpec) -> (i32, Option<Arc<str>>) {
+        self.note(spec);
         let named = spec.priority_class_name.as_deref().filter(|name| !name.is_empty()).map(Arc::from);
         if let Some(priority) = spec.priority {
             return (priority, named);
         }
         let Some(class) = named.or_else(|| self.default.clone()) else { return (0, None) };
-        let value = self.classes.get(&class).copied();
-        if value.is_none() {
-            self.unknown.insert(class.clone());
-        }
-        (value.unwrap_or(0), Some(class))
+        (self.classes.get(&class).copied().unwrap_or(0), Some(class))
+    }
+
+    /// Remembers the class that a pod names, where nobody knows it.
+    pub fn note(&mut self, spec: &PodSpec) {
+        let named = spec.priority_class_name.as_deref().filter(|name| !name.is_empty() && spec.priority.is_none());
+        self.unknown.extend(named.filter(|name| !self.classes.contains_key(*name)).map(Arc::from));
     }
 }

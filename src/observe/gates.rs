@@ -18,7 +18,7 @@ pub enum GatesByInput {
 
 /// Brings gates and objects in line; either way it is said in one note a gate. Static NodePools stay where they are: they
 /// never take planned nodes, and their nodes count in any case.
-pub(super) fn settle(choice: &GatesByInput, gates: &mut FeatureGates, objects: &mut Objects, notes: &mut Vec<String>) {
+pub(super) fn settle(choice: &GatesByInput, gates: &mut FeatureGates, objects: &mut Objects) {
     let statics = objects.node_pools.values().filter(|pool| pool.object.spec.replicas.is_some()).count();
     let kinds = [
         ("NodeOverlay", "NodeOverlays", objects.node_overlays.len(), &mut gates.node_overlay),
@@ -36,9 +36,9 @@ pub(super) fn settle(choice: &GatesByInput, gates: &mut FeatureGates, objects: &
         };
         if turn_on {
             *on = true;
-            notes.push(format!("feature gate {gate} is turned on, because the input has {kind}"));
+            objects.notes.push(format!("feature gate {gate} is turned on, because the input has {kind}"));
         } else {
-            notes.push(format!("the {kind} of the input are ignored: the feature gate {gate} is off"));
+            objects.notes.push(format!("the {kind} of the input are ignored: the feature gate {gate} is off"));
         }
     }
     if !gates.node_overlay {

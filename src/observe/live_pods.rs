@@ -1,6 +1,6 @@
 //! The pods of the input: which of them count, which wait for a place, and which are left out.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -12,10 +12,11 @@ use super::cluster::Cluster;
 use super::disruption::{belongs_to_node, is_reschedulable, read_disruption};
 use super::has_ended;
 use super::input::{FieldError, FieldResult as _, InputError};
+use super::memory::Memory;
 use super::objects::{Objects, Sourced};
 use super::owners::controller;
 use super::pod::{PodSource, avoids_node_pools, is_gated, read_template};
-use super::snapshot::{OwnerRef, Pod, PodDisruption, PodKey, PodTemplate};
+use super::snapshot::{OwnerRef, Pod, PodDisruption, PodKey};
 use crate::api::labels;
 
 /// What reading pods needs besides the pods.
@@ -76,12 +77,12 @@ pub(super) fn read_pods(
     objects: &Objects,
     cluster: &mut Cluster,
     surroundings: &Surroundings<'_>,
-    errors: &mut Vec<InputError>,
-    notes: &mut Vec<String>,
+    (errors, notes): (&mut Vec<InputError>, &mut Vec<String>),
+    memory: &mut Memory,
 ) -> (Vec<Pod>, LeftOut) {
+    memory.begin(objects, &cluster.spreading);
     let mut pods = Vec::with_capacity(objects.pods.len());
     let mut left_out = LeftOut::new();
-    let mut templates: HashSet<Arc<PodTemplate>> = HashSet::new(); // looked up only, so its order does not show
     let mut counts: BTreeMap<OfPods, usize> = BTreeMap::new();
     for (key, Sourced { origin, object }) in &objects.pods {
         let mut leave_out = |why: String| drop(left_out.insert(key.clone(), Unplanned::of(&object.metadata, why)));
@@ -120,16 +121,22 @@ pub(super) fn read_pods(
             status,
             admitted: meta.uid.is_some() || status.is_some(),
         };
-        let read = read_template(source, cluster).within("spec").and_then(|(mut template, refusal)| {
-            let selector = cluster.spreading.selector_of(&key.namespace, meta);
-            cluster.spreading.apply(&key.namespace, &mut template, selector.as_ref())?;
+        let is_admitted = source.admitted;
+        let mut read = || {
+            let (mut template, refusal) = read_template(source, cluster).within("spec")?;
+            if !cluster.spreading.is_off() {
+                let selector = cluster.spreading.selector_of(&key.namespace, meta);
+                cluster.spreading.apply(&key.namespace, &mut template, selector.as_ref())?;
+            }
             Ok((template, refusal))
-        });
-        let (template, refusal) = match read {
-            Ok(read) => read,
+        };
+        let read = if is_admitted { memory.admitted(object, read) } else { memory.anew(read()) };
+        cluster.priorities.note(spec);
+        let (template, refusal) = match read.as_ref() {
+            Ok((template, refusal)) => (template.clone(), refusal.clone()),
             Err(error) => {
                 leave_out(format!("{}: {}", error.path, error.message));
-                errors.push(Objects::field_error("Pod", key, origin, error));
+                errors.push(Objects::field_error("Pod", key, origin, error.clone()));
                 continue;
             }
         };
@@ -153,11 +160,6 @@ pub(super) fn read_pods(
         let (disruption, error) = read_disruption(object, surroundings.now);
         errors.extend(error.map(|error| Objects::field_error("Pod", key, origin, error)));
         let is_bound = node.is_some();
-        let template = templates.get(&template).cloned().unwrap_or_else(|| {
-            let template = Arc::new(template);
-            templates.insert(template.clone());
-            template
-        });
         pods.push(Pod {
             key: key.clone(),
             uid: Arc::from(meta.uid.clone().unwrap_or_else(|| format!("pod/{key}"))),
@@ -172,6 +174,7 @@ pub(super) fn read_pods(
             disruption: if is_bound { disruption } else { PodDisruption::default() },
         });
     }
+    memory.end();
     notes.extend(counts.into_iter().map(|(what, count)| what.of(count)));
     (pods, left_out)
 }

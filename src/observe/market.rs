@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::launchable::{OverlayState, fill_instance_types, overlay_instance_types};
+use super::input::InputError;
+use super::launchable::{MarketUse, OverlayState, fill_instance_types, overlay_instance_types};
 use super::objects::{ObjectKey, Objects};
 use super::pools::read_pools;
 use super::snapshot::NodePool;
@@ -16,18 +17,32 @@ pub struct Offered {
     pub pools: Vec<NodePool>,
     /// What became of the NodeOverlays, where their gate is on.
     pub overlays: BTreeMap<ObjectKey, OverlayState>,
+    /// What is wrong with the others, what was decided and what was taken for granted, for the Snapshot to say.
+    pub(super) errors: Vec<InputError>,
+    pub(super) notes: Vec<String>,
+    pub(super) assumptions: Vec<String>,
+    is_on_market: bool,
 }
 
-/// What is wrong with the others a Snapshot says.
+impl Offered {
+    /// Adds what the market had to assume, if some pool buys there.
+    pub(super) fn assume(&mut self, of_market: Vec<String>) {
+        if self.is_on_market {
+            self.assumptions.extend(of_market);
+        }
+    }
+}
+
+/// What every NodePool can launch.
 #[must_use]
 pub fn market(objects: &Objects, catalog: &Catalog, settings: &Settings) -> Offered {
-    let (mut errors, mut notes, mut assumptions) = (Vec::new(), Vec::new(), Vec::new());
-    let mut pools = read_pools(objects, &mut errors);
-    fill_instance_types(&mut pools, objects, catalog, settings, &mut errors, &mut assumptions);
-    let overlays = if settings.feature_gates.node_overlay {
-        overlay_instance_types(&mut pools, objects, &mut errors, &mut notes)
-    } else {
-        BTreeMap::new()
-    };
-    Offered { pools, overlays }
+    let mut offered = Offered::default();
+    let Offered { pools, overlays, errors, notes, assumptions, is_on_market } = &mut offered;
+    *pools = read_pools(objects, errors);
+    let market = fill_instance_types(pools, objects, catalog, settings, errors, assumptions);
+    *is_on_market = market == MarketUse::Some;
+    if settings.feature_gates.node_overlay {
+        *overlays = overlay_instance_types(pools, objects, errors, notes);
+    }
+    offered
 }

@@ -23,6 +23,11 @@ impl<'a> DefaultSpreading<'a> {
         Self { objects, constraints }
     }
 
+    /// Whether there are no constraints to give.
+    pub fn is_off(&self) -> bool {
+        self.constraints.is_empty()
+    }
+
     /// Gives the constraints to a template that carries none and whose selector can be deduced: the selectors of all
     /// Services that match the pod, and that of the ReplicaSet, ReplicationController or StatefulSet which controls it, together.
     pub fn apply(
@@ -31,7 +36,7 @@ impl<'a> DefaultSpreading<'a> {
         template: &mut PodTemplate,
         owner: Option<&meta::LabelSelector>,
     ) -> Result<(), FieldError> {
-        if self.constraints.is_empty() || !template.spec.topology_spread.is_empty() {
+        if self.is_off() || !template.spec.topology_spread.is_empty() {
             return Ok(());
         }
         let mut wanted: BTreeMap<String, String> = BTreeMap::new();

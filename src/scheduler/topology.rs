@@ -11,24 +11,24 @@ use super::{Candidate, Cluster, Node};
 use crate::observe::snapshot::{NodeInclusionPolicy, PodAffinityTerm, TopologySpreadConstraint, WhenUnsatisfiable};
 
 /// What the pods that are there mean for one that looks for a node.
-pub(super) struct Topology {
-    spreads: Vec<Spread>,
+pub(super) struct Topology<'c> {
+    spreads: Vec<Spread<'c>>,
     /// The domains of each affinity term that hold a pod which all terms match.
     together: Vec<(Arc<str>, BTreeSet<Arc<str>>)>,
     /// Domains that anti-affinity forbids, the pod's own or that of others.
     apart: Vec<(Arc<str>, BTreeSet<Arc<str>>)>,
 }
 
-struct Spread {
-    key: Arc<str>,
+struct Spread<'c> {
+    key: &'c Arc<str>,
     /// Matching pods by domain.
-    counts: BTreeMap<Arc<str>, i64>,
+    counts: BTreeMap<&'c Arc<str>, i64>,
     /// No domain may have more.
     most: i64,
 }
 
-impl Topology {
-    pub fn of(cluster: &Cluster, pod: &Candidate<'_>) -> Self {
+impl<'c> Topology<'c> {
+    pub fn of(cluster: &'c Cluster, pod: &Candidate<'c>) -> Self {
         let spec = &pod.template.spec;
         let hard: Vec<&TopologySpreadConstraint> = spec
             .topology_spread
@@ -53,8 +53,8 @@ impl Topology {
 
     pub fn allows(&self, node: &Node) -> bool {
         self.spreads.iter().all(|spread| {
-            let domain = node.labels.get(&spread.key);
-            domain.is_some_and(|domain| spread.counts.get(domain).copied().unwrap_or(0) <= spread.most)
+            let domain = node.labels.get(spread.key);
+            domain.is_some_and(|domain| spread.counts.get(&domain).copied().unwrap_or(0) <= spread.most)
         }) && self.together.iter().all(|(key, domains)| match node.labels.get(key) {
             Some(domain) => domains.contains(domain) || domains.is_empty(),
             None => false,
@@ -65,40 +65,40 @@ impl Topology {
     }
 }
 
-impl Spread {
+impl<'c> Spread<'c> {
     fn of(
-        cluster: &Cluster,
-        pod: &Candidate<'_>,
-        constraint: &TopologySpreadConstraint,
+        cluster: &'c Cluster,
+        pod: &Candidate<'c>,
+        constraint: &'c TopologySpreadConstraint,
         hard: &[&TopologySpreadConstraint],
     ) -> Self {
         let spec = &pod.template.spec;
-        let is_eligible = |node: &&Node| {
+        let is_eligible = |node: &Node| {
             node.exists
                 && hard.iter().all(|of| node.labels.contains_key(&of.topology_key))
                 && (constraint.node_affinity_policy == NodeInclusionPolicy::Ignore || selects(spec, &node.labels))
                 && (constraint.node_taints_policy == NodeInclusionPolicy::Ignore
                     || tolerated(&node.taints, pod.tolerations))
         };
-        let eligible: BTreeMap<&Arc<str>, &Node> = cluster.nodes.iter().filter(|(_, node)| is_eligible(node)).collect();
         let key = &constraint.topology_key;
-        let mut counts: BTreeMap<Arc<str>, i64> = BTreeMap::new();
-        for node in eligible.values() {
-            counts.entry(node.labels[key].clone()).or_default();
+        let domain = |node: &'c Node| is_eligible(node).then(|| &node.labels[key]);
+        let mut counts: BTreeMap<&Arc<str>, i64> = BTreeMap::new();
+        for domain in cluster.nodes.values().filter_map(domain) {
+            counts.entry(domain).or_default();
         }
         let matching = cluster
             .groups
             .iter()
             .filter(|group| group.namespace == *pod.namespace && constraint.selector.matches(&group.template.labels));
         for (name, (staying, _)) in matching.flat_map(|group| &group.on) {
-            if let Some(count) = eligible.get(name).and_then(|node| counts.get_mut(&node.labels[key])) {
-                *count += staying;
+            if let Some(domain) = cluster.nodes.get(name).and_then(domain) {
+                *counts.entry(domain).or_default() += staying;
             }
         }
         let too_few = counts.len() < constraint.min_domains.unwrap_or(1) as usize;
         let minimum = if too_few { 0 } else { counts.values().copied().min().unwrap_or(0) };
         let itself = i64::from(constraint.selector.matches(&pod.template.labels));
-        Self { key: key.clone(), counts, most: minimum + i64::from(constraint.max_skew) - itself }
+        Self { key, counts, most: minimum + i64::from(constraint.max_skew) - itself }
     }
 }
 

@@ -103,12 +103,9 @@ impl Api {
             }
         }
         let mut object = Value::clone(&before);
-        if of_status {
-            merge(&mut object["status"], &body["status"]);
-        } else {
-            merge(&mut object, body);
-        }
-        if object == *before {
+        let has_changed =
+            if of_status { merge(&mut object["status"], &body["status"]) } else { merge(&mut object, body) };
+        if !has_changed {
             return Ok(before);
         }
         if object["spec"] != before["spec"] {
@@ -219,24 +216,29 @@ pub(super) fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
-/// RFC 7386.
-fn merge(target: &mut Value, patch: &Value) {
+/// RFC 7386. Whether that changes anything.
+fn merge(target: &mut Value, patch: &Value) -> bool {
     let Value::Object(fields) = patch else {
-        *target = patch.clone();
-        return;
+        let has_changed = target != patch;
+        if has_changed {
+            target.clone_from(patch);
+        }
+        return has_changed;
     };
-    if !target.is_object() {
+    let mut has_changed = !target.is_object();
+    if has_changed {
         *target = json!({});
     }
     if let Value::Object(into) = target {
         for (name, value) in fields {
-            if value.is_null() {
-                into.remove(name);
+            has_changed |= if value.is_null() {
+                into.remove(name).is_some()
             } else {
-                merge(into.entry(name.clone()).or_insert(Value::Null), value);
-            }
+                merge(into.entry(name.clone()).or_insert(Value::Null), value)
+            };
         }
     }
+    has_changed
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::api::{is_deleting, text};
 use super::queue::after;
 use crate::host::decide;
 use crate::observe::objects::{KINDS, Objects};
-use crate::observe::{GatesByInput, LoadOptions, Origin, RawObject, build_observed};
+use crate::observe::{Memory, Moment, Origin, RawObject, build_observed, market};
 
 /// Moments at which it is asked.
 pub(super) const MOMENTS: u32 = 12;
@@ -43,15 +43,11 @@ impl Simulation<'_> {
                 raw.push(RawObject { origin: Origin::default(), value });
             }
         }
-        let options = LoadOptions {
-            settings: self.options.settings.decision.clone(),
-            region: self.options.settings.region.clone(),
-            taken_at: self.now,
-            catalog: self.catalog.clone(),
-            assumptions: Vec::new(),
-            gates: GatesByInput::AsConfigured,
-        };
-        let snapshot = build_observed(Objects::collect(raw), options).snapshot;
+        let (objects, settings) = (Objects::collect(raw), self.options.settings.decision.clone());
+        let offered = market(&objects, &self.catalog, &settings);
+        let moment =
+            Moment { settings, region: self.options.settings.region.clone(), taken_at: self.now, offered };
+        let snapshot = build_observed(objects, moment, &mut Memory::default()).snapshot;
         let decision = decide(&snapshot, self.options.limits);
         self.report.bounds.push((self.now, decision.certificate.bound.0));
     }

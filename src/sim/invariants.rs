@@ -22,7 +22,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Simulation;
-use super::api::Change;
+use super::api::{Change, text};
 use super::queue::after;
 use crate::api::labels;
 use crate::api::node_pool::NodePool;
@@ -73,6 +73,8 @@ pub(super) struct Invariants {
     reserved: BTreeMap<Arc<str>, Timestamp>,
     /// Instances that the controller takes away although nobody else wants that, by provider id.
     disrupted: BTreeSet<Arc<str>>,
+    /// Instances of which the claim says that they are on their way out, by provider id.
+    ending: BTreeSet<Arc<str>>,
     /// The planned pods of claims that are under way: all that there are, by the claim's name, and those that the process which
     /// acts knew of when it was asked last what to do, with the claim.
     under_way: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
@@ -105,6 +107,7 @@ impl Simulation<'_> {
         match (change.subject.kind, &change.before, &change.after) {
             ("NodeClaim", Some(claim), None) => {
                 self.invariants.under_way.remove(name);
+                self.invariants.ending.remove(text(claim, "/status/providerID"));
                 self.check_runs_on(name, claim);
             }
             ("NodeClaim", before, Some(claim)) => {
@@ -112,6 +115,9 @@ impl Simulation<'_> {
                     self.check_doubled(name, claim);
                 }
                 self.note_under_way(name, claim);
+                if is_true(claim, "InstanceTerminating") {
+                    self.invariants.ending.insert(text(claim, "/status/providerID").into());
+                }
             }
             ("Node", before, Some(node)) => {
                 self.note_closed(before.as_deref(), node);

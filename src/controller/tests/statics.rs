@@ -52,6 +52,19 @@ fn it_takes_pods_but_nothing_is_launched_in_it_for_them() {
 }
 
 #[test]
+fn it_gets_its_nodes_once_its_node_class_is_ready() {
+    let mut unready = class(&json!({}));
+    unready["status"]["conditions"][0]["status"] = json!("False");
+    let mut rig = Rig::of(vec![unready, fixed(1, &json!({}))]);
+    rig.pass(5);
+    assert_eq!(rig.condition("NodePool", "fixed", "Ready").as_deref(), Some("False/NodeClassNotReady"));
+    assert_eq!(rig.names("NodeClaim").len(), 0);
+    rig.change("KWOKNodeClass", "default", |class| class["status"]["conditions"][0]["status"] = json!("True"));
+    rig.pass(5);
+    assert_eq!(rig.names("Node").len(), 1);
+}
+
+#[test]
 fn it_is_ignored_where_its_gate_is_off() {
     let mut rig = Rig::new(ControllerSettings::default(), vec![class(&json!({})), fixed(2, &json!({}))]);
     rig.pass(60);

@@ -13,7 +13,7 @@ use super::super::Simulation;
 use super::super::api::{is_deleting, text};
 use super::super::contact::is_ready;
 use super::super::queue::after;
-use super::{BUDGETS, has_taint, is_true, pool_of};
+use super::{BUDGETS, Invariants, has_taint, is_true, pool_of};
 use crate::api::duration::NillableDuration;
 use crate::api::labels;
 use crate::api::node_pool::{Budget, NodePool};
@@ -70,13 +70,11 @@ impl Simulation<'_> {
         if read.spec.replicas.is_some() {
             return; // how many a static pool has is no disruption
         }
-        let is_ending = |id: &str| {
-            let claim = self.api.of_instance("NodeClaim", id);
-            claim.is_some_and(|(_, claim)| is_true(claim, "InstanceTerminating"))
-        };
+        let Invariants { ending, disrupted, .. } = &self.invariants;
         let here = self.api.all("Node").filter(|(_, node)| pool_of(node) == pool);
-        let ids: Vec<&str> = here.map(|(_, node)| text(node, "/spec/providerID")).filter(|id| !is_ending(id)).collect();
-        let disrupted = ids.iter().filter(|id| self.invariants.disrupted.contains(**id)).count();
+        let ids = here.map(|(_, node)| text(node, "/spec/providerID")).filter(|id| !ending.contains(*id));
+        let ids: Vec<&str> = ids.collect();
+        let disrupted = ids.iter().filter(|id| disrupted.contains(**id)).count();
         // those that come and go with time are left out
         let always = read.spec.disruption.budgets.iter().filter(|budget| budget.schedule.is_none());
         let of = |budget: &Budget| match budget.nodes.strip_suffix('%') {
