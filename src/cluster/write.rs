@@ -42,14 +42,14 @@ async fn send(client: &Client, write: &Write) -> Result<Option<RawObject>, Error
         Verb::Create(object) => Some(api.create(&PostParams::default(), &Document::new(object.clone())).await?),
         Verb::Patch(body) => Some(api.patch(&key.name, &params, &Patch::Merge(body)).await?),
         Verb::PatchStatus(body) => Some(api.patch_status(&key.name, &params, &Patch::Merge(body)).await?),
-        Verb::Delete { uid, grace } => {
+        Verb::Delete { uid, version, grace } => {
             let seconds = grace.map(|grace| u32::try_from(grace.as_secs()).unwrap_or(u32::MAX));
-            let params = DeleteParams { grace_period_seconds: seconds, ..of_uid(uid) };
+            let params = DeleteParams { grace_period_seconds: seconds, ..precondition(uid, version.as_ref()) };
             api.delete(&key.name, &params).await?.left()
         }
         Verb::Evict { uid } => {
             let pods: Api<Pod> = Api::namespaced(client.clone(), &key.namespace);
-            let params = EvictParams { delete_options: Some(of_uid(uid)), ..EvictParams::default() };
+            let params = EvictParams { delete_options: Some(precondition(uid, None)), ..EvictParams::default() };
             pods.evict(&key.name, &params).await?;
             None
         }
@@ -68,7 +68,8 @@ fn api(client: &Client, kind: &KnownKind, namespace: &str) -> Api<Document> {
     }
 }
 
-fn of_uid(uid: &Arc<str>) -> DeleteParams {
-    let preconditions = Preconditions { uid: Some(uid.to_string()), resource_version: None };
+fn precondition(uid: &Arc<str>, version: Option<&Arc<str>>) -> DeleteParams {
+    let preconditions =
+        Preconditions { uid: Some(uid.to_string()), resource_version: version.map(ToString::to_string) };
     DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() }
 }

@@ -72,6 +72,8 @@ pub enum Verb {
     Delete {
         /// Which one.
         uid: Arc<str>,
+        /// As it was read, where what is decided about it may change; `None`: it goes whatever has changed.
+        version: Option<Arc<str>>,
         /// How long a pod may take to end; `None`: as it says itself.
         grace: Option<Duration>,
     },

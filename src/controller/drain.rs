@@ -69,8 +69,7 @@ fn is_lost(claimed: &Claimed<'_>, node: &Node, garbage: &Garbage) -> bool {
 /// Makes its pods leave; whether none is waited for any more.
 fn is_drained(claimed: &Claimed<'_>, node: &Node, pods: &[&Arc<Pod>], turn: &mut Turn<'_>) -> bool {
     if !claimed.is_deleting() {
-        let delete = Verb::Delete { uid: Arc::from(claimed.uid()), grace: None };
-        turn.write(Subject::of_cluster("NodeClaim", claimed.name()), &claimed.claim.metadata, delete);
+        turn.delete_claim(claimed);
         return false;
     }
     if close(node, turn) {
@@ -238,5 +237,5 @@ fn evict(pod: &Pod, turn: &mut Turn<'_>) {
 
 fn remove(pod: &Pod, grace: Option<Duration>, turn: &mut Turn<'_>) -> bool {
     let uid = Arc::from(pod.metadata.uid.as_deref().unwrap_or_default());
-    turn.write(subject(pod), &pod.metadata, Verb::Delete { uid, grace })
+    turn.write(subject(pod), &pod.metadata, Verb::Delete { uid, version: None, grace })
 }

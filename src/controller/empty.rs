@@ -72,7 +72,9 @@ fn remove(claimed: &Claimed<'_>, node: &str, closed: Timestamp, looks: &mut Look
     if !turn.is_due(later(closed, Duration::from_secs(1) + SETTLED)) || !looks.are_fresh(node, turn) {
         return;
     }
-    turn.delete_claim(claimed, Said::Disrupting { claim: Arc::from(claimed.name()), reason: EMPTY });
+    if turn.delete_claim_as_read(claimed) {
+        turn.say_once_taken(Said::Disrupting { claim: Arc::from(claimed.name()), reason: EMPTY });
+    }
 }
 
 /// What the budgets of a pool leave for empty nodes.

@@ -16,7 +16,9 @@ pub(super) fn step(cluster: &Cluster<'_>, turn: &mut Turn<'_>) {
         let Some(created) = claimed.claim.metadata.creation_timestamp.as_ref() else { continue };
         turn.about(claimed);
         if turn.is_due(later(created.0, Duration::from_secs(age))) {
-            turn.delete_claim(claimed, Said::Expired { claim: Arc::from(claimed.name()) });
+            if turn.delete_claim(claimed) {
+                turn.say_once_taken(Said::Expired { claim: Arc::from(claimed.name()) });
+            }
         }
     }
     turn.about_all();

@@ -8,11 +8,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 
-use super::action::{Action, Verb};
+use super::action::Action;
 use super::cluster::Cluster;
 use super::conditions::{LAUNCHED, READY, REGISTERED, since};
 use super::drain::is_going;
-use super::event::Subject;
 use super::instances::Instances;
 use super::said::Said;
 use super::turn::{Turn, later};
@@ -120,9 +119,7 @@ pub(super) fn step(
             continue;
         };
         if garbage.is_missing(id, launched) && !claimed.nodes.iter().any(|node| is_ready(node)) {
-            let subject = Subject::of_cluster("NodeClaim", claimed.name());
-            let delete = Verb::Delete { uid: Arc::from(claimed.uid()), grace: None };
-            if turn.write(subject, &claimed.claim.metadata, delete) {
+            if turn.delete_claim(claimed) {
                 turn.say_once_taken(Said::InstanceGone {
                     claim: Arc::from(claimed.name()),
                     provider_id: Arc::from(id),

@@ -15,5 +15,7 @@ pub(super) const LAUNCH_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 pub(super) const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 pub(super) fn give_up(claimed: &Claimed<'_>, why: GivenUp, reason: &str, turn: &mut Turn<'_>) {
-    turn.delete_claim(claimed, Said::GaveUp { claim: Arc::from(claimed.name()), why, reason: reason.to_owned() });
+    if turn.delete_claim_as_read(claimed) {
+        turn.say_once_taken(Said::GaveUp { claim: Arc::from(claimed.name()), why, reason: reason.to_owned() });
+    }
 }

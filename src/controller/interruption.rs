@@ -37,8 +37,9 @@ pub(super) fn step(cluster: &Cluster<'_>, interruptions: &mut Interruptions, tur
         if claimed.is_deleting() {
             return false;
         }
-        let claim = Arc::from(claimed.name());
-        turn.delete_claim(&claimed, Said::Interrupted { claim, provider_id: id.clone() });
+        if turn.delete_claim(&claimed) {
+            turn.say_once_taken(Said::Interrupted { claim: Arc::from(claimed.name()), provider_id: id.clone() });
+        }
         true
     });
 }

@@ -68,7 +68,9 @@ fn remove(claimed: &Claimed<'_>, node: &Node, turn: &mut Turn<'_>) {
         return;
     }
     let claim = Arc::from(claimed.name());
-    turn.delete_claim(claimed, Said::Unhealthy { claim, node: name_of(node), condition: READY });
+    if turn.delete_claim(claimed) {
+        turn.say_once_taken(Said::Unhealthy { claim, node: name_of(node), condition: READY });
+    }
 }
 
 fn name_of(node: &Node) -> Arc<str> {

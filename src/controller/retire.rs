@@ -55,7 +55,7 @@ fn of_claim(
         if node.metadata.deletion_timestamp.is_none() {
             let subject = Subject::of_cluster("Node", node.metadata.name.as_deref().unwrap_or_default());
             let uid = Arc::from(node.metadata.uid.as_deref().unwrap_or_default());
-            turn.write(subject, &node.metadata, Verb::Delete { uid, grace: None });
+            turn.write(subject, &node.metadata, Verb::Delete { uid, version: None, grace: None });
             is_waiting = true;
         }
     }

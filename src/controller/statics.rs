@@ -92,7 +92,9 @@ fn remove(cluster: &Cluster<'_>, staying: &[&Claimed<'_>], replicas: usize, turn
     }
     order.sort_by_key(|&(is_protected, is_launched, cost, name, _)| (is_protected, is_launched, cost, name));
     for (.., claimed) in order.into_iter().take(staying.len() - replicas) {
-        turn.delete_claim(claimed, Said::Disrupting { claim: Arc::from(claimed.name()), reason: OVERPROVISIONED });
+        if turn.delete_claim_as_read(claimed) {
+            turn.say_once_taken(Said::Disrupting { claim: Arc::from(claimed.name()), reason: OVERPROVISIONED });
+        }
     }
 }
 

@@ -111,18 +111,27 @@ impl Turn<'_> {
         }
     }
 
-    /// Deletes a claim, and says it once that is taken.
-    pub fn delete_claim(&mut self, claimed: &Claimed<'_>, said: Said) {
-        let delete = Verb::Delete { uid: Arc::from(claimed.uid()), grace: None };
-        if self.write(Subject::of_cluster("NodeClaim", claimed.name()), &claimed.claim.metadata, delete) {
-            self.say_once_taken(said);
-        }
-    }
-
     /// Patches an object of the cluster; `body` without what names the version.
     pub fn patch(&mut self, kind: &'static str, meta: &ObjectMeta, body: Value) -> bool {
         let Some(name) = meta.name.as_deref() else { return false };
         self.write(Subject::of_cluster(kind, name), meta, Verb::Patch(versioned(meta, body)))
+    }
+
+    /// Deletes a claim, whatever has changed since it was read: nothing would make it stay.
+    pub fn delete_claim(&mut self, claimed: &Claimed<'_>) -> bool {
+        self.delete_version(claimed, None)
+    }
+
+    /// Deletes a claim as it was read: what has changed since may be why it stays, as where its node is launched or needed after
+    /// all. Another process may have acted meanwhile.
+    pub fn delete_claim_as_read(&mut self, claimed: &Claimed<'_>) -> bool {
+        let version = claimed.claim.metadata.resource_version.as_deref();
+        self.delete_version(claimed, version.map(Arc::from))
+    }
+
+    fn delete_version(&mut self, claimed: &Claimed<'_>, version: Option<Arc<str>>) -> bool {
+        let delete = Verb::Delete { uid: Arc::from(claimed.uid()), version, grace: None };
+        self.write(Subject::of_cluster("NodeClaim", claimed.name()), &claimed.claim.metadata, delete)
     }
 
     /// Patches its status.

@@ -119,6 +119,12 @@ impl Api {
         Ok(self.store(subject.clone(), Some(before), object))
     }
 
+    /// Whether an object has the version that it is expected to have, if one is.
+    pub fn expect_version(&self, subject: &Subject, version: Option<&str>) -> Result<(), Refusal> {
+        let has = |object: &Arc<Value>| version.is_none_or(|version| object["metadata"]["resourceVersion"] == version);
+        if self.get(subject).is_some_and(has) { Ok(()) } else { Err(Refusal::Outdated) }
+    }
+
     /// Deletes an object: at once, or when its finalizers are gone, or for a pod that runs when its time to end is over.
     pub fn delete(
         &mut self,

@@ -210,7 +210,10 @@ impl Simulation<'_> {
             }
             Verb::Patch(body) => self.api.patch(subject, body, false).map(Some),
             Verb::PatchStatus(body) => self.api.patch(subject, body, true).map(Some),
-            Verb::Delete { uid, grace } => self.api.delete(subject, Some(uid), *grace, now),
+            Verb::Delete { uid, version, grace } => {
+                self.api.expect_version(subject, version.as_deref())?;
+                self.api.delete(subject, Some(uid), *grace, now)
+            }
             Verb::Evict { uid } => self.evict(subject, uid),
         }
     }

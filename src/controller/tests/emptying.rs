@@ -61,3 +61,21 @@ fn a_budget_that_ends_with_time_lets_nodes_go_then() {
     rig.pass(6);
     assert!(is_closed(&rig, &node), "at 00:10:01");
 }
+
+#[test]
+fn a_claim_that_somebody_has_changed_is_not_deleted_as_it_was() {
+    let (mut rig, node) = emptied(&json!({"consolidateAfter": "30s"}));
+    for _ in 0..60 {
+        if rig.condition("NodeClaim", &node, "DisruptionReason").is_none() {
+            rig.pass(1);
+        }
+    }
+    let mut claim = rig.get("NodeClaim", &node).clone();
+    claim["metadata"]["annotations"]["example.com/kept"] = json!("true");
+    rig.put_unseen(claim);
+    rig.pass(5);
+    assert_eq!(rig.names("NodeClaim"), std::slice::from_ref(&node), "it may be why it stays");
+    rig.change("NodeClaim", &node, |_| {});
+    rig.pass(60);
+    assert_eq!(rig.names("NodeClaim").len(), 0, "it was not");
+}

@@ -247,7 +247,9 @@ impl Rig {
                 self.put(object);
             }
             Verb::Delete { .. } | Verb::Evict { .. } => {
-                if !self.objects.contains_key(&at) {
+                let Some(known) = self.objects.get(&at) else { return Outcome::Outdated };
+                let version = known["metadata"]["resourceVersion"].as_str();
+                if matches!(&verb, Verb::Delete { version: Some(read), .. } if version != Some(&**read)) {
                     return Outcome::Outdated;
                 }
                 self.end(&at);

@@ -130,7 +130,8 @@ impl Simulation<'_> {
         let uid = self.api.get(&subject).map(|object| Arc::from(text(object, "/metadata/uid")));
         if let Some(uid) = uid {
             let acting = self.acting;
-            drop(self.write(acting, &Write { subject, verb: Verb::Delete { uid, grace: None } }));
+            let verb = Verb::Delete { uid, version: None, grace: None };
+            drop(self.write(acting, &Write { subject, verb }));
         }
     }
 
