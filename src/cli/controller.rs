@@ -191,7 +191,7 @@ async fn host(
     };
     let standing = async {
         if shadow || args.disable_leader_election {
-            said.send_replace(if shadow { Stand::Shadows } else { Stand::Leads });
+            said.send_replace(if shadow { Stand::Shadows } else { Stand::Leads { until: None } });
             std::future::pending::<()>().await;
         } else {
             stand(client.clone(), election.clone(), said.clone()).await;

@@ -220,7 +220,7 @@ impl Doer {
                 tokio::spawn(async move {
                     let Ok(_permit) = permits.acquire().await else { return }; // the controller is gone
                     // another one may act by now
-                    let leads = *stand.borrow() == Stand::Leads;
+                    let leads = stand.borrow().leads();
                     let outcome = if leads { write(&client, &what, limit).await } else { Outcome::Outdated };
                     let _ = sender.send(Event::Written { subject: what.subject, outcome });
                 });
@@ -232,7 +232,7 @@ impl Doer {
                     let _ = sender.send(Event::Looked { node, pods });
                 });
             }
-            Action::Cloud(_) if *self.stand.borrow() != Stand::Leads => {}
+            Action::Cloud(_) if !self.stand.borrow().leads() => {}
             Action::Cloud(request) => {
                 let answer = match request {
                     Request::Launch(launch) => kwok::launch(&launch),

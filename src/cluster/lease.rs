@@ -39,7 +39,11 @@ pub enum Stand {
     /// It does not know yet.
     Unknown,
     /// It holds the Lease.
-    Leads,
+    Leads {
+        /// Whoever stands still for longer does not: what is sent by then arrives before another one acts. `None`: there is no
+        /// election.
+        until: Option<Instant>,
+    },
     /// It takes no part: it decides, and does nothing.
     Shadows,
     /// Another process of ours does.
@@ -61,7 +65,18 @@ impl Stand {
     /// Whether there is something to decide.
     #[must_use]
     pub fn decides(&self) -> bool {
-        matches!(self, Self::Leads | Self::Shadows)
+        self.leads() || *self == Self::Shadows
+    }
+
+    /// Whether it holds the Lease now.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        matches!(self, Self::Leads { until } if until.is_none_or(|until| Instant::now() < until))
+    }
+
+    /// Whether nothing is new but the time until when it leads.
+    fn goes_on_as(&self, next: &Self) -> bool {
+        self == next || (self.leads() && next.leads())
     }
 }
 
@@ -72,11 +87,10 @@ pub const MARK: &str = "_packwright-";
 pub async fn stand(client: Client, election: Election, said: watch::Sender<Stand>) {
     let mut candidate = Candidate { client, election, seen: BTreeMap::new(), renewed: None };
     let publish = |stand: Stand| {
-        said.send_if_modified(|known| {
-            *known != stand && {
-                *known = stand.clone();
-                true
-            }
+        said.send_if_modified(move |known| {
+            let is_news = !known.goes_on_as(&stand);
+            *known = stand;
+            is_news
         })
     };
     loop {
@@ -171,7 +185,8 @@ impl Candidate {
             Ok(()) => {
                 self.renewed = Some(asked);
                 // two that began at once in different namespaces see one another in the next round
-                Ok(if is_new { Stand::StandsBy("nobody".to_owned()) } else { Stand::Leads })
+                let leads = Stand::Leads { until: Some(asked + RENEW_WITHIN) };
+                Ok(if is_new { Stand::StandsBy("nobody".to_owned()) } else { leads })
             }
             // somebody was faster; who leads tries again
             Err(Error::Api(status)) if status.code == 409 && is_new => {
@@ -247,4 +262,19 @@ fn holder(lease: &Lease) -> Option<&str> {
 /// As a `MicroTime` is written.
 fn now() -> String {
     Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_not_renewed_in_time_does_not_lead_and_says_so_when_it_does_again() {
+        let of = |seconds| Stand::Leads { until: Some(Instant::now() + Duration::from_secs(seconds)) };
+        assert!(of(10).leads() && of(10).decides() && of(10).goes_on_as(&of(12)));
+        let over = of(0);
+        assert!(!over.leads() && !over.decides());
+        assert!(!over.goes_on_as(&of(10)), "it leads again");
+        assert!(Stand::Leads { until: None }.leads(), "without election it always does");
+    }
 }

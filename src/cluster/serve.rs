@@ -28,7 +28,7 @@ pub async fn serve_health(
             match stand {
                 _ if !is_synced => (StatusCode::SERVICE_UNAVAILABLE, "not everything is read yet".to_owned()),
                 Stand::Unknown => (StatusCode::SERVICE_UNAVAILABLE, "not yet".to_owned()),
-                Stand::Leads | Stand::Shadows | Stand::StandsBy(_) => (StatusCode::OK, "ok".to_owned()),
+                Stand::Leads { .. } | Stand::Shadows | Stand::StandsBy(_) => (StatusCode::OK, "ok".to_owned()),
                 Stand::Conflict { holder, namespace, name } => {
                     (StatusCode::SERVICE_UNAVAILABLE, format!("{holder} holds the lease {namespace}/{name}"))
                 }

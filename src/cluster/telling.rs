@@ -82,7 +82,7 @@ impl Listener for Telling {
         if let Some(events) = &self.events {
             events.record_stand(stand);
         }
-        metrics::gauge!("packwright_leads").set(u8::from(*stand == Stand::Leads));
+        metrics::gauge!("packwright_leads").set(u8::from(stand.leads()));
     }
 
     fn stepped(&mut self, world: &World, took: Duration) {

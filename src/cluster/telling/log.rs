@@ -128,7 +128,7 @@ pub fn start_log(format: Format, level: Level, outputs: &[Output]) -> Result<(),
 
 pub(super) fn write_stand(stand: &Stand) {
     match stand {
-        Stand::Leads => info!(controller = "lease", "successfully acquired lease"),
+        Stand::Leads { .. } => info!(controller = "lease", "successfully acquired lease"),
         Stand::Shadows => info!(controller = "lease", "a shadow: decides, and does nothing"),
         Stand::StandsBy(holder) => info!(controller = "lease", holder, "standing by"),
         Stand::Conflict { holder, namespace, name } => {
