@@ -281,9 +281,7 @@ impl Controller {
         let mut changes = self.world.take_changes();
         let sources = Sources { world: &self.world, catalog: &self.catalog, settings: &self.settings.decision };
         changes.all |= self.market.update(&sources, &unavailable);
-        if changes.all || changes.is_structural {
-            self.market.update_classes(&sources, &unavailable);
-        }
+        self.market.update_classes(&sources, &changes, &unavailable);
         #[cfg(test)]
         if self.settings.is_undivided {
             changes.all = true;

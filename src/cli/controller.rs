@@ -152,7 +152,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         let connection = args.cluster.target().connect_to_stay(&|progress| waiting.show(&progress)).await;
         waiting.end();
         match connection {
-            Ok(connection) => host(connection, Controller::new(settings, catalog), hosting, args).await,
+            Ok(connection) => Box::pin(host(connection, Controller::new(settings, catalog), hosting, args)).await,
             Err(error) => refuse(&error.to_string()),
         }
     })

@@ -118,13 +118,9 @@ pub(super) fn step(
         let (Some(id), Some(launched)) = (status.provider_id.as_deref(), since(&status.conditions, LAUNCHED)) else {
             continue;
         };
-        if garbage.is_missing(id, launched) && !claimed.nodes.iter().any(|node| is_ready(node)) {
-            if turn.delete_claim(claimed) {
-                turn.say_once_taken(Said::InstanceGone {
-                    claim: Arc::from(claimed.name()),
-                    provider_id: Arc::from(id),
-                });
-            }
+        let is_gone = garbage.is_missing(id, launched) && !claimed.nodes.iter().any(|node| is_ready(node));
+        if is_gone && turn.delete_claim(claimed) {
+            turn.say_once_taken(Said::InstanceGone { claim: Arc::from(claimed.name()), provider_id: Arc::from(id) });
         }
     }
     turn.about_all();

@@ -67,7 +67,7 @@ fn stage(pod: &Pod) -> Stage {
 
 /// Writes down when pods changed, and which nodes have been left alone for as long as their pool says.
 pub(super) fn step(cluster: &Cluster<'_>, events: &mut PodEvents, turn: &mut Turn<'_>) {
-    if cluster.is_structural {
+    if cluster.is_whole {
         events.0.retain(|node, _| {
             let key = ObjectKey { namespace: Arc::from(""), name: node.clone() };
             cluster.objects.nodes.contains_key(&key)

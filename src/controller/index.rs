@@ -1,6 +1,6 @@
 //! What belongs together, kept up to date change by change: the nodes and claims of an instance, the pods of a node, pods of none.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -17,7 +17,7 @@ pub(super) struct Index {
     nodes: Of,
     claims: Of,
     /// Claims by their own uid.
-    uids: BTreeMap<Arc<str>, ObjectKey>,
+    uids: HashMap<Arc<str>, ObjectKey>,
     /// By the name of their node.
     pods: Of,
     /// Pods without a node.
@@ -104,8 +104,12 @@ impl Index {
                 self.reserved.remove(key);
             }
             Place::Claim { id, uid } => {
-                id.iter().for_each(|id| leave(&mut self.claims, id, key));
-                uid.iter().for_each(|uid| drop(self.uids.remove(uid)));
+                if let Some(id) = id {
+                    leave(&mut self.claims, id, key);
+                }
+                if let Some(uid) = uid {
+                    self.uids.remove(uid);
+                }
             }
         }
         match after {
@@ -121,8 +125,12 @@ impl Index {
                 }
             }
             Place::Claim { id, uid } => {
-                id.iter().for_each(|id| join(&mut self.claims, id, key));
-                uid.iter().for_each(|uid| drop(self.uids.insert(uid.clone(), key.clone())));
+                if let Some(id) = id {
+                    join(&mut self.claims, id, key);
+                }
+                if let Some(uid) = uid {
+                    self.uids.insert(uid.clone(), key.clone());
+                }
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::attention::Changes;
 use super::conditions::READY;
 use super::unavailable::{mark, mark_types};
 use super::world::World;
@@ -70,8 +71,8 @@ impl Market {
     }
 
     /// Brings what claims without NodePool can be up to date.
-    pub fn update_classes(&mut self, from: &Sources<'_>, unavailable: &BTreeSet<OfferingName>) {
-        for class in classes_in_use(from.world) {
+    pub fn update_classes(&mut self, from: &Sources<'_>, changes: &Changes, unavailable: &BTreeSet<OfferingName>) {
+        for class in classes_in_use(from.world, changes) {
             self.classes.entry(class).or_insert_with_key(|class| {
                 let types = types_of_class(class, from.world.objects(), from.catalog, from.settings);
                 types.map(|mut types| {
@@ -123,9 +124,12 @@ fn class_of(claim: &NodeClaim) -> NodeClassRef {
     NodeClassRef { group: (&*class.group).into(), kind: (&*class.kind).into(), name: (&*class.name).into() }
 }
 
-/// Those of claims that no NodePool stands behind.
-fn classes_in_use(world: &World) -> BTreeSet<NodeClassRef> {
-    let claims = world.objects().node_claims.values().map(|claim| &*claim.object);
+/// Those of claims that have changed and that no NodePool stands behind.
+fn classes_in_use(world: &World, changes: &Changes) -> BTreeSet<NodeClassRef> {
+    let all = &world.objects().node_claims;
+    let of = |name: &Arc<str>| all.get(&ObjectKey { namespace: Arc::from(""), name: name.clone() });
+    let all = changes.all.then(|| all.values()).into_iter().flatten();
+    let claims = all.chain(changes.claims.iter().filter_map(of)).map(|claim| &*claim.object);
     claims.filter(|claim| pool_of(claim).is_none()).map(class_of).collect()
 }
 

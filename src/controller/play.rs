@@ -38,7 +38,11 @@ pub(super) fn sweep(cluster: &Cluster<'_>, turn: &mut Turn<'_>) {
         let has_finalizer = node.metadata.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty());
         if !has_claim && !has_finalizer && node.metadata.deletion_timestamp.is_none() && is_played(node) {
             let uid = node.metadata.uid.as_deref().unwrap_or_default().into();
-            turn.write(Subject::of_cluster("Node", name), &node.metadata, Verb::Delete { uid, version: None, grace: None });
+            turn.write(
+                Subject::of_cluster("Node", name),
+                &node.metadata,
+                Verb::Delete { uid, version: None, grace: None },
+            );
         }
     }
 }

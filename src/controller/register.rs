@@ -117,7 +117,7 @@ pub(super) fn step(cluster: &Cluster<'_>, observed: &Observed, following: &mut F
             turn.say(Said::NotGuaranteed(loss));
         }
     }
-    following.landed.retain(|claim, _| is_there(claim));
+    cluster.forget_gone(&mut following.landed);
     for landed in landed(observed) {
         if following.landed.get(&landed.claim) != Some(&landed) {
             following.landed.insert(landed.claim.clone(), landed.clone());

@@ -57,7 +57,7 @@ pub(super) fn build<'a>(snapshot: &'a Snapshot, dims: &Dims) -> Vec<NodeModel<'a
 
 fn node_model<'a>(snapshot: &'a Snapshot, index: usize, bound: &[&Pod], dims: &Dims) -> NodeModel<'a> {
     let node = &snapshot.nodes[index];
-    let labels = Requirements::from_labels(&node.labels);
+    let labels = Requirements::sharing_labels(&node.labels);
     let mut free = node.allocatable.clone();
     let mut ports = Vec::new();
     let mut volumes: BTreeMap<Arc<str>, BTreeSet<Arc<str>>> = BTreeMap::new();

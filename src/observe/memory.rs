@@ -6,7 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::input::FieldError;
-use super::objects::{ObjectKey, Objects, Sourced, Table};
+use super::objects::{Objects, Sourced, Table};
 use super::pod::TemplateAndRefusal;
 use super::snapshot::PodTemplate;
 use super::spreading::DefaultSpreading;
@@ -122,10 +122,8 @@ fn shared(templates: &mut HashSet<Arc<PodTemplate>>, read: Result<TemplateAndRef
 }
 
 fn is_same<T>(before: &Table<T>, now: &Table<T>) -> bool {
-    let same = |((a, before), (b, now)): ((&ObjectKey, &Sourced<T>), (&ObjectKey, &Sourced<T>))| {
-        a == b && Arc::ptr_eq(&before.object, &now.object)
-    };
-    before.len() == now.len() && before.iter().zip(now).all(same)
+    let same = |before: &Sourced<T>, now: &Sourced<T>| Arc::ptr_eq(&before.object, &now.object);
+    before.len() == now.len() && before.values().zip(now.values()).all(|(before, now)| same(before, now))
 }
 
 #[cfg(test)]
@@ -135,6 +133,7 @@ mod tests {
 
     use super::*;
     use crate::observe::input::Origin;
+    use crate::observe::objects::ObjectKey;
     use crate::observe::{Moment, Offered, RawObject, build_observed};
     use crate::settings::Settings;
 

@@ -52,6 +52,15 @@ impl Requirements {
         set
     }
 
+    /// As [`Self::from_labels`], without copying their text where the keys are written as usual.
+    #[must_use]
+    pub fn sharing_labels(labels: &BTreeMap<Arc<str>, Arc<str>>) -> Self {
+        if labels.keys().any(|key| *labels::normalize(key) != **key) {
+            return Self::from_labels(labels);
+        }
+        Self::from_distinct(labels.iter().map(|(key, value)| (key.clone(), Requirement::only(value.clone()))))
+    }
+
     /// From keys that are normalised and distinct; quickest where they are sorted.
     pub(crate) fn from_distinct(entries: impl IntoIterator<Item = (Arc<str>, Requirement)>) -> Self {
         Self(entries.into_iter().collect())

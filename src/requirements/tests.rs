@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 
 fn req(operator: Operator, values: &[&str]) -> Requirement {
@@ -117,5 +119,15 @@ mod properties {
             prop_assert_eq!(read.allows_absence(), a.allows_absence());
             prop_assert_eq!(read.allows(&value), a.allows(&value));
         }
+    }
+}
+
+#[test]
+fn labels_whose_text_is_shared_are_the_same_requirements() {
+    for zone in ["topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone"] {
+        let labels = [(zone, "a"), ("team", "blue")].map(|(key, value)| (key.into(), value.into()));
+        let labels: BTreeMap<Arc<str>, Arc<str>> = labels.into();
+        assert_eq!(Requirements::sharing_labels(&labels), Requirements::from_labels(&labels));
+        assert!(Requirements::sharing_labels(&labels).get("topology.kubernetes.io/zone").is_some());
     }
 }

@@ -45,8 +45,7 @@ impl Simulation<'_> {
         }
         let (objects, settings) = (Objects::collect(raw), self.options.settings.decision.clone());
         let offered = market(&objects, &self.catalog, &settings);
-        let moment =
-            Moment { settings, region: self.options.settings.region.clone(), taken_at: self.now, offered };
+        let moment = Moment { settings, region: self.options.settings.region.clone(), taken_at: self.now, offered };
         let snapshot = build_observed(objects, moment, &mut Memory::default()).snapshot;
         let decision = decide(&snapshot, self.options.limits);
         self.report.bounds.push((self.now, decision.certificate.bound.0));

@@ -145,9 +145,7 @@ impl Simulation<'_> {
             Verb::Create(_) if is_claim && self.invariants.is_late => {
                 self.invariants.late.insert(write.subject.key.name.clone());
             }
-            Verb::Delete { uid, .. } if is_claim && !self.invariants.is_late => {
-                self.note_disruption(&write.subject, uid);
-            }
+            Verb::Delete { uid, .. } if is_claim => self.note_disruption(&write.subject, uid),
             _ => {}
         }
     }

@@ -1,7 +1,7 @@
 //! Processes of the controller: which one holds the Lease, which ones wait for it, and which one stands still.
 //!
-//! As in the live host, one that does not lead observes and does nothing. One that stood still while another took the Lease goes
-//! on as if nothing had happened, until it learns of it: then it rests, and waits for the Lease like any other.
+//! As in the live host, one that does not lead observes and does nothing. What one was about to send that stood still while another
+//! took the Lease may still arrive. Then it rests, and waits for the Lease like any other.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -144,7 +144,8 @@ impl Simulation<'_> {
     }
 
     /// A process goes on where it was: with what it was about to send, and with a step that it makes before or after it sees what
-    /// has happened meanwhile.
+    /// has happened meanwhile. One whose Lease another one has taken knows by its clock that it cannot have it any more: it makes
+    /// no step, and of what it was about to send only that arrives which was on its way.
     pub(super) fn resume(&mut self, life: u64) {
         let now = self.now;
         let mut draw = self.chance.draw(Purpose::Processes);
@@ -154,14 +155,22 @@ impl Simulation<'_> {
         }) else {
             return;
         };
+        let acts = self.acts(life);
+        if let Some(process) = self.process(life) {
+            process.leads = acts;
+        }
         if draw.happens(0.5) {
             self.plan_step(life, now);
         }
         for what in pause.late {
-            self.queue.put(now, what);
+            let is_to_send =
+                matches!(what, Happening::Arrives(..) | Happening::Asked(..) | Happening::Looked(..)) && !acts;
+            if !is_to_send || draw.happens(0.5) {
+                self.queue.put(now, what);
+            }
         }
         self.plan_step(life, after(now, self.scenario.spec.machines.pause));
-        if !self.acts(life) {
+        if !acts {
             self.queue.put(after(now, draw.span(LOOKED / 2).min(LOOKED)), Happening::Deposed(life));
         }
     }

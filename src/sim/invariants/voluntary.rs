@@ -13,6 +13,7 @@ use super::super::Simulation;
 use super::super::api::{is_deleting, text};
 use super::super::contact::is_ready;
 use super::super::queue::after;
+use super::ends::stays;
 use super::{BUDGETS, Invariants, has_taint, is_true, pool_of};
 use crate::api::duration::NillableDuration;
 use crate::api::labels;
@@ -28,7 +29,7 @@ impl Simulation<'_> {
         let id = text(node, "/spec/providerID");
         let is_claim_deleting = || self.api.of_instance("NodeClaim", id).is_some_and(|(_, claim)| is_deleting(claim));
         if is_closed && !was_closed && !is_deleting(node) && !is_claim_deleting() {
-            self.disrupt(id.into(), pool_of(node));
+            self.disrupt(id.into(), node);
         } else if was_closed && !is_closed && !is_claim_deleting() {
             self.invariants.disrupted.remove(id);
         }
@@ -45,9 +46,9 @@ impl Simulation<'_> {
             || self.is_expired(&claim)
             || self.interrupted.contains_key(id)
             || self.cloud.get(id).is_none_or(|running| !running.runs());
-        let node = self.api.of_instance("Node", id).map(|(_, node)| node);
-        if !is_asked_for && node.is_some_and(|node| !is_deleting(node) && is_ready(node)) {
-            self.disrupt(id.into(), pool_of(&claim));
+        let node = self.api.of_instance("Node", id).map(|(_, node)| node.clone());
+        if let Some(node) = node.filter(|node| !is_asked_for && !is_deleting(node) && is_ready(node)) {
+            self.disrupt(id.into(), &node);
         }
     }
 
@@ -58,9 +59,14 @@ impl Simulation<'_> {
         created.zip(age).is_some_and(|(created, age)| after(created, Duration::from_secs(age)) <= self.now)
     }
 
-    fn disrupt(&mut self, id: Arc<str>, pool: &str) {
-        if !self.invariants.is_late && self.invariants.disrupted.insert(id) {
-            self.check_budget(pool);
+    /// A late write counts where somebody would lose something: a node that is empty for one process is empty for the other.
+    fn disrupt(&mut self, id: Arc<str>, node: &Value) {
+        let has_ended = |pod: &Value| ["Succeeded", "Failed"].contains(&text(pod, "/status/phase"));
+        let leaves = |pod: &Value| !stays(pod) && !is_deleting(pod) && !has_ended(pod);
+        let is_left_out =
+            self.invariants.is_late && !self.api.pods_on(text(node, "/metadata/name")).any(|(_, pod)| leaves(pod));
+        if !is_left_out && self.invariants.disrupted.insert(id) {
+            self.check_budget(pool_of(node));
         }
     }
 
