@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::api::labels;
 use crate::catalog::{Catalog, kwok};
 use crate::observe::input::Origin;
-use crate::observe::{GatesByInput, LoadOptions, Objects, RawObject, Snapshot, build_observed};
+use crate::observe::{Memory, Moment, Objects, RawObject, Snapshot, build_observed, market};
 use crate::settings::Settings;
 
 /// A working day, an hour after everything was made.
@@ -31,15 +31,11 @@ pub fn load(objects: &[Value]) -> (Arc<Snapshot>, Vec<String>) {
         }
         RawObject { origin: Origin::default(), value }
     });
-    let options = LoadOptions {
-        settings: Settings::default(),
-        region: "us-east-1".into(),
-        taken_at: now(),
-        catalog: Catalog::Fixed(kwok::instance_types()),
-        assumptions: Vec::new(),
-        gates: GatesByInput::AsConfigured,
-    };
-    let outcome = build_observed(Objects::collect(raw), options);
+    let objects = Objects::collect(raw);
+    let settings = Settings::default();
+    let offered = market(&objects, &Catalog::Fixed(kwok::instance_types()), &settings);
+    let moment = Moment { settings, region: "us-east-1".into(), taken_at: now(), offered };
+    let outcome = build_observed(objects, moment, &mut Memory::default());
     (outcome.snapshot, outcome.errors.iter().map(ToString::to_string).collect())
 }
 
