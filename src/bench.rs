@@ -1,6 +1,7 @@
 //! Benchmarks: instances of known origin, whole decisions under time limits, and how results compare.
 
 pub mod bounds;
+pub mod churn;
 pub mod compare;
 pub mod instances;
 pub mod karpenter_mix;

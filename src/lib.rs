@@ -21,6 +21,7 @@ pub mod scheduler;
 pub mod plan;
 pub mod verify;
 pub mod host;
+pub mod consolidation;
 pub mod explain;
 pub mod placement;
 pub mod cloud;

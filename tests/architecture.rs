@@ -8,7 +8,7 @@ mod source;
 use source::Source;
 
 /// The stages in the order of the data; a module imports only the ones before it.
-const STAGES: [&str; 23] = [
+const STAGES: [&str; 24] = [
     "units",
     "random",
     "resources",
@@ -24,6 +24,7 @@ const STAGES: [&str; 23] = [
     "plan",
     "verify",
     "host",
+    "consolidation",
     "explain",
     "placement",
     "cloud",

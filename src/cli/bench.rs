@@ -18,7 +18,8 @@ use crate::bench::compare::{Change, What, broken_promises, changes};
 use crate::bench::instances::{self, Instance};
 use crate::bench::measure::{machine, measure};
 use crate::bench::results::{Results, Row};
-use crate::bench::{bounds, plot};
+use crate::bench::{bounds, churn, plot};
+use crate::consolidation::Policy;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,6 +47,11 @@ pub struct Args {
     /// So many random questions instead, half of them made to be hard, each within a random time of 10 ms to 2 s.
     #[arg(long, value_name = "N", conflicts_with_all = ["instances", "all", "list", "time_limits", "prove", "read", "plot"])]
     random: Option<u64>,
+    /// Consolidation instead: clusters of these instances that lost so many percent of their pods, under ours and under the reference's
+    /// own sequence, each within the largest time limit.
+    #[arg(long, value_name = "PERCENTS", value_delimiter = ',', num_args = 0..=1, default_missing_value = "0,20,30,40",
+          value_parser = clap::value_parser!(u32).range(0..=99), conflicts_with_all = ["random", "list", "prove", "read", "compare", "plot"])]
+    churn: Option<Vec<u32>>,
     /// Print the names of the instances and what they are, and measure nothing.
     #[arg(long)]
     list: bool,
@@ -89,6 +95,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     }
     if let Some(time) = args.prove {
         return prove(args, time);
+    }
+    if let Some(percents) = &args.churn {
+        return churned(args, percents);
     }
     let before = match args.compare.as_deref().map(read).transpose() {
         Ok(before) => before,
@@ -157,6 +166,66 @@ fn progress(steps: usize) -> Result<ProgressBar, Box<dyn std::error::Error>> {
     bar.set_length(u64::try_from(steps)?);
     bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}")?);
     Ok(bar)
+}
+
+/// Clusters that lost pods: costs, evictions and time of both.
+fn churned(args: &Args, percents: &[u32]) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let wanted: Vec<Instance> = wanted(args).into_iter().filter(|instance| instance.batches() == 1).collect();
+    if wanted.is_empty() {
+        return Ok(refuse(NO_INSTANCE));
+    }
+    let time = args.time_limits.iter().max().copied().unwrap_or_default();
+    let bar = progress(wanted.len() * percents.len())?;
+    let mut rows = Vec::new();
+    for instance in &wanted {
+        let snapshot = instance.snapshot(0)?;
+        for &percent in percents {
+            bar.set_message(format!("{} {percent} %", instance.name));
+            let cluster = churn::cluster(&snapshot, percent, 42);
+            rows.push(churn::measure(&instance.name, percent, &cluster, &Policy::anything(), time));
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    let mut out = io::stdout().lock();
+    match args.output {
+        Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&rows)?)?,
+        Output::Table => {
+            let mut shown = table(&[
+                "CLUSTER",
+                "CHURN",
+                "NODES",
+                "PODS",
+                "$/H",
+                "BOUND",
+                "REFERENCE",
+                "MOVED",
+                "S",
+                "OURS",
+                "MOVED",
+                "S",
+            ]);
+            let cut = |side: &churn::Side| format!("{:.1}{}", side.seconds, if side.stopped { "+" } else { "" });
+            for row in &rows {
+                shown.add_row([
+                    row.cluster.clone(),
+                    format!("{} %", row.churn),
+                    row.nodes.to_string(),
+                    row.pods.to_string(),
+                    format!("{:.2}", row.before),
+                    format!("{:.2}", row.bound),
+                    format!("{:.2}", row.reference.after),
+                    row.reference.evictions.to_string(),
+                    cut(&row.reference),
+                    format!("{:.2}", row.ours.after),
+                    row.ours.evictions.to_string(),
+                    cut(&row.ours),
+                ]);
+            }
+            writeln!(out, "{}", align(shown, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]))?;
+        }
+    }
+    Ok(ExitCode::from(exit::SUCCESS))
 }
 
 /// Instances of one question only: the others are small enough to be solved.

@@ -1,5 +1,6 @@
 //! `packwright plan -f PATH...`
 
+mod commands;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -32,7 +33,8 @@ Examples:
   kubectl get deployments,pods,nodes,nodeclaims,nodepools,ec2nodeclasses,daemonsets -A -o yaml | packwright plan -f -
   packwright plan --context production -f more-pods.yaml
   packwright plan -f pods.yaml -f nodepools/ --spot-prices history.json -o json | jq .summary
-  packwright plan -f examples/getting-started --memory-limit 2Gi";
+  packwright plan -f examples/getting-started --memory-limit 2Gi
+  packwright plan --context production --scope consolidate";
 
 /// Of every command that plans.
 pub(super) const EXIT_CODES: &str = "\
@@ -42,7 +44,8 @@ Exit codes, the first that applies; a search that breaks down is none of them, t
   3  some pods cannot be placed
   0  every pod was placed";
 
-/// Plan the nodes for pending pods: what would be launched, what it costs, and why the rest cannot be placed.
+/// Plan the nodes of a cluster: what would be launched for pending pods, what it costs, and why the rest cannot be placed; and
+/// which nodes would go, or be replaced by cheaper ones.
 ///
 /// Reads manifests or a live cluster; touches nothing.
 #[derive(Debug, clap::Args)]
@@ -52,7 +55,10 @@ pub struct Args {
     pub(super) question: QuestionArgs,
     #[command(flatten)]
     search: SearchArgs,
-    /// table joins equal nodes, wide lists every claim with its pods, claims prints NodeClaim objects.
+    #[command(flatten)]
+    consolidation: ConsolidationArgs,
+    /// table joins equal nodes, wide lists every claim with its pods (of commands: every pod that moves), claims prints NodeClaim
+    /// objects.
     #[arg(short, long, value_enum, default_value_t = Output::Table, help_heading = "Output")]
     output: Output,
 }
@@ -117,6 +123,34 @@ impl QuestionArgs {
         loaded.notes.splice(0..0, notes);
         Ok(loaded)
     }
+}
+
+/// What is planned besides launches, and when it is worth it.
+#[derive(Debug, clap::Args)]
+struct ConsolidationArgs {
+    /// launch plans nodes for pending pods; consolidate plans which nodes go, or are replaced, without the pending pods; all plans
+    /// both, one after the other.
+    #[arg(long, value_enum, default_value_t = Scope::Launch)]
+    scope: Scope,
+    /// When a saving is worth it: frugal asks for 2 % of the price of the nodes that go, and for evictions and boots to be paid back
+    /// within a day; calm asks for three times as much, leaves nodes alone in their first hour, and removes or replaces one by
+    /// one; any takes every saving, and moves pods for nothing.
+    #[arg(long, value_enum, default_value_t = When::Frugal)]
+    consolidation: When,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Scope {
+    Launch,
+    Consolidate,
+    All,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum When {
+    Frugal,
+    Calm,
+    Any,
 }
 
 /// Where the search runs, and what it starts from.
@@ -200,6 +234,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Err(code) => return Ok(code),
     };
     let started = Instant::now();
+    if args.consolidation.scope != Scope::Launch {
+        return commands::run(args, loaded);
+    }
     let (decision, _) = match args.search.decide(&loaded, args.question.limits())? {
         Ok(decided) => decided,
         Err(code) => return Ok(code),

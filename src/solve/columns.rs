@@ -71,6 +71,10 @@ impl Work {
     /// The same answer on every machine: rounds and steps that take about as long as [`Work::IN_TIME`] is given.
     pub const LIMITED: Self = Self { pace: Pace::Work, rounds: 200, ..Self::IN_TIME };
 
+    /// Of one set of nodes among many that are tried.
+    pub const OF_A_TRIAL: Self =
+        Self { rounds: 20, search_steps: 300, exact_steps: 20_000, ways: 100, ..Self::LIMITED };
+
     /// What takes minutes to prove: finer tables and longer searches than a cluster can wait for.
     pub const OFFLINE: Self = Self {
         rounds: 100_000,

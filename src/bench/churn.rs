@@ -1,0 +1,120 @@
+//! Clusters that were filled and then lost pods, and what consolidation makes of them: ours and the reference's own sequence side by
+//! side.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::consolidation::{Budgets, Policy, consolidate, launched};
+use crate::host::sequence::sequence;
+use crate::host::{Limits, Search, decide};
+use crate::observe::Snapshot;
+use crate::observe::snapshot::NodeStage;
+use crate::random::SplitMix64;
+use crate::solve::Work;
+use crate::units::MicroUsd;
+
+/// One cluster under one policy.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Row {
+    pub cluster: String,
+    /// How many of its pods were deleted, percent.
+    pub churn: u32,
+    pub nodes: usize,
+    pub pods: usize,
+    /// Before, dollars an hour.
+    pub before: f64,
+    /// No cluster for these pods costs less, dollars an hour.
+    pub bound: f64,
+    pub reference: Side,
+    pub ours: Side,
+}
+
+/// What one of the two made of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Side {
+    /// Afterwards, dollars an hour.
+    pub after: f64,
+    pub evictions: usize,
+    pub seconds: f64,
+    pub stopped: bool,
+    /// After each command: evictions so far, and dollars an hour.
+    pub frontier: Vec<(usize, f64)>,
+}
+
+/// The pending pods of an instance on the nodes that the reference's packing buys, less `churn` percent of them.
+#[must_use]
+pub fn cluster(instance: &Arc<Snapshot>, churn: u32, seed: u64) -> Snapshot {
+    let limits = Limits::of_time(Duration::from_secs(600), Search::Greedy);
+    let mut cluster = launched(instance, &decide(instance, limits).plan);
+    for node in &mut cluster.nodes {
+        node.stage = NodeStage::Initialized;
+        node.created_at = None;
+    }
+    for pool in &mut cluster.node_pools {
+        pool.disruption.consolidate_after_seconds = Some(0);
+        pool.disruption.consolidation_policy = "WhenEmptyOrUnderutilized".into();
+        pool.disruption.budgets.clear();
+    }
+    let mut dice = SplitMix64(seed);
+    cluster.pods.retain(|pod| pod.node.is_some() && dice.between(0, 99) >= u64::from(churn));
+    cluster
+}
+
+/// Both on a cluster, each within `time`.
+#[must_use]
+pub fn measure(name: &str, churn: u32, cluster: &Snapshot, policy: &Policy, time: Duration) -> Row {
+    let now = cluster.taken_at;
+    let started = Instant::now();
+    let theirs = sequence(cluster, now, &|| started.elapsed() >= time);
+    let seconds = started.elapsed().as_secs_f64();
+    let (mut moved, mut left) = (0, cost(cluster));
+    let frontier = theirs.commands.iter().map(|command| {
+        moved += command.moved.len();
+        left = left - command.saved;
+        (moved, left.as_usd())
+    });
+    let frontier = frontier.collect();
+    let evictions = theirs.commands.iter().map(|command| command.moved.len()).sum();
+    let after = cost(&theirs.after).as_usd();
+    let reference = Side { after, evictions, seconds, stopped: theirs.stopped, frontier };
+
+    let started = Instant::now();
+    let limits = Limits { time, search: Search::Integer, work: Work::OF_A_TRIAL };
+    let is_over = |part: f64| started.elapsed() >= time.mul_f64(part);
+    let found = consolidate(cluster, (policy, Budgets::Each), limits, now, &is_over);
+    let seconds = started.elapsed().as_secs_f64();
+    let (mut moved, mut left) = (0, cost(cluster));
+    let frontier = found.commands.iter().map(|command| {
+        moved += command.moves.len();
+        let bought = command.launches.iter().map(crate::plan::Launch::price).sum();
+        left = left - (command.price() - bought);
+        (moved, left.as_usd())
+    });
+    let frontier = frontier.collect();
+    let evictions = found.commands.iter().map(|command| command.moves.len()).sum();
+    let ours = Side { after: cost(&found.after).as_usd(), evictions, seconds, stopped: found.stopped, frontier };
+    Row {
+        cluster: name.to_owned(),
+        churn,
+        nodes: cluster.nodes.len(),
+        pods: cluster.pods.len(),
+        before: cost(cluster).as_usd(),
+        bound: bound(cluster, time),
+        reference,
+        ours,
+    }
+}
+
+fn cost(cluster: &Snapshot) -> MicroUsd {
+    cluster.nodes.iter().filter_map(|node| node.price).sum()
+}
+
+/// Of all pods on new nodes.
+fn bound(cluster: &Snapshot, time: Duration) -> f64 {
+    let mut empty = cluster.clone();
+    empty.nodes.clear();
+    empty.pods.iter_mut().for_each(|pod| pod.node = None);
+    decide(&Arc::new(empty), Limits::of_time(time, Search::Integer)).certificate.bound.as_usd()
+}

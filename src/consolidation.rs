@@ -1,0 +1,82 @@
+//! Snapshot -> commands: which nodes go, what comes for them, and where their pods go; each command is valid and worth it after
+//! those before it.
+//!
+//! ```text
+//! nodes that may go --ideas--> a set of them --trial--> host: a checked plan for their pods --cut--> commands --release--> kept
+//!                      ^------------------------ the cluster after them ---------------------------------------------------'
+//! ```
+//! A set of nodes is taken out of the Snapshot, and its pods are planned as pending ones are: by the same integer program, under
+//! the same rules, checked by the same checker. So m nodes may become n, in any pools, zones and capacity types.
+//!
+//! | file | what |
+//! |---|---|
+//! | `policy` | what a saving has to be worth |
+//! | `without` | the cluster without some nodes, and after a command |
+//! | `trial` | what the pods of a set of nodes cost elsewhere |
+//! | `cut` | a trial as commands that need not wait for one another |
+//! | `release` | which commands are worth it, and what the cloud may choose for them |
+//! | `choice` | which nodes to keep, as a small integer program over the whole cluster |
+//! | `ideas` | which sets are tried, the most promising first |
+//! | `search` | until nothing is found |
+//! | `report` | as people and programs read it |
+
+mod choice;
+mod cut;
+mod ideas;
+mod policy;
+mod release;
+pub mod report;
+mod search;
+mod trial;
+mod without;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use crate::disruption::Method;
+use crate::observe::snapshot::PodKey;
+use crate::plan::Launch;
+use crate::units::MicroUsd;
+
+pub use policy::Policy;
+pub use search::{Budgets, Consolidation, consolidate};
+pub use without::launched;
+
+/// Nodes that go at once, and what comes for them before they do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Command {
+    pub method: Method,
+    pub removed: Vec<Removed>,
+    pub launches: Vec<Launch>,
+    pub moves: Vec<Move>,
+    /// Of an hour, if the cloud chooses the dearest that the launches allow.
+    pub saved: MicroUsd,
+    /// Evictions, and the boots of new nodes, once.
+    pub once: MicroUsd,
+}
+
+/// A node that goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removed {
+    pub node: Arc<str>,
+    /// Of an hour; unknown ones count as free.
+    pub price: Option<MicroUsd>,
+}
+
+/// A pod that moves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    pub pod: PodKey,
+    pub from: Arc<str>,
+    /// A node, or the name of a launch.
+    pub to: Arc<str>,
+}
+
+impl Command {
+    /// What the nodes that go cost, of an hour.
+    #[must_use]
+    pub fn price(&self) -> MicroUsd {
+        self.removed.iter().map(|removed| removed.price.unwrap_or_default()).sum()
+    }
+}

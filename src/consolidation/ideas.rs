@@ -1,0 +1,74 @@
+//! Which sets of nodes are tried, the most promising first.
+
+use crate::disruption::{Candidate, by_savings};
+use crate::observe::Snapshot;
+use crate::resources::Resources;
+
+/// Sets of so many neighbours are tried.
+const WINDOWS: [usize; 5] = [2, 3, 5, 8, 13];
+
+/// From so many nodes on, halves of all are tried before single nodes.
+const MANY: usize = 8;
+
+/// In which order sets are tried. Neither is always better: moving pods to nodes that stay moves fewest of them, and many nodes at
+/// once find what no smaller step leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    SmallFirst,
+    LargeFirst,
+}
+
+impl Order {
+    pub const ALL: [Self; 2] = [Self::SmallFirst, Self::LargeFirst];
+}
+
+/// Sets of candidates, by index: large parts of all, then each alone, then neighbours in two orders, then all; or the other way around.
+/// Every node is in one of each kind.
+pub(super) fn ideas(snapshot: &Snapshot, candidates: &[Candidate], order: Order) -> Vec<Vec<usize>> {
+    let count = candidates.len();
+    let mut by_ratio: Vec<usize> = (0..count).collect();
+    by_ratio.sort_by(|a, b| by_savings(&candidates[*a], &candidates[*b]));
+    let mut ideas: Vec<Vec<usize>> = Vec::new();
+    let mut part = count / 2;
+    while count >= MANY && part >= MANY / 2 {
+        ideas.push(by_ratio[..part].to_vec());
+        part /= 2;
+    }
+    ideas.extend(by_ratio.iter().map(|one| vec![*one]));
+    let waste: Vec<i64> = candidates.iter().map(|of| wasted(snapshot, of)).collect();
+    let mut by_waste = by_ratio.clone();
+    by_waste.sort_by_key(|one| std::cmp::Reverse(waste[*one]));
+    for size in WINDOWS {
+        for order in [&by_waste, &by_ratio] {
+            let starts = (0..count.saturating_sub(size - 1)).step_by((size / 2).max(1));
+            ideas.extend(starts.map(|start| order[start..start + size].to_vec()));
+        }
+    }
+    if count > 1 {
+        ideas.push(by_ratio);
+    }
+    if order == Order::LargeFirst {
+        ideas.sort_by_key(|idea| std::cmp::Reverse(idea.len()));
+    }
+    for idea in &mut ideas {
+        idea.sort_unstable();
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    ideas.retain(|idea| seen.insert(idea.clone()));
+    ideas
+}
+
+/// What of the price of a node nobody uses, micro-dollars an hour: by the resource of which its pods use the largest part.
+fn wasted(snapshot: &Snapshot, candidate: &Candidate) -> i64 {
+    let node = &snapshot.nodes[candidate.node];
+    let mut used = Resources::new();
+    for &pod in &candidate.pods {
+        used.add(&snapshot.pods[pod].template.spec.requests);
+    }
+    let permille = |(name, amount): (&std::sync::Arc<str>, i64)| {
+        let all = node.allocatable.get(name);
+        if all > 0 { i64::try_from(i128::from(amount) * 1_000 / i128::from(all)).unwrap_or(1_000) } else { 0 }
+    };
+    let most = used.iter().map(permille).max().unwrap_or(0).clamp(0, 1_000);
+    candidate.price.unwrap_or_default().0.saturating_mul(1_000 - most) / 1_000
+}

@@ -1,0 +1,100 @@
+//! What a saving has to be worth.
+
+use std::time::Duration;
+
+use crate::units::MicroUsd;
+
+/// When a command is worth it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// A saving counts for so long.
+    pub horizon: Duration,
+    /// It is at least this part of what the nodes that go cost, in thousandths.
+    pub least_permille: u32,
+    /// What an eviction costs is multiplied by this, in thousandths; 0: moving pods is free.
+    pub eviction_permille: u32,
+    /// A new node costs its price for so long before it is of use.
+    pub boot: Duration,
+    /// A node is left alone until it is so old, unless it is empty.
+    pub least_age: Duration,
+    /// Nodes are only removed, or one is replaced by one.
+    pub one_for_one: bool,
+}
+
+impl Default for Policy {
+    /// A day; two percent; evictions at their price; three minutes.
+    fn default() -> Self {
+        Self {
+            horizon: Duration::from_secs(24 * 3_600),
+            least_permille: 20,
+            eviction_permille: 1_000,
+            boot: Duration::from_secs(180),
+            least_age: Duration::ZERO,
+            one_for_one: false,
+        }
+    }
+}
+
+impl Policy {
+    /// Three times the saving, and evictions at three times their price; nodes older than an hour, removed or replaced by one.
+    #[must_use]
+    pub fn calm() -> Self {
+        let (least_permille, eviction_permille) = (60, 3_000);
+        let (least_age, one_for_one) = (Duration::from_secs(3_600), true);
+        Self { least_permille, eviction_permille, least_age, one_for_one, ..Self::default() }
+    }
+
+    /// Any saving is worth it, and moving pods is free: how far consolidation can go.
+    #[must_use]
+    pub fn anything() -> Self {
+        Self { least_permille: 0, eviction_permille: 0, boot: Duration::ZERO, ..Self::default() }
+    }
+
+    /// What evictions of this price count.
+    #[must_use]
+    pub fn evictions(&self, price: MicroUsd) -> MicroUsd {
+        MicroUsd(price.0.saturating_mul(i64::from(self.eviction_permille)) / 1_000)
+    }
+
+    /// What nodes of this hourly price cost before they are of use.
+    #[must_use]
+    pub fn boots(&self, hourly: MicroUsd) -> MicroUsd {
+        over(hourly, self.boot)
+    }
+
+    /// The least that nodes of this hourly price may save, of an hour.
+    #[must_use]
+    pub fn least(&self, price: MicroUsd) -> MicroUsd {
+        MicroUsd(price.0.saturating_mul(i64::from(self.least_permille)) / 1_000)
+    }
+
+    /// What is saved in the end: the saving of so long, at most the horizon, less what it costs once.
+    #[must_use]
+    pub fn net(&self, saved: MicroUsd, once: MicroUsd, lasts: Duration) -> MicroUsd {
+        over(saved, self.horizon.min(lasts)) - once
+    }
+}
+
+/// What an hourly amount comes to over a time.
+fn over(hourly: MicroUsd, time: Duration) -> MicroUsd {
+    let seconds = i128::from(time.as_secs());
+    MicroUsd(i64::try_from(i128::from(hourly.0) * seconds / 3_600).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_saving_counts_for_a_day_and_less_where_the_node_goes_before() {
+        let policy = Policy::default();
+        let net =
+            |saved, once, hours: u64| policy.net(MicroUsd(saved), MicroUsd(once), Duration::from_secs(hours * 3_600)).0;
+        assert_eq!(net(1_000, 4_000, 48), 20_000);
+        assert_eq!(net(1_000, 4_000, 4), 0);
+        assert_eq!(net(1_000, 4_000, 1), -3_000);
+        assert_eq!(policy.boots(MicroUsd(100_000)).0, 5_000);
+        assert_eq!(policy.least(MicroUsd(100_000)).0, 2_000);
+        assert_eq!(Policy::anything().evictions(MicroUsd(7)).0, 0);
+    }
+}

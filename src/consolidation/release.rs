@@ -1,0 +1,114 @@
+//! Which commands are worth it, and what the cloud may choose for their launches.
+//!
+//! Source: the design's rule of release, and the reference's price rule (karpenter-core 4.5).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Command, Policy};
+use crate::api::labels;
+use crate::catalog::CapacityType;
+use crate::disruption::Candidate;
+use crate::observe::Snapshot;
+use crate::observe::snapshot::Node;
+use crate::plan::Launch;
+use crate::requirements::Requirement;
+use crate::units::MicroUsd;
+
+/// Where one spot node replaces one, it may become so many types at least: else interruptions follow one another.
+const SPOT_TO_SPOT: usize = 15;
+
+/// What is known of the nodes that may go.
+pub(super) struct Facts<'f> {
+    pub snapshot: &'f Snapshot,
+    pub candidates: &'f BTreeMap<Arc<str>, Candidate>,
+    pub policy: &'f Policy,
+    pub now: Timestamp,
+}
+
+impl Facts<'_> {
+    /// The command with its saving, and launches that keep it whatever the cloud chooses; `None` where it is not worth it.
+    pub fn released(&self, mut command: Command) -> Option<Command> {
+        let Self { policy, .. } = self;
+        let nodes = || command.removed.iter().filter_map(|of| self.candidates.get(&of.node));
+        let evictions: MicroUsd = nodes().map(|of| of.eviction_price).sum();
+        let lasts = nodes().map(|of| self.lasts(&self.snapshot.nodes[of.node])).min().unwrap_or(Duration::MAX);
+        let (price, chosen) = (command.price(), command.launches.iter().map(Launch::price).sum::<MicroUsd>());
+        command.once = policy.evictions(evictions) + policy.boots(chosen);
+        if !command.launches.is_empty() {
+            let is_one_for_one = command.removed.len() == 1 && command.launches.len() == 1;
+            if !self.may_be_spot(&command) || (policy.one_for_one && !is_one_for_one) {
+                return None;
+            }
+            let slack = price - chosen - policy.least(price) - self.paid_back(command.once, lasts) - MicroUsd(1);
+            if slack < MicroUsd::ZERO {
+                return None;
+            }
+            let each = MicroUsd(slack.0 / i64::try_from(command.launches.len()).unwrap_or(i64::MAX));
+            command.launches.iter_mut().for_each(|launch| cheapen(launch, each));
+            if !self.has_alternatives(&command) {
+                return None;
+            }
+        }
+        command.saved = price - command.launches.iter().map(Launch::worst_price).sum();
+        let pays = policy.net(command.saved, command.once, lasts) >= MicroUsd::ZERO;
+        // of an unknown price nothing can be said: its removal saves something
+        let is_unknown = command.launches.is_empty() && command.removed.iter().any(|of| of.price.is_none());
+        (is_unknown || (command.saved >= policy.least(price) && pays)).then_some(command)
+    }
+
+    /// How long a node would still be there.
+    fn lasts(&self, node: &Node) -> Duration {
+        let left = node.disruption.expires_at.map(|end| end.duration_since(self.now));
+        left.map_or(Duration::MAX, |left| Duration::try_from(left).unwrap_or(Duration::ZERO))
+    }
+
+    /// What has to be saved an hour so that a cost is paid back in time.
+    fn paid_back(&self, once: MicroUsd, lasts: Duration) -> MicroUsd {
+        let seconds = i64::try_from(self.policy.horizon.min(lasts).as_secs()).unwrap_or(i64::MAX).max(1);
+        MicroUsd(once.0.saturating_mul(3_600).div_euclid(seconds))
+    }
+
+    fn is_spot_to_spot(&self, command: &Command) -> bool {
+        let is_spot = |name: &Arc<str>| {
+            let node = self.candidates.get(name).map(|of| &self.snapshot.nodes[of.node]);
+            node.is_some_and(|node| node.label(labels::CAPACITY_TYPE) == Some(labels::CAPACITY_SPOT))
+        };
+        command.removed.iter().all(|of| is_spot(&of.node))
+            && command.launches.iter().any(|launch| launch.capacity_type == CapacityType::Spot)
+    }
+
+    /// Spot nodes come for spot nodes only where the gate `SpotToSpotConsolidation` is open.
+    fn may_be_spot(&self, command: &Command) -> bool {
+        self.snapshot.settings.feature_gates.spot_to_spot_consolidation || !self.is_spot_to_spot(command)
+    }
+
+    fn has_alternatives(&self, command: &Command) -> bool {
+        let [launch] = command.launches.as_slice() else { return true };
+        command.removed.len() > 1 || !self.is_spot_to_spot(command) || types(launch) >= SPOT_TO_SPOT
+    }
+}
+
+/// How many types a launch may become.
+fn types(launch: &Launch) -> usize {
+    let mut names: Vec<&Arc<str>> = launch.offers.iter().map(|offer| &offer.instance_type).collect();
+    names.dedup(); // the offers of a type stand together
+    names.len()
+}
+
+/// Leaves out what costs more than so much above the chosen offer.
+fn cheapen(launch: &mut Launch, by: MicroUsd) {
+    let most = launch.price() + by;
+    let offers: Vec<_> = launch.offers.iter().filter(|offer| offer.price <= most).cloned().collect();
+    if offers.len() < launch.offers.len() {
+        let mut requirements = crate::requirements::Requirements::clone(&launch.requirements);
+        let of = |name: fn(&crate::plan::Offer) -> &Arc<str>| Requirement::one_of(offers.iter().map(name).cloned());
+        requirements.add(labels::INSTANCE_TYPE, of(|offer| &offer.instance_type));
+        requirements.add(labels::ZONE, of(|offer| &offer.zone));
+        launch.requirements = Arc::new(requirements);
+        launch.offers = Arc::new(offers);
+    }
+}

@@ -1,0 +1,299 @@
+//! Sets of nodes are tried until nothing is found.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::choice::choices;
+use super::cut::commands;
+use super::ideas::{Order, ideas};
+use super::release::Facts;
+use super::trial::Trial;
+use super::without::{Without, after};
+use super::{Command, Policy, Removed};
+use crate::disruption::{Candidate, Method, allowance, candidates};
+use crate::host::Limits;
+use crate::observe::Snapshot;
+use crate::plan::check::check;
+use crate::plan::{Assignment, Plan, Target};
+use crate::units::MicroUsd;
+
+/// What to do, one command after another.
+#[derive(Debug, Clone)]
+pub struct Consolidation {
+    pub commands: Vec<Command>,
+    /// The cluster after them.
+    pub after: Snapshot,
+    /// Sets of nodes that were tried.
+    pub trials: usize,
+    /// There was not the time to find nothing more.
+    pub stopped: bool,
+    /// Nodes that might go but for the budget of their pool: (pool, how many), by method.
+    pub held_back: Vec<(Arc<str>, Method, usize)>,
+}
+
+/// How the budgets of pools are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Budgets {
+    /// All commands are carried out now: the budgets hold for them together.
+    Together,
+    /// Each command is carried out before the next one: the budgets hold for each.
+    Each,
+}
+
+/// Looks for commands that are worth it under a policy, in the cluster without pods that wait. `limits`: of each trial; `is_over`:
+/// whether this part of the time is.
+#[must_use]
+pub fn consolidate(
+    snapshot: &Snapshot,
+    (policy, budgets): (&Policy, Budgets),
+    limits: Limits,
+    now: Timestamp,
+    is_over: &dyn Fn(f64) -> bool,
+) -> Consolidation {
+    let mut start = snapshot.clone();
+    start.pods.retain(|pod| !pod.is_pending());
+    let mut best: Option<(Worth, Consolidation)> = None;
+    let mut trials = 0;
+    for (order, part) in Order::ALL.into_iter().zip([0.5, 1.0]) {
+        let stop = || is_over(part);
+        let mut search = Search {
+            start: &start,
+            current: start.clone(),
+            policy,
+            budgets,
+            limits,
+            now,
+            order,
+            stop: &stop,
+            removed: BTreeMap::new(),
+            commands: Vec::new(),
+            trials: 0,
+        };
+        search.run();
+        trials += search.trials;
+        let worth = search.worth();
+        if best.as_ref().is_none_or(|(known, _)| worth > *known) {
+            let held_back = search.held_back();
+            let Search { current, commands, .. } = search;
+            best = Some((worth, Consolidation { commands, after: current, trials: 0, stopped: false, held_back }));
+        }
+    }
+    let stopped = is_over(1.0);
+    let nothing =
+        || Consolidation { commands: Vec::new(), after: start.clone(), trials: 0, stopped, held_back: Vec::new() };
+    best.map_or_else(nothing, |(_, found)| Consolidation { trials, stopped, ..found })
+}
+
+/// What all commands come to within the horizon, then how few pods they move.
+type Worth = (MicroUsd, Reverse<usize>);
+
+fn cost(snapshot: &Snapshot) -> MicroUsd {
+    snapshot.nodes.iter().filter_map(|node| node.price).sum()
+}
+
+struct Search<'s> {
+    /// Before the first command: budgets are parts of what is there then.
+    start: &'s Snapshot,
+    current: Snapshot,
+    policy: &'s Policy,
+    budgets: Budgets,
+    limits: Limits,
+    now: Timestamp,
+    order: Order,
+    stop: &'s dyn Fn() -> bool,
+    /// How many nodes of each pool go.
+    removed: BTreeMap<Arc<str>, usize>,
+    commands: Vec<Command>,
+    trials: usize,
+}
+
+impl Search<'_> {
+    fn run(&mut self) {
+        self.remove_empty();
+        while self.pass() && !(self.stop)() {}
+    }
+
+    fn worth(&self) -> Worth {
+        let once = self.commands.iter().map(|command| command.once).sum();
+        let saved = cost(self.start) - cost(&self.current);
+        let moves = self.commands.iter().map(|command| command.moves.len()).sum();
+        (self.policy.net(saved, once, Duration::MAX), Reverse(moves))
+    }
+
+    fn candidates(&self, method: Method) -> Vec<Candidate> {
+        candidates(&self.current, method, self.now).into_iter().filter_map(|standing| standing.verdict.ok()).collect()
+    }
+
+    /// How many nodes of a pool may still go.
+    fn left(&self, pool: &Arc<str>, method: Method) -> usize {
+        let Some(of) = self.current.node_pools.iter().find(|of| of.name == *pool) else { return 0 };
+        let (of_whom, gone) = match self.budgets {
+            Budgets::Together => (self.start, self.removed.get(pool).copied().unwrap_or(0)),
+            Budgets::Each => (&self.current, 0),
+        };
+        allowance(of_whom, of, method.reason(), self.now).left().saturating_sub(gone)
+    }
+
+    /// A node of this plan does not go again with it, and the policy may leave new ones alone.
+    fn may_go(&self, candidate: &Candidate) -> bool {
+        let name = &self.current.nodes[candidate.node].name;
+        if self.budgets == Budgets::Together && !self.start.nodes.iter().any(|node| node.name == *name) {
+            return false;
+        }
+        let created = self.current.nodes[candidate.node].created_at;
+        let age = created.and_then(|created| Duration::try_from(self.now.duration_since(created)).ok());
+        self.policy.least_age.is_zero() || age.is_some_and(|age| age >= self.policy.least_age)
+    }
+
+    fn pool(&self, candidate: &Candidate) -> Arc<str> {
+        self.current.nodes[candidate.node].pool.clone().unwrap_or_else(|| Arc::from(""))
+    }
+
+    /// Whether budgets allow all of these together.
+    fn is_allowed(&self, nodes: &[&Candidate], method: Method) -> bool {
+        let mut counts: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+        for node in nodes {
+            *counts.entry(self.pool(node)).or_default() += 1;
+        }
+        counts.iter().all(|(pool, count)| *count <= self.left(pool, method))
+    }
+
+    /// All empty nodes that budgets allow, at once.
+    fn remove_empty(&mut self) {
+        let mut empty = self.candidates(Method::Empty);
+        let mut left: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+        empty.retain(|candidate| {
+            let pool = self.pool(candidate);
+            let left = left.entry(pool.clone()).or_insert_with(|| self.left(&pool, Method::Empty));
+            let is_within = *left > 0;
+            *left = left.saturating_sub(1);
+            is_within
+        });
+        if empty.is_empty() {
+            return;
+        }
+        let name = |of: &Candidate| Removed { node: self.current.nodes[of.node].name.clone(), price: of.price };
+        let removed: Vec<Removed> = empty.iter().map(name).collect();
+        let saved = empty.iter().map(|of| of.price.unwrap_or_default()).sum();
+        let (launches, moves, once) = (Vec::new(), Vec::new(), MicroUsd::ZERO);
+        let command = Command { method: Method::Empty, removed, launches, moves, saved, once };
+        self.keep(command);
+    }
+
+    /// Tries every idea once; whether something was found.
+    fn pass(&mut self) -> bool {
+        let before = self.commands.len();
+        let mut tried: HashSet<Vec<Arc<str>>> = HashSet::new();
+        self.try_choices();
+        'again: loop {
+            let mut all = self.candidates(Method::Underutilized);
+            all.retain(|candidate| self.may_go(candidate));
+            for idea in ideas(&self.current, &all, self.order) {
+                if (self.stop)() {
+                    break 'again;
+                }
+                let nodes: Vec<&Candidate> = idea.iter().map(|index| &all[*index]).collect();
+                let names: Vec<Arc<str>> = nodes.iter().map(|of| self.current.nodes[of.node].name.clone()).collect();
+                if !self.is_allowed(&nodes, Method::Underutilized) || !tried.insert(names.clone()) {
+                    continue;
+                }
+                if self.attempt(&nodes, &names) {
+                    continue 'again;
+                }
+            }
+            break;
+        }
+        self.commands.len() > before
+    }
+
+    /// What is best for the whole cluster at first sight, as far as it is allowed.
+    fn try_choices(&mut self) {
+        let mut all = self.candidates(Method::Underutilized);
+        all.retain(|candidate| self.may_go(candidate));
+        let pools: BTreeSet<Arc<str>> = all.iter().map(|candidate| self.pool(candidate)).collect();
+        let allowed = pools.into_iter().map(|pool| (pool.clone(), self.left(&pool, Method::Underutilized))).collect();
+        for choice in choices(&self.current, &all, self.policy, &allowed, self.stop) {
+            let nodes: Vec<&Candidate> = choice.iter().map(|index| &all[*index]).collect();
+            let names: Vec<Arc<str>> = nodes.iter().map(|of| self.current.nodes[of.node].name.clone()).collect();
+            if (self.stop)() || self.attempt(&nodes, &names) {
+                return;
+            }
+        }
+    }
+
+    /// Tries a set of nodes, and keeps what is worth it.
+    fn attempt(&mut self, nodes: &[&Candidate], names: &[Arc<str>]) -> bool {
+        self.trials += 1;
+        let price = nodes.iter().map(|of| of.price.unwrap_or_default()).sum();
+        let removed: BTreeSet<Arc<str>> = names.iter().cloned().collect();
+        let Some(trial) = Trial::of(&self.current, &removed, price, self.limits) else { return false };
+        let by_name: BTreeMap<Arc<str>, Candidate> =
+            names.iter().cloned().zip(nodes.iter().map(|of| Candidate::clone(of))).collect();
+        let facts = Facts { snapshot: &self.current, candidates: &by_name, policy: self.policy, now: self.now };
+        let commands = commands(&self.current, &trial, names, Method::Underutilized);
+        let mut released: Vec<Command> = commands.into_iter().filter_map(|command| facts.released(command)).collect();
+        // what is won for the least goes first
+        released.sort_by_key(|command| {
+            let moves = i64::try_from(command.moves.len()).unwrap_or(i64::MAX).max(1);
+            (Reverse(command.saved.0 / moves), command.removed[0].node.clone())
+        });
+        let mut is_found = false;
+        for command in released {
+            is_found |= self.keep(command);
+        }
+        is_found
+    }
+
+    /// Keeps a command that is valid after those before it.
+    fn keep(&mut self, command: Command) -> bool {
+        if command.method != Method::Empty && !self.is_valid(&command) {
+            return false;
+        }
+        for removed in &command.removed {
+            let node = self.current.nodes.iter().find(|node| node.name == removed.node);
+            if let Some(pool) = node.and_then(|node| node.pool.clone()) {
+                *self.removed.entry(pool).or_default() += 1;
+            }
+        }
+        self.current = after(&self.current, &command);
+        self.commands.push(command);
+        true
+    }
+
+    /// Asks the checker.
+    fn is_valid(&self, command: &Command) -> bool {
+        let removed: BTreeSet<Arc<str>> = command.removed.iter().map(|of| of.node.clone()).collect();
+        let without = Without::of(&self.current, &removed);
+        let pods: BTreeMap<_, usize> =
+            without.moving.keys().map(|&pod| (&without.snapshot.pods[pod].key, pod)).collect();
+        let target = |name: &Arc<str>| {
+            let launch = command.launches.iter().position(|launch| launch.name == *name).map(Target::Launch);
+            launch.or_else(|| without.snapshot.nodes.iter().position(|node| node.name == *name).map(Target::Existing))
+        };
+        let places = command.moves.iter().map(|of| {
+            let (pod, target) = (*pods.get(&of.pod)?, target(&of.to)?);
+            Some(Assignment { pod, target })
+        });
+        let Some(assignments) = places.collect::<Option<Vec<_>>>() else { return false };
+        assignments.len() == without.moving.len()
+            && check(&without.snapshot, Plan::draft(command.launches.clone(), assignments, Vec::new())).is_ok()
+    }
+
+    /// Candidates that are left where the budget of their pool is used up.
+    fn held_back(&self) -> Vec<(Arc<str>, Method, usize)> {
+        let mut counts: BTreeMap<(Arc<str>, &'static str), (Method, usize)> = BTreeMap::new();
+        for method in [Method::Empty, Method::Underutilized] {
+            for candidate in self.candidates(method) {
+                let pool = self.pool(&candidate);
+                if self.left(&pool, method) == 0 {
+                    counts.entry((pool, method.label())).or_insert((method, 0)).1 += 1;
+                }
+            }
+        }
+        counts.into_iter().map(|((pool, _), (method, count))| (pool, method, count)).collect()
+    }
+}

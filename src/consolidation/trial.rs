@@ -1,0 +1,51 @@
+//! What the pods of a set of nodes cost elsewhere.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::without::Without;
+use crate::host::{Limits, Search, decide};
+use crate::model::Problem;
+use crate::observe::Snapshot;
+use crate::observe::snapshot::NodeStage;
+use crate::plan::{self, Checked, Plan, Target};
+use crate::solve::greedy;
+use crate::units::MicroUsd;
+
+/// A checked plan for the pods of nodes that are gone.
+pub(super) struct Trial {
+    pub without: Without,
+    pub plan: Plan<Checked>,
+}
+
+/// The integer program is asked where a packing as the reference's costs less than this part of what goes, in percent: it may find
+/// one that costs so much less.
+const HOPEFUL: i64 = 160;
+
+impl Trial {
+    /// Of a set of nodes that cost `price`; `None` where some of their pods find no place elsewhere that is ready or can be bought,
+    /// or where that costs no less.
+    pub fn of(snapshot: &Snapshot, removed: &BTreeSet<Arc<str>>, price: MicroUsd, limits: Limits) -> Option<Self> {
+        let without = Without::of(snapshot, removed);
+        let problem = Problem::new(&without.snapshot);
+        let solution = greedy::solve(&problem, &|| false);
+        let roughly = plan::build(&problem, &solution).cost();
+        drop(problem);
+        if roughly.0.saturating_mul(100) > price.0.saturating_mul(HOPEFUL) {
+            return None;
+        }
+        // where nothing has to be bought there is nothing cheaper
+        let search = if roughly.0 == 0 { Search::Greedy } else { limits.search };
+        let decision = decide(&without.snapshot, Limits { search, ..limits });
+        let plan = decision.plan;
+        let places = |index: &usize| {
+            plan.assignments.iter().find(|assignment| assignment.pod == *index).is_some_and(|found| {
+                match found.target {
+                    Target::Existing(node) => without.snapshot.nodes[node].stage == NodeStage::Initialized,
+                    Target::Launch(_) => true,
+                }
+            })
+        };
+        (plan.cost() < price && without.moving.keys().all(places)).then_some(Self { without, plan })
+    }
+}
