@@ -12,7 +12,7 @@ use crate::host::{Limits, Search, decide};
 use crate::observe::Snapshot;
 use crate::observe::snapshot::NodeStage;
 use crate::random::SplitMix64;
-use crate::solve::Work;
+use crate::solve::{Pace, Work};
 use crate::units::MicroUsd;
 
 /// One cluster under one policy.
@@ -81,9 +81,9 @@ pub fn measure(name: &str, churn: u32, cluster: &Snapshot, policy: &Policy, time
     let reference = Side { after, evictions, seconds, stopped: theirs.stopped, frontier };
 
     let started = Instant::now();
-    let limits = Limits { time, search: Search::Integer, work: Work::OF_A_TRIAL };
-    let is_over = |part: f64| started.elapsed() >= time.mul_f64(part);
-    let found = consolidate(cluster, (policy, Budgets::Each), limits, now, &is_over);
+    let limits = Limits { time, search: Search::Integer, work: Work { pace: Pace::Time, ..Work::OF_A_TRIAL } };
+    let left = || time.saturating_sub(started.elapsed());
+    let found = consolidate(cluster, (policy, Budgets::Each), limits, now, &left);
     let seconds = started.elapsed().as_secs_f64();
     let (mut moved, mut left) = (0, cost(cluster));
     let frontier = found.commands.iter().map(|command| {

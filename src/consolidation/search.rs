@@ -44,22 +44,24 @@ pub enum Budgets {
     Each,
 }
 
-/// Looks for commands that are worth it under a policy, in the cluster without pods that wait. `limits`: of each trial; `is_over`:
-/// whether this part of the time is.
+/// Looks for commands that are worth it under a policy, in the cluster without pods that wait. `limits`: of each trial; `time`: how much
+/// is left for all, of which the first half of the search leaves as much as it had.
 #[must_use]
 pub fn consolidate(
     snapshot: &Snapshot,
     (policy, budgets): (&Policy, Budgets),
     limits: Limits,
     now: Timestamp,
-    is_over: &dyn Fn(f64) -> bool,
+    time: TimeLeft<'_>,
 ) -> Consolidation {
+    let all = time();
     let mut start = snapshot.clone();
     start.pods.retain(|pod| !pod.is_pending());
     let mut best: Option<(Worth, Consolidation)> = None;
     let mut trials = 0;
-    for (order, part) in Order::ALL.into_iter().zip([0.5, 1.0]) {
-        let stop = || is_over(part);
+    for (order, kept) in Order::ALL.into_iter().zip([all / 2, Duration::ZERO]) {
+        let time_left = || time().saturating_sub(kept);
+        let stop = || time_left().is_zero();
         let mut search = Search {
             start: &start,
             current: start.clone(),
@@ -68,6 +70,7 @@ pub fn consolidate(
             limits,
             now,
             order,
+            time_left: &time_left,
             stop: &stop,
             removed: BTreeMap::new(),
             commands: Vec::new(),
@@ -82,11 +85,14 @@ pub fn consolidate(
             best = Some((worth, Consolidation { commands, after: current, trials: 0, stopped: false, held_back }));
         }
     }
-    let stopped = is_over(1.0);
+    let stopped = time().is_zero();
     let nothing =
         || Consolidation { commands: Vec::new(), after: start.clone(), trials: 0, stopped, held_back: Vec::new() };
     best.map_or_else(nothing, |(_, found)| Consolidation { trials, stopped, ..found })
 }
+
+/// How much time is left.
+pub(super) type TimeLeft<'t> = &'t dyn Fn() -> Duration;
 
 /// What all commands come to within the horizon, then how few pods they move.
 type Worth = (MicroUsd, Reverse<usize>);
@@ -104,6 +110,7 @@ struct Search<'s> {
     limits: Limits,
     now: Timestamp,
     order: Order,
+    time_left: TimeLeft<'s>,
     stop: &'s dyn Fn() -> bool,
     /// How many nodes of each pool go.
     removed: BTreeMap<Arc<str>, usize>,
@@ -230,7 +237,9 @@ impl Search<'_> {
         self.trials += 1;
         let price = nodes.iter().map(|of| of.price.unwrap_or_default()).sum();
         let removed: BTreeSet<Arc<str>> = names.iter().cloned().collect();
-        let Some(trial) = Trial::of(&self.current, &removed, price, self.limits) else { return false };
+        let Some(trial) = Trial::of(&self.current, &removed, price, (self.limits, self.time_left)) else {
+            return false;
+        };
         let by_name: BTreeMap<Arc<str>, Candidate> =
             names.iter().cloned().zip(nodes.iter().map(|of| Candidate::clone(of))).collect();
         let facts = Facts { snapshot: &self.current, candidates: &by_name, policy: self.policy, now: self.now };
@@ -289,7 +298,7 @@ impl Search<'_> {
         for method in [Method::Empty, Method::Underutilized] {
             for candidate in self.candidates(method) {
                 let pool = self.pool(&candidate);
-                if self.left(&pool, method) == 0 {
+                if self.may_go(&candidate) && self.left(&pool, method) == 0 {
                     counts.entry((pool, method.label())).or_insert((method, 0)).1 += 1;
                 }
             }

@@ -52,7 +52,7 @@ fn only(types: &[&str]) -> Value {
 
 fn found(snapshot: &Snapshot, policy: &Policy, budgets: Budgets) -> Consolidation {
     let limits = Limits::of_work(Work::OF_A_TRIAL, Search::Integer);
-    let found = consolidate(snapshot, (policy, budgets), limits, now(), &|_| false);
+    let found = consolidate(snapshot, (policy, budgets), limits, now(), &|| Duration::MAX);
     let cost = |of: &Snapshot| of.nodes.iter().filter_map(|node| node.price).sum::<MicroUsd>();
     let saved: MicroUsd = found.commands.iter().map(|command| command.saved).sum();
     assert!(cost(snapshot) - cost(&found.after) >= saved, "what is promised is saved at least");

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::search::TimeLeft;
 use super::without::Without;
 use crate::host::{Limits, Search, decide};
 use crate::model::Problem;
 use crate::observe::Snapshot;
 use crate::observe::snapshot::NodeStage;
 use crate::plan::{self, Checked, Plan, Target};
-use crate::solve::greedy;
+use crate::solve::{Pace, greedy};
 use crate::units::MicroUsd;
 
 /// A checked plan for the pods of nodes that are gone.
@@ -22,10 +24,19 @@ pub(super) struct Trial {
 /// one that costs so much less.
 const HOPEFUL: i64 = 160;
 
+/// For a trial, and for each pod that moves in it.
+const LEAST_TIME: Duration = Duration::from_millis(30);
+const TIME_OF_A_POD: Duration = Duration::from_micros(700);
+
 impl Trial {
     /// Of a set of nodes that cost `price`; `None` where some of their pods find no place elsewhere that is ready or can be bought,
     /// or where that costs no less.
-    pub fn of(snapshot: &Snapshot, removed: &BTreeSet<Arc<str>>, price: MicroUsd, limits: Limits) -> Option<Self> {
+    pub fn of(
+        snapshot: &Snapshot,
+        removed: &BTreeSet<Arc<str>>,
+        price: MicroUsd,
+        (limits, time): (Limits, TimeLeft<'_>),
+    ) -> Option<Self> {
         let without = Without::of(snapshot, removed);
         let problem = Problem::new(&without.snapshot);
         let solution = greedy::solve(&problem, &|| false);
@@ -36,7 +47,12 @@ impl Trial {
         }
         // where nothing has to be bought there is nothing cheaper
         let search = if roughly.0 == 0 { Search::Greedy } else { limits.search };
-        let decision = decide(&without.snapshot, Limits { search, ..limits });
+        let pods = u32::try_from(without.moving.len()).unwrap_or(u32::MAX);
+        let time = match limits.work.pace {
+            Pace::Time => time().min(LEAST_TIME + TIME_OF_A_POD.saturating_mul(pods)),
+            Pace::Work => limits.time,
+        };
+        let decision = decide(&without.snapshot, Limits { search, time, ..limits });
         let plan = decision.plan;
         let places = |index: &usize| {
             plan.assignments.iter().find(|assignment| assignment.pod == *index).is_some_and(|found| {

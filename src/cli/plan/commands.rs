@@ -63,9 +63,9 @@ pub(super) fn run(args: &Args, loaded: LoadOutcome) -> Result<ExitCode, Box<dyn 
         When::Any => Policy::anything(),
     };
     let since = Instant::now();
-    let is_over = |part: f64| since.elapsed() >= limits.time.mul_f64(part);
-    let of_trial = Limits { work: Work::OF_A_TRIAL, ..limits };
-    let found = consolidate(&current, (&policy, Budgets::Together), of_trial, current.taken_at, &is_over);
+    let time = || limits.time.saturating_sub(since.elapsed());
+    let of_trial = Limits { work: Work { pace: limits.work.pace, ..Work::OF_A_TRIAL }, ..limits };
+    let found = consolidate(&current, (&policy, Budgets::Together), of_trial, current.taken_at, &time);
     let consolidation = Report::of(&current, &found);
     let LoadOutcome { snapshot, errors, .. } = loaded;
     let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
