@@ -23,8 +23,9 @@ use crate::solve::lp::polish;
 use crate::solve::program::{Program, ProgramColumn, RowBound};
 use crate::units::MicroUsd;
 
-/// What whole pods leave free, permille: each is a proposal of its own.
-const MARGINS: [u32; 5] = [0, 20, 50, 100, 200];
+/// What whole pods leave free, permille, and whether new nodes may come: each is a proposal of its own.
+const VARIANTS: [(u32, bool); 7] =
+    [(0, false), (50, false), (100, false), (200, false), (0, true), (50, true), (150, true)];
 
 /// Nodes of the tree.
 const TREE: i32 = 200;
@@ -45,11 +46,11 @@ pub(super) fn choices(
     }
     let scene = Scene::of(snapshot, candidates);
     let mut found: BTreeSet<Vec<usize>> = BTreeSet::new();
-    for margin in MARGINS {
+    for variant in VARIANTS {
         if stop() {
             break;
         }
-        let program = scene.program(policy, margin, allowed);
+        let program = scene.program(policy, variant, allowed);
         let keeps_all: Vec<f64> = (0..program.columns.len()).map(|of| f64::from(of < candidates.len())).collect();
         if let Some(kept) = polish(&program, &keeps_all, (TREE, None), stop) {
             let gone = kept[..candidates.len()].iter().enumerate().filter(|(_, keep)| **keep < 0.5);
@@ -140,7 +141,7 @@ impl<'s> Scene<'s> {
     }
 
     #[allow(clippy::cast_precision_loss)] // floats propose
-    fn program(&self, policy: &Policy, margin: u32, allowed: &BTreeMap<Arc<str>, usize>) -> Program {
+    fn program(&self, policy: &Policy, (margin, may_buy): (u32, bool), allowed: &BTreeMap<Arc<str>, usize>) -> Program {
         let mut program = Program::default();
         let margin = 1.0 + f64::from(margin) / 1e3;
         let hours = policy.horizon.as_secs_f64() / 3_600.0;
@@ -152,7 +153,8 @@ impl<'s> Scene<'s> {
         for (index, buy) in self.buys.iter().enumerate() {
             let cost = buy.price.as_usd() * (1.0 + policy.boot.as_secs_f64() / 3_600.0 / hours);
             let name = format!("buy_{index}");
-            program.add_column(ProgramColumn { name, cost, most: f64::INFINITY, is_integer: false });
+            let most = if may_buy { f64::INFINITY } else { 0.0 };
+            program.add_column(ProgramColumn { name, cost, most, is_integer: false });
         }
         for (kind, fixed) in self.fixed.iter().enumerate() {
             for resource in &self.resources {

@@ -1,14 +1,25 @@
 //! Which sets of nodes are tried, the most promising first.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use crate::disruption::{Candidate, by_savings};
 use crate::observe::Snapshot;
+use crate::random::SplitMix64;
 use crate::resources::Resources;
 
 /// Sets of so many neighbours are tried.
-const WINDOWS: [usize; 5] = [2, 3, 5, 8, 13];
+const WINDOWS: [usize; 7] = [2, 3, 5, 8, 13, 21, 34];
 
 /// From so many nodes on, halves of all are tried before single nodes.
 const MANY: usize = 8;
+
+/// Of no more nodes than this all are tried together.
+const FEW: usize = 40;
+
+/// Sets that are drawn by lot, for each candidate, and how many nodes they have at most.
+const DRAWS: usize = 2;
+const LARGEST_DRAW: u64 = 12;
 
 /// In which order sets are tried. Neither is always better: moving pods to nodes that stay moves fewest of them, and many nodes at
 /// once find what no smaller step leads to.
@@ -44,7 +55,7 @@ pub(super) fn ideas(snapshot: &Snapshot, candidates: &[Candidate], order: Order)
             ideas.extend(starts.map(|start| order[start..start + size].to_vec()));
         }
     }
-    if count > 1 {
+    if (2..=FEW).contains(&count) {
         ideas.push(by_ratio);
     }
     if order == Order::LargeFirst {
@@ -53,9 +64,23 @@ pub(super) fn ideas(snapshot: &Snapshot, candidates: &[Candidate], order: Order)
     for idea in &mut ideas {
         idea.sort_unstable();
     }
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     ideas.retain(|idea| seen.insert(idea.clone()));
     ideas
+}
+
+/// Sets by lot, by index: what no neighbourhood has together.
+pub(super) fn draws(count: usize, dice: &mut SplitMix64) -> Vec<Vec<usize>> {
+    if count < 3 {
+        return Vec::new();
+    }
+    let most = u64::try_from(count - 1).unwrap_or(u64::MAX);
+    let mut draw = || {
+        let size = dice.between(2, LARGEST_DRAW.min(most));
+        let nodes: BTreeSet<usize> = (0..size).filter_map(|_| usize::try_from(dice.between(0, most)).ok()).collect();
+        nodes.into_iter().collect()
+    };
+    (0..DRAWS * count).map(|_| draw()).collect()
 }
 
 /// What of the price of a node nobody uses, micro-dollars an hour: by the resource of which its pods use the largest part.
@@ -65,7 +90,7 @@ fn wasted(snapshot: &Snapshot, candidate: &Candidate) -> i64 {
     for &pod in &candidate.pods {
         used.add(&snapshot.pods[pod].template.spec.requests);
     }
-    let permille = |(name, amount): (&std::sync::Arc<str>, i64)| {
+    let permille = |(name, amount): (&Arc<str>, i64)| {
         let all = node.allocatable.get(name);
         if all > 0 { i64::try_from(i128::from(amount) * 1_000 / i128::from(all)).unwrap_or(1_000) } else { 0 }
     };

@@ -9,16 +9,18 @@ use jiff::Timestamp;
 
 use super::choice::choices;
 use super::cut::commands;
-use super::ideas::{Order, ideas};
+use super::ideas::{Order, draws, ideas};
 use super::release::Facts;
 use super::trial::Trial;
 use super::without::{Without, after};
 use super::{Command, Policy, Removed};
+use crate::api::labels;
 use crate::disruption::{Candidate, Method, allowance, candidates};
 use crate::host::Limits;
 use crate::observe::Snapshot;
 use crate::plan::check::check;
 use crate::plan::{Assignment, Plan, Target};
+use crate::random::SplitMix64;
 use crate::units::MicroUsd;
 
 /// What to do, one command after another.
@@ -121,7 +123,8 @@ struct Search<'s> {
 impl Search<'_> {
     fn run(&mut self) {
         self.remove_empty();
-        while self.pass() && !(self.stop)() {}
+        let mut dice = SplitMix64(1);
+        while !(self.stop)() && (self.pass() || self.draw_lots(&mut dice)) {}
     }
 
     fn worth(&self) -> Worth {
@@ -197,18 +200,14 @@ impl Search<'_> {
         let mut tried: HashSet<Vec<Arc<str>>> = HashSet::new();
         self.try_choices();
         'again: loop {
-            let mut all = self.candidates(Method::Underutilized);
-            all.retain(|candidate| self.may_go(candidate));
+            let all = self.underutilized();
             for idea in ideas(&self.current, &all, self.order) {
                 if (self.stop)() {
                     break 'again;
                 }
-                let nodes: Vec<&Candidate> = idea.iter().map(|index| &all[*index]).collect();
-                let names: Vec<Arc<str>> = nodes.iter().map(|of| self.current.nodes[of.node].name.clone()).collect();
-                if !self.is_allowed(&nodes, Method::Underutilized) || !tried.insert(names.clone()) {
-                    continue;
-                }
-                if self.attempt(&nodes, &names) {
+                let names: Vec<Arc<str>> =
+                    idea.iter().map(|index| self.current.nodes[all[*index].node].name.clone()).collect();
+                if tried.insert(names) && self.attempt_of(&all, &idea) {
                     continue 'again;
                 }
             }
@@ -217,19 +216,58 @@ impl Search<'_> {
         self.commands.len() > before
     }
 
-    /// What is best for the whole cluster at first sight, as far as it is allowed.
-    fn try_choices(&mut self) {
+    /// Candidates that may be moved for less.
+    fn underutilized(&self) -> Vec<Candidate> {
         let mut all = self.candidates(Method::Underutilized);
         all.retain(|candidate| self.may_go(candidate));
-        let pools: BTreeSet<Arc<str>> = all.iter().map(|candidate| self.pool(candidate)).collect();
-        let allowed = pools.into_iter().map(|pool| (pool.clone(), self.left(&pool, Method::Underutilized))).collect();
-        for choice in choices(&self.current, &all, self.policy, &allowed, self.stop) {
-            let nodes: Vec<&Candidate> = choice.iter().map(|index| &all[*index]).collect();
-            let names: Vec<Arc<str>> = nodes.iter().map(|of| self.current.nodes[of.node].name.clone()).collect();
-            if (self.stop)() || self.attempt(&nodes, &names) {
-                return;
+        all
+    }
+
+    /// What is best for the whole cluster at first sight, as far as it is allowed, until it leads nowhere.
+    fn try_choices(&mut self) {
+        'again: loop {
+            let all = self.underutilized();
+            let pools: BTreeSet<Arc<str>> = all.iter().map(|candidate| self.pool(candidate)).collect();
+            let left = |pool: Arc<str>| (pool.clone(), self.left(&pool, Method::Underutilized));
+            let allowed = pools.into_iter().map(left).collect();
+            for choice in choices(&self.current, &all, self.policy, &allowed, self.stop) {
+                if (self.stop)() {
+                    return;
+                }
+                if self.attempt_of(&all, &choice) {
+                    continue 'again;
+                }
+            }
+            return;
+        }
+    }
+
+    /// Sets by lot; whether something was found.
+    fn draw_lots(&mut self, dice: &mut SplitMix64) -> bool {
+        let all = self.underutilized();
+        for draw in draws(all.len(), dice) {
+            if (self.stop)() {
+                return false;
+            }
+            if self.attempt_of(&all, &draw) {
+                return true;
             }
         }
+        false
+    }
+
+    /// Whether new nodes may come for these: spot nodes for spot nodes only where the gate is open.
+    fn may_buy(&self, nodes: &[&Candidate]) -> bool {
+        let is_spot =
+            |of: &&Candidate| self.current.nodes[of.node].label(labels::CAPACITY_TYPE) == Some(labels::CAPACITY_SPOT);
+        self.current.settings.feature_gates.spot_to_spot_consolidation || !nodes.iter().all(is_spot)
+    }
+
+    /// Tries these of the candidates, if budgets allow them.
+    fn attempt_of(&mut self, all: &[Candidate], chosen: &[usize]) -> bool {
+        let nodes: Vec<&Candidate> = chosen.iter().map(|index| &all[*index]).collect();
+        let names: Vec<Arc<str>> = nodes.iter().map(|of| self.current.nodes[of.node].name.clone()).collect();
+        self.is_allowed(&nodes, Method::Underutilized) && self.attempt(&nodes, &names)
     }
 
     /// Tries a set of nodes, and keeps what is worth it.
@@ -237,7 +275,9 @@ impl Search<'_> {
         self.trials += 1;
         let price = nodes.iter().map(|of| of.price.unwrap_or_default()).sum();
         let removed: BTreeSet<Arc<str>> = names.iter().cloned().collect();
-        let Some(trial) = Trial::of(&self.current, &removed, price, (self.limits, self.time_left)) else {
+        let Some(trial) =
+            Trial::of(&self.current, &removed, (price, self.may_buy(nodes)), (self.limits, self.time_left))
+        else {
             return false;
         };
         let by_name: BTreeMap<Arc<str>, Candidate> =

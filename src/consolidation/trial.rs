@@ -30,11 +30,11 @@ const TIME_OF_A_POD: Duration = Duration::from_micros(700);
 
 impl Trial {
     /// Of a set of nodes that cost `price`; `None` where some of their pods find no place elsewhere that is ready or can be bought,
-    /// or where that costs no less.
+    /// or where that costs far more. `may_buy`: whether new nodes may come for these at all.
     pub fn of(
         snapshot: &Snapshot,
         removed: &BTreeSet<Arc<str>>,
-        price: MicroUsd,
+        (price, may_buy): (MicroUsd, bool),
         (limits, time): (Limits, TimeLeft<'_>),
     ) -> Option<Self> {
         let without = Without::of(snapshot, removed);
@@ -46,7 +46,7 @@ impl Trial {
             return None;
         }
         // where nothing has to be bought there is nothing cheaper
-        let search = if roughly.0 == 0 { Search::Greedy } else { limits.search };
+        let search = if roughly.0 == 0 || !may_buy { Search::Greedy } else { limits.search };
         let pods = u32::try_from(without.moving.len()).unwrap_or(u32::MAX);
         let time = match limits.work.pace {
             Pace::Time => time().min(LEAST_TIME + TIME_OF_A_POD.saturating_mul(pods)),
@@ -62,6 +62,6 @@ impl Trial {
                 }
             })
         };
-        (plan.cost() < price && without.moving.keys().all(places)).then_some(Self { without, plan })
+        without.moving.keys().all(places).then_some(Self { without, plan })
     }
 }

@@ -16,7 +16,12 @@ pub(super) struct Without {
     pub moving: BTreeMap<usize, Arc<str>>,
 }
 
+/// Alternatives may cost any multiple of what was chosen.
+const ANY_PERMILLE: i64 = 1_000_000;
+
 impl Without {
+    /// Where one spot node goes and spot may come for spot, launches have as many alternatives as there are: the release asks for many,
+    /// and cuts them at the price of the node.
     pub fn of(snapshot: &Snapshot, removed: &BTreeSet<Arc<str>>) -> Self {
         let goes = |node: &Option<Arc<str>>| node.as_ref().is_some_and(|node| removed.contains(node));
         let mut without = snapshot.clone();
@@ -31,8 +36,18 @@ impl Without {
                 moving.insert(index, node);
             }
         }
+        if is_spot_for_spot(snapshot, removed) {
+            without.settings.price_flexibility_permille = ANY_PERMILLE;
+        }
         Self { snapshot: Arc::new(without), moving }
     }
+}
+
+fn is_spot_for_spot(snapshot: &Snapshot, removed: &BTreeSet<Arc<str>>) -> bool {
+    let is_spot = |node: &Node| node.label(labels::CAPACITY_TYPE) == Some(labels::CAPACITY_SPOT);
+    snapshot.settings.feature_gates.spot_to_spot_consolidation
+        && removed.len() == 1
+        && snapshot.nodes.iter().filter(|node| removed.contains(&node.name)).all(is_spot)
 }
 
 /// The cluster with what a plan launches on its way, and the pods that it places there.
@@ -56,6 +71,7 @@ pub fn launched<State>(snapshot: &Snapshot, plan: &Plan<State>) -> Snapshot {
 pub(super) fn after(snapshot: &Snapshot, command: &Command) -> Snapshot {
     let removed: BTreeSet<Arc<str>> = command.removed.iter().map(|removed| removed.node.clone()).collect();
     let mut after = Snapshot::clone(&Without::of(snapshot, &removed).snapshot);
+    after.settings = snapshot.settings.clone();
     let to: BTreeMap<_, _> = command.moves.iter().map(|of| (&of.pod, &of.to)).collect();
     for pod in after.pods.iter_mut().filter(|pod| pod.node.is_none()) {
         pod.node = to.get(&pod.key).map(|node| Arc::clone(node));
