@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Policy;
 use crate::api::labels;
@@ -33,32 +34,33 @@ const TREE: i32 = 200;
 /// Architecture, operating system and taints.
 type Kind = (String, String, Vec<Taint>);
 
-/// Sets of candidates that may go together, by index, the largest first. `allowed`: how many nodes of each pool.
+/// Sets of candidates that may go together, by index: those first for which nothing is bought. `allowed`: how many nodes of each
+/// pool; `time`: for each program, where it is limited.
 pub(super) fn choices(
     snapshot: &Snapshot,
     candidates: &[Candidate],
     policy: &Policy,
     allowed: &BTreeMap<Arc<str>, usize>,
-    stop: &dyn Fn() -> bool,
+    (time, stop): (Option<Duration>, &dyn Fn() -> bool),
 ) -> Vec<Vec<usize>> {
     if candidates.len() < 2 {
         return Vec::new();
     }
     let scene = Scene::of(snapshot, candidates);
-    let mut found: BTreeSet<Vec<usize>> = BTreeSet::new();
+    let mut found: Vec<Vec<usize>> = Vec::new();
     for variant in VARIANTS {
         if stop() {
             break;
         }
         let program = scene.program(policy, variant, allowed);
         let keeps_all: Vec<f64> = (0..program.columns.len()).map(|of| f64::from(of < candidates.len())).collect();
-        if let Some(kept) = polish(&program, &keeps_all, (TREE, None), stop) {
+        if let Some(kept) = polish(&program, &keeps_all, (TREE, time), stop) {
             let gone = kept[..candidates.len()].iter().enumerate().filter(|(_, keep)| **keep < 0.5);
-            found.insert(gone.map(|(index, _)| index).collect());
+            found.push(gone.map(|(index, _)| index).collect());
         }
     }
-    let mut found: Vec<Vec<usize>> = found.into_iter().filter(|set| set.len() > 1).collect();
-    found.sort_by_key(|set| std::cmp::Reverse(set.len()));
+    let mut seen = BTreeSet::new();
+    found.retain(|set| set.len() > 1 && seen.insert(set.clone()));
     found
 }
 
@@ -68,6 +70,7 @@ struct Keep<'s> {
     pool: Option<&'s Arc<str>>,
     price: MicroUsd,
     evictions: MicroUsd,
+    pods: usize,
     free: Resources,
     used: Resources,
 }
@@ -117,7 +120,15 @@ impl<'s> Scene<'s> {
                 of.pods.iter().for_each(|&pod| used.add(&snapshot.pods[pod].template.spec.requests));
                 resources.extend(used.iter().map(|(name, _)| name.clone()));
                 let (price, evictions) = (of.price.unwrap_or_default(), of.eviction_price);
-                Keep { kind: number(kind_of(node)), pool: node.pool.as_ref(), price, evictions, free: free(node), used }
+                Keep {
+                    kind: number(kind_of(node)),
+                    pool: node.pool.as_ref(),
+                    price,
+                    evictions,
+                    pods: of.pods.len(),
+                    free: free(node),
+                    used,
+                }
             })
             .collect();
         let mut fixed: BTreeMap<usize, Resources> = BTreeMap::new();
@@ -146,7 +157,7 @@ impl<'s> Scene<'s> {
         let margin = 1.0 + f64::from(margin) / 1e3;
         let hours = policy.horizon.as_secs_f64() / 3_600.0;
         for (index, keep) in self.keeps.iter().enumerate() {
-            let evictions = policy.evictions(keep.evictions).as_usd() / hours;
+            let evictions = (policy.evictions(keep.evictions) + policy.hurdles(keep.pods)).as_usd() / hours;
             let cost = keep.price.as_usd() - evictions;
             program.add_column(ProgramColumn { name: format!("keep_{index}"), cost, most: 1.0, is_integer: true });
         }

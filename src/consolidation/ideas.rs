@@ -31,6 +31,15 @@ pub(super) enum Order {
 
 impl Order {
     pub const ALL: [Self; 2] = [Self::SmallFirst, Self::LargeFirst];
+
+    /// What each pod that moves has to win, one pass after another, in thousandths of what the cluster costs for each of its pods within
+    /// the horizon: what wins most for the least goes first.
+    pub fn hurdles(self) -> &'static [i64] {
+        match self {
+            Self::SmallFirst => &[1_000, 500, 200, 50, 0],
+            Self::LargeFirst => &[0],
+        }
+    }
 }
 
 /// Sets of candidates, by index: large parts of all, then each alone, then neighbours in two orders, then all; or the other way around.

@@ -13,6 +13,8 @@ pub struct Policy {
     pub least_permille: u32,
     /// What an eviction costs is multiplied by this, in thousandths; 0: moving pods is free.
     pub eviction_permille: u32,
+    /// Each pod that moves has to win so much besides, once: a hurdle, and no cost.
+    pub hurdle: MicroUsd,
     /// A new node costs its price for so long before it is of use.
     pub boot: Duration,
     /// A node is left alone until it is so old, unless it is empty.
@@ -28,6 +30,7 @@ impl Default for Policy {
             horizon: Duration::from_secs(24 * 3_600),
             least_permille: 20,
             eviction_permille: 1_000,
+            hurdle: MicroUsd::ZERO,
             boot: Duration::from_secs(180),
             least_age: Duration::ZERO,
             one_for_one: false,
@@ -66,6 +69,12 @@ impl Policy {
     #[must_use]
     pub fn least(&self, price: MicroUsd) -> MicroUsd {
         MicroUsd(price.0.saturating_mul(i64::from(self.least_permille)) / 1_000)
+    }
+
+    /// What so many pods that move have to win besides.
+    #[must_use]
+    pub fn hurdles(&self, moves: usize) -> MicroUsd {
+        self.hurdle.saturating_mul(i64::try_from(moves).unwrap_or(i64::MAX))
     }
 
     /// What is saved in the end: the saving of so long, at most the horizon, less what it costs once.

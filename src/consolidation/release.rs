@@ -38,12 +38,14 @@ impl Facts<'_> {
         let lasts = nodes().map(|of| self.lasts(&self.snapshot.nodes[of.node])).min().unwrap_or(Duration::MAX);
         let (price, chosen) = (command.price(), command.launches.iter().map(Launch::price).sum::<MicroUsd>());
         command.once = policy.evictions(evictions) + policy.boots(chosen);
+        let hurdles = policy.hurdles(command.moves.len());
         if !command.launches.is_empty() {
             let is_one_for_one = command.removed.len() == 1 && command.launches.len() == 1;
             if !self.may_be_spot(&command) || (policy.one_for_one && !is_one_for_one) {
                 return None;
             }
-            let slack = price - chosen - policy.least(price) - self.paid_back(command.once, lasts) - MicroUsd(1);
+            let slack =
+                price - chosen - policy.least(price) - self.paid_back(command.once + hurdles, lasts) - MicroUsd(1);
             if slack < MicroUsd::ZERO {
                 return None;
             }
@@ -54,7 +56,7 @@ impl Facts<'_> {
             }
         }
         command.saved = price - command.launches.iter().map(Launch::worst_price).sum();
-        let pays = policy.net(command.saved, command.once, lasts) >= MicroUsd::ZERO;
+        let pays = policy.net(command.saved, command.once + hurdles, lasts) >= MicroUsd::ZERO;
         // of an unknown price nothing can be said: its removal saves something
         let is_unknown = command.launches.is_empty() && command.removed.iter().any(|of| of.price.is_none());
         (is_unknown || (command.saved >= policy.least(price) && pays)).then_some(command)

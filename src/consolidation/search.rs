@@ -19,8 +19,9 @@ use crate::disruption::{Candidate, Method, allowance, candidates};
 use crate::host::Limits;
 use crate::observe::Snapshot;
 use crate::plan::check::check;
-use crate::plan::{Assignment, Plan, Target};
+use crate::plan::{Assignment, Launch, Plan, Target};
 use crate::random::SplitMix64;
+use crate::solve::Pace;
 use crate::units::MicroUsd;
 
 /// What to do, one command after another.
@@ -67,7 +68,7 @@ pub fn consolidate(
         let mut search = Search {
             start: &start,
             current: start.clone(),
-            policy,
+            policy: *policy,
             budgets,
             limits,
             now,
@@ -81,7 +82,7 @@ pub fn consolidate(
         search.run();
         trials += search.trials;
         let worth = search.worth();
-        if best.as_ref().is_none_or(|(known, _)| worth > *known) {
+        if best.as_ref().is_none_or(|(known, _)| is_better(worth, *known, search.clearly())) {
             let held_back = search.held_back();
             let Search { current, commands, .. } = search;
             best = Some((worth, Consolidation { commands, after: current, trials: 0, stopped: false, held_back }));
@@ -96,8 +97,19 @@ pub fn consolidate(
 /// How much time is left.
 pub(super) type TimeLeft<'t> = &'t dyn Fn() -> Duration;
 
+/// For each integer program over the whole cluster, where time counts.
+const OF_A_CHOICE: Duration = Duration::from_millis(200);
+
+/// Commands of one set are checked one by one up to so many, else together: a checker looks at the whole cluster.
+const ONE_BY_ONE: usize = 8;
+
 /// What all commands come to within the horizon, then how few pods they move.
 type Worth = (MicroUsd, Reverse<usize>);
+
+/// Whether one is worth clearly more, or as much with fewer moves.
+fn is_better(one: Worth, other: Worth, clearly: MicroUsd) -> bool {
+    if one.0 > other.0 + clearly || other.0 > one.0 + clearly { one.0 > other.0 } else { one.1 > other.1 }
+}
 
 fn cost(snapshot: &Snapshot) -> MicroUsd {
     snapshot.nodes.iter().filter_map(|node| node.price).sum()
@@ -107,7 +119,7 @@ struct Search<'s> {
     /// Before the first command: budgets are parts of what is there then.
     start: &'s Snapshot,
     current: Snapshot,
-    policy: &'s Policy,
+    policy: Policy,
     budgets: Budgets,
     limits: Limits,
     now: Timestamp,
@@ -124,7 +136,17 @@ impl Search<'_> {
     fn run(&mut self) {
         self.remove_empty();
         let mut dice = SplitMix64(1);
-        while !(self.stop)() && (self.pass() || self.draw_lots(&mut dice)) {}
+        let pods = i64::try_from(self.current.pods.len()).unwrap_or(i64::MAX).max(1);
+        let of_a_pod = self.policy.net(cost(self.start), MicroUsd::ZERO, Duration::MAX).0 / pods;
+        for permille in self.order.hurdles() {
+            self.policy.hurdle = MicroUsd(of_a_pod.saturating_mul(*permille) / 1_000);
+            while !(self.stop)() && (self.pass() || (*permille == 0 && self.draw_lots(&mut dice))) {}
+        }
+    }
+
+    /// What is to be said to be worth more: a thousandth of what the cluster costs.
+    fn clearly(&self) -> MicroUsd {
+        MicroUsd(self.policy.net(cost(self.start), MicroUsd::ZERO, Duration::MAX).0 / 1_000)
     }
 
     fn worth(&self) -> Worth {
@@ -230,7 +252,11 @@ impl Search<'_> {
             let pools: BTreeSet<Arc<str>> = all.iter().map(|candidate| self.pool(candidate)).collect();
             let left = |pool: Arc<str>| (pool.clone(), self.left(&pool, Method::Underutilized));
             let allowed = pools.into_iter().map(left).collect();
-            for choice in choices(&self.current, &all, self.policy, &allowed, self.stop) {
+            let time = match self.limits.work.pace {
+                Pace::Time => Some(OF_A_CHOICE.min((self.time_left)() / 10)),
+                Pace::Work => None,
+            };
+            for choice in choices(&self.current, &all, &self.policy, &allowed, (time, self.stop)) {
                 if (self.stop)() {
                     return;
                 }
@@ -282,7 +308,7 @@ impl Search<'_> {
         };
         let by_name: BTreeMap<Arc<str>, Candidate> =
             names.iter().cloned().zip(nodes.iter().map(|of| Candidate::clone(of))).collect();
-        let facts = Facts { snapshot: &self.current, candidates: &by_name, policy: self.policy, now: self.now };
+        let facts = Facts { snapshot: &self.current, candidates: &by_name, policy: &self.policy, now: self.now };
         let commands = commands(&self.current, &trial, names, Method::Underutilized);
         let mut released: Vec<Command> = commands.into_iter().filter_map(|command| facts.released(command)).collect();
         // what is won for the least goes first
@@ -290,6 +316,11 @@ impl Search<'_> {
             let moves = i64::try_from(command.moves.len()).unwrap_or(i64::MAX).max(1);
             (Reverse(command.saved.0 / moves), command.removed[0].node.clone())
         });
+        let all: Vec<&Command> = released.iter().collect();
+        if released.len() > ONE_BY_ONE && self.is_valid(&all) {
+            self.note(released);
+            return true;
+        }
         let mut is_found = false;
         for command in released {
             is_found |= self.keep(command);
@@ -299,37 +330,42 @@ impl Search<'_> {
 
     /// Keeps a command that is valid after those before it.
     fn keep(&mut self, command: Command) -> bool {
-        if command.method != Method::Empty && !self.is_valid(&command) {
+        if command.method != Method::Empty && !self.is_valid(&[&command]) {
             return false;
         }
-        for removed in &command.removed {
+        self.note(vec![command]);
+        true
+    }
+
+    fn note(&mut self, commands: Vec<Command>) {
+        for removed in commands.iter().flat_map(|command| &command.removed) {
             let node = self.current.nodes.iter().find(|node| node.name == removed.node);
             if let Some(pool) = node.and_then(|node| node.pool.clone()) {
                 *self.removed.entry(pool).or_default() += 1;
             }
         }
-        self.current = after(&self.current, &command);
-        self.commands.push(command);
-        true
+        self.current = after(&self.current, &commands);
+        self.commands.extend(commands);
     }
 
-    /// Asks the checker.
-    fn is_valid(&self, command: &Command) -> bool {
-        let removed: BTreeSet<Arc<str>> = command.removed.iter().map(|of| of.node.clone()).collect();
+    /// Asks the checker about commands that are carried out together.
+    fn is_valid(&self, commands: &[&Command]) -> bool {
+        let removed: BTreeSet<Arc<str>> =
+            commands.iter().flat_map(|command| &command.removed).map(|of| of.node.clone()).collect();
+        let launches: Vec<Launch> = commands.iter().flat_map(|command| command.launches.clone()).collect();
         let without = Without::of(&self.current, &removed);
         let pods: BTreeMap<_, usize> =
             without.moving.keys().map(|&pod| (&without.snapshot.pods[pod].key, pod)).collect();
-        let target = |name: &Arc<str>| {
-            let launch = command.launches.iter().position(|launch| launch.name == *name).map(Target::Launch);
-            launch.or_else(|| without.snapshot.nodes.iter().position(|node| node.name == *name).map(Target::Existing))
-        };
-        let places = command.moves.iter().map(|of| {
-            let (pod, target) = (*pods.get(&of.pod)?, target(&of.to)?);
-            Some(Assignment { pod, target })
-        });
+        let on_launch = launches.iter().enumerate().map(|(index, launch)| (&launch.name, Target::Launch(index)));
+        let on_node = without.snapshot.nodes.iter().enumerate().map(|(index, of)| (&of.name, Target::Existing(index)));
+        let targets: BTreeMap<&Arc<str>, Target> = on_node.chain(on_launch).collect();
+        let places = commands
+            .iter()
+            .flat_map(|command| &command.moves)
+            .map(|of| Some(Assignment { pod: *pods.get(&of.pod)?, target: *targets.get(&of.to)? }));
         let Some(assignments) = places.collect::<Option<Vec<_>>>() else { return false };
         assignments.len() == without.moving.len()
-            && check(&without.snapshot, Plan::draft(command.launches.clone(), assignments, Vec::new())).is_ok()
+            && check(&without.snapshot, Plan::draft(launches.clone(), assignments, Vec::new())).is_ok()
     }
 
     /// Candidates that are left where the budget of their pool is used up.

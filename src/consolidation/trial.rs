@@ -1,6 +1,6 @@
 //! What the pods of a set of nodes cost elsewhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use crate::host::{Limits, Search, decide};
 use crate::model::Problem;
 use crate::observe::Snapshot;
 use crate::observe::snapshot::NodeStage;
+use crate::plan::check::check;
 use crate::plan::{self, Checked, Plan, Target};
 use crate::solve::{Pace, greedy};
 use crate::units::MicroUsd;
@@ -39,29 +40,35 @@ impl Trial {
     ) -> Option<Self> {
         let without = Without::of(snapshot, removed);
         let problem = Problem::new(&without.snapshot);
-        let solution = greedy::solve(&problem, &|| false);
-        let roughly = plan::build(&problem, &solution).cost();
+        let solution = greedy::solve(&problem, &|| time().is_zero());
+        if solution.stopped || solution.unplaced.iter().any(|pod| without.moving.contains_key(pod)) {
+            return None;
+        }
+        let draft = plan::build(&problem, &solution);
+        let roughly = draft.cost();
         drop(problem);
         if roughly.0.saturating_mul(100) > price.0.saturating_mul(HOPEFUL) {
             return None;
         }
-        // where nothing has to be bought there is nothing cheaper
-        let search = if roughly.0 == 0 || !may_buy { Search::Greedy } else { limits.search };
         let pods = u32::try_from(without.moving.len()).unwrap_or(u32::MAX);
-        let time = match limits.work.pace {
-            Pace::Time => time().min(LEAST_TIME + TIME_OF_A_POD.saturating_mul(pods)),
-            Pace::Work => limits.time,
+        let wanted = LEAST_TIME + TIME_OF_A_POD.saturating_mul(pods);
+        let (time, is_enough) = match limits.work.pace {
+            Pace::Time => (time().min(wanted), time() >= wanted / 2),
+            Pace::Work => (limits.time, true),
         };
-        let decision = decide(&without.snapshot, Limits { search, time, ..limits });
-        let plan = decision.plan;
-        let places = |index: &usize| {
-            plan.assignments.iter().find(|assignment| assignment.pod == *index).is_some_and(|found| {
-                match found.target {
-                    Target::Existing(node) => without.snapshot.nodes[node].stage == NodeStage::Initialized,
-                    Target::Launch(_) => true,
-                }
-            })
+        // where nothing has to be bought, or may be, there is nothing cheaper
+        let is_searched = roughly.0 > 0 && may_buy && is_enough && limits.search == Search::Integer;
+        let plan = if is_searched {
+            decide(&without.snapshot, Limits { time, ..limits }).plan
+        } else {
+            check(&without.snapshot, draft).ok()?
         };
+        let is_ready = |target: &Target| match target {
+            Target::Existing(node) => without.snapshot.nodes[*node].stage == NodeStage::Initialized,
+            Target::Launch(_) => true,
+        };
+        let places: BTreeMap<usize, Target> = plan.assignments.iter().map(|of| (of.pod, of.target)).collect();
+        let places = |pod: &usize| places.get(pod).is_some_and(is_ready);
         without.moving.keys().all(places).then_some(Self { without, plan })
     }
 }

@@ -67,16 +67,17 @@ pub fn launched<State>(snapshot: &Snapshot, plan: &Plan<State>) -> Snapshot {
     after
 }
 
-/// The cluster once a command is carried out, with new nodes as what was chosen first for them.
-pub(super) fn after(snapshot: &Snapshot, command: &Command) -> Snapshot {
-    let removed: BTreeSet<Arc<str>> = command.removed.iter().map(|removed| removed.node.clone()).collect();
+/// The cluster once these commands are carried out, with new nodes as what was chosen first for them.
+pub(super) fn after(snapshot: &Snapshot, commands: &[Command]) -> Snapshot {
+    let removed = commands.iter().flat_map(|command| &command.removed).map(|of| of.node.clone()).collect();
     let mut after = Snapshot::clone(&Without::of(snapshot, &removed).snapshot);
     after.settings = snapshot.settings.clone();
-    let to: BTreeMap<_, _> = command.moves.iter().map(|of| (&of.pod, &of.to)).collect();
+    let to: BTreeMap<_, _> = commands.iter().flat_map(|command| &command.moves).map(|of| (&of.pod, &of.to)).collect();
     for pod in after.pods.iter_mut().filter(|pod| pod.node.is_none()) {
         pod.node = to.get(&pod.key).map(|node| Arc::clone(node));
     }
-    after.nodes.extend(command.launches.iter().filter_map(|launch| node_of(snapshot, launch)));
+    let launches = commands.iter().flat_map(|command| &command.launches);
+    after.nodes.extend(launches.filter_map(|launch| node_of(snapshot, launch)));
     after.nodes.sort_by(|a, b| a.name.cmp(&b.name));
     after
 }
