@@ -18,7 +18,7 @@ pub struct Report {
     pub before_usd_hour: f64,
     /// The same after all commands, at the chosen offers.
     pub after_usd_hour: f64,
-    /// What all commands save at least.
+    /// What all commands save at least; what replaces drifted nodes may cost more.
     pub saved_usd_hour: f64,
     pub saved_usd_month: f64,
     pub nodes_removed: usize,
@@ -36,7 +36,7 @@ pub struct Report {
 
 #[derive(Debug, Serialize)]
 pub struct CommandReport {
-    /// `empty` or `underutilized`.
+    /// `empty`, `drifted` or `underutilized`.
     pub reason: &'static str,
     pub removed: Vec<RemovedReport>,
     pub launches: Vec<LaunchReport>,

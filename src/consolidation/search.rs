@@ -135,6 +135,7 @@ struct Search<'s> {
 impl Search<'_> {
     fn run(&mut self) {
         self.remove_empty();
+        self.replace_drifted();
         let mut dice = SplitMix64(1);
         let pods = i64::try_from(self.current.pods.len()).unwrap_or(i64::MAX).max(1);
         let of_a_pod = self.policy.net(cost(self.start), MicroUsd::ZERO, Duration::MAX).0 / pods;
@@ -214,6 +215,41 @@ impl Search<'_> {
         let (launches, moves, once) = (Vec::new(), Vec::new(), MicroUsd::ZERO);
         let command = Command { method: Method::Empty, removed, launches, moves, saved, once };
         self.keep(command);
+    }
+
+    /// Drifted nodes go one by one, whatever that costs: those first that nobody would miss, then the oldest drift.
+    fn replace_drifted(&mut self) {
+        let mut drifted = self.candidates(Method::Drifted);
+        let since = |of: &Candidate| {
+            let node = &self.current.nodes[of.node];
+            (!of.pods.is_empty(), node.disruption.drifted.as_ref().map(|of| of.since), node.name.clone())
+        };
+        drifted.sort_by_key(since);
+        let names: Vec<Arc<str>> = drifted.iter().map(|of| self.current.nodes[of.node].name.clone()).collect();
+        for name in names {
+            if (self.stop)() {
+                return;
+            }
+            // an earlier one may have moved its pods there
+            let standing = self.candidates(Method::Drifted);
+            let Some(candidate) = standing.iter().find(|of| self.current.nodes[of.node].name == name) else { continue };
+            if self.is_allowed(&[candidate], Method::Drifted) {
+                self.replace(candidate, &name);
+            }
+        }
+    }
+
+    fn replace(&mut self, candidate: &Candidate, name: &Arc<str>) {
+        self.trials += 1;
+        let removed = BTreeSet::from([name.clone()]);
+        let any_price = (MicroUsd(i64::MAX), true);
+        let Some(trial) = Trial::of(&self.current, &removed, any_price, (self.limits, self.time_left)) else { return };
+        for mut command in commands(&self.current, &trial, std::slice::from_ref(name), Method::Drifted) {
+            let bought: MicroUsd = command.launches.iter().map(Launch::worst_price).sum();
+            command.saved = command.price() - bought;
+            command.once = self.policy.evictions(candidate.eviction_price) + self.policy.boots(bought);
+            self.keep(command);
+        }
     }
 
     /// Tries every idea once; whether something was found.

@@ -138,6 +138,23 @@ fn empty_nodes_go_together() {
 }
 
 #[test]
+fn drifted_nodes_are_replaced_one_by_one_whatever_it_costs() {
+    // as full as a node can be, and nothing is cheaper
+    let nodes: [Filled; 2] = [("a", FOUR, "on-demand", &[3_900]), ("b", FOUR, "on-demand", &[3_900])];
+    let mut snapshot = cluster(&unlimited(), &only(&[FOUR, EIGHT]), &nodes);
+    assert_eq!(all(&snapshot), []);
+    for (node, minutes) in snapshot.nodes.iter_mut().zip([1, 2]) {
+        let since = now() - Duration::from_secs(60 * minutes);
+        node.disruption.drifted = Some(crate::observe::snapshot::Drifted { reason: "NodePoolDrifted".into(), since });
+    }
+    let commands = all(&snapshot);
+    assert_eq!(removed(&commands), [["b"], ["a"]], "the oldest drift first");
+    assert!(commands.iter().all(|command| command.method == Method::Drifted && command.launches.len() == 1));
+    snapshot.node_pools[0].disruption.budgets = serde_json::from_value(json!([{"nodes": "1"}])).unwrap();
+    assert_eq!(removed(&all(&snapshot)), [["b"]], "as the budget allows");
+}
+
+#[test]
 fn what_saves_too_little_or_is_paid_back_too_late_stays() {
     let nodes: [Filled; 2] = [("a", FOUR, "on-demand", &[500]), ("b", FOUR, "on-demand", &[500])];
     let snapshot = cluster(&unlimited(), &only(&[FOUR]), &nodes);
