@@ -9,7 +9,7 @@ pub mod integer;
 mod knapsack;
 pub mod least_left;
 mod levels;
-pub mod lp;
+pub(crate) mod lp;
 pub mod models;
 pub mod program;
 pub mod purchase;

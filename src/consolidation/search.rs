@@ -343,7 +343,7 @@ impl Search<'_> {
             return false;
         };
         let by_name: BTreeMap<Arc<str>, Candidate> =
-            names.iter().cloned().zip(nodes.iter().map(|of| Candidate::clone(of))).collect();
+            names.iter().cloned().zip(nodes.iter().copied().cloned()).collect();
         let facts = Facts { snapshot: &self.current, candidates: &by_name, policy: &self.policy, now: self.now };
         let commands = commands(&self.current, &trial, names, Method::Underutilized);
         let mut released: Vec<Command> = commands.into_iter().filter_map(|command| facts.released(command)).collect();

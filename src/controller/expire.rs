@@ -15,10 +15,8 @@ pub(super) fn step(cluster: &Cluster<'_>, turn: &mut Turn<'_>) {
         let Ok(Some(age)) = claimed.claim.spec.expire_after.seconds() else { continue }; // never
         let Some(created) = claimed.claim.metadata.creation_timestamp.as_ref() else { continue };
         turn.about(claimed);
-        if turn.is_due(later(created.0, Duration::from_secs(age))) {
-            if turn.delete_claim(claimed) {
-                turn.say_once_taken(Said::Expired { claim: Arc::from(claimed.name()) });
-            }
+        if turn.is_due(later(created.0, Duration::from_secs(age))) && turn.delete_claim(claimed) {
+            turn.say_once_taken(Said::Expired { claim: Arc::from(claimed.name()) });
         }
     }
     turn.about_all();
