@@ -217,7 +217,7 @@ fn calm_leaves_young_nodes_alone_and_replaces_one_by_one() {
 #[test]
 fn protected_pods_stay_and_what_is_found_is_never_dearer() {
     let mut dice = SplitMix64(7);
-    for round in 0..40 {
+    for round in 0..20 {
         let types = [ONE, TWO, FOUR, EIGHT];
         let count = dice.between(1, 9);
         let names: Vec<String> = (0..count).map(|index| format!("n{index}")).collect();
