@@ -1,5 +1,4 @@
-//! Snapshot -> commands: which nodes go, what comes for them, and where their pods go; each command is valid and worth it after
-//! those before it.
+//! Snapshot -> commands: which nodes go, what comes for them, and where their pods go, one command after another.
 //!
 //! ```text
 //! nodes that may go --ideas--> a set of them --trial--> host: a checked plan for their pods --cut--> commands --release--> kept
@@ -60,7 +59,7 @@ pub struct Command {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removed {
     pub node: Arc<str>,
-    /// Of an hour; unknown ones count as free.
+    /// Of an hour; one that is unknown counts as nothing, so that removing it saves nothing.
     pub price: Option<MicroUsd>,
 }
 

@@ -14,8 +14,8 @@ use crate::catalog::CapacityType;
 use crate::disruption::Candidate;
 use crate::observe::Snapshot;
 use crate::observe::snapshot::Node;
-use crate::plan::Launch;
-use crate::requirements::Requirement;
+use crate::plan::{Launch, Offer};
+use crate::requirements::{Requirement, Requirements};
 use crate::units::MicroUsd;
 
 /// Where one spot node replaces one, it may become so many types at least: else interruptions follow one another.
@@ -51,15 +51,17 @@ impl Facts<'_> {
             }
             let each = MicroUsd(slack.0 / i64::try_from(command.launches.len()).unwrap_or(i64::MAX));
             command.launches.iter_mut().for_each(|launch| cheapen(launch, each));
-            if !self.has_alternatives(&command) {
-                return None;
+            if command.removed.len() == 1 && self.is_spot_to_spot(&command) {
+                let spot = || command.launches.iter().filter(|launch| launch.capacity_type == CapacityType::Spot);
+                if spot().any(|launch| types(launch) < SPOT_TO_SPOT) {
+                    return None;
+                }
+                command.launches.iter_mut().for_each(keep_cheapest);
             }
         }
         command.saved = price - command.launches.iter().map(Launch::worst_price).sum();
         let pays = policy.net(command.saved, command.once + hurdles, lasts) >= MicroUsd::ZERO;
-        // of an unknown price nothing can be said: its removal saves something
-        let is_unknown = command.launches.is_empty() && command.removed.iter().any(|of| of.price.is_none());
-        (is_unknown || (command.saved >= policy.least(price) && pays)).then_some(command)
+        (command.saved >= policy.least(price) && pays).then_some(command)
     }
 
     /// How long a node would still be there.
@@ -87,11 +89,6 @@ impl Facts<'_> {
     fn may_be_spot(&self, command: &Command) -> bool {
         self.snapshot.settings.feature_gates.spot_to_spot_consolidation || !self.is_spot_to_spot(command)
     }
-
-    fn has_alternatives(&self, command: &Command) -> bool {
-        let [launch] = command.launches.as_slice() else { return true };
-        command.removed.len() > 1 || !self.is_spot_to_spot(command) || types(launch) >= SPOT_TO_SPOT
-    }
 }
 
 /// How many types a launch may become.
@@ -101,13 +98,32 @@ fn types(launch: &Launch) -> usize {
     names.len()
 }
 
+/// Leaves the cheapest types alone: with more of them the node might be replaced again.
+fn keep_cheapest(launch: &mut Launch) {
+    let mut prices: BTreeMap<&Arc<str>, MicroUsd> = BTreeMap::new();
+    for offer in launch.offers.iter() {
+        let least = prices.entry(&offer.instance_type).or_insert(offer.price);
+        *least = offer.price.min(*least);
+    }
+    let mut order: Vec<(MicroUsd, Arc<str>)> = prices.into_iter().map(|(name, price)| (price, name.clone())).collect();
+    order.sort_unstable();
+    order.truncate(SPOT_TO_SPOT);
+    let kept: Vec<Offer> =
+        launch.offers.iter().filter(|of| order.iter().any(|(_, name)| *name == of.instance_type)).cloned().collect();
+    offer_only(launch, kept);
+}
+
 /// Leaves out what costs more than so much above the chosen offer.
 fn cheapen(launch: &mut Launch, by: MicroUsd) {
     let most = launch.price() + by;
-    let offers: Vec<_> = launch.offers.iter().filter(|offer| offer.price <= most).cloned().collect();
+    let offers = launch.offers.iter().filter(|offer| offer.price <= most).cloned().collect();
+    offer_only(launch, offers);
+}
+
+fn offer_only(launch: &mut Launch, offers: Vec<Offer>) {
     if offers.len() < launch.offers.len() {
-        let mut requirements = crate::requirements::Requirements::clone(&launch.requirements);
-        let of = |name: fn(&crate::plan::Offer) -> &Arc<str>| Requirement::one_of(offers.iter().map(name).cloned());
+        let mut requirements = Requirements::clone(&launch.requirements);
+        let of = |name: fn(&Offer) -> &Arc<str>| Requirement::one_of(offers.iter().map(name).cloned());
         requirements.add(labels::INSTANCE_TYPE, of(|offer| &offer.instance_type));
         requirements.add(labels::ZONE, of(|offer| &offer.zone));
         launch.requirements = Arc::new(requirements);

@@ -26,7 +26,7 @@ pub struct Report {
     pub pods_moved: usize,
     /// In the order in which they are carried out: each is valid and worth it after those before it.
     pub commands: Vec<CommandReport>,
-    /// Nodes that might go, but the budget of their pool is used up.
+    /// Candidates that were not looked at, as the budget of their pool is used up.
     pub held_back: Vec<HeldBack>,
     /// Sets of nodes that were tried.
     pub trials: usize,

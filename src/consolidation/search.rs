@@ -34,7 +34,7 @@ pub struct Consolidation {
     pub trials: usize,
     /// There was not the time to find nothing more.
     pub stopped: bool,
-    /// Nodes that might go but for the budget of their pool: (pool, how many), by method.
+    /// Candidates that were not looked at, as the budget of their pool is used up: (pool, method, how many).
     pub held_back: Vec<(Arc<str>, Method, usize)>,
 }
 
@@ -212,14 +212,22 @@ impl Search<'_> {
         let name = |of: &Candidate| Removed { node: self.current.nodes[of.node].name.clone(), price: of.price };
         let removed: Vec<Removed> = empty.iter().map(name).collect();
         let saved = empty.iter().map(|of| of.price.unwrap_or_default()).sum();
-        let (launches, moves, once) = (Vec::new(), Vec::new(), MicroUsd::ZERO);
-        let command = Command { method: Method::Empty, removed, launches, moves, saved, once };
-        self.keep(command);
+        let once = self.policy.evictions(empty.iter().map(|of| of.eviction_price).sum());
+        let (launches, moves) = (Vec::new(), Vec::new());
+        self.keep(Command { method: Method::Empty, removed, launches, moves, saved, once });
+        // pods there that cost nothing to evict wait for a place like any other
+        self.current.pods.retain(|pod| pod.node.is_some());
     }
 
     /// Drifted nodes go one by one, whatever that costs: those first that nobody would miss, then the oldest drift.
     fn replace_drifted(&mut self) {
         let mut drifted = self.candidates(Method::Drifted);
+        // those of a static pool are its own to replace
+        let is_static = |of: &Candidate| {
+            let pool = self.pool(of);
+            self.current.node_pools.iter().any(|of| of.name == pool && of.replicas.is_some())
+        };
+        drifted.retain(|of| !is_static(of));
         let since = |of: &Candidate| {
             let node = &self.current.nodes[of.node];
             (!of.pods.is_empty(), node.disruption.drifted.as_ref().map(|of| of.since), node.name.clone())

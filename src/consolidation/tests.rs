@@ -81,7 +81,8 @@ fn the_fewest_pods_move_where_it_costs_the_same_in_the_end() {
     let commands = all(&snapshot);
     assert_eq!(commands.len(), 1);
     assert_eq!((commands[0].removed.len(), commands[0].launches.len(), commands[0].moves.len()), (1, 0, 1));
-    assert_eq!(commands[0].saved.0 * 3, commands[0].price().0 * 3, "a third of all three");
+    let before: i64 = snapshot.nodes.iter().filter_map(|node| node.price).map(|price| price.0).sum();
+    assert_eq!(commands[0].saved.0 * 3, before, "a third of all three");
 }
 
 #[test]
@@ -135,6 +136,20 @@ fn empty_nodes_go_together() {
     let commands = all(&cluster(&unlimited(), &only(&[FOUR]), &nodes));
     assert_eq!(removed(&commands), [["a", "c"]]);
     assert_eq!((commands[0].method, commands[0].moves.len()), (Method::Empty, 0));
+}
+
+#[test]
+fn pods_that_cost_nothing_to_evict_keep_nothing_from_being_found() {
+    let nodes: [Filled; 3] =
+        [("a", FOUR, "on-demand", &[500]), ("b", FOUR, "on-demand", &[500]), ("c", FOUR, "on-demand", &[500])];
+    let mut snapshot = cluster(&unlimited(), &only(&[FOUR]), &nodes);
+    snapshot.pods[0].disruption.deletion_cost = i32::MIN;
+    let limits = Limits::of_work(Work::OF_A_TRIAL, Search::Integer);
+    let together = (&Policy::default(), Budgets::Together);
+    let commands = consolidate(&snapshot, together, limits, now(), &|| Duration::MAX).commands;
+    assert_eq!(commands[0].method, Method::Empty);
+    assert_eq!(removed(&commands)[0], ["a"]);
+    assert_eq!(commands[1].method, Method::Underutilized, "the others are looked at all the same");
 }
 
 #[test]

@@ -144,10 +144,10 @@ fn text(report: &Report, is_wide: bool) -> String {
     for held in &report.held_back {
         let _ = writeln!(
             text,
-            "the budget of NodePool {} holds {} back ({})",
+            "the budget of NodePool {} is used up ({}): {} not looked at",
             held.nodepool,
-            counted(held.nodes, "node"),
-            held.reason
+            held.reason,
+            counted(held.nodes, "candidate")
         );
     }
     if report.stopped {
