@@ -4,6 +4,7 @@ pub mod bench;
 mod catalog;
 #[cfg(feature = "live")]
 mod cluster;
+mod consolidation;
 pub mod completions;
 #[cfg(feature = "live")]
 pub mod controller;

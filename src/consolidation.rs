@@ -17,6 +17,7 @@
 //! | `choice` | which nodes to keep, as a small integer program over the whole cluster |
 //! | `ideas` | which sets are tried, the most promising first |
 //! | `search` | until nothing is found |
+//! | `valid` | whether a command may be carried out in the cluster as it is |
 //! | `report` | as people and programs read it |
 
 mod choice;
@@ -27,6 +28,7 @@ mod release;
 pub mod report;
 mod search;
 mod trial;
+mod valid;
 mod without;
 #[cfg(test)]
 mod tests;
@@ -39,7 +41,8 @@ use crate::plan::Launch;
 use crate::units::MicroUsd;
 
 pub use policy::Policy;
-pub use search::{Budgets, Consolidation, consolidate};
+pub use search::{Budgets, Consolidation, commands_within, consolidate};
+pub use valid::is_valid;
 pub use without::launched;
 
 /// Nodes that go at once, and what comes for them before they do.

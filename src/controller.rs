@@ -29,12 +29,15 @@ mod unavailable;
 mod market;
 mod give_up;
 mod hash;
+mod closing;
+mod consolidating;
 mod create;
 mod creating;
 mod adopt;
 mod launch;
 mod play;
 mod register;
+mod replacing;
 mod initialize;
 mod waiting;
 mod batch;
@@ -74,7 +77,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 pub use action::{Action, Verb, Write};
 pub use event::{Event, Outcome, Subject};
-pub use said::{Bought, GivenUp, Kept, Said};
+pub use said::{Bought, GivenUp, Kept, Said, Saving};
 pub use settings::ControllerSettings;
 pub use world::World;
 
@@ -92,6 +95,7 @@ use buffers::Buffers;
 use carry_out::{Asked, carry_out};
 use cluster::{Claimed, Cluster};
 use consistency::Consistency;
+use consolidating::Consolidating;
 use creating::Creating;
 use drain::is_going;
 use garbage::Garbage;
@@ -111,7 +115,7 @@ use statics::Statics;
 use turn::Turn;
 use unavailable::Unavailable;
 use valves::{Recent, Room, Valve};
-use waiting::{awaited_nodes, coming, waiting_pods};
+use waiting::{awaited_nodes, coming, is_any_untried, waiting_pods};
 use writes::Writes;
 
 /// What to do now, what to say, and when time alone will change that.
@@ -164,6 +168,7 @@ pub struct Controller {
     prices: Prices,
     usages: Usages,
     disruptable: disruptable::Looked,
+    consolidating: Consolidating,
 }
 
 impl Controller {
@@ -202,6 +207,7 @@ impl Controller {
             prices: Prices::default(),
             usages: Usages::default(),
             disruptable: disruptable::Looked::default(),
+            consolidating: Consolidating::default(),
         }
     }
 
@@ -224,6 +230,7 @@ impl Controller {
         self.buffers = Buffers::default();
         self.asked = None;
         self.disruptable = disruptable::Looked::default();
+        self.consolidating = Consolidating::default();
         self.attention = Attention::default();
         self.creating = Creating::default();
     }
@@ -259,6 +266,7 @@ impl Controller {
                 self.market = Market::default();
             }
             Event::Decided { question, decision } => self.decided(question, &decision, now, &mut step),
+            Event::Consolidated { question, commands } => self.consolidating.answered(question, commands),
         }
         step
     }
@@ -282,6 +290,7 @@ impl Controller {
         let sources = Sources { world: &self.world, catalog: &self.catalog, settings: &self.settings.decision };
         changes.all |= self.market.update(&sources, &unavailable);
         self.market.update_classes(&sources, &changes, &unavailable);
+        self.consolidating.stir(changes.all || changes.is_structural || !changes.claims.is_empty());
         #[cfg(test)]
         if self.settings.is_undivided {
             changes.all = true;
@@ -345,7 +354,9 @@ impl Controller {
             snapshot(cluster.objects, &coming, known, now).snapshot
         };
         self.disruptable.step(look, &mut turn);
-        empty::step(&cluster, &wanted, &mut self.looks, &mut turn);
+        empty::step(&cluster, (&wanted, &self.consolidating.in_hand()), &mut self.looks, &mut turn);
+        self.consolidating.go_on(&cluster, &mut turn);
+        let is_consolidating = replacing::step(&cluster, &self.consolidating.in_hand(), &mut turn);
         drain::step(&cluster, &self.garbage, (&mut self.looks, &mut self.instances), &mut turn);
         self.looks.keep(|node| cluster.objects.metadata("Node", &Subject::of_cluster("Node", node).key).is_some());
         retire::step(&cluster, &self.launches, &mut self.garbage, &mut self.instances, &mut turn);
@@ -358,7 +369,25 @@ impl Controller {
         let pods = waiting.len();
         let buffers = self.buffers.waiting(&mut turn);
         waiting.extend(buffers.as_deref());
-        if !is_busy && self.batch.step(&waiting, &mut turn) {
+        let decides = !is_busy && self.batch.step(&waiting, &mut turn);
+        let is_coming = !coming.pods.is_empty() || !coming.unseen.is_empty() || is_any_untried(&cluster, now);
+        let is_quiet = !is_busy && !decides && !is_consolidating && !is_coming && self.batch.is_at_rest();
+        match self.settings.consolidation {
+            Some(policy) if is_quiet => {
+                let (settings, market, memory) = (&self.settings, &self.market, &mut self.memory);
+                let looked = || {
+                    let known = Known { settings, market, nominated: &nominated, memory: &mut *memory };
+                    let mut snapshot = snapshot(cluster.objects, &coming, known, now).snapshot;
+                    self.buffers.place(Arc::make_mut(&mut snapshot));
+                    snapshot
+                };
+                let room = || Room::of(&self.settings.valves, &cluster, &self.spend, &mut self.recent, now);
+                let asking = (policy, &mut self.questions);
+                self.consolidating.step(&cluster, looked, room, asking, &mut turn);
+            }
+            _ => self.consolidating.forget_answer(),
+        }
+        if decides {
             turn.say(Said::FoundPods { pods });
             self.buffers.ask();
             let known = Known {

@@ -109,6 +109,8 @@ pub const OFFERS: &str = "packwright.dev/offers";
 pub const PLANNED: &str = "packwright.dev/planned";
 /// Annotation of a NodeClaim: the pods that its node is for, as JSON.
 pub const PLANNED_PODS: &str = "packwright.dev/planned-pods";
+/// Annotation of a NodeClaim that comes for others: which claims go once it and those that come with it are initialized, as JSON.
+pub const REPLACES: &str = "packwright.dev/replaces";
 /// Annotation of a kwok node: the uid of its NodeClaim.
 pub const BORN_OF: &str = "packwright.dev/born-of";
 /// Annotation of a node class whose nodes kwok plays: offerings that cannot be had, `type/zone/capacity type` separated by commas,

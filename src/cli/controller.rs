@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::catalog::CatalogArgs;
 use super::cluster::{ClusterArgs, Waiting};
+use super::consolidation::Consolidation;
 use super::exit;
 use super::settings::{SettingsArgs, count};
 use super::words::{boolean, duration};
@@ -65,6 +66,12 @@ pub struct Args {
     #[arg(long, env = "SHADOW", default_value = "false", action = clap::ArgAction::Set, num_args = 0..=1,
         default_missing_value = "true", value_parser = boolean, value_name = "BOOL")]
     shadow: bool,
+    /// When nodes that are used go because their pods fit elsewhere or for less: frugal asks for 2 % of the price of the nodes that go,
+    /// and for evictions and boots to be paid back within a day; calm asks for three times as much, leaves nodes alone in their
+    /// first hour, and removes or replaces one by one; any takes every saving; off leaves it to empty nodes.
+    #[arg(long, env = "PACKWRIGHT_CONSOLIDATION", value_enum, ignore_case = true, default_value_t = Consolidation::Frugal,
+        value_name = "POLICY")]
+    consolidation: Consolidation,
     /// Keep the last decisions in this folder, to verify and replay them.
     #[arg(long, env = "PACKWRIGHT_DECISIONS", value_name = "DIR")]
     decisions: Option<PathBuf>,
@@ -130,6 +137,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         batch_max: args.batch_max_duration,
         placement: args.placement.mode(),
         shadow: args.shadow,
+        consolidation: args.consolidation.policy(),
         valves: args.limits.valves(),
         ..ControllerSettings::default()
     };

@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::catalog::CatalogArgs;
+use super::consolidation::Consolidation;
 use super::exit;
 use super::settings::SettingsArgs;
 use super::table::{Output, align, table};
@@ -67,6 +68,9 @@ pub struct Args {
     /// Give the controller a fault that must be found.
     #[arg(long, hide = true, value_enum)]
     plant: Option<Planted>,
+    /// When nodes that are used go, as for `packwright controller`.
+    #[arg(long, value_enum, default_value_t = Consolidation::Frugal, value_name = "POLICY")]
+    consolidation: Consolidation,
     /// Print what the controller says to standard error, with the simulated time.
     #[arg(long)]
     log: bool,
@@ -114,6 +118,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         decision,
         provider: Provider::Ec2,
         region: Arc::from(region.name),
+        consolidation: args.consolidation.policy(),
         disruption_looks: None, // no events and metrics are made of it
         ..ControllerSettings::default()
     };
@@ -272,6 +277,7 @@ fn shown(report: &Report, greedy: Option<&Report>) -> String {
     row("nodes at the end", &|report| report.samples.last().map_or(0, |sample| sample.nodes).to_string());
     row("most pods waiting", &|report| report.most_pending.to_string());
     row("decisions", &|report| report.decisions.to_string());
+    row("consolidations", &|report| report.consolidations.to_string());
     row("launches and writes that failed", &|report| report.failures.to_string());
     row("restarts and pauses", &|report| (report.restarts + report.pauses).to_string());
     let mut text = align(table, &[1, 2]);

@@ -1,5 +1,6 @@
 //! The live host of the controller: watches, steps, does what the step asks, and tells it what became of that.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use super::events::{Seen, events, pods_of};
 use super::lease::Stand;
 use super::write::write;
 use crate::cloud::{Answer, Request, kwok};
+use crate::consolidation::commands_within;
 use crate::controller::{Action, Controller, Event, Outcome, Said, Step, World};
 use crate::host::recorded::Question;
 use crate::host::worker::{Worker, decide_apart_from};
@@ -240,6 +242,15 @@ impl Doer {
                     Request::Terminate { provider_id, .. } => kwok::terminate(&provider_id),
                 };
                 let _ = sender.send(Event::Cloud(answer));
+            }
+            Action::Consolidate { question, snapshot, policy } => {
+                let limits = self.hosting.limits;
+                tokio::task::spawn_blocking(move || {
+                    // a search that breaks down has found nothing
+                    let search = AssertUnwindSafe(|| commands_within(&snapshot, &policy, limits));
+                    let commands = catch_unwind(search).unwrap_or_default();
+                    let _ = sender.send(Event::Consolidated { question, commands });
+                });
             }
             Action::Decide { question, snapshot, carried, search } => {
                 let (limits, worker) = (Limits { search, ..self.hosting.limits }, self.hosting.worker.clone());

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -21,7 +21,7 @@ use crate::observe::Snapshot;
 use crate::plan::check::check;
 use crate::plan::{Assignment, Launch, Plan, Target};
 use crate::random::SplitMix64;
-use crate::solve::Pace;
+use crate::solve::{Pace, Work};
 use crate::units::MicroUsd;
 
 /// What to do, one command after another.
@@ -92,6 +92,18 @@ pub fn consolidate(
     let nothing =
         || Consolidation { commands: Vec::new(), after: start.clone(), trials: 0, stopped, held_back: Vec::new() };
     best.map_or_else(nothing, |(_, found)| Consolidation { trials, stopped, ..found })
+}
+
+/// What may be done now, one after another, so that budgets hold for all of it; `limits`: of the whole search.
+#[must_use]
+pub fn commands_within(snapshot: &Snapshot, policy: &Policy, limits: Limits) -> Vec<Command> {
+    let started = Instant::now();
+    let time = || match limits.work.pace {
+        Pace::Time => limits.time.saturating_sub(started.elapsed()),
+        Pace::Work => limits.time,
+    };
+    let of_trial = Limits { work: Work { pace: limits.work.pace, ..Work::OF_A_TRIAL }, ..limits };
+    consolidate(snapshot, (policy, Budgets::Together), of_trial, snapshot.taken_at, &time).commands
 }
 
 /// How much time is left.

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::event::Subject;
 use crate::cloud::Request;
+use crate::consolidation::Policy;
 use crate::host::Search;
 use crate::observe::Snapshot;
 use crate::solve::carried::Carried;
@@ -33,6 +34,15 @@ pub enum Action {
         carried: Arc<Carried>,
         /// By what.
         search: Search,
+    },
+    /// To look for nodes whose pods fit elsewhere, or for less: [`super::Event::Consolidated`].
+    Consolidate {
+        /// Its number.
+        question: u64,
+        /// What is known.
+        snapshot: Arc<Snapshot>,
+        /// What a saving has to be worth.
+        policy: Policy,
     },
 }
 

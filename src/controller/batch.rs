@@ -36,6 +36,11 @@ impl Batch {
         self.answered.retain(|pod| !coming.contains_key(pod));
     }
 
+    /// Whether no pod waits that has not been planned.
+    pub fn is_at_rest(&self) -> bool {
+        self.open.is_none()
+    }
+
     /// Whether to decide now; `waiting`: the uids of pods that have no node coming, and what waits like a pod. Most steps find
     /// what the one before them found: then nothing is copied.
     pub fn step(&mut self, waiting: &[&str], turn: &mut Turn<'_>) -> bool {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::catalog::Catalog;
 use crate::cloud::Answer;
+use crate::consolidation::Command;
 use crate::host::Decision;
 use crate::observe::RawObject;
 use crate::observe::objects::ObjectKey;
@@ -90,6 +91,13 @@ pub enum Event {
         question: u64,
         /// The answer.
         decision: Box<Decision>,
+    },
+    /// Nodes that may go, where that was asked.
+    Consolidated {
+        /// The number of the question.
+        question: u64,
+        /// One after another.
+        commands: Vec<Command>,
     },
 }
 

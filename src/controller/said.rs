@@ -231,6 +231,33 @@ pub enum Said {
         /// Of the condition `DisruptionReason`.
         reason: &'static str,
     },
+    /// Nodes that are used go.
+    Consolidating(Saving),
+    /// They would if this were no shadow.
+    WouldConsolidate(Saving),
+    /// A NodeClaim is to be created for others that go.
+    Replacing {
+        /// Its name.
+        claim: Arc<str>,
+        /// Its pool.
+        pool: Arc<str>,
+        /// The pods that come to it.
+        pods: usize,
+        /// What is bought if it can be had.
+        instance_type: Arc<str>,
+    },
+    /// Claims go once this one and those that come with it are initialized.
+    AwaitingReplacement {
+        /// Which comes.
+        claim: Arc<str>,
+    },
+    /// Claims stay: what was to come for them has failed.
+    NotReplaced {
+        /// One of those that came.
+        claim: Arc<str>,
+        /// In one sentence.
+        why: String,
+    },
     /// A pod is asked to leave a node that goes.
     Evicting {
         /// Which.
@@ -311,6 +338,40 @@ pub enum Said {
     NotGuaranteed(Loss),
     /// Where the planned pods of a claim are.
     Landed(Landed),
+}
+
+/// What a command comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Saving {
+    /// Nodes that go, by name.
+    pub nodes: Vec<Arc<str>>,
+    /// Nodes that come for them.
+    pub launches: usize,
+    /// Pods that move.
+    pub pods: usize,
+    /// Of an hour, at least.
+    pub saved: MicroUsd,
+}
+
+impl Saving {
+    /// As the reference's metrics call it.
+    #[must_use]
+    pub fn decision(&self) -> &'static str {
+        if self.launches == 0 { "delete" } else { "replace" }
+    }
+
+    /// As the reference's metrics call it.
+    #[must_use]
+    pub fn consolidation_type(&self) -> &'static str {
+        if self.nodes.len() == 1 { "single" } else { "multi" }
+    }
+}
+
+impl fmt::Display for Saving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { nodes, launches, pods, saved } = self;
+        write!(f, "{} for {launches} new node(s), {pods} pod(s) move, {saved} $/h are saved", nodes.join(", "))
+    }
 }
 
 /// What keeps a node.
@@ -396,6 +457,13 @@ impl fmt::Display for Said {
             Self::Kept { about, why, .. } => write!(f, "cannot disrupt {about}: {why}"),
             Self::Disruptable(disruptable) => write!(f, "{disruptable:?}"),
             Self::Disrupting { claim, reason } => write!(f, "disrupting node of nodeclaim {claim}: {reason}"),
+            Self::Consolidating(saving) => write!(f, "disrupting node(s) {saving}"),
+            Self::WouldConsolidate(saving) => write!(f, "would disrupt node(s) {saving}"),
+            Self::Replacing { claim, pool, pods, instance_type } => {
+                write!(f, "created nodeclaim {claim} of nodepool {pool} for {pods} pod(s) that move: {instance_type}")
+            }
+            Self::AwaitingReplacement { claim } => write!(f, "nodeclaim {claim} is waited for to disrupt others"),
+            Self::NotReplaced { claim, why } => write!(f, "nodeclaim {claim} replaces nothing: {why}"),
             Self::Evicting { pod } => write!(f, "evicting {pod}"),
             Self::Deleting { pod, grace, deadline } => write!(
                 f,

@@ -7,6 +7,7 @@ mod statics;
 mod buffers;
 mod conditions;
 mod draining;
+mod consolidating;
 mod emptying;
 mod expiring;
 mod drifting;

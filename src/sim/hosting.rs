@@ -12,6 +12,7 @@ use super::queue::after;
 use super::{Happening, Planted, Seen, Simulation};
 use crate::api::labels;
 use crate::cloud::{Answer, Launch, LaunchError, Request};
+use crate::consolidation::commands_within;
 use crate::controller::{Action, Event, Outcome, Step, Subject, Verb, Write};
 use crate::host::{Limits, Search, decide_from};
 use crate::observe::objects::KINDS;
@@ -134,6 +135,14 @@ impl Simulation<'_> {
                 Action::Cloud(request) => self.queue.put(at, Happening::Asked(life, Box::new(request))),
                 Action::Look { node } => self.queue.put(at, Happening::Looked(life, node)),
                 Action::Decide { .. } if self.is_planted(Planted::Undecided) => {}
+                Action::Consolidate { question, snapshot, policy } => {
+                    let started = std::time::Instant::now();
+                    let commands = commands_within(&snapshot, &policy, self.options.limits);
+                    self.report.deciding += started.elapsed();
+                    let at = after(self.now, self.scenario.spec.machines.decision);
+                    let event = Event::Consolidated { question, commands };
+                    self.queue.put(at, Happening::Heard(life, Box::new(event)));
+                }
                 Action::Decide { question, snapshot, carried, search } => {
                     self.note_question(life);
                     let started = std::time::Instant::now();

@@ -33,6 +33,8 @@ pub struct Report {
     pub faults: u64,
     /// Decisions that were made.
     pub decisions: u64,
+    /// Commands that take nodes away because their pods fit elsewhere, or for less.
+    pub consolidations: u64,
     /// Of the state machine.
     pub steps: u64,
     /// That reached the API server.
@@ -94,6 +96,7 @@ impl Report {
             jobs_done: 0,
             faults: 0,
             decisions: 0,
+            consolidations: 0,
             steps: 0,
             writes: 0,
             restarts: 0,
@@ -113,6 +116,7 @@ impl Report {
     }
 
     pub(super) fn note(&mut self, said: &Said) {
+        self.consolidations += u64::from(matches!(said, Said::Consolidating(_)));
         self.failures += u64::from(matches!(said, Said::LaunchFailed { .. } | Said::WriteFailed { .. }));
     }
 

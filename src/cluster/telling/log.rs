@@ -247,6 +247,38 @@ pub(super) fn write(said: &Said) {
         Said::Disrupting { claim, reason } => {
             info!(controller = "disruption", NodeClaim = %claim, reason, "disrupting node(s)");
         }
+        Said::Consolidating(saving) => info!(
+            controller = "disruption",
+            reason = "underutilized",
+            decision = saving.decision(),
+            disrupted_node_count = saving.nodes.len(),
+            replacement_node_count = saving.launches,
+            pod_count = saving.pods,
+            saved_usd_per_hour = saving.saved.as_usd(),
+            nodes = saving.nodes.join(", "),
+            "disrupting node(s)"
+        ),
+        Said::WouldConsolidate(saving) => info!(
+            controller = "disruption",
+            decision = saving.decision(),
+            saved_usd_per_hour = saving.saved.as_usd(),
+            nodes = saving.nodes.join(", "),
+            "would disrupt node(s)"
+        ),
+        Said::Replacing { claim, pool, pods, instance_type } => info!(
+            controller = "disruption",
+            NodeClaim = %claim,
+            NodePool = %pool,
+            pods,
+            instance_type = %instance_type,
+            "created nodeclaim"
+        ),
+        Said::AwaitingReplacement { claim } => {
+            debug!(controller = "disruption.queue", NodeClaim = %claim, "waiting on replacement");
+        }
+        Said::NotReplaced { claim, why } => {
+            error!(controller = "disruption.queue", NodeClaim = %claim, "failed to disrupt node(s): {why}");
+        }
         Said::Evicting { pod } => debug!(controller = "node.termination", Pod = %pod.key, "evicting pod"),
         Said::Deleting { pod, .. } => info!(controller = "node.termination", Pod = %pod.key, "{said}"),
         Said::Protected { pod, .. } => debug!(controller = "disruption", Pod = %pod.key, "{said}"),

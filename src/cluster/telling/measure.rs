@@ -102,6 +102,10 @@ fn describe() {
     describe_counter!("karpenter_nodes_created_total", "Nodes that registered, by pool and zone.");
     describe_counter!("karpenter_nodes_terminated_total", "Nodes that are gone, by pool and zone.");
     describe_counter!("karpenter_voluntary_disruption_decisions_total", "Disruptions, by what was decided and why.");
+    describe_counter!(
+        "karpenter_voluntary_disruption_queue_failures_total",
+        "Disruptions that came to nothing, as what was to replace nodes has failed."
+    );
     describe_gauge!("karpenter_scheduler_queue_depth", "Pods that are being planned.");
     describe_gauge!("karpenter_scheduler_unschedulable_pods_count", "Pods that the last decision could not place.");
     describe_histogram!(SCHEDULING, "What a decision takes.");
@@ -141,11 +145,19 @@ pub(super) fn count(said: &Said, world: &World) {
         }
         Said::Disrupting { claim, reason } => {
             let reason = reason.to_lowercase();
-            counter!("karpenter_voluntary_disruption_decisions_total", "decision" => "delete",
-                "reason" => reason.clone(), "consolidation_type" => reason.clone())
-            .increment(1);
+            // of a command for several nodes there is one decision
+            if reason != "underutilized" {
+                decided("delete", &reason, &reason);
+            }
             disrupted(claim, &reason, world);
         }
+        Said::Consolidating(saving) => decided(saving.decision(), "underutilized", saving.consolidation_type()),
+        Said::Replacing { pool, .. } => counter!("karpenter_nodeclaims_created_total", "nodepool" => pool.to_string(),
+            "reason" => "underutilized", "min_values_relaxed" => "false")
+        .increment(1),
+        Said::NotReplaced { .. } => counter!("karpenter_voluntary_disruption_queue_failures_total",
+            "decision" => "replace", "reason" => "underutilized", "consolidation_type" => "")
+        .increment(1),
         Said::GaveUp { claim, why, .. } => disrupted(claim, why.label(), world),
         Said::Expired { claim } => disrupted(claim, "expired", world),
         Said::Unhealthy { claim, condition, .. } => {
@@ -179,6 +191,12 @@ pub(super) fn count(said: &Said, world: &World) {
         Said::NotGuaranteed(_) => counter!("packwright_placement_lost_total").increment(1),
         _ => {}
     }
+}
+
+fn decided(decision: &'static str, reason: &str, consolidation_type: &str) {
+    counter!("karpenter_voluntary_disruption_decisions_total", "decision" => decision, "reason" => reason.to_owned(),
+        "consolidation_type" => consolidation_type.to_owned())
+    .increment(1);
 }
 
 fn disrupted(claim: &str, reason: &str, world: &World) {

@@ -170,6 +170,14 @@ fn text(said: &Said) -> Option<Text> {
         Said::Disrupting { claim, reason } => {
             normal(of_claim(claim), "DisruptionTerminating", format!("Disrupting NodeClaim: {reason}"))
         }
+        Said::Replacing { claim, .. } => {
+            normal(of_claim(claim), "DisruptionLaunching", "Launching NodeClaim: Underutilized".to_owned())
+        }
+        Said::AwaitingReplacement { claim } => {
+            let note = "Waiting on readiness to continue disruption".to_owned();
+            normal(of_claim(claim), "DisruptionWaitingReadiness", note)
+        }
+        Said::NotReplaced { claim, .. } => warning(of_claim(claim), "DisruptionFailed", said.to_string()),
         Said::RepairBlocked { node, why } => {
             warning(Subject::of_cluster("Node", node), "NodeRepairBlocked", why.clone())
         }

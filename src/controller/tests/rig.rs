@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::api::labels;
 use crate::catalog::{Catalog, kwok};
 use crate::cloud::{self, Request};
+use crate::consolidation::commands_within;
 use crate::controller::{Action, Controller, ControllerSettings, Event, Outcome, Said, Step, Subject, Verb, Write};
 use crate::host::{Limits, Search, decide};
 use crate::observe::RawObject;
@@ -216,6 +217,11 @@ impl Rig {
                     let pods = Ok(self.objects.values().filter(|object| here(object)).map(raw).collect());
                     self.observe(Event::Looked { node, pods });
                 }
+                Action::Consolidate { question, snapshot, policy } => {
+                    let limits = Limits::of_work(Work::LIMITED, Search::Integer);
+                    let commands = commands_within(&snapshot, &policy, limits);
+                    self.observe(Event::Consolidated { question, commands });
+                }
                 Action::Decide { question, snapshot, .. } => {
                     let decision = Box::new(decide(&snapshot, Limits::of_work(Work::IN_TIME, Search::Greedy)));
                     self.observe(Event::Decided { question, decision });
@@ -323,6 +329,7 @@ fn describe(action: &Action) -> String {
         Action::Cloud(Request::List) => "list".to_owned(),
         Action::Look { node } => format!("look at {node}"),
         Action::Decide { .. } => "decide".to_owned(),
+        Action::Consolidate { .. } => "consolidate".to_owned(),
     }
 }
 

@@ -104,13 +104,14 @@ const NAMES: [&str; 5] = [
 ];
 
 /// What the provisioner writes of names.
-const NAMES_OF_OURS: [&str; 6] = [
+const NAMES_OF_OURS: [&str; 7] = [
     labels::NODEPOOL,
     labels::BUFFER_NAME,
     labels::BUFFER_NAMESPACE,
     labels::OFFERS,
     labels::PLANNED,
     labels::PLANNED_PODS,
+    labels::REPLACES,
 ];
 
 const WORDS: [&str; 9] = [

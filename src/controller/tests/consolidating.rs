@@ -1,0 +1,223 @@
+//! Nodes that are used go where their pods fit elsewhere, or for less.
+
+use serde_json::{Value, json};
+
+use super::rig::{Rig, SMALL, class, pod, pool};
+use crate::api::labels;
+use crate::controller::Said;
+
+const LARGE: &str = "c-8x-amd64-linux";
+
+/// A pool of nodes of two and eight cores.
+fn both(disruption: &Value) -> Value {
+    let types = json!([{"key": labels::INSTANCE_TYPE, "operator": "In", "values": [SMALL, LARGE]}]);
+    pool("default", json!({"template": {"spec": {"requirements": types}}, "disruption": disruption}))
+}
+
+fn owned(name: &str, cpu: &str) -> Value {
+    let mut pod = pod(name, cpu);
+    pod["metadata"]["ownerReferences"] =
+        json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "rs", "controller": true}]);
+    pod
+}
+
+/// Two nodes of two cores, each with a pod of 0.6 cores that fits on the other one.
+fn halves(disruption: &Value) -> Rig {
+    let small = pool("default", json!({"disruption": disruption}));
+    let mut rig =
+        Rig::of(vec![class(&json!({})), small, owned("a", "600m"), owned("full", "1300m"), owned("b", "600m")]);
+    rig.pass(120);
+    assert_eq!(rig.names("Node").len(), 2);
+    rig.delete("Pod", "full");
+    rig
+}
+
+/// One node of eight cores with one pod that needs two.
+fn oversized() -> Rig {
+    let mut rig = Rig::of(vec![class(&json!({})), both(&json!({})), owned("web", "1"), owned("other", "6")]);
+    rig.pass(120);
+    assert_eq!(types(&rig), [LARGE]);
+    rig
+}
+
+/// The pod that needs most of it is gone.
+fn shrink(rig: &mut Rig) {
+    rig.delete("Pod", "other");
+}
+
+fn types(rig: &Rig) -> Vec<String> {
+    let of =
+        |node: String| rig.get("Node", &node)["metadata"]["labels"][labels::INSTANCE_TYPE].as_str().unwrap().to_owned();
+    rig.names("Node").into_iter().map(of).collect()
+}
+
+fn is_closed(rig: &Rig, node: &str) -> bool {
+    let taints = rig.get("Node", node)["spec"]["taints"].as_array().cloned().unwrap_or_default();
+    taints.iter().any(|taint| taint["key"] == labels::TAINT_DISRUPTED)
+}
+
+fn begun(rig: &Rig) -> usize {
+    rig.said.iter().filter(|said| matches!(said, Said::Consolidating(_))).count()
+}
+
+/// Lets time pass until a claim replaces others; its name.
+fn until_replaced(rig: &mut Rig) -> String {
+    for _ in 0..10_000 {
+        let of = |name: &String| rig.annotation("NodeClaim", name, labels::REPLACES).is_some();
+        if let Some(name) = rig.names("NodeClaim").into_iter().find(of) {
+            return name;
+        }
+        if rig.step().is_empty() {
+            rig.now += std::time::Duration::from_millis(100);
+        }
+    }
+    panic!("nothing is replaced: {:?}", rig.said);
+}
+
+#[test]
+fn a_node_whose_pods_fit_elsewhere_goes() {
+    let mut rig = halves(&json!({}));
+    rig.pass(60);
+    assert_eq!((rig.names("Node").len(), begun(&rig)), (1, 1), "{:?}", rig.said);
+}
+
+#[test]
+fn it_goes_neither_beyond_a_budget_nor_where_it_is_turned_off_nor_while_pods_wait() {
+    let mut rig = halves(&json!({"budgets": [{"nodes": "0", "reasons": ["Underutilized"]}]}));
+    rig.pass(600);
+    assert_eq!((rig.names("Node").len(), begun(&rig)), (2, 0));
+    let mut rig = halves(&json!({"consolidateAfter": "5m"}));
+    rig.pass(240);
+    assert_eq!(begun(&rig), 0);
+    // one that is planned in vain is not waited for for ever
+    rig.put(owned("huge", "900"));
+    rig.pass(240);
+    assert_eq!(begun(&rig), 1);
+}
+
+#[test]
+fn while_a_pod_waits_for_its_node_nothing_goes() {
+    let mut rig = halves(&json!({}));
+    rig.put(owned("late", "1800m"));
+    let mut steps = 0;
+    while rig.names("NodeClaim").len() < 3 {
+        steps += 1;
+        assert!(steps < 1_000, "{:?}", rig.said);
+        if rig.step().is_empty() {
+            rig.now += std::time::Duration::from_millis(100);
+        }
+        assert!(begun(&rig) == 0 || rig.names("NodeClaim").len() == 3, "{:?}", rig.said);
+    }
+}
+
+#[test]
+fn a_cheaper_node_comes_before_the_dearer_one_goes() {
+    let mut rig = oversized();
+    let old = rig.names("Node").remove(0);
+    shrink(&mut rig);
+    let new = until_replaced(&mut rig);
+    assert!(is_closed(&rig, &old));
+    assert_eq!(rig.condition("NodeClaim", &old, "DisruptionReason").as_deref(), Some("True/Underutilized"));
+    assert!(rig.get("NodeClaim", &old)["metadata"]["deletionTimestamp"].is_null(), "the other one is not ready");
+    rig.pass(60);
+    assert_eq!((rig.names("NodeClaim"), types(&rig)), (vec![new.clone()], vec![SMALL.to_owned()]), "{:?}", rig.said);
+    let order: Vec<&Said> = rig
+        .said
+        .iter()
+        .filter(|said| {
+            matches!(said, Said::Initialized { claim, .. } if **claim == *new)
+                || matches!(said, Said::Disrupting { .. })
+        })
+        .collect();
+    assert!(matches!(order[..], [Said::Initialized { .. }, Said::Disrupting { .. }]), "{order:?}");
+}
+
+#[test]
+fn where_the_new_node_fails_the_old_one_stays() {
+    let mut rig = oversized();
+    let old = rig.names("Node").remove(0);
+    shrink(&mut rig);
+    let new = until_replaced(&mut rig);
+    rig.change("NodeClaim", &new, |claim| claim["metadata"]["finalizers"] = json!([]));
+    rig.delete("NodeClaim", &new);
+    rig.settle();
+    assert!(rig.try_get("NodeClaim", &new).is_none());
+    assert!(!is_closed(&rig, &old), "{:?}", rig.said);
+    assert_eq!(rig.condition("NodeClaim", &old, "DisruptionReason"), None);
+    assert!(rig.get("NodeClaim", &old)["metadata"]["deletionTimestamp"].is_null());
+}
+
+#[test]
+fn what_takes_too_long_is_given_up_and_its_node_is_kept_for_nobody() {
+    let mut rig = oversized();
+    let old = rig.names("Node").remove(0);
+    // nodes do not become ready
+    rig.change("NodePool", "default", |pool| {
+        pool["spec"]["template"]["spec"]["startupTaints"] = json!([{"key": "never", "effect": "NoSchedule"}]);
+    });
+    shrink(&mut rig);
+    let new = until_replaced(&mut rig);
+    rig.pass(590);
+    assert!(is_closed(&rig, &old), "{:?}", rig.said);
+    rig.pass(12);
+    assert!(!is_closed(&rig, &old), "{:?}", rig.said);
+    assert_eq!(rig.annotation("NodeClaim", &new, labels::REPLACES), None);
+    assert_eq!(rig.annotation("NodeClaim", &new, labels::PLANNED_PODS), Some("{}"));
+    assert!(rig.said.iter().any(|said| matches!(said, Said::NotReplaced { .. })));
+}
+
+#[test]
+fn another_process_goes_on_with_what_stands_in_the_cluster() {
+    let mut rig = oversized();
+    shrink(&mut rig);
+    let new = until_replaced(&mut rig);
+    rig.restart();
+    rig.pass(60);
+    assert_eq!(rig.names("NodeClaim"), [new], "{:?}", rig.said);
+    // after every single step
+    for steps in 1..40 {
+        let mut rig = oversized();
+        shrink(&mut rig);
+        until_marked(&mut rig);
+        (0..steps).for_each(|_| drop(rig.step()));
+        rig.restart();
+        rig.pass(600);
+        let nodes = rig.names("Node");
+        assert_eq!((nodes.len(), types(&rig)), (1, vec![SMALL.to_owned()]), "after {steps}: {:?}", rig.said);
+        assert!(!is_closed(&rig, &nodes[0]), "after {steps}");
+    }
+}
+
+/// Lets time pass until a command begins.
+fn until_marked(rig: &mut Rig) {
+    for _ in 0..10_000 {
+        if begun(rig) > 0 {
+            return;
+        }
+        if rig.step().is_empty() {
+            rig.now += std::time::Duration::from_millis(100);
+        }
+    }
+    panic!("nothing begins: {:?}", rig.said);
+}
+
+#[test]
+fn what_a_process_that_died_has_closed_is_open_again() {
+    let mut rig = halves(&json!({"budgets": [{"nodes": "0", "reasons": ["Underutilized"]}]}));
+    rig.pass(60);
+    let old = rig.names("Node").remove(0);
+    rig.change("Node", &old, |node| {
+        node["spec"]["taints"] = json!([{"key": labels::TAINT_DISRUPTED, "effect": "NoSchedule"}]);
+    });
+    rig.change("NodeClaim", &old, |claim| {
+        let reason = json!({
+            "type": "DisruptionReason", "status": "True", "reason": "Underutilized", "message": "",
+            "lastTransitionTime": "2026-01-01T00:01:00Z",
+        });
+        claim["status"]["conditions"].as_array_mut().unwrap().push(reason);
+    });
+    rig.restart();
+    rig.settle();
+    assert!(!is_closed(&rig, &old));
+    assert_eq!(rig.condition("NodeClaim", &old, "DisruptionReason"), None);
+}
