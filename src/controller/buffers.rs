@@ -18,7 +18,7 @@ use super::turn::{Turn, later};
 use crate::api::capacity_buffer::{ACTIVE_CAPACITY, CapacityBuffer};
 use crate::api::labels;
 use crate::observe::objects::ObjectKey;
-use crate::observe::snapshot::{NodeStage, Snapshot};
+use crate::observe::snapshot::{Node, NodeStage, Snapshot};
 use crate::observe::{BufferProblem, BufferState, buffer_states, has_ended};
 use crate::plan::{Checked, Plan, Target};
 
@@ -56,6 +56,8 @@ struct Answer {
     is_open: bool,
     /// Nodes and claims that virtual pods are planned on.
     holding: BTreeSet<Arc<str>>,
+    /// Where each of them is, by uid.
+    places: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 impl Buffers {
@@ -107,8 +109,8 @@ impl Buffers {
         created: &BTreeMap<usize, Arc<str>>,
         now: Timestamp,
     ) {
-        let mut answer =
-            Answer { about: self.asked, at: now, lacking: BTreeSet::new(), is_open: false, holding: BTreeSet::new() };
+        let (lacking, holding, places) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
+        let mut answer = Answer { about: self.asked, at: now, lacking, is_open: false, holding, places };
         let buffer_of = |pod: usize| {
             let pod = &snapshot.pods[pod];
             let name = pod.template.annotations.get(labels::BUFFER_NAME).filter(|_| pod.buffer)?;
@@ -120,12 +122,15 @@ impl Buffers {
                 Target::Existing(node) => {
                     let node = &snapshot.nodes[node];
                     answer.holding.insert(node.name.clone());
+                    answer.places.insert(snapshot.pods[assignment.pod].uid.clone(), node.name.clone());
                     if node.stage != NodeStage::Initialized {
                         answer.lacking.insert(buffer);
                     }
                 }
                 Target::Launch(launch) => {
                     answer.holding.extend(created.get(&launch).cloned());
+                    let claim = created.get(&launch).cloned();
+                    answer.places.extend(claim.map(|claim| (snapshot.pods[assignment.pod].uid.clone(), claim)));
                     answer.is_open |= !created.contains_key(&launch);
                     answer.lacking.insert(buffer);
                 }
@@ -151,6 +156,16 @@ impl Buffers {
             held.extend(claimed.nodes.iter().filter_map(|node| node.metadata.name.as_deref()).map(Arc::from));
         }
         held
+    }
+
+    /// Has virtual pods take the room that is kept for them.
+    pub fn place(&self, snapshot: &mut Snapshot) {
+        let Some(answer) = &self.answer else { return };
+        for pod in snapshot.pods.iter_mut().filter(|pod| pod.buffer && pod.node.is_none()) {
+            let Some(place) = answer.places.get(&pod.uid) else { continue };
+            let here = |node: &&Node| node.name == *place || node.claim.as_ref() == Some(place);
+            pod.node = snapshot.nodes.iter().find(here).map(|node| node.name.clone());
+        }
     }
 
     fn has_pods(&self) -> bool {

@@ -114,7 +114,7 @@ impl Consolidating {
     pub fn step(
         &mut self,
         cluster: &Cluster<'_>,
-        snapshot: impl FnOnce() -> Arc<Snapshot>,
+        mut snapshot: impl FnMut() -> Arc<Snapshot>,
         room: impl FnOnce() -> Room,
         (policy, question): (Policy, &mut u64),
         turn: &mut Turn<'_>,
@@ -126,10 +126,12 @@ impl Consolidating {
                     turn.say(Said::WouldConsolidate(saving(&command)));
                     self.nothing = Some((turn.now, answer.snapshot));
                 }
-                Some(command) => self.begun = begin(cluster, now, &command, turn),
+                Some(command) => {
+                    self.begun = begin(cluster, now, &command, turn);
+                    return self.go_on(cluster, turn);
+                }
                 None => self.nothing = Some((turn.now, answer.snapshot)),
             }
-            return;
         }
         let is_over = self.nothing.as_ref().is_none_or(|(at, _)| turn.is_time(later(*at, AGAIN)));
         if self.asked.is_some() || !(self.is_stirred || is_over) {
@@ -172,10 +174,10 @@ impl Consolidating {
         }
         if !replaces {
             for claimed in left {
-                turn.delete_claim(
-                    claimed,
-                    Said::Disrupting { claim: Arc::from(claimed.name()), reason: UNDERUTILIZED },
-                );
+                if turn.delete_claim_as_read(claimed) {
+                    let claim = Arc::from(claimed.name());
+                    turn.say_once_taken(Said::Disrupting { claim, reason: UNDERUTILIZED });
+                }
             }
             return;
         }

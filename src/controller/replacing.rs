@@ -81,7 +81,10 @@ fn take_further(replaces: &Replaces, (going, with): (&[&Claimed<'_>], &[&Claimed
     }
     if with.iter().all(|claimed| claimed.is(INITIALIZED)) {
         for claimed in going {
-            turn.delete_claim(claimed, Said::Disrupting { claim: Arc::from(claimed.name()), reason: UNDERUTILIZED });
+            if turn.delete_claim_as_read(claimed) {
+                let claim = Arc::from(claimed.name());
+                turn.say_once_taken(Said::Disrupting { claim, reason: UNDERUTILIZED });
+            }
         }
     }
 }

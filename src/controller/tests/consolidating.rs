@@ -4,13 +4,17 @@ use serde_json::{Value, json};
 
 use super::rig::{Rig, SMALL, class, pod, pool};
 use crate::api::labels;
-use crate::controller::Said;
+use crate::consolidation::Policy;
+use crate::controller::{ControllerSettings, Said};
 
 const LARGE: &str = "c-8x-amd64-linux";
 
 /// A pool of nodes of two and eight cores.
 fn both(disruption: &Value) -> Value {
-    let types = json!([{"key": labels::INSTANCE_TYPE, "operator": "In", "values": [SMALL, LARGE]}]);
+    let types = json!([
+        {"key": labels::INSTANCE_TYPE, "operator": "In", "values": [SMALL, LARGE]},
+        {"key": labels::CAPACITY_TYPE, "operator": "In", "values": ["on-demand"]},
+    ]);
     pool("default", json!({"template": {"spec": {"requirements": types}}, "disruption": disruption}))
 }
 
@@ -23,9 +27,13 @@ fn owned(name: &str, cpu: &str) -> Value {
 
 /// Two nodes of two cores, each with a pod of 0.6 cores that fits on the other one.
 fn halves(disruption: &Value) -> Rig {
+    halves_by(ControllerSettings::default(), disruption)
+}
+
+fn halves_by(settings: ControllerSettings, disruption: &Value) -> Rig {
     let small = pool("default", json!({"disruption": disruption}));
-    let mut rig =
-        Rig::of(vec![class(&json!({})), small, owned("a", "600m"), owned("full", "1300m"), owned("b", "600m")]);
+    let pods = [owned("a", "600m"), owned("full", "1300m"), owned("b", "600m")];
+    let mut rig = Rig::new(settings, [vec![class(&json!({})), small], pods.to_vec()].concat());
     rig.pass(120);
     assert_eq!(rig.names("Node").len(), 2);
     rig.delete("Pod", "full");
@@ -82,7 +90,21 @@ fn a_node_whose_pods_fit_elsewhere_goes() {
 }
 
 #[test]
-fn it_goes_neither_beyond_a_budget_nor_where_it_is_turned_off_nor_while_pods_wait() {
+fn it_stays_where_that_is_turned_off_and_a_shadow_only_says_it() {
+    let mut settings = ControllerSettings { consolidation: None, ..ControllerSettings::default() };
+    let mut rig = halves_by(settings.clone(), &json!({}));
+    rig.pass(600);
+    assert_eq!(begun(&rig), 0);
+    (settings.consolidation, settings.shadow) = (Some(Policy::default()), true);
+    rig.restart_by(settings);
+    rig.pass(600);
+    let would = rig.said.iter().filter(|said| matches!(said, Said::WouldConsolidate(_))).count();
+    assert_eq!((rig.names("Node").len(), begun(&rig)), (2, 0));
+    assert!((1..=3).contains(&would), "once in five minutes: {would}");
+}
+
+#[test]
+fn it_goes_neither_beyond_a_budget_nor_before_its_time() {
     let mut rig = halves(&json!({"budgets": [{"nodes": "0", "reasons": ["Underutilized"]}]}));
     rig.pass(600);
     assert_eq!((rig.names("Node").len(), begun(&rig)), (2, 0));
@@ -138,6 +160,7 @@ fn where_the_new_node_fails_the_old_one_stays() {
     let old = rig.names("Node").remove(0);
     shrink(&mut rig);
     let new = until_replaced(&mut rig);
+    rig.step();
     rig.change("NodeClaim", &new, |claim| claim["metadata"]["finalizers"] = json!([]));
     rig.delete("NodeClaim", &new);
     rig.settle();
@@ -175,7 +198,7 @@ fn another_process_goes_on_with_what_stands_in_the_cluster() {
     rig.pass(60);
     assert_eq!(rig.names("NodeClaim"), [new], "{:?}", rig.said);
     // after every single step
-    for steps in 1..40 {
+    for steps in 1..=10 {
         let mut rig = oversized();
         shrink(&mut rig);
         until_marked(&mut rig);

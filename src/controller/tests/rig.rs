@@ -63,7 +63,15 @@ impl Rig {
 
     /// A new process, with the same cluster.
     pub fn restart(&mut self) {
-        let mut next = Self::of(Vec::new());
+        self.replace_by(Self::of(Vec::new()));
+    }
+
+    /// As [`Rig::restart`], with other settings.
+    pub fn restart_by(&mut self, settings: ControllerSettings) {
+        self.replace_by(Self::new(settings, Vec::new()));
+    }
+
+    fn replace_by(&mut self, mut next: Self) {
         next.now = self.now;
         for ((kind, _), object) in &self.objects {
             next.controller.observe(Event::Seen { kind, object: raw(object) }, self.now);
@@ -170,7 +178,7 @@ impl Rig {
         done
     }
 
-    /// What kube-scheduler does with pods that are planned on a node which is registered.
+    /// What kube-scheduler does with pods that are planned on a node which is registered, and with those that it lets in.
     fn bind_planned(&mut self) {
         let mut planned = Vec::new();
         for claim in self.names("NodeClaim") {
@@ -178,6 +186,17 @@ impl Rig {
             let plan = self.annotation("NodeClaim", &claim, labels::PLANNED_PODS).map(ClaimPlan::from_annotation);
             let (Some(node), Some(Ok(plan))) = (node, plan) else { continue };
             planned.extend(plan.pods.into_iter().map(|pod| (pod.name, node.clone())));
+        }
+        for node in self.names("Node") {
+            let lets_in = |pod: &String| {
+                let (taints, pod) = (&self.get("Node", &node)["spec"]["taints"], self.get("Pod", pod));
+                let planned = taints.as_array().into_iter().flatten().find(|taint| taint["key"] == labels::PLANNED);
+                let tolerations = pod["spec"]["tolerations"].as_array();
+                planned.is_some_and(|taint| {
+                    tolerations.is_some_and(|all| all.iter().any(|of| of["value"] == taint["value"]))
+                })
+            };
+            planned.extend(self.names("Pod").into_iter().filter(lets_in).map(|pod| (Arc::from(pod), node.clone())));
         }
         for (pod, node) in planned {
             if self.try_get("Pod", &pod).is_some_and(|pod| pod["spec"]["nodeName"].is_null()) {
@@ -187,6 +206,15 @@ impl Rig {
                 });
             }
         }
+    }
+
+    /// What a ReplicaSet does for a pod that was evicted.
+    fn make_again(&mut self, evicted: &Value) {
+        let name = format!("{}-again", evicted["metadata"]["name"].as_str().unwrap());
+        let mut next = pod(&name, "0");
+        next["metadata"]["ownerReferences"] = evicted["metadata"]["ownerReferences"].clone();
+        next["spec"]["containers"] = evicted["spec"]["containers"].clone();
+        self.put(next);
     }
 
     fn observe(&mut self, event: Event) {
@@ -253,12 +281,15 @@ impl Rig {
                 self.put(object);
             }
             Verb::Delete { .. } | Verb::Evict { .. } => {
-                let Some(known) = self.objects.get(&at) else { return Outcome::Outdated };
+                let Some(known) = self.objects.get(&at).cloned() else { return Outcome::Outdated };
                 let version = known["metadata"]["resourceVersion"].as_str();
                 if matches!(&verb, Verb::Delete { version: Some(read), .. } if version != Some(&**read)) {
                     return Outcome::Outdated;
                 }
                 self.end(&at);
+                if matches!(verb, Verb::Evict { .. }) && known["metadata"]["ownerReferences"][0]["controller"] == true {
+                    self.make_again(&known);
+                }
             }
         }
         Outcome::Done(self.objects.get(&at).map(raw))
