@@ -33,6 +33,8 @@
   value: {{ $settings.placement | quote }}
 - name: SHADOW
   value: {{ $settings.shadow | quote }}
+- name: PACKWRIGHT_CONSOLIDATION
+  value: {{ $settings.consolidation | quote }}
 - name: PACKWRIGHT_TIME_LIMIT
   value: {{ $settings.timeLimit | quote }}
 {{- with $settings.solverMemory }}

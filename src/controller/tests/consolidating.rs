@@ -180,7 +180,9 @@ fn what_takes_too_long_is_given_up_and_its_node_is_kept_for_nobody() {
     });
     shrink(&mut rig);
     let new = until_replaced(&mut rig);
+    assert!(!rig.get("NodeClaim", &new)["spec"]["startupTaints"].is_null());
     rig.pass(590);
+    assert_eq!(rig.names("Node").len(), 2, "{:?}", rig.said);
     assert!(is_closed(&rig, &old), "{:?}", rig.said);
     rig.pass(12);
     assert!(!is_closed(&rig, &old), "{:?}", rig.said);
