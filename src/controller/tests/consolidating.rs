@@ -176,6 +176,7 @@ fn what_takes_too_long_is_given_up_and_its_node_is_kept_for_nobody() {
     let old = rig.names("Node").remove(0);
     // nodes do not become ready
     rig.change("NodePool", "default", |pool| {
+        pool["metadata"]["generation"] = json!(2);
         pool["spec"]["template"]["spec"]["startupTaints"] = json!([{"key": "never", "effect": "NoSchedule"}]);
     });
     shrink(&mut rig);
