@@ -1,5 +1,6 @@
 //! Sets of nodes are tried until nothing is found.
 
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -98,13 +99,20 @@ pub fn consolidate(
 #[must_use]
 pub fn commands_within(snapshot: &Snapshot, policy: &Policy, limits: Limits) -> Vec<Command> {
     let started = Instant::now();
+    let readings = Cell::new(0);
     let time = || match limits.work.pace {
         Pace::Time => limits.time.saturating_sub(started.elapsed()),
-        Pace::Work => limits.time,
+        Pace::Work => {
+            readings.set(readings.get() + 1);
+            limits.time.saturating_sub(limits.time / READINGS * readings.get())
+        }
     };
     let of_trial = Limits { work: Work { pace: limits.work.pace, ..Work::OF_A_TRIAL }, ..limits };
     consolidate(snapshot, (policy, Budgets::Together), of_trial, snapshot.taken_at, &time).commands
 }
+
+/// Where work ends a search, not time, it asks so often how much time is left: a few times for each set that it tries.
+const READINGS: u32 = 200;
 
 /// How much time is left.
 pub(super) type TimeLeft<'t> = &'t dyn Fn() -> Duration;
