@@ -10,22 +10,28 @@
 //! | file | what |
 //! |---|---|
 //! | `policy` | what a saving has to be worth |
-//! | `without` | the cluster without some nodes, and after a command |
+//! | `without` | the cluster while nodes go, after a command, and once waiting pods have found their nodes |
 //! | `trial` | what the pods of a set of nodes cost elsewhere |
 //! | `cut` | a trial as commands that need not wait for one another |
 //! | `release` | which commands are worth it, and what the cloud may choose for them |
 //! | `choice` | which nodes to keep, as a small integer program over the whole cluster |
 //! | `ideas` | which sets are tried, the most promising first |
+//! | `must` | what goes whatever it saves |
+//! | `room` | what budgets leave |
+//! | `valid` | whether commands may be carried out in the cluster as it is |
+//! | `effort` | how much may still be done |
 //! | `search` | until nothing is found |
-//! | `valid` | whether a command may be carried out in the cluster as it is |
 //! | `report` | as people and programs read it |
 
 mod choice;
 mod cut;
+mod effort;
 mod ideas;
+mod must;
 mod policy;
 mod release;
 pub mod report;
+mod room;
 mod search;
 mod trial;
 mod valid;
@@ -41,9 +47,9 @@ use crate::plan::Launch;
 use crate::units::MicroUsd;
 
 pub use policy::Policy;
-pub use search::{Budgets, Consolidation, commands_within, consolidate};
-pub use valid::is_valid;
-pub use without::launched;
+pub use search::{Budgets, Consolidation, Manner, consolidate, consolidate_now};
+pub use valid::are_valid;
+pub use without::{after, launched, settled};
 
 /// Nodes that go at once, and what comes for them before they do.
 #[derive(Debug, Clone, PartialEq)]

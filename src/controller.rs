@@ -30,6 +30,7 @@ mod market;
 mod give_up;
 mod hash;
 mod closing;
+mod beginning;
 mod consolidating;
 mod create;
 mod creating;
@@ -110,12 +111,13 @@ use pools::Usages;
 use protected::Protected;
 use question::{Known, snapshot};
 use register::Following;
+use replacing::LastLook;
 use spend::{Prices, Spend};
 use statics::Statics;
 use turn::Turn;
 use unavailable::Unavailable;
 use valves::{Recent, Room, Valve};
-use waiting::{awaited_nodes, coming, is_any_untried, waiting_pods};
+use waiting::{awaited_nodes, coming, waiting_pods};
 use writes::Writes;
 
 /// What to do now, what to say, and when time alone will change that.
@@ -169,6 +171,7 @@ pub struct Controller {
     usages: Usages,
     disruptable: disruptable::Looked,
     consolidating: Consolidating,
+    last_look: LastLook,
 }
 
 impl Controller {
@@ -208,6 +211,7 @@ impl Controller {
             usages: Usages::default(),
             disruptable: disruptable::Looked::default(),
             consolidating: Consolidating::default(),
+            last_look: LastLook::default(),
         }
     }
 
@@ -231,6 +235,7 @@ impl Controller {
         self.asked = None;
         self.disruptable = disruptable::Looked::default();
         self.consolidating = Consolidating::default();
+        self.last_look = LastLook::default();
         self.attention = Attention::default();
         self.creating = Creating::default();
     }
@@ -266,7 +271,9 @@ impl Controller {
                 self.market = Market::default();
             }
             Event::Decided { question, decision } => self.decided(question, &decision, now, &mut step),
-            Event::Consolidated { question, commands } => self.consolidating.answered(question, commands),
+            Event::Consolidated { question, found } => {
+                self.consolidating.answered(question, found.map(|found| *found), &mut step.said);
+            }
         }
         step
     }
@@ -348,15 +355,17 @@ impl Controller {
         for node in &wanted {
             nominated.entry(node.clone()).or_insert(now + NOMINATION);
         }
-        let look = || {
+        let mut look = || {
             let (settings, market, memory) = (&self.settings, &self.market, &mut self.memory);
             let known = Known { settings, market, nominated: &nominated, memory };
-            snapshot(cluster.objects, &coming, known, now).snapshot
+            let mut snapshot = snapshot(cluster.objects, &coming, known, now).snapshot;
+            self.buffers.place(Arc::make_mut(&mut snapshot));
+            snapshot
         };
-        self.disruptable.step(look, &mut turn);
+        self.disruptable.step(&mut look, &mut turn);
         empty::step(&cluster, (&wanted, &self.consolidating.in_hand()), &mut self.looks, &mut turn);
-        self.consolidating.go_on(&cluster, &mut turn);
-        let is_consolidating = replacing::step(&cluster, &self.consolidating.in_hand(), &mut turn);
+        self.consolidating.go_on(&cluster, &mut self.looks, &mut look, &mut turn);
+        replacing::step(&cluster, &self.consolidating.in_hand(), (&mut self.last_look, &mut look), &mut turn);
         drain::step(&cluster, &self.garbage, (&mut self.looks, &mut self.instances), &mut turn);
         self.looks.keep(|node| cluster.objects.metadata("Node", &Subject::of_cluster("Node", node).key).is_some());
         retire::step(&cluster, &self.launches, &mut self.garbage, &mut self.instances, &mut turn);
@@ -370,22 +379,17 @@ impl Controller {
         let buffers = self.buffers.waiting(&mut turn);
         waiting.extend(buffers.as_deref());
         let decides = !is_busy && self.batch.step(&waiting, &mut turn);
-        let is_coming = !coming.pods.is_empty() || !coming.unseen.is_empty() || is_any_untried(&cluster, now);
-        let is_quiet = !is_busy && !decides && !is_consolidating && !is_coming && self.batch.is_at_rest();
-        match self.settings.consolidation {
-            Some(policy) if is_quiet => {
+        if !is_busy && !decides {
+            let looked = || {
                 let (settings, market, memory) = (&self.settings, &self.market, &mut self.memory);
-                let looked = || {
-                    let known = Known { settings, market, nominated: &nominated, memory: &mut *memory };
-                    let mut snapshot = snapshot(cluster.objects, &coming, known, now).snapshot;
-                    self.buffers.place(Arc::make_mut(&mut snapshot));
-                    snapshot
-                };
-                let room = || Room::of(&self.settings.valves, &cluster, &self.spend, &mut self.recent, now);
-                let asking = (policy, &mut self.questions);
-                self.consolidating.step(&cluster, looked, room, asking, &mut turn);
-            }
-            _ => self.consolidating.forget_answer(),
+                let known = Known { settings, market, nominated: &nominated, memory };
+                let mut snapshot = snapshot(cluster.objects, &coming, known, now).snapshot;
+                self.buffers.place(Arc::make_mut(&mut snapshot));
+                snapshot
+            };
+            let room = || Room::of(&self.settings.valves, &cluster, &self.spend, &mut self.recent, now);
+            let asking = (self.settings.consolidation, self.batch.is_at_rest(), &mut self.questions);
+            self.consolidating.step(&cluster, looked, room, asking, &mut turn);
         }
         if decides {
             turn.say(Said::FoundPods { pods });

@@ -3,11 +3,13 @@
 //! ```text
 //! Snapshot, now, method --candidates--> Standing of each managed node: a Candidate, or every Hold
 //!                       --allowance---> how many nodes of a pool may go for a reason
+//!           evictions   --fit---------> whether PodDisruptionBudgets have room for them
 //! ```
 //! Source: the reference's `disruption` controllers (karpenter-core 4.2 to 4.4, 4.7).
 
 pub mod budget;
 mod cost;
+mod headroom;
 mod hold;
 mod standing;
 #[cfg(test)]
@@ -15,6 +17,7 @@ pub(crate) mod tests;
 
 pub use budget::{Allowance, allowance};
 pub use cost::{RescheduleCost, by_savings, eviction_price};
+pub use headroom::Evictions;
 pub use hold::Hold;
 pub use standing::{Candidate, Standing, candidates};
 
@@ -39,6 +42,16 @@ impl Method {
             Self::Empty => "empty",
             Self::Drifted => "drifted",
             Self::Underutilized => "underutilized",
+        }
+    }
+
+    /// As conditions and events call the reason.
+    #[must_use]
+    pub fn label_of_reason(self) -> &'static str {
+        match self {
+            Self::Empty => "Empty",
+            Self::Drifted => "Drifted",
+            Self::Underutilized => "Underutilized",
         }
     }
 

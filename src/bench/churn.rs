@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::consolidation::{Budgets, Policy, consolidate, launched};
+use crate::consolidation::{Budgets, Manner, Policy, consolidate, launched};
 use crate::host::sequence::sequence;
 use crate::host::{Limits, Search, decide};
 use crate::observe::Snapshot;
@@ -82,8 +82,9 @@ pub fn measure(name: &str, churn: u32, cluster: &Snapshot, policy: &Policy, time
 
     let started = Instant::now();
     let limits = Limits { time, search: Search::Integer, work: Work { pace: Pace::Time, ..Work::OF_A_TRIAL } };
+    let manner = Manner::all(policy, Budgets::Each, limits);
     let left = || time.saturating_sub(started.elapsed());
-    let found = consolidate(cluster, (policy, Budgets::Each), limits, now, &left);
+    let found = consolidate(cluster, manner, now, &left);
     let seconds = started.elapsed().as_secs_f64();
     let (mut moved, mut left) = (0, cost(cluster));
     let frontier = found.commands.iter().map(|command| {

@@ -13,12 +13,12 @@ pub(super) enum Consolidation {
 }
 
 impl Consolidation {
-    pub fn policy(self) -> Option<Policy> {
+    pub fn policy(self) -> Policy {
         match self {
-            Self::Frugal => Some(Policy::default()),
-            Self::Calm => Some(Policy::calm()),
-            Self::Any => Some(Policy::anything()),
-            Self::Off => None,
+            Self::Frugal => Policy::default(),
+            Self::Calm => Policy::calm(),
+            Self::Any => Policy::anything(),
+            Self::Off => Policy::off(),
         }
     }
 }

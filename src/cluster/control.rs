@@ -16,7 +16,7 @@ use super::events::{Seen, events, pods_of};
 use super::lease::Stand;
 use super::write::write;
 use crate::cloud::{Answer, Request, kwok};
-use crate::consolidation::commands_within;
+use crate::consolidation::consolidate_now;
 use crate::controller::{Action, Controller, Event, Outcome, Said, Step, World};
 use crate::host::recorded::Question;
 use crate::host::worker::{Worker, decide_apart_from};
@@ -247,9 +247,9 @@ impl Doer {
                 let limits = self.hosting.limits;
                 tokio::task::spawn_blocking(move || {
                     // a search that breaks down has found nothing
-                    let search = AssertUnwindSafe(|| commands_within(&snapshot, &policy, limits));
-                    let commands = catch_unwind(search).unwrap_or_default();
-                    let _ = sender.send(Event::Consolidated { question, commands });
+                    let search = || consolidate_now(&snapshot, &policy, limits, question);
+                    let found = catch_unwind(AssertUnwindSafe(search)).ok().map(Box::new);
+                    let _ = sender.send(Event::Consolidated { question, found });
                 });
             }
             Action::Decide { question, snapshot, carried, search } => {

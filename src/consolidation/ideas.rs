@@ -43,8 +43,8 @@ impl Order {
 }
 
 /// Sets of candidates, by index: large parts of all, then each alone, then neighbours in two orders, then all; or the other way around.
-/// Every node is in one of each kind.
-pub(super) fn ideas(snapshot: &Snapshot, candidates: &[Candidate], order: Order) -> Vec<Vec<usize>> {
+/// Every node is in one of each kind. `turn`: those of one kind begin elsewhere with every other one.
+pub(super) fn ideas(snapshot: &Snapshot, candidates: &[Candidate], (order, turn): (Order, u64)) -> Vec<Vec<usize>> {
     let count = candidates.len();
     let mut by_ratio: Vec<usize> = (0..count).collect();
     by_ratio.sort_by(|a, b| by_savings(&candidates[*a], &candidates[*b]));
@@ -54,21 +54,32 @@ pub(super) fn ideas(snapshot: &Snapshot, candidates: &[Candidate], order: Order)
         ideas.push(by_ratio[..part].to_vec());
         part /= 2;
     }
-    ideas.extend(by_ratio.iter().map(|one| vec![*one]));
+    let begin = |kind: &mut Vec<Vec<usize>>| {
+        let elsewhere = usize::try_from(SplitMix64(turn).next() >> 32).unwrap_or(0);
+        if turn % 2 == 1 && !kind.is_empty() {
+            let count = kind.len();
+            kind.rotate_left(elsewhere % count);
+        }
+    };
+    let mut singles: Vec<Vec<usize>> = by_ratio.iter().map(|one| vec![*one]).collect();
+    begin(&mut singles);
+    ideas.extend(singles);
     let waste: Vec<i64> = candidates.iter().map(|of| wasted(snapshot, of)).collect();
     let mut by_waste = by_ratio.clone();
     by_waste.sort_by_key(|one| std::cmp::Reverse(waste[*one]));
     for size in WINDOWS {
         for order in [&by_waste, &by_ratio] {
             let starts = (0..count.saturating_sub(size - 1)).step_by((size / 2).max(1));
-            ideas.extend(starts.map(|start| order[start..start + size].to_vec()));
+            let mut windows: Vec<Vec<usize>> = starts.map(|start| order[start..start + size].to_vec()).collect();
+            begin(&mut windows);
+            ideas.extend(windows);
         }
     }
     if (2..=FEW).contains(&count) {
         ideas.push(by_ratio);
     }
     if order == Order::LargeFirst {
-        ideas.sort_by_key(|idea| std::cmp::Reverse(idea.len()));
+        ideas.sort_by_key(|idea| std::cmp::Reverse(idea.len())); // stable
     }
     for idea in &mut ideas {
         idea.sort_unstable();

@@ -21,6 +21,8 @@ pub struct Policy {
     pub least_age: Duration,
     /// Nodes are only removed, or one is replaced by one.
     pub one_for_one: bool,
+    /// Nodes go because they cost too much; else only those that have to.
+    pub saves: bool,
 }
 
 impl Default for Policy {
@@ -34,6 +36,7 @@ impl Default for Policy {
             boot: Duration::from_secs(180),
             least_age: Duration::ZERO,
             one_for_one: false,
+            saves: true,
         }
     }
 }
@@ -51,6 +54,17 @@ impl Policy {
     #[must_use]
     pub fn anything() -> Self {
         Self { least_permille: 0, eviction_permille: 0, boot: Duration::ZERO, ..Self::default() }
+    }
+
+    /// No node goes because something else is cheaper.
+    #[must_use]
+    pub fn off() -> Self {
+        Self { saves: false, ..Self::default() }
+    }
+
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        !self.saves
     }
 
     /// What evictions of this price count.

@@ -1,6 +1,5 @@
 //! Sets of nodes are tried until nothing is found.
 
-use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -10,17 +9,18 @@ use jiff::Timestamp;
 
 use super::choice::choices;
 use super::cut::commands;
+use super::effort::{Effort, TimeLeft};
 use super::ideas::{Order, draws, ideas};
 use super::release::Facts;
+use super::room::{Room, pool_of};
 use super::trial::Trial;
-use super::without::{Without, after};
-use super::{Command, Policy, Removed};
+use super::valid::are_valid;
+use super::without::{after, settled};
+use super::{Command, Policy};
 use crate::api::labels;
-use crate::disruption::{Candidate, Method, allowance, candidates};
+use crate::disruption::{Candidate, Method, candidates};
 use crate::host::Limits;
 use crate::observe::Snapshot;
-use crate::plan::check::check;
-use crate::plan::{Assignment, Launch, Plan, Target};
 use crate::random::SplitMix64;
 use crate::solve::{Pace, Work};
 use crate::units::MicroUsd;
@@ -33,13 +33,15 @@ pub struct Consolidation {
     pub after: Snapshot,
     /// Sets of nodes that were tried.
     pub trials: usize,
-    /// There was not the time to find nothing more.
+    /// Nodes that were in one of them.
+    pub examined: BTreeSet<Arc<str>>,
+    /// It ended before there was nothing more to try.
     pub stopped: bool,
     /// Candidates that were not looked at, as the budget of their pool is used up: (pool, method, how many).
     pub held_back: Vec<(Arc<str>, Method, usize)>,
 }
 
-/// How the budgets of pools are read.
+/// How budgets are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Budgets {
     /// All commands are carried out now: the budgets hold for them together.
@@ -48,74 +50,96 @@ pub enum Budgets {
     Each,
 }
 
-/// Looks for commands that are worth it under a policy, in the cluster without pods that wait. `limits`: of each trial; `time`: how much
-/// is left for all, of which the first half of the search leaves as much as it had.
+/// How a search goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Manner<'p> {
+    pub policy: &'p Policy,
+    pub budgets: Budgets,
+    /// Of each trial; its time is that of the whole search.
+    pub limits: Limits,
+    /// Sets of nodes that are tried at most.
+    pub trials: usize,
+    /// Searches that may end early begin elsewhere each time.
+    pub turn: u64,
+}
+
+/// Where work ends a search, not time, so many sets of nodes are tried.
+const TRIALS: usize = 60;
+
+impl<'p> Manner<'p> {
+    /// As far as it goes.
+    #[must_use]
+    pub fn all(policy: &'p Policy, budgets: Budgets, limits: Limits) -> Self {
+        let of_trial = Limits { work: Work { pace: limits.work.pace, ..Work::OF_A_TRIAL }, ..limits };
+        Self { policy, budgets, limits: of_trial, trials: usize::MAX, turn: 0 }
+    }
+}
+
+/// Looks for commands that are worth it under a policy, in a cluster in which no pod waits ([`super::settled`]), until `time` has none
+/// left.
 #[must_use]
-pub fn consolidate(
-    snapshot: &Snapshot,
-    (policy, budgets): (&Policy, Budgets),
-    limits: Limits,
-    now: Timestamp,
-    time: TimeLeft<'_>,
-) -> Consolidation {
+pub fn consolidate(snapshot: &Snapshot, manner: Manner<'_>, now: Timestamp, time: TimeLeft<'_>) -> Consolidation {
     let all = time();
     let mut start = snapshot.clone();
     start.pods.retain(|pod| !pod.is_pending());
     let mut best: Option<(Worth, Consolidation)> = None;
-    let mut trials = 0;
+    let (mut trials, mut stopped, mut examined) = (0, false, BTreeSet::new());
+    // the first leaves as much as it had
     for (order, kept) in Order::ALL.into_iter().zip([all / 2, Duration::ZERO]) {
-        let time_left = || time().saturating_sub(kept);
-        let stop = || time_left().is_zero();
+        let effort = Effort::new(time, kept, manner.trials.div_ceil(Order::ALL.len()));
         let mut search = Search {
             start: &start,
             current: start.clone(),
-            policy: *policy,
-            budgets,
-            limits,
+            policy: *manner.policy,
+            manner,
             now,
             order,
-            time_left: &time_left,
-            stop: &stop,
-            removed: BTreeMap::new(),
+            effort: &effort,
+            room: Room::new(&start, manner.budgets, now),
             commands: Vec::new(),
-            trials: 0,
+            examined: BTreeSet::new(),
         };
         search.run();
-        trials += search.trials;
+        stopped |= effort.is_over();
+        trials += effort.tried();
         let worth = search.worth();
+        examined.append(&mut search.examined);
         if best.as_ref().is_none_or(|(known, _)| is_better(worth, *known, search.clearly())) {
             let held_back = search.held_back();
             let Search { current, commands, .. } = search;
-            best = Some((worth, Consolidation { commands, after: current, trials: 0, stopped: false, held_back }));
+            let found =
+                Consolidation { commands, after: current, trials, examined: BTreeSet::new(), stopped, held_back };
+            best = Some((worth, found));
+        }
+        if manner.policy.is_off() {
+            break;
         }
     }
-    let stopped = time().is_zero();
-    let nothing =
-        || Consolidation { commands: Vec::new(), after: start.clone(), trials: 0, stopped, held_back: Vec::new() };
-    best.map_or_else(nothing, |(_, found)| Consolidation { trials, stopped, ..found })
+    let nothing = || Consolidation {
+        commands: Vec::new(),
+        after: start.clone(),
+        trials,
+        examined: BTreeSet::new(),
+        stopped,
+        held_back: Vec::new(),
+    };
+    let found = best.map_or_else(nothing, |(_, found)| found);
+    Consolidation { trials, stopped, examined, ..found }
 }
 
-/// What may be done now, one after another, so that budgets hold for all of it; `limits`: of the whole search.
+/// What may be done now in a cluster in which pods may wait: they get the room that there is. `limits`: of the whole search; `turn`:
+/// which one it is.
 #[must_use]
-pub fn commands_within(snapshot: &Snapshot, policy: &Policy, limits: Limits) -> Vec<Command> {
+pub fn consolidate_now(snapshot: &Snapshot, policy: &Policy, limits: Limits, turn: u64) -> Consolidation {
     let started = Instant::now();
-    let readings = Cell::new(0);
     let time = || match limits.work.pace {
         Pace::Time => limits.time.saturating_sub(started.elapsed()),
-        Pace::Work => {
-            readings.set(readings.get() + 1);
-            limits.time.saturating_sub(limits.time / READINGS * readings.get())
-        }
+        Pace::Work => limits.time,
     };
-    let of_trial = Limits { work: Work { pace: limits.work.pace, ..Work::OF_A_TRIAL }, ..limits };
-    consolidate(snapshot, (policy, Budgets::Together), of_trial, snapshot.taken_at, &time).commands
+    let trials = if limits.work.pace == Pace::Work { TRIALS } else { usize::MAX };
+    let manner = Manner { trials, turn, ..Manner::all(policy, Budgets::Together, limits) };
+    consolidate(&settled(snapshot, &BTreeSet::new()), manner, snapshot.taken_at, &time)
 }
-
-/// Where work ends a search, not time, it asks so often how much time is left: a few times for each set that it tries.
-const READINGS: u32 = 200;
-
-/// How much time is left.
-pub(super) type TimeLeft<'t> = &'t dyn Fn() -> Duration;
 
 /// For each integer program over the whole cluster, where time counts.
 const OF_A_CHOICE: Duration = Duration::from_millis(200);
@@ -135,33 +159,33 @@ fn cost(snapshot: &Snapshot) -> MicroUsd {
     snapshot.nodes.iter().filter_map(|node| node.price).sum()
 }
 
-struct Search<'s> {
-    /// Before the first command: budgets are parts of what is there then.
+pub(super) struct Search<'s> {
     start: &'s Snapshot,
-    current: Snapshot,
-    policy: Policy,
-    budgets: Budgets,
-    limits: Limits,
-    now: Timestamp,
+    pub current: Snapshot,
+    /// That of the manner, with the hurdle of the pass.
+    pub policy: Policy,
+    pub manner: Manner<'s>,
+    pub now: Timestamp,
     order: Order,
-    time_left: TimeLeft<'s>,
-    stop: &'s dyn Fn() -> bool,
-    /// How many nodes of each pool go.
-    removed: BTreeMap<Arc<str>, usize>,
+    pub effort: &'s Effort<'s>,
+    pub room: Room<'s>,
     commands: Vec<Command>,
-    trials: usize,
+    pub examined: BTreeSet<Arc<str>>,
 }
 
 impl Search<'_> {
     fn run(&mut self) {
         self.remove_empty();
         self.replace_drifted();
-        let mut dice = SplitMix64(1);
+        if self.policy.is_off() {
+            return;
+        }
+        let mut dice = SplitMix64(self.manner.turn + 1);
         let pods = i64::try_from(self.current.pods.len()).unwrap_or(i64::MAX).max(1);
         let of_a_pod = self.policy.net(cost(self.start), MicroUsd::ZERO, Duration::MAX).0 / pods;
         for permille in self.order.hurdles() {
             self.policy.hurdle = MicroUsd(of_a_pod.saturating_mul(*permille) / 1_000);
-            while !(self.stop)() && (self.pass() || (*permille == 0 && self.draw_lots(&mut dice))) {}
+            while !self.effort.is_over() && (self.pass() || (*permille == 0 && self.draw_lots(&mut dice))) {}
         }
     }
 
@@ -177,107 +201,18 @@ impl Search<'_> {
         (self.policy.net(saved, once, Duration::MAX), Reverse(moves))
     }
 
-    fn candidates(&self, method: Method) -> Vec<Candidate> {
+    pub fn candidates(&self, method: Method) -> Vec<Candidate> {
         candidates(&self.current, method, self.now).into_iter().filter_map(|standing| standing.verdict.ok()).collect()
     }
 
-    /// How many nodes of a pool may still go.
-    fn left(&self, pool: &Arc<str>, method: Method) -> usize {
-        let Some(of) = self.current.node_pools.iter().find(|of| of.name == *pool) else { return 0 };
-        let (of_whom, gone) = match self.budgets {
-            Budgets::Together => (self.start, self.removed.get(pool).copied().unwrap_or(0)),
-            Budgets::Each => (&self.current, 0),
-        };
-        allowance(of_whom, of, method.reason(), self.now).left().saturating_sub(gone)
-    }
-
     /// A node of this plan does not go again with it, and the policy may leave new ones alone.
-    fn may_go(&self, candidate: &Candidate) -> bool {
-        let name = &self.current.nodes[candidate.node].name;
-        if self.budgets == Budgets::Together && !self.start.nodes.iter().any(|node| node.name == *name) {
+    fn may_go(&self, candidate: &Candidate, there: &HashSet<&str>) -> bool {
+        let node = &self.current.nodes[candidate.node];
+        if self.manner.budgets == Budgets::Together && !there.contains(&*node.name) {
             return false;
         }
-        let created = self.current.nodes[candidate.node].created_at;
-        let age = created.and_then(|created| Duration::try_from(self.now.duration_since(created)).ok());
+        let age = node.created_at.and_then(|created| Duration::try_from(self.now.duration_since(created)).ok());
         self.policy.least_age.is_zero() || age.is_some_and(|age| age >= self.policy.least_age)
-    }
-
-    fn pool(&self, candidate: &Candidate) -> Arc<str> {
-        self.current.nodes[candidate.node].pool.clone().unwrap_or_else(|| Arc::from(""))
-    }
-
-    /// Whether budgets allow all of these together.
-    fn is_allowed(&self, nodes: &[&Candidate], method: Method) -> bool {
-        let mut counts: BTreeMap<Arc<str>, usize> = BTreeMap::new();
-        for node in nodes {
-            *counts.entry(self.pool(node)).or_default() += 1;
-        }
-        counts.iter().all(|(pool, count)| *count <= self.left(pool, method))
-    }
-
-    /// All empty nodes that budgets allow, at once.
-    fn remove_empty(&mut self) {
-        let mut empty = self.candidates(Method::Empty);
-        let mut left: BTreeMap<Arc<str>, usize> = BTreeMap::new();
-        empty.retain(|candidate| {
-            let pool = self.pool(candidate);
-            let left = left.entry(pool.clone()).or_insert_with(|| self.left(&pool, Method::Empty));
-            let is_within = *left > 0;
-            *left = left.saturating_sub(1);
-            is_within
-        });
-        if empty.is_empty() {
-            return;
-        }
-        let name = |of: &Candidate| Removed { node: self.current.nodes[of.node].name.clone(), price: of.price };
-        let removed: Vec<Removed> = empty.iter().map(name).collect();
-        let saved = empty.iter().map(|of| of.price.unwrap_or_default()).sum();
-        let once = self.policy.evictions(empty.iter().map(|of| of.eviction_price).sum());
-        let (launches, moves) = (Vec::new(), Vec::new());
-        self.keep(Command { method: Method::Empty, removed, launches, moves, saved, once });
-        // pods there that cost nothing to evict wait for a place like any other
-        self.current.pods.retain(|pod| pod.node.is_some());
-    }
-
-    /// Drifted nodes go one by one, whatever that costs: those first that nobody would miss, then the oldest drift.
-    fn replace_drifted(&mut self) {
-        let mut drifted = self.candidates(Method::Drifted);
-        // those of a static pool are its own to replace
-        let is_static = |of: &Candidate| {
-            let pool = self.pool(of);
-            self.current.node_pools.iter().any(|of| of.name == pool && of.replicas.is_some())
-        };
-        drifted.retain(|of| !is_static(of));
-        let since = |of: &Candidate| {
-            let node = &self.current.nodes[of.node];
-            (!of.pods.is_empty(), node.disruption.drifted.as_ref().map(|of| of.since), node.name.clone())
-        };
-        drifted.sort_by_key(since);
-        let names: Vec<Arc<str>> = drifted.iter().map(|of| self.current.nodes[of.node].name.clone()).collect();
-        for name in names {
-            if (self.stop)() {
-                return;
-            }
-            // an earlier one may have moved its pods there
-            let standing = self.candidates(Method::Drifted);
-            let Some(candidate) = standing.iter().find(|of| self.current.nodes[of.node].name == name) else { continue };
-            if self.is_allowed(&[candidate], Method::Drifted) {
-                self.replace(candidate, &name);
-            }
-        }
-    }
-
-    fn replace(&mut self, candidate: &Candidate, name: &Arc<str>) {
-        self.trials += 1;
-        let removed = BTreeSet::from([name.clone()]);
-        let any_price = (MicroUsd(i64::MAX), true);
-        let Some(trial) = Trial::of(&self.current, &removed, any_price, (self.limits, self.time_left)) else { return };
-        for mut command in commands(&self.current, &trial, std::slice::from_ref(name), Method::Drifted) {
-            let bought: MicroUsd = command.launches.iter().map(Launch::worst_price).sum();
-            command.saved = command.price() - bought;
-            command.once = self.policy.evictions(candidate.eviction_price) + self.policy.boots(bought);
-            self.keep(command);
-        }
     }
 
     /// Tries every idea once; whether something was found.
@@ -287,8 +222,8 @@ impl Search<'_> {
         self.try_choices();
         'again: loop {
             let all = self.underutilized();
-            for idea in ideas(&self.current, &all, self.order) {
-                if (self.stop)() {
+            for idea in ideas(&self.current, &all, (self.order, self.manner.turn)) {
+                if self.effort.is_over() {
                     break 'again;
                 }
                 let names: Vec<Arc<str>> =
@@ -304,8 +239,9 @@ impl Search<'_> {
 
     /// Candidates that may be moved for less.
     fn underutilized(&self) -> Vec<Candidate> {
+        let there: HashSet<&str> = self.start.nodes.iter().map(|node| &*node.name).collect();
         let mut all = self.candidates(Method::Underutilized);
-        all.retain(|candidate| self.may_go(candidate));
+        all.retain(|candidate| self.may_go(candidate, &there));
         all
     }
 
@@ -313,15 +249,16 @@ impl Search<'_> {
     fn try_choices(&mut self) {
         'again: loop {
             let all = self.underutilized();
-            let pools: BTreeSet<Arc<str>> = all.iter().map(|candidate| self.pool(candidate)).collect();
-            let left = |pool: Arc<str>| (pool.clone(), self.left(&pool, Method::Underutilized));
+            let pools: BTreeSet<Arc<str>> = all.iter().map(|candidate| pool_of(&self.current, candidate)).collect();
+            let left = |pool: Arc<str>| (pool.clone(), self.room.left(&self.current, &pool, Method::Underutilized));
             let allowed = pools.into_iter().map(left).collect();
-            let time = match self.limits.work.pace {
-                Pace::Time => Some(OF_A_CHOICE.min((self.time_left)() / 10)),
+            let time = match self.manner.limits.work.pace {
+                Pace::Time => Some(OF_A_CHOICE.min(self.effort.time() / 10)),
                 Pace::Work => None,
             };
-            for choice in choices(&self.current, &all, &self.policy, &allowed, (time, self.stop)) {
-                if (self.stop)() {
+            let stop = || self.effort.is_over();
+            for choice in choices(&self.current, &all, &self.policy, &allowed, (time, &stop)) {
+                if self.effort.is_over() {
                     return;
                 }
                 if self.attempt_of(&all, &choice) {
@@ -336,7 +273,7 @@ impl Search<'_> {
     fn draw_lots(&mut self, dice: &mut SplitMix64) -> bool {
         let all = self.underutilized();
         for draw in draws(all.len(), dice) {
-            if (self.stop)() {
+            if self.effort.is_over() {
                 return false;
             }
             if self.attempt_of(&all, &draw) {
@@ -357,16 +294,16 @@ impl Search<'_> {
     fn attempt_of(&mut self, all: &[Candidate], chosen: &[usize]) -> bool {
         let nodes: Vec<&Candidate> = chosen.iter().map(|index| &all[*index]).collect();
         let names: Vec<Arc<str>> = nodes.iter().map(|of| self.current.nodes[of.node].name.clone()).collect();
-        self.is_allowed(&nodes, Method::Underutilized) && self.attempt(&nodes, &names)
+        self.room.has_for(&self.current, &nodes, Method::Underutilized) && self.attempt(&nodes, &names)
     }
 
     /// Tries a set of nodes, and keeps what is worth it.
     fn attempt(&mut self, nodes: &[&Candidate], names: &[Arc<str>]) -> bool {
-        self.trials += 1;
         let price = nodes.iter().map(|of| of.price.unwrap_or_default()).sum();
         let removed: BTreeSet<Arc<str>> = names.iter().cloned().collect();
-        let Some(trial) =
-            Trial::of(&self.current, &removed, (price, self.may_buy(nodes)), (self.limits, self.time_left))
+        self.examined.extend(names.iter().cloned());
+        let limits = self.manner.limits;
+        let Some(trial) = Trial::of(&self.current, &removed, (price, self.may_buy(nodes)), (limits, self.effort))
         else {
             return false;
         };
@@ -380,9 +317,7 @@ impl Search<'_> {
             let moves = i64::try_from(command.moves.len()).unwrap_or(i64::MAX).max(1);
             (Reverse(command.saved.0 / moves), command.removed[0].node.clone())
         });
-        let all: Vec<&Command> = released.iter().collect();
-        if released.len() > ONE_BY_ONE && self.is_valid(&all) {
-            self.note(released);
+        if released.len() > ONE_BY_ONE && self.keep_all(&released) {
             return true;
         }
         let mut is_found = false;
@@ -392,53 +327,44 @@ impl Search<'_> {
         is_found
     }
 
-    /// Keeps a command that is valid after those before it.
-    fn keep(&mut self, command: Command) -> bool {
-        if command.method != Method::Empty && !self.is_valid(&[&command]) {
-            return false;
+    /// Keeps commands as one, if they are valid together.
+    fn keep_all(&mut self, commands: &[Command]) -> bool {
+        let mut room = self.room.clone();
+        let is_within = commands.iter().all(|command| {
+            let is_within = room.lets_move(&self.current, command);
+            room.note(&self.current, command);
+            is_within
+        });
+        let is_kept = is_within && are_valid(&self.current, &commands.iter().collect::<Vec<_>>());
+        if is_kept {
+            self.note(commands.to_vec());
         }
-        self.note(vec![command]);
-        true
+        is_kept
     }
 
-    fn note(&mut self, commands: Vec<Command>) {
-        for removed in commands.iter().flat_map(|command| &command.removed) {
-            let node = self.current.nodes.iter().find(|node| node.name == removed.node);
-            if let Some(pool) = node.and_then(|node| node.pool.clone()) {
-                *self.removed.entry(pool).or_default() += 1;
-            }
+    /// Keeps a command that is valid after those before it.
+    pub fn keep(&mut self, command: Command) -> bool {
+        let is_kept = self.room.lets_move(&self.current, &command) && are_valid(&self.current, &[&command]);
+        if is_kept {
+            self.note(vec![command]);
         }
+        is_kept
+    }
+
+    pub fn note(&mut self, commands: Vec<Command>) {
+        commands.iter().for_each(|command| self.room.note(&self.current, command));
         self.current = after(&self.current, &commands);
         self.commands.extend(commands);
     }
 
-    /// Asks the checker about commands that are carried out together.
-    fn is_valid(&self, commands: &[&Command]) -> bool {
-        let removed: BTreeSet<Arc<str>> =
-            commands.iter().flat_map(|command| &command.removed).map(|of| of.node.clone()).collect();
-        let launches: Vec<Launch> = commands.iter().flat_map(|command| command.launches.clone()).collect();
-        let without = Without::of(&self.current, &removed);
-        let pods: BTreeMap<_, usize> =
-            without.moving.keys().map(|&pod| (&without.snapshot.pods[pod].key, pod)).collect();
-        let on_launch = launches.iter().enumerate().map(|(index, launch)| (&launch.name, Target::Launch(index)));
-        let on_node = without.snapshot.nodes.iter().enumerate().map(|(index, of)| (&of.name, Target::Existing(index)));
-        let targets: BTreeMap<&Arc<str>, Target> = on_node.chain(on_launch).collect();
-        let places = commands
-            .iter()
-            .flat_map(|command| &command.moves)
-            .map(|of| Some(Assignment { pod: *pods.get(&of.pod)?, target: *targets.get(&of.to)? }));
-        let Some(assignments) = places.collect::<Option<Vec<_>>>() else { return false };
-        assignments.len() == without.moving.len()
-            && check(&without.snapshot, Plan::draft(launches.clone(), assignments, Vec::new())).is_ok()
-    }
-
     /// Candidates that are left where the budget of their pool is used up.
     fn held_back(&self) -> Vec<(Arc<str>, Method, usize)> {
+        let there: HashSet<&str> = self.start.nodes.iter().map(|node| &*node.name).collect();
         let mut counts: BTreeMap<(Arc<str>, &'static str), (Method, usize)> = BTreeMap::new();
-        for method in [Method::Empty, Method::Underutilized] {
+        for method in [Method::Empty, Method::Drifted, Method::Underutilized] {
             for candidate in self.candidates(method) {
-                let pool = self.pool(&candidate);
-                if self.may_go(&candidate) && self.left(&pool, method) == 0 {
+                let pool = pool_of(&self.current, &candidate);
+                if self.may_go(&candidate, &there) && self.room.left(&self.current, &pool, method) == 0 {
                     counts.entry((pool, method.label())).or_insert((method, 0)).1 += 1;
                 }
             }

@@ -52,7 +52,7 @@ fn only(types: &[&str]) -> Value {
 
 fn found(snapshot: &Snapshot, policy: &Policy, budgets: Budgets) -> Consolidation {
     let limits = Limits::of_work(Work::OF_A_TRIAL, Search::Integer);
-    let found = consolidate(snapshot, (policy, budgets), limits, now(), &|| Duration::MAX);
+    let found = consolidate(snapshot, Manner::all(policy, budgets, limits), now(), &|| Duration::MAX);
     let cost = |of: &Snapshot| of.nodes.iter().filter_map(|node| node.price).sum::<MicroUsd>();
     let saved: MicroUsd = found.commands.iter().map(|command| command.saved).sum();
     assert!(cost(snapshot) - cost(&found.after) >= saved, "what is promised is saved at least");
@@ -145,8 +145,9 @@ fn pods_that_cost_nothing_to_evict_keep_nothing_from_being_found() {
     let mut snapshot = cluster(&unlimited(), &only(&[FOUR]), &nodes);
     snapshot.pods[0].disruption.deletion_cost = i32::MIN;
     let limits = Limits::of_work(Work::OF_A_TRIAL, Search::Integer);
-    let together = (&Policy::default(), Budgets::Together);
-    let commands = consolidate(&snapshot, together, limits, now(), &|| Duration::MAX).commands;
+    let policy = Policy::default();
+    let manner = Manner::all(&policy, Budgets::Together, limits);
+    let commands = consolidate(&snapshot, manner, now(), &|| Duration::MAX).commands;
     assert_eq!(commands[0].method, Method::Empty);
     assert_eq!(removed(&commands)[0], ["a"]);
     assert_eq!(commands[1].method, Method::Underutilized, "the others are looked at all the same");

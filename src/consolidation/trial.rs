@@ -1,17 +1,16 @@
 //! What the pods of a set of nodes cost elsewhere.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::search::TimeLeft;
+use super::effort::Effort;
 use super::without::Without;
 use crate::host::{Limits, Search, decide};
 use crate::model::Problem;
 use crate::observe::Snapshot;
-use crate::observe::snapshot::NodeStage;
 use crate::plan::check::check;
-use crate::plan::{self, Checked, Plan, Target};
+use crate::plan::{self, Checked, Plan};
 use crate::solve::{Pace, greedy};
 use crate::units::MicroUsd;
 
@@ -36,11 +35,12 @@ impl Trial {
         snapshot: &Snapshot,
         removed: &BTreeSet<Arc<str>>,
         (price, may_buy): (MicroUsd, bool),
-        (limits, time): (Limits, TimeLeft<'_>),
+        (limits, effort): (Limits, &Effort<'_>),
     ) -> Option<Self> {
+        effort.spend();
         let without = Without::of(snapshot, removed);
         let problem = Problem::new(&without.snapshot);
-        let solution = greedy::solve(&problem, &|| time().is_zero());
+        let solution = greedy::solve(&problem, &|| effort.is_late());
         if solution.stopped || solution.unplaced.iter().any(|pod| without.moving.contains_key(pod)) {
             return None;
         }
@@ -53,7 +53,7 @@ impl Trial {
         let pods = u32::try_from(without.moving.len()).unwrap_or(u32::MAX);
         let wanted = LEAST_TIME + TIME_OF_A_POD.saturating_mul(pods);
         let (time, is_enough) = match limits.work.pace {
-            Pace::Time => (time().min(wanted), time() >= wanted / 2),
+            Pace::Time => (effort.time().min(wanted), effort.time() >= wanted / 2),
             Pace::Work => (limits.time, true),
         };
         // where nothing has to be bought, or may be, there is nothing cheaper
@@ -63,12 +63,7 @@ impl Trial {
         } else {
             check(&without.snapshot, draft).ok()?
         };
-        let is_ready = |target: &Target| match target {
-            Target::Existing(node) => without.snapshot.nodes[*node].stage == NodeStage::Initialized,
-            Target::Launch(_) => true,
-        };
-        let places: BTreeMap<usize, Target> = plan.assignments.iter().map(|of| (of.pod, of.target)).collect();
-        let places = |pod: &usize| places.get(pod).is_some_and(is_ready);
-        without.moving.keys().all(places).then_some(Self { without, plan })
+        let placed: BTreeSet<usize> = plan.assignments.iter().map(|of| of.pod).collect();
+        without.moving.keys().all(|pod| placed.contains(pod)).then_some(Self { without, plan })
     }
 }

@@ -1,18 +1,23 @@
-//! The cluster without some nodes, and after a command.
+//! The cluster while nodes go, after a command, and once waiting pods have found their nodes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::Command;
 use crate::api::labels;
+use crate::model::Problem;
 use crate::observe::Snapshot;
-use crate::observe::snapshot::{Labels, Node, NodeDisruption, NodeStage};
+use crate::observe::snapshot::{Labels, Node, NodeDisruption, NodeStage, Pod};
 use crate::plan::{Launch, Plan, Target};
+use crate::solve::{Place, greedy};
 
-/// The cluster without some nodes: what belongs to them goes with them, and the other pods wait.
+/// The cluster while some nodes are going: they take no pods, and theirs need another node. They count for the limits of their
+/// pools until they are gone. Indices stay what they were.
 pub(super) struct Without {
     pub snapshot: Arc<Snapshot>,
-    /// Where the pods that wait because of it are now, by index.
+    /// Where the pods that need another node because of it are now, by index.
     pub moving: BTreeMap<usize, Arc<str>>,
 }
 
@@ -20,20 +25,19 @@ pub(super) struct Without {
 const ANY_PERMILLE: i64 = 1_000_000;
 
 impl Without {
-    /// Where one spot node goes and spot may come for spot, launches have as many alternatives as there are: the release asks for many,
-    /// and cuts them at the price of the node.
+    /// Pods do not move to nodes that are not ready yet either. Where one spot node goes and spot may come for spot, launches have as
+    /// many alternatives as there are: the release asks for many, and cuts them at the price of the node.
     pub fn of(snapshot: &Snapshot, removed: &BTreeSet<Arc<str>>) -> Self {
-        let goes = |node: &Option<Arc<str>>| node.as_ref().is_some_and(|node| removed.contains(node));
         let mut without = snapshot.clone();
-        without.nodes.retain(|node| !removed.contains(&node.name));
-        without.pods.retain(|pod| !goes(&pod.node) || pod.is_reschedulable());
+        for node in &mut without.nodes {
+            node.deleting |= node.stage != NodeStage::Initialized || removed.contains(&node.name);
+        }
         let mut moving = BTreeMap::new();
         for (index, pod) in without.pods.iter_mut().enumerate() {
-            if goes(&pod.node)
-                && let Some(node) = pod.node.take()
-            {
-                (pod.terminating, pod.displaced) = (false, false);
-                moving.insert(index, node);
+            let from = pod.node.as_ref().filter(|node| removed.contains(*node) && pod.is_reschedulable());
+            if let Some(from) = from.cloned() {
+                (pod.terminating, pod.displaced) = (false, true);
+                moving.insert(index, from);
             }
         }
         if is_spot_for_spot(snapshot, removed) {
@@ -50,35 +54,101 @@ fn is_spot_for_spot(snapshot: &Snapshot, removed: &BTreeSet<Arc<str>>) -> bool {
         && snapshot.nodes.iter().filter(|node| removed.contains(&node.name)).all(is_spot)
 }
 
-/// The cluster with what a plan launches on its way, and the pods that it places there.
+/// The cluster with what a plan launches on its way, and the pods that it places there. They are awaited where they go.
 #[must_use]
 pub fn launched<State>(snapshot: &Snapshot, plan: &Plan<State>) -> Snapshot {
     let mut after = snapshot.clone();
     for assignment in &plan.assignments {
-        after.pods[assignment.pod].node = Some(match assignment.target {
-            Target::Existing(node) => snapshot.nodes[node].name.clone(),
-            Target::Launch(launch) => plan.launches[launch].name.clone(),
-        });
-        after.pods[assignment.pod].displaced = false;
+        let target = match assignment.target {
+            Target::Existing(node) => {
+                nominate(&mut after, node);
+                &snapshot.nodes[node].name
+            }
+            Target::Launch(launch) => &plan.launches[launch].name,
+        };
+        put(&mut after.pods[assignment.pod], target);
     }
     let nodes = plan.launches.iter().filter_map(|launch| node_of(snapshot, launch));
     after.nodes.extend(nodes.map(|node| Node { stage: NodeStage::InFlight, ..node }));
     after.nodes.sort_by(|a, b| a.name.cmp(&b.name));
+    reserve(&mut after, &plan.launches);
     after
 }
 
-/// The cluster once these commands are carried out, with new nodes as what was chosen first for them.
-pub(super) fn after(snapshot: &Snapshot, commands: &[Command]) -> Snapshot {
-    let removed = commands.iter().flat_map(|command| &command.removed).map(|of| of.node.clone()).collect();
-    let mut after = Snapshot::clone(&Without::of(snapshot, &removed).snapshot);
-    after.settings = snapshot.settings.clone();
-    let to: BTreeMap<_, _> = commands.iter().flat_map(|command| &command.moves).map(|of| (&of.pod, &of.to)).collect();
-    for pod in after.pods.iter_mut().filter(|pod| pod.node.is_none()) {
-        pod.node = to.get(&pod.key).map(|node| Arc::clone(node));
+/// The cluster once the pods that need a node have found one where there is room, as kube-scheduler finds it; the others are left
+/// out: nodes come for them, of which nothing is known here. Pods of nodes that are `going` are where they are.
+#[must_use]
+pub fn settled(snapshot: &Snapshot, going: &BTreeSet<Arc<str>>) -> Snapshot {
+    let mut settled = snapshot.clone();
+    for pod in settled.pods.iter_mut().filter(|pod| pod.node.as_ref().is_some_and(|node| going.contains(node))) {
+        pod.displaced = false;
     }
-    let launches = commands.iter().flat_map(|command| &command.launches);
-    after.nodes.extend(launches.filter_map(|launch| node_of(snapshot, launch)));
+    if settled.pods.iter().any(Pod::is_pending) {
+        let before = settled.clone();
+        let problem = Problem::new(&before);
+        let found = greedy::solve(&problem, &|| false);
+        for (pod, place) in found.placements {
+            if let Place::Existing(node) = place {
+                let node = problem.nodes[node].index;
+                nominate(&mut settled, node);
+                put(&mut settled.pods[pod], &snapshot.nodes[node].name);
+            }
+        }
+        settled.pods.retain(|pod| !pod.is_pending());
+    }
+    settled
+}
+
+fn put(pod: &mut Pod, node: &Arc<str>) {
+    pod.node = Some(node.clone());
+    (pod.terminating, pod.displaced) = (false, false);
+}
+
+/// Pods are on their way there.
+fn nominate(snapshot: &mut Snapshot, node: usize) {
+    snapshot.nodes[node].disruption.nominated_until = Some(Timestamp::MAX);
+}
+
+/// What launches take of capacity reservations nobody else gets.
+fn reserve(snapshot: &mut Snapshot, launches: &[Launch]) {
+    let mut taken: BTreeMap<&str, u32> = BTreeMap::new();
+    for id in launches.iter().filter_map(|launch| launch.offers.first()?.reservation.as_deref()) {
+        *taken.entry(id).or_default() += 1;
+    }
+    if taken.is_empty() {
+        return;
+    }
+    for pool in &mut snapshot.node_pools {
+        for kind in Arc::make_mut(&mut pool.instance_types) {
+            for reservation in kind.offerings.iter_mut().filter_map(|offering| offering.reservation.as_mut()) {
+                let taken = taken.get(&*reservation.id).copied().unwrap_or(0);
+                reservation.free = reservation.free.saturating_sub(taken);
+            }
+        }
+    }
+}
+
+/// The cluster once these commands are carried out, with new nodes as what was chosen first for them.
+#[must_use]
+pub fn after(snapshot: &Snapshot, commands: &[Command]) -> Snapshot {
+    let removed: BTreeSet<&Arc<str>> =
+        commands.iter().flat_map(|command| &command.removed).map(|of| &of.node).collect();
+    let to: BTreeMap<_, _> = commands.iter().flat_map(|command| &command.moves).map(|of| (&of.pod, &of.to)).collect();
+    let mut after = snapshot.clone();
+    after.nodes.retain(|node| !removed.contains(&node.name));
+    after.pods.retain_mut(|pod| {
+        if !pod.node.as_ref().is_some_and(|node| removed.contains(node)) {
+            return true;
+        }
+        // what belongs to the node goes with it, and so do pods that cost nothing to evict
+        let to = to.get(&pod.key).filter(|_| pod.is_reschedulable());
+        to.iter().for_each(|node| put(pod, node));
+        to.is_some()
+    });
+    let launches = || commands.iter().flat_map(|command| &command.launches);
+    after.nodes.extend(launches().filter_map(|launch| node_of(snapshot, launch)));
     after.nodes.sort_by(|a, b| a.name.cmp(&b.name));
+    reserve(&mut after, &launches().cloned().collect::<Vec<_>>());
     after
 }
 

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
@@ -21,6 +22,8 @@ use crate::disruption::Allowance;
 use crate::disruption::budget::next_change;
 
 pub(super) const DISRUPTION_REASON: &str = "DisruptionReason";
+/// What kube-scheduler had decided before it saw that a node is closed is known after so long.
+pub(super) const SETTLED: Duration = Duration::from_secs(1);
 
 /// Claims, by name, that a command of this process is about to take away.
 pub(super) type InHand = BTreeSet<Arc<str>>;
@@ -60,15 +63,15 @@ pub(super) fn note_reason(claimed: &Claimed<'_>, reason: Option<&str>, turn: &mu
     turn.patch_status("NodeClaim", &claimed.claim.metadata, &json!({"conditions": conditions.into_list()}));
 }
 
-/// What the budgets of a pool leave for a reason.
-pub(super) fn budget(
+/// What the budgets of a pool say for a reason; of a pool that is not there nothing goes.
+pub(super) fn allowance(
     cluster: &Cluster<'_>,
     name: &str,
     reason: DisruptionReason,
     in_hand: &InHand,
     turn: &mut Turn<'_>,
-) -> usize {
-    let Some(pool) = cluster.pool(name) else { return 0 };
+) -> Allowance {
+    let Some(pool) = cluster.pool(name) else { return Allowance::default() };
     let of_pool = || cluster.all_claims().filter(|claimed| claimed.pool() == Some(name));
     // of an instance that is on its way out nothing is left to disrupt
     let counts = |claimed: &&Claimed| claimed.is(INITIALIZED) && !claimed.is(INSTANCE_TERMINATING);
@@ -94,5 +97,5 @@ pub(super) fn budget(
     if let Some(change) = next_change(budgets, turn.now) {
         turn.look_again(change);
     }
-    Allowance::of(budgets, reason, nodes, disrupted, turn.now).left()
+    Allowance::of(budgets, reason, nodes, disrupted, turn.now)
 }

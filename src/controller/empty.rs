@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::closing::{InHand, budget, is_closed, note_reason, reason_since, set_taint};
+use super::closing::{InHand, SETTLED, allowance, is_closed, note_reason, reason_since, set_taint};
 use super::cluster::{Claimed, Cluster};
 use super::conditions::INITIALIZED;
 use super::idle::{CONSOLIDATABLE, is_kept};
@@ -21,8 +21,6 @@ use crate::api::node_pool::DisruptionReason;
 use crate::observe::{belongs_to_node, eviction_cost, has_ended, is_do_not_disrupt};
 
 const EMPTY: &str = "Empty";
-/// What kube-scheduler had decided before it saw the taint is known after so long.
-const SETTLED: Duration = Duration::from_secs(1);
 
 /// Closes empty nodes, as many as budgets allow, and deletes the claims of those that stayed empty. `wanted`: nodes that pods
 /// are to bind to; `in_hand`: claims that go for another reason.
@@ -53,7 +51,7 @@ pub(super) fn step(
             // the taint comes before the reason and goes before it: without it the reason would be wrong
             (false, Some((EMPTY, _))) => note_reason(claimed, None, turn),
             (false, None) if is_empty && claimed.is(CONSOLIDATABLE) => {
-                let budget = || budget(cluster, pool, DisruptionReason::Empty, in_hand, turn);
+                let budget = || allowance(cluster, pool, DisruptionReason::Empty, in_hand, turn).left();
                 let left = left.entry(pool).or_insert_with(budget);
                 if *left > 0 {
                     *left -= 1;

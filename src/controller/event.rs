@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::catalog::Catalog;
 use crate::cloud::Answer;
-use crate::consolidation::Command;
+use crate::consolidation::Consolidation;
 use crate::host::Decision;
 use crate::observe::RawObject;
 use crate::observe::objects::ObjectKey;
@@ -96,8 +96,8 @@ pub enum Event {
     Consolidated {
         /// The number of the question.
         question: u64,
-        /// One after another.
-        commands: Vec<Command>,
+        /// What was found; `None`: the search has broken down.
+        found: Option<Box<Consolidation>>,
     },
 }
 

@@ -9,21 +9,31 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::closing::{InHand, is_closed, note_reason, reason_since, set_taint};
+use super::beginning::disrupt;
+use super::closing::{InHand, allowance, is_closed, note_reason, reason_since, set_taint};
 use super::cluster::{Claimed, Cluster};
 use super::conditions::INITIALIZED;
 use super::said::Said;
 use super::turn::{Turn, later};
 use crate::api::labels;
+use crate::disruption::{Method, Standing, candidates};
+use crate::observe::Snapshot;
 use crate::placement::ClaimPlan;
 
-pub(super) const UNDERUTILIZED: &str = "Underutilized";
+/// Of a claim that says that it goes because of a command.
+fn method_of(claimed: &Claimed<'_>) -> Option<Method> {
+    let (reason, _) = reason_since(claimed)?;
+    [Method::Underutilized, Method::Drifted].into_iter().find(|method| method.label_of_reason() == reason)
+}
 
-/// New nodes may take so long to be initialized.
+/// New nodes may take so long to be initialized, and old ones to be free.
 const LONGEST: Duration = Duration::from_secs(10 * 60);
+/// Where something holds what is to go, it is looked at again after so long.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// The annotation [`labels::REPLACES`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -46,8 +56,17 @@ impl Replaces {
     }
 }
 
-/// Takes what is under way one step further; whether something is. `in_hand`: claims that this process is about to close or to replace.
-pub(super) fn step(cluster: &Cluster<'_>, in_hand: &InHand, turn: &mut Turn<'_>) -> bool {
+/// When what is to go was looked at last, before it goes.
+#[derive(Debug, Default)]
+pub(super) struct LastLook(Option<Timestamp>);
+
+/// Takes what is under way one step further. `in_hand`: claims that this process is about to close or to replace.
+pub(super) fn step(
+    cluster: &Cluster<'_>,
+    in_hand: &InHand,
+    (last, mut snapshot): (&mut LastLook, impl FnMut() -> Arc<Snapshot>),
+    turn: &mut Turn<'_>,
+) {
     let there: Vec<&Claimed<'_>> = cluster.our_claims().filter(|claimed| !claimed.is_deleting()).collect();
     let mut coming: BTreeMap<Replaces, Vec<&Claimed<'_>>> = BTreeMap::new();
     for claimed in &there {
@@ -61,32 +80,59 @@ pub(super) fn step(cluster: &Cluster<'_>, in_hand: &InHand, turn: &mut Turn<'_>)
         let going: Vec<&Claimed<'_>> = there.iter().filter(going).copied().collect();
         awaited.extend(going.iter().map(|claimed| claimed.name()));
         if !going.is_empty() && !going.iter().any(|claimed| in_hand.contains(claimed.name())) {
-            take_further(replaces, (&going, with), turn);
+            take_further(cluster, replaces, (&going, with), (last, &mut snapshot), turn);
         }
     }
-    let mut is_under_way = !in_hand.is_empty() || !awaited.is_empty();
-    for claimed in there.iter().filter(|claimed| reason_since(claimed).is_some_and(|(of, _)| of == UNDERUTILIZED)) {
-        is_under_way = true;
+    for claimed in there.iter().filter(|claimed| method_of(claimed).is_some()) {
         if !awaited.contains(claimed.name()) && !in_hand.contains(claimed.name()) {
             reopen(claimed, turn);
         }
     }
-    is_under_way
 }
 
-/// Deletes the claims that go once all that come for them are initialized.
-fn take_further(replaces: &Replaces, (going, with): (&[&Claimed<'_>], &[&Claimed<'_>]), turn: &mut Turn<'_>) {
+/// Deletes the claims that go once all that come for them are initialized and nothing holds them.
+fn take_further(
+    cluster: &Cluster<'_>,
+    replaces: &Replaces,
+    (going, with): (&[&Claimed<'_>], &[&Claimed<'_>]),
+    (last, snapshot): (&mut LastLook, &mut dyn FnMut() -> Arc<Snapshot>),
+    turn: &mut Turn<'_>,
+) {
     if let Some(why) = failure(replaces, (going, with), turn) {
         return give_up(&why, with, turn);
     }
-    if with.iter().all(|claimed| claimed.is(INITIALIZED)) {
+    if !with.iter().all(|claimed| claimed.is(INITIALIZED)) {
+        return;
+    }
+    if last.0.is_some_and(|at| at < turn.now && !turn.is_time(later(at, AGAIN))) {
+        return;
+    }
+    last.0 = Some(turn.now);
+    if are_free(cluster, going, &snapshot(), turn) {
         for claimed in going {
-            if turn.delete_claim_as_read(claimed) {
-                let claim = Arc::from(claimed.name());
-                turn.say_once_taken(Said::Disrupting { claim, reason: UNDERUTILIZED });
+            if let Some(method) = method_of(claimed) {
+                disrupt(claimed, method.label_of_reason(), turn);
             }
         }
+    } else {
+        turn.step_again(later(turn.now, AGAIN));
     }
+}
+
+/// Whether nothing has come to hold those that go while they waited: pods that are protected now, budgets that begin.
+fn are_free(cluster: &Cluster<'_>, going: &[&Claimed<'_>], now: &Snapshot, turn: &mut Turn<'_>) -> bool {
+    let names: BTreeSet<Arc<str>> = going.iter().map(|claimed| Arc::from(claimed.name())).collect();
+    let mut open = now.clone();
+    for node in open.nodes.iter_mut().filter(|node| node.claim.as_ref().is_some_and(|of| names.contains(of))) {
+        node.deleting = false;
+    }
+    going.iter().all(|claimed| {
+        let Some(method) = method_of(claimed) else { return false };
+        let budget = allowance(cluster, claimed.pool().unwrap_or_default(), method.reason(), &InHand::new(), turn);
+        let mut standing = candidates(&open, method, turn.now).into_iter();
+        let is_it = |of: &Standing| open.nodes[of.node].claim.as_deref() == Some(claimed.name());
+        budget.disrupted <= budget.most && standing.any(|of| is_it(&of) && of.verdict.is_ok())
+    })
 }
 
 /// Why those that go have to stay.
@@ -105,14 +151,17 @@ fn failure(
     let created = with.iter().filter_map(|claimed| claimed.claim.metadata.creation_timestamp.as_ref());
     let first = created.map(|time| time.0).min()?;
     let is_ready = with.iter().all(|claimed| claimed.is(INITIALIZED));
-    (!is_ready && turn.is_time(later(first, LONGEST)))
-        .then(|| format!("what comes for it was not initialized within {} minutes", LONGEST.as_secs() / 60))
+    let is_late = turn.is_time(later(first, LONGEST));
+    let minutes = LONGEST.as_secs() / 60;
+    is_late.then(|| match is_ready {
+        false => format!("what comes for it was not initialized within {minutes} minutes"),
+        true => format!("something has kept its node for {minutes} minutes"),
+    })
 }
 
 /// Whether a claim says that it goes, and its node takes no pods.
 pub(super) fn is_marked(claimed: &Claimed<'_>) -> bool {
-    let says = reason_since(claimed).is_some_and(|(reason, _)| reason == UNDERUTILIZED);
-    says && claimed.nodes.iter().all(|node| is_closed(node))
+    method_of(claimed).is_some() && claimed.nodes.iter().all(|node| is_closed(node))
 }
 
 /// What was to replace others is a node like any other, and kept for nobody who is still to be made.

@@ -12,6 +12,8 @@ use super::event::Subject;
 use super::spend::Spend;
 use super::valves::Valve;
 use crate::api::labels;
+use crate::consolidation::Command;
+use crate::disruption::Method;
 use crate::observe::{InputError, Protection};
 use crate::placement::{Landed, Loss};
 use crate::plan::Certificate;
@@ -235,6 +237,13 @@ pub enum Said {
     Consolidating(Saving),
     /// They would if this were no shadow.
     WouldConsolidate(Saving),
+    /// Nodes were looked at whether they are to go because something else is cheaper.
+    Examined {
+        /// How many.
+        nodes: usize,
+        /// So long ago one of those that might go was looked at last, or became known.
+        oldest: Duration,
+    },
     /// A NodeClaim is to be created for others that go.
     Replacing {
         /// Its name.
@@ -343,6 +352,8 @@ pub enum Said {
 /// What a command comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Saving {
+    /// Why.
+    pub method: Method,
     /// Nodes that go, by name.
     pub nodes: Vec<Arc<str>>,
     /// Nodes that come for them.
@@ -354,6 +365,18 @@ pub struct Saving {
 }
 
 impl Saving {
+    /// Of a command.
+    #[must_use]
+    pub fn of(command: &Command) -> Self {
+        Self {
+            method: command.method,
+            nodes: command.removed.iter().map(|of| of.node.clone()).collect(),
+            launches: command.launches.len(),
+            pods: command.moves.len(),
+            saved: command.saved,
+        }
+    }
+
     /// As the reference's metrics call it.
     #[must_use]
     pub fn decision(&self) -> &'static str {
@@ -369,8 +392,13 @@ impl Saving {
 
 impl fmt::Display for Saving {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { nodes, launches, pods, saved } = self;
-        write!(f, "{} for {launches} new node(s), {pods} pod(s) move, {saved} $/h are saved", nodes.join(", "))
+        let Self { method, nodes, launches, pods, saved } = self;
+        write!(
+            f,
+            "{}, {}, for {launches} new node(s), {pods} pod(s) move, {saved} $/h are saved",
+            nodes.join(", "),
+            method.label()
+        )
     }
 }
 
@@ -458,6 +486,9 @@ impl fmt::Display for Said {
             Self::Disruptable(disruptable) => write!(f, "{disruptable:?}"),
             Self::Disrupting { claim, reason } => write!(f, "disrupting node of nodeclaim {claim}: {reason}"),
             Self::Consolidating(saving) => write!(f, "disrupting node(s) {saving}"),
+            Self::Examined { nodes, oldest } => {
+                write!(f, "examined {nodes} node(s) for consolidation, the others within {} s", oldest.as_secs())
+            }
             Self::WouldConsolidate(saving) => write!(f, "would disrupt node(s) {saving}"),
             Self::Replacing { claim, pool, pods, instance_type } => {
                 write!(f, "created nodeclaim {claim} of nodepool {pool} for {pods} pod(s) that move: {instance_type}")

@@ -31,7 +31,7 @@ pub struct ControllerSettings {
     /// How often is looked at which nodes may be disrupted, for events and metrics: it takes a Snapshot. `None`: nobody reads them.
     pub disruption_looks: Option<Duration>,
     /// When nodes that are used go, because their pods fit elsewhere or for less. `None`: never.
-    pub consolidation: Option<Policy>,
+    pub consolidation: Policy,
     /// What binds decisions.
     pub valves: Valves,
     /// Every step looks at every claim, as a test compares.
@@ -51,7 +51,7 @@ impl Default for ControllerSettings {
             placement_limits: placement::Limits::default(),
             shadow: false,
             disruption_looks: Some(Duration::from_secs(2 * 60)),
-            consolidation: Some(Policy::default()),
+            consolidation: Policy::default(),
             valves: Valves::default(),
             #[cfg(test)]
             is_undivided: false,

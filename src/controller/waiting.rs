@@ -51,15 +51,6 @@ pub(super) fn is_untried(pod: &Pod) -> bool {
     scheduled(pod).is_none() && gates.is_none_or(Vec::is_empty) && is_open(pod)
 }
 
-/// Whether kube-scheduler is about to look at a pod: one that it has not looked at for a minute may be another scheduler's.
-pub(super) fn is_any_untried(cluster: &Cluster<'_>, now: Timestamp) -> bool {
-    let is_new = |pod: &Pod| {
-        let created = pod.metadata.creation_timestamp.as_ref();
-        created.is_some_and(|time| later(time.0, Duration::from_secs(60)) > now)
-    };
-    cluster.unbound_pods().any(|(_, pod)| is_untried(pod) && is_new(pod))
-}
-
 /// The uids of the pods that have no node coming.
 pub(super) fn waiting_pods<'o>(cluster: &Cluster<'o>, coming: &Coming) -> Vec<&'o str> {
     let pods = cluster.unbound_pods().map(|(_, pod)| pod).filter(|pod| is_provisionable(pod));

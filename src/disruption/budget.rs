@@ -75,11 +75,12 @@ fn next_change_of(budget: &Budget, now: Timestamp) -> Option<Timestamp> {
     begins.into_iter().chain(ends).min()
 }
 
-/// `None` where the budget is not active. One whose schedule cannot be read allows nothing.
+/// `None` where the budget is not active. One whose schedule or duration cannot be read allows nothing.
 fn most(budget: &Budget, nodes: usize, now: Timestamp) -> Option<usize> {
     let is_active = match (&budget.schedule, &budget.duration) {
         (Some(schedule), Some(duration)) => {
-            let Some(is_active) = was_hit(schedule, duration.seconds().ok()?, now) else { return Some(0) };
+            let was_hit = duration.seconds().ok().and_then(|seconds| was_hit(schedule, seconds, now));
+            let Some(is_active) = was_hit else { return Some(0) };
             is_active
         }
         _ => true,
@@ -120,6 +121,8 @@ mod tests {
         assert_eq!(most(&at_noon, 5, at("2026-01-04T12:00:00Z")), None, "a Sunday");
         assert_eq!(most(&budget("5", Some("@daily")), 5, at("2026-01-05T00:30:00Z")), Some(5));
         assert_eq!(most(&budget("5", Some("99 9 * * *")), 5, noon), Some(0));
+        let unreadable = Budget { duration: Some("soon".into()), ..at_noon };
+        assert_eq!(most(&unreadable, 5, at("2026-01-04T12:00:00Z")), Some(0));
     }
 
     #[test]

@@ -109,14 +109,14 @@ fn pool_of<'s>(snapshot: &'s Snapshot, node: &Node) -> Result<&'s NodePool, Hold
 fn of_method(node: &Node, pool: &NodePool, cost: RescheduleCost, method: Method, now: Timestamp) -> Vec<Hold> {
     let mut holds = Vec::new();
     let name = || pool.name.clone();
+    if pool.replicas.is_some() {
+        holds.push(Hold::StaticPool { pool: name() });
+    }
     if method == Method::Drifted {
         if node.disruption.drifted.is_none() {
             holds.push(Hold::NotDrifted);
         }
         return holds;
-    }
-    if pool.replicas.is_some() {
-        holds.push(Hold::StaticPool { pool: name() });
     }
     match pool.disruption.consolidate_after_seconds {
         None => holds.push(Hold::NeverIdle { pool: name() }),

@@ -12,7 +12,7 @@ use super::queue::after;
 use super::{Happening, Planted, Seen, Simulation};
 use crate::api::labels;
 use crate::cloud::{Answer, Launch, LaunchError, Request};
-use crate::consolidation::commands_within;
+use crate::consolidation::consolidate_now;
 use crate::controller::{Action, Event, Outcome, Step, Subject, Verb, Write};
 use crate::host::{Limits, Search, decide_from};
 use crate::observe::objects::KINDS;
@@ -137,10 +137,10 @@ impl Simulation<'_> {
                 Action::Decide { .. } if self.is_planted(Planted::Undecided) => {}
                 Action::Consolidate { question, snapshot, policy } => {
                     let started = std::time::Instant::now();
-                    let commands = commands_within(&snapshot, &policy, self.options.limits);
+                    let found = consolidate_now(&snapshot, &policy, self.options.limits, question);
                     self.report.deciding += started.elapsed();
                     let at = after(self.now, self.scenario.spec.machines.decision);
-                    let event = Event::Consolidated { question, commands };
+                    let event = Event::Consolidated { question, found: Some(Box::new(found)) };
                     self.queue.put(at, Happening::Heard(life, Box::new(event)));
                 }
                 Action::Decide { question, snapshot, carried, search } => {

@@ -14,11 +14,9 @@ use crate::cli::exit;
 use crate::cli::table::{align, table};
 use crate::cli::words::counted;
 use crate::consolidation::report::{CommandReport, LaunchReport, RemovedReport, Report};
-use crate::consolidation::{Budgets, Policy, consolidate, launched};
-use crate::host::Limits;
+use crate::consolidation::{Budgets, Manner, Policy, consolidate, launched};
 use crate::observe::{LoadOutcome, Snapshot};
 use crate::plan;
-use crate::solve::Work;
 
 /// The JSON of both.
 #[derive(Serialize)]
@@ -64,8 +62,8 @@ pub(super) fn run(args: &Args, loaded: LoadOutcome) -> Result<ExitCode, Box<dyn 
     };
     let since = Instant::now();
     let time = || limits.time.saturating_sub(since.elapsed());
-    let of_trial = Limits { work: Work { pace: limits.work.pace, ..Work::OF_A_TRIAL }, ..limits };
-    let found = consolidate(&current, (&policy, Budgets::Together), of_trial, current.taken_at, &time);
+    let manner = Manner::all(&policy, Budgets::Together, limits);
+    let found = consolidate(&current, manner, current.taken_at, &time);
     let consolidation = Report::of(&current, &found);
     let LoadOutcome { snapshot, errors, .. } = loaded;
     let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();

@@ -249,7 +249,7 @@ pub(super) fn write(said: &Said) {
         }
         Said::Consolidating(saving) => info!(
             controller = "disruption",
-            reason = "underutilized",
+            reason = saving.method.label(),
             decision = saving.decision(),
             disrupted_node_count = saving.nodes.len(),
             replacement_node_count = saving.launches,
@@ -258,8 +258,12 @@ pub(super) fn write(said: &Said) {
             nodes = saving.nodes.join(", "),
             "disrupting node(s)"
         ),
+        Said::Examined { nodes, oldest } => {
+            debug!(controller = "disruption", nodes, oldest_seconds = oldest.as_secs(), "examined node(s)");
+        }
         Said::WouldConsolidate(saving) => info!(
             controller = "disruption",
+            reason = saving.method.label(),
             decision = saving.decision(),
             saved_usd_per_hour = saving.saved.as_usd(),
             nodes = saving.nodes.join(", "),

@@ -127,6 +127,10 @@ fn describe() {
         "packwright_limit_reached_total",
         "Decisions that a limit of the settings has bound, by limit and pool."
     );
+    describe_gauge!(
+        "packwright_consolidation_oldest_unexamined_seconds",
+        "So long ago one of the nodes that might go was in a set that was tried."
+    );
     describe_counter!("packwright_placement_lost_total", "Pods and claims for which the plan could not be guaranteed.");
 }
 
@@ -146,12 +150,15 @@ pub(super) fn count(said: &Said, world: &World) {
         Said::Disrupting { claim, reason } => {
             let reason = reason.to_lowercase();
             // of a command for several nodes there is one decision
-            if reason != "underutilized" {
+            if !matches!(&*reason, "underutilized" | "drifted") {
                 decided("delete", &reason, &reason);
             }
             disrupted(claim, &reason, world);
         }
-        Said::Consolidating(saving) => decided(saving.decision(), "underutilized", saving.consolidation_type()),
+        Said::Consolidating(saving) => decided(saving.decision(), saving.method.label(), saving.consolidation_type()),
+        Said::Examined { oldest, .. } => {
+            gauge!("packwright_consolidation_oldest_unexamined_seconds").set(oldest.as_secs_f64());
+        }
         Said::Replacing { pool, .. } => counter!("karpenter_nodeclaims_created_total", "nodepool" => pool.to_string(),
             "reason" => "underutilized", "min_values_relaxed" => "false")
         .increment(1),

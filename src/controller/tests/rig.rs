@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::api::labels;
 use crate::catalog::{Catalog, kwok};
 use crate::cloud::{self, Request};
-use crate::consolidation::commands_within;
+use crate::consolidation::consolidate_now;
 use crate::controller::{Action, Controller, ControllerSettings, Event, Outcome, Said, Step, Subject, Verb, Write};
 use crate::host::{Limits, Search, decide};
 use crate::observe::RawObject;
@@ -247,8 +247,8 @@ impl Rig {
                 }
                 Action::Consolidate { question, snapshot, policy } => {
                     let limits = Limits::of_work(Work::LIMITED, Search::Integer);
-                    let commands = commands_within(&snapshot, &policy, limits);
-                    self.observe(Event::Consolidated { question, commands });
+                    let found = consolidate_now(&snapshot, &policy, limits, question);
+                    self.observe(Event::Consolidated { question, found: Some(Box::new(found)) });
                 }
                 Action::Decide { question, snapshot, .. } => {
                     let decision = Box::new(decide(&snapshot, Limits::of_work(Work::IN_TIME, Search::Greedy)));

@@ -1,0 +1,46 @@
+//! How much may still be done: by time, or by trials where every machine is to find the same.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+/// How much time is left.
+pub(super) type TimeLeft<'t> = &'t dyn Fn() -> Duration;
+
+/// What is left of a search, or of a part of it.
+pub(super) struct Effort<'t> {
+    time: TimeLeft<'t>,
+    /// Of the time so much is for others.
+    kept: Duration,
+    /// Sets of nodes that may still be tried.
+    trials: Cell<usize>,
+    tried: Cell<usize>,
+}
+
+impl<'t> Effort<'t> {
+    pub fn new(time: TimeLeft<'t>, kept: Duration, trials: usize) -> Self {
+        Self { time, kept, trials: Cell::new(trials), tried: Cell::new(0) }
+    }
+
+    pub fn time(&self) -> Duration {
+        (self.time)().saturating_sub(self.kept)
+    }
+
+    /// Whether the time is up.
+    pub fn is_late(&self) -> bool {
+        self.time().is_zero()
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.trials.get() == 0 || self.is_late()
+    }
+
+    /// A set of nodes is tried.
+    pub fn spend(&self) {
+        self.trials.set(self.trials.get().saturating_sub(1));
+        self.tried.set(self.tried.get() + 1);
+    }
+
+    pub fn tried(&self) -> usize {
+        self.tried.get()
+    }
+}

@@ -1,0 +1,75 @@
+//! What goes whatever it saves: empty nodes, and drifted ones.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::cut::commands;
+use super::room::pool_of;
+use super::search::Search;
+use super::trial::Trial;
+use super::{Command, Removed};
+use crate::disruption::{Candidate, Method};
+use crate::plan::Launch;
+use crate::units::MicroUsd;
+
+impl Search<'_> {
+    /// All empty nodes that budgets allow, at once.
+    pub fn remove_empty(&mut self) {
+        let mut empty = self.candidates(Method::Empty);
+        let mut left: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+        empty.retain(|candidate| {
+            let pool = pool_of(&self.current, candidate);
+            let of_pool = || self.room.left(&self.current, &pool, Method::Empty);
+            let left = left.entry(pool.clone()).or_insert_with(of_pool);
+            let is_within = *left > 0;
+            *left = left.saturating_sub(1);
+            is_within
+        });
+        if empty.is_empty() {
+            return;
+        }
+        let name = |of: &Candidate| Removed { node: self.current.nodes[of.node].name.clone(), price: of.price };
+        let removed: Vec<Removed> = empty.iter().map(name).collect();
+        let saved = empty.iter().map(|of| of.price.unwrap_or_default()).sum();
+        let once = self.policy.evictions(empty.iter().map(|of| of.eviction_price).sum());
+        let (launches, moves) = (Vec::new(), Vec::new());
+        self.note(vec![Command { method: Method::Empty, removed, launches, moves, saved, once }]);
+    }
+
+    /// Drifted nodes go one by one, whatever that costs: those first that nobody would miss, then the oldest drift.
+    pub fn replace_drifted(&mut self) {
+        let mut drifted = self.candidates(Method::Drifted);
+        drifted.sort_by_key(|of| {
+            let node = &self.current.nodes[of.node];
+            (!of.pods.is_empty(), node.disruption.drifted.as_ref().map(|of| of.since), node.name.clone())
+        });
+        let names: Vec<Arc<str>> = drifted.iter().map(|of| self.current.nodes[of.node].name.clone()).collect();
+        let mut standing = drifted;
+        for name in names {
+            if self.effort.is_over() {
+                return;
+            }
+            let Some(candidate) = standing.iter().find(|of| self.current.nodes[of.node].name == name) else { continue };
+            if self.room.has_for(&self.current, &[candidate], Method::Drifted) && self.replace(candidate, &name) {
+                // pods may have moved to others
+                standing = self.candidates(Method::Drifted);
+            }
+        }
+    }
+
+    fn replace(&mut self, candidate: &Candidate, name: &Arc<str>) -> bool {
+        self.examined.insert(name.clone());
+        let (removed, any_price) = (BTreeSet::from([name.clone()]), (MicroUsd(i64::MAX), true));
+        let evictions = candidate.eviction_price;
+        let limits = self.manner.limits;
+        let Some(trial) = Trial::of(&self.current, &removed, any_price, (limits, self.effort)) else { return false };
+        let mut is_found = false;
+        for mut command in commands(&self.current, &trial, std::slice::from_ref(name), Method::Drifted) {
+            let bought: MicroUsd = command.launches.iter().map(Launch::worst_price).sum();
+            command.saved = command.price() - bought;
+            command.once = self.policy.evictions(evictions) + self.policy.boots(bought);
+            is_found |= self.keep(command);
+        }
+        is_found
+    }
+}

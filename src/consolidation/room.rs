@@ -1,0 +1,77 @@
+//! Which nodes may still go with a plan: as many as budgets of pools allow, as PodDisruptionBudgets have room for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{Budgets, Command};
+use crate::disruption::{Candidate, Evictions, Method, allowance};
+use crate::observe::Snapshot;
+
+/// What a plan has used up so far.
+#[derive(Debug, Clone)]
+pub(super) struct Room<'s> {
+    /// Before the first command: budgets are parts of what is there then.
+    start: &'s Snapshot,
+    budgets: Budgets,
+    now: Timestamp,
+    /// How many nodes of each pool go.
+    removed: BTreeMap<Arc<str>, usize>,
+    evicted: Evictions,
+}
+
+impl<'s> Room<'s> {
+    pub fn new(start: &'s Snapshot, budgets: Budgets, now: Timestamp) -> Self {
+        Self { start, budgets, now, removed: BTreeMap::new(), evicted: Evictions::default() }
+    }
+
+    /// How many nodes of a pool may still go.
+    pub fn left(&self, current: &Snapshot, pool: &Arc<str>, method: Method) -> usize {
+        let Some(of) = current.node_pools.iter().find(|of| of.name == *pool) else { return 0 };
+        let (of_whom, gone) = match self.budgets {
+            Budgets::Together => (self.start, self.removed.get(pool).copied().unwrap_or(0)),
+            Budgets::Each => (current, 0),
+        };
+        allowance(of_whom, of, method.reason(), self.now).left().saturating_sub(gone)
+    }
+
+    /// Whether the budgets of their pools allow all of these together.
+    pub fn has_for(&self, current: &Snapshot, nodes: &[&Candidate], method: Method) -> bool {
+        let mut counts: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+        for node in nodes {
+            *counts.entry(pool_of(current, node)).or_default() += 1;
+        }
+        counts.iter().all(|(pool, count)| *count <= self.left(current, pool, method))
+    }
+
+    /// Whether PodDisruptionBudgets have room for the evictions of a command.
+    pub fn lets_move(&self, current: &Snapshot, command: &Command) -> bool {
+        let none = Evictions::default();
+        let others = if self.budgets == Budgets::Together { &self.evicted } else { &none };
+        evictions(current, command).fit(current, others, command.removed.len() == 1)
+    }
+
+    pub fn note(&mut self, current: &Snapshot, command: &Command) {
+        for removed in &command.removed {
+            let node = current.nodes.iter().find(|node| node.name == removed.node);
+            if let Some(pool) = node.and_then(|node| node.pool.clone()) {
+                *self.removed.entry(pool).or_default() += 1;
+            }
+        }
+        self.evicted.add(&evictions(current, command));
+    }
+}
+
+pub(super) fn pool_of(snapshot: &Snapshot, candidate: &Candidate) -> Arc<str> {
+    snapshot.nodes[candidate.node].pool.clone().unwrap_or_else(|| Arc::from(""))
+}
+
+/// The evictions of a command that budgets count.
+pub(super) fn evictions(snapshot: &Snapshot, command: &Command) -> Evictions {
+    let goes = |node: &Arc<str>| command.removed.iter().any(|removed| removed.node == *node);
+    let pods = snapshot.pods.iter().enumerate().filter(|(_, pod)| {
+        !pod.disruption.budgets.is_empty() && pod.is_reschedulable() && pod.node.as_ref().is_some_and(goes)
+    });
+    Evictions::of(snapshot, pods.map(|(index, _)| index))
+}

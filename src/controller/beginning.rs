@@ -1,0 +1,239 @@
+//! How a command begins: its claims say why they go, and their nodes are closed. After a moment all is looked at once more. Then what
+//! comes for them is made, or, where nothing does, they are deleted.
+//!
+//! A command that does not hold any more is dropped: [`super::replacing`] opens nodes again for which nobody comes.
+//!
+//! Source: the reference's `disruption/queue.go` and `disruption/validation.go` (karpenter-core 4.6, 4.8).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::closing::{InHand, SETTLED, is_closed, note_reason, reason_since, set_taint};
+use super::cluster::{Claimed, Cluster};
+use super::consolidating::are_candidates;
+use super::create::{create_claim, free_name};
+use super::looks::Looks;
+use super::replacing::{Replaces, is_marked};
+use super::said::{Said, Saving};
+use super::turn::{Turn, later};
+use crate::api::labels;
+use crate::consolidation::{Command, are_valid, settled};
+use crate::observe::Snapshot;
+use crate::observe::objects::Objects;
+use crate::placement::signature::signature;
+use crate::placement::{ClaimPlan, ExpectedPods};
+use crate::plan::claims::node_claim;
+
+/// To close nodes and to make claims takes as long as the API server takes.
+const BEGINNING: Duration = Duration::from_secs(60);
+
+/// A command until its claims are made, or deleted.
+#[derive(Debug)]
+pub(super) struct Begun {
+    at: Timestamp,
+    command: Command,
+    /// Claims that go.
+    going: InHand,
+    /// Pools of the Snapshot that the command is of.
+    pools: Vec<Arc<str>>,
+    /// The second look was good; what comes is to be made of this.
+    looked: Option<Arc<Snapshot>>,
+    /// Claims that nobody has seen yet.
+    to_make: Vec<Made>,
+    /// Those that are there.
+    made: Vec<Arc<str>>,
+}
+
+/// A claim to make.
+#[derive(Debug)]
+struct Made {
+    name: Arc<str>,
+    /// Index into the pools of the Snapshot.
+    pool: usize,
+    claim: Value,
+    plan: ClaimPlan,
+    instance_type: Arc<str>,
+    pods: usize,
+}
+
+/// Whether there is more to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    Beginning,
+    Over,
+}
+
+/// `None`: a node has no claim.
+pub(super) fn begin(now: &Snapshot, command: &Command, turn: &mut Turn<'_>) -> Option<Begun> {
+    let claim_of = |name: &Arc<str>| now.nodes.iter().find(|node| node.name == *name)?.claim.clone();
+    let going: InHand = command.removed.iter().map(|of| claim_of(&of.node)).collect::<Option<_>>()?;
+    turn.say(Said::Consolidating(Saving::of(command)));
+    let (to_make, made) = (Vec::new(), Vec::new());
+    Some(Begun { at: turn.now, command: command.clone(), going, pools: names(now), looked: None, to_make, made })
+}
+
+fn names(of: &Snapshot) -> Vec<Arc<str>> {
+    of.node_pools.iter().map(|pool| pool.name.clone()).collect()
+}
+
+impl Begun {
+    /// Claims that go.
+    pub fn going(&self) -> &InHand {
+        &self.going
+    }
+
+    /// Takes it one step further.
+    pub fn go_on(
+        &mut self,
+        cluster: &Cluster<'_>,
+        looks: &mut Looks,
+        snapshot: &mut dyn FnMut() -> Arc<Snapshot>,
+        turn: &mut Turn<'_>,
+    ) -> Stage {
+        let going: Vec<&Claimed<'_>> =
+            cluster.our_claims().filter(|claimed| self.going.contains(claimed.name())).collect();
+        let left: Vec<&Claimed<'_>> = going.iter().filter(|claimed| !claimed.is_deleting()).copied().collect();
+        let replaces = !self.command.launches.is_empty();
+        let is_over = if replaces { left.len() < self.going.len() } else { left.is_empty() };
+        let is_gone = self.made.iter().any(|name| !cluster.has_claim(name));
+        if is_over || is_gone || turn.is_time(later(self.at, BEGINNING)) {
+            return Stage::Over;
+        }
+        if self.looked.is_none() {
+            if !mark(&left, self.command.method.label_of_reason(), turn) || !has_settled(&left, looks, turn) {
+                return Stage::Beginning;
+            }
+            let now = snapshot();
+            if !self.holds(&now, turn.now) {
+                return Stage::Over;
+            }
+            self.plan(cluster, &now);
+            self.looked = Some(now);
+        }
+        if !replaces {
+            left.into_iter().for_each(|claimed| disrupt(claimed, self.command.method.label_of_reason(), turn));
+            return Stage::Beginning;
+        }
+        self.make(cluster, turn)
+    }
+
+    /// Whether it may still be carried out, with its nodes closed.
+    fn holds(&self, now: &Snapshot, at: Timestamp) -> bool {
+        if names(now) != self.pools {
+            return false; // launches name their pool by its number
+        }
+        let going: BTreeSet<Arc<str>> = self.command.removed.iter().map(|of| of.node.clone()).collect();
+        let mut open = settled(now, &going);
+        open.nodes.iter_mut().filter(|node| going.contains(&node.name)).for_each(|node| node.deleting = false);
+        are_candidates(&open, &self.command, at) && are_valid(&open, &[&self.command])
+    }
+
+    fn plan(&mut self, cluster: &Cluster<'_>, now: &Snapshot) {
+        let Self { command, going, .. } = self;
+        let mut with: Vec<Arc<str>> = Vec::new();
+        for launch in &command.launches {
+            let mut seed = format!("{} {} {going:?}", launch.name, now.taken_at);
+            let name = loop {
+                let name = free_name(&now.node_pools[launch.pool].name, &seed, cluster.objects);
+                if !with.contains(&name) {
+                    break name;
+                }
+                seed.push_str(" again");
+            };
+            with.push(name);
+        }
+        let replaces = Replaces { claims: going.iter().cloned().collect(), with: with.clone() };
+        let to_make = command.launches.iter().zip(with).map(|(launch, name)| {
+            let (plan, pods) = planned(command, &launch.name, now, cluster.objects);
+            let mut launch = launch.clone();
+            launch.name = name.clone();
+            let mut claim = node_claim(&now.node_pools[launch.pool], &launch);
+            claim["metadata"]["annotations"][labels::REPLACES] = json!(replaces.to_annotation());
+            let first = launch.offers.first();
+            let instance_type = first.map_or_else(|| Arc::from(""), |offer| offer.instance_type.clone());
+            Made { name, pool: launch.pool, claim, plan, instance_type, pods }
+        });
+        self.to_make = to_make.collect();
+    }
+
+    fn make(&mut self, cluster: &Cluster<'_>, turn: &mut Turn<'_>) -> Stage {
+        let Some(now) = &self.looked else { return Stage::Beginning };
+        let (made, to_make): (Vec<Made>, Vec<Made>) =
+            std::mem::take(&mut self.to_make).into_iter().partition(|of| cluster.has_claim(&of.name));
+        self.to_make = to_make;
+        self.made.extend(made.into_iter().map(|of| of.name));
+        for of in &self.to_make {
+            let pool = &now.node_pools[of.pool];
+            if create_claim(pool, of.claim.clone(), &of.plan, turn) {
+                let (claim, pool, pods) = (of.name.clone(), pool.name.clone(), of.pods);
+                turn.say_once_taken(Said::Replacing { claim, pool, pods, instance_type: of.instance_type.clone() });
+            }
+        }
+        if !self.to_make.is_empty() {
+            return Stage::Beginning;
+        }
+        for claim in &self.made {
+            turn.say(Said::AwaitingReplacement { claim: claim.clone() });
+        }
+        Stage::Over
+    }
+}
+
+/// Its pods come back as new ones of their owners: the node is kept for those. And how many it is for.
+fn planned(command: &Command, launch: &Arc<str>, now: &Snapshot, objects: &Objects) -> (ClaimPlan, usize) {
+    let mut expected: BTreeMap<(Arc<str>, Arc<str>, String), usize> = BTreeMap::new();
+    let mut plan = ClaimPlan::default();
+    let here: Vec<_> = command.moves.iter().filter(|of| of.to == *launch).collect();
+    for moved in &here {
+        let owner = now.pods.iter().find(|pod| pod.key == moved.pod).and_then(|pod| pod.owner.as_ref());
+        let object = objects.pods.get(&moved.pod).map(|pod| &pod.object);
+        let (Some(owner), Some(object)) = (owner, object) else { continue };
+        *expected.entry((moved.pod.namespace.clone(), owner.uid.clone(), signature(object))).or_default() += 1;
+        if !plan.replaces.contains(&moved.from) {
+            plan.replaces.push(moved.from.clone());
+        }
+    }
+    let expected = expected.into_iter().map(|((namespace, owner, signature), count)| {
+        let signature = signature.into();
+        ExpectedPods { namespace, owner, signature, count }
+    });
+    plan.expected = expected.collect();
+    (plan, here.len())
+}
+
+/// Has every claim say why it goes, and its node take no pods; whether that is so. The reason comes first: a node that is closed
+/// without one is opened again.
+fn mark(going: &[&Claimed<'_>], why: &'static str, turn: &mut Turn<'_>) -> bool {
+    for claimed in going {
+        match reason_since(claimed) {
+            None => note_reason(claimed, Some(why), turn),
+            Some((reason, _)) if reason == why => {
+                claimed.nodes.iter().filter(|node| !is_closed(node)).for_each(|node| set_taint(node, true, turn));
+            }
+            Some(_) => {}
+        }
+    }
+    going.iter().all(|claimed| is_marked(claimed))
+}
+
+/// Whether what kube-scheduler had decided before it saw that the nodes are closed is known.
+fn has_settled(going: &[&Claimed<'_>], looks: &mut Looks, turn: &mut Turn<'_>) -> bool {
+    let since = going.iter().filter_map(|claimed| reason_since(claimed)).map(|(_, since)| since).max();
+    // times in conditions are whole seconds
+    if !since.is_some_and(|since| turn.is_time(later(since, Duration::from_secs(1) + SETTLED))) {
+        return false;
+    }
+    let names = going.iter().flat_map(|claimed| &claimed.nodes).filter_map(|node| node.metadata.name.as_deref());
+    names.fold(true, |are_fresh, name| looks.are_fresh(name, turn) && are_fresh)
+}
+
+/// Deletes a claim that goes.
+pub(super) fn disrupt(claimed: &Claimed<'_>, reason: &'static str, turn: &mut Turn<'_>) {
+    if turn.delete_claim_as_read(claimed) {
+        turn.say_once_taken(Said::Disrupting { claim: Arc::from(claimed.name()), reason });
+    }
+}
