@@ -21,8 +21,10 @@
 //! | `valid` | whether commands may be carried out in the cluster as it is |
 //! | `effort` | how much may still be done |
 //! | `search` | until nothing is found |
+//! | `apart` | the same in a process of its own |
 //! | `report` | as people and programs read it |
 
+pub mod apart;
 mod choice;
 mod cut;
 mod effort;
@@ -41,18 +43,20 @@ mod tests;
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::disruption::Method;
 use crate::observe::snapshot::PodKey;
 use crate::plan::Launch;
 use crate::units::MicroUsd;
 
 pub use policy::Policy;
-pub use search::{Budgets, Consolidation, Manner, consolidate, consolidate_now};
+pub use search::{Budgets, Consolidation, Found, Manner, consolidate, consolidate_now};
 pub use valid::are_valid;
 pub use without::{after, launched, settled};
 
 /// Nodes that go at once, and what comes for them before they do.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Command {
     pub method: Method,
     pub removed: Vec<Removed>,
@@ -65,7 +69,7 @@ pub struct Command {
 }
 
 /// A node that goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removed {
     pub node: Arc<str>,
     /// Of an hour; one that is unknown counts as nothing, so that removing it saves nothing.
@@ -73,7 +77,7 @@ pub struct Removed {
 }
 
 /// A pod that moves.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Move {
     pub pod: PodKey,
     pub from: Arc<str>,

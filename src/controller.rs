@@ -272,7 +272,7 @@ impl Controller {
             }
             Event::Decided { question, decision } => self.decided(question, &decision, now, &mut step),
             Event::Consolidated { question, found } => {
-                self.consolidating.answered(question, found.map(|found| *found), &mut step.said);
+                self.consolidating.answered(question, found, &mut step.said);
             }
         }
         step

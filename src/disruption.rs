@@ -21,10 +21,12 @@ pub use headroom::Evictions;
 pub use hold::Hold;
 pub use standing::{Candidate, Standing, candidates};
 
+use serde::{Deserialize, Serialize};
+
 use crate::api::node_pool::DisruptionReason;
 
 /// The ways in which nodes are taken away with budgets; each has candidates of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Method {
     /// Nodes that nobody would miss.
     Empty,

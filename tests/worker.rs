@@ -10,7 +10,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use packwright::bench::instances;
+use packwright::bench::{churn, instances};
+use packwright::consolidation::apart::consolidate_apart;
+use packwright::consolidation::{Found, Policy, consolidate_now};
 use packwright::host::recorded;
 use packwright::host::worker::message::{self, Hello, MOST_BYTES, Question, Told};
 use packwright::host::worker::{Progress, Worker, decide_apart, decide_apart_from};
@@ -426,4 +428,39 @@ fn what_a_solver_process_learned_comes_back_and_its_search_is_repeated() {
     decision["plan"]["assignments"].as_array_mut().unwrap().pop().unwrap();
     fs::write(&path, decision.to_string()).unwrap();
     assert_eq!(replayed("without a pod"), Some(5));
+}
+
+/// Nodes that have lost four of ten of their pods.
+fn half_empty(test: &str) -> Arc<Snapshot> {
+    Arc::new(churn::cluster(&question(test), 40, 1))
+}
+
+#[test]
+fn nodes_that_may_go_are_found_in_another_process_as_in_this_one() {
+    let snapshot = half_empty("consolidate");
+    let limits = Limits { time: IN_TIME, ..Limits::of_work(packwright::solve::Work::LIMITED, Search::Integer) };
+    let policy = Policy::default();
+    let here = Found::of(consolidate_now(&snapshot, &policy, limits, 7));
+    assert!(!here.commands.is_empty());
+    assert_eq!(consolidate_apart(&snapshot, &policy, limits, 7, &real(None)).unwrap(), here);
+}
+
+#[test]
+fn a_search_whose_process_fails_has_found_nothing() {
+    let snapshot = half_empty("consolidate-failing");
+    let failure = |worker: &Worker| {
+        let limits = limits(Duration::from_millis(10));
+        consolidate_apart(&snapshot, &Policy::default(), limits, 0, worker).expect_err("it fails")
+    };
+    let failures = [
+        failure(&Worker { program: "/nowhere".into(), memory_limit: None }),
+        failure(&played("consolidate-ends", &said(&[]), "exit 3")),
+        failure(&played("consolidate-lies", b"{}\n", "exit 0")),
+        failure(&played("consolidate-hangs", &said(&[]), "exec sleep 1000")),
+        failure(&real(Some(1 << 20))),
+    ];
+    let words = ["No such file", "code: 3", "missing field `version`", "nothing in time", "has ended"];
+    for (failure, words) in failures.iter().zip(words) {
+        assert!(failure.contains(words), "{failure}");
+    }
 }

@@ -4,6 +4,7 @@ use std::io::{self, BufReader};
 use std::process::ExitCode;
 
 use super::exit;
+use crate::consolidation::apart;
 use crate::host::worker::serve::{limit_memory, serve};
 
 /// The solver process of `--isolate`: reads a question from standard input, and writes answers to standard output.
@@ -14,6 +15,9 @@ pub struct Args {
     /// What it may allocate, bytes.
     #[arg(long, value_name = "BYTES")]
     memory_limit: Option<u64>,
+    /// The question is which nodes may go.
+    #[arg(long)]
+    consolidate: bool,
 }
 
 /// Answers one question.
@@ -24,6 +28,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     if let Some(bytes) = args.memory_limit {
         limit_memory(bytes)?;
     }
-    serve(BufReader::new(io::stdin()), &mut io::stdout().lock())?;
+    let (from, to) = (BufReader::new(io::stdin()), &mut io::stdout().lock());
+    if args.consolidate { apart::serve(from, to)? } else { serve(from, to)? }
     Ok(ExitCode::from(exit::SUCCESS))
 }

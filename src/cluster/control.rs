@@ -1,6 +1,5 @@
 //! The live host of the controller: watches, steps, does what the step asks, and tells it what became of that.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +9,14 @@ use kube::Client;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
+use tracing::warn;
 
 use super::decisions::Recorder;
 use super::events::{Seen, events, pods_of};
 use super::lease::Stand;
 use super::write::write;
 use crate::cloud::{Answer, Request, kwok};
-use crate::consolidation::consolidate_now;
+use crate::consolidation::apart::consolidate_apart;
 use crate::controller::{Action, Controller, Event, Outcome, Said, Step, World};
 use crate::host::recorded::Question;
 use crate::host::worker::{Worker, decide_apart_from};
@@ -244,11 +244,10 @@ impl Doer {
                 let _ = sender.send(Event::Cloud(answer));
             }
             Action::Consolidate { question, snapshot, policy } => {
-                let limits = self.hosting.limits;
+                let (limits, worker) = (self.hosting.limits, self.hosting.worker.clone());
                 tokio::task::spawn_blocking(move || {
-                    // a search that breaks down has found nothing
-                    let search = || consolidate_now(&snapshot, &policy, limits, question);
-                    let found = catch_unwind(AssertUnwindSafe(search)).ok().map(Box::new);
+                    let found = consolidate_apart(&snapshot, &policy, limits, question, &worker);
+                    let found = found.inspect_err(|error| warn!(controller = "disruption", "{error}")).ok();
                     let _ = sender.send(Event::Consolidated { question, found });
                 });
             }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::choice::choices;
 use super::cut::commands;
@@ -39,6 +40,25 @@ pub struct Consolidation {
     pub stopped: bool,
     /// Candidates that were not looked at, as the budget of their pool is used up: (pool, method, how many).
     pub held_back: Vec<(Arc<str>, Method, usize)>,
+}
+
+/// What the controller is told of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Found {
+    /// One after another.
+    pub commands: Vec<Command>,
+    /// Nodes that were in a set that was tried.
+    pub examined: BTreeSet<Arc<str>>,
+    /// There was nothing more to try: it came to its end, and no budget held it back.
+    pub is_whole: bool,
+}
+
+impl Found {
+    #[must_use]
+    pub fn of(found: Consolidation) -> Self {
+        let is_whole = !found.stopped && found.held_back.is_empty();
+        Self { commands: found.commands, examined: found.examined, is_whole }
+    }
 }
 
 /// How budgets are read.

@@ -21,7 +21,7 @@ use super::looks::Looks;
 use super::said::{Said, Saving};
 use super::turn::{Turn, later};
 use super::valves::Room;
-use crate::consolidation::{Command, Consolidation, Policy, after, are_valid, settled};
+use crate::consolidation::{Command, Found, Policy, after, are_valid, settled};
 use crate::disruption::{Evictions, Method, candidates};
 use crate::observe::Snapshot;
 
@@ -74,10 +74,9 @@ impl Consolidating {
     }
 
     /// `None`: the search has broken down.
-    pub fn answered(&mut self, question: u64, found: Option<Consolidation>, said: &mut Vec<Said>) {
+    pub fn answered(&mut self, question: u64, found: Option<Found>, said: &mut Vec<Said>) {
         let Some(Asked { at, snapshot, .. }) = self.asked.take_if(|asked| asked.question == question) else { return };
-        let is_whole = found.as_ref().is_some_and(|found| !found.stopped && found.held_back.is_empty());
-        let (commands, examined) = found.map(|found| (found.commands, found.examined)).unwrap_or_default();
+        let Found { commands, examined, is_whole } = found.unwrap_or_default();
         let mut known = BTreeMap::new();
         for standing in candidates(&snapshot, Method::Underutilized, at).into_iter().filter(|of| of.verdict.is_ok()) {
             let name = &snapshot.nodes[standing.node].name;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::catalog::Catalog;
 use crate::cloud::Answer;
-use crate::consolidation::Consolidation;
+use crate::consolidation::Found;
 use crate::host::Decision;
 use crate::observe::RawObject;
 use crate::observe::objects::ObjectKey;
@@ -97,7 +97,7 @@ pub enum Event {
         /// The number of the question.
         question: u64,
         /// What was found; `None`: the search has broken down.
-        found: Option<Box<Consolidation>>,
+        found: Option<Found>,
     },
 }
 

@@ -33,7 +33,8 @@ use crate::observe::Snapshot;
 use crate::plan::Stop;
 use crate::plan::failure::{Cause, Failure};
 use crate::solve::carried::Carried;
-use process::Process;
+pub use packed::PackedSnapshot;
+pub use process::Process;
 
 /// Messages of a solver process that wait to be looked at; it waits with the next one.
 const MOST_WAITING: usize = 2;
@@ -85,7 +86,7 @@ pub fn decide_apart_from(
     }
     let started = Instant::now();
     // killed and reaped where this function ends, however it ends
-    let (process, link) = match Process::start(worker) {
+    let (process, link) = match Process::start(worker, &[]) {
         Ok((process, link)) => (Some(process), Ok(link)),
         Err(error) => (None, Err(Cause::NotStarted { error: format!("{}: {error}", worker.program.display()) })),
     };

@@ -12,7 +12,7 @@ use super::queue::after;
 use super::{Happening, Planted, Seen, Simulation};
 use crate::api::labels;
 use crate::cloud::{Answer, Launch, LaunchError, Request};
-use crate::consolidation::consolidate_now;
+use crate::consolidation::{Found, consolidate_now};
 use crate::controller::{Action, Event, Outcome, Step, Subject, Verb, Write};
 use crate::host::{Limits, Search, decide_from};
 use crate::observe::objects::KINDS;
@@ -140,7 +140,7 @@ impl Simulation<'_> {
                     let found = consolidate_now(&snapshot, &policy, self.options.limits, question);
                     self.report.deciding += started.elapsed();
                     let at = after(self.now, self.scenario.spec.machines.decision);
-                    let event = Event::Consolidated { question, found: Some(Box::new(found)) };
+                    let event = Event::Consolidated { question, found: Some(Found::of(found)) };
                     self.queue.put(at, Happening::Heard(life, Box::new(event)));
                 }
                 Action::Decide { question, snapshot, carried, search } => {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::api::labels;
 use crate::catalog::{Catalog, kwok};
 use crate::cloud::{self, Request};
-use crate::consolidation::consolidate_now;
+use crate::consolidation::{Found, consolidate_now};
 use crate::controller::{Action, Controller, ControllerSettings, Event, Outcome, Said, Step, Subject, Verb, Write};
 use crate::host::{Limits, Search, decide};
 use crate::observe::RawObject;
@@ -248,7 +248,7 @@ impl Rig {
                 Action::Consolidate { question, snapshot, policy } => {
                     let limits = Limits::of_work(Work::LIMITED, Search::Integer);
                     let found = consolidate_now(&snapshot, &policy, limits, question);
-                    self.observe(Event::Consolidated { question, found: Some(Box::new(found)) });
+                    self.observe(Event::Consolidated { question, found: Some(Found::of(found)) });
                 }
                 Action::Decide { question, snapshot, .. } => {
                     let decision = Box::new(decide(&snapshot, Limits::of_work(Work::IN_TIME, Search::Greedy)));

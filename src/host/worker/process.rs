@@ -42,11 +42,13 @@ pub struct Ending {
 }
 
 impl Process {
+    /// `args`: beside `worker`.
+    ///
     /// # Errors
     /// The program cannot be run.
-    pub fn start(worker: &Worker) -> io::Result<(Self, Link)> {
+    pub fn start(worker: &Worker, args: &[&str]) -> io::Result<(Self, Link)> {
         let mut command = Command::new(&worker.program);
-        command.arg("worker").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.arg("worker").args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // the allocator would take a gigabyte at once, of which the system says that it is in use
         command.env("MIMALLOC_ARENA_EAGER_COMMIT", "0");
         if let Some(bytes) = worker.memory_limit {

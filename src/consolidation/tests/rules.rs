@@ -1,0 +1,144 @@
+//! What keeps commands from being found: budgets of pods, limits, reservations, spread, pods that wait.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::*;
+use crate::api::labels;
+use crate::catalog::{CapacityType, Reservation};
+use crate::observe::snapshot::{
+    LabelSelector, NodeInclusionPolicy, PodDisruptionBudget, TopologySpreadConstraint, WhenUnsatisfiable,
+};
+use crate::resources::Resources;
+
+/// Nodes of four cores with a pod of half a core each, any of which has room for all of them.
+fn scattered(count: usize) -> Snapshot {
+    let names: Vec<String> = (0..count).map(|index| format!("n{index}")).collect();
+    let nodes: Vec<Filled> = names.iter().map(|name| (name.as_str(), FOUR, "on-demand", &[500][..])).collect();
+    cluster(&unlimited(), &only(&[FOUR]), &nodes)
+}
+
+/// All pods are of one budget.
+fn budgeted(mut snapshot: Snapshot, disruptions_allowed: u32) -> Snapshot {
+    let key = PodKey { namespace: "default".into(), name: "web".into() };
+    snapshot.disruption_budgets =
+        vec![PodDisruptionBudget { key, disruptions_allowed, always_allows_unhealthy: false }];
+    snapshot.pods.iter_mut().for_each(|pod| pod.disruption.budgets = vec![0]);
+    snapshot
+}
+
+#[test]
+fn nodes_that_wait_for_the_same_budget_of_pods_do_not_go_together() {
+    let evictions = |snapshot: &Snapshot| all(snapshot).iter().map(|command| command.moves.len()).sum::<usize>();
+    assert_eq!(evictions(&scattered(5)), 4);
+    assert_eq!(evictions(&budgeted(scattered(5), 3)), 3);
+    assert_eq!(evictions(&budgeted(scattered(5), 1)), 1);
+    assert_eq!(evictions(&budgeted(scattered(5), 0)), 0);
+    let mut unready = budgeted(scattered(5), 1);
+    let mut budget = unready.disruption_budgets[0].clone();
+    budget.always_allows_unhealthy = true;
+    unready.disruption_budgets = vec![budget];
+    unready.pods.iter_mut().for_each(|pod| pod.disruption.not_ready = true);
+    assert_eq!(evictions(&unready), 4, "they may be evicted at any time");
+}
+
+#[test]
+fn one_node_is_drained_as_its_budget_of_pods_allows() {
+    let nodes: [Filled; 2] = [("a", FOUR, "on-demand", &[500, 500]), ("b", FOUR, "on-demand", &[500, 500])];
+    let commands = all(&budgeted(cluster(&unlimited(), &only(&[FOUR]), &nodes), 1));
+    assert_eq!(commands.iter().map(|command| command.moves.len()).collect::<Vec<_>>(), [2]);
+}
+
+#[test]
+fn what_comes_has_to_be_within_the_limits_beside_what_goes() {
+    let nodes: [Filled; 1] = [("a", EIGHT, "on-demand", &[500])];
+    let limited = |cpu: i64| {
+        let mut snapshot = cluster(&unlimited(), &only(&[ONE, TWO, FOUR, EIGHT]), &nodes);
+        let mut resources = Resources::new();
+        resources.set("cpu", cpu * 1_000);
+        snapshot.node_pools[0].limits.resources = resources;
+        all(&snapshot)
+    };
+    assert_eq!(limited(8), []);
+    assert_eq!(removed(&limited(9)), [["a"]]);
+}
+
+#[test]
+fn a_reservation_is_used_once() {
+    let nodes: [Filled; 2] = [("a", EIGHT, "on-demand", &[3_500]), ("b", EIGHT, "on-demand", &[3_500])];
+    let bought = |free: u32| {
+        let requirements = json!([
+            requires(labels::INSTANCE_TYPE, &[FOUR, EIGHT]),
+            requires(labels::CAPACITY_TYPE, &["on-demand", "reserved"]),
+        ]);
+        let mut snapshot = cluster(&unlimited(), &requirements, &nodes);
+        for kind in Arc::make_mut(&mut snapshot.node_pools[0].instance_types) {
+            let Some(offering) = kind.offerings.iter_mut().find(|_| *kind.name == *FOUR) else { continue };
+            (offering.capacity_type, offering.price) = (CapacityType::Reserved, MicroUsd(1));
+            offering.reservation = Some(Reservation { id: "cr".into(), free });
+        }
+        // a full node has no room for the other's pod
+        snapshot.pods.iter_mut().for_each(|pod| pod.disruption.eviction_price = Some(MicroUsd::ZERO));
+        let commands = all(&snapshot);
+        let launches = commands.iter().flat_map(|command| &command.launches);
+        launches.filter(|launch| launch.capacity_type == CapacityType::Reserved).count()
+    };
+    assert_eq!([bought(0), bought(1), bought(2)], [0, 1, 2]);
+}
+
+#[test]
+fn pods_that_are_spread_stay_apart() {
+    let mut snapshot = scattered(2);
+    assert_eq!(all(&snapshot).len(), 1);
+    let apart = TopologySpreadConstraint {
+        topology_key: labels::HOSTNAME.into(),
+        max_skew: 1,
+        min_domains: Some(2),
+        when_unsatisfiable: WhenUnsatisfiable::DoNotSchedule,
+        selector: LabelSelector::Matching(Vec::new()),
+        node_affinity_policy: NodeInclusionPolicy::Honor,
+        node_taints_policy: NodeInclusionPolicy::Ignore,
+    };
+    for pod in &mut snapshot.pods {
+        Arc::make_mut(&mut pod.template).spec.topology_spread = vec![apart.clone()];
+    }
+    assert_eq!(all(&snapshot), []);
+}
+
+#[test]
+fn pods_move_to_the_nodes_of_another_pool_and_its_budget_is_its_own() {
+    let mut snapshot = scattered(4);
+    let mut other = snapshot.node_pools[0].clone();
+    other.name = "other".into();
+    other.disruption.budgets = serde_json::from_value(json!([{"nodes": "0"}])).unwrap();
+    snapshot.node_pools.push(other);
+    for node in snapshot.nodes.iter_mut().skip(2) {
+        node.pool = Some("other".into());
+        node.labels.insert(labels::NODEPOOL.into(), "other".into());
+    }
+    let consolidation = found(&snapshot, &Policy::default(), Budgets::Together);
+    let left: Vec<&str> = consolidation.after.nodes.iter().map(|node| &*node.name).collect();
+    assert_eq!(left, ["n2", "n3"]);
+    assert_eq!(consolidation.held_back, [("other".into(), Method::Underutilized, 2)]);
+}
+
+#[test]
+fn pods_that_wait_get_the_room_that_there_is() {
+    let mut snapshot = scattered(2);
+    let mut waiting = snapshot.pods[0].clone();
+    waiting.key.name = "waiting".into();
+    waiting.node = None;
+    let mut spec = waiting.template.spec.clone();
+    spec.requests.set("cpu", 3_300);
+    Arc::make_mut(&mut waiting.template).spec = spec;
+    let mut huge = waiting.clone();
+    huge.key.name = "huge".into();
+    Arc::make_mut(&mut huge.template).spec.requests.set("cpu", 900_000);
+    snapshot.pods.extend([waiting, huge]);
+    let after = settled(&snapshot, &BTreeSet::new());
+    assert_eq!((snapshot.pods.len(), after.pods.len()), (4, 3), "for one of them a node has to come");
+    assert!(after.pods.iter().all(|pod| pod.node.is_some()));
+    assert_eq!(all(&after), [], "what was free is not any more");
+}
