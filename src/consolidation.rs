@@ -22,6 +22,7 @@
 //! | `effort` | how much may still be done |
 //! | `search` | until nothing is found |
 //! | `apart` | the same in a process of its own |
+//! | `why` | why a node is still there |
 //! | `report` | as people and programs read it |
 
 pub mod apart;
@@ -37,6 +38,7 @@ mod room;
 mod search;
 mod trial;
 mod valid;
+pub mod why;
 mod without;
 #[cfg(test)]
 mod tests;

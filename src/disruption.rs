@@ -19,7 +19,7 @@ pub use budget::{Allowance, allowance};
 pub use cost::{RescheduleCost, by_savings, eviction_price};
 pub use headroom::Evictions;
 pub use hold::Hold;
-pub use standing::{Candidate, Standing, candidates};
+pub use standing::{Candidate, Standing, candidates, if_free};
 
 use serde::{Deserialize, Serialize};
 

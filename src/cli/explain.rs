@@ -1,5 +1,6 @@
 //! `packwright explain SUBJECT -f PATH...`
 
+mod node;
 mod text;
 
 use std::cell::RefCell;
@@ -13,7 +14,7 @@ use clap::ValueEnum;
 use indicatif::ProgressBar;
 
 use super::exit;
-use super::plan::{self, QuestionArgs};
+use super::plan::{self, QuestionArgs, When};
 use super::searching::Searching;
 use crate::explain::{Explanation, Question, explain, find};
 use crate::host;
@@ -23,6 +24,7 @@ Examples:
   packwright explain deployment/inflate -f examples/getting-started
   packwright explain pod/shop/web-0 -f cluster.yaml -o json | jq .unplaced.remedies
   packwright explain sts/web --context production
+  packwright explain node/ip-10-0-3-17.ec2.internal --context production
   packwright plan -f cluster.yaml -o wide && packwright explain claim/general-x7k2p -f cluster.yaml
 
 The name of a claim follows from its pool and its pods: a search that ends at the time limit may give others next time, \
@@ -34,19 +36,22 @@ Exit codes, the first that applies:
   3  the pod cannot be placed
   0  it is explained";
 
-/// Explain one pod or claim of a plan: why it is where it is, what else would do, what limits and rules cost, and what would
+/// Explain one pod or claim of a plan, or a node: why it is where it is, what else would do, what limits and rules cost, and what would
 /// make an unschedulable pod schedulable.
 ///
 /// Plans, then plans again without the limits and rules that touch it: this takes up to three times the time limit.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// pod/NAME, pod/NAMESPACE/NAME, claim/NAME, or an owner such as deployment/NAME (kubectl's short names and plurals work too):
+    /// pod/NAME, pod/NAMESPACE/NAME, claim/NAME, node/NAME (why it is still there), or an owner such as deployment/NAME (kubectl's short names and plurals work too):
     /// one pod of it that is left, else one that is placed.
     #[arg(value_name = "SUBJECT")]
     subject: String,
     #[command(flatten)]
     question: QuestionArgs,
+    /// Of node/NAME: when a saving is worth it, as of plan --scope consolidate.
+    #[arg(long, value_enum, default_value_t = When::Frugal)]
+    consolidation: When,
     #[arg(short, long, value_enum, default_value_t = Output::Text, help_heading = "Output")]
     output: Output,
 }
@@ -70,6 +75,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Ok(loaded) => loaded,
         Err(code) => return Ok(code),
     };
+    if let Some(name) = node::named(&args.subject) {
+        return node::run(args, name, &loaded);
+    }
     let started = Instant::now();
     let limits = args.question.limits();
     let searching = Searching::start(limits);

@@ -1,6 +1,6 @@
 //! `packwright plan -f PATH...`
 
-mod commands;
+pub(super) mod commands;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +18,7 @@ use super::input::{Input, InputArgs};
 use super::searching::Searching;
 use super::settings::SettingsArgs;
 use crate::catalog::Catalog;
+use crate::consolidation::Policy;
 use crate::host::worker::{Progress, Worker, decide_apart_from};
 use crate::host::{self, Decision, Limits, Search};
 use crate::observe::{self, LoadOptions, LoadOutcome, region_of_nodes};
@@ -147,10 +148,20 @@ enum Scope {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum When {
+pub(super) enum When {
     Frugal,
     Calm,
     Any,
+}
+
+impl When {
+    pub(super) fn policy(self) -> Policy {
+        match self {
+            Self::Frugal => Policy::default(),
+            Self::Calm => Policy::calm(),
+            Self::Any => Policy::anything(),
+        }
+    }
 }
 
 /// Where the search runs, and what it starts from.

@@ -3,6 +3,7 @@
 //! Source: the design's rule of release, and the reference's price rule (karpenter-core 4.5).
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,9 +30,46 @@ pub(super) struct Facts<'f> {
     pub now: Timestamp,
 }
 
+/// Why a command is not carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum NotWorth {
+    SpotForSpot,
+    FewSpotTypes,
+    NotOneForOne,
+    /// Of an hour.
+    TooLittle { saved: MicroUsd, least: MicroUsd },
+    /// What it costs once is not paid back in time.
+    Late { saved: MicroUsd, once: MicroUsd },
+}
+
+impl fmt::Display for NotWorth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SpotForSpot => {
+                f.write_str("spot nodes come for spot nodes only with the gate SpotToSpotConsolidation")
+            }
+            Self::FewSpotTypes => write!(f, "the spot node that replaces it could become fewer than {SPOT_TO_SPOT} types"),
+            Self::NotOneForOne => f.write_str("the policy only removes nodes, or replaces one by one"),
+            Self::TooLittle { saved, .. } if *saved <= MicroUsd::ZERO => f.write_str("nothing that costs less has room for its pods"),
+            Self::TooLittle { saved, least } => {
+                write!(f, "it saves ${:.4}/h, and the policy asks for ${:.4}/h", saved.as_usd(), least.as_usd())
+            }
+            Self::Late { saved, once } => write!(
+                f,
+                "it saves ${:.4}/h, and evictions and boots of ${:.4} are not paid back in time",
+                saved.as_usd(),
+                once.as_usd()
+            ),
+        }
+    }
+}
+
 impl Facts<'_> {
-    /// The command with its saving, and launches that keep it whatever the cloud chooses; `None` where it is not worth it.
-    pub fn released(&self, mut command: Command) -> Option<Command> {
+    /// The command with its saving, and launches that keep it whatever the cloud chooses.
+    ///
+    /// # Errors
+    /// It is not worth it.
+    pub fn released(&self, mut command: Command) -> Result<Command, NotWorth> {
         let Self { policy, .. } = self;
         let nodes = || command.removed.iter().filter_map(|of| self.candidates.get(&of.node));
         let evictions: MicroUsd = nodes().map(|of| of.eviction_price).sum();
@@ -41,27 +79,40 @@ impl Facts<'_> {
         let hurdles = policy.hurdles(command.moves.len());
         if !command.launches.is_empty() {
             let is_one_for_one = command.removed.len() == 1 && command.launches.len() == 1;
-            if !self.may_be_spot(&command) || (policy.one_for_one && !is_one_for_one) {
-                return None;
+            if !self.may_be_spot(&command) {
+                return Err(NotWorth::SpotForSpot);
             }
-            let slack =
-                price - chosen - policy.least(price) - self.paid_back(command.once + hurdles, lasts) - MicroUsd(1);
+            if policy.one_for_one && !is_one_for_one {
+                return Err(NotWorth::NotOneForOne);
+            }
+            let (saved, least) = (price - chosen, policy.least(price));
+            let paid_back = self.paid_back(command.once + hurdles, lasts);
+            let slack = saved - least - paid_back - MicroUsd(1);
             if slack < MicroUsd::ZERO {
-                return None;
+                return Err(self.too_little(saved, price, command.once));
             }
             let each = MicroUsd(slack.0 / i64::try_from(command.launches.len()).unwrap_or(i64::MAX));
             command.launches.iter_mut().for_each(|launch| cheapen(launch, each));
             if command.removed.len() == 1 && self.is_spot_to_spot(&command) {
                 let spot = || command.launches.iter().filter(|launch| launch.capacity_type == CapacityType::Spot);
                 if spot().any(|launch| types(launch) < SPOT_TO_SPOT) {
-                    return None;
+                    return Err(NotWorth::FewSpotTypes);
                 }
                 command.launches.iter_mut().for_each(keep_cheapest);
             }
         }
         command.saved = price - command.launches.iter().map(Launch::worst_price).sum();
         let pays = policy.net(command.saved, command.once + hurdles, lasts) >= MicroUsd::ZERO;
-        (command.saved >= policy.least(price) && pays).then_some(command)
+        if command.saved >= policy.least(price) && pays {
+            Ok(command)
+        } else {
+            Err(self.too_little(command.saved, price, command.once))
+        }
+    }
+
+    fn too_little(&self, saved: MicroUsd, price: MicroUsd, once: MicroUsd) -> NotWorth {
+        let least = self.policy.least(price);
+        if saved < least.max(MicroUsd(1)) { NotWorth::TooLittle { saved, least } } else { NotWorth::Late { saved, once } }
     }
 
     /// How long a node would still be there.

@@ -113,7 +113,7 @@ impl Report {
 }
 
 impl CommandReport {
-    fn of(snapshot: &Snapshot, command: &Command) -> Self {
+    pub(super) fn of(snapshot: &Snapshot, command: &Command) -> Self {
         let removed = command.removed.iter().map(|of| {
             let node = snapshot.nodes.iter().find(|node| node.name == of.node);
             RemovedReport {

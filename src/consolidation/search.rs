@@ -323,7 +323,7 @@ impl Search<'_> {
         let removed: BTreeSet<Arc<str>> = names.iter().cloned().collect();
         self.examined.extend(names.iter().cloned());
         let limits = self.manner.limits;
-        let Some(trial) = Trial::of(&self.current, &removed, (price, self.may_buy(nodes)), (limits, self.effort))
+        let Ok(trial) = Trial::of(&self.current, &removed, (price, self.may_buy(nodes)), (limits, self.effort))
         else {
             return false;
         };
@@ -331,7 +331,7 @@ impl Search<'_> {
             names.iter().cloned().zip(nodes.iter().copied().cloned()).collect();
         let facts = Facts { snapshot: &self.current, candidates: &by_name, policy: &self.policy, now: self.now };
         let commands = commands(&self.current, &trial, names, Method::Underutilized);
-        let mut released: Vec<Command> = commands.into_iter().filter_map(|command| facts.released(command)).collect();
+        let mut released: Vec<Command> = commands.into_iter().filter_map(|command| facts.released(command).ok()).collect();
         // what is won for the least goes first
         released.sort_by_key(|command| {
             let moves = i64::try_from(command.moves.len()).unwrap_or(i64::MAX).max(1);

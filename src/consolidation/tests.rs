@@ -1,4 +1,5 @@
 mod rules;
+mod why;
 
 use std::time::Duration;
 

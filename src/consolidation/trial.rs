@@ -28,27 +28,45 @@ const HOPEFUL: i64 = 160;
 const LEAST_TIME: Duration = Duration::from_millis(30);
 const TIME_OF_A_POD: Duration = Duration::from_micros(700);
 
+/// Why there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum NoTrial {
+    /// These pods, by index, find no place elsewhere that is ready or can be bought.
+    NoPlace(Vec<usize>),
+    /// Karpenter's packing of them costs far more than what goes, of an hour.
+    TooDear(MicroUsd),
+    /// There was not the time.
+    Late,
+}
+
 impl Trial {
-    /// Of a set of nodes that cost `price`; `None` where some of their pods find no place elsewhere that is ready or can be bought,
-    /// or where that costs far more. `may_buy`: whether new nodes may come for these at all.
+    /// Of a set of nodes that cost `price`. `may_buy`: whether new nodes may come for these at all.
+    ///
+    /// # Errors
+    /// Nothing comes of it.
     pub fn of(
         snapshot: &Snapshot,
         removed: &BTreeSet<Arc<str>>,
         (price, may_buy): (MicroUsd, bool),
         (limits, effort): (Limits, &Effort<'_>),
-    ) -> Option<Self> {
+    ) -> Result<Self, NoTrial> {
         effort.spend();
         let without = Without::of(snapshot, removed);
         let problem = Problem::new(&without.snapshot);
         let solution = greedy::solve(&problem, &|| effort.is_late());
-        if solution.stopped || solution.unplaced.iter().any(|pod| without.moving.contains_key(pod)) {
-            return None;
+        if solution.stopped {
+            return Err(NoTrial::Late);
+        }
+        let left: Vec<usize> =
+            solution.unplaced.iter().filter(|pod| without.moving.contains_key(*pod)).copied().collect();
+        if !left.is_empty() {
+            return Err(NoTrial::NoPlace(left));
         }
         let draft = plan::build(&problem, &solution);
         let roughly = draft.cost();
         drop(problem);
         if roughly.0.saturating_mul(100) > price.0.saturating_mul(HOPEFUL) {
-            return None;
+            return Err(NoTrial::TooDear(roughly));
         }
         let pods = u32::try_from(without.moving.len()).unwrap_or(u32::MAX);
         let wanted = LEAST_TIME + TIME_OF_A_POD.saturating_mul(pods);
@@ -61,9 +79,10 @@ impl Trial {
         let plan = if is_searched {
             decide(&without.snapshot, Limits { time, ..limits }).plan
         } else {
-            check(&without.snapshot, draft).ok()?
+            check(&without.snapshot, draft).map_err(|_| NoTrial::NoPlace(Vec::new()))?
         };
         let placed: BTreeSet<usize> = plan.assignments.iter().map(|of| of.pod).collect();
-        without.moving.keys().all(|pod| placed.contains(pod)).then_some(Self { without, plan })
+        let left: Vec<usize> = without.moving.keys().filter(|pod| !placed.contains(*pod)).copied().collect();
+        if left.is_empty() { Ok(Self { without, plan }) } else { Err(NoTrial::NoPlace(left)) }
     }
 }

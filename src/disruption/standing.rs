@@ -53,6 +53,21 @@ pub fn candidates(snapshot: &Snapshot, method: Method, now: Timestamp) -> Vec<St
     standing.collect()
 }
 
+/// What a node would be as a candidate if nothing kept it, by index into `Snapshot::nodes`.
+#[must_use]
+pub fn if_free(snapshot: &Snapshot, node: usize) -> Candidate {
+    let name = &snapshot.nodes[node].name;
+    let here = |pod: &Pod| pod.node.as_ref() == Some(name) && pod.is_reschedulable();
+    let pods: Vec<usize> = (0..snapshot.pods.len()).filter(|&pod| here(&snapshot.pods[pod])).collect();
+    candidate(snapshot, node, pods)
+}
+
+fn candidate(snapshot: &Snapshot, node: usize, pods: Vec<usize>) -> Candidate {
+    let eviction_price = pods.iter().map(|&pod| eviction_price(&snapshot.pods[pod])).sum();
+    let reschedule_cost = RescheduleCost::of(pods.iter().map(|&pod| &snapshot.pods[pod]));
+    Candidate { node, price: snapshot.nodes[node].price, pods, eviction_price, reschedule_cost }
+}
+
 fn of_node(
     snapshot: &Snapshot,
     index: usize,
@@ -76,8 +91,7 @@ fn of_node(
     if !holds.is_empty() {
         return Err(holds);
     }
-    let eviction_price = pods.iter().map(|&pod| eviction_price(&snapshot.pods[pod])).sum();
-    Ok(Candidate { node: index, price: node.price, pods, eviction_price, reschedule_cost })
+    Ok(candidate(snapshot, index, pods))
 }
 
 /// What holds for every method.

@@ -9,12 +9,12 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::{Args, Output, Scope, When, exit_code, refuse, report, say, table as launches};
+use super::{Args, Output, Scope, exit_code, refuse, report, say, table as launches};
 use crate::cli::exit;
 use crate::cli::table::{align, table};
 use crate::cli::words::counted;
 use crate::consolidation::report::{CommandReport, LaunchReport, RemovedReport, Report};
-use crate::consolidation::{Budgets, Manner, Policy, consolidate, launched};
+use crate::consolidation::{Budgets, Manner, consolidate, launched};
 use crate::observe::{LoadOutcome, Snapshot};
 use crate::plan;
 
@@ -55,11 +55,7 @@ pub(super) fn run(args: &Args, loaded: LoadOutcome) -> Result<ExitCode, Box<dyn 
         }
         (None, Snapshot::clone(&loaded.snapshot))
     };
-    let policy = match args.consolidation.consolidation {
-        When::Frugal => Policy::default(),
-        When::Calm => Policy::calm(),
-        When::Any => Policy::anything(),
-    };
+    let policy = args.consolidation.consolidation.policy();
     let since = Instant::now();
     let time = || limits.time.saturating_sub(since.elapsed());
     let manner = Manner::all(&policy, Budgets::Together, limits);
@@ -181,7 +177,7 @@ fn removed(nodes: &[RemovedReport], is_wide: bool) -> String {
     joined(nodes.iter().map(|of| (kind(of), of.node.to_string())), is_wide)
 }
 
-fn of_launches(launches: &[LaunchReport], is_wide: bool) -> String {
+pub(in crate::cli) fn of_launches(launches: &[LaunchReport], is_wide: bool) -> String {
     let kind = |of: &LaunchReport| format!("{} {}", of.instance_type.as_deref().unwrap_or("unknown"), of.capacity_type);
     joined(launches.iter().map(|of| (kind(of), of.name.to_string())), is_wide)
 }

@@ -1,0 +1,135 @@
+//! Why a node is still there, and what that costs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::cut::commands;
+use super::effort::{Effort, TimeLeft};
+use super::release::Facts;
+use super::report::CommandReport;
+use super::trial::{NoTrial, Trial};
+use super::without::settled;
+use super::{Budgets, Command, Manner, Policy, consolidate};
+use crate::api::labels;
+use crate::disruption::{Hold, Method, candidates, if_free};
+use crate::host::Limits;
+use crate::observe::Snapshot;
+use crate::units::MicroUsd;
+use crate::units::money::HOURS_PER_MONTH;
+
+/// What is to be said of a node.
+#[derive(Debug, Serialize)]
+pub struct Why {
+    pub node: Arc<str>,
+    pub nodepool: Option<Arc<str>>,
+    pub instance_type: Option<String>,
+    pub capacity_type: Option<String>,
+    pub price_usd_hour: Option<f64>,
+    /// Pods that need another node when it goes.
+    pub pods: usize,
+    /// Why nobody takes it away because something else is cheaper.
+    pub holds: Vec<HeldBy>,
+    /// It is drifted, and this keeps it; null where it is not drifted.
+    pub drift_holds: Option<Vec<HeldBy>>,
+    /// The command with which it goes now.
+    pub goes: Option<CommandReport>,
+    /// What would be if it went alone, whatever holds it.
+    pub alone: Alone,
+}
+
+#[derive(Debug, Serialize)]
+pub struct HeldBy {
+    pub why: String,
+    /// When that is over by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// A node without its own.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Alone {
+    /// These pods find no place on nodes that are ready, nor on one that can be bought.
+    NoPlace { pods: Vec<String> },
+    /// As karpenter packs its pods, the nodes for them cost so much.
+    Dearer { price_usd_hour: f64 },
+    /// There was not the time to find out.
+    Unknown,
+    /// It would go.
+    Worth { command: Box<CommandReport>, saved_usd_month: f64 },
+    /// It would not.
+    NotWorth { command: Box<CommandReport>, why: String },
+}
+
+/// Why a node, by index into `Snapshot::nodes`, is there. `limits`: of the search for commands; `time`: how much is left for all.
+#[must_use]
+pub fn why(snapshot: &Snapshot, index: usize, policy: &Policy, limits: Limits, time: TimeLeft<'_>) -> Why {
+    let now = snapshot.taken_at;
+    let node = &snapshot.nodes[index];
+    let holds = |method: Method| -> Vec<Hold> {
+        let standing = candidates(snapshot, method, now).into_iter().find(|of| of.node == index);
+        standing.and_then(|of| of.verdict.err()).unwrap_or_default()
+    };
+    let of_pods = if_free(snapshot, index);
+    let method = if of_pods.reschedule_cost.is_empty() { Method::Empty } else { Method::Underutilized };
+    let held = |holds: Vec<Hold>| holds.iter().map(HeldBy::of).collect::<Vec<_>>();
+    let drift_holds = node.disruption.drifted.as_ref().map(|_| held(holds(Method::Drifted)));
+    let alone = alone(snapshot, index, policy, limits, time);
+    let start = settled(snapshot, &BTreeSet::new());
+    let found = consolidate(&start, Manner::all(policy, Budgets::Together, limits), now, time);
+    let goes = found.commands.iter().find(|command| command.removed.iter().any(|of| of.node == node.name));
+    Why {
+        node: node.name.clone(),
+        nodepool: node.pool.clone(),
+        instance_type: node.label(labels::INSTANCE_TYPE).map(str::to_owned),
+        capacity_type: node.label(labels::CAPACITY_TYPE).map(str::to_owned),
+        price_usd_hour: node.price.map(MicroUsd::as_usd),
+        pods: of_pods.pods.len(),
+        holds: held(holds(method)),
+        drift_holds,
+        goes: goes.map(|command| CommandReport::of(snapshot, command)),
+        alone,
+    }
+}
+
+impl HeldBy {
+    fn of(hold: &Hold) -> Self {
+        Self { why: hold.to_string(), until: hold.until() }
+    }
+}
+
+fn alone(snapshot: &Snapshot, index: usize, policy: &Policy, limits: Limits, time: TimeLeft<'_>) -> Alone {
+    let (node, candidate) = (&snapshot.nodes[index], if_free(snapshot, index));
+    // others that wait get what there is first, but not in its place
+    let going = BTreeSet::from([node.name.clone()]);
+    let start = settled(snapshot, &going);
+    let candidate = crate::disruption::Candidate { pods: if_free(&start, index).pods, ..candidate };
+    let effort = Effort::new(time, time() / 2, usize::MAX);
+    let may_buy = start.settings.feature_gates.spot_to_spot_consolidation
+        || node.label(labels::CAPACITY_TYPE) != Some(labels::CAPACITY_SPOT);
+    let trial = Trial::of(&start, &going, (node.price.unwrap_or_default(), may_buy), (limits, &effort));
+    let trial = match trial {
+        Ok(trial) => trial,
+        Err(NoTrial::Late) => return Alone::Unknown,
+        Err(NoTrial::TooDear(price)) => return Alone::Dearer { price_usd_hour: price.as_usd() },
+        Err(NoTrial::NoPlace(pods)) => {
+            let pods = pods.into_iter().map(|pod| start.pods[pod].key.to_string()).collect();
+            return Alone::NoPlace { pods };
+        }
+    };
+    let command = commands(&start, &trial, &[node.name.clone()], Method::Underutilized).into_iter().next();
+    let Some(command) = command else { return Alone::Unknown };
+    let by_name = BTreeMap::from([(node.name.clone(), candidate)]);
+    let facts = Facts { snapshot: &start, candidates: &by_name, policy, now: snapshot.taken_at };
+    let report = |command: &Command| Box::new(CommandReport::of(&start, command));
+    match facts.released(command.clone()) {
+        Ok(command) => {
+            let saved_usd_month = command.saved.saturating_mul(HOURS_PER_MONTH).as_usd();
+            Alone::Worth { command: report(&command), saved_usd_month }
+        }
+        Err(why) => Alone::NotWorth { command: report(&command), why: why.to_string() },
+    }
+}
