@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `policy` | what a saving has to be worth |
 //! | `without` | the cluster while nodes go, after a command, and once waiting pods have found their nodes |
+//! | `near` | the part of the cluster that pods can move to |
 //! | `trial` | what the pods of a set of nodes cost elsewhere |
 //! | `cut` | a trial as commands that need not wait for one another |
 //! | `release` | which commands are worth it, and what the cloud may choose for them |
@@ -31,6 +32,7 @@ mod cut;
 mod effort;
 mod ideas;
 mod must;
+mod near;
 mod policy;
 mod release;
 pub mod report;

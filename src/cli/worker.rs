@@ -29,6 +29,10 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         limit_memory(bytes)?;
     }
     let (from, to) = (BufReader::new(io::stdin()), &mut io::stdout().lock());
-    if args.consolidate { apart::serve(from, to)? } else { serve(from, to)? }
+    if args.consolidate {
+        apart::serve(from, to)?
+    } else {
+        serve(from, to)?
+    }
     Ok(ExitCode::from(exit::SUCCESS))
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::search::{Found, consolidate_now};
 use super::Policy;
+use super::search::{Found, consolidate_now};
+use crate::host::Limits;
 use crate::host::worker::message::{self, Hello};
 use crate::host::worker::{PackedSnapshot, Process, Worker};
-use crate::host::Limits;
 use crate::observe::Snapshot;
 
 /// The time that the answer takes, beside that of the search.

@@ -32,6 +32,7 @@ impl Sets {
 pub(super) fn commands(snapshot: &Snapshot, trial: &Trial, removed: &[Arc<str>], method: Method) -> Vec<Command> {
     let Trial { without, plan } = trial;
     let number: BTreeMap<&Arc<str>, usize> = removed.iter().enumerate().map(|(index, name)| (name, index)).collect();
+    let names: Vec<Arc<str>> = plan.launches.iter().map(|launch| free(&launch.name, snapshot)).collect();
     let mut sets = Sets((0..removed.len() + plan.launches.len()).collect());
     for assignment in &plan.assignments {
         if let (Some(from), Target::Launch(launch)) = (without.moving.get(&assignment.pod), assignment.target) {
@@ -55,14 +56,14 @@ pub(super) fn commands(snapshot: &Snapshot, trial: &Trial, removed: &[Arc<str>],
     for (index, launch) in plan.launches.iter().enumerate() {
         // one that no moving pod is on is for pods that waited before
         if let Some(command) = commands.get_mut(&sets.find(removed.len() + index)) {
-            command.launches.push(Launch::clone(launch));
+            command.launches.push(Launch { name: names[index].clone(), ..launch.clone() });
         }
     }
     for assignment in &plan.assignments {
         let Some(from) = without.moving.get(&assignment.pod) else { continue };
         let to = match assignment.target {
             Target::Existing(node) => &without.snapshot.nodes[node].name,
-            Target::Launch(launch) => &plan.launches[launch].name,
+            Target::Launch(launch) => &names[launch],
         };
         if let Some(command) = commands.get_mut(&sets.find(number[from])) {
             let pod = without.snapshot.pods[assignment.pod].key.clone();
@@ -70,4 +71,15 @@ pub(super) fn commands(snapshot: &Snapshot, trial: &Trial, removed: &[Arc<str>],
         }
     }
     commands.into_values().collect()
+}
+
+/// A trial sees a part of the cluster: a node elsewhere may have the name of a launch.
+fn free(name: &Arc<str>, snapshot: &Snapshot) -> Arc<str> {
+    let mut free = name.clone();
+    let mut number = 1;
+    while snapshot.nodes.iter().any(|node| node.name == free) {
+        number += 1;
+        free = format!("{name}-{number}").into();
+    }
+    free
 }

@@ -62,7 +62,8 @@ impl Search<'_> {
         let (removed, any_price) = (BTreeSet::from([name.clone()]), (MicroUsd(i64::MAX), true));
         let evictions = candidate.eviction_price;
         let limits = self.manner.limits;
-        let Ok(trial) = Trial::of(&self.current, &removed, any_price, (limits, self.effort)) else { return false };
+        let cluster = (&self.current, &self.surroundings);
+        let Ok(trial) = Trial::of(cluster, &removed, any_price, (limits, self.effort)) else { return false };
         let mut is_found = false;
         for mut command in commands(&self.current, &trial, std::slice::from_ref(name), Method::Drifted) {
             let bought: MicroUsd = command.launches.iter().map(Launch::worst_price).sum();

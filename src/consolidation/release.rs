@@ -37,9 +37,15 @@ pub(super) enum NotWorth {
     FewSpotTypes,
     NotOneForOne,
     /// Of an hour.
-    TooLittle { saved: MicroUsd, least: MicroUsd },
+    TooLittle {
+        saved: MicroUsd,
+        least: MicroUsd,
+    },
     /// What it costs once is not paid back in time.
-    Late { saved: MicroUsd, once: MicroUsd },
+    Late {
+        saved: MicroUsd,
+        once: MicroUsd,
+    },
 }
 
 impl fmt::Display for NotWorth {
@@ -48,9 +54,13 @@ impl fmt::Display for NotWorth {
             Self::SpotForSpot => {
                 f.write_str("spot nodes come for spot nodes only with the gate SpotToSpotConsolidation")
             }
-            Self::FewSpotTypes => write!(f, "the spot node that replaces it could become fewer than {SPOT_TO_SPOT} types"),
+            Self::FewSpotTypes => {
+                write!(f, "the spot node that replaces it could become fewer than {SPOT_TO_SPOT} types")
+            }
             Self::NotOneForOne => f.write_str("the policy only removes nodes, or replaces one by one"),
-            Self::TooLittle { saved, .. } if *saved <= MicroUsd::ZERO => f.write_str("nothing that costs less has room for its pods"),
+            Self::TooLittle { saved, .. } if *saved <= MicroUsd::ZERO => {
+                f.write_str("nothing that costs less has room for its pods")
+            }
             Self::TooLittle { saved, least } => {
                 write!(f, "it saves ${:.4}/h, and the policy asks for ${:.4}/h", saved.as_usd(), least.as_usd())
             }
@@ -112,7 +122,11 @@ impl Facts<'_> {
 
     fn too_little(&self, saved: MicroUsd, price: MicroUsd, once: MicroUsd) -> NotWorth {
         let least = self.policy.least(price);
-        if saved < least.max(MicroUsd(1)) { NotWorth::TooLittle { saved, least } } else { NotWorth::Late { saved, once } }
+        if saved < least.max(MicroUsd(1)) {
+            NotWorth::TooLittle { saved, least }
+        } else {
+            NotWorth::Late { saved, once }
+        }
     }
 
     /// How long a node would still be there.

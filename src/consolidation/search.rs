@@ -12,6 +12,7 @@ use super::choice::choices;
 use super::cut::commands;
 use super::effort::{Effort, TimeLeft};
 use super::ideas::{Order, draws, ideas};
+use super::near::Surroundings;
 use super::release::Facts;
 use super::room::{Room, pool_of};
 use super::trial::Trial;
@@ -110,6 +111,7 @@ pub fn consolidate(snapshot: &Snapshot, manner: Manner<'_>, now: Timestamp, time
         let mut search = Search {
             start: &start,
             current: start.clone(),
+            surroundings: Surroundings::of(&start),
             policy: *manner.policy,
             manner,
             now,
@@ -182,6 +184,7 @@ fn cost(snapshot: &Snapshot) -> MicroUsd {
 pub(super) struct Search<'s> {
     start: &'s Snapshot,
     pub current: Snapshot,
+    pub surroundings: Surroundings,
     /// That of the manner, with the hurdle of the pass.
     pub policy: Policy,
     pub manner: Manner<'s>,
@@ -323,15 +326,16 @@ impl Search<'_> {
         let removed: BTreeSet<Arc<str>> = names.iter().cloned().collect();
         self.examined.extend(names.iter().cloned());
         let limits = self.manner.limits;
-        let Ok(trial) = Trial::of(&self.current, &removed, (price, self.may_buy(nodes)), (limits, self.effort))
-        else {
+        let cluster = (&self.current, &self.surroundings);
+        let Ok(trial) = Trial::of(cluster, &removed, (price, self.may_buy(nodes)), (limits, self.effort)) else {
             return false;
         };
         let by_name: BTreeMap<Arc<str>, Candidate> =
             names.iter().cloned().zip(nodes.iter().copied().cloned()).collect();
         let facts = Facts { snapshot: &self.current, candidates: &by_name, policy: &self.policy, now: self.now };
         let commands = commands(&self.current, &trial, names, Method::Underutilized);
-        let mut released: Vec<Command> = commands.into_iter().filter_map(|command| facts.released(command).ok()).collect();
+        let mut released: Vec<Command> =
+            commands.into_iter().filter_map(|command| facts.released(command).ok()).collect();
         // what is won for the least goes first
         released.sort_by_key(|command| {
             let moves = i64::try_from(command.moves.len()).unwrap_or(i64::MAX).max(1);
@@ -374,6 +378,7 @@ impl Search<'_> {
     pub fn note(&mut self, commands: Vec<Command>) {
         commands.iter().for_each(|command| self.room.note(&self.current, command));
         self.current = after(&self.current, &commands);
+        self.surroundings = Surroundings::of(&self.current);
         self.commands.extend(commands);
     }
 

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::effort::Effort;
+use super::near::Surroundings;
 use super::without::Without;
 use crate::host::{Limits, Search, decide};
 use crate::model::Problem;
 use crate::observe::Snapshot;
+use crate::observe::snapshot::PodKey;
 use crate::plan::check::check;
 use crate::plan::{self, Checked, Plan};
 use crate::solve::{Pace, greedy};
@@ -31,8 +33,8 @@ const TIME_OF_A_POD: Duration = Duration::from_micros(700);
 /// Why there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum NoTrial {
-    /// These pods, by index, find no place elsewhere that is ready or can be bought.
-    NoPlace(Vec<usize>),
+    /// These pods find no place elsewhere that is ready or can be bought.
+    NoPlace(Vec<PodKey>),
     /// Karpenter's packing of them costs far more than what goes, of an hour.
     TooDear(MicroUsd),
     /// There was not the time.
@@ -45,20 +47,22 @@ impl Trial {
     /// # Errors
     /// Nothing comes of it.
     pub fn of(
-        snapshot: &Snapshot,
+        (snapshot, surroundings): (&Snapshot, &Surroundings),
         removed: &BTreeSet<Arc<str>>,
         (price, may_buy): (MicroUsd, bool),
         (limits, effort): (Limits, &Effort<'_>),
     ) -> Result<Self, NoTrial> {
         effort.spend();
-        let without = Without::of(snapshot, removed);
+        let without = Without::of(surroundings.part(snapshot, removed), removed);
         let problem = Problem::new(&without.snapshot);
         let solution = greedy::solve(&problem, &|| effort.is_late());
         if solution.stopped {
             return Err(NoTrial::Late);
         }
-        let left: Vec<usize> =
-            solution.unplaced.iter().filter(|pod| without.moving.contains_key(*pod)).copied().collect();
+        let keys = |pods: &mut dyn Iterator<Item = &usize>| {
+            pods.map(|&pod| without.snapshot.pods[pod].key.clone()).collect::<Vec<PodKey>>()
+        };
+        let left = keys(&mut solution.unplaced.iter().filter(|pod| without.moving.contains_key(*pod)));
         if !left.is_empty() {
             return Err(NoTrial::NoPlace(left));
         }
@@ -82,7 +86,7 @@ impl Trial {
             check(&without.snapshot, draft).map_err(|_| NoTrial::NoPlace(Vec::new()))?
         };
         let placed: BTreeSet<usize> = plan.assignments.iter().map(|of| of.pod).collect();
-        let left: Vec<usize> = without.moving.keys().filter(|pod| !placed.contains(*pod)).copied().collect();
+        let left = keys(&mut without.moving.keys().filter(|pod| !placed.contains(*pod)));
         if left.is_empty() { Ok(Self { without, plan }) } else { Err(NoTrial::NoPlace(left)) }
     }
 }

@@ -17,7 +17,7 @@ use crate::plan::{Assignment, Launch, Plan, Target};
 pub fn are_valid(snapshot: &Snapshot, commands: &[&Command]) -> bool {
     let removed: BTreeSet<Arc<str>> =
         commands.iter().flat_map(|command| &command.removed).map(|of| of.node.clone()).collect();
-    let Without { snapshot: without, moving } = Without::of(snapshot, &removed);
+    let Without { snapshot: without, moving } = Without::of(snapshot.clone(), &removed);
     let mut targets: HashMap<&str, Target> = HashMap::new(); // looked up only
     for (index, node) in without.nodes.iter().enumerate() {
         targets.insert(&node.name, Target::Existing(index));

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::cut::commands;
 use super::effort::{Effort, TimeLeft};
+use super::near::Surroundings;
 use super::release::Facts;
 use super::report::CommandReport;
 use super::trial::{NoTrial, Trial};
@@ -110,14 +111,18 @@ fn alone(snapshot: &Snapshot, index: usize, policy: &Policy, limits: Limits, tim
     let effort = Effort::new(time, time() / 2, usize::MAX);
     let may_buy = start.settings.feature_gates.spot_to_spot_consolidation
         || node.label(labels::CAPACITY_TYPE) != Some(labels::CAPACITY_SPOT);
-    let trial = Trial::of(&start, &going, (node.price.unwrap_or_default(), may_buy), (limits, &effort));
+    let trial = Trial::of(
+        (&start, &Surroundings::of(&start)),
+        &going,
+        (node.price.unwrap_or_default(), may_buy),
+        (limits, &effort),
+    );
     let trial = match trial {
         Ok(trial) => trial,
         Err(NoTrial::Late) => return Alone::Unknown,
         Err(NoTrial::TooDear(price)) => return Alone::Dearer { price_usd_hour: price.as_usd() },
         Err(NoTrial::NoPlace(pods)) => {
-            let pods = pods.into_iter().map(|pod| start.pods[pod].key.to_string()).collect();
-            return Alone::NoPlace { pods };
+            return Alone::NoPlace { pods: pods.iter().map(ToString::to_string).collect() };
         }
     };
     let command = commands(&start, &trial, &[node.name.clone()], Method::Underutilized).into_iter().next();

@@ -27,8 +27,9 @@ const ANY_PERMILLE: i64 = 1_000_000;
 impl Without {
     /// Pods do not move to nodes that are not ready yet either. Where one spot node goes and spot may come for spot, launches have as
     /// many alternatives as there are: the release asks for many, and cuts them at the price of the node.
-    pub fn of(snapshot: &Snapshot, removed: &BTreeSet<Arc<str>>) -> Self {
-        let mut without = snapshot.clone();
+    pub fn of(snapshot: Snapshot, removed: &BTreeSet<Arc<str>>) -> Self {
+        let is_spot_for_spot = is_spot_for_spot(&snapshot, removed);
+        let mut without = snapshot;
         for node in &mut without.nodes {
             node.deleting |= node.stage != NodeStage::Initialized || removed.contains(&node.name);
         }
@@ -40,7 +41,7 @@ impl Without {
                 moving.insert(index, from);
             }
         }
-        if is_spot_for_spot(snapshot, removed) {
+        if is_spot_for_spot {
             without.settings.price_flexibility_permille = ANY_PERMILLE;
         }
         Self { snapshot: Arc::new(without), moving }
