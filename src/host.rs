@@ -44,19 +44,22 @@ pub struct Limits {
     pub search: Search,
     /// Of the integer program.
     pub work: Work,
+    /// A plan that costs so much is worth nothing: the search ends where every plan that places the same pods does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worth: Option<MicroUsd>,
 }
 
 impl Limits {
     /// As much work as the time allows.
     #[must_use]
     pub const fn of_time(time: Duration, search: Search) -> Self {
-        Self { time, search, work: Work::IN_TIME }
+        Self { time, search, work: Work::IN_TIME, worth: None }
     }
 
     /// The same answer on every machine, unless it takes an hour.
     #[must_use]
     pub const fn of_work(work: Work, search: Search) -> Self {
-        Self { time: Duration::from_secs(3_600), search, work }
+        Self { time: Duration::from_secs(3_600), search, work, worth: None }
     }
 }
 

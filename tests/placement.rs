@@ -185,7 +185,7 @@ async fn put(connection: &Connection, scenario: &Scenario, how: How, tally: &mut
     let objects = objects(connection, scenario).await;
     let snapshot = observe(&objects);
     let before = tally.disagreements.len();
-    let limits = Limits { time: Duration::from_secs(60), search: Search::Integer, work: LITTLE };
+    let limits = Limits { time: Duration::from_secs(60), search: Search::Integer, work: LITTLE, worth: None };
     let seen = match how {
         How::Without(rule) => Arc::new(blind::to(rule, &snapshot)),
         How::Nominated | How::Alone => snapshot.clone(),

@@ -81,7 +81,8 @@ pub fn measure(name: &str, churn: u32, cluster: &Snapshot, policy: &Policy, time
     let reference = Side { after, evictions, seconds, stopped: theirs.stopped, frontier };
 
     let started = Instant::now();
-    let limits = Limits { time, search: Search::Integer, work: Work { pace: Pace::Time, ..Work::OF_A_TRIAL } };
+    let limits =
+        Limits { time, search: Search::Integer, work: Work { pace: Pace::Time, ..Work::OF_A_TRIAL }, worth: None };
     let manner = Manner::all(policy, Budgets::Each, limits);
     let left = || time.saturating_sub(started.elapsed());
     let found = consolidate(cluster, manner, now, &left);

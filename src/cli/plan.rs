@@ -95,7 +95,7 @@ impl QuestionArgs {
             Some(work) => (work, Duration::from_secs(600)),
             None => (Work::IN_TIME, Duration::from_secs(2)),
         };
-        Limits { time: self.time_limit.unwrap_or(time), search, work }
+        Limits { time: self.time_limit.unwrap_or(time), search, work, worth: None }
     }
 
     /// As [`QuestionArgs::load`]; what is wrong with parts of the input has been printed too.

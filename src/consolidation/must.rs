@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::cut::commands;
 use super::room::pool_of;
 use super::search::Search;
-use super::trial::Trial;
+use super::trial::{Trial, Wanted};
 use super::{Command, Removed};
 use crate::disruption::{Candidate, Method};
 use crate::plan::Launch;
@@ -59,11 +59,12 @@ impl Search<'_> {
 
     fn replace(&mut self, candidate: &Candidate, name: &Arc<str>) -> bool {
         self.examined.insert(name.clone());
-        let (removed, any_price) = (BTreeSet::from([name.clone()]), (MicroUsd(i64::MAX), true));
+        let removed = BTreeSet::from([name.clone()]);
+        let wanted = Wanted { price: candidate.price.unwrap_or_default(), worth: None, may_buy: true };
         let evictions = candidate.eviction_price;
         let limits = self.manner.limits;
         let cluster = (&self.current, &self.surroundings);
-        let Ok(trial) = Trial::of(cluster, &removed, any_price, (limits, self.effort)) else { return false };
+        let Ok(trial) = Trial::of(cluster, &removed, &wanted, (limits, self.effort)) else { return false };
         let mut is_found = false;
         for mut command in commands(&self.current, &trial, std::slice::from_ref(name), Method::Drifted) {
             let bought: MicroUsd = command.launches.iter().map(Launch::worst_price).sum();

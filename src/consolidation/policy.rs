@@ -93,6 +93,15 @@ impl Policy {
         self.hurdle.saturating_mul(i64::try_from(moves).unwrap_or(i64::MAX))
     }
 
+    /// What the nodes that come may cost at most, of an hour, in place of nodes of this price; evictions of this price, and so many
+    /// moves, are paid back within the horizon.
+    #[must_use]
+    pub fn worth(&self, price: MicroUsd, evictions: MicroUsd, moves: usize) -> MicroUsd {
+        let once = i128::from((self.evictions(evictions) + self.hurdles(moves)).0) * 3_600;
+        let hourly = once / i128::from(self.horizon.as_secs().max(1));
+        price - self.least(price).max(MicroUsd(i64::try_from(hourly).unwrap_or(i64::MAX)))
+    }
+
     /// What is saved in the end: the saving of so long, at most the horizon, less what it costs once.
     #[must_use]
     pub fn net(&self, saved: MicroUsd, once: MicroUsd, lasts: Duration) -> MicroUsd {

@@ -15,7 +15,7 @@ use super::ideas::{Order, draws, ideas};
 use super::near::Surroundings;
 use super::release::Facts;
 use super::room::{Room, pool_of};
-use super::trial::Trial;
+use super::trial::{Trial, Wanted};
 use super::valid::are_valid;
 use super::without::{after, settled};
 use super::{Command, Policy};
@@ -323,11 +323,18 @@ impl Search<'_> {
     /// Tries a set of nodes, and keeps what is worth it.
     fn attempt(&mut self, nodes: &[&Candidate], names: &[Arc<str>]) -> bool {
         let price = nodes.iter().map(|of| of.price.unwrap_or_default()).sum();
-        let removed: BTreeSet<Arc<str>> = names.iter().cloned().collect();
         self.examined.extend(names.iter().cloned());
+        let (evictions, moves) =
+            (nodes.iter().map(|of| of.eviction_price).sum(), nodes.iter().map(|of| of.pods.len()).sum());
+        let worth = self.policy.worth(price, evictions, moves);
+        if worth < MicroUsd::ZERO {
+            return false; // also where nothing has to come for them
+        }
+        let wanted = Wanted { price, worth: Some(worth), may_buy: self.may_buy(nodes) };
+        let removed: BTreeSet<Arc<str>> = names.iter().cloned().collect();
         let limits = self.manner.limits;
         let cluster = (&self.current, &self.surroundings);
-        let Ok(trial) = Trial::of(cluster, &removed, (price, self.may_buy(nodes)), (limits, self.effort)) else {
+        let Ok(trial) = Trial::of(cluster, &removed, &wanted, (limits, self.effort)) else {
             return false;
         };
         let by_name: BTreeMap<Arc<str>, Candidate> =

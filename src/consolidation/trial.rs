@@ -41,15 +41,25 @@ pub(super) enum NoTrial {
     Late,
 }
 
+/// What a trial is for.
+pub(super) struct Wanted {
+    /// Of the nodes that go, of an hour.
+    pub price: MicroUsd,
+    /// Where what comes costs so much, nothing is won; `None`: whatever it costs.
+    pub worth: Option<MicroUsd>,
+    /// Whether new nodes may come for these at all.
+    pub may_buy: bool,
+}
+
 impl Trial {
-    /// Of a set of nodes that cost `price`. `may_buy`: whether new nodes may come for these at all.
+    /// Of a set of nodes.
     ///
     /// # Errors
     /// Nothing comes of it.
     pub fn of(
         (snapshot, surroundings): (&Snapshot, &Surroundings),
         removed: &BTreeSet<Arc<str>>,
-        (price, may_buy): (MicroUsd, bool),
+        wanted: &Wanted,
         (limits, effort): (Limits, &Effort<'_>),
     ) -> Result<Self, NoTrial> {
         effort.spend();
@@ -69,19 +79,19 @@ impl Trial {
         let draft = plan::build(&problem, &solution);
         let roughly = draft.cost();
         drop(problem);
-        if roughly.0.saturating_mul(100) > price.0.saturating_mul(HOPEFUL) {
+        if wanted.worth.is_some() && roughly.0.saturating_mul(100) > wanted.price.0.saturating_mul(HOPEFUL) {
             return Err(NoTrial::TooDear(roughly));
         }
         let pods = u32::try_from(without.moving.len()).unwrap_or(u32::MAX);
-        let wanted = LEAST_TIME + TIME_OF_A_POD.saturating_mul(pods);
+        let usual = LEAST_TIME + TIME_OF_A_POD.saturating_mul(pods);
         let (time, is_enough) = match limits.work.pace {
-            Pace::Time => (effort.time().min(wanted), effort.time() >= wanted / 2),
+            Pace::Time => (effort.time().min(usual), effort.time() >= usual / 2),
             Pace::Work => (limits.time, true),
         };
         // where nothing has to be bought, or may be, there is nothing cheaper
-        let is_searched = roughly.0 > 0 && may_buy && is_enough && limits.search == Search::Integer;
+        let is_searched = roughly.0 > 0 && wanted.may_buy && is_enough && limits.search == Search::Integer;
         let plan = if is_searched {
-            decide(&without.snapshot, Limits { time, ..limits }).plan
+            decide(&without.snapshot, Limits { time, worth: wanted.worth, ..limits }).plan
         } else {
             check(&without.snapshot, draft).map_err(|_| NoTrial::NoPlace(Vec::new()))?
         };

@@ -11,7 +11,7 @@ use super::effort::{Effort, TimeLeft};
 use super::near::Surroundings;
 use super::release::Facts;
 use super::report::CommandReport;
-use super::trial::{NoTrial, Trial};
+use super::trial::{NoTrial, Trial, Wanted};
 use super::without::settled;
 use super::{Budgets, Command, Manner, Policy, consolidate};
 use crate::api::labels;
@@ -111,12 +111,10 @@ fn alone(snapshot: &Snapshot, index: usize, policy: &Policy, limits: Limits, tim
     let effort = Effort::new(time, time() / 2, usize::MAX);
     let may_buy = start.settings.feature_gates.spot_to_spot_consolidation
         || node.label(labels::CAPACITY_TYPE) != Some(labels::CAPACITY_SPOT);
-    let trial = Trial::of(
-        (&start, &Surroundings::of(&start)),
-        &going,
-        (node.price.unwrap_or_default(), may_buy),
-        (limits, &effort),
-    );
+    // also what is not worth it is to be told
+    let price = node.price.unwrap_or_default();
+    let wanted = Wanted { price, worth: Some(price), may_buy };
+    let trial = Trial::of((&start, &Surroundings::of(&start)), &going, &wanted, (limits, &effort));
     let trial = match trial {
         Ok(trial) => trial,
         Err(NoTrial::Late) => return Alone::Unknown,

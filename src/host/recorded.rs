@@ -97,6 +97,7 @@ pub fn read(folder: &Path) -> Result<Recorded, String> {
         time: std::time::Duration::from_millis(decision.time_limit_ms),
         search: search.as_ref().map_or(Search::Integer, |search| search.search),
         work: work_of(decision.work),
+        worth: None,
     };
     let question = Question { snapshot: Arc::new(snapshot), carried: Arc::new(carried), limits };
     Ok(Recorded { question, decision, search })

@@ -2,6 +2,7 @@
 
 mod leave_fewer;
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,25 +84,33 @@ pub(super) fn run(
     reserve: f64,
     sink: &dyn Fn(Decision),
 ) {
-    let Limits { search, work, .. } = limits;
+    let Limits { search, work, worth, .. } = limits;
     let problem = Problem::new(snapshot);
     let first = First::of(&problem, clock);
     if first.is_last() {
         return sink(Decision { clock: Some(Arc::new(clock.readings(search))), ..first.decision });
     }
     let reserve = clock.started.elapsed().mul_f64(reserve);
-    let stop = || clock.is_up(reserve);
+    let is_hopeless = Cell::new(false);
+    let stop = || is_hopeless.get() || clock.is_up(reserve);
     let bounds = Bounds::new(&problem);
     let First { decision, mut solution, mut worked } = first;
     let mut best = Best::new(&problem, &bounds, decision, sink);
     let (mut ended, mut every_way) = (Ended::Searched, false);
-    if search == Search::Integer {
-        let left = || clock.left(reserve);
+    let look = |best: &Best<'_, '_>| {
+        is_hopeless.set(worth.is_some_and(|worth| best.incumbent.decision.proof.bound >= worth));
+    };
+    look(&best);
+    if search == Search::Integer && !is_hopeless.get() {
+        let left = || if is_hopeless.get() { 0.0 } else { clock.left(reserve) };
         let all_time = clock.time.saturating_sub(reserve);
         best.leave_fewer(&mut solution, &mut worked, work, (&left, all_time));
         let mut hear = |news| match news {
             News::Solution(other, searched) => drop(best.offer(&other, Stage::Columns, Some(searched))),
-            News::Values(values) => best.prove(&values, work),
+            News::Values(values) => {
+                best.prove(&values, work);
+                look(&best);
+            }
             News::Columns(searched) => best.keep_columns(searched),
         };
         ended = integer::improve(&problem, (&solution, &worked), carried, work, (&left, all_time), &mut hear);
@@ -112,7 +121,7 @@ pub(super) fn run(
             best.try_everything(work, &stop);
         }
     }
-    let is_late = stop() || best.is_cut;
+    let is_late = clock.is_up(reserve) || best.is_cut;
     let decision = &mut best.incumbent.decision;
     decision.clock = Some(Arc::new(clock.readings(search)));
     decision.learned = decision.searched.as_ref().map(|searched| Arc::new(Carried::of(&problem, searched)));

@@ -64,6 +64,7 @@ fn decide(snapshot: &Arc<Snapshot>) -> Decision {
         time: Duration::from_secs(60),
         search: Search::Integer,
         work: Work { ways: 100, exact_steps: 5_000, search_steps: 500, ..Work::LIMITED },
+        worth: None,
     };
     host::decide(snapshot, limits)
 }

@@ -20,7 +20,8 @@ use crate::solve::Work;
 use crate::verify::{Verifier, proven_cost};
 use enumerate::{Enumeration, vector};
 
-const LIMITS: Limits = Limits { time: Duration::from_secs(3_600), search: Search::Integer, work: Work::LIMITED };
+const LIMITS: Limits =
+    Limits { time: Duration::from_secs(3_600), search: Search::Integer, work: Work::LIMITED, worth: None };
 
 /// `make oracle` asks for 10,000 by this variable, and looks at each for longer.
 const WORLDS: &str = "PACKWRIGHT_ORACLE_WORLDS";
