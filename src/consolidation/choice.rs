@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Policy;
+use super::effort::Effort;
 use crate::api::labels;
 use crate::disruption::Candidate;
 use crate::observe::Snapshot;
@@ -41,7 +42,7 @@ pub(super) fn choices(
     candidates: &[Candidate],
     policy: &Policy,
     allowed: &BTreeMap<Arc<str>, usize>,
-    (time, stop): (Option<Duration>, &dyn Fn() -> bool),
+    (time, effort): (Option<Duration>, &Effort<'_>),
 ) -> Vec<Vec<usize>> {
     if candidates.len() < 2 {
         return Vec::new();
@@ -49,12 +50,13 @@ pub(super) fn choices(
     let scene = Scene::of(snapshot, candidates);
     let mut found: Vec<Vec<usize>> = Vec::new();
     for variant in VARIANTS {
-        if stop() {
+        if effort.is_over() {
             break;
         }
+        effort.spend();
         let program = scene.program(policy, variant, allowed);
         let keeps_all: Vec<f64> = (0..program.columns.len()).map(|of| f64::from(of < candidates.len())).collect();
-        if let Some(kept) = polish(&program, &keeps_all, (TREE, time), stop) {
+        if let Some(kept) = polish(&program, &keeps_all, (TREE, time), &|| effort.is_late()) {
             let gone = kept[..candidates.len()].iter().enumerate().filter(|(_, keep)| **keep < 0.5);
             found.push(gone.map(|(index, _)| index).collect());
         }

@@ -34,7 +34,7 @@ impl<'t> Effort<'t> {
         self.trials.get() == 0 || self.is_late()
     }
 
-    /// A set of nodes is tried.
+    /// A set of nodes is tried, or a program over the cluster solved.
     pub fn spend(&self) {
         self.trials.set(self.trials.get().saturating_sub(1));
         self.tried.set(self.tried.get() + 1);

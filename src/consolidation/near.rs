@@ -1,11 +1,12 @@
 //! The part of a cluster that the pods of some nodes can move to. A trial looks at that alone: of a large cluster it takes as long as of
 //! a small one.
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::observe::Snapshot;
-use crate::observe::snapshot::{NodeStage, Pod, PodSpec};
+use crate::observe::snapshot::{Labels, Node, NodePool, NodeStage, Pod, PodSpec, PodTemplate};
 use crate::resources::Resources;
 
 /// Pods may move to so many nodes, and so many more for each of them: those with the most room.
@@ -20,57 +21,61 @@ pub(super) struct Surroundings {
     pods: Vec<Vec<usize>>,
     /// By name.
     index: HashMap<Arc<str>, usize>, // looked up only
-    /// Rules of pods or limits of pools look at the whole cluster.
-    is_tied: bool,
+    /// Nodes that count for the limits of a pool.
+    limited: Vec<usize>,
+    alike: Alike,
 }
 
 impl Surroundings {
     pub fn of(snapshot: &Snapshot) -> Self {
         let index: HashMap<Arc<str>, usize> =
             snapshot.nodes.iter().enumerate().map(|(index, node)| (node.name.clone(), index)).collect();
-        let takes = |stage: NodeStage, deleting: bool| stage == NodeStage::Initialized && !deleting;
-        let mut free: Vec<Option<Resources>> = snapshot
-            .nodes
-            .iter()
-            .map(|node| takes(node.stage, node.deleting).then(|| node.allocatable.clone()))
-            .collect();
+        let takes = |node: &&Node| node.stage == NodeStage::Initialized && !node.deleting;
+        let mut free: Vec<Option<Resources>> =
+            snapshot.nodes.iter().map(|node| Some(node).filter(takes).map(|node| node.allocatable.clone())).collect();
         let mut pods = vec![Vec::new(); snapshot.nodes.len()];
         for (number, pod) in snapshot.pods.iter().enumerate() {
             let Some(&node) = pod.node.as_ref().and_then(|node| index.get(node)) else { continue };
             pods[node].push(number);
             if let Some(free) = &mut free[node] {
-                free.subtract(&pod.template.spec.requests);
+                free.subtract(requests(pod));
             }
         }
-        let is_limited = snapshot.node_pools.iter().any(|pool| {
+        let is_limited = |pool: &&NodePool| {
             let limits = &pool.limits;
             !limits.resources.is_empty() || limits.nodes.is_some() || limits.usd_per_hour.is_some()
-        });
-        let is_tied = is_limited || snapshot.pods.iter().any(|pod| looks_around(&pod.template.spec));
-        Self { free, pods, index, is_tied }
+        };
+        let limited: BTreeSet<&Arc<str>> =
+            snapshot.node_pools.iter().filter(is_limited).map(|pool| &pool.name).collect();
+        let counts = |&index: &usize| snapshot.nodes[index].pool.as_ref().is_some_and(|pool| limited.contains(pool));
+        let limited = (0..snapshot.nodes.len()).filter(counts).collect();
+        Self { free, pods, index, limited, alike: Alike::of(snapshot) }
     }
 
-    /// The cluster as the pods of these nodes see it. Where nothing looks at the whole cluster, nodes that are far are left out with
-    /// their pods, else they take no pods.
+    /// The cluster as the pods of these nodes see it: the nodes that they can move to, and besides, as nodes that take no pods, those
+    /// of pods that rules bind to them, and those that count for limits.
     pub fn part(&self, snapshot: &Snapshot, removed: &BTreeSet<Arc<str>>) -> Snapshot {
         let gone: BTreeSet<usize> = removed.iter().filter_map(|name| self.index.get(name)).copied().collect();
-        let mut kept = self.near(snapshot, &gone);
-        if self.is_tied {
-            let mut part = snapshot.clone();
-            for (index, node) in part.nodes.iter_mut().enumerate() {
-                node.deleting |= !kept.contains(&index) && !gone.contains(&index);
-            }
-            return part;
-        }
-        kept.extend(gone);
-        let mut pods: Vec<usize> = kept.iter().flat_map(|&node| &self.pods[node]).copied().collect();
-        pods.sort_unstable();
+        let near = self.near(snapshot, &gone);
+        let moving =
+            gone.iter().flat_map(|&node| &self.pods[node]).filter(|&&pod| snapshot.pods[pod].is_reschedulable());
+        let mut pods: BTreeSet<usize> = self.alike.bound_to(moving.copied()).into_iter().collect();
+        let mut kept: BTreeSet<usize> = near.union(&gone).copied().collect();
+        pods.extend(kept.iter().flat_map(|&node| &self.pods[node]));
+        let of_pod = |&pod: &usize| self.index.get(snapshot.pods[pod].node.as_ref()?).copied();
+        kept.extend(pods.iter().filter_map(of_pod));
+        kept.extend(&self.limited);
+        let nodes = kept.into_iter().map(|index| {
+            let mut node = snapshot.nodes[index].clone();
+            node.deleting |= !near.contains(&index) && !gone.contains(&index);
+            node
+        });
         Snapshot {
             taken_at: snapshot.taken_at,
             region: snapshot.region.clone(),
             settings: snapshot.settings.clone(),
-            pods: pods.into_iter().map(|pod| snapshot.pods[pod].clone()).collect(),
-            nodes: kept.into_iter().map(|node| snapshot.nodes[node].clone()).collect(),
+            pods: pods.iter().map(|&pod| snapshot.pods[pod].clone()).collect(),
+            nodes: nodes.collect(),
             node_pools: snapshot.node_pools.clone(),
             daemon_sets: snapshot.daemon_sets.clone(),
             disruption_budgets: snapshot.disruption_budgets.clone(),
@@ -121,10 +126,58 @@ fn lower_to(least: &mut Resources, other: &Resources) {
     *least = lower.into_iter().filter(|(_, amount)| *amount > 0).collect();
 }
 
-fn looks_around(spec: &PodSpec) -> bool {
-    !spec.topology_spread.is_empty()
-        || !spec.pod_affinity.is_empty()
-        || !spec.pod_anti_affinity.is_empty()
-        || !spec.preferred_pod_affinity.is_empty()
-        || !spec.preferred_pod_anti_affinity.is_empty()
+/// Pods by template, and which templates rules bind to one another.
+struct Alike {
+    templates: Vec<Arc<PodTemplate>>,
+    /// Of each template, by index into `Snapshot::pods`.
+    pods: Vec<Vec<usize>>,
+    /// Of each pod.
+    of_pod: Vec<usize>,
+    known: RefCell<HashMap<usize, Vec<usize>>>, // looked up only
+}
+
+impl Alike {
+    fn of(snapshot: &Snapshot) -> Self {
+        let mut index: HashMap<*const PodTemplate, usize> = HashMap::new(); // looked up only
+        let mut alike = Self { templates: Vec::new(), pods: Vec::new(), of_pod: Vec::new(), known: RefCell::default() };
+        for (number, pod) in snapshot.pods.iter().enumerate() {
+            let template = *index.entry(Arc::as_ptr(&pod.template)).or_insert_with(|| {
+                alike.templates.push(pod.template.clone());
+                alike.pods.push(Vec::new());
+                alike.templates.len() - 1
+            });
+            alike.pods[template].push(number);
+            alike.of_pod.push(template);
+        }
+        alike
+    }
+
+    /// The pods of which rules take notice where one of these is placed.
+    fn bound_to(&self, pods: impl Iterator<Item = usize>) -> Vec<usize> {
+        let templates: BTreeSet<usize> = pods.map(|pod| self.of_pod[pod]).collect();
+        let others: BTreeSet<usize> = templates.into_iter().flat_map(|template| self.others(template)).collect();
+        others.into_iter().flat_map(|template| self.pods[template].iter().copied()).collect()
+    }
+
+    fn others(&self, template: usize) -> Vec<usize> {
+        let mut known = self.known.borrow_mut();
+        let others = known.entry(template).or_insert_with(|| {
+            let of = &self.templates[template];
+            let is_bound = |other: &usize| {
+                let other = &self.templates[*other];
+                binds(&of.spec, &other.labels) || binds(&other.spec, &of.labels)
+            };
+            (0..self.templates.len()).filter(is_bound).collect()
+        });
+        others.clone()
+    }
+}
+
+/// Whether a rule of a pod selects pods with these labels, in whatever namespace.
+fn binds(spec: &PodSpec, labels: &Labels) -> bool {
+    let spread = spec.topology_spread.iter().map(|of| &of.selector);
+    let required = spec.pod_affinity.iter().chain(&spec.pod_anti_affinity);
+    let preferred = spec.preferred_pod_affinity.iter().chain(&spec.preferred_pod_anti_affinity);
+    let terms = required.chain(preferred.map(|(_, term)| term)).map(|term| &term.selector);
+    spread.chain(terms).any(|selector| selector.matches(labels))
 }

@@ -85,7 +85,7 @@ pub struct Manner<'p> {
 }
 
 /// Where work ends a search, not time, so many sets of nodes are tried.
-const TRIALS: usize = 60;
+const TRIALS: usize = 50;
 
 impl<'p> Manner<'p> {
     /// As far as it goes.
@@ -279,8 +279,7 @@ impl Search<'_> {
                 Pace::Time => Some(OF_A_CHOICE.min(self.effort.time() / 10)),
                 Pace::Work => None,
             };
-            let stop = || self.effort.is_over();
-            for choice in choices(&self.current, &all, &self.policy, &allowed, (time, &stop)) {
+            for choice in choices(&self.current, &all, &self.policy, &allowed, (time, self.effort)) {
                 if self.effort.is_over() {
                     return;
                 }

@@ -13,6 +13,7 @@ use crate::observe::Snapshot;
 use crate::observe::snapshot::PodKey;
 use crate::plan::check::check;
 use crate::plan::{self, Checked, Plan};
+use crate::solve::bound::Bounds;
 use crate::solve::{Pace, greedy};
 use crate::units::MicroUsd;
 
@@ -78,6 +79,11 @@ impl Trial {
         }
         let draft = plan::build(&problem, &solution);
         let roughly = draft.cost();
+        if let Some(worth) = wanted.worth.filter(|worth| roughly >= *worth)
+            && Bounds::new(&problem).where_unplaced(&solution.unplaced).of_resources().bound >= worth
+        {
+            return Err(NoTrial::TooDear(roughly));
+        }
         drop(problem);
         if wanted.worth.is_some() && roughly.0.saturating_mul(100) > wanted.price.0.saturating_mul(HOPEFUL) {
             return Err(NoTrial::TooDear(roughly));
