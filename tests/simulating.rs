@@ -44,22 +44,30 @@ fn every_rule_is_broken_by_the_fault_that_breaks_it() {
         ("deaf", "an interruption is handled in time"),
         ("undecided", "everything comes to rest"),
     ];
-    let (code, ..) = run(&["simulate", "tests/data/simulations/planted", "--no-comparison"]);
+    let (code, ..) = run(&["simulate", "tests/data/simulations/planted", "--no-comparison", "--consolidation", "off"]);
     assert_eq!(code, Some(0), "without a fault nothing is broken");
     for (fault, rule) in faults {
-        let (code, _, errors) =
-            run(&["simulate", "tests/data/simulations/planted", "--no-comparison", "--plant", fault]);
+        let (code, _, errors) = run(&[
+            "simulate",
+            "tests/data/simulations/planted",
+            "--no-comparison",
+            "--consolidation",
+            "off",
+            "--plant",
+            fault,
+        ]);
         assert_eq!(code, Some(4), "{fault}: {errors}");
         assert!(errors.contains(rule), "{fault}: {errors}");
-        let again =
-            format!("simulate tests/data/simulations/planted --no-comparison --plant {fault} --seed 1 --for 4200s");
+        let again = format!(
+            "simulate tests/data/simulations/planted --no-comparison --consolidation off --plant {fault} --seed 1 --for 4200s"
+        );
         assert!(errors.contains(&again), "{errors}");
     }
 }
 
 #[test]
 fn nothing_that_must_hold_is_broken_while_everything_goes_wrong() {
-    let seeds = std::env::var("PACKWRIGHT_SEEDS").unwrap_or_else(|_| "3".to_owned());
+    let seeds = std::env::var("PACKWRIGHT_SEEDS").unwrap_or_else(|_| "2".to_owned());
     let time = std::env::var("PACKWRIGHT_SEEDS_FOR").unwrap_or_else(|_| "25m".to_owned());
     let (code, shown, errors) = run(&["simulate", "examples/simulations/faults", "--seeds", &seeds, "--for", &time]);
     assert_eq!(code, Some(0), "{errors}");

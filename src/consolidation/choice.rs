@@ -21,16 +21,16 @@ use crate::observe::Snapshot;
 use crate::observe::snapshot::{Labels, Node, NodePool, Taint};
 use crate::requirements::Requirements;
 use crate::resources::Resources;
-use crate::solve::lp::polish;
+use crate::solve::lp::{Tree, polish};
 use crate::solve::program::{Program, ProgramColumn, RowBound};
 use crate::units::MicroUsd;
 
 /// What whole pods leave free, permille, and whether new nodes may come: each is a proposal of its own.
-const VARIANTS: [(u32, bool); 7] =
-    [(0, false), (50, false), (100, false), (200, false), (0, true), (50, true), (150, true)];
+const VARIANTS: [(u32, bool); 4] = [(50, false), (150, false), (0, true), (100, true)];
 
-/// Nodes of the tree.
-const TREE: i32 = 200;
+/// Nodes of the tree, and how much better than what is found something may be: it is a proposal.
+const NODES: i32 = 100;
+const GAP: f64 = 0.002;
 
 /// Architecture, operating system and taints.
 type Kind = (String, String, Vec<Taint>);
@@ -49,6 +49,7 @@ pub(super) fn choices(
     }
     let scene = Scene::of(snapshot, candidates);
     let mut found: Vec<Vec<usize>> = Vec::new();
+    let tree = Tree { nodes: NODES, time, gap: GAP };
     for variant in VARIANTS {
         if effort.is_over() {
             break;
@@ -56,7 +57,7 @@ pub(super) fn choices(
         effort.spend();
         let program = scene.program(policy, variant, allowed);
         let keeps_all: Vec<f64> = (0..program.columns.len()).map(|of| f64::from(of < candidates.len())).collect();
-        if let Some(kept) = polish(&program, &keeps_all, (TREE, time), &|| effort.is_late()) {
+        if let Some(kept) = polish(&program, &keeps_all, tree, &|| effort.is_late()) {
             let gone = kept[..candidates.len()].iter().enumerate().filter(|(_, keep)| **keep < 0.5);
             found.push(gone.map(|(index, _)| index).collect());
         }

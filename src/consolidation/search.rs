@@ -85,7 +85,7 @@ pub struct Manner<'p> {
 }
 
 /// Where work ends a search, not time, so many sets of nodes are tried.
-const TRIALS: usize = 50;
+const TRIALS: usize = 20;
 
 impl<'p> Manner<'p> {
     /// As far as it goes.

@@ -111,7 +111,11 @@ impl Consolidating {
     ) {
         if let Some(answer) = self.answer.take() {
             let is_begun = turn.now <= later(answer.at, OLD) && self.begin(cluster, snapshot(), &answer, room, turn);
-            self.pause = if is_begun { EVERY } else { (self.pause * 2).clamp(EVERY, LONGEST) };
+            self.pause = match is_begun {
+                _ if turn.settings.shadow => LONGEST, // it would say the same again
+                true => EVERY,
+                false => (self.pause * 2).clamp(EVERY, LONGEST),
+            };
             if answer.is_whole && (answer.commands.is_empty() || turn.settings.shadow) {
                 self.nothing = Some((turn.now, answer.snapshot));
             } else {

@@ -29,7 +29,7 @@ fn run(scenario: &Scenario, seed: u64, is_undivided: bool) -> Report {
 #[test]
 fn claims_at_rest_need_no_look() {
     let mut scenario = Scenario::read(Path::new("examples/simulations/faults")).unwrap();
-    scenario.spec.time = Duration::from_secs(20 * 60);
+    scenario.spec.time = Duration::from_secs(12 * 60);
     for seed in 1..=2 {
         let (divided, undivided) = (run(&scenario, seed, false), run(&scenario, seed, true));
         let of = |report: &Report| {

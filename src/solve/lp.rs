@@ -120,21 +120,28 @@ pub fn minimum(program: &Program) -> Option<Vec<f64>> {
     (solved.status() == HighsModelStatus::Optimal).then(|| solved.get_solution().columns().to_vec())
 }
 
-/// Better values for an integer program than `start`, which keeps its rows; `None` where none are found within so many
-/// nodes of the tree and so much time, and before it is to stop. HiGHS asks for the latter between nodes only: what it does
+/// How far an integer program is searched.
+#[derive(Debug, Clone, Copy)]
+pub struct Tree {
+    pub nodes: i32,
+    pub time: Option<Duration>,
+    /// Relative; 0: until there is nothing better.
+    pub gap: f64,
+}
+
+/// Better values for an integer program than `start`, which keeps its rows; `None` where none are found within the tree, and before it is to stop. HiGHS asks for the latter between nodes only: what it does
 /// at a node, and in searches of its own, ends by the time.
 #[must_use]
 #[allow(unsafe_code)] // the safe interface has no callbacks; what is pointed to lives until the solve is over
-pub fn polish(
-    program: &Program,
-    start: &[f64],
-    (nodes, time): (i32, Option<Duration>),
-    stop: &dyn Fn() -> bool,
-) -> Option<Vec<f64>> {
+pub fn polish(program: &Program, start: &[f64], tree: Tree, stop: &dyn Fn() -> bool) -> Option<Vec<f64>> {
     let mut model = model(program);
-    model.set_option("mip_rel_gap", 0.0);
-    model.set_option("mip_max_nodes", nodes);
-    if let Some(time) = time {
+    model.set_option("mip_rel_gap", tree.gap);
+    model.set_option("mip_max_nodes", tree.nodes);
+    if tree.gap > 0.0 {
+        // what only looks for a first solution
+        model.set_option("mip_heuristic_run_feasibility_jump", false);
+    }
+    if let Some(time) = tree.time {
         model.set_option("time_limit", time.as_secs_f64());
     }
     model.set_option("random_seed", 1);
@@ -319,7 +326,7 @@ mod tests {
             program.add_column(column(name.to_owned(), cost, f64::INFINITY, true));
         }
         program.add_row("cover".to_owned(), RowBound::AtLeast(7.0), [(0, 2.0), (1, 4.0)]);
-        let polished = |start: &[f64]| polish(&program, start, (100, None), &|| false);
+        let polished = |start: &[f64]| polish(&program, start, Tree { nodes: 100, time: None, gap: 0.0 }, &|| false);
         assert_eq!(polished(&[4.0, 0.0]), Some(vec![0.0, 2.0]));
         assert_eq!(polished(&[0.0, 2.0]), None);
     }
@@ -353,7 +360,7 @@ mod tests {
             asked.set(asked.get() + 1);
             asked.get() > 20
         };
-        let found = polish(&program, &start, (i32::MAX, None), &stop);
+        let found = polish(&program, &start, Tree { nodes: i32::MAX, time: None, gap: 0.0 }, &stop);
         assert!(asked.get() > 20, "HiGHS asked {} times", asked.get());
         assert!(found.is_none_or(|found| program.cost(&found) < program.cost(&start)));
     }

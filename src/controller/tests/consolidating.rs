@@ -85,7 +85,7 @@ fn until_replaced(rig: &mut Rig) -> String {
 #[test]
 fn a_node_whose_pods_fit_elsewhere_goes() {
     let mut rig = halves(&json!({}));
-    rig.pass(60);
+    rig.pass(180);
     assert_eq!((rig.names("Node").len(), begun(&rig)), (1, 1), "{:?}", rig.said);
 }
 
@@ -121,7 +121,7 @@ fn it_goes_neither_beyond_a_budget_nor_before_its_time() {
 fn while_a_pod_waits_for_its_node_others_may_go() {
     let mut rig = halves(&json!({}));
     rig.put(owned("late", "1800m"));
-    rig.pass(120);
+    rig.pass(240);
     assert_eq!((rig.names("Node").len(), begun(&rig)), (2, 1), "{:?}", rig.said);
 }
 

@@ -7,7 +7,7 @@ use super::generate::Generator;
 use super::instance::{Instance, Packing, Pattern};
 use super::program::program;
 use super::{Pace, Task, usd};
-use crate::solve::lp;
+use crate::solve::lp::{self, Tree};
 use crate::solve::program::Program;
 
 /// Nodes of the tree, in as much time as is left and by work alone.
@@ -33,7 +33,7 @@ pub fn polish(
         Pace::Time => NODES,
         Pace::Work => NODES_BY_WORK,
     };
-    let found = lp::polish(&in_dollars(program), &start, (nodes, time), task.stop)?;
+    let found = lp::polish(&in_dollars(program), &start, Tree { nodes, time, gap: 0.0 }, task.stop)?;
     let times = found.iter().zip(patterns).map(|(times, pattern)| (pattern, times.round().max(0.0) as u32));
     Some(times.filter(|(_, times)| *times > 0).collect())
 }
