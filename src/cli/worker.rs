@@ -30,9 +30,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     }
     let (from, to) = (BufReader::new(io::stdin()), &mut io::stdout().lock());
     if args.consolidate {
-        apart::serve(from, to)?
+        apart::serve(from, to)?;
     } else {
-        serve(from, to)?
+        serve(from, to)?;
     }
     Ok(ExitCode::from(exit::SUCCESS))
 }

@@ -146,7 +146,7 @@ pub fn consolidate(snapshot: &Snapshot, manner: Manner<'_>, now: Timestamp, time
         held_back: Vec::new(),
     };
     let found = best.map_or_else(nothing, |(_, found)| found);
-    Consolidation { trials, stopped, examined, ..found }
+    Consolidation { trials, examined, stopped, ..found }
 }
 
 /// What may be done now in a cluster in which pods may wait: they get the room that there is. `limits`: of the whole search; `turn`:
@@ -382,7 +382,9 @@ impl Search<'_> {
     }
 
     pub fn note(&mut self, commands: Vec<Command>) {
-        commands.iter().for_each(|command| self.room.note(&self.current, command));
+        for command in &commands {
+            self.room.note(&self.current, command);
+        }
         self.current = after(&self.current, &commands);
         self.surroundings = Surroundings::of(&self.current);
         self.commands.extend(commands);

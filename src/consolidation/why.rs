@@ -123,7 +123,7 @@ fn alone(snapshot: &Snapshot, index: usize, policy: &Policy, limits: Limits, tim
             return Alone::NoPlace { pods: pods.iter().map(ToString::to_string).collect() };
         }
     };
-    let command = commands(&start, &trial, &[node.name.clone()], Method::Underutilized).into_iter().next();
+    let command = commands(&start, &trial, std::slice::from_ref(&node.name), Method::Underutilized).into_iter().next();
     let Some(command) = command else { return Alone::Unknown };
     let by_name = BTreeMap::from([(node.name.clone(), candidate)]);
     let facts = Facts { snapshot: &start, candidates: &by_name, policy, now: snapshot.taken_at };

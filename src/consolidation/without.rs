@@ -143,8 +143,9 @@ pub fn after(snapshot: &Snapshot, commands: &[Command]) -> Snapshot {
         }
         // what belongs to the node goes with it, and so do pods that cost nothing to evict
         let to = to.get(&pod.key).filter(|_| pod.is_reschedulable());
-        to.iter().for_each(|node| put(pod, node));
-        to.is_some()
+        let Some(to) = to else { return false };
+        put(pod, to);
+        true
     });
     let launches = || commands.iter().flat_map(|command| &command.launches);
     after.nodes.extend(launches().filter_map(|launch| node_of(snapshot, launch)));

@@ -115,7 +115,9 @@ impl Begun {
             self.looked = Some(now);
         }
         if !replaces {
-            left.into_iter().for_each(|claimed| disrupt(claimed, self.command.method.label_of_reason(), turn));
+            for claimed in left {
+                disrupt(claimed, self.command.method.label_of_reason(), turn);
+            }
             return Stage::Beginning;
         }
         self.make(cluster, turn)
@@ -228,7 +230,8 @@ fn has_settled(going: &[&Claimed<'_>], looks: &mut Looks, turn: &mut Turn<'_>) -
         return false;
     }
     let names = going.iter().flat_map(|claimed| &claimed.nodes).filter_map(|node| node.metadata.name.as_deref());
-    names.fold(true, |are_fresh, name| looks.are_fresh(name, turn) && are_fresh)
+    // all are asked for at once
+    names.filter(|name| !looks.are_fresh(name, turn)).count() == 0
 }
 
 /// Deletes a claim that goes.

@@ -96,7 +96,7 @@ impl Consolidating {
 
     /// Claims that go for commands that are being begun.
     pub fn in_hand(&self) -> InHand {
-        self.begun.iter().flat_map(|begun| begun.going()).cloned().collect()
+        self.begun.iter().flat_map(Begun::going).cloned().collect()
     }
 
     /// Begins what was answered, and asks again in time. `is_calm`: no pods are about to be planned; `question`: the number of the
@@ -110,7 +110,7 @@ impl Consolidating {
         turn: &mut Turn<'_>,
     ) {
         if let Some(answer) = self.answer.take() {
-            let is_begun = turn.now <= later(answer.at, OLD) && self.begin(cluster, snapshot(), &answer, room, turn);
+            let is_begun = turn.now <= later(answer.at, OLD) && self.begin(cluster, &snapshot(), &answer, room, turn);
             self.pause = match is_begun {
                 _ if turn.settings.shadow => LONGEST, // it would say the same again
                 true => EVERY,
@@ -146,19 +146,19 @@ impl Consolidating {
     fn begin(
         &mut self,
         cluster: &Cluster<'_>,
-        snapshot: Arc<Snapshot>,
+        snapshot: &Arc<Snapshot>,
         answer: &Answer,
         room: impl FnOnce() -> Room,
         turn: &mut Turn<'_>,
     ) -> bool {
         let names = |of: &Snapshot| of.node_pools.iter().map(|pool| pool.name.clone()).collect::<Vec<_>>();
-        if answer.commands.is_empty() || names(&snapshot) != names(&answer.snapshot) {
+        if answer.commands.is_empty() || names(snapshot) != names(&answer.snapshot) {
             return false; // launches name their pool by its number
         }
         let there: BTreeSet<&Arc<str>> = snapshot.nodes.iter().map(|node| &node.name).collect();
         let moving = snapshot.pods.iter().enumerate().filter(|(_, pod)| pod.displaced);
-        let mut evicted = Evictions::of(&snapshot, moving.map(|(index, _)| index));
-        let mut now = settled(&snapshot, &BTreeSet::new());
+        let mut evicted = Evictions::of(snapshot, moving.map(|(index, _)| index));
+        let mut now = settled(snapshot, &BTreeSet::new());
         let mut room = room();
         let mut is_begun = false;
         // empty nodes go as such

@@ -153,9 +153,12 @@ fn failure(
     let is_ready = with.iter().all(|claimed| claimed.is(INITIALIZED));
     let is_late = turn.is_time(later(first, LONGEST));
     let minutes = LONGEST.as_secs() / 60;
-    is_late.then(|| match is_ready {
-        false => format!("what comes for it was not initialized within {minutes} minutes"),
-        true => format!("something has kept its node for {minutes} minutes"),
+    is_late.then(|| {
+        if is_ready {
+            format!("something has kept its node for {minutes} minutes")
+        } else {
+            format!("what comes for it was not initialized within {minutes} minutes")
+        }
     })
 }
 

@@ -63,6 +63,7 @@ impl Process {
         Ok((Self { child: Arc::new(Mutex::new(child)), _stdin: stdin }, link))
     }
 
+    #[must_use]
     pub fn id(&self) -> u32 {
         lock(&self.child).id()
     }
