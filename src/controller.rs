@@ -14,6 +14,7 @@ pub mod settings;
 pub mod event;
 pub mod action;
 pub mod said;
+mod saving;
 pub mod world;
 pub mod writes;
 mod index;
@@ -78,7 +79,8 @@ use k8s_openapi::api::core::v1::Pod;
 
 pub use action::{Action, Verb, Write};
 pub use event::{Event, Outcome, Subject};
-pub use said::{Bought, GivenUp, Kept, Said, Saving};
+pub use said::{Bought, GivenUp, Kept, Said};
+pub use saving::Saving;
 pub use settings::ControllerSettings;
 pub use world::World;
 

@@ -47,16 +47,13 @@ pub fn consolidate_apart(
     });
     let (sender, answer) = channel();
     std::thread::spawn(move || {
-        let _ = sender.send(hear(&mut BufReader::new(link.stdout)));
+        let heard = hear(&mut BufReader::new(link.stdout)).map_err(failed);
+        let ended = || format!("the process of the search has ended: {:?}", link.ending.wait());
+        let _ = sender.send(heard.and_then(|found| found.ok_or_else(ended)));
     });
     let found = answer.recv_timeout(limits.time.saturating_add(limits.time / 10).saturating_add(GRACE));
     drop(process); // killed and reaped
-    match found {
-        Ok(Ok(Some(found))) => Ok(found),
-        Ok(Ok(None)) => Err(format!("the process of the search has ended: {:?}", link.ending.wait())),
-        Ok(Err(error)) => Err(failed(error)),
-        Err(_) => Err("the process of the search has said nothing in time".to_owned()),
-    }
+    found.unwrap_or_else(|_| Err("the process of the search has said nothing in time".to_owned()))
 }
 
 fn hear(from: &mut dyn BufRead) -> io::Result<Option<Found>> {
