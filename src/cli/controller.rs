@@ -68,8 +68,9 @@ pub struct Args {
     shadow: bool,
     /// When nodes that are used go because their pods fit elsewhere or for less: frugal asks for 2 % of the price of the nodes that go,
     /// and for evictions and boots to be paid back within a day; calm asks for three times as much, leaves nodes alone in their
-    /// first hour, and removes or replaces one by one; any takes every saving; off leaves it to empty nodes.
-    #[arg(long, env = "PACKWRIGHT_CONSOLIDATION", value_enum, ignore_case = true, default_value_t = Consolidation::Frugal,
+    /// first hour, and removes or replaces one by one; any takes every saving; off replaces drifted nodes alone, beside empty ones
+    /// that go.
+    #[arg(long, env = "PACKWRIGHT_CONSOLIDATION", value_enum, ignore_case = true, default_value_t = Consolidation::Off,
         value_name = "POLICY")]
     consolidation: Consolidation,
     /// Keep the last decisions in this folder, to verify and replay them.

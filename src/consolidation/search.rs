@@ -126,7 +126,7 @@ pub fn consolidate(snapshot: &Snapshot, manner: Manner<'_>, now: Timestamp, time
         trials += effort.tried();
         let worth = search.worth();
         examined.append(&mut search.examined);
-        if best.as_ref().is_none_or(|(known, _)| is_better(worth, *known, search.clearly())) {
+        if best.as_ref().is_none_or(|(known, _)| is_better(worth, *known)) {
             let held_back = search.held_back();
             let Search { current, commands, .. } = search;
             let found =
@@ -169,12 +169,24 @@ const OF_A_CHOICE: Duration = Duration::from_millis(200);
 /// Commands of one set are checked one by one up to so many, else together: a checker looks at the whole cluster.
 const ONE_BY_ONE: usize = 8;
 
-/// What all commands come to within the horizon, then how few pods they move.
-type Worth = (MicroUsd, Reverse<usize>);
+/// What a plan comes to.
+#[derive(Debug, Clone, Copy)]
+struct Worth {
+    /// Nodes that go because they have to.
+    must: usize,
+    /// Within the horizon.
+    saved: MicroUsd,
+    moves: usize,
+}
 
-/// Whether one is worth clearly more, or as much with fewer moves.
-fn is_better(one: Worth, other: Worth, clearly: MicroUsd) -> bool {
-    if one.0 > other.0 + clearly || other.0 > one.0 + clearly { one.0 > other.0 } else { one.1 > other.1 }
+/// Whether one takes more nodes away that have to go, or else saves clearly more, or as much with fewer moves.
+fn is_better(one: Worth, other: Worth) -> bool {
+    if one.must != other.must {
+        return one.must > other.must;
+    }
+    // half a percent of what is saved
+    let clearly = one.saved.max(other.saved).max(MicroUsd::ZERO).0 / 200;
+    if (one.saved.0 - other.saved.0).abs() > clearly { one.saved > other.saved } else { one.moves < other.moves }
 }
 
 fn cost(snapshot: &Snapshot) -> MicroUsd {
@@ -212,16 +224,13 @@ impl Search<'_> {
         }
     }
 
-    /// What is to be said to be worth more: a thousandth of what the cluster costs.
-    fn clearly(&self) -> MicroUsd {
-        MicroUsd(self.policy.net(cost(self.start), MicroUsd::ZERO, Duration::MAX).0 / 1_000)
-    }
-
     fn worth(&self) -> Worth {
         let once = self.commands.iter().map(|command| command.once).sum();
         let saved = cost(self.start) - cost(&self.current);
         let moves = self.commands.iter().map(|command| command.moves.len()).sum();
-        (self.policy.net(saved, once, Duration::MAX), Reverse(moves))
+        let must = self.commands.iter().filter(|command| command.method != Method::Underutilized);
+        let must = must.map(|command| command.removed.len()).sum();
+        Worth { must, saved: self.policy.net(saved, once, Duration::MAX), moves }
     }
 
     pub fn candidates(&self, method: Method) -> Vec<Candidate> {
@@ -403,5 +412,20 @@ impl Search<'_> {
             }
         }
         counts.into_iter().map(|((pool, _), (method, count))| (pool, method, count)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_saving_is_better_than_none_and_few_moves_than_many_for_the_same() {
+        let of = |must, saved, moves| Worth { must, saved: MicroUsd(saved), moves };
+        assert!(is_better(of(0, 10, 20), of(0, 0, 0)));
+        assert!(!is_better(of(0, 0, 0), of(0, 10, 20)));
+        assert!(is_better(of(0, 1_000, 5), of(0, 1_004, 9)));
+        assert!(is_better(of(0, 1_010, 9), of(0, 1_000, 5)));
+        assert!(is_better(of(2, -50, 9), of(1, 0, 0)), "what has to go goes whatever it costs");
     }
 }

@@ -22,7 +22,7 @@ use super::said::Said;
 use super::saving::Saving;
 use super::turn::{Turn, later};
 use crate::api::labels;
-use crate::consolidation::{Command, are_valid, settled};
+use crate::consolidation::{Command, after, are_valid, settled};
 use crate::observe::Snapshot;
 use crate::observe::objects::Objects;
 use crate::placement::signature::signature;
@@ -87,11 +87,15 @@ impl Begun {
         &self.going
     }
 
-    /// Takes it one step further.
+    pub fn command(&self) -> &Command {
+        &self.command
+    }
+
+    /// Takes it one step further, beside the others that have begun.
     pub fn go_on(
         &mut self,
         cluster: &Cluster<'_>,
-        looks: &mut Looks,
+        (looks, others): (&mut Looks, &[Command]),
         snapshot: &mut dyn FnMut() -> Arc<Snapshot>,
         turn: &mut Turn<'_>,
     ) -> Stage {
@@ -109,7 +113,7 @@ impl Begun {
                 return Stage::Beginning;
             }
             let now = snapshot();
-            if !self.holds(&now, turn.now) {
+            if !self.holds(&now, others, turn.now) {
                 return Stage::Over;
             }
             self.plan(cluster, &now);
@@ -124,14 +128,16 @@ impl Begun {
         self.make(cluster, turn)
     }
 
-    /// Whether it may still be carried out, with its nodes closed.
-    fn holds(&self, now: &Snapshot, at: Timestamp) -> bool {
+    /// Whether it may still be carried out once the others are, with the nodes of all of them closed.
+    fn holds(&self, now: &Snapshot, others: &[Command], at: Timestamp) -> bool {
         if names(now) != self.pools {
             return false; // launches name their pool by its number
         }
-        let going: BTreeSet<Arc<str>> = self.command.removed.iter().map(|of| of.node.clone()).collect();
+        let removed = others.iter().chain([&self.command]).flat_map(|command| &command.removed);
+        let going: BTreeSet<Arc<str>> = removed.map(|of| of.node.clone()).collect();
         let mut open = settled(now, &going);
         open.nodes.iter_mut().filter(|node| going.contains(&node.name)).for_each(|node| node.deleting = false);
+        let open = after(&open, others);
         are_candidates(&open, &self.command, at) && are_valid(&open, &[&self.command])
     }
 

@@ -22,9 +22,11 @@ use super::said::Said;
 use super::saving::Saving;
 use super::turn::{Turn, later};
 use super::valves::Room;
-use crate::consolidation::{Command, Found, Policy, after, are_valid, settled};
+use crate::consolidation::{Command, Found, Move, Policy, after, are_valid, settled};
 use crate::disruption::{Evictions, Method, candidates};
 use crate::observe::Snapshot;
+use crate::observe::snapshot::{Node, NodeStage, PodKey};
+use crate::plan::Launch;
 
 /// It is asked at most so often: a search may take seconds of a core, and a saving of dollars an hour can wait. (The reference polls
 /// every 10 s.)
@@ -33,6 +35,8 @@ const EVERY: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_secs(5 * 60);
 /// Pods that are about to be planned are waited for, but no longer than this.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// While a node is not initialized after so long nothing is replaced by another one of its pool.
+const STUCK: Duration = Duration::from_secs(5 * 60);
 /// An answer of a cluster as it was so long ago is none.
 const OLD: Duration = Duration::from_secs(60);
 
@@ -159,6 +163,10 @@ impl Consolidating {
         let there: BTreeSet<&Arc<str>> = snapshot.nodes.iter().map(|node| &node.name).collect();
         let moving = snapshot.pods.iter().enumerate().filter(|(_, pod)| pod.displaced);
         let mut evicted = Evictions::of(snapshot, moving.map(|(index, _)| index));
+        let place: BTreeMap<&PodKey, Option<&Arc<str>>> =
+            snapshot.pods.iter().map(|pod| (&pod.key, pod.node.as_ref())).collect();
+        let stuck = stuck(snapshot, turn.now);
+        let mut targets: BTreeSet<Arc<str>> = BTreeSet::new();
         let mut now = settled(snapshot, &BTreeSet::new());
         let mut room = room();
         let mut is_begun = false;
@@ -166,7 +174,10 @@ impl Consolidating {
         for command in answer.commands.iter().filter(|command| command.method != Method::Empty) {
             let is_there = |to: &Arc<str>| there.contains(to) || command.launches.iter().any(|of| of.name == *to);
             let evictions = evictions(&now, command);
-            let may = command.moves.iter().all(|of| is_there(&of.to))
+            let moves_now = |of: &Move| is_there(&of.to) && place.get(&of.pod) == Some(&Some(&of.from));
+            let may = command.moves.iter().all(moves_now)
+                && !command.removed.iter().any(|of| targets.contains(&of.node))
+                && !command.launches.iter().any(|of| stuck.contains(&now.node_pools[of.pool].name))
                 && are_ours(cluster, &now, command)
                 && are_candidates(&now, command, turn.now)
                 && self.is_within_budgets(cluster, &now, command, turn)
@@ -179,16 +190,19 @@ impl Consolidating {
                 turn.say(Said::WouldConsolidate(Saving::of(command)));
                 return true;
             }
-            let take = |launch: &crate::plan::Launch| {
+            let mut left = room.clone();
+            let take = |launch: &Launch| {
                 let pool = &now.node_pools[launch.pool].name;
-                room.take(pool, launch.worst_price()).map_err(|valve| (valve, pool.clone()))
+                left.take(pool, launch.worst_price()).map_err(|valve| (valve, pool.clone()))
             };
             if let Err((valve, pool)) = command.launches.iter().try_for_each(take) {
                 turn.say(Said::HeldBack { valve, pool, claims: command.launches.len() });
-                break;
+                continue;
             }
+            room = left;
             let Some(begun) = begin(&now, command, turn) else { continue };
             self.begun.push(begun);
+            targets.extend(command.moves.iter().map(|of| of.to.clone()));
             evicted.add(&evictions);
             now = after(&now, std::slice::from_ref(command));
             is_begun = true;
@@ -215,8 +229,23 @@ impl Consolidating {
         mut snapshot: impl FnMut() -> Arc<Snapshot>,
         turn: &mut Turn<'_>,
     ) {
-        self.begun.retain_mut(|begun| begun.go_on(cluster, looks, &mut snapshot, turn) == Stage::Beginning);
+        let commands: Vec<Command> = self.begun.iter().map(|begun| begun.command().clone()).collect();
+        let mut number = 0;
+        self.begun.retain_mut(|begun| {
+            let others = [&commands[..number], &commands[number + 1..]].concat();
+            number += 1;
+            begun.go_on(cluster, (looks, &others), &mut snapshot, turn) == Stage::Beginning
+        });
     }
+}
+
+/// Pools of which a node should long be initialized, and is not: another one would not be either.
+fn stuck(snapshot: &Snapshot, now: Timestamp) -> BTreeSet<Arc<str>> {
+    let is_stuck = |node: &&Node| {
+        let is_old = node.created_at.is_some_and(|created| later(created, STUCK) < now);
+        node.claim.is_some() && !node.deleting && node.stage != NodeStage::Initialized && is_old
+    };
+    snapshot.nodes.iter().filter(is_stuck).filter_map(|node| node.pool.clone()).collect()
 }
 
 /// Whether nothing but the time is different.

@@ -20,7 +20,7 @@ use super::conditions::INITIALIZED;
 use super::said::Said;
 use super::turn::{Turn, later};
 use crate::api::labels;
-use crate::disruption::{Method, Standing, candidates};
+use crate::disruption::{Hold, Method, Standing, candidates};
 use crate::observe::Snapshot;
 use crate::placement::ClaimPlan;
 
@@ -131,7 +131,10 @@ fn are_free(cluster: &Cluster<'_>, going: &[&Claimed<'_>], now: &Snapshot, turn:
         let budget = allowance(cluster, claimed.pool().unwrap_or_default(), method.reason(), &InHand::new(), turn);
         let mut standing = candidates(&open, method, turn.now).into_iter();
         let is_it = |of: &Standing| open.nodes[of.node].claim.as_deref() == Some(claimed.name());
-        budget.disrupted <= budget.most && standing.any(|of| is_it(&of) && of.verdict.is_ok())
+        // that pods have come to their end meanwhile keeps nothing
+        let keeps = |hold: &Hold| *hold == Hold::DoNotDisrupt || hold.is_of_pod();
+        let is_free = |of: Standing| !of.verdict.is_err_and(|holds| holds.iter().any(keeps));
+        budget.disrupted <= budget.most && standing.find(is_it).is_some_and(is_free)
     })
 }
 

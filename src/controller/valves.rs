@@ -108,7 +108,7 @@ impl Recent {
 }
 
 /// What the valves leave for the launches of one decision.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Room {
     nodes: Option<usize>,
     usd: Option<MicroUsd>,

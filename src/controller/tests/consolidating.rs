@@ -90,6 +90,31 @@ fn a_node_whose_pods_fit_elsewhere_goes() {
 }
 
 #[test]
+fn several_nodes_go_at_once() {
+    let small = pool("default", json!({"disruption": {"budgets": [{"nodes": "100%"}]}}));
+    let names = ["a", "b", "c", "d"];
+    let full = names.map(|name| owned(&format!("{name}-full"), "1300m"));
+    let pods = [names.map(|name| owned(name, "600m")).to_vec(), full.to_vec()].concat();
+    let mut rig = Rig::of([vec![class(&json!({})), small], pods].concat());
+    rig.pass(120);
+    assert_eq!(rig.names("Node").len(), 4);
+    for name in names {
+        rig.delete("Pod", &format!("{name}-full"));
+    }
+    for _ in 0..10_000 {
+        if begun(&rig) > 0 {
+            break;
+        }
+        if rig.step().is_empty() {
+            rig.now += std::time::Duration::from_millis(100);
+        }
+    }
+    assert_eq!(begun(&rig), 2, "in one step: {:?}", rig.said);
+    rig.pass(20);
+    assert_eq!((rig.names("Node").len(), begun(&rig)), (2, 2), "{:?}", rig.said);
+}
+
+#[test]
 fn it_stays_where_that_is_turned_off_and_a_shadow_only_says_it() {
     let mut settings = ControllerSettings { consolidation: Policy::off(), ..ControllerSettings::default() };
     let mut rig = halves_by(settings.clone(), &json!({}));
@@ -183,6 +208,8 @@ fn what_takes_too_long_is_given_up_and_its_node_is_kept_for_nobody() {
     assert_eq!(rig.annotation("NodeClaim", &new, labels::REPLACES), None);
     assert_eq!(rig.annotation("NodeClaim", &new, labels::PLANNED_PODS), Some("{}"));
     assert!(rig.said.iter().any(|said| matches!(said, Said::NotReplaced { .. })));
+    rig.pass(3_600);
+    assert_eq!(rig.names("Node").len(), 2, "another one would not be initialized either");
 }
 
 #[test]
