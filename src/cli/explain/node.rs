@@ -81,12 +81,14 @@ fn text(why: &Why) -> String {
     }
     match &why.goes {
         Some(command) => {
+            let others = command.removed.len() - 1;
+            let with = if others > 0 { format!(" with {}", counted(others, "other node")) } else { String::new() };
             let _ = writeln!(
                 text,
-                "\nIt goes now: with {} and {} for it, {} move, at least ${:.4}/h saved",
-                counted(command.removed.len() - 1, "other node"),
+                "\nIt goes now{}: {} for it, pods that move: {}, at least ${:.4}/h saved",
+                with,
                 bought(command),
-                counted(command.moves.len(), "pod"),
+                command.moves.len(),
                 command.saved_usd_hour
             );
         }
@@ -117,9 +119,9 @@ fn alone(text: &mut String, why: &Why) {
             format!("{} for it; {why}", bought(command))
         }
         Alone::Worth { command, saved_usd_month } => format!(
-            "{} for it, {} move, at least ${:.4}/h saved: ${saved_usd_month:.2} a month",
+            "{} for it, pods that move: {}, at least ${:.4}/h saved: ${saved_usd_month:.2} a month",
             bought(command),
-            counted(command.moves.len(), "pod"),
+            command.moves.len(),
             command.saved_usd_hour
         ),
     };
