@@ -15,6 +15,7 @@ mod nodes;
 mod open;
 mod passes;
 mod queue;
+mod runs;
 mod topology;
 mod variant;
 

@@ -32,13 +32,13 @@ pub struct OpenNode {
     /// What it counts towards each resource limit of its pool, in their order.
     pub counted: Amounts,
     /// Requests of its pods.
-    requests: Amounts,
+    pub requests: Amounts,
     /// The most room that any of its types has, by dimension.
-    most_room: Amounts,
+    pub most_room: Amounts,
     ports: Vec<HostPort>,
     /// The domain that is fixed, by key.
     pins: Vec<Option<DomainId>>,
-    pods: usize,
+    pub pods: usize,
     /// Topologies that some of its pods count for once its labels are known.
     uncounted: Vec<TopologyId>,
     /// The same of its daemon pods.
@@ -419,7 +419,7 @@ impl Greedy<'_, '_> {
 }
 
 /// Keeps the types that hold the requests and ports beside every daemon pod that may run there.
-fn keep_fitting(pool: &PoolModel, types: &mut FixedBitSet, requests: &[i64], ports: &[HostPort]) {
+pub(super) fn keep_fitting(pool: &PoolModel, types: &mut FixedBitSet, requests: &[i64], ports: &[HostPort]) {
     for index in 0..pool.types.len() {
         if types.contains(index) {
             let kind = &pool.types[index];
@@ -430,7 +430,7 @@ fn keep_fitting(pool: &PoolModel, types: &mut FixedBitSet, requests: &[i64], por
     }
 }
 
-fn most_room(problem: &Problem, pool: usize, types: &FixedBitSet) -> Amounts {
+pub(super) fn most_room(problem: &Problem, pool: usize, types: &FixedBitSet) -> Amounts {
     let mut most = vec![i64::MIN; problem.dims.len()].into_boxed_slice();
     for kind in types.ones() {
         for (most, room) in most.iter_mut().zip(&problem.pools[pool].types[kind].room) {
