@@ -106,11 +106,10 @@ impl Greedy<'_, '_> {
     pub(super) fn place_on_open(&mut self, variant: VariantId, needs: &Needs) -> Option<Place> {
         let entry = self.variants.get_mut(variant);
         let amounts = &self.problem.groups[entry.group].amounts;
-        for (index, node) in self.open.iter().enumerate().skip(entry.seen) {
-            if entry.tolerates[node.pool] && node.may_fit(amounts) {
-                entry.open.push(Reverse((node.pods, index)));
-            }
-        }
+        let new = self.open.iter().enumerate().skip(entry.seen);
+        let may_take = new.filter(|(_, node)| entry.tolerates[node.pool] && node.may_fit(amounts));
+        // all at once: most variants meet thousands of nodes, and place few pods
+        entry.open.extend(may_take.map(|(index, node)| Reverse((node.pods, index))));
         entry.seen = self.open.len();
         let mut waiting = std::mem::take(&mut entry.open);
         let mut refused = Vec::new();
@@ -349,13 +348,19 @@ impl Greedy<'_, '_> {
 
     /// The types of the pool that hold the pod on an empty node, with the node's requirements.
     fn fitting(&mut self, variant: VariantId, pool: usize, alternative: SetId) -> Option<(SetId, FixedBitSet)> {
-        let group = &self.problem.groups[self.variants.get(variant).group];
-        let model = &self.problem.pools[pool];
+        let key = (self.variants.get(variant).group, pool, alternative);
+        if let Some(known) = self.fitting.get(&key) {
+            return known.clone();
+        }
+        let group = &self.problem.groups[key.0];
         let base = self.sets.intern_pool(self.problem, pool);
-        let set = self.sets.meet(base, alternative)?;
-        let mut types = (*self.sets.types(self.problem, pool, set)).clone();
-        keep_fitting(model, &mut types, &group.amounts, &group.spec().host_ports);
-        (!types.is_clear()).then_some((set, types))
+        let found = self.sets.meet(base, alternative).and_then(|set| {
+            let mut types = (*self.sets.types(self.problem, pool, set)).clone();
+            keep_fitting(&self.problem.pools[pool], &mut types, &group.amounts, &group.spec().host_ports);
+            (!types.is_clear()).then_some((set, types))
+        });
+        self.fitting.insert(key, found.clone());
+        found
     }
 
     /// An empty node of the pool, narrowed by the pod; the first of its alternatives that can be bought.

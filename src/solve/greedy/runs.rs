@@ -133,3 +133,85 @@ fn times(amounts: &[i64], left: impl Iterator<Item = i64>) -> usize {
     let of = amounts.iter().zip(left).filter(|(amount, _)| **amount > 0).map(|(amount, left)| left.max(0) / amount);
     of.min().map_or(0, |times| usize::try_from(times).unwrap_or(usize::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::host::tests::worlds::{MIXED, Size, world};
+    use crate::model::Problem;
+    use crate::solve::Solution;
+    use crate::solve::greedy::guide::{Guide, Target};
+    use crate::solve::greedy::queue::{Order, Queue};
+    use crate::solve::greedy::topology::DaemonCounts;
+    use crate::solve::greedy::work;
+
+    const MANY_ALIKE: Size = Size { replicas: 60, ..MIXED };
+
+    /// The pods that a solution has placed, where the guide is to put them again; the domains of its nodes stay open.
+    fn guide(problem: &Problem, solution: &Solution, steps: &[usize]) -> Guide {
+        let mut guide = Guide { steps: steps.to_vec(), ..Guide::default() };
+        let target = |pool| Target { pool, domains: Vec::new(), opened: None };
+        guide.targets = solution.new_nodes.iter().map(|node| target(node.pool)).collect();
+        let mut counts: BTreeMap<(usize, bool, usize), u32> = BTreeMap::new();
+        for (group, model) in problem.groups.iter().enumerate() {
+            for (_, place) in solution.placements.iter().filter(|(pod, _)| model.pods.contains(pod)) {
+                let (of_new, node) = match *place {
+                    Place::Existing(node) => (false, node),
+                    Place::New(node) => (true, node),
+                };
+                *counts.entry((group, of_new, node)).or_default() += 1;
+            }
+        }
+        for ((group, of_new, node), pods) in counts {
+            let chosen = if of_new { &mut guide.of_group } else { &mut guide.existing };
+            chosen.entry(group).or_default().push((node, pods));
+        }
+        guide
+    }
+
+    /// One cycle over the queue: where pods go, and what the nodes become.
+    fn cycle(mut greedy: Greedy<'_, '_>, way: Way, in_runs: bool) -> String {
+        let mut queue = Queue::new(greedy.problem, Order::Karpenter);
+        if in_runs {
+            assert!(!greedy.cycle(&mut queue, &|| false, way));
+        } else {
+            while let Some((group, pod)) = queue.pop() {
+                let place = if way == Way::AsChosen { greedy.place_guided(group) } else { greedy.place(group) };
+                match place {
+                    Some(place) => greedy.placements.push((pod, place)),
+                    None => queue.push_back(group, pod),
+                }
+            }
+        }
+        let nodes: Vec<_> = greedy.open.iter().map(|node| (node.pods, &node.requests, &node.types)).collect();
+        let rooms: Vec<_> = greedy.existing.iter().map(|node| &node.room).collect();
+        let state = format!("{:?} {nodes:?} {rooms:?}", greedy.placements);
+        format!("{state} {:?}", queue.into_unplaced())
+    }
+
+    #[test]
+    fn pods_in_a_run_go_where_they_would_go_one_by_one() {
+        let mut replicas = 0;
+        for seed in 0..120 {
+            let snapshot = world(seed, MANY_ALIKE);
+            let problem = Problem::new(&snapshot);
+            let (solution, worked) = work(&problem, Order::Karpenter, &|| false);
+            for way in [Way::FirstFit, Way::AsChosen] {
+                let greedy = || {
+                    let mut greedy = Greedy::new(&problem, DaemonCounts::new());
+                    if way == Way::AsChosen {
+                        greedy.pass = Pass::AsNamed;
+                        greedy.guide = guide(&problem, &solution, &worked.steps);
+                    }
+                    greedy
+                };
+                assert_eq!(cycle(greedy(), way, true), cycle(greedy(), way, false), "world {seed}, {way:?}");
+                let free = (0..problem.groups.len()).filter(|group| greedy().is_free(*group));
+                replicas += free.map(|group| problem.groups[group].pods.len() - 1).sum::<usize>();
+            }
+        }
+        assert!(replicas > 1_000, "{replicas} pods could follow others");
+    }
+}
