@@ -172,7 +172,7 @@ fn wide_names_every_pod_and_the_table_counts_them_by_node() {
                 {allocatable: {cpu: '3', memory: 8Gi, pods: '20'}, conditions: [{type: Ready, status: 'True'}]}}\n";
     let set = "---\n{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: a-name-that-is-rather-long}, spec: {serviceName: \
                s, replicas: 12, selector: {matchLabels: {app: a}}, template: {metadata: {labels: {app: a}}, spec: {containers: \
-               [{name: c, resources: {requests: {cpu: 500m}}}]}}}}\n";
+               [{name: c, image: i, resources: {requests: {cpu: 500m}}}]}}}}\n";
     let wide = text(&plan(&[node, set].concat(), &["-o", "wide"], &[]).stdout);
     for ordinal in 0..12 {
         let name = format!("default/a-name-that-is-rather-long-{ordinal}");

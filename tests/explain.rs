@@ -27,7 +27,7 @@ fn web(replicas: usize, requests: &str, spec: &str) -> String {
     format!(
         "---\n{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: web}}, spec: {{replicas: {replicas}, selector: \
          {{matchLabels: {{app: web}}}}, template: {{metadata: {{labels: {{app: web}}}}, spec: {{{spec} containers: \
-         [{{name: c, resources: {{requests: {{{requests}}}}}}}]}}}}}}}}\n"
+         [{{name: c, image: i, resources: {{requests: {{{requests}}}}}}}]}}}}}}}}\n"
     )
 }
 

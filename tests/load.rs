@@ -40,7 +40,7 @@ fn a_malformed_object_is_one_error_and_the_rest_is_loaded() {
         "{apiVersion: v1, kind: Pod, metadata: {name: good}, spec: {containers: [{name: c, image: i}]}}\n---\n\
          {apiVersion: v1, kind: Pod, metadata: {name: bad}, spec: {containers: [{name: c, image: i, ports: x}]}}\n---\n\
          {apiVersion: v1, kind: Pod, metadata: {name: odd, namespace: shop}, spec: {containers: \
-         [{name: c, resources: {requests: {cpu: 1x}}}]}}\n---\n\
+         [{name: c, image: i, resources: {requests: {cpu: 1x}}}]}}\n---\n\
          {apiVersion: v1, kind: ConfigMap, metadata: {name: skipped}}\n---\n\
          {apiVersion: v1, kind: Pod, spec: {}}\n",
     );

@@ -144,6 +144,7 @@ mod tests {
     use crate::model::Problem;
     use crate::solve::Solution;
     use crate::solve::greedy::guide::{Guide, Target};
+    use crate::solve::greedy::open::OpenNode;
     use crate::solve::greedy::queue::{Order, Queue};
     use crate::solve::greedy::topology::DaemonCounts;
     use crate::solve::greedy::work;
@@ -186,7 +187,8 @@ mod tests {
                 }
             }
         }
-        let nodes: Vec<_> = greedy.open.iter().map(|node| (node.pods, &node.requests, &node.types)).collect();
+        let types = |node: &OpenNode| node.types.ones().collect::<Vec<_>>();
+        let nodes: Vec<_> = greedy.open.iter().map(|node| (node.pods, &node.requests, types(node))).collect();
         let rooms: Vec<_> = greedy.existing.iter().map(|node| &node.room).collect();
         let state = format!("{:?} {nodes:?} {rooms:?}", greedy.placements);
         format!("{state} {:?}", queue.into_unplaced())
