@@ -361,8 +361,18 @@ fn an_owner_without_pending_pods_says_what_became_of_them() {
     let manifests = [
         POOL,
         &web(2, "cpu: '1'", gates),
-        &pod("there-5d-a", "kind: ReplicaSet, name: there-5d", "5d", "spec: {nodeName: n1, containers: [{name: c, image: i}]}"),
-        &pod("done-a", "kind: Job, name: done", "", "spec: {containers: [{name: c, image: i}]}, status: {phase: Failed}"),
+        &pod(
+            "there-5d-a",
+            "kind: ReplicaSet, name: there-5d",
+            "5d",
+            "spec: {nodeName: n1, containers: [{name: c, image: i}]}",
+        ),
+        &pod(
+            "done-a",
+            "kind: Job, name: done",
+            "",
+            "spec: {containers: [{name: c, image: i}]}, status: {phase: Failed}",
+        ),
         &pod(
             "api-7f-a",
             "kind: ReplicaSet, name: api-7f",
@@ -392,8 +402,7 @@ fn what_a_plan_says_of_its_input_is_said_here_too() {
     let gated = "---\n{apiVersion: v1, kind: Pod, metadata: {name: g}, spec: {schedulingGates: [{name: x}], containers: [{name: \
                  c, image: i}]}}\n";
     let class = "priorityClassName: unknown,";
-    let bad =
-        "---\n{apiVersion: v1, kind: Pod, metadata: {name: bad}, spec: {nodeSelector: 7, containers: [{name: c, image: i}]}}\n";
+    let bad = "---\n{apiVersion: v1, kind: Pod, metadata: {name: bad}, spec: {nodeSelector: 7, containers: [{name: c, image: i}]}}\n";
     let manifests = [POOL, &web(1, "cpu: '1'", class), gated, bad].concat();
     let plan = planned(&manifests);
     let explanation = explained("deployment/web", &manifests);

@@ -144,7 +144,9 @@ fn claims_wait_for_what_is_missing_and_volumes_pin_zones() {
 #[test]
 fn generated_names_are_numbered_past_those_that_exist() {
     let pod = |name: &str| {
-        format!("---\n{{apiVersion: v1, kind: Pod, metadata: {{{name}}}, spec: {{containers: [{{name: c, image: i}}]}}}}\n")
+        format!(
+            "---\n{{apiVersion: v1, kind: Pod, metadata: {{{name}}}, spec: {{containers: [{{name: c, image: i}}]}}}}\n"
+        )
     };
     let generated = pod("generateName: x-");
     let outcome =

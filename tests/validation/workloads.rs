@@ -174,7 +174,8 @@ fn of_labels() -> Vec<Case> {
     let mut cases = Vec::new();
     let long = |length: usize| "x".repeat(length);
     let wrong = [(json!({"a": "b c"}), "a"), (json!({"a": "-b"}), "a"), (json!({"a": long(64)}), "a")];
-    let wrong_keys = [json!({"": "b"}), json!({"a b": "c"}), json!({"A.b/": "c"}), json!({"B/a": "c"}), json!({long(64): "c"})];
+    let wrong_keys =
+        [json!({"": "b"}), json!({"a b": "c"}), json!({"A.b/": "c"}), json!({"B/a": "c"}), json!({long(64): "c"})];
     let right = json!({"a": "", "B_c.d": "E-f.9", "shop.example.com/tier": long(63)});
     for (kind, pointer, path) in [
         ("Pod", "/metadata/labels", "metadata.labels"),
@@ -191,9 +192,7 @@ fn of_labels() -> Vec<Case> {
             cases.push(case(kind, pointer, value, Some(path)));
         }
     }
-    let expressions = |key: &str, value: &str| {
-        json!({"matchLabels": {"app": "web"}, "matchExpressions": [{"key": key, "operator": "NotIn", "values": [value]}]})
-    };
+    let expressions = |key: &str, value: &str| json!({"matchLabels": {"app": "web"}, "matchExpressions": [{"key": key, "operator": "NotIn", "values": [value]}]});
     for kind in ["Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"] {
         let selector = |value: Value, field| case(kind, "/spec/selector", value, field);
         cases.extend([

@@ -40,9 +40,14 @@ pub(super) fn of_pod_alone(spec: &PodSpec, path: &str) -> Vec<FieldError> {
 
 /// Containers, then init containers, with where they stand.
 fn listed<'s>(spec: &'s PodSpec, path: &str) -> impl Iterator<Item = (String, &'s Container)> {
-    let of = move |list: &'static str, (i, container): (usize, &'s Container)| (format!("{path}.{list}[{i}]"), container);
+    let of =
+        move |list: &'static str, (i, container): (usize, &'s Container)| (format!("{path}.{list}[{i}]"), container);
     let init = spec.init_containers.iter().flatten().enumerate();
-    spec.containers.iter().enumerate().map(move |at| of("containers", at)).chain(init.map(move |at| of("initContainers", at)))
+    spec.containers
+        .iter()
+        .enumerate()
+        .map(move |at| of("containers", at))
+        .chain(init.map(move |at| of("initContainers", at)))
 }
 
 fn name<'c>(field: &str, container: &'c Container, names: &mut BTreeSet<&'c str>) -> Option<FieldError> {

@@ -115,7 +115,8 @@ fn host_ports_of_containers_and_sidecars_count_once() {
         ports.iter().map(|p| format!("{}:{}/{}", p.ip, p.port, p.protocol)).collect::<Vec<_>>()
     };
     assert_eq!(shown(spec), ["0.0.0.0:8080/TCP", "0.0.0.0:9090/TCP", "10.0.0.1:53/UDP"]);
-    let on_host = json!({"hostNetwork": true, "containers": [{"name": "a", "image": "i", "ports": [{"containerPort": 80}]}]});
+    let on_host =
+        json!({"hostNetwork": true, "containers": [{"name": "a", "image": "i", "ports": [{"containerPort": 80}]}]});
     assert_eq!(shown(on_host), ["0.0.0.0:80/TCP"]);
 }
 

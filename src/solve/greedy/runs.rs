@@ -35,7 +35,8 @@ impl Greedy<'_, '_> {
             Place::New(index) if self.is_bought_alike(self.open[index].pool) => {
                 let node = &self.open[index];
                 let kinds = node.types.ones().map(|kind| &self.problem.pools[node.pool].types[kind].room);
-                let left = |room: &[i64]| times(amounts, room.iter().zip(&node.requests).map(|(room, used)| room - used));
+                let left =
+                    |room: &[i64]| times(amounts, room.iter().zip(&node.requests).map(|(room, used)| room - used));
                 kinds.map(|room| left(room)).max().unwrap_or(0)
             }
             Place::New(_) => 0,
