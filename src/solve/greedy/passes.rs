@@ -54,7 +54,8 @@ impl Greedy<'_, '_> {
         self.cycle(queue, stop, Way::FirstFit)
     }
 
-    fn cycle(&mut self, queue: &mut Queue, stop: &dyn Fn() -> bool, way: Way) -> bool {
+    /// Tries every pod until a whole cycle places none; returns whether it was stopped.
+    pub(super) fn cycle(&mut self, queue: &mut Queue, stop: &dyn Fn() -> bool, way: Way) -> bool {
         while let Some((group, pod)) = queue.pop() {
             if stop() {
                 queue.unplaced(pod);
