@@ -61,9 +61,9 @@ pub use not_read::NotRead;
 pub use objects::Objects;
 pub use pod::{read_labels, tolerations};
 pub use read::{RawObject, read_paths, read_text};
-pub(crate) use single_pod::refuse_second_users;
 pub use requests::{amounts, node_allocatable, pod_requests};
 pub use selectors::label_selector_of;
+pub(crate) use single_pod::refuse_second_users;
 pub use snapshot::Snapshot;
 
 use crate::api::labels;

@@ -90,8 +90,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let Changes { set, drop: dropped, limit, replicas } = &args.changes;
     let changes: Vec<Change> = [set, dropped, limit, replicas].into_iter().flatten().cloned().collect();
     let policy = args.consolidation.consolidation.policy();
-    let manner =
-        Manner { scope: args.consolidation.scope.planned(), policy: &policy, limits: args.question.limits() };
+    let manner = Manner { scope: args.consolidation.scope.planned(), policy: &policy, limits: args.question.limits() };
     let step = Step::start();
     let mut show = |change: &str, answer: Option<&Answer>| match answer {
         Some(answer) => step.say(&format!("{change}: ${:.4}/h for launches so far", answer.cost.as_usd())),
@@ -134,18 +133,8 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
 
 /// A row for the input as it is, and one for every change.
 fn text(comparison: &Comparison) -> String {
-    let mut rows = table(&[
-        "CHANGE",
-        "NODES",
-        "$/H",
-        "BOUND",
-        "PLACED",
-        "LEFT",
-        "LAUNCHES",
-        "PODS MOVED",
-        "DIFFERENCE",
-        "PROVEN",
-    ]);
+    let mut rows =
+        table(&["CHANGE", "NODES", "$/H", "BOUND", "PLACED", "LEFT", "LAUNCHES", "PODS MOVED", "DIFFERENCE", "PROVEN"]);
     rows.add_row(row("as it is", &comparison.now, None));
     for of in &comparison.changes {
         rows.add_row(row(&of.change, &of.outcome, Some(&of.difference)));
@@ -162,8 +151,12 @@ fn text(comparison: &Comparison) -> String {
         let _ = writeln!(text, "the price of {} is not known: it is left out", counted(unknown, "node"));
     }
     text.push_str(match comparison.scope {
-        Scope::Launch => "PROVEN: between these two, whatever better plans there are; DIFFERENCE is that of the plans found\n",
-        Scope::Consolidate | Scope::All => "what consolidation could save at most is not known: no bound, nothing proven\n",
+        Scope::Launch => {
+            "PROVEN: between these two, whatever better plans there are; DIFFERENCE is that of the plans found\n"
+        }
+        Scope::Consolidate | Scope::All => {
+            "what consolidation could save at most is not known: no bound, nothing proven\n"
+        }
     });
     if all().any(|of| of.is_consolidation_cut) {
         text.push_str("the time was up before the search of consolidation was: there may be more to find\n");

@@ -182,7 +182,8 @@ fn pool_of<'n>(pools: &[NodePool], name: &'n str) -> Result<(usize, &'n str), St
         let asked = name.split('.').next().unwrap_or_default();
         let near = hint(asked, pools.iter().map(|pool| &*pool.name));
         let names: Vec<&str> = pools.iter().map(|pool| &*pool.name).take(MOST_NAMES).collect();
-        let there = if names.is_empty() { "there is none".to_owned() } else { format!("there is {}", names.join(", ")) };
+        let there =
+            if names.is_empty() { "there is none".to_owned() } else { format!("there is {}", names.join(", ")) };
         format!("no NodePool {asked}: {there}{near}")
     })
 }

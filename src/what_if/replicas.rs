@@ -28,13 +28,16 @@ pub(super) fn scaled(snapshot: &Snapshot, name: &str, count: usize) -> Result<Ch
         let mut index = 0..;
         changed.snapshot.pods.retain(|_| !index.next().is_some_and(|index| gone.contains(&index)));
     } else {
-        let like = &snapshot.pods[pods.iter().copied().min_by_key(|&pod| rank_as_pattern(&snapshot.pods[pod])).ok_or(
-            "there is no pod to take as a pattern",
-        )?];
+        let like = &snapshot.pods[pods
+            .iter()
+            .copied()
+            .min_by_key(|&pod| rank_as_pattern(&snapshot.pods[pod]))
+            .ok_or("there is no pod to take as a pattern")?];
         let names = new_names(snapshot, &kind, &key.name, count - pods.len());
         changed.snapshot.pods.extend(names.iter().map(|name| copy(like, name)));
         if !names.is_empty() && like.template.spec.volumes.iter().any(|of| own(of, like, "").is_some()) {
-            let note = format!("new pods of {kind} {key} get volumes of their own, in the zone in which each is placed");
+            let note =
+                format!("new pods of {kind} {key} get volumes of their own, in the zone in which each is placed");
             changed.notes.push(note);
         }
         changed.snapshot.pods.sort_by(|a, b| a.key.cmp(&b.key));
@@ -101,7 +104,14 @@ fn in_order_of_removal(snapshot: &Snapshot, kind: &str, pods: &[usize]) -> Vec<u
             let beside = of.node.as_ref().and_then(|node| on_node.get(node)).copied().unwrap_or(0);
             let disruption = &of.disruption;
             let is_ready = of.node.is_some() && !disruption.not_ready;
-            (of.node.is_some(), is_ready, disruption.deletion_cost, Reverse(beside), Reverse(of.created_at), Reverse(pod))
+            (
+                of.node.is_some(),
+                is_ready,
+                disruption.deletion_cost,
+                Reverse(beside),
+                Reverse(of.created_at),
+                Reverse(pod),
+            )
         });
     }
     order

@@ -31,9 +31,9 @@ fn permille(text: &str) -> Result<i64, String> {
         whole.checked_mul(1_000)?.checked_add(rest).filter(|permille| (1..=1_000_000).contains(permille))
     };
     let is_factor = is_digits(whole) && is_digits(decimals) && decimals.len() <= 3;
-    read().filter(|_| is_factor).ok_or_else(|| {
-        format!("expected a factor from 0.001 to 1000 with at most three decimals, found '{text}'")
-    })
+    read()
+        .filter(|_| is_factor)
+        .ok_or_else(|| format!("expected a factor from 0.001 to 1000 with at most three decimals, found '{text}'"))
 }
 
 /// `arch=arm64`; keys as in `packwright types --requirements`, and `nodepool`.
