@@ -47,7 +47,7 @@ fn node(name: &str, pods: usize) -> String {
     let mut objects = vec![
         json!({
             "apiVersion": "karpenter.sh/v1", "kind": "NodeClaim", "metadata": metadata,
-            "spec": {"nodeClassRef": class, "requirements": []},
+            "spec": {"nodeClassRef": class, "requirements": [], "expireAfter": "Never"},
             "status": {"providerID": id, "nodeName": name, "conditions": [condition("Initialized")]},
         }),
         json!({
@@ -160,11 +160,11 @@ fn nodes_that_go_count_with_pods_that_move_and_without_a_bound() {
     assert_eq!(exit, Some(0), "{compared}");
     let now = &compared["now"];
     let of = |outcome: &Value| ["nodes", "nodes_removed", "pods_moved"].map(|field| outcome[field].as_u64().unwrap());
-    assert_eq!(of(now), [1, 1, 3], "one is enough for six cores");
-    assert!((now["cost_usd_hour"].as_f64().unwrap() - 0.4).abs() < 1e-9);
+    assert_eq!(of(now), [3, 2, 6], "three std-2 have six cores for less than one std-8");
+    assert!((now["cost_usd_hour"].as_f64().unwrap() - 0.3).abs() < 1e-9);
     assert!(now["bound_usd_hour"].is_null() && now["pods_placed"].is_null());
     let tripled = &compared["changes"][0];
-    assert!((tripled["difference"]["usd_hour"].as_f64().unwrap() - 0.8).abs() < 1e-9, "{tripled}");
+    assert!((tripled["difference"]["usd_hour"].as_f64().unwrap() - 0.6).abs() < 1e-9, "{tripled}");
     assert!(tripled["difference"]["proven_usd_hour"].is_null());
     let (all, _) = json_of(&["what-if", "--scope", "all", "--replicas", "api=12"], &manifests);
     let grown = &all["changes"][0]["outcome"];
