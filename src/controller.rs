@@ -59,6 +59,7 @@ pub mod disruptable;
 mod idle;
 mod empty;
 mod statics;
+mod static_drift;
 mod buffers;
 mod overlays;
 mod consistency;
@@ -391,7 +392,8 @@ impl Controller {
         if !is_busy && !decides {
             let room = || Room::of(&self.settings.valves, &cluster, &self.spend, &mut self.recent, now);
             let asking = (self.settings.consolidation, self.batch.is_at_rest(), &mut self.questions);
-            if self.consolidating.step(&cluster, &mut views, room, asking, &mut turn) {
+            let has_begun = self.consolidating.step(&cluster, &mut views, room, asking, &mut turn);
+            if has_begun | self.consolidating.replace_static(&cluster, &mut views, &mut turn) {
                 let room = || Room::of(&self.settings.valves, &cluster, &self.spend, &mut self.recent, now);
                 self.consolidating.go_on(&cluster, (&mut self.looks, &mut views), room, true, &mut turn);
             }

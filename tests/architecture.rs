@@ -8,7 +8,7 @@ mod source;
 use source::Source;
 
 /// The stages in the order of the data; a module imports only the ones before it.
-const STAGES: [&str; 24] = [
+const STAGES: [&str; 25] = [
     "units",
     "random",
     "resources",
@@ -26,6 +26,7 @@ const STAGES: [&str; 24] = [
     "host",
     "consolidation",
     "explain",
+    "what_if",
     "placement",
     "cloud",
     "controller",
