@@ -139,6 +139,10 @@ pub struct Listed {
     pub claim: Arc<str>,
     /// When it was launched.
     pub launched_at: Timestamp,
+    /// The name of its NodePool.
+    pub pool: Arc<str>,
+    /// The name of its type.
+    pub instance_type: Arc<str>,
 }
 
 /// An instance that runs.

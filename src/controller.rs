@@ -27,6 +27,7 @@ mod cluster;
 mod health;
 mod pools;
 mod unavailable;
+mod unseen;
 mod market;
 mod give_up;
 mod hash;
@@ -119,6 +120,7 @@ use spend::{Prices, Spend};
 use statics::Statics;
 use turn::Turn;
 use unavailable::Unavailable;
+use unseen::unseen;
 use valves::{Recent, Room, Valve};
 use waiting::{awaited_nodes, coming, waiting_pods};
 use writes::Writes;
@@ -311,6 +313,7 @@ impl Controller {
         let (objects, provider) = (self.world.objects(), self.settings.provider);
         let mut cluster = Cluster::of(objects, self.world.index(), provider, due.as_ref());
         cluster.is_structural = is_structural;
+        cluster.unseen = unseen(&cluster, &self.garbage, &self.instances, self.market.pools());
         let observed = register::observe(&cluster, &mut self.following, now);
         let mut turn = Turn { now, settings: &self.settings, writes: &mut self.writes, step: &mut step };
         if is_structural {
@@ -367,6 +370,7 @@ impl Controller {
             nominated: &nominated,
             leaving: &leaving,
             buffers: &self.buffers,
+            unseen: &cluster.unseen,
             memory: &mut self.memory,
         };
         let mut views = Views::new(cluster.objects, &coming, known, now);
@@ -486,7 +490,8 @@ impl Controller {
         if let Some(last) = decision.answers.last() {
             self.recent.note_decision(last.at, now);
         }
-        let cluster = Cluster::of(self.world.objects(), self.world.index(), self.settings.provider, None);
+        let mut cluster = Cluster::of(self.world.objects(), self.world.index(), self.settings.provider, None);
+        cluster.unseen = unseen(&cluster, &self.garbage, &self.instances, self.market.pools());
         let spend = Spend::of(&cluster, self.market.pools(), &mut self.prices);
         let mut room = Room::of(&self.settings.valves, &cluster, &spend, &mut self.recent, now);
         let mut turn = Turn { now, settings: &self.settings, writes: &mut self.writes, step };

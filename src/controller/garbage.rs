@@ -163,8 +163,13 @@ pub(super) fn is_ready(node: &Node) -> bool {
 
 impl Garbage {
     /// The instances that were listed.
+    pub fn listed(&self) -> impl Iterator<Item = &Listed> {
+        self.listed.iter().flat_map(|(_, listed)| listed)
+    }
+
+    /// How the cloud calls them.
     pub fn instances(&self) -> impl Iterator<Item = &str> {
-        self.listed.iter().flat_map(|(_, listed)| listed.iter().map(|listed| &*listed.provider_id))
+        self.listed().map(|listed| &*listed.provider_id)
     }
 }
 
@@ -203,6 +208,8 @@ mod tests {
             provider_id: "aws:///a/i-1".into(),
             claim: "uid-1".into(),
             launched_at: at(launched),
+            pool: "default".into(),
+            instance_type: "c-1x".into(),
         }]))
     }
 

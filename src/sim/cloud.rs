@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::chance::Draw;
 use super::queue::after;
+use crate::api::labels;
 use crate::catalog::{CapacityType, InstanceType, Offering};
 use crate::cloud::{Answer, Instance, Launch, LaunchError, Listed, OfferingName};
 use crate::units::MicroUsd;
@@ -153,6 +154,8 @@ impl Cloud {
             provider_id: id.clone(),
             claim: known.claim.clone(),
             launched_at: known.since,
+            pool: known.user_data["metadata"]["labels"][labels::NODEPOOL].as_str().unwrap_or_default().into(),
+            instance_type: known.what.kind.name.clone(),
         });
         Answer::Listed(Ok(running.collect()))
     }
