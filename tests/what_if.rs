@@ -26,7 +26,7 @@ spec:
 fn web(replicas: usize) -> String {
     format!(
         "---\n{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: web}}, spec: {{replicas: {replicas}, selector: \
-         {{matchLabels: {{app: web}}}}, template: {{metadata: {{labels: {{app: web}}}}, spec: {{containers: [{{name: c, \
+         {{matchLabels: {{app: web}}}}, template: {{metadata: {{labels: {{app: web}}}}, spec: {{containers: [{{name: c, image: c, \
          resources: {{requests: {{cpu: '3'}}}}}}]}}}}}}}}\n"
     )
 }
@@ -60,7 +60,7 @@ fn node(name: &str, pods: usize) -> String {
         json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": format!("{name}-{pod}"), "namespace": "default", "ownerReferences": owner, "labels": {"app": "api"}},
-            "spec": {"nodeName": name, "containers": [{"name": "c", "resources": {"requests": {"cpu": "1"}}}]},
+            "spec": {"nodeName": name, "containers": [{"name": "c", "image": "c", "resources": {"requests": {"cpu": "1"}}}]},
             "status": {"phase": "Running", "startTime": made, "conditions": [condition("Ready")]},
         })
     }));
