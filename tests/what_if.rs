@@ -64,7 +64,7 @@ fn node(name: &str, pods: usize) -> String {
             "status": {"phase": "Running", "startTime": made, "conditions": [condition("Ready")]},
         })
     }));
-    objects.iter().map(|object| format!("---\n{object}\n")).collect()
+    objects.iter().fold(String::new(), |all, object| all + "---\n" + &object.to_string() + "\n")
 }
 
 fn run(command: &[&str], manifests: &str) -> Output {

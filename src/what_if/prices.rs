@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::constraints::{Constraint, constraints, of_holds};
-use crate::consolidation::{Consolidation, Policy, consolidate_now};
+use crate::consolidation::{Consolidation, Policy, after_allowed, consolidate_now};
 use crate::disruption::{Hold, Method, candidates, if_free};
 use crate::explain::edit::{describe, edited};
 use crate::explain::facts::{Change, Interval};
@@ -80,7 +80,7 @@ pub fn price_list(snapshot: &Arc<Snapshot>, pricing: Pricing<'_>, progress: &dyn
     let all = constraints(snapshot);
     progress("planning the cluster as it is");
     let with = With::of(snapshot, pricing, all.iter().any(|of| of.is_of_launches), all.iter().any(|of| of.is_of_nodes));
-    let (mut tags, mut not_reached) = (Vec::new(), Vec::new());
+    let (mut found, mut not_reached) = (Vec::new(), Vec::new());
     for (index, constraint) in all.iter().enumerate() {
         let change = describe(snapshot, constraint.pods.first().copied(), &constraint.edit);
         if started.elapsed() + pricing.takes(constraint) > pricing.within {
@@ -88,16 +88,15 @@ pub fn price_list(snapshot: &Arc<Snapshot>, pricing: Pricing<'_>, progress: &dyn
             continue;
         }
         progress(&format!("{} of {}: without {} of {}", index + 1, all.len(), change.field, change.object));
-        tags.push(with.tag(constraint, change));
+        found.push(with.without(constraint, change));
     }
-    sort(&mut tags);
-    let saved = with.found.as_ref().map(|found| saved(snapshot, found).as_usd());
+    let (tags, saved) = with.tags(found);
     PriceList {
         tags,
         not_reached,
         launches_usd_hour: with.launch.as_ref().map(|decision| decision.plan.cost().as_usd()),
         bound_usd_hour: with.launch.as_ref().map(|decision| decision.certificate.bound.as_usd()),
-        saved_usd_hour: saved,
+        saved_usd_hour: saved.map(MicroUsd::as_usd),
         assumptions: snapshot.assumptions.clone(),
         notes: Vec::new(),
         errors: Vec::new(),
@@ -117,12 +116,11 @@ pub fn prices_of_holds(snapshot: &Arc<Snapshot>, node: usize, pricing: Pricing<'
         return Vec::new();
     }
     let with = With::of(snapshot, pricing, false, true);
-    let tag = |constraint: &Constraint| {
-        with.tag(constraint, describe(snapshot, constraint.pods.first().copied(), &constraint.edit))
+    let without = |constraint: &Constraint| {
+        with.without(constraint, describe(snapshot, constraint.pods.first().copied(), &constraint.edit))
     };
-    let mut tags: Vec<PriceTag> = of_node.iter().map(tag).collect();
-    sort(&mut tags);
-    tags
+    let found = of_node.iter().map(without).collect();
+    with.tags(found).0
 }
 
 impl Pricing<'_> {
@@ -157,6 +155,19 @@ struct With<'s> {
     found: Option<Consolidation>,
 }
 
+/// The cluster without a constraint, planned.
+struct Without {
+    tag: PriceTag,
+    nodes: Option<Saved>,
+}
+
+/// What consolidation saves without a constraint.
+struct Saved {
+    without: MicroUsd,
+    /// By those of the same commands that are allowed with it.
+    with: MicroUsd,
+}
+
 impl<'s> With<'s> {
     fn of(snapshot: &'s Arc<Snapshot>, pricing: Pricing<'s>, launches: bool, nodes: bool) -> Self {
         let launch = launches.then(|| host::decide(snapshot, pricing.limits));
@@ -164,40 +175,59 @@ impl<'s> With<'s> {
         Self { snapshot, pricing, launch, found }
     }
 
-    fn tag(&self, constraint: &Constraint, change: Change) -> PriceTag {
+    fn without(&self, constraint: &Constraint, change: Change) -> Without {
         let without = Arc::new(edited(self.snapshot, &constraint.pods, std::slice::from_ref(&constraint.edit)));
         let launch = self.launch.as_ref().filter(|_| constraint.is_of_launches);
         let compared = launch.map(|old| {
             let new = host::decide(&without, self.pricing.limits);
             saving(self.snapshot, old, &without, &new)
         });
-        let found = self.found.as_ref().filter(|_| constraint.is_of_nodes);
-        let compared_nodes = found.map(|old| {
-            let new = consolidate_now(&without, self.pricing.policy, self.pricing.limits, 0);
-            // what is allowed with it is allowed without it
-            let more = (saved(&without, &new) - saved(self.snapshot, old)).max(MicroUsd::ZERO);
-            (more.as_usd(), old.stopped || new.stopped)
-        });
         let (launches_usd_hour, note) = match compared {
             None => (None, None),
             Some(Ok(interval)) => (Some(interval), None),
             Some(Err(why)) => (None, Some(why)),
         };
-        PriceTag {
+        let mut tag = PriceTag {
             kind: constraint.kind.label(),
             change,
             pods: constraint.pods.len(),
             nodes: constraint.nodes.len(),
             launches_usd_hour,
-            consolidation_usd_hour: compared_nodes.map(|(more, _)| more),
-            is_consolidation_cut: compared_nodes.is_some_and(|(_, is_cut)| is_cut),
+            consolidation_usd_hour: None,
+            is_consolidation_cut: false,
             note,
-        }
+        };
+        let old = self.found.as_ref().filter(|_| constraint.is_of_nodes);
+        let nodes = old.map(|old| {
+            let new = consolidate_now(&without, self.pricing.policy, self.pricing.limits, 0);
+            tag.is_consolidation_cut = old.stopped || new.stopped;
+            let since = Instant::now();
+            let time = || self.pricing.limits.time.saturating_sub(since.elapsed());
+            let allowed = after_allowed(self.snapshot, &new.commands, self.snapshot.taken_at, &time);
+            Saved { without: saved(&without, &new.after), with: saved(self.snapshot, &allowed) }
+        });
+        Without { tag, nodes }
+    }
+
+    /// The dearest first, and what is saved with all constraints. A search may find less than another one that had less to keep to: the
+    /// most that any of them found counts.
+    fn tags(&self, found: Vec<Without>) -> (Vec<PriceTag>, Option<MicroUsd>) {
+        let first = self.found.as_ref().map(|found| saved(self.snapshot, &found.after));
+        let most =
+            first.map(|first| found.iter().filter_map(|of| of.nodes.as_ref()).map(|of| of.with).fold(first, Ord::max));
+        let with_price = |Without { mut tag, nodes }: Without| {
+            let more = nodes.zip(most).map(|(nodes, most)| (nodes.without - most).max(MicroUsd::ZERO));
+            tag.consolidation_usd_hour = more.map(MicroUsd::as_usd);
+            tag
+        };
+        let mut tags: Vec<PriceTag> = found.into_iter().map(with_price).collect();
+        sort(&mut tags);
+        (tags, most)
     }
 }
 
-/// Of an hour, once all commands are carried out.
-fn saved(before: &Snapshot, found: &Consolidation) -> MicroUsd {
+/// Of an hour, from one cluster to the other.
+fn saved(before: &Snapshot, after: &Snapshot) -> MicroUsd {
     let cost = |snapshot: &Snapshot| snapshot.nodes.iter().filter_map(|node| node.price).sum::<MicroUsd>();
-    cost(before) - cost(&found.after)
+    cost(before) - cost(after)
 }

@@ -84,9 +84,10 @@ fn what_keeps_both_nodes_costs_one_of_them() {
         let list = price_list(&snapshot, pricing(&Policy::default()), &|_| {});
         assert_eq!(list.saved_usd_hour, Some(0.0));
         let of_node = prices_of_holds(&snapshot, 0, pricing(&Policy::default()));
+        let is_one = |usd: f64| (usd / price(&snapshot) - 1.0).abs() < 1e-6;
         let is_hold = kind != "disruption-budget";
         assert_eq!(of_node.len(), usize::from(is_hold), "a budget of the pool holds no node of its own");
-        assert!(of_node.iter().all(|tag| tag.kind == kind && tag.consolidation_usd_hour == Some(price(&snapshot))));
+        assert!(of_node.iter().all(|tag| tag.kind == kind && is_one(tag.consolidation_usd_hour.unwrap())));
     }
 }
 
@@ -168,4 +169,25 @@ fn anti_affinity_and_spread_of_pods_that_wait_are_intervals() {
     assert_eq!(list.tags[0].kind, "pod-anti-affinity", "the dearest first");
     assert!(list.tags.iter().all(|tag| tag.consolidation_usd_hour.is_none()));
     assert_eq!(list.saved_usd_hour, None);
+}
+
+#[test]
+fn commands_found_without_a_rule_count_as_far_as_they_are_allowed_with_it() {
+    use crate::consolidation::{after_allowed, consolidate_now};
+    let free = cluster(&[]);
+    let policy = Policy::default();
+    let commands = consolidate_now(&free, &policy, pricing(&policy).limits, 0).commands;
+    assert_eq!(commands.len(), 1);
+    let nodes =
+        |snapshot: &Snapshot| after_allowed(snapshot, &commands, snapshot.taken_at, &|| Duration::MAX).nodes.len();
+    assert_eq!(nodes(&free), 1);
+    let none = budget("web", &json!({"maxUnavailable": 0}), Some(0));
+    let no_budget = json!({"spec": {"disruption": {"budgets": [{"nodes": "0"}]}}});
+    // it would have to be launched
+    let full = json!({"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "1500m"}}}]}});
+    for change in [("Pod", annotated()), ("PodDisruptionBudget", none), ("NodePool", no_budget), ("Pod", full)] {
+        assert_eq!(nodes(&cluster(std::slice::from_ref(&change))), 2, "{change:?}");
+    }
+    let late = after_allowed(&free, &commands, free.taken_at, &|| Duration::ZERO);
+    assert_eq!(late.nodes.len(), 2);
 }
