@@ -8,9 +8,13 @@
 //! | `change` | what may be changed, as a function from Snapshot to Snapshot |
 //! | `replicas` | workloads of another size |
 //! | `outcome` | what a Snapshot comes to: launches for pods that wait, nodes that go |
+//! | `constraints` | the rules that people wrote, each with the change that takes it away |
+//! | `prices` | what each of them costs |
 
 mod change;
+mod constraints;
 mod outcome;
+mod prices;
 mod replicas;
 #[cfg(test)]
 mod tests;
@@ -21,6 +25,7 @@ use serde::Serialize;
 
 pub use change::{Change, Changed};
 pub use outcome::{Outcome, Plans, Scope};
+pub use prices::{PriceList, PriceTag, Pricing, price_list, prices_of_holds};
 
 use crate::consolidation::Policy;
 use crate::explain::facts::Interval;

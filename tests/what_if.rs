@@ -26,7 +26,7 @@ spec:
 fn web(replicas: usize) -> String {
     format!(
         "---\n{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: web}}, spec: {{replicas: {replicas}, selector: \
-         {{matchLabels: {{app: web}}}}, template: {{metadata: {{labels: {{app: web}}}}, spec: {{containers: [{{name: c, image: i, \
+         {{matchLabels: {{app: web}}}}, template: {{metadata: {{labels: {{app: web}}}}, spec: {{containers: [{{name: c, image: c, \
          resources: {{requests: {{cpu: '3'}}}}}}]}}}}}}}}\n"
     )
 }
@@ -60,11 +60,11 @@ fn node(name: &str, pods: usize) -> String {
         json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": format!("{name}-{pod}"), "namespace": "default", "ownerReferences": owner, "labels": {"app": "api"}},
-            "spec": {"nodeName": name, "containers": [{"name": "c", "image": "i", "resources": {"requests": {"cpu": "1"}}}]},
+            "spec": {"nodeName": name, "containers": [{"name": "c", "image": "c", "resources": {"requests": {"cpu": "1"}}}]},
             "status": {"phase": "Running", "startTime": made, "conditions": [condition("Ready")]},
         })
     }));
-    objects.iter().map(|object| format!("---\n{object}\n")).collect()
+    objects.iter().fold(String::new(), |all, object| all + "---\n" + &object.to_string() + "\n")
 }
 
 fn run(command: &[&str], manifests: &str) -> Output {
@@ -192,4 +192,47 @@ fn what_is_not_there_is_an_error_and_nothing_is_planned() {
     }
     let none = run(&["what-if"], &manifests);
     assert_eq!(none.status.code(), Some(2), "a change is required");
+}
+
+#[test]
+fn a_price_tag_of_launches_is_the_difference_of_two_plans() {
+    let own = "requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: kubernetes.io/hostname, labelSelector: \
+               {matchLabels: {app: web}}}]";
+    let apart = format!("affinity: {{podAntiAffinity: {{{own}}}}}, containers");
+    let free = web(3).replace("cpu: '3'", "cpu: 500m");
+    let with = free.replace("containers", &apart);
+    let (list, exit) = json_of(&["explain", "constraints"], &[POOL, &with].concat());
+    assert_eq!(exit, Some(0));
+    let tag = &list["tags"][0];
+    assert_eq!(tag["kind"], "pod-anti-affinity", "{list}");
+    assert_eq!(tag["change"]["object"], "Deployment default/web");
+    assert!(tag["consolidation_usd_hour"].is_null());
+    let [with, without] = [with, free].map(|pods| planned(&[POOL, &pods].concat()));
+    let interval = ["at_least", "at_most"].map(|field| tag["launches_usd_hour"][field].as_f64().unwrap());
+    assert!((interval[0] - (with[1] - without[0])).abs() < 1e-9, "{tag}");
+    assert!((interval[1] - (with[0] - without[1])).abs() < 1e-9, "{tag}");
+    assert!(interval[0] > 0.0);
+}
+
+#[test]
+fn what_keeps_a_node_has_a_price_tag() {
+    let held = [POOL, &node("m", 3), &node("n", 3)].concat().replace(
+        r#""labels":{"app":"api"}"#,
+        r#""labels":{"app":"api"},"annotations":{"karpenter.sh/do-not-disrupt":"true"}"#,
+    );
+    let (list, _) = json_of(&["explain", "constraints"], &held);
+    let tag = &list["tags"][0];
+    assert_eq!((&tag["kind"], &tag["pods"], &tag["nodes"]), (&json!("do-not-disrupt"), &json!(6), &json!(2)), "{list}");
+    // three std-2 instead of two std-8
+    assert!((tag["consolidation_usd_hour"].as_f64().unwrap() - 0.5).abs() < 1e-9, "{tag}");
+    assert!(tag["launches_usd_hour"].is_null());
+    let (of_node, _) = json_of(&["explain", "node/m"], &held);
+    assert_eq!(of_node["price_tags"], json!([tag]));
+    assert!(of_node["holds"][0]["why"].as_str().unwrap().contains("karpenter.sh/do-not-disrupt"));
+    let text = String::from_utf8_lossy(&run(&["explain", "node/m"], &held).stdout).into_owned();
+    let said = "Without ReplicaSet default/api spec.template.metadata.annotations[karpenter.sh/do-not-disrupt]: true, $/h saved \
+                more in the cluster: 0.5000 found";
+    assert!(text.contains(said), "{text}");
+    let text = String::from_utf8_lossy(&run(&["explain", "constraints", "--within", "0s"], &held).stdout).into_owned();
+    assert!(text.contains("not reached within the time (--within): 2 constraints"), "{text}");
 }

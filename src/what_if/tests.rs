@@ -1,3 +1,7 @@
+mod prices;
+
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use super::*;
