@@ -177,7 +177,7 @@ impl Begun {
         self.made.extend(made.into_iter().map(|of| of.name));
         for of in &self.to_make {
             let pool = &now.node_pools[of.pool];
-            if create_claim(pool, of.claim.clone(), &of.plan, turn) {
+            if create_claim(pool, of.claim.clone(), &of.plan, cluster.objects, turn) {
                 let (claim, pool, pods) = (of.name.clone(), pool.name.clone(), of.pods);
                 turn.say_once_taken(Said::Replacing { claim, pool, pods, instance_type: of.instance_type.clone() });
             }
