@@ -51,6 +51,7 @@ mod instances;
 mod looks;
 mod garbage;
 mod interruption;
+mod reservations;
 mod retire;
 mod volumes;
 mod drain;
@@ -302,9 +303,7 @@ impl Controller {
         self.unavailable.forget(now);
         let unavailable = self.unavailable.names();
         let mut changes = self.world.take_changes();
-        if learn::step(&self.world, &changes, &mut self.learned) && self.catalog.learn(&self.learned) {
-            self.market = Market::default();
-        }
+        learn::step((&self.world, &changes), &mut self.learned, &mut self.catalog, &mut self.market);
         let sources = Sources { world: &self.world, catalog: &self.catalog, settings: &self.settings.decision };
         changes.all |= self.market.update(&sources, &unavailable);
         self.market.update_classes(&sources, &changes, &unavailable);
@@ -345,6 +344,7 @@ impl Controller {
         let all_read = self.world.can_read_all("NodeClaim");
         garbage::step(&cluster, &mut self.garbage, all_read, &mut self.instances, &mut turn);
         interruption::step(&cluster, &mut self.interruptions, &mut turn);
+        reservations::step(&cluster, &self.garbage, &mut turn);
         expire::step(&cluster, &mut turn);
         repair::step(&cluster, &mut turn);
         register::step(&cluster, &observed, &mut self.following, &mut turn);

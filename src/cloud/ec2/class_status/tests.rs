@@ -168,6 +168,9 @@ fn what_is_wrong_with_a_spec_is_told_under_the_reasons_of_the_reference() {
     for (spec, reason) in [
         (json!({"tags": {"karpenter.sh/nodepool": "x"}}), "TagValidationFailed"),
         (json!({"kubelet": {"maxPods": -1}}), "InvalidKubeletConfiguration"),
+        (json!({"kubelet": {"kubeReserved": {"cpu": "lots"}}}), "InvalidKubeletConfiguration"),
+        (json!({"kubelet": {"maxPods": "default_enis * 10"}}), "KubeletExpressionsDisabled"),
+        (json!({"kubelet": {"kubeReserved": {"memory": "memory_mib / 20"}}}), "KubeletExpressionsDisabled"),
         (json!({"amiFamily": "Bottlerocket", "kubelet": {"podsPerCore": 2}}), "UnsupportedKubeletConfiguration"),
     ] {
         let of = status(&bare(&spec), &observed(), now());
