@@ -16,6 +16,7 @@ pub mod action;
 pub mod said;
 mod saving;
 pub mod world;
+mod taking_in;
 pub mod writes;
 mod index;
 mod attention;
@@ -62,6 +63,7 @@ pub mod disruptable;
 mod idle;
 mod empty;
 mod statics;
+mod static_drift;
 mod buffers;
 mod overlays;
 mod consistency;
@@ -78,7 +80,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
 
 pub use action::{Action, Verb, Write};
 pub use event::{Event, Outcome, Subject};
@@ -90,9 +91,8 @@ pub use world::World;
 use crate::catalog::{Catalog, Learned};
 use crate::cloud::{Answer, Provider};
 use crate::host::{Decision, Search};
-use crate::observe::objects::ObjectKey;
 use crate::observe::snapshot::NodePool;
-use crate::observe::{Memory, RawObject, is_launchable};
+use crate::observe::{Memory, is_launchable};
 use crate::plan::Target;
 use crate::solve::carried::Carried;
 use attention::{Attention, Later};
@@ -114,7 +114,7 @@ use looks::Looks;
 use market::{Market, Sources};
 use pools::Usages;
 use protected::Protected;
-use question::{Known, snapshot};
+use question::{Known, View, Views};
 use register::Following;
 use replacing::LastLook;
 use spend::{Prices, Spend};
@@ -363,21 +363,28 @@ impl Controller {
         wanted.extend(awaited_nodes(&observed));
         self.buffers.step(&cluster, &mut turn);
         wanted.extend(self.buffers.held(&cluster));
+        coming.leaving.extend(self.consolidating.under_way(&cluster, now));
+        let leaving = self.consolidating.leaving(&cluster);
+        wanted.extend(coming.leaving.values().chain(leaving.values().flatten()).cloned());
         let mut nominated = self.nominated.clone();
         for node in &wanted {
             nominated.entry(node.clone()).or_insert(now + NOMINATION);
         }
-        let mut look = || {
-            let (settings, market, memory) = (&self.settings, &self.market, &mut self.memory);
-            let known = Known { settings, market, nominated: &nominated, memory };
-            let mut snapshot = snapshot(cluster.objects, &coming, known, now).snapshot;
-            self.buffers.place(Arc::make_mut(&mut snapshot));
-            snapshot
+        let known = Known {
+            settings: &self.settings,
+            market: &self.market,
+            nominated: &nominated,
+            leaving: &leaving,
+            buffers: &self.buffers,
+            memory: &mut self.memory,
         };
-        self.disruptable.step(&mut look, &mut turn);
-        empty::step(&cluster, (&wanted, &self.consolidating.in_hand()), &mut self.looks, &mut turn);
-        self.consolidating.go_on(&cluster, &mut self.looks, &mut look, &mut turn);
-        replacing::step(&cluster, &self.consolidating.in_hand(), (&mut self.last_look, &mut look), &mut turn);
+        let mut views = Views::new(cluster.objects, &coming, known, now);
+        self.disruptable.step(|| views.of(View::Now), &mut turn);
+        empty::step(&cluster, (&wanted, &self.consolidating.in_hand()), (&mut self.looks, &mut views), &mut turn);
+        let room = || Room::of(&self.settings.valves, &cluster, &self.spend, &mut self.recent, now);
+        self.consolidating.go_on(&cluster, (&mut self.looks, &mut views), room, self.asked.is_none(), &mut turn);
+        let in_hand = self.consolidating.in_hand();
+        replacing::step(&cluster, &in_hand, (&mut self.last_look, || views.of(View::Now)), &mut turn);
         drain::step(&cluster, &self.garbage, (&mut self.looks, &mut self.instances), &mut turn);
         self.looks.keep(|node| cluster.objects.metadata("Node", &Subject::of_cluster("Node", node).key).is_some());
         retire::step(&cluster, &self.launches, &mut self.garbage, &mut self.instances, &mut turn);
@@ -392,41 +399,32 @@ impl Controller {
         waiting.extend(buffers.as_deref());
         let decides = !is_busy && self.batch.step(&waiting, &mut turn);
         if !is_busy && !decides {
-            let looked = || {
-                let (settings, market, memory) = (&self.settings, &self.market, &mut self.memory);
-                let known = Known { settings, market, nominated: &nominated, memory };
-                let mut snapshot = snapshot(cluster.objects, &coming, known, now).snapshot;
-                self.buffers.place(Arc::make_mut(&mut snapshot));
-                snapshot
-            };
             let room = || Room::of(&self.settings.valves, &cluster, &self.spend, &mut self.recent, now);
             let asking = (self.settings.consolidation, self.batch.is_at_rest(), &mut self.questions);
-            self.consolidating.step(&cluster, looked, room, asking, &mut turn);
+            let has_begun = self.consolidating.step(&cluster, &mut views, room, asking, &mut turn);
+            if has_begun | self.consolidating.replace_static(&cluster, &mut views, &mut turn) {
+                let room = || Room::of(&self.settings.valves, &cluster, &self.spend, &mut self.recent, now);
+                self.consolidating.go_on(&cluster, (&mut self.looks, &mut views), room, true, &mut turn);
+            }
         }
         if decides {
             turn.say(Said::FoundPods { pods });
+            let asked = views.question();
             self.buffers.ask();
-            let known = Known {
-                settings: &self.settings,
-                market: &self.market,
-                nominated: &nominated,
-                memory: &mut self.memory,
-            };
-            let outcome = snapshot(cluster.objects, &coming, known, now);
             let is_bare = |pool: &&NodePool| pool.replicas.is_none() && pool.unusable.is_none() && !is_launchable(pool);
-            for pool in outcome.snapshot.node_pools.iter().filter(is_bare) {
+            for pool in asked.node_pools.iter().filter(is_bare) {
                 turn.say(Said::NoCompatibleTypes { pool: pool.name.clone() });
             }
             self.questions += 1;
             let question = self.questions;
-            self.asked = Some(Asked { question, snapshot: outcome.snapshot.clone() });
+            self.asked = Some(Asked { question, snapshot: asked.clone() });
             let (carried, search) = (self.carried.clone(), self.recent.search(&self.settings.valves, now));
             if search == Search::Greedy {
-                let pools = outcome.snapshot.node_pools.iter().filter(|pool| pool.unusable.is_none());
+                let pools = asked.node_pools.iter().filter(|pool| pool.unusable.is_none());
                 let valve = Valve::SolverSecondsPerHour;
                 step.said.extend(pools.map(|pool| Said::HeldBack { valve, pool: pool.name.clone(), claims: 0 }));
             }
-            step.actions.push(Action::Decide { question, snapshot: outcome.snapshot, carried, search });
+            step.actions.push(Action::Decide { question, snapshot: asked, carried, search });
         }
         let is_active = |claimed: &&Claimed<'_>| {
             let is_on_its_way = observed.claims.get(&claimed.key.name).is_some_and(|state| !state.is_settled);
@@ -438,57 +436,6 @@ impl Controller {
         let next = self.attention.next();
         step.next = Some(step.next.map_or(next, |known| known.min(next)));
         step
-    }
-
-    fn written(&mut self, subject: &Subject, outcome: Outcome, now: Timestamp, said: &mut Vec<Said>) {
-        if let Outcome::Refused(reason) = &outcome
-            && let Some(meta) = self.world.objects().metadata(subject.kind, &subject.key)
-            && subject.kind == "Pod"
-        {
-            self.following.refuse(meta.uid.as_deref().unwrap_or_default(), reason, now);
-        }
-        if let Outcome::Delayed(reason) = &outcome {
-            let pod = self.pod(subject.kind, &subject.key);
-            let node = pod.and_then(|pod| pod.spec.as_ref()?.node_name.as_deref().map(Arc::from));
-            said.push(Said::EvictionDelayed { pod: subject.clone(), node, reason: reason.clone() });
-        }
-        if subject.kind == "NodeClaim" {
-            self.creating.answered(&subject.key.name, &outcome, now);
-        }
-        said.extend(self.writes.means(subject, &outcome));
-        let failure = self.writes.answered(subject, &outcome, now);
-        if let Some(reason) = failure {
-            said.push(Said::WriteFailed { subject: subject.clone(), reason });
-        }
-        match outcome {
-            Outcome::Done(Some(object)) => self.see(subject.kind, object, now, said),
-            _ => self.world.touch(subject.kind, &subject.key),
-        }
-    }
-
-    fn see(&mut self, kind: &'static str, object: RawObject, now: Timestamp, said: &mut Vec<Said>) {
-        let key = world::key_of(&object.value);
-        let before = key.as_ref().and_then(|key| self.pod(kind, key));
-        self.world.see(kind, object, said);
-        if before.is_some() {
-            let after = key.as_ref().and_then(|key| self.pod(kind, key));
-            self.events.note(before.as_deref(), after.as_deref(), now);
-        }
-    }
-
-    /// What happened to pods while nobody looked counts as if it happened now.
-    fn list(&mut self, kind: &'static str, objects: Vec<RawObject>, now: Timestamp, said: &mut Vec<Said>) {
-        let before = if kind == "Pod" { self.world.objects().pods.clone() } else { BTreeMap::new() };
-        self.world.list(kind, objects, said);
-        for (key, pod) in &before {
-            let after = self.pod(kind, key);
-            self.events.note(Some(&pod.object), after.as_deref(), now);
-        }
-    }
-
-    fn pod(&self, kind: &str, key: &ObjectKey) -> Option<Arc<Pod>> {
-        let found = self.world.objects().pods.get(key).filter(|_| kind == "Pod");
-        found.map(|pod| pod.object.clone())
     }
 
     fn decided(&mut self, question: u64, decision: &Decision, now: Timestamp, step: &mut Step) {

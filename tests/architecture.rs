@@ -8,7 +8,7 @@ mod source;
 use source::Source;
 
 /// The stages in the order of the data; a module imports only the ones before it.
-const STAGES: [&str; 24] = [
+const STAGES: [&str; 25] = [
     "units",
     "random",
     "resources",
@@ -26,6 +26,7 @@ const STAGES: [&str; 24] = [
     "host",
     "consolidation",
     "explain",
+    "what_if",
     "placement",
     "cloud",
     "controller",
@@ -36,7 +37,7 @@ const STAGES: [&str; 24] = [
 ];
 
 /// Stages that decide: no I/O, no async, no clock, no environment, no randomness, no output.
-const PURE: [&str; 10] = [
+const PURE: [&str; 11] = [
     "units",
     "resources",
     "requirements",
@@ -46,6 +47,7 @@ const PURE: [&str; 10] = [
     "scheduler",
     "plan",
     "placement",
+    "cloud",
     "controller",
 ];
 
