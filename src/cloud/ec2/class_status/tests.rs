@@ -51,7 +51,6 @@ fn what_was_found_is_listed_in_the_order_of_the_reference_and_the_class_is_ready
     let ids: Vec<&str> = status.security_groups.iter().map(|group| group.id.as_str()).collect();
     assert_eq!(ids, ["sg-1", "sg-2"]);
     assert_eq!(status.instance_profile.as_deref(), Some("profile"));
-    assert_eq!(zones(&status), ["a", "b"].into());
     let kinds: Vec<&str> = status.conditions.iter().map(|of| of.type_.as_str()).collect();
     assert_eq!(
         kinds,
