@@ -16,6 +16,7 @@ pub mod action;
 pub mod said;
 mod saving;
 pub mod world;
+mod taking_in;
 pub mod writes;
 mod index;
 mod attention;
@@ -31,6 +32,7 @@ mod unseen;
 mod market;
 mod give_up;
 mod hash;
+mod class_hash;
 mod closing;
 mod beginning;
 mod consolidating;
@@ -38,6 +40,7 @@ mod create;
 mod creating;
 mod adopt;
 mod launch;
+mod learn;
 mod play;
 mod register;
 mod replacing;
@@ -50,6 +53,7 @@ mod instances;
 mod looks;
 mod garbage;
 mod interruption;
+mod reservations;
 mod retire;
 mod volumes;
 mod drain;
@@ -77,7 +81,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
 
 pub use action::{Action, Verb, Write};
 pub use event::{Event, Outcome, Subject};
@@ -86,12 +89,11 @@ pub use saving::Saving;
 pub use settings::ControllerSettings;
 pub use world::World;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Learned};
 use crate::cloud::{Answer, Provider};
 use crate::host::{Decision, Search};
-use crate::observe::objects::ObjectKey;
 use crate::observe::snapshot::NodePool;
-use crate::observe::{Memory, RawObject, is_launchable};
+use crate::observe::{Memory, is_launchable};
 use crate::plan::Target;
 use crate::solve::carried::Carried;
 use attention::{Attention, Later};
@@ -142,6 +144,8 @@ const NOMINATION: Duration = Duration::from_secs(20);
 pub struct Controller {
     settings: ControllerSettings,
     catalog: Catalog,
+    /// What nodes of each kind really have.
+    learned: Arc<Learned>,
     world: World,
     writes: Writes,
     market: Market,
@@ -186,6 +190,7 @@ impl Controller {
         Self {
             settings,
             catalog,
+            learned: Arc::default(),
             world: World::default(),
             writes: Writes::default(),
             market: Market::default(),
@@ -270,9 +275,10 @@ impl Controller {
                 self.looks.note(node, pods.is_ok(), now);
                 pods.into_iter().flatten().for_each(|pod| self.see("Pod", pod, now, &mut step.said));
             }
-            Event::Interrupted { provider_id } => self.interruptions.note(provider_id, now),
+            Event::Interrupted { provider_id, kind } => self.interruptions.note(provider_id, kind, now),
             Event::Catalog(catalog) => {
                 self.catalog = *catalog;
+                self.catalog.learn(&self.learned);
                 self.market = Market::default();
             }
             Event::Decided { question, decision } => self.decided(question, &decision, now, &mut step),
@@ -299,6 +305,7 @@ impl Controller {
         self.unavailable.forget(now);
         let unavailable = self.unavailable.names();
         let mut changes = self.world.take_changes();
+        learn::step((&self.world, &changes), &mut self.learned, &mut self.catalog, &mut self.market);
         let sources = Sources { world: &self.world, catalog: &self.catalog, settings: &self.settings.decision };
         changes.all |= self.market.update(&sources, &unavailable);
         self.market.update_classes(&sources, &changes, &unavailable);
@@ -330,7 +337,8 @@ impl Controller {
         }
         adopt::step(&cluster, &mut turn);
         hash::step(&cluster, &self.market, &mut turn);
-        drift::step(&cluster, &self.market, &mut turn);
+        class_hash::step(&cluster, &mut turn);
+        drift::step(&cluster, &self.market, &self.garbage, &mut turn);
         launch::step(&cluster, &self.market, &mut self.launches, &mut turn);
         if provider == Provider::Kwok {
             play::step(&cluster, &mut turn);
@@ -339,6 +347,7 @@ impl Controller {
         let all_read = self.world.can_read_all("NodeClaim");
         garbage::step(&cluster, &mut self.garbage, all_read, &mut self.instances, &mut turn);
         interruption::step(&cluster, &mut self.interruptions, &mut turn);
+        reservations::step(&cluster, &self.garbage, &mut turn);
         expire::step(&cluster, &mut turn);
         repair::step(&cluster, &mut turn);
         register::step(&cluster, &observed, &mut self.following, &mut turn);
@@ -431,57 +440,6 @@ impl Controller {
         let next = self.attention.next();
         step.next = Some(step.next.map_or(next, |known| known.min(next)));
         step
-    }
-
-    fn written(&mut self, subject: &Subject, outcome: Outcome, now: Timestamp, said: &mut Vec<Said>) {
-        if let Outcome::Refused(reason) = &outcome
-            && let Some(meta) = self.world.objects().metadata(subject.kind, &subject.key)
-            && subject.kind == "Pod"
-        {
-            self.following.refuse(meta.uid.as_deref().unwrap_or_default(), reason, now);
-        }
-        if let Outcome::Delayed(reason) = &outcome {
-            let pod = self.pod(subject.kind, &subject.key);
-            let node = pod.and_then(|pod| pod.spec.as_ref()?.node_name.as_deref().map(Arc::from));
-            said.push(Said::EvictionDelayed { pod: subject.clone(), node, reason: reason.clone() });
-        }
-        if subject.kind == "NodeClaim" {
-            self.creating.answered(&subject.key.name, &outcome, now);
-        }
-        said.extend(self.writes.means(subject, &outcome));
-        let failure = self.writes.answered(subject, &outcome, now);
-        if let Some(reason) = failure {
-            said.push(Said::WriteFailed { subject: subject.clone(), reason });
-        }
-        match outcome {
-            Outcome::Done(Some(object)) => self.see(subject.kind, object, now, said),
-            _ => self.world.touch(subject.kind, &subject.key),
-        }
-    }
-
-    fn see(&mut self, kind: &'static str, object: RawObject, now: Timestamp, said: &mut Vec<Said>) {
-        let key = world::key_of(&object.value);
-        let before = key.as_ref().and_then(|key| self.pod(kind, key));
-        self.world.see(kind, object, said);
-        if before.is_some() {
-            let after = key.as_ref().and_then(|key| self.pod(kind, key));
-            self.events.note(before.as_deref(), after.as_deref(), now);
-        }
-    }
-
-    /// What happened to pods while nobody looked counts as if it happened now.
-    fn list(&mut self, kind: &'static str, objects: Vec<RawObject>, now: Timestamp, said: &mut Vec<Said>) {
-        let before = if kind == "Pod" { self.world.objects().pods.clone() } else { BTreeMap::new() };
-        self.world.list(kind, objects, said);
-        for (key, pod) in &before {
-            let after = self.pod(kind, key);
-            self.events.note(Some(&pod.object), after.as_deref(), now);
-        }
-    }
-
-    fn pod(&self, kind: &str, key: &ObjectKey) -> Option<Arc<Pod>> {
-        let found = self.world.objects().pods.get(key).filter(|_| kind == "Pod");
-        found.map(|pod| pod.object.clone())
     }
 
     fn decided(&mut self, question: u64, decision: &Decision, now: Timestamp, step: &mut Step) {

@@ -37,7 +37,7 @@ const STAGES: [&str; 25] = [
 ];
 
 /// Stages that decide: no I/O, no async, no clock, no environment, no randomness, no output.
-const PURE: [&str; 10] = [
+const PURE: [&str; 11] = [
     "units",
     "resources",
     "requirements",
@@ -47,6 +47,7 @@ const PURE: [&str; 10] = [
     "scheduler",
     "plan",
     "placement",
+    "cloud",
     "controller",
 ];
 

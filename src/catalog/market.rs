@@ -8,6 +8,7 @@ use std::sync::Arc;
 pub use spot::{SpotFileError, SpotPrices};
 
 use super::ec2::{Ec2Facts, Ec2Type, PriceTable};
+use super::learned::Learned;
 use super::node_class::Zone;
 use super::node_class::reservations::Reservations;
 use crate::units::MicroUsd;
@@ -22,6 +23,8 @@ pub struct Market {
     spot: Option<SpotPrices>,
     /// Recorded capacity reservations; without them it is not known what is free.
     reservations: Option<Reservations>,
+    /// What nodes really have, as far as some were seen.
+    pub(super) learned: Arc<Learned>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,7 +61,10 @@ impl Market {
         notes.push(
             "spot prices are estimates between 30 % and 75 % of on-demand; --spot-prices replaces them".to_owned(),
         );
-        Ok((Self { region: Arc::from(region), zones, prices, spot: None, reservations: None }, notes))
+        Ok((
+            Self { region: Arc::from(region), zones, prices, spot: None, reservations: None, learned: Arc::default() },
+            notes,
+        ))
     }
 
     /// Replaces the estimated spot prices. A type and zone without a recorded price has no spot offering from then on

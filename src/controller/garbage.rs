@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 
 use super::action::Action;
-use super::cluster::Cluster;
+use super::cluster::{Claimed, Cluster};
 use super::conditions::{LAUNCHED, READY, REGISTERED, since};
 use super::drain::is_going;
 use super::instances::Instances;
@@ -18,7 +18,7 @@ use super::turn::{Turn, later};
 use serde_json::json;
 
 use crate::api::labels;
-use crate::cloud::{Answer, Listed, Provider, Request};
+use crate::cloud::{Answer, Listed, Machine, Provider, Request};
 
 /// The cloud is asked so often what runs.
 const EVERY: Duration = Duration::from_secs(2 * 60);
@@ -36,6 +36,7 @@ pub(super) struct Garbage {
     asked: Option<Timestamp>,
     /// When it was asked last.
     sent: Option<Timestamp>,
+    /// By provider id.
     listed: Option<(Timestamp, Vec<Listed>)>,
     next: Option<Timestamp>,
 }
@@ -46,15 +47,42 @@ impl Garbage {
         let Some(asked) = self.asked.take() else { return };
         self.next = Some(later(now, EVERY));
         match result {
-            Ok(listed) => self.listed = Some((asked, listed.clone())),
+            Ok(listed) => {
+                let mut listed = listed.clone();
+                listed.sort_by(|a, b| a.provider_id.cmp(&b.provider_id));
+                self.listed = Some((asked, listed));
+            }
             Err(reason) => said.push(Said::ListFailed { reason: reason.clone() }),
         }
     }
 
-    /// The instance of a claim that does not say which one it has, as the cloud has listed it.
-    pub fn instance_of(&self, uid: &str) -> Option<Arc<str>> {
+    /// The instance of a claim that does not say which one it has, as the cloud has listed it. Of a launch for several claims those
+    /// that no claim says it has go to the others in the order of ids and uids, as the launch itself deals them out.
+    pub fn instance_of(&self, cluster: &Cluster<'_>, claimed: &Claimed<'_>) -> Option<Arc<str>> {
         let (_, listed) = self.listed.as_ref()?;
-        listed.iter().find(|listed| &*listed.claim == uid).map(|listed| listed.provider_id.clone())
+        let uid = claimed.uid();
+        if let Some(own) = listed.iter().find(|listed| listed.claim.as_deref() == Some(uid)) {
+            return Some(own.provider_id.clone());
+        }
+        let token = claimed.launch()?;
+        let waits = |of: &&Claimed<'_>| of.launch() == Some(token) && of.provider_id().is_empty();
+        let mut waiting: Vec<&str> = cluster.all_claims().filter(waits).map(Claimed::uid).collect();
+        waiting.sort_unstable();
+        let place = waiting.iter().position(|waiting| *waiting == uid)?;
+        let is_free = |of: &&Listed| of.launch.as_deref() == Some(token) && !cluster.is_claimed(&of.provider_id);
+        let mut free: Vec<&Listed> = listed.iter().filter(is_free).collect();
+        free.sort_by_key(|of| of.provider_id.rsplit('/').next());
+        free.get(place).map(|of| of.provider_id.clone())
+    }
+
+    /// What an instance is made with, as the cloud has listed it.
+    pub fn machine(&self, id: &str) -> Option<&Machine> {
+        self.listed(id)?.machine.as_ref()
+    }
+
+    fn listed(&self, id: &str) -> Option<&Listed> {
+        let (_, listed) = self.listed.as_ref()?;
+        listed.binary_search_by(|of| (*of.provider_id).cmp(id)).ok().map(|place| &listed[place])
     }
 
     /// Whether the cloud was asked what runs so long after a time that what was launched before it would be listed; if not, that is
@@ -83,9 +111,7 @@ impl Garbage {
 
     /// Whether the cloud has said that an instance that was launched before is not there.
     pub fn is_missing(&self, id: &str, launched: Timestamp) -> bool {
-        self.listed.as_ref().is_some_and(|(asked, listed)| {
-            later(launched, YOUNG) < *asked && !listed.iter().any(|listed| &*listed.provider_id == id)
-        })
+        self.listed.as_ref().is_some_and(|(asked, _)| later(launched, YOUNG) < *asked && self.listed(id).is_none())
     }
 }
 
@@ -149,10 +175,28 @@ fn end_instances(
     instances: &mut Instances,
     turn: &mut Turn<'_>,
 ) {
-    let is_leaked = |listed: &&Listed| later(listed.launched_at, YOUNG) < asked && !cluster.has_uid(&listed.claim);
+    let is_leaked = |listed: &&Listed| later(listed.launched_at, YOUNG) < asked && !is_wanted(cluster, listed);
     for leaked in listed.iter().filter(is_leaked) {
         instances.end("", &leaked.provider_id, turn);
     }
+}
+
+/// Whether some claim has an instance, or may have it: one that waits for an instance of that launch, or of which it is not known yet
+/// for which launch it waits.
+pub(super) fn is_wanted(cluster: &Cluster<'_>, listed: &Listed) -> bool {
+    if let Some(uid) = &listed.claim {
+        return cluster.has_uid(uid);
+    }
+    let is_named = listed.claim_name.as_ref().is_some_and(|name| cluster.has_claim(name));
+    let may_be_of = |claimed: &Claimed<'_>| {
+        let created = claimed.claim.metadata.creation_timestamp.as_ref().map(|time| time.0);
+        let is_older = created.is_some_and(|created| created <= listed.launched_at);
+        let is_of_pool = listed.pool.as_deref().is_none_or(|pool| claimed.pool().unwrap_or_default() == pool);
+        let is_of_launch =
+            claimed.launch().map_or(is_older && is_of_pool, |token| listed.launch.as_deref() == Some(token));
+        claimed.provider_id().is_empty() && is_of_launch
+    };
+    is_named || cluster.is_claimed(&listed.provider_id) || cluster.our_claims().any(may_be_of)
 }
 
 /// Whether the kubelet says that the node is ready.
@@ -163,98 +207,15 @@ pub(super) fn is_ready(node: &Node) -> bool {
 
 impl Garbage {
     /// The instances that were listed.
-    pub fn listed(&self) -> impl Iterator<Item = &Listed> {
+    pub fn all_listed(&self) -> impl Iterator<Item = &Listed> {
         self.listed.iter().flat_map(|(_, listed)| listed)
     }
 
     /// How the cloud calls them.
     pub fn instances(&self) -> impl Iterator<Item = &str> {
-        self.listed().map(|listed| &*listed.provider_id)
+        self.all_listed().map(|listed| &*listed.provider_id)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::controller::Step;
-    use crate::controller::index::Index;
-    use crate::controller::settings::ControllerSettings;
-    use crate::controller::writes::Writes;
-    use crate::observe::objects::Objects;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(1_000_000 + second).unwrap()
-    }
-
-    /// What is asked of the cloud at a time in a cluster without claims.
-    fn asked(garbage: &mut Garbage, second: i64, all_read: bool) -> Vec<String> {
-        let settings = ControllerSettings { provider: Provider::Ec2, ..ControllerSettings::default() };
-        let (mut writes, mut step, mut instances) = (Writes::default(), Step::default(), Instances::default());
-        let mut turn = Turn { now: at(second), settings: &settings, writes: &mut writes, step: &mut step };
-        let objects = Objects::default();
-        let index = Index::of(&objects);
-        let cluster = Cluster::of(&objects, &index, Provider::Ec2, None);
-        super::step(&cluster, garbage, all_read, &mut instances, &mut turn);
-        let name = |action: &Action| match action {
-            Action::Cloud(Request::List) => "list".to_owned(),
-            Action::Cloud(Request::Terminate { provider_id, .. }) => format!("terminate {provider_id}"),
-            other => format!("{other:?}"),
-        };
-        step.actions.iter().map(name).collect()
-    }
-
-    fn listed(launched: i64) -> Answer {
-        Answer::Listed(Ok(vec![Listed {
-            provider_id: "aws:///a/i-1".into(),
-            claim: "uid-1".into(),
-            launched_at: at(launched),
-            pool: "default".into(),
-            instance_type: "c-1x".into(),
-        }]))
-    }
-
-    #[test]
-    fn what_no_claim_has_ends_but_not_while_a_claim_cannot_be_read() {
-        let mut garbage = Garbage::default();
-        assert_eq!(asked(&mut garbage, 0, true), ["list"]);
-        assert_eq!(asked(&mut garbage, 1, true), Vec::<String>::new(), "one question at a time");
-        garbage.take(&listed(-100), at(2), &mut Vec::new());
-        assert_eq!(asked(&mut garbage, 3, false), Vec::<String>::new(), "it may be that claim's");
-        assert_eq!(asked(&mut garbage, 3, true), ["terminate aws:///a/i-1"]);
-        let mut young = Garbage::default();
-        asked(&mut young, 0, true);
-        young.take(&listed(-10), at(2), &mut Vec::new());
-        assert_eq!(asked(&mut young, 3, true), Vec::<String>::new(), "its claim may not be known yet");
-    }
-
-    #[test]
-    fn what_runs_is_asked_out_of_turn_and_counts_from_when_all_would_be_listed() {
-        let settings = ControllerSettings { provider: Provider::Ec2, ..ControllerSettings::default() };
-        let mut garbage = Garbage::default();
-        asked(&mut garbage, 0, true);
-        garbage.take(&listed(-100), at(1), &mut Vec::new());
-        let looked = |garbage: &mut Garbage, second: i64| {
-            let (mut writes, mut step) = (Writes::default(), Step::default());
-            let mut turn = Turn { now: at(second), settings: &settings, writes: &mut writes, step: &mut step };
-            let is_known = garbage.has_listed_since(at(10), &mut turn);
-            (is_known, step.actions.len(), step.next)
-        };
-        assert_eq!(looked(&mut garbage, 11), (false, 0, Some(at(40))), "it may not be listed yet");
-        assert_eq!(looked(&mut garbage, 40).1, 1);
-        assert_eq!(looked(&mut garbage, 42).1, 0, "one question at a time");
-        garbage.take(&listed(-100), at(43), &mut Vec::new());
-        assert_eq!(looked(&mut garbage, 43), (true, 0, None));
-        assert_eq!(garbage.instance_of("uid-1").as_deref(), Some("aws:///a/i-1"));
-        assert_eq!(garbage.instance_of("uid-2"), None);
-    }
-
-    #[test]
-    fn an_answer_that_is_late_says_nothing_of_what_came_after_its_question() {
-        let mut garbage = Garbage::default();
-        asked(&mut garbage, 0, true);
-        assert_eq!(asked(&mut garbage, 60, true), ["list"], "the first one counts as lost");
-        garbage.take(&Answer::Listed(Ok(Vec::new())), at(61), &mut Vec::new());
-        assert!(!garbage.is_missing("aws:///a/i-2", at(10)), "it was launched after the question");
-        assert!(garbage.is_missing("aws:///a/i-3", at(-100)));
-    }
-}
+mod tests;

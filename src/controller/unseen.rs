@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 
 use super::cluster::Cluster;
-use super::garbage::Garbage;
+use super::garbage::{Garbage, is_wanted};
 use super::instances::Instances;
+use crate::catalog::{InstanceType, Offering};
 use crate::cloud::Listed;
 use crate::observe::snapshot::{Labels, Node, NodeDisruption, NodePool, NodeStage};
 use crate::resources::Resources;
@@ -20,21 +21,29 @@ pub(super) fn unseen(
     market: &[NodePool],
 ) -> Vec<Node> {
     let is_unseen = |listed: &&Listed| {
-        !cluster.has_uid(&listed.claim)
-            && !cluster.is_claimed(&listed.provider_id)
+        !cluster.is_claimed(&listed.provider_id)
             && !instances.is_gone(&listed.provider_id)
+            && !is_wanted(cluster, listed)
     };
-    garbage.listed().filter(is_unseen).map(|listed| node(listed, market)).collect()
+    garbage.all_listed().filter(is_unseen).map(|listed| node(listed, market)).collect()
 }
 
 fn node(listed: &Listed, market: &[NodePool]) -> Node {
-    let pool = market.iter().find(|pool| pool.name == listed.pool);
-    let kind = pool.and_then(|pool| pool.instance_types.iter().find(|kind| kind.name == listed.instance_type));
+    let pool = listed.pool.as_ref().and_then(|name| market.iter().find(|pool| pool.name == *name));
+    let machine = listed.machine.as_ref();
+    let is_it = |kind: &&InstanceType| machine.is_some_and(|machine| machine.instance_type == kind.name);
+    let kind = pool.and_then(|pool| pool.instance_types.iter().find(is_it));
+    let price = || {
+        let (kind, machine) = (kind?, machine?);
+        let here = |of: &&Offering| of.zone == machine.zone && of.capacity_type == machine.capacity_type;
+        let bought = kind.offerings.iter().find(here).map(|of| of.price);
+        bought.or_else(|| kind.offerings.iter().map(|of| of.price).max())
+    };
     let capacity = kind.map_or_else(Resources::new, |kind| kind.capacity.clone());
     Node {
         name: listed.provider_id.clone(),
         claim: None,
-        pool: Some(listed.pool.clone()),
+        pool: listed.pool.clone(),
         stage: NodeStage::InFlight,
         created_at: Some(listed.launched_at),
         labels: Labels::new(),
@@ -43,8 +52,7 @@ fn node(listed: &Listed, market: &[NodePool]) -> Node {
         capacity,
         attach_limits: BTreeMap::new(),
         deleting: true,
-        // where it is and how it was bought is not told
-        price: kind.and_then(|kind| kind.offerings.iter().map(|offering| offering.price).max()),
+        price: price(),
         disruption: NodeDisruption::default(),
     }
 }

@@ -262,10 +262,20 @@ mod tests {
         let instance_type = played.controller.market.pools()[0].instance_types[0].name.clone();
         let listed = Listed {
             provider_id: "aws:///test-zone-a/i-1".into(),
-            claim: "another".into(),
+            claim: Some("another".into()),
+            launch: None,
+            claim_name: None,
             launched_at: played.now,
-            pool: "default".into(),
-            instance_type,
+            pool: Some("default".into()),
+            machine: Some(Machine {
+                instance_type,
+                zone: "test-zone-a".into(),
+                capacity_type: CapacityType::OnDemand,
+                image_id: "".into(),
+                subnet_id: None,
+                security_groups: Vec::new(),
+                reservation: None,
+            }),
         };
         played.controller.observe(Event::Cloud(Answer::Listed(Ok(vec![listed]))), played.now);
     }

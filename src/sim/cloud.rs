@@ -11,7 +11,7 @@ use super::chance::Draw;
 use super::queue::after;
 use crate::api::labels;
 use crate::catalog::{CapacityType, InstanceType, Offering};
-use crate::cloud::{Answer, Instance, Launch, LaunchError, Listed, OfferingName};
+use crate::cloud::{Answer, Instance, Launch, LaunchError, Listed, Machine, OfferingName};
 use crate::units::MicroUsd;
 
 /// Of an instance that no list shows.
@@ -152,10 +152,20 @@ impl Cloud {
         let shown = self.running().filter(|(_, known)| &*known.claim != HIDDEN);
         let running = shown.map(|(id, known)| Listed {
             provider_id: id.clone(),
-            claim: known.claim.clone(),
+            claim: Some(known.claim.clone()),
+            launch: None,
+            claim_name: None,
             launched_at: known.since,
-            pool: known.user_data["metadata"]["labels"][labels::NODEPOOL].as_str().unwrap_or_default().into(),
-            instance_type: known.what.kind.name.clone(),
+            pool: known.user_data["metadata"]["labels"][labels::NODEPOOL].as_str().map(Arc::from),
+            machine: Some(Machine {
+                instance_type: known.what.kind.name.clone(),
+                zone: known.what.offering.zone.clone(),
+                capacity_type: known.what.offering.capacity_type,
+                image_id: Arc::from(""),
+                subnet_id: None,
+                security_groups: Vec::new(),
+                reservation: None,
+            }),
         });
         Answer::Listed(Ok(running.collect()))
     }
