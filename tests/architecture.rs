@@ -8,7 +8,7 @@ mod source;
 use source::Source;
 
 /// The stages in the order of the data; a module imports only the ones before it.
-const STAGES: [&str; 24] = [
+const STAGES: [&str; 25] = [
     "units",
     "random",
     "resources",
@@ -29,6 +29,7 @@ const STAGES: [&str; 24] = [
     "placement",
     "cloud",
     "controller",
+    "aws",
     "cluster",
     "sim",
     "bench",

@@ -1,0 +1,155 @@
+//! What can be bought in the account, and for how much: asked at the start and then again and again. What was not answered yet is as the
+//! bundled data have it, and what was answered once counts until the next answer.
+//!
+//! Source: the reference's `providers.instancetype` and `providers.pricing`, both every 12 hours; its spot prices, too, which here are as old
+//! as a setting says.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use metrics::gauge;
+use tokio::sync::mpsc::UnboundedSender;
+use tracing::{info, warn};
+
+use super::connect::Aws;
+use super::{prices, spot, types};
+use crate::catalog::market::Account;
+use crate::catalog::{Catalog, Market, SpotPrices};
+use crate::controller::Event;
+
+/// How often what is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct MarketSettings {
+    pub spot_every: Duration,
+    /// `ISOLATED_VPC`: there is no Pricing API to be reached.
+    pub is_isolated: bool,
+}
+
+const TYPES_EVERY: Duration = Duration::from_secs(12 * 60 * 60);
+const ON_DEMAND_EVERY: Duration = Duration::from_secs(12 * 60 * 60);
+/// What failed is tried again after a pause that doubles, up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
+/// Prices are asked for so much further back than the last ones, as those of a moment ago may not have been told.
+const OVERLAP: Duration = Duration::from_secs(5 * 60);
+/// When the bundled types and prices were taken (2026-08-06, 2026-07-20), seconds.
+const BUNDLED_TYPES: f64 = 1_785_974_400.0;
+const BUNDLED_PRICES: f64 = 1_784_505_600.0;
+
+/// What is known so far.
+#[derive(Debug)]
+struct Known {
+    base: Market,
+    account: Account,
+    spot: SpotPrices,
+}
+
+/// Asks, and tells the controller, for as long as it runs.
+#[derive(Debug)]
+pub struct Keeper {
+    aws: Aws,
+    known: Mutex<Known>,
+    events: UnboundedSender<Event>,
+}
+
+impl Keeper {
+    /// `base`: the bundled data of the region.
+    #[must_use]
+    pub fn new(aws: Aws, base: Market, events: UnboundedSender<Event>) -> Self {
+        for (part, at) in [("types", BUNDLED_TYPES), ("on-demand", BUNDLED_PRICES)] {
+            gauge!("packwright_catalog_updated_timestamp_seconds", "part" => part).set(at);
+        }
+        Self { aws, known: Mutex::new(Known { base, account: Account::default(), spot: SpotPrices::default() }), events }
+    }
+
+    /// Does not end.
+    pub async fn run(&self, settings: MarketSettings) {
+        futures::join!(
+            again_and_again("types", TYPES_EVERY, async || self.ask_types().await),
+            async {
+                if settings.is_isolated || !prices::are_served(&self.aws.region) {
+                    info!(controller = "providers.pricing", "there is no Pricing API here: bundled on-demand prices count");
+                    return;
+                }
+                again_and_again("on-demand", ON_DEMAND_EVERY, async || self.ask_on_demand().await).await;
+            },
+            self.ask_spot_again_and_again(settings.spot_every),
+        );
+    }
+
+    async fn ask_types(&self) -> Result<String, String> {
+        let aws = &self.aws;
+        let (facts, offered, zones) = futures::try_join!(types::types(aws), types::offered(aws), types::zones(aws))?;
+        let said = format!("{} instance types in {} zones", facts.types().len(), zones.len());
+        self.tell(|known| {
+            known.account.facts = Some(Arc::new(facts));
+            known.account.offered = Some(Arc::new(offered));
+            known.account.zones = Some(zones);
+        });
+        Ok(said)
+    }
+
+    async fn ask_on_demand(&self) -> Result<String, String> {
+        let found = prices::on_demand(&self.aws).await?;
+        let said = format!("on-demand prices of {} instance types", found.len());
+        self.tell(|known| known.account.on_demand = Some(Arc::new(found)));
+        Ok(said)
+    }
+
+    async fn ask_spot_again_and_again(&self, every: Duration) {
+        let asked = Mutex::new(SystemTime::now() - spot::LOOK_BACK);
+        again_and_again("spot", every, async || {
+            let since = *asked.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = SystemTime::now();
+            let mut prices = self.known.lock().unwrap_or_else(PoisonError::into_inner).spot.clone();
+            spot::add_since(&self.aws, since, &mut prices).await?;
+            if prices.is_empty() {
+                return Err("DescribeSpotPriceHistory: expected at least one price, found none".to_owned());
+            }
+            *asked.lock().unwrap_or_else(PoisonError::into_inner) = now - OVERLAP;
+            let said = format!("spot prices of {} pairs of type and zone", prices.len());
+            self.tell(|known| known.spot = prices);
+            Ok(said)
+        })
+        .await;
+    }
+
+    /// Where nobody hears it the controller has ended.
+    fn tell(&self, change: impl FnOnce(&mut Known)) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut known);
+        let _ = self.events.send(Event::Catalog(Box::new(known.catalog())));
+    }
+}
+
+impl Known {
+    fn catalog(&self) -> Catalog {
+        let market = self.base.clone().with_account(self.account.clone());
+        let market = if self.spot.is_empty() { market } else { market.with_spot_prices(self.spot.clone()) };
+        Catalog::Ec2(Box::new(market))
+    }
+}
+
+/// Asks for a part of what is known, and says what became of it.
+async fn again_and_again(part: &'static str, every: Duration, ask: impl AsyncFn() -> Result<String, String>) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match ask().await {
+            Ok(said) => {
+                info!(controller = "providers.pricing", part, "discovered {said}");
+                gauge!("packwright_catalog_updated_timestamp_seconds", "part" => part).set(seconds(SystemTime::now()));
+                pause = FIRST_PAUSE;
+                tokio::time::sleep(every).await;
+            }
+            Err(reason) => {
+                warn!(controller = "providers.pricing", part, "what was known before counts: {reason}");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+fn seconds(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
