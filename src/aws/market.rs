@@ -4,17 +4,21 @@
 //! Source: the reference's `providers.instancetype` and `providers.pricing`, both every 12 hours; its spot prices, too, which here are as old
 //! as a setting says.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use metrics::gauge;
-use tokio::sync::mpsc::UnboundedSender;
 use tracing::{info, warn};
 
 use super::connect::Aws;
+use super::told::{Teller, tell};
 use super::{prices, spot, types};
+use crate::api::ec2_node_class::ReservationType;
 use crate::catalog::market::Account;
-use crate::catalog::{Catalog, Market, SpotPrices};
+use crate::catalog::node_class::ReservationFacts;
+use crate::catalog::{Catalog, Market, Reservations, SpotPrices};
+use crate::cloud::ec2::class_status::FoundReservation;
 use crate::controller::Event;
 
 /// How often what is asked.
@@ -42,6 +46,8 @@ struct Known {
     base: Market,
     account: Account,
     spot: SpotPrices,
+    /// Capacity reservations of each class, by its name.
+    reservations: BTreeMap<String, Vec<ReservationFacts>>,
 }
 
 /// Asks, and tells the controller, for as long as it runs.
@@ -49,17 +55,17 @@ struct Known {
 pub struct Keeper {
     aws: Aws,
     known: Mutex<Known>,
-    events: UnboundedSender<Event>,
+    teller: Teller,
 }
 
 impl Keeper {
     /// `base`: the bundled data of the region.
     #[must_use]
-    pub fn new(aws: Aws, base: Market, events: UnboundedSender<Event>) -> Self {
+    pub fn new(aws: Aws, base: Market, teller: Teller) -> Self {
         for (part, at) in [("types", BUNDLED_TYPES), ("on-demand", BUNDLED_PRICES)] {
             gauge!("packwright_catalog_updated_timestamp_seconds", "part" => part).set(at);
         }
-        Self { aws, known: Mutex::new(Known { base, account: Account::default(), spot: SpotPrices::default() }), events }
+        Self { aws, known: Mutex::new(Known { base, account: Account::default(), spot: SpotPrices::default(), reservations: BTreeMap::new() }), teller }
     }
 
     /// Does not end.
@@ -75,6 +81,18 @@ impl Keeper {
             },
             self.ask_spot_again_and_again(settings.spot_every),
         );
+    }
+
+    /// What is free of the capacity reservations that a class selects.
+    pub(super) fn learn_reservations(&self, class: &str, found: &[FoundReservation]) {
+        let facts: Vec<ReservationFacts> = found.iter().filter(|of| of.is_active).map(facts_of).collect();
+        let is_known = {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.reservations.get(class).map_or(facts.is_empty(), |known| *known == facts)
+        };
+        if !is_known {
+            self.tell(|known| drop(known.reservations.insert(class.to_owned(), facts)));
+        }
     }
 
     async fn ask_types(&self) -> Result<String, String> {
@@ -114,19 +132,34 @@ impl Keeper {
         .await;
     }
 
-    /// Where nobody hears it the controller has ended.
     fn tell(&self, change: impl FnOnce(&mut Known)) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut known);
-        let _ = self.events.send(Event::Catalog(Box::new(known.catalog())));
+        tell(&self.teller, Event::Catalog(Box::new(known.catalog())));
     }
 }
 
 impl Known {
     fn catalog(&self) -> Catalog {
         let market = self.base.clone().with_account(self.account.clone());
+        let market = market.with_reservations(Reservations::of_account(self.reservations.values().flatten().cloned()));
         let market = if self.spot.is_empty() { market } else { market.with_spot_prices(self.spot.clone()) };
         Catalog::Ec2(Box::new(market))
+    }
+}
+
+fn facts_of(of: &FoundReservation) -> ReservationFacts {
+    let kind = match of.kind {
+        ReservationType::Default => "default",
+        ReservationType::CapacityBlock => "capacity-block",
+    };
+    ReservationFacts {
+        id: Arc::from(of.id.as_str()),
+        zone: Arc::from(of.zone.as_str()),
+        instance_type: Arc::from(of.instance_type.as_str()),
+        kind: Arc::from(kind),
+        interruptible: of.is_interruptible,
+        free: of.free,
     }
 }
 
