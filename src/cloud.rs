@@ -1,5 +1,6 @@
 //! The cloud seam: what is asked of a cloud, and what it says, as data.
 
+pub mod ec2;
 pub mod kwok;
 pub mod options;
 
@@ -67,6 +68,19 @@ pub struct Launch {
     pub options: Vec<(usize, usize)>,
     /// What the cloud is to fail at, if it is one that is played.
     pub faults: kwok::Faults,
+    /// What its node is made with, if the cloud is EC2, or why it cannot be made.
+    pub node: Option<Result<Arc<ec2::NodeTemplate>, LaunchError>>,
+    /// The launch that was asked for before, as the claim says.
+    pub earlier: Option<Earlier>,
+}
+
+/// A launch that may have been asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Earlier {
+    /// The value of [`labels::LAUNCH`].
+    pub token: Arc<str>,
+    /// All claims with that value, by uid; this one is among them.
+    pub holders: Arc<Vec<ec2::fleet::earlier::Holder>>,
 }
 
 impl Launch {
@@ -128,6 +142,8 @@ pub enum Answer {
         /// Whether there is no such instance any more; `false`: it is on its way out.
         result: Result<bool, String>,
     },
+    /// Beside the answers to launches: offerings that could not be had, though others could.
+    Unavailable(Vec<OfferingName>),
 }
 
 /// An instance as a list shows it.
@@ -135,10 +151,75 @@ pub enum Answer {
 pub struct Listed {
     /// How the cloud calls it.
     pub provider_id: Arc<str>,
-    /// The uid of its claim.
-    pub claim: Arc<str>,
+    /// The uid of its claim, if the cloud knows it.
+    pub claim: Option<Arc<str>>,
+    /// The launch that it comes from: the value of [`labels::LAUNCH`] that its claim has, too.
+    pub launch: Option<Arc<str>>,
+    /// The name of its claim, once it was written there.
+    pub claim_name: Option<Arc<str>>,
     /// When it was launched.
     pub launched_at: Timestamp,
+    /// The name of its NodePool.
+    pub pool: Option<Arc<str>>,
+    /// What it is, where the cloud tells.
+    pub machine: Option<Machine>,
+}
+
+/// What an instance is made with, as the cloud tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// The name of its type.
+    pub instance_type: Arc<str>,
+    /// Where it is.
+    pub zone: Arc<str>,
+    /// How it was bought.
+    pub capacity_type: CapacityType,
+    /// The machine image.
+    pub image_id: Arc<str>,
+    /// The subnet.
+    pub subnet_id: Option<Arc<str>>,
+    /// The security groups, by id.
+    pub security_groups: Vec<Arc<str>>,
+    /// The capacity reservation.
+    pub reservation: Option<Arc<str>>,
+}
+
+/// What the cloud does to instances, under the reference's names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum InterruptionKind {
+    /// Spot capacity is taken back in two minutes.
+    SpotInterrupted,
+    /// Spot capacity may be taken back soon; nothing is done.
+    RebalanceRecommendation,
+    /// Maintenance.
+    ScheduledChange,
+    /// It stops, or has.
+    InstanceStopped,
+    /// It ends, or has.
+    InstanceTerminated,
+    /// An interruptible capacity reservation is taken back.
+    CapacityReservationInterrupted,
+}
+
+impl InterruptionKind {
+    /// The label `message_type` of metrics.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::SpotInterrupted => "spot_interrupted",
+            Self::RebalanceRecommendation => "rebalance_recommendation",
+            Self::ScheduledChange => "scheduled_change",
+            Self::InstanceStopped => "instance_stopped",
+            Self::InstanceTerminated => "instance_terminated",
+            Self::CapacityReservationInterrupted => "capacity_reservation_interrupted",
+        }
+    }
+
+    /// Whether its claim goes.
+    #[must_use]
+    pub fn ends_claim(self) -> bool {
+        self != Self::RebalanceRecommendation
+    }
 }
 
 /// An instance that runs.

@@ -81,6 +81,10 @@ pub const BUFFER_NAMESPACE: &str = "karpenter.sh/capacity-buffer-namespace";
 pub const POD_DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 pub const MIRROR_POD: &str = "kubernetes.io/config.mirror";
 
+pub const EC2_NODE_CLASS_HASH: &str = "karpenter.k8s.aws/ec2nodeclass-hash";
+pub const EC2_NODE_CLASS_HASH_VERSION: &str = "karpenter.k8s.aws/ec2nodeclass-hash-version";
+pub const INSTANCE_PROFILE_NAME: &str = "karpenter.k8s.aws/instance-profile-name";
+
 // ---- taints
 pub const TAINT_DISRUPTED: &str = "karpenter.sh/disrupted";
 pub const TAINT_UNREGISTERED: &str = "karpenter.sh/unregistered";
@@ -111,6 +115,8 @@ pub const PLANNED: &str = "packwright.dev/planned";
 pub const PLANNED_PODS: &str = "packwright.dev/planned-pods";
 /// Annotation of a NodeClaim that comes for others: which claims go once it and those that come with it are initialized, as JSON.
 pub const REPLACES: &str = "packwright.dev/replaces";
+/// Annotation of a NodeClaim and tag of instances: the request by which instances were launched for this claim and others.
+pub const LAUNCH: &str = "packwright.dev/launch";
 /// Annotation of a kwok node: the uid of its NodeClaim.
 pub const BORN_OF: &str = "packwright.dev/born-of";
 /// Annotation of a node class whose nodes kwok plays: offerings that cannot be had, `type/zone/capacity type` separated by commas,

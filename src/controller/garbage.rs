@@ -54,7 +54,7 @@ impl Garbage {
     /// The instance of a claim that does not say which one it has, as the cloud has listed it.
     pub fn instance_of(&self, uid: &str) -> Option<Arc<str>> {
         let (_, listed) = self.listed.as_ref()?;
-        listed.iter().find(|listed| &*listed.claim == uid).map(|listed| listed.provider_id.clone())
+        listed.iter().find(|listed| listed.claim.as_deref() == Some(uid)).map(|listed| listed.provider_id.clone())
     }
 
     /// Whether the cloud was asked what runs so long after a time that what was launched before it would be listed; if not, that is
@@ -149,7 +149,9 @@ fn end_instances(
     instances: &mut Instances,
     turn: &mut Turn<'_>,
 ) {
-    let is_leaked = |listed: &&Listed| later(listed.launched_at, YOUNG) < asked && !cluster.has_uid(&listed.claim);
+    let is_leaked = |listed: &&Listed| {
+        later(listed.launched_at, YOUNG) < asked && !listed.claim.as_ref().is_some_and(|claim| cluster.has_uid(claim))
+    };
     for leaked in listed.iter().filter(is_leaked) {
         instances.end("", &leaked.provider_id, turn);
     }
@@ -201,8 +203,12 @@ mod tests {
     fn listed(launched: i64) -> Answer {
         Answer::Listed(Ok(vec![Listed {
             provider_id: "aws:///a/i-1".into(),
-            claim: "uid-1".into(),
+            claim: Some("uid-1".into()),
+            launch: None,
+            claim_name: None,
             launched_at: at(launched),
+            pool: None,
+            machine: None,
         }]))
     }
 

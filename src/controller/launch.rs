@@ -18,7 +18,9 @@ use super::market::Market;
 use super::said::{GivenUp, Said};
 use super::turn::{Turn, later};
 use super::unavailable::Unavailable;
-use crate::cloud::{self, Answer, Instance, LaunchError, Provider, Request, kwok};
+use crate::cloud::ec2::NodeTemplate;
+use crate::cloud::ec2::fleet::earlier::Holder;
+use crate::cloud::{self, Answer, Earlier, Instance, LaunchError, Provider, Request, kwok};
 use crate::observe::objects::{ObjectKey, Objects};
 use crate::resources::quantities;
 
@@ -90,7 +92,11 @@ impl Launches {
 
     /// Takes an answer in. What cannot be had now is noted.
     pub fn take(&mut self, answer: Answer, unavailable: &mut Unavailable, now: Timestamp) {
-        let Answer::Launched { claim, result } = answer else { return };
+        let (claim, result) = match answer {
+            Answer::Launched { claim, result } => (claim, result),
+            Answer::Unavailable(offerings) => return unavailable.note(&offerings, now),
+            Answer::Listed(_) | Answer::Terminated { .. } => return,
+        };
         let state = match result {
             Ok(instance) => State::Launched(instance, now),
             Err(LaunchError::Other(reason)) => return self.fail(claim, reason, now),
@@ -209,7 +215,9 @@ fn ask(cluster: &Cluster<'_>, claimed: &Claimed<'_>, market: &Market, launches: 
         let reason = "no instance type that the claim allows can be bought now";
         return give_up(claimed, GivenUp::InsufficientCapacity, reason, turn);
     }
-    let launch = cloud::Launch { claim, uid: uid.clone(), types, options, faults };
+    let node = node(cluster.objects, claimed, turn.settings.provider);
+    let launch =
+        cloud::Launch { claim, uid: uid.clone(), types, options, faults, node, earlier: earlier(cluster, claimed) };
     turn.act(Action::Cloud(Request::Launch(launch)));
     launches.ask(uid, turn.now);
 }
@@ -231,6 +239,35 @@ fn faults(objects: &Objects, claimed: &Claimed<'_>, provider: Provider) -> Resul
     let key = ObjectKey { namespace: Arc::from(""), name: Arc::from(class.name.as_str()) };
     let annotations = objects.metadata(&class.kind, &key).and_then(|meta| meta.annotations.as_ref());
     kwok::Faults::of(annotations).map_err(|reason| format!("{} {}: {reason}", class.kind, class.name))
+}
+
+/// What the node of a claim is made with, where the cloud is EC2.
+fn node(
+    objects: &Objects,
+    claimed: &Claimed<'_>,
+    provider: Provider,
+) -> Option<Result<Arc<NodeTemplate>, LaunchError>> {
+    if provider != Provider::Ec2 {
+        return None;
+    }
+    let name = claimed.claim.spec.node_class_ref.name.as_str();
+    let key = ObjectKey { namespace: Arc::from(""), name: Arc::from(name) };
+    Some(match objects.ec2_node_classes.get(&key) {
+        Some(class) => NodeTemplate::of(claimed.claim, &class.object).map(Arc::new),
+        None => Err(LaunchError::NodeClassNotReady(format!("EC2NodeClass {name}: it is not there, or cannot be read"))),
+    })
+}
+
+/// The launch that a claim says it was a part of, and who else was.
+fn earlier(cluster: &Cluster<'_>, claimed: &Claimed<'_>) -> Option<Earlier> {
+    let token = claimed.launch()?;
+    let holder = |of: &Claimed<'_>| Holder {
+        uid: Arc::from(of.uid()),
+        provider_id: of.claim.status.as_ref().and_then(|status| status.provider_id.as_deref()).map(Arc::from),
+    };
+    let mut holders: Vec<Holder> = cluster.all_claims().filter(|of| of.launch() == Some(token)).map(holder).collect();
+    holders.sort();
+    Some(Earlier { token: Arc::from(token), holders: Arc::new(holders) })
 }
 
 /// Labels, then the status: who sees that it is launched sees the labels, too.

@@ -151,8 +151,12 @@ impl Cloud {
         let shown = self.running().filter(|(_, known)| &*known.claim != HIDDEN);
         let running = shown.map(|(id, known)| Listed {
             provider_id: id.clone(),
-            claim: known.claim.clone(),
+            claim: Some(known.claim.clone()),
+            launch: None,
+            claim_name: None,
             launched_at: known.since,
+            pool: None,
+            machine: None,
         });
         Answer::Listed(Ok(running.collect()))
     }

@@ -1,0 +1,91 @@
+//! Whether AWS would let nodes of a class be launched, as dry runs say.
+
+use crate::api::ec2_node_class::EC2NodeClass;
+use crate::api::validate::Validate as _;
+use crate::cloud::ec2::errors::{AwsError, Class};
+
+/// What the dry runs came to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Validation {
+    /// Not made yet.
+    #[default]
+    Pending,
+    /// All went well, or `disableDryRun` is set.
+    Succeeded,
+    /// One of them did not.
+    Failed(ValidationFailure),
+    /// They could not be made; they are made again, and what was known stays.
+    Unknown(String),
+}
+
+/// The first thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ValidationFailure {
+    /// Of the condition, as the reference names it.
+    pub reason: &'static str,
+    /// One sentence.
+    pub message: String,
+}
+
+/// The calls that are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum DryRun {
+    CreateLaunchTemplate,
+    CreateFleet,
+    RunInstances,
+}
+
+impl Validation {
+    /// What the answer of one dry run says; `None`: it would have gone well.
+    #[must_use]
+    pub fn of_dry_run(call: DryRun, error: &AwsError) -> Option<Self> {
+        let (name, reason) = match call {
+            DryRun::CreateLaunchTemplate => ("ec2:CreateLaunchTemplate", "CreateLaunchTemplateAuthCheckFailed"),
+            DryRun::CreateFleet => ("ec2:CreateFleet", "CreateFleetAuthCheckFailed"),
+            DryRun::RunInstances => ("ec2:RunInstances", "RunInstancesAuthCheckFailed"),
+        };
+        match error.class() {
+            Class::DryRun | Class::AlreadyExists => None,
+            Class::Unauthorized => {
+                let message = format!("the controller may not call {name} for this class: {}", short(&error.message));
+                Some(Self::Failed(ValidationFailure { reason, message }))
+            }
+            Class::Configuration | Class::NotFound => {
+                let reason = match error.launch_reason() {
+                    "InstanceProfileNameInvalid" => "InstanceProfileNotFound",
+                    "UserDataSizeLimitExceeded" => "UserDataSizeLimitExceeded",
+                    _ => reason,
+                };
+                let message = format!("{name} does not take this class: {}", short(&error.to_string()));
+                Some(Self::Failed(ValidationFailure { reason, message }))
+            }
+            _ => Some(Self::Unknown(format!("{name}: {}", short(&error.to_string())))),
+        }
+    }
+}
+
+/// AWS appends the encoded context of a refusal, which nobody can read.
+fn short(message: &str) -> &str {
+    message.split("Encoded authorization failure message").next().unwrap_or(message).trim_end()
+}
+
+/// What is wrong with a class whatever AWS says.
+#[must_use]
+pub fn check_spec(class: &EC2NodeClass) -> Option<ValidationFailure> {
+    let errors = class.validate();
+    let first = errors.first()?;
+    let reason = match first.field.as_str() {
+        field if field.starts_with("spec.tags") => "TagValidationFailed",
+        field if field.starts_with("spec.kubelet") && first.message.contains("do not support it") => {
+            "UnsupportedKubeletConfiguration"
+        }
+        field if field.starts_with("spec.kubelet") => "InvalidKubeletConfiguration",
+        _ => "InvalidSpec",
+    };
+    let more = match errors.len() {
+        1 => String::new(),
+        count => format!(" (and {} more)", count - 1),
+    };
+    Some(ValidationFailure { reason, message: format!("{first}{more}") })
+}

@@ -1,0 +1,53 @@
+//! Claims for which a fleet may have been asked before: the process that asked is gone, or its answer never came.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::api::labels;
+use crate::cloud::ec2::Filter;
+use crate::cloud::ec2::listing::{FoundInstance, provider_id};
+
+/// A claim that has the token of a launch, or may have.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Holder {
+    /// Its uid.
+    pub uid: Arc<str>,
+    /// The instance that its status names.
+    pub provider_id: Option<Arc<str>>,
+}
+
+/// What to look for before anything is sent again: instances of these tokens that are there, in calls of at most 200 values.
+#[must_use]
+pub fn filters(tokens: &BTreeSet<Arc<str>>) -> Vec<Vec<Filter>> {
+    const MOST_VALUES: usize = 200;
+    let all: Vec<&Arc<str>> = tokens.iter().collect();
+    let of = |tokens: &[&Arc<str>]| {
+        vec![
+            Filter::new(format!("tag:{}", labels::LAUNCH), tokens.iter().map(|token| &***token)),
+            Filter::new("instance-state-name", ["pending", "running", "stopping", "stopped"]),
+        ]
+    };
+    all.chunks(MOST_VALUES).map(of).collect()
+}
+
+/// Which instances are whose: a claim keeps the one that its status names; of the others the first by id goes to the first claim by
+/// uid, and so on, which is also the order in which the answer of CreateFleet was dealt out. `holders`: all claims with the token.
+#[must_use]
+pub fn assign<'i>(holders: &[Holder], instances: &'i [FoundInstance]) -> BTreeMap<Arc<str>, &'i FoundInstance> {
+    let called = |instance: &FoundInstance| provider_id(&instance.zone, &instance.id);
+    let kept: BTreeMap<Arc<str>, &Holder> =
+        holders.iter().filter_map(|holder| Some((holder.provider_id.clone()?, holder))).collect();
+    let mut found = BTreeMap::new();
+    let mut free: Vec<&FoundInstance> = Vec::new();
+    for instance in instances.iter().filter(|instance| instance.state.is_there()) {
+        match kept.get(&called(instance)) {
+            Some(holder) => drop(found.insert(holder.uid.clone(), instance)),
+            None => free.push(instance),
+        }
+    }
+    free.sort_by(|a, b| a.id.cmp(&b.id));
+    let waiting: BTreeSet<&Arc<str>> =
+        holders.iter().filter(|holder| holder.provider_id.is_none()).map(|holder| &holder.uid).collect();
+    found.extend(waiting.into_iter().cloned().zip(free));
+    found
+}

@@ -1,0 +1,24 @@
+//! Windows: the user's PowerShell script, then `Start-EKSBootstrap.ps1`.
+
+use super::{Bootstrap, kubelet_flags};
+
+pub(super) fn merged(bootstrap: &Bootstrap<'_>) -> String {
+    let cluster = bootstrap.cluster;
+    let mut lines = vec!["<powershell>".to_owned()];
+    lines.extend(bootstrap.custom().map(str::to_owned));
+    lines.push(r#"[string]$EKSBootstrapScriptFile = "$env:ProgramFiles\Amazon\EKS\Start-EKSBootstrap.ps1""#.to_owned());
+    let mut call = format!(
+        "& $EKSBootstrapScriptFile -EKSClusterName '{}' -APIServerEndpoint '{}'",
+        cluster.name, cluster.endpoint
+    );
+    if let Some(bundle) = &cluster.ca_bundle {
+        call.push_str(&format!(" -Base64ClusterCA '{bundle}'"));
+    }
+    call.push_str(&format!(" -KubeletExtraArgs '{}'", kubelet_flags::flags(bootstrap).join(" ")));
+    if let Some(dns) = bootstrap.dns() {
+        call.push_str(&format!(" -DNSClusterIP '{dns}'"));
+    }
+    lines.push(call);
+    lines.push("</powershell>".to_owned());
+    lines.join("\n")
+}
