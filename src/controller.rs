@@ -267,7 +267,7 @@ impl Controller {
                 self.looks.note(node, pods.is_ok(), now);
                 pods.into_iter().flatten().for_each(|pod| self.see("Pod", pod, now, &mut step.said));
             }
-            Event::Interrupted { provider_id } => self.interruptions.note(provider_id, now),
+            Event::Interrupted { provider_id, kind } => self.interruptions.note(provider_id, kind, now),
             Event::Catalog(catalog) => {
                 self.catalog = *catalog;
                 self.market = Market::default();

@@ -62,14 +62,14 @@ impl Keeper {
     /// `base`: the bundled data of the region.
     #[must_use]
     pub fn new(aws: Aws, base: Market, teller: Teller) -> Self {
-        for (part, at) in [("types", BUNDLED_TYPES), ("on-demand", BUNDLED_PRICES)] {
-            gauge!("packwright_catalog_updated_timestamp_seconds", "part" => part).set(at);
-        }
         Self { aws, known: Mutex::new(Known { base, account: Account::default(), spot: SpotPrices::default(), reservations: BTreeMap::new() }), teller }
     }
 
     /// Does not end.
     pub async fn run(&self, settings: MarketSettings) {
+        for (part, at) in [("types", BUNDLED_TYPES), ("on-demand", BUNDLED_PRICES)] {
+            gauge!("packwright_catalog_updated_timestamp_seconds", "part" => part).set(at);
+        }
         futures::join!(
             again_and_again("types", TYPES_EVERY, async || self.ask_types().await),
             async {

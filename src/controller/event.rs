@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::catalog::Catalog;
-use crate::cloud::Answer;
+use crate::cloud::{Answer, InterruptionKind};
 use crate::consolidation::Found;
 use crate::host::Decision;
 use crate::observe::RawObject;
@@ -82,6 +82,8 @@ pub enum Event {
     Interrupted {
         /// Which.
         provider_id: Arc<str>,
+        /// Why.
+        kind: InterruptionKind,
     },
     /// What can be bought, and for how much, has changed.
     Catalog(Box<Catalog>),

@@ -11,17 +11,18 @@ use jiff::Timestamp;
 use super::cluster::Cluster;
 use super::said::Said;
 use super::turn::{Turn, later};
+use crate::cloud::InterruptionKind;
 
 /// The claim of an instance may say so late that it is its own: as long as EC2 gives to leave it.
 const UNKNOWN: Duration = Duration::from_secs(120);
 
-/// Instances of which the cloud has said so, and when.
+/// Instances of which the cloud has said so, when and why.
 #[derive(Debug, Default)]
-pub(super) struct Interruptions(BTreeMap<Arc<str>, Timestamp>);
+pub(super) struct Interruptions(BTreeMap<Arc<str>, (Timestamp, InterruptionKind)>);
 
 impl Interruptions {
-    pub fn note(&mut self, provider_id: Arc<str>, now: Timestamp) {
-        self.0.entry(provider_id).or_insert(now);
+    pub fn note(&mut self, provider_id: Arc<str>, kind: InterruptionKind, now: Timestamp) {
+        self.0.entry(provider_id).or_insert((now, kind));
     }
 
     /// Whether nothing is left to do about an instance: the cloud need not say so again.
@@ -32,13 +33,17 @@ impl Interruptions {
 
 /// Deletes their claims.
 pub(super) fn step(cluster: &Cluster<'_>, interruptions: &mut Interruptions, turn: &mut Turn<'_>) {
-    interruptions.0.retain(|id, noted| {
+    interruptions.0.retain(|id, (noted, kind)| {
         let Some(claimed) = cluster.claim_of(id) else { return later(*noted, UNKNOWN) > turn.now };
         if claimed.is_deleting() {
             return false;
         }
         if turn.delete_claim(&claimed) {
-            turn.say_once_taken(Said::Interrupted { claim: Arc::from(claimed.name()), provider_id: id.clone() });
+            turn.say_once_taken(Said::Interrupted {
+                claim: Arc::from(claimed.name()),
+                provider_id: id.clone(),
+                kind: *kind,
+            });
         }
         true
     });

@@ -13,6 +13,7 @@ use super::saving::Saving;
 use super::spend::Spend;
 use super::valves::Valve;
 use crate::api::labels;
+use crate::cloud::InterruptionKind;
 use crate::observe::{InputError, Protection};
 use crate::placement::{Landed, Loss};
 use crate::plan::Certificate;
@@ -185,6 +186,8 @@ pub enum Said {
         claim: Arc<str>,
         /// Which.
         provider_id: Arc<str>,
+        /// Why.
+        kind: InterruptionKind,
     },
     /// A claim is as old as it may become, and goes.
     Expired {
@@ -418,8 +421,8 @@ impl fmt::Display for Said {
             Self::InstanceGone { claim, provider_id } => {
                 write!(f, "garbage collected nodeclaim {claim}: {provider_id} is gone")
             }
-            Self::Interrupted { claim, provider_id } => {
-                write!(f, "interrupted nodeclaim {claim}: the cloud takes {provider_id} away")
+            Self::Interrupted { claim, provider_id, kind } => {
+                write!(f, "interrupted nodeclaim {claim}: the cloud takes {provider_id} away: {}", kind.label())
             }
             Self::Expired { claim } => write!(f, "deleted expired nodeclaim {claim}"),
             Self::Unhealthy { claim, node, condition } => {

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::queue::after;
 use super::{Happening, Planted, Simulation};
+use crate::cloud::InterruptionKind;
 use crate::controller::Event;
 
 /// The notice that EC2 gives.
@@ -54,7 +55,7 @@ impl Simulation<'_> {
         if let Some(interruption) = self.interrupted.get_mut(id) {
             interruption.told = Some(acting);
             self.queue.put(after(now, AGAIN), Happening::Told(id.clone()));
-            self.hear(acting, Event::Interrupted { provider_id: id.clone() });
+            self.hear(acting, Event::Interrupted { provider_id: id.clone(), kind: InterruptionKind::SpotInterrupted });
         }
     }
 

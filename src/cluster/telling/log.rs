@@ -224,8 +224,9 @@ pub(super) fn write(said: &Said) {
             provider_id = %provider_id,
             "garbage collecting nodeclaim with no cloudprovider representation"
         ),
-        Said::Interrupted { claim, provider_id } => info!(
+        Said::Interrupted { claim, provider_id, kind } => info!(
             controller = "interruption",
+            messageKind = kind.label(),
             NodeClaim = %claim,
             provider_id = %provider_id,
             "initiating delete from interruption message"

@@ -167,6 +167,7 @@ pub(super) fn count(said: &Said, world: &World) {
         .increment(1),
         Said::GaveUp { claim, why, .. } => disrupted(claim, why.label(), world),
         Said::Expired { claim } => disrupted(claim, "expired", world),
+        Said::Interrupted { claim, kind, .. } => disrupted(claim, kind.label(), world),
         Said::Unhealthy { claim, condition, .. } => {
             disrupted(claim, "unhealthy", world);
             let Bought { pool, capacity_type, .. } = of_claim(claim, world);
