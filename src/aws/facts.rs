@@ -27,7 +27,6 @@ pub struct Given {
     pub endpoint: Option<String>,
     /// `CLUSTER_CA_BUNDLE`: PEM in base64.
     pub ca_bundle: Option<String>,
-    pub reserved_enis: u32,
     /// The gate ReservedCapacity.
     pub reserved_capacity: bool,
 }
@@ -50,7 +49,6 @@ impl Facts {
             dns: dns(client).await.map(Into::into),
             version,
             region: aws.region.clone(),
-            reserved_enis: given.reserved_enis,
             reserved_capacity: given.reserved_capacity,
             ..ClusterFacts::default()
         };

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_ec2::types::{InstanceStatus, InstanceStatusSummary, SummaryStatus};
-use futures::TryStreamExt as _;
 use metrics::counter;
 use tracing::{info, warn};
 

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_ec2::types::{Filter as Ec2Filter, Instance, InstanceNetworkInterface};
-use futures::TryStreamExt as _;
 use jiff::Timestamp;
 
 use super::connect::Aws;

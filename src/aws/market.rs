@@ -71,16 +71,41 @@ impl Keeper {
             gauge!("packwright_catalog_updated_timestamp_seconds", "part" => part).set(at);
         }
         futures::join!(
-            again_and_again("types", TYPES_EVERY, async || self.ask_types().await),
-            async {
-                if settings.is_isolated || !prices::are_served(&self.aws.region) {
-                    info!(controller = "providers.pricing", "there is no Pricing API here: bundled on-demand prices count");
-                    return;
-                }
-                again_and_again("on-demand", ON_DEMAND_EVERY, async || self.ask_on_demand().await).await;
-            },
-            self.ask_spot_again_and_again(settings.spot_every),
+            self.keep_types(),
+            self.keep_on_demand(settings.is_isolated),
+            self.keep_spot(settings.spot_every)
         );
+    }
+
+    async fn keep_types(&self) {
+        let mut rhythm = Rhythm::new("types", TYPES_EVERY);
+        loop {
+            rhythm.rest(self.ask_types().await).await;
+        }
+    }
+
+    async fn keep_on_demand(&self, is_isolated: bool) {
+        if is_isolated || !prices::are_served(&self.aws.region) {
+            info!(controller = "providers.pricing", "there is no Pricing API here: bundled on-demand prices count");
+            return;
+        }
+        let mut rhythm = Rhythm::new("on-demand", ON_DEMAND_EVERY);
+        loop {
+            rhythm.rest(self.ask_on_demand().await).await;
+        }
+    }
+
+    async fn keep_spot(&self, every: Duration) {
+        let mut rhythm = Rhythm::new("spot", every);
+        let mut since = SystemTime::now() - spot::LOOK_BACK;
+        loop {
+            let now = SystemTime::now();
+            let told = self.ask_spot(since).await;
+            if told.is_ok() {
+                since = now - OVERLAP;
+            }
+            rhythm.rest(told).await;
+        }
     }
 
     /// What is free of the capacity reservations that a class selects.
@@ -114,22 +139,15 @@ impl Keeper {
         Ok(said)
     }
 
-    async fn ask_spot_again_and_again(&self, every: Duration) {
-        let asked = Mutex::new(SystemTime::now() - spot::LOOK_BACK);
-        again_and_again("spot", every, async || {
-            let since = *asked.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = SystemTime::now();
-            let mut prices = self.known.lock().unwrap_or_else(PoisonError::into_inner).spot.clone();
-            spot::add_since(&self.aws, since, &mut prices).await?;
-            if prices.is_empty() {
-                return Err("DescribeSpotPriceHistory: expected at least one price, found none".to_owned());
-            }
-            *asked.lock().unwrap_or_else(PoisonError::into_inner) = now - OVERLAP;
-            let said = format!("spot prices of {} pairs of type and zone", prices.len());
-            self.tell(|known| known.spot = prices);
-            Ok(said)
-        })
-        .await;
+    async fn ask_spot(&self, since: SystemTime) -> Result<String, String> {
+        let mut prices = self.known.lock().unwrap_or_else(PoisonError::into_inner).spot.clone();
+        spot::add_since(&self.aws, since, &mut prices).await?;
+        if prices.is_empty() {
+            return Err("DescribeSpotPriceHistory: expected at least one price, found none".to_owned());
+        }
+        let said = format!("spot prices of {} pairs of type and zone", prices.len());
+        self.tell(|known| known.spot = prices);
+        Ok(said)
     }
 
     fn tell(&self, change: impl FnOnce(&mut Known)) {
@@ -163,23 +181,37 @@ fn facts_of(of: &FoundReservation) -> ReservationFacts {
     }
 }
 
-/// Asks for a part of what is known, and says what became of it.
-async fn again_and_again(part: &'static str, every: Duration, ask: impl AsyncFn() -> Result<String, String>) {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        match ask().await {
+/// When a part of what is known is asked for again.
+struct Rhythm {
+    part: &'static str,
+    every: Duration,
+    /// After the next failure.
+    pause: Duration,
+}
+
+impl Rhythm {
+    fn new(part: &'static str, every: Duration) -> Self {
+        Self { part, every, pause: FIRST_PAUSE }
+    }
+
+    /// Says what became of it, and waits.
+    async fn rest(&mut self, told: Result<String, String>) {
+        let part = self.part;
+        let pause = match told {
             Ok(said) => {
                 info!(controller = "providers.pricing", part, "discovered {said}");
                 gauge!("packwright_catalog_updated_timestamp_seconds", "part" => part).set(seconds(SystemTime::now()));
-                pause = FIRST_PAUSE;
-                tokio::time::sleep(every).await;
+                self.pause = FIRST_PAUSE;
+                self.every
             }
             Err(reason) => {
                 warn!(controller = "providers.pricing", part, "what was known before counts: {reason}");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                let pause = self.pause;
+                self.pause = (pause * 2).min(LONGEST_PAUSE);
+                pause
             }
-        }
+        };
+        tokio::time::sleep(pause).await;
     }
 }
 

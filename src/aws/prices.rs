@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use aws_sdk_pricing::types::{Filter, FilterType};
-use futures::TryStreamExt as _;
 use serde_json::Value;
 
 use super::connect::Aws;

@@ -87,7 +87,7 @@ impl Queue {
 
     /// Deletes those of which nothing is left to do; the others come again.
     async fn handle(self: Arc<Self>, url: String, messages: Vec<SqsMessage>, _permit: OwnedSemaphorePermit) {
-        let each = messages.iter().map(|message| async { self.is_done(message).await.then_some(message) });
+        let each = messages.iter().map(async |message| self.is_done(message).await.then_some(message));
         let done: Vec<&SqsMessage> = futures::future::join_all(each).await.into_iter().flatten().collect();
         let entry = |(number, message): (usize, &&SqsMessage)| {
             let handle = message.receipt_handle()?;

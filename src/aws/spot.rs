@@ -3,7 +3,6 @@
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_ec2::primitives::DateTime;
-use futures::TryStreamExt as _;
 use jiff::Timestamp;
 
 use super::connect::Aws;

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use aws_sdk_ec2::types::{LaunchTemplate as Ec2LaunchTemplate, ResourceType};
-use futures::TryStreamExt as _;
 use jiff::Timestamp;
 
 pub(super) use request::{data as launch_template_data, tag_specification, tags};

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use aws_sdk_ec2::types::{
     ArchitectureType, EbsOptimizedSupport, EphemeralNvmeSupport, Filter, InstanceTypeInfo, LocationType,
 };
-use futures::TryStreamExt as _;
 
 use super::connect::Aws;
 use super::words::reason;

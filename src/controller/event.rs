@@ -82,7 +82,7 @@ pub enum Event {
     Interrupted {
         /// Which.
         provider_id: Arc<str>,
-        /// Why.
+        /// What happens to it.
         kind: InterruptionKind,
     },
     /// What can be bought, and for how much, has changed.

@@ -16,13 +16,15 @@ use crate::cloud::InterruptionKind;
 /// The claim of an instance may say so late that it is its own: as long as EC2 gives to leave it.
 const UNKNOWN: Duration = Duration::from_secs(120);
 
-/// Instances of which the cloud has said so, when and why.
+/// Instances of which the cloud has said so, and when.
 #[derive(Debug, Default)]
-pub(super) struct Interruptions(BTreeMap<Arc<str>, (Timestamp, InterruptionKind)>);
+pub(super) struct Interruptions(BTreeMap<Arc<str>, (InterruptionKind, Timestamp)>);
 
 impl Interruptions {
     pub fn note(&mut self, provider_id: Arc<str>, kind: InterruptionKind, now: Timestamp) {
-        self.0.entry(provider_id).or_insert((now, kind));
+        if kind.ends_claim() {
+            self.0.entry(provider_id).or_insert((kind, now));
+        }
     }
 
     /// Whether nothing is left to do about an instance: the cloud need not say so again.
@@ -33,17 +35,14 @@ impl Interruptions {
 
 /// Deletes their claims.
 pub(super) fn step(cluster: &Cluster<'_>, interruptions: &mut Interruptions, turn: &mut Turn<'_>) {
-    interruptions.0.retain(|id, (noted, kind)| {
+    interruptions.0.retain(|id, (kind, noted)| {
         let Some(claimed) = cluster.claim_of(id) else { return later(*noted, UNKNOWN) > turn.now };
         if claimed.is_deleting() {
             return false;
         }
         if turn.delete_claim(&claimed) {
-            turn.say_once_taken(Said::Interrupted {
-                claim: Arc::from(claimed.name()),
-                provider_id: id.clone(),
-                kind: *kind,
-            });
+            let (claim, provider_id, kind) = (Arc::from(claimed.name()), id.clone(), *kind);
+            turn.say_once_taken(Said::Interrupted { claim, provider_id, kind });
         }
         true
     });

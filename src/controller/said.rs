@@ -186,7 +186,7 @@ pub enum Said {
         claim: Arc<str>,
         /// Which.
         provider_id: Arc<str>,
-        /// Why.
+        /// What happens to it.
         kind: InterruptionKind,
     },
     /// A claim is as old as it may become, and goes.
@@ -422,7 +422,7 @@ impl fmt::Display for Said {
                 write!(f, "garbage collected nodeclaim {claim}: {provider_id} is gone")
             }
             Self::Interrupted { claim, provider_id, kind } => {
-                write!(f, "interrupted nodeclaim {claim}: the cloud takes {provider_id} away: {}", kind.label())
+                write!(f, "interrupted nodeclaim {claim}: {} of {provider_id}", kind.label())
             }
             Self::Expired { claim } => write!(f, "deleted expired nodeclaim {claim}"),
             Self::Unhealthy { claim, node, condition } => {

@@ -3,7 +3,6 @@
 //! Source: karpenter-provider-aws `pkg/providers/instanceprofile` (karpenter-aws 3.4).
 
 use aws_sdk_iam::types::{InstanceProfile, Tag};
-use futures::TryStreamExt as _;
 
 use crate::api::ec2_node_class::EC2NodeClass;
 use crate::aws::connect::Aws;

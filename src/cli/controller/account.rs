@@ -85,7 +85,6 @@ impl AccountArgs {
             return Ok(Outside { cloud: Cloud::Kwok, told: Some(told) });
         }
         let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-        let decision = &settings.decision;
         let facts = Facts::find(
             &aws,
             client,
@@ -93,8 +92,7 @@ impl AccountArgs {
                 name: self.cluster_name.clone(),
                 endpoint: given(&self.cluster_endpoint),
                 ca_bundle: given(&self.cluster_ca_bundle),
-                reserved_enis: decision.reserved_enis,
-                reserved_capacity: decision.feature_gates.reserved_capacity,
+                reserved_capacity: settings.decision.feature_gates.reserved_capacity,
             },
         )
         .await?;

@@ -7,7 +7,7 @@ mod found;
 mod validation;
 
 pub use found::{FoundReservation, FoundSubnet};
-pub use validation::{Validation, ValidationFailure, check_spec};
+pub use validation::{DryRun, Validation, ValidationFailure, check_spec};
 
 use std::collections::{BTreeMap, BTreeSet};
 

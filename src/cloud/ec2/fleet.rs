@@ -20,5 +20,5 @@ pub use batch::{Batch, Batches, ClaimOf, batches};
 pub use request::{
     Allocation, FleetRequest, MOST_OVERRIDES, Override, TargetCapacity, TemplateConfig, Templated, request, templates,
 };
-pub use subnets::{Addresses, SubnetSpace};
+pub use subnets::{Addresses, SubnetSpace, addresses_each};
 pub use token::Token;

@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::answer;
 use crate::api::labels;
+use crate::catalog::Offering;
 use crate::cloud::ec2::Filter;
 use crate::cloud::ec2::listing::{FoundInstance, provider_id};
+use crate::cloud::{Instance, Launch};
 
 /// A claim that has the token of a launch, or may have.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,4 +53,19 @@ pub fn assign<'i>(holders: &[Holder], instances: &'i [FoundInstance]) -> BTreeMa
         holders.iter().filter(|holder| holder.provider_id.is_none()).map(|holder| &holder.uid).collect();
     found.extend(waiting.into_iter().cloned().zip(free));
     found
+}
+
+/// An instance that was found as the answer to a launch; `None` where it is of a type that the launch does not know any more, or was
+/// bought in a way that it does not.
+#[must_use]
+pub fn instance(launch: &Launch, found: &FoundInstance) -> Option<Instance> {
+    let template = launch.node.as_ref()?.as_ref().ok()?;
+    let kind = launch.types.iter().find(|kind| *kind.name == *found.instance_type)?;
+    let is_bought = |offering: &&Offering| {
+        *offering.zone == *found.zone
+            && offering.capacity_type == found.capacity_type()
+            && offering.reservation.as_ref().map(|of| &*of.id) == found.reservation.as_deref()
+    };
+    let offering = kind.offerings.iter().find(is_bought)?;
+    Some(answer::instance(template, &found.id, kind, offering, &found.image_id))
 }
