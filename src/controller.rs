@@ -111,7 +111,7 @@ use looks::Looks;
 use market::{Market, Sources};
 use pools::Usages;
 use protected::Protected;
-use question::{Known, snapshot};
+use question::{Known, View, Views};
 use register::Following;
 use replacing::LastLook;
 use spend::{Prices, Spend};
@@ -353,21 +353,28 @@ impl Controller {
         wanted.extend(awaited_nodes(&observed));
         self.buffers.step(&cluster, &mut turn);
         wanted.extend(self.buffers.held(&cluster));
+        coming.leaving.extend(self.consolidating.under_way(&cluster, now));
+        let leaving = self.consolidating.leaving(&cluster);
+        wanted.extend(coming.leaving.values().chain(leaving.values().flatten()).cloned());
         let mut nominated = self.nominated.clone();
         for node in &wanted {
             nominated.entry(node.clone()).or_insert(now + NOMINATION);
         }
-        let mut look = || {
-            let (settings, market, memory) = (&self.settings, &self.market, &mut self.memory);
-            let known = Known { settings, market, nominated: &nominated, memory };
-            let mut snapshot = snapshot(cluster.objects, &coming, known, now).snapshot;
-            self.buffers.place(Arc::make_mut(&mut snapshot));
-            snapshot
+        let known = Known {
+            settings: &self.settings,
+            market: &self.market,
+            nominated: &nominated,
+            leaving: &leaving,
+            buffers: &self.buffers,
+            memory: &mut self.memory,
         };
-        self.disruptable.step(&mut look, &mut turn);
-        empty::step(&cluster, (&wanted, &self.consolidating.in_hand()), &mut self.looks, &mut turn);
-        self.consolidating.go_on(&cluster, &mut self.looks, &mut look, &mut turn);
-        replacing::step(&cluster, &self.consolidating.in_hand(), (&mut self.last_look, &mut look), &mut turn);
+        let mut views = Views::new(cluster.objects, &coming, known, now);
+        self.disruptable.step(|| views.of(View::Now), &mut turn);
+        empty::step(&cluster, (&wanted, &self.consolidating.in_hand()), (&mut self.looks, &mut views), &mut turn);
+        let room = || Room::of(&self.settings.valves, &cluster, &self.spend, &mut self.recent, now);
+        self.consolidating.go_on(&cluster, (&mut self.looks, &mut views), room, self.asked.is_none(), &mut turn);
+        let in_hand = self.consolidating.in_hand();
+        replacing::step(&cluster, &in_hand, (&mut self.last_look, || views.of(View::Now)), &mut turn);
         drain::step(&cluster, &self.garbage, (&mut self.looks, &mut self.instances), &mut turn);
         self.looks.keep(|node| cluster.objects.metadata("Node", &Subject::of_cluster("Node", node).key).is_some());
         retire::step(&cluster, &self.launches, &mut self.garbage, &mut self.instances, &mut turn);
@@ -382,41 +389,31 @@ impl Controller {
         waiting.extend(buffers.as_deref());
         let decides = !is_busy && self.batch.step(&waiting, &mut turn);
         if !is_busy && !decides {
-            let looked = || {
-                let (settings, market, memory) = (&self.settings, &self.market, &mut self.memory);
-                let known = Known { settings, market, nominated: &nominated, memory };
-                let mut snapshot = snapshot(cluster.objects, &coming, known, now).snapshot;
-                self.buffers.place(Arc::make_mut(&mut snapshot));
-                snapshot
-            };
             let room = || Room::of(&self.settings.valves, &cluster, &self.spend, &mut self.recent, now);
             let asking = (self.settings.consolidation, self.batch.is_at_rest(), &mut self.questions);
-            self.consolidating.step(&cluster, looked, room, asking, &mut turn);
+            if self.consolidating.step(&cluster, &mut views, room, asking, &mut turn) {
+                let room = || Room::of(&self.settings.valves, &cluster, &self.spend, &mut self.recent, now);
+                self.consolidating.go_on(&cluster, (&mut self.looks, &mut views), room, true, &mut turn);
+            }
         }
         if decides {
             turn.say(Said::FoundPods { pods });
+            let asked = views.question();
             self.buffers.ask();
-            let known = Known {
-                settings: &self.settings,
-                market: &self.market,
-                nominated: &nominated,
-                memory: &mut self.memory,
-            };
-            let outcome = snapshot(cluster.objects, &coming, known, now);
             let is_bare = |pool: &&NodePool| pool.replicas.is_none() && pool.unusable.is_none() && !is_launchable(pool);
-            for pool in outcome.snapshot.node_pools.iter().filter(is_bare) {
+            for pool in asked.node_pools.iter().filter(is_bare) {
                 turn.say(Said::NoCompatibleTypes { pool: pool.name.clone() });
             }
             self.questions += 1;
             let question = self.questions;
-            self.asked = Some(Asked { question, snapshot: outcome.snapshot.clone() });
+            self.asked = Some(Asked { question, snapshot: asked.clone() });
             let (carried, search) = (self.carried.clone(), self.recent.search(&self.settings.valves, now));
             if search == Search::Greedy {
-                let pools = outcome.snapshot.node_pools.iter().filter(|pool| pool.unusable.is_none());
+                let pools = asked.node_pools.iter().filter(|pool| pool.unusable.is_none());
                 let valve = Valve::SolverSecondsPerHour;
                 step.said.extend(pools.map(|pool| Said::HeldBack { valve, pool: pool.name.clone(), claims: 0 }));
             }
-            step.actions.push(Action::Decide { question, snapshot: outcome.snapshot, carried, search });
+            step.actions.push(Action::Decide { question, snapshot: asked, carried, search });
         }
         let is_active = |claimed: &&Claimed<'_>| {
             let is_on_its_way = observed.claims.get(&claimed.key.name).is_some_and(|state| !state.is_settled);

@@ -25,6 +25,7 @@ mod read;
 mod tolerations;
 
 pub use action::{Action, ObjectPatch, Subject, What};
+pub use awaited::{Successors, successors};
 pub use inheritance::Inheritance;
 pub use landed::{Landed, landed};
 pub use memory::Memory;

@@ -16,6 +16,7 @@ mod topology;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+pub use filter::selects;
 pub use node::{Node, Occupant};
 
 use crate::observe::snapshot::{Labels, PodTemplate, Toleration};

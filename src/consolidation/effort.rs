@@ -40,6 +40,11 @@ impl<'t> Effort<'t> {
         self.tried.set(self.tried.get() + 1);
     }
 
+    /// Sets of nodes that may still be tried.
+    pub fn left(&self) -> usize {
+        self.trials.get()
+    }
+
     pub fn tried(&self) -> usize {
         self.tried.get()
     }

@@ -43,10 +43,18 @@ impl Search<'_> {
             let node = &self.current.nodes[of.node];
             (!of.pods.is_empty(), node.disruption.drifted.as_ref().map(|of| of.since), node.name.clone())
         });
-        let names: Vec<Arc<str>> = drifted.iter().map(|of| self.current.nodes[of.node].name.clone()).collect();
+        let mut names: Vec<Arc<str>> = drifted.iter().map(|of| self.current.nodes[of.node].name.clone()).collect();
+        // some may never find another node: the rest of the search is for others, and the next one begins elsewhere
+        let most = if self.policy.is_off() { usize::MAX } else { self.effort.left().div_ceil(2) };
+        if names.len() > most {
+            let turn = usize::try_from(self.manner.turn).unwrap_or_default();
+            let first = turn.wrapping_mul(most) % names.len();
+            names.rotate_left(first);
+        }
+        let before = self.effort.tried();
         let mut standing = drifted;
         for name in names {
-            if self.effort.is_over() {
+            if self.effort.is_over() || self.effort.tried() - before >= most {
                 return;
             }
             let Some(candidate) = standing.iter().find(|of| self.current.nodes[of.node].name == name) else { continue };

@@ -2,12 +2,14 @@
 //! a small one.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use crate::model::rules::keep_out;
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{Labels, Node, NodePool, NodeStage, Pod, PodSpec, PodTemplate};
 use crate::resources::Resources;
+use crate::scheduler::selects;
 
 /// Pods may move to so many nodes, and so many more for each of them: those with the most room.
 const NEAR: usize = 40;
@@ -84,7 +86,7 @@ impl Surroundings {
         }
     }
 
-    /// The nodes with the most room of those that have some for the smallest of the pods of the nodes that go.
+    /// The nodes with the most room of those that have some for the smallest of the pods of the nodes that go, and take one of them.
     fn near(&self, snapshot: &Snapshot, gone: &BTreeSet<usize>) -> BTreeSet<usize> {
         let moving = || gone.iter().flat_map(|&node| &self.pods[node]).map(|&pod| &snapshot.pods[pod]);
         let mut least: Option<Resources> = None;
@@ -94,9 +96,16 @@ impl Surroundings {
             lower_to(least.get_or_insert_with(|| requests(pod).clone()), requests(pod));
         }
         let Some(least) = least else { return BTreeSet::new() };
+        let specs: BTreeMap<*const PodTemplate, &PodSpec> = moving()
+            .filter(|pod| pod.is_reschedulable())
+            .map(|pod| (Arc::as_ptr(&pod.template), &pod.template.spec))
+            .collect();
+        let takes = |node: &Node, spec: &PodSpec| {
+            keep_out(&spec.tolerations, &node.taints).is_none() && selects(spec, &node.labels)
+        };
         let has_room = |index: &usize| {
             let free = self.free[*index].as_ref().filter(|_| !gone.contains(index));
-            free.is_some_and(|free| least.fits(free))
+            free.is_some_and(|free| least.fits(free)) && specs.values().any(|spec| takes(&snapshot.nodes[*index], spec))
         };
         let mut near: Vec<usize> = (0..self.free.len()).filter(has_room).collect();
         let most = NEAR + NEAR_A_POD * count;

@@ -17,10 +17,12 @@ use super::cluster::{Claimed, Cluster};
 use super::consolidating::are_candidates;
 use super::create::{create_claim, free_name};
 use super::looks::Looks;
+use super::question::{View, Views};
 use super::replacing::{Replaces, is_marked};
 use super::said::Said;
 use super::saving::Saving;
 use super::turn::{Turn, later};
+use super::valves::Room;
 use crate::api::labels;
 use crate::consolidation::{Command, after, are_valid, settled};
 use crate::observe::Snapshot;
@@ -28,7 +30,10 @@ use crate::observe::objects::Objects;
 use crate::placement::signature::signature;
 use crate::placement::{ClaimPlan, ExpectedPods};
 use crate::plan::claims::node_claim;
+use crate::units::MicroUsd;
 
+/// What was looked at so long ago is not made any more.
+const FRESH: Duration = Duration::from_secs(5);
 /// To close nodes and to make claims takes as long as the API server takes.
 const BEGINNING: Duration = Duration::from_secs(60);
 
@@ -42,7 +47,7 @@ pub(super) struct Begun {
     /// Pools of the Snapshot that the command is of.
     pools: Vec<Arc<str>>,
     /// The second look was good; what comes is to be made of this.
-    looked: Option<Arc<Snapshot>>,
+    looked: Option<(Timestamp, Arc<Snapshot>)>,
     /// Claims that nobody has seen yet.
     to_make: Vec<Made>,
     /// Those that are there.
@@ -55,17 +60,21 @@ struct Made {
     name: Arc<str>,
     /// Index into the pools of the Snapshot.
     pool: usize,
+    /// What it may cost, for an hour.
+    worst: MicroUsd,
     claim: Value,
     plan: ClaimPlan,
     instance_type: Arc<str>,
     pods: usize,
 }
 
-/// Whether there is more to do.
+/// How far a command is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     Beginning,
-    Over,
+    /// Its claims are there, or those that go are being deleted: [`super::replacing`] and [`super::drain`] do the rest.
+    UnderWay,
+    Dropped,
 }
 
 /// `None`: a node has no claim.
@@ -96,28 +105,34 @@ impl Begun {
         &mut self,
         cluster: &Cluster<'_>,
         (looks, others): (&mut Looks, &[Command]),
-        snapshot: &mut dyn FnMut() -> Arc<Snapshot>,
+        (views, is_open): (&mut Views<'_>, bool),
+        room: (&mut Option<Room>, &mut dyn FnMut() -> Room),
         turn: &mut Turn<'_>,
     ) -> Stage {
         let going: Vec<&Claimed<'_>> =
             cluster.our_claims().filter(|claimed| self.going.contains(claimed.name())).collect();
         let left: Vec<&Claimed<'_>> = going.iter().filter(|claimed| !claimed.is_deleting()).copied().collect();
         let replaces = !self.command.launches.is_empty();
-        let is_over = if replaces { left.len() < self.going.len() } else { left.is_empty() };
+        if !replaces && left.is_empty() {
+            return Stage::UnderWay;
+        }
         let is_gone = self.made.iter().any(|name| !cluster.has_claim(name));
-        if is_over || is_gone || turn.is_time(later(self.at, BEGINNING)) {
-            return Stage::Over;
+        if (replaces && left.len() < self.going.len()) || is_gone || turn.is_time(later(self.at, BEGINNING)) {
+            return Stage::Dropped;
         }
         if self.looked.is_none() {
             if !mark(&left, self.command.method.label_of_reason(), turn) || !has_settled(&left, looks, turn) {
                 return Stage::Beginning;
             }
-            let now = snapshot();
+            if !is_open {
+                return Stage::Beginning; // what is decided may want the same room
+            }
+            let now = views.of(View::AsExpected);
             if !self.holds(&now, others, turn.now) {
-                return Stage::Over;
+                return Stage::Dropped;
             }
             self.plan(cluster, &now);
-            self.looked = Some(now);
+            self.looked = Some((turn.now, now));
         }
         if !replaces {
             for claimed in left {
@@ -125,7 +140,7 @@ impl Begun {
             }
             return Stage::Beginning;
         }
-        self.make(cluster, turn)
+        self.make(cluster, room, turn)
     }
 
     /// Whether it may still be carried out once the others are, with the nodes of all of them closed.
@@ -160,23 +175,36 @@ impl Begun {
             let (plan, pods) = planned(command, &launch.name, now, cluster.objects);
             let mut launch = launch.clone();
             launch.name = name.clone();
+            let worst = launch.worst_price();
             let mut claim = node_claim(&now.node_pools[launch.pool], &launch);
             claim["metadata"]["annotations"][labels::REPLACES] = json!(replaces.to_annotation());
             let first = launch.offers.first();
             let instance_type = first.map_or_else(|| Arc::from(""), |offer| offer.instance_type.clone());
-            Made { name, pool: launch.pool, claim, plan, instance_type, pods }
+            Made { name, pool: launch.pool, worst, claim, plan, instance_type, pods }
         });
         self.to_make = to_make.collect();
     }
 
-    fn make(&mut self, cluster: &Cluster<'_>, turn: &mut Turn<'_>) -> Stage {
-        let Some(now) = &self.looked else { return Stage::Beginning };
+    fn make(
+        &mut self,
+        cluster: &Cluster<'_>,
+        (left, room): (&mut Option<Room>, &mut dyn FnMut() -> Room),
+        turn: &mut Turn<'_>,
+    ) -> Stage {
+        let Some((at, now)) = &self.looked else { return Stage::Beginning };
         let (made, to_make): (Vec<Made>, Vec<Made>) =
             std::mem::take(&mut self.to_make).into_iter().partition(|of| cluster.has_claim(&of.name));
         self.to_make = to_make;
         self.made.extend(made.into_iter().map(|of| of.name));
+        if turn.is_time(later(*at, FRESH)) && !self.to_make.is_empty() {
+            return Stage::Dropped;
+        }
         for of in &self.to_make {
             let pool = &now.node_pools[of.pool];
+            if let Err(valve) = left.get_or_insert_with(&mut *room).take(&pool.name, of.worst) {
+                turn.say(Said::HeldBack { valve, pool: pool.name.clone(), claims: self.to_make.len() });
+                return Stage::Dropped;
+            }
             if create_claim(pool, of.claim.clone(), &of.plan, turn) {
                 let (claim, pool, pods) = (of.name.clone(), pool.name.clone(), of.pods);
                 turn.say_once_taken(Said::Replacing { claim, pool, pods, instance_type: of.instance_type.clone() });
@@ -188,7 +216,7 @@ impl Begun {
         for claim in &self.made {
             turn.say(Said::AwaitingReplacement { claim: claim.clone() });
         }
-        Stage::Over
+        Stage::UnderWay
     }
 }
 

@@ -7,7 +7,7 @@
 //!
 //! Source: the reference's `disruption/controller.go` (karpenter-core 4.1, 4.8). Several commands at once are ours.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,9 @@ use super::Action;
 use super::beginning::{Begun, Stage, begin};
 use super::closing::{InHand, allowance};
 use super::cluster::Cluster;
+use super::event::Subject;
 use super::looks::Looks;
+use super::question::{Leaving, View, Views};
 use super::said::Said;
 use super::saving::Saving;
 use super::turn::{Turn, later};
@@ -37,6 +39,8 @@ const LONGEST: Duration = Duration::from_secs(5 * 60);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// While a node is not initialized after so long nothing is replaced by another one of its pool.
 const STUCK: Duration = Duration::from_secs(5 * 60);
+/// Of a command that is carried out pods may take so long to leave; then no room is kept for them any more.
+const UNDER_WAY: Duration = Duration::from_secs(15 * 60);
 /// An answer of a cluster as it was so long ago is none.
 const OLD: Duration = Duration::from_secs(60);
 
@@ -54,6 +58,8 @@ pub(super) struct Consolidating {
     /// Something has happened since a Snapshot was taken.
     is_stirred: bool,
     begun: Vec<Begun>,
+    /// Of commands that are carried out, since when, the pods that go to nodes that were there.
+    under_way: Vec<(Timestamp, Vec<Move>)>,
     /// Nodes, by name, and when they were in a set that was tried, or became known.
     examined: BTreeMap<Arc<str>, Timestamp>,
 }
@@ -104,18 +110,35 @@ impl Consolidating {
         self.begun.iter().flat_map(Begun::going).cloned().collect()
     }
 
-    /// Begins what was answered, and asks again in time. `is_calm`: no pods are about to be planned; `question`: the number of the
-    /// next one.
+    /// Pods of commands that are being begun: the room that they need is kept free.
+    pub fn leaving(&self, cluster: &Cluster<'_>) -> Leaving {
+        let moves = self.begun.iter().flat_map(|begun| &begun.command().moves);
+        let found = moves.filter_map(|of| Some((uid_where_it_was(of, cluster)?, of)));
+        found.map(|(uid, of)| (uid, Some(of.to.clone()).filter(|to| is_there(to, cluster)))).collect()
+    }
+
+    /// Pods of commands that are carried out which have not left yet, and the nodes that they go to, where these were there before. (What
+    /// claims that come for others are kept for, stands in their plan.)
+    pub fn under_way(&mut self, cluster: &Cluster<'_>, now: Timestamp) -> HashMap<Arc<str>, Arc<str>> {
+        let is_here = |of: &Move| uid_where_it_was(of, cluster).is_some();
+        self.under_way.retain(|(since, moves)| later(*since, UNDER_WAY) > now && moves.iter().any(is_here));
+        let moves = self.under_way.iter().flat_map(|(_, moves)| moves);
+        moves.filter_map(|of| Some((uid_where_it_was(of, cluster)?, of.to.clone()))).collect()
+    }
+
+    /// Begins what was answered, and asks again in time; whether something was begun. `is_calm`: no pods are about to be planned;
+    /// `question`: the number of the next one.
     pub fn step(
         &mut self,
         cluster: &Cluster<'_>,
-        mut snapshot: impl FnMut() -> Arc<Snapshot>,
+        views: &mut Views<'_>,
         room: impl FnOnce() -> Room,
         (policy, is_calm, question): (Policy, bool, &mut u64),
         turn: &mut Turn<'_>,
-    ) {
+    ) -> bool {
+        let before = self.begun.len();
         if let Some(answer) = self.answer.take() {
-            let is_begun = turn.now <= later(answer.at, OLD) && self.begin(cluster, &snapshot(), &answer, room, turn);
+            let is_begun = turn.now <= later(answer.at, OLD) && self.begin(cluster, views, &answer, room, turn);
             self.pause = match is_begun {
                 _ if turn.settings.shadow => LONGEST, // it would say the same again
                 true => EVERY,
@@ -127,6 +150,16 @@ impl Consolidating {
                 self.is_stirred = true; // there may be more
             }
         }
+        self.ask(views, (policy, is_calm, question), turn);
+        self.begun.len() > before
+    }
+
+    fn ask(
+        &mut self,
+        views: &mut Views<'_>,
+        (policy, is_calm, question): (Policy, bool, &mut u64),
+        turn: &mut Turn<'_>,
+    ) {
         let is_over = self.nothing.as_ref().is_none_or(|(at, _)| turn.is_time(later(*at, LONGEST)));
         if self.asked.is_some() || !self.begun.is_empty() || !(self.is_stirred || is_over) {
             return;
@@ -138,7 +171,7 @@ impl Consolidating {
         }
         self.at = Some(turn.now);
         self.is_stirred = false;
-        let now = snapshot();
+        let now = views.of(View::AsCommanded);
         if !is_over && self.nothing.as_ref().is_some_and(|(_, before)| is_same(before, &now)) {
             return;
         }
@@ -151,23 +184,24 @@ impl Consolidating {
     fn begin(
         &mut self,
         cluster: &Cluster<'_>,
-        snapshot: &Arc<Snapshot>,
+        views: &mut Views<'_>,
         answer: &Answer,
         room: impl FnOnce() -> Room,
         turn: &mut Turn<'_>,
     ) -> bool {
+        let snapshot = views.of(View::AsCommanded);
         let names = |of: &Snapshot| of.node_pools.iter().map(|pool| pool.name.clone()).collect::<Vec<_>>();
-        if answer.commands.is_empty() || names(snapshot) != names(&answer.snapshot) {
+        if answer.commands.is_empty() || names(&snapshot) != names(&answer.snapshot) {
             return false; // launches name their pool by its number
         }
         let there: BTreeSet<&Arc<str>> = snapshot.nodes.iter().map(|node| &node.name).collect();
-        let moving = snapshot.pods.iter().enumerate().filter(|(_, pod)| pod.displaced);
-        let mut evicted = Evictions::of(snapshot, moving.map(|(index, _)| index));
+        let moving = snapshot.pods.iter().enumerate().filter(|(_, pod)| pod.displaced || views.leaves(&pod.uid));
+        let mut evicted = Evictions::of(&snapshot, moving.map(|(index, _)| index));
         let place: BTreeMap<&PodKey, Option<&Arc<str>>> =
             snapshot.pods.iter().map(|pod| (&pod.key, pod.node.as_ref())).collect();
-        let stuck = stuck(snapshot, turn.now);
+        let stuck = stuck(&snapshot, turn.now);
         let mut targets: BTreeSet<Arc<str>> = BTreeSet::new();
-        let mut now = settled(snapshot, &BTreeSet::new());
+        let mut now = settled(&snapshot, &BTreeSet::new());
         let mut room = room();
         let mut is_begun = false;
         // empty nodes go as such
@@ -207,7 +241,6 @@ impl Consolidating {
             now = after(&now, std::slice::from_ref(command));
             is_begun = true;
         }
-        self.go_on(cluster, &mut Looks::default(), || snapshot.clone(), turn);
         is_begun
     }
 
@@ -221,22 +254,40 @@ impl Consolidating {
         counts.into_iter().all(|(pool, count)| count <= allowance(cluster, pool, reason, &in_hand, turn).left())
     }
 
-    /// Takes the commands that are being begun one step further.
+    /// Takes the commands that are being begun one step further. `is_open`: nothing is being decided that may want the same room.
     pub fn go_on(
         &mut self,
         cluster: &Cluster<'_>,
-        looks: &mut Looks,
-        mut snapshot: impl FnMut() -> Arc<Snapshot>,
+        (looks, views): (&mut Looks, &mut Views<'_>),
+        mut room: impl FnMut() -> Room,
+        is_open: bool,
         turn: &mut Turn<'_>,
     ) {
         let commands: Vec<Command> = self.begun.iter().map(|begun| begun.command().clone()).collect();
-        let mut number = 0;
-        self.begun.retain_mut(|begun| {
+        let mut left = None;
+        for (number, mut begun) in std::mem::take(&mut self.begun).into_iter().enumerate() {
             let others = [&commands[..number], &commands[number + 1..]].concat();
-            number += 1;
-            begun.go_on(cluster, (looks, &others), &mut snapshot, turn) == Stage::Beginning
-        });
+            match begun.go_on(cluster, (looks, &others), (views, is_open), (&mut left, &mut room), turn) {
+                Stage::Beginning => self.begun.push(begun),
+                Stage::Dropped => {}
+                Stage::UnderWay => {
+                    let moves = begun.command().moves.iter().filter(|of| is_there(&of.to, cluster));
+                    self.under_way.push((turn.now, moves.cloned().collect()));
+                }
+            }
+        }
     }
+}
+
+/// The uid of a pod that has not moved yet.
+fn uid_where_it_was(of: &Move, cluster: &Cluster<'_>) -> Option<Arc<str>> {
+    let pod = &cluster.objects.pods.get(&of.pod)?.object;
+    let is_here = pod.spec.as_ref()?.node_name.as_deref() == Some(&*of.from);
+    pod.metadata.uid.as_deref().filter(|_| is_here).map(Arc::from)
+}
+
+fn is_there(node: &str, cluster: &Cluster<'_>) -> bool {
+    cluster.objects.nodes.contains_key(&Subject::of_cluster("Node", node).key)
 }
 
 /// Pools of which a node should long be initialized, and is not: another one would not be either.

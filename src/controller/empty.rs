@@ -3,7 +3,7 @@
 //! A node is closed first, and looked at again after a moment: a pod that kube-scheduler had put there meanwhile keeps it.
 //! Source: the reference's `disruption/emptiness.go` (karpenter-core 4.2 to 4.4).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +11,16 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::closing::{InHand, SETTLED, allowance, is_closed, note_reason, reason_since, set_taint};
-use super::cluster::{Claimed, Cluster};
+use super::cluster::Cluster;
 use super::conditions::INITIALIZED;
 use super::idle::{CONSOLIDATABLE, is_kept};
 use super::looks::Looks;
+use super::question::{View, Views};
 use super::said::Said;
 use super::turn::{Turn, later};
 use crate::api::node_pool::DisruptionReason;
+use crate::disruption::{Hold, Method, candidates};
+use crate::observe::Snapshot;
 use crate::observe::{belongs_to_node, eviction_cost, has_ended, is_do_not_disrupt};
 
 const EMPTY: &str = "Empty";
@@ -27,9 +30,11 @@ const EMPTY: &str = "Empty";
 pub(super) fn step(
     cluster: &Cluster<'_>,
     (wanted, in_hand): (&BTreeSet<Arc<str>>, &InHand),
-    looks: &mut Looks,
+    (looks, views): (&mut Looks, &mut Views<'_>),
     turn: &mut Turn<'_>,
 ) {
+    let (mut held, now) = (None, turn.now);
+    let mut is_held = |node: &str| held.get_or_insert_with(|| held_by_pods(&views.of(View::Now), now)).contains(node);
     let mut left: BTreeMap<&str, usize> = BTreeMap::new();
     for claimed in cluster.claims.iter().filter(|claimed| !claimed.is_deleting() && claimed.is(INITIALIZED)) {
         turn.about(claimed);
@@ -44,7 +49,16 @@ pub(super) fn step(
             turn.stay(); // budgets, and who wants it, change without it
         }
         match (is_closed(node), reason_since(claimed)) {
-            (true, Some((EMPTY, since))) if is_empty => remove(claimed, name, since, looks, turn),
+            (true, Some((EMPTY, since))) if is_empty => {
+                // times in conditions are whole seconds
+                if turn.is_due(later(since, Duration::from_secs(1) + SETTLED)) && looks.are_fresh(name, turn) {
+                    if is_held(name) {
+                        set_taint(node, false, turn);
+                    } else if turn.delete_claim_as_read(claimed) {
+                        turn.say_once_taken(Said::Disrupting { claim: Arc::from(claimed.name()), reason: EMPTY });
+                    }
+                }
+            }
             (true, None) if is_empty && claimed.is(CONSOLIDATABLE) => note_reason(claimed, Some(EMPTY), turn),
             // it is needed after all; also where the process that closed it died before it said why
             (true, Some((EMPTY, _)) | None) => set_taint(node, false, turn),
@@ -53,7 +67,7 @@ pub(super) fn step(
             (false, None) if is_empty && claimed.is(CONSOLIDATABLE) => {
                 let budget = || allowance(cluster, pool, DisruptionReason::Empty, in_hand, turn).left();
                 let left = left.entry(pool).or_insert_with(budget);
-                if *left > 0 {
+                if *left > 0 && !is_held(name) {
                     *left -= 1;
                     set_taint(node, true, turn);
                 }
@@ -64,15 +78,14 @@ pub(super) fn step(
     turn.about_all();
 }
 
-/// Deletes the claim of a node that has been closed for long enough.
-fn remove(claimed: &Claimed<'_>, node: &str, closed: Timestamp, looks: &mut Looks, turn: &mut Turn<'_>) {
-    // times in conditions are whole seconds
-    if !turn.is_due(later(closed, Duration::from_secs(1) + SETTLED)) || !looks.are_fresh(node, turn) {
-        return;
-    }
-    if turn.delete_claim_as_read(claimed) {
-        turn.say_once_taken(Said::Disrupting { claim: Arc::from(claimed.name()), reason: EMPTY });
-    }
+/// Nodes, by name, that are not empty, or of which a pod must not be disturbed.
+fn held_by_pods(snapshot: &Snapshot, now: Timestamp) -> HashSet<Arc<str>> {
+    let keeps = |hold: &Hold| hold.is_of_pod() || *hold == Hold::NotEmpty;
+    let held = candidates(snapshot, Method::Empty, now).into_iter().filter(|standing| {
+        let holds = standing.verdict.as_ref().err();
+        holds.is_some_and(|holds| holds.iter().any(keeps))
+    });
+    held.map(|standing| snapshot.nodes[standing.node].name.clone()).collect()
 }
 
 /// Whether nothing would be lost with a node: its pods belong to it, have ended, or cost nothing to evict.

@@ -1,16 +1,17 @@
 //! What is decided about: the world as a Snapshot.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::buffers::Buffers;
 use super::conditions::{READY, is_true};
 use super::market::Market;
 use super::settings::ControllerSettings;
 use super::waiting::{Coming, is_provisionable, is_untried};
 use crate::observe::objects::Objects;
-use crate::observe::{LoadOutcome, Memory, Moment, build_observed};
+use crate::observe::{LoadOutcome, Memory, Moment, Snapshot, build_observed};
 use crate::placement::signature::signature;
 
 /// What is decided by besides the objects.
@@ -19,8 +20,70 @@ pub(super) struct Known<'k> {
     pub market: &'k Market,
     /// Nodes that pods were told to bind to, until when that is waited for.
     pub nominated: &'k BTreeMap<Arc<str>, Timestamp>,
+    /// Pods of nodes that go for commands which this process is carrying out.
+    pub leaving: &'k Leaving,
+    pub buffers: &'k Buffers,
     /// What was read for the last decision.
     pub memory: &'k mut Memory,
+}
+
+/// Pods, by uid, and the nodes that are there on which room is kept for them; `None`: they stay where they are until that is known.
+pub(super) type Leaving = HashMap<Arc<str>, Option<Arc<str>>>; // looked up only
+
+/// How far ahead pods of nodes that go are seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum View {
+    /// They are where they are.
+    Now,
+    /// They are where claims expect them.
+    AsExpected,
+    /// Also those of commands that are only being carried out: nobody else plans these, or for the room that they need.
+    AsCommanded,
+}
+
+/// The Snapshots of one step, each made when it is asked for first.
+pub(super) struct Views<'k> {
+    objects: &'k Objects,
+    coming: &'k Coming,
+    known: Known<'k>,
+    now: Timestamp,
+    seen: BTreeMap<View, Arc<Snapshot>>,
+}
+
+impl<'k> Views<'k> {
+    pub fn new(objects: &'k Objects, coming: &'k Coming, known: Known<'k>, now: Timestamp) -> Self {
+        Self { objects, coming, known, now, seen: BTreeMap::new() }
+    }
+
+    /// With buffers where they are kept free.
+    pub fn of(&mut self, view: View) -> Arc<Snapshot> {
+        let view = match view {
+            View::AsCommanded if self.known.leaving.is_empty() => View::AsExpected,
+            other => other,
+        };
+        let view = if view == View::AsExpected && self.coming.leaving.is_empty() { View::Now } else { view };
+        if let Some(seen) = self.seen.get(&view) {
+            return seen.clone();
+        }
+        let mut taken = self.take(view);
+        self.known.buffers.place(Arc::make_mut(&mut taken));
+        self.seen.insert(view, taken.clone());
+        taken
+    }
+
+    /// What is to be decided about.
+    pub fn question(&mut self) -> Arc<Snapshot> {
+        self.take(View::AsCommanded)
+    }
+
+    /// Whether a pod is to leave its node.
+    pub fn leaves(&self, uid: &str) -> bool {
+        self.known.leaving.contains_key(uid) || self.coming.leaving.contains_key(uid)
+    }
+
+    fn take(&mut self, view: View) -> Arc<Snapshot> {
+        snapshot(self.objects, self.coming, &mut self.known, view, self.now).snapshot
+    }
 }
 
 /// The Snapshot of a tick. Of pods that are not bound only those count for which kube-scheduler has found no room, and those
@@ -28,8 +91,8 @@ pub(super) struct Known<'k> {
 /// batch is closed, and the other half is planned together with them. Those with a node coming count as bound to it, and
 /// those of which a claim may have been made that nobody has seen are left out, so that no plan is made twice. Of NodePools only
 /// those that are ready are used.
-pub(super) fn snapshot(objects: &Objects, coming: &Coming, known: Known<'_>, now: Timestamp) -> LoadOutcome {
-    let Known { settings, market, nominated, memory } = known;
+fn snapshot(objects: &Objects, coming: &Coming, known: &mut Known<'_>, view: View, now: Timestamp) -> LoadOutcome {
+    let Known { settings, market, nominated, leaving, memory, .. } = known;
     let mut objects = objects.clone();
     objects.errors.clear();
     objects.notes.clear();
@@ -53,7 +116,9 @@ pub(super) fn snapshot(objects: &Objects, coming: &Coming, known: Known<'_>, now
         if coming.unseen.contains(uid) {
             return false;
         }
-        if let Some(node) = coming.pods.get(uid) {
+        let expected = coming.leaving.get(uid).filter(|_| view >= View::AsExpected);
+        let commanded = leaving.get(uid).filter(|_| view >= View::AsCommanded).and_then(Option::as_ref);
+        if let Some(node) = coming.pods.get(uid).or(expected).or(commanded) {
             let mut bound = (**object).clone();
             bound.spec.get_or_insert_default().node_name = Some(node.to_string());
             pod.object = Arc::new(bound);
@@ -72,6 +137,9 @@ pub(super) fn snapshot(objects: &Objects, coming: &Coming, known: Known<'_>, now
         for node in &mut snapshot.nodes {
             let of_claim = node.claim.as_ref().and_then(|claim| nominated.get(claim));
             node.disruption.nominated_until = nominated.get(&node.name).or(of_claim).copied();
+        }
+        if view >= View::AsCommanded {
+            snapshot.pods.iter_mut().filter(|pod| leaving.contains_key(&pod.uid)).for_each(|pod| pod.displaced = false);
         }
         for pool in &mut snapshot.node_pools {
             if unready.iter().any(|key| key.name == pool.name) {

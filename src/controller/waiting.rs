@@ -13,7 +13,7 @@ use super::cluster::Cluster;
 use super::conditions::{INITIALIZED, since};
 use super::turn::later;
 use crate::observe::{belongs_to_node, has_ended};
-use crate::placement::{Observed, Reservation};
+use crate::placement::{Observed, Reservation, Successors, successors};
 
 /// Nodes that are kept for pods which are still on nodes that go.
 pub(super) fn awaited_nodes(observed: &Observed) -> impl Iterator<Item = Arc<str>> {
@@ -59,6 +59,7 @@ pub(super) fn waiting_pods<'o>(cluster: &Cluster<'o>, coming: &Coming) -> Vec<&'
 }
 
 /// Where planned pods that are not bound are to bind, by uid: the name of a node, or of a claim that has none yet.
+#[derive(Debug, Default)]
 pub(super) struct Coming {
     pub pods: HashMap<Arc<str>, Arc<str>>,
     /// Those nodes and claims.
@@ -67,20 +68,24 @@ pub(super) struct Coming {
     pub unseen: BTreeSet<Arc<str>>,
     /// When the first of them is not waited for any more, if time alone decides that.
     pub until: Option<Timestamp>,
+    /// Pods of nodes that go, by uid, and where room is kept for those that come for them.
+    pub leaving: HashMap<Arc<str>, Arc<str>>,
 }
 
 /// Pods whose node is on its way, or had no time yet to take them.
 pub(super) fn coming(cluster: &Cluster<'_>, observed: &Observed, now: Timestamp) -> Coming {
     let nodes: BTreeMap<&str, _> =
         observed.nodes.iter().filter_map(|node| Some((&**node.claim.as_ref()?, node))).collect();
-    let mut found = Coming { pods: HashMap::new(), nodes: BTreeSet::new(), unseen: BTreeSet::new(), until: None };
+    let mut successors = successors(observed);
+    let mut found = Coming::default();
     for claimed in cluster.claims.iter().filter(|claimed| !claimed.is_deleting()) {
         let Some(state) = observed.claims.get(claimed.name()) else { continue };
         let node = nodes.get(claimed.name());
         let is_open = node.is_some_and(|node| matches!(node.reservation, Reservation::Open | Reservation::Leftover));
+        let Successors { newcomers, leaving } = successors.remove(claimed.name()).unwrap_or_default();
         let unbound = || {
-            let pods = state.plan.pods.iter().filter_map(|planned| observed.pods.get(&planned.uid));
-            pods.filter(|pod| pod.node.is_none())
+            let uids = state.plan.pods.iter().map(|planned| &planned.uid).chain(&newcomers);
+            uids.filter_map(|uid| observed.pods.get(uid)).filter(|pod| pod.node.is_none())
         };
         if is_open && claimed.is(INITIALIZED) {
             let status = claimed.claim.status.as_ref();
@@ -96,9 +101,10 @@ pub(super) fn coming(cluster: &Cluster<'_>, observed: &Observed, now: Timestamp)
         let name: Arc<str> = node.map_or_else(|| Arc::from(claimed.name()), |node| node.name.clone());
         let known = found.pods.len();
         found.pods.extend(unbound().map(|pod| (pod.version.uid.clone(), name.clone())));
-        if found.pods.len() > known {
-            found.nodes.insert(name);
+        if found.pods.len() > known || !leaving.is_empty() {
+            found.nodes.insert(name.clone());
         }
+        found.leaving.extend(leaving.into_iter().map(|uid| (uid, name.clone())));
     }
     found
 }

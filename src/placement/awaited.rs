@@ -22,6 +22,10 @@ pub(super) struct Awaited<'a> {
     pub lost: Vec<(&'a PodState, Unchangeable)>,
     /// How many do not exist yet.
     pub to_come: usize,
+    /// Those that take the places of others.
+    pub newcomers: Vec<&'a PodState>,
+    /// Those whose places are still to be taken, on the nodes that they leave.
+    pub leaving: Vec<&'a PodState>,
 }
 
 impl<'a> Awaited<'a> {
@@ -51,6 +55,7 @@ pub(super) fn awaited(observed: &Observed) -> BTreeMap<Arc<str>, Awaited<'_>> {
     let planned = observed.claims.values().flat_map(|claim| &claim.plan.pods);
     let mut taken: BTreeSet<&Arc<str>> = planned.map(|pod| &pod.uid).collect();
     let values: BTreeSet<String> = observed.claims.keys().map(|claim| taint_value(claim)).collect();
+    let mut left: BTreeSet<&Arc<str>> = BTreeSet::new();
     let mut all = BTreeMap::new();
     for (name, claim) in &observed.claims {
         let mut awaited = Awaited { value: taint_value(name), ..Awaited::default() };
@@ -63,7 +68,15 @@ pub(super) fn awaited(observed: &Observed) -> BTreeMap<Arc<str>, Awaited<'_>> {
         for expected in &claim.plan.expected {
             let (places, newcomers) = places(observed, expected, &awaited.value, &mut taken, &values);
             awaited.to_come += places;
+            let leaves = |pod: &&PodState| pod.node.as_ref().is_some_and(|node| claim.draining.contains(node));
+            let leaving = alike(observed, expected).filter(leaves).filter(|pod| !left.contains(&pod.version.uid));
+            let leaving: Vec<&PodState> = leaving.take(places).collect();
+            left.extend(leaving.iter().map(|pod| &pod.version.uid));
+            awaited.leaving.extend(leaving);
             for pod in newcomers {
+                if pod.node.is_none() {
+                    awaited.newcomers.push(pod);
+                }
                 awaited.add(pod);
             }
         }
@@ -75,19 +88,14 @@ pub(super) fn awaited(observed: &Observed) -> BTreeMap<Arc<str>, Awaited<'_>> {
 /// How many places are left after the pods that have them or get them now, and those pods.
 fn places<'a>(
     observed: &'a Observed,
-    expected: &ExpectedPods,
+    expected: &'a ExpectedPods,
     value: &str,
     taken: &mut BTreeSet<&'a Arc<str>>,
     values: &BTreeSet<String>,
 ) -> (usize, Vec<&'a PodState>) {
-    let is_like = |pod: &&PodState| {
-        let likeness = pod.likeness.as_ref();
-        pod.key.namespace == expected.namespace
-            && likeness.is_some_and(|(owner, signature)| *owner == expected.owner && *signature == expected.signature)
-    };
-    let alike: Vec<&PodState> = observed.pods.values().map(AsRef::as_ref).filter(is_like).collect();
-    let (mut found, others): (Vec<&PodState>, Vec<&PodState>) =
-        alike.into_iter().filter(|pod| !taken.contains(&pod.version.uid)).partition(|pod| has(&pod.tolerations, value));
+    let (mut found, others): (Vec<&PodState>, Vec<&PodState>) = alike(observed, expected)
+        .filter(|pod| !taken.contains(&pod.version.uid))
+        .partition(|pod| has(&pod.tolerations, value));
     let is_promised = |pod: &&PodState| {
         let ours = pod.tolerations.iter().filter(|toleration| is_ours(toleration));
         ours.into_iter().any(|toleration| toleration.value.as_ref().is_some_and(|value| values.contains(value)))
@@ -98,4 +106,32 @@ fn places<'a>(
     found.extend(free.into_iter().take(places));
     taken.extend(found.iter().map(|pod| &pod.version.uid));
     (expected.count.saturating_sub(found.len()), found)
+}
+
+fn alike<'a>(observed: &'a Observed, expected: &'a ExpectedPods) -> impl Iterator<Item = &'a PodState> {
+    observed.pods.values().map(AsRef::as_ref).filter(move |pod: &&PodState| {
+        let likeness = pod.likeness.as_ref();
+        pod.key.namespace == expected.namespace
+            && likeness.is_some_and(|(owner, signature)| *owner == expected.owner && *signature == expected.signature)
+    })
+}
+
+/// Who comes to the node of a claim from nodes that are drained.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Successors {
+    /// Pods that have been made for others and are not bound yet, by uid.
+    pub newcomers: Vec<Arc<str>>,
+    /// Pods that are still where they have to leave, by uid.
+    pub leaving: Vec<Arc<str>>,
+}
+
+/// Of every claim that expects some, by name.
+#[must_use]
+pub fn successors(observed: &Observed) -> BTreeMap<Arc<str>, Successors> {
+    if observed.claims.values().all(|claim| claim.plan.expected.is_empty()) {
+        return BTreeMap::new();
+    }
+    let uids = |pods: &[&PodState]| pods.iter().map(|pod| pod.version.uid.clone()).collect();
+    let of = |awaited: Awaited<'_>| Successors { newcomers: uids(&awaited.newcomers), leaving: uids(&awaited.leaving) };
+    awaited(observed).into_iter().map(|(claim, awaited)| (claim, of(awaited))).collect()
 }

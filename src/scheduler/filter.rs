@@ -41,8 +41,9 @@ fn has_room(node: &Node, spec: &PodSpec) -> bool {
     fits(PODS, spec.requests.get(PODS).max(1)) && spec.requests.iter().all(|(name, amount)| fits(name, amount))
 }
 
-/// Node selector and required node affinity.
-pub(super) fn selects(spec: &PodSpec, labels: &Labels) -> bool {
+/// Whether node selector and required node affinity of a pod let it bind to a node with these labels.
+#[must_use]
+pub fn selects(spec: &PodSpec, labels: &Labels) -> bool {
     let has = |(key, value): (&_, &_)| labels.get(key) == Some(value);
     spec.node_selector.iter().all(has) && (spec.node_affinity.is_empty() || any(&spec.node_affinity, labels))
 }

@@ -6,6 +6,7 @@ use super::rig::{Rig, SMALL, class, pod, pool};
 use crate::api::labels;
 use crate::consolidation::Policy;
 use crate::controller::{ControllerSettings, Said};
+use crate::placement::ClaimPlan;
 
 const LARGE: &str = "c-8x-amd64-linux";
 
@@ -66,6 +67,14 @@ fn is_closed(rig: &Rig, node: &str) -> bool {
 
 fn begun(rig: &Rig) -> usize {
     rig.said.iter().filter(|said| matches!(said, Said::Consolidating(_))).count()
+}
+
+/// From now on nodes do not become ready.
+fn never_ready(rig: &mut Rig) {
+    rig.change("NodePool", "default", |pool| {
+        pool["metadata"]["generation"] = json!(2);
+        pool["spec"]["template"]["spec"]["startupTaints"] = json!([{"key": "never", "effect": "NoSchedule"}]);
+    });
 }
 
 /// Lets time pass until a claim replaces others; its name.
@@ -192,11 +201,7 @@ fn where_the_new_node_fails_the_old_one_stays() {
 fn what_takes_too_long_is_given_up_and_its_node_is_kept_for_nobody() {
     let mut rig = oversized();
     let old = rig.names("Node").remove(0);
-    // nodes do not become ready
-    rig.change("NodePool", "default", |pool| {
-        pool["metadata"]["generation"] = json!(2);
-        pool["spec"]["template"]["spec"]["startupTaints"] = json!([{"key": "never", "effect": "NoSchedule"}]);
-    });
+    never_ready(&mut rig);
     shrink(&mut rig);
     let new = until_replaced(&mut rig);
     assert!(!rig.get("NodeClaim", &new)["spec"]["startupTaints"].is_null());
@@ -266,4 +271,63 @@ fn what_a_process_that_died_has_closed_is_open_again() {
     rig.settle();
     assert!(!is_closed(&rig, &old));
     assert_eq!(rig.condition("NodeClaim", &old, "DisruptionReason"), None);
+}
+
+fn plans(rig: &Rig) -> Vec<(String, ClaimPlan)> {
+    let of = |name: String| {
+        let plan = rig.annotation("NodeClaim", &name, labels::PLANNED_PODS)?;
+        let plan = ClaimPlan::from_annotation(plan).unwrap();
+        Some((name, plan))
+    };
+    rig.names("NodeClaim").into_iter().filter_map(of).collect()
+}
+
+#[test]
+fn the_room_of_what_comes_for_others_is_given_to_nobody_else_and_their_pods_are_not_planned_twice() {
+    let mut rig = oversized();
+    let old = rig.names("Node").remove(0);
+    never_ready(&mut rig);
+    shrink(&mut rig);
+    let new = until_replaced(&mut rig);
+    // larger than what moves, so that it would be planned first
+    rig.put(owned("late", "1500m"));
+    rig.pass(10);
+    let others = plans(&rig).into_iter().filter(|(name, _)| *name != new && *name != old);
+    let pods: Vec<_> = others.map(|(_, plan)| (plan.pods.len(), plan.expected.len())).collect();
+    assert_eq!(pods, [(1, 0)], "the node of `late`: {:?}", rig.said);
+}
+
+#[test]
+fn the_room_that_pods_move_to_is_given_to_nobody_else() {
+    let mut rig = halves(&json!({}));
+    until_marked(&mut rig);
+    rig.put(owned("late", "1"));
+    rig.pass(5);
+    let pods =
+        plans(&rig).into_iter().map(|(_, plan)| (plan.pods.into_iter().map(|pod| pod.name), plan.expected.len()));
+    let late: Vec<usize> =
+        pods.filter_map(|(mut pods, expected)| pods.any(|name| *name == *"late").then_some(expected)).collect();
+    assert_eq!(late, [0], "a node of its own: {:?}", rig.said);
+    assert!(plans(&rig).iter().all(|(_, plan)| plan.expected.is_empty()), "{:?}", plans(&rig));
+    rig.pass(60);
+    assert_eq!((rig.names("Node").len(), begun(&rig)), (2, 1), "{:?}", rig.said);
+}
+
+#[test]
+fn a_command_ends_where_a_valve_does_not_let_its_nodes_come() {
+    let mut settings = ControllerSettings::default();
+    settings.valves.launches_per_minute = Some(1);
+    let mut rig = Rig::new(settings, vec![class(&json!({})), both(&json!({})), owned("web", "1"), owned("other", "6")]);
+    rig.pass(120);
+    let old = rig.names("Node").remove(0);
+    shrink(&mut rig);
+    until_marked(&mut rig);
+    // what it had room for when it began is taken by another one
+    rig.put(owned("late", "1500m"));
+    rig.pass(5);
+    let replaces = |name: &String| rig.annotation("NodeClaim", name, labels::REPLACES).is_some();
+    let claims = rig.names("NodeClaim");
+    assert!(claims.len() == 2 && !claims.iter().any(replaces), "{claims:?} {:?}", rig.said);
+    assert!(rig.said.iter().any(|said| matches!(said, Said::HeldBack { .. })), "{:?}", rig.said);
+    assert!(!is_closed(&rig, &old), "{:?}", rig.said);
 }
