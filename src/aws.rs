@@ -36,7 +36,7 @@ mod words;
 use std::sync::Arc;
 
 pub use classes::ClassSettings;
-pub use connect::{Aws, ConnectError, Mode};
+pub use connect::{Aws, ConnectError, Mode, environment};
 pub use ec2::{Ec2, Ec2Settings};
 pub use facts::{Facts, Given};
 pub use market::{Keeper, MarketSettings};

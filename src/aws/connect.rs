@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_config::{AppName, BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
 use super::calls::{Limited, Watch};
@@ -48,12 +48,19 @@ const ATTEMPTS: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
+/// What variables, profiles and the instance say.
+#[must_use]
+pub fn environment() -> ConfigLoader {
+    aws_config::defaults(BehaviorVersion::latest())
+}
+
 impl Aws {
-    /// Reads the environment; no service is called but what credentials need.
+    /// Clients with what `from` says ([`environment`]) and, where one is given, another region. No service is called but what
+    /// credentials need.
     ///
     /// # Errors
     /// Nothing says which region it is.
-    pub async fn connect(region: Option<&str>, mode: Mode) -> Result<Self, ConnectError> {
+    pub async fn connect(from: ConfigLoader, region: Option<&str>, mode: Mode) -> Result<Self, ConnectError> {
         let plain = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
         let client = Limited { inner: plain, limits: Arc::new(Limits::default()) };
         let timeouts = TimeoutConfig::builder()
@@ -66,7 +73,7 @@ impl Aws {
             .with_initial_backoff(FIRST_PAUSE)
             .with_max_backoff(LONGEST_PAUSE);
         let name = AppName::new(concat!("packwright-", env!("CARGO_PKG_VERSION"))).expect("it has no forbidden characters");
-        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        let mut loader = from
             .http_client(client)
             .timeout_config(timeouts)
             .retry_config(retries)

@@ -110,7 +110,7 @@ impl Proxy {
 async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    let mut query = Query::read(&parts.headers, &parts.uri, &body);
+    let query = Query::read(&parts.headers, &parts.uri, &body);
     let call = query.call();
     shared.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call.clone());
     let (latency, verdict) = {
@@ -125,7 +125,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         return known.respond();
     }
     let told = if call.action == "CreateFleet" && !call.is_dry_run {
-        fleet::create(&shared, &mut query, &parts.headers).await
+        fleet::create(&shared, &query, &parts.headers).await
     } else if let Some(told) = stand_in::answer(&shared, &query) {
         told
     } else {

@@ -7,7 +7,7 @@ use kube::Client;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::watch;
 
-use crate::aws::{Aws, ClassSettings, Ec2, Ec2Settings, Facts, Given, Keeper, Leads, MarketSettings, Mode};
+use crate::aws::{Aws, ClassSettings, Ec2, Ec2Settings, Facts, Given, Keeper, Leads, MarketSettings, Mode, environment};
 use crate::catalog::Market;
 use crate::cli::words::{boolean, duration};
 use crate::cloud::Provider;
@@ -76,7 +76,7 @@ impl AccountArgs {
         stands: &watch::Receiver<Stand>,
     ) -> Result<Outside, String> {
         let mode = if shadow { Mode::ReadsOnly } else { Mode::Acts };
-        let aws = Aws::connect(Some(&settings.region), mode).await.map_err(|error| error.to_string())?;
+        let aws = Aws::connect(environment(), Some(&settings.region), mode).await.map_err(|error| error.to_string())?;
         let (teller, told) = unbounded_channel();
         let of_market = MarketSettings { spot_every: self.spot_price_interval, is_isolated: self.isolated_vpc };
         let keeper = Arc::new(Keeper::new(aws.clone(), market.clone(), teller.clone()));

@@ -28,8 +28,8 @@ impl Override {
 
 const CONFIGS: &str = "LaunchTemplateConfigs.";
 
-/// Asks moto for the override that EC2 would choose. It is answered by the asked query, not the changed one, when it is asked again.
-pub(super) async fn create(shared: &Shared, query: &mut Query, headers: &HeaderMap) -> Answer {
+/// Asks moto for the override that EC2 would choose.
+pub(super) async fn create(shared: &Shared, query: &Query, headers: &HeaderMap) -> Answer {
     let capacity_type = query.field("TargetCapacitySpecification.DefaultTargetCapacityType").to_owned();
     let mut overrides = overrides(query);
     overrides.sort_by(|a, b| a.priority().total_cmp(&b.priority()));
