@@ -2,6 +2,7 @@
 
 mod account;
 mod joiner;
+mod launching;
 mod moto;
 mod policy;
 mod proxy;

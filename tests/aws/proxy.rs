@@ -20,7 +20,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-pub use faults::Faults;
+pub use faults::{Faults, Throttle};
 use query::Query;
 
 /// A call that came in.

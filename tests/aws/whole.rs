@@ -27,6 +27,8 @@ pub struct World<'w> {
 }
 
 /// A cluster of their own, one test at a time, each with an account of its own.
+///
+/// The calls that a test makes are allowed by the policy.
 pub fn in_world(test: impl AsyncFnOnce(&World<'_>)) {
     static OWN: LazyLock<tokio::sync::Mutex<Cluster>> = LazyLock::new(|| {
         let cluster = Cluster::start();

@@ -24,7 +24,9 @@ pub struct Faults {
     pub throttle: Option<Throttle>,
     /// At random, of the mutating calls, so many in a thousand are lost, and as many fail.
     pub random: Option<(Dice, usize)>,
-    /// Values of SSM parameters; others under `/aws/service` have the first image of the account.
+    /// So many calls went wrong at random.
+    pub happened: usize,
+    /// Values of SSM parameters; others are not there.
     pub parameters: BTreeMap<String, String>,
     /// What the Pricing stand-in says, dollars an hour by type.
     pub prices: BTreeMap<String, String>,
@@ -84,10 +86,13 @@ impl Faults {
             return refuse("InternalError", 500);
         }
         if let Some((dice, permille)) = self.random.as_mut().filter(|_| !reads && !call.is_dry_run) {
-            match dice.below(1_000) {
-                rolled if rolled < *permille => return refuse("InternalError", 500),
-                rolled if rolled < *permille * 2 => return Verdict { refusal: None, is_lost: true },
-                _ => {}
+            let (rolled, permille) = (dice.below(1_000), *permille);
+            self.happened += usize::from(rolled < permille * 2);
+            if rolled < permille {
+                return refuse("InternalError", 500);
+            }
+            if rolled < permille * 2 {
+                return Verdict { refusal: None, is_lost: true };
             }
         }
         Verdict { refusal: None, is_lost: take(&mut self.lost, &call.action) }
