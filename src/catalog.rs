@@ -6,6 +6,7 @@
 
 pub mod instance_type;
 pub mod allocatable;
+pub mod learned;
 pub mod node_class;
 pub mod market;
 pub mod ec2;
@@ -14,9 +15,11 @@ pub mod file;
 pub mod overlay;
 
 use std::path::Path;
+use std::sync::Arc;
 
 pub use ec2::Ec2Facts;
 pub use instance_type::{CapacityType, InstanceType, Offering, Overhead, Reservation};
+pub use learned::{Learned, NodeKind};
 pub use market::{Market, SpotPrices};
 pub use node_class::NodeClassFacts;
 pub use node_class::reservations::Reservations;
@@ -41,6 +44,17 @@ impl Catalog {
         match value {
             "kwok" => Ok(Self::Fixed(kwok::instance_types())),
             path => file::read(Path::new(path)).map(Self::Fixed),
+        }
+    }
+
+    /// What nodes really have, from now on, where the catalogue predicts it. Whether that changes anything.
+    pub fn learn(&mut self, learned: &Arc<Learned>) -> bool {
+        match self {
+            Self::Ec2(market) if *market.learned != **learned => {
+                market.learned = learned.clone();
+                true
+            }
+            Self::Ec2(_) | Self::Fixed(_) => false,
         }
     }
 

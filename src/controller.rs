@@ -30,6 +30,7 @@ mod unavailable;
 mod market;
 mod give_up;
 mod hash;
+mod class_hash;
 mod closing;
 mod beginning;
 mod consolidating;
@@ -37,6 +38,7 @@ mod create;
 mod creating;
 mod adopt;
 mod launch;
+mod learn;
 mod play;
 mod register;
 mod replacing;
@@ -84,7 +86,7 @@ pub use saving::Saving;
 pub use settings::ControllerSettings;
 pub use world::World;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Learned};
 use crate::cloud::{Answer, Provider};
 use crate::host::{Decision, Search};
 use crate::observe::objects::ObjectKey;
@@ -139,6 +141,8 @@ const NOMINATION: Duration = Duration::from_secs(20);
 pub struct Controller {
     settings: ControllerSettings,
     catalog: Catalog,
+    /// What nodes of each kind really have.
+    learned: Arc<Learned>,
     world: World,
     writes: Writes,
     market: Market,
@@ -183,6 +187,7 @@ impl Controller {
         Self {
             settings,
             catalog,
+            learned: Arc::default(),
             world: World::default(),
             writes: Writes::default(),
             market: Market::default(),
@@ -270,6 +275,7 @@ impl Controller {
             Event::Interrupted { provider_id, kind } => self.interruptions.note(provider_id, kind, now),
             Event::Catalog(catalog) => {
                 self.catalog = *catalog;
+                self.catalog.learn(&self.learned);
                 self.market = Market::default();
             }
             Event::Decided { question, decision } => self.decided(question, &decision, now, &mut step),
@@ -296,6 +302,9 @@ impl Controller {
         self.unavailable.forget(now);
         let unavailable = self.unavailable.names();
         let mut changes = self.world.take_changes();
+        if learn::step(&self.world, &changes, &mut self.learned) && self.catalog.learn(&self.learned) {
+            self.market = Market::default();
+        }
         let sources = Sources { world: &self.world, catalog: &self.catalog, settings: &self.settings.decision };
         changes.all |= self.market.update(&sources, &unavailable);
         self.market.update_classes(&sources, &changes, &unavailable);
@@ -326,7 +335,8 @@ impl Controller {
         }
         adopt::step(&cluster, &mut turn);
         hash::step(&cluster, &self.market, &mut turn);
-        drift::step(&cluster, &self.market, &mut turn);
+        class_hash::step(&cluster, &mut turn);
+        drift::step(&cluster, &self.market, &self.garbage, &mut turn);
         launch::step(&cluster, &self.market, &mut self.launches, &mut turn);
         if provider == Provider::Kwok {
             play::step(&cluster, &mut turn);

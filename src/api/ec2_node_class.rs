@@ -4,11 +4,13 @@
 //! absent, which means `<amiFamily>@latest`.
 
 mod block_device;
+mod hash;
 mod launch_options;
 mod selectors;
 mod status;
 
 pub use block_device::{BlockDevice, BlockDeviceMapping, VOLUME_SIZE, VolumeType};
+pub use hash::HASH_VERSION;
 pub use launch_options::{
     ConnectionTracking, CpuOptions, InterfaceType, MetadataOptions, NetworkInterface, PlacementGroupSelector, Switch,
     TokenPolicy,

@@ -68,6 +68,8 @@ struct Entry {
     class: Arc<EC2NodeClass>,
     looks: Looks,
     due: Instant,
+    /// Among those that are being listed.
+    is_listed: bool,
 }
 
 impl Classes {
@@ -186,7 +188,14 @@ fn note(entries: &mut BTreeMap<String, Entry>, event: watcher::Event<DynamicObje
             entries.remove(&object.name_any());
             return;
         }
-        watcher::Event::Init | watcher::Event::InitDone => return,
+        watcher::Event::Init => {
+            entries.values_mut().for_each(|entry| entry.is_listed = false);
+            return;
+        }
+        watcher::Event::InitDone => {
+            entries.retain(|_, entry| entry.is_listed);
+            return;
+        }
     };
     let name = object.name_any();
     let read = serde_json::to_value(&object).and_then(serde_json::from_value::<EC2NodeClass>);
@@ -211,7 +220,11 @@ fn note(entries: &mut BTreeMap<String, Entry>, event: watcher::Event<DynamicObje
                 entry.looks = Looks::default();
             }
             entry.class = class;
+            entry.is_listed = true;
         }
-        None => drop(entries.insert(name, Entry { class, looks: Looks::default(), due: Instant::now() })),
+        None => {
+            let entry = Entry { class, looks: Looks::default(), due: Instant::now(), is_listed: true };
+            entries.insert(name, entry);
+        }
     }
 }

@@ -15,7 +15,9 @@ pub use described::{DescribedDevice, DescribedType};
 pub use facts::{Ec2Facts, Ec2Type, FactsError, PriceTable};
 
 use super::allocatable::{allocatable, subtract_estimate_margin};
+use super::learned::NodeKind;
 use super::market::Market;
+use super::node_class::images;
 use super::{InstanceType, NodeClassFacts};
 use crate::settings::Settings;
 
@@ -39,10 +41,9 @@ pub fn instance_types(
         .map(|ec2_type| {
             let capacity = capacity::of(ec2_type, class, settings);
             let overhead = overhead::of(ec2_type, class, &capacity);
-            let mut allocatable = allocatable(&capacity, &overhead.total());
-            subtract_estimate_margin(&mut allocatable, settings.estimate_margin_permille);
+            let allocatable = allocatable(&capacity, &overhead.total());
             let offerings = offerings::of(ec2_type, class, zones, market);
-            InstanceType {
+            let mut kind = InstanceType {
                 name: ec2_type.name.clone(),
                 requirements: label_values.requirements(ec2_type, &offerings),
                 capacity,
@@ -50,9 +51,23 @@ pub fn instance_types(
                 offerings,
                 allocatable,
                 capacity_overlay_applied: false,
+            };
+            if !learn(class, market, &mut kind) {
+                subtract_estimate_margin(&mut kind.allocatable, settings.estimate_margin_permille);
             }
+            kind
         })
         .collect()
+}
+
+/// Makes a type what its nodes really are. Whether one of them was seen.
+fn learn(class: &NodeClassFacts, market: &Market, kind: &mut InstanceType) -> bool {
+    if market.learned.is_empty() {
+        return false;
+    }
+    let Some(image) = images::of_type(&class.images, &kind.requirements) else { return false };
+    let of = NodeKind { instance_type: kind.name.clone(), image_id: image.id.clone(), class_hash: class.hash.clone() };
+    market.learned.apply(&of, kind)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub use account::{Account, OnDemandPrices};
 pub use spot::{LINUX, SpotFileError, SpotPrices};
 
 use super::ec2::{Ec2Facts, Ec2Type, PriceTable};
+use super::learned::Learned;
 use super::node_class::Zone;
 use super::node_class::reservations::Reservations;
 use crate::units::MicroUsd;
@@ -27,6 +28,8 @@ pub struct Market {
     reservations: Option<Reservations>,
     /// What the account has said.
     account: Account,
+    /// What nodes really have, as far as some were seen.
+    pub(super) learned: Arc<Learned>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,7 +66,16 @@ impl Market {
         notes.push(
             "spot prices are estimates between 30 % and 75 % of on-demand; --spot-prices replaces them".to_owned(),
         );
-        Ok((Self { region: Arc::from(region), zones, prices, spot: None, reservations: None, account: Account::default() }, notes))
+        let market = Self {
+            region: Arc::from(region),
+            zones,
+            prices,
+            spot: None,
+            reservations: None,
+            account: Account::default(),
+            learned: Arc::default(),
+        };
+        Ok((market, notes))
     }
 
     /// Replaces the estimated spot prices. A type and zone without a recorded price has no spot offering from then on

@@ -4,6 +4,7 @@
 //! and in integers, so that the catalogue's rules depend on no API type.
 
 mod from_api;
+pub mod images;
 pub mod reservations;
 
 use std::fmt;
@@ -104,6 +105,10 @@ pub struct NodeClassFacts {
     pub zones: Option<Vec<Zone>>,
     /// Capacity reservations of the status that can still be launched into.
     pub reservations: Vec<ReservationFacts>,
+    /// The images of the status, in its order.
+    pub images: Vec<images::ImageFacts>,
+    /// What the class is apart from what its selectors find; empty where nobody asks.
+    pub hash: Arc<str>,
 }
 
 /// An availability zone: its name in this account, and its account-independent id where known.

@@ -205,7 +205,7 @@ impl Begun {
                 turn.say(Said::HeldBack { valve, pool: pool.name.clone(), claims: self.to_make.len() });
                 return Stage::Dropped;
             }
-            if create_claim(pool, of.claim.clone(), &of.plan, turn) {
+            if create_claim(pool, of.claim.clone(), &of.plan, cluster.objects, turn) {
                 let (claim, pool, pods) = (of.name.clone(), pool.name.clone(), of.pods);
                 turn.say_once_taken(Said::Replacing { claim, pool, pods, instance_type: of.instance_type.clone() });
             }

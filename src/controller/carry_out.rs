@@ -171,7 +171,7 @@ fn create(
     let mut pods = ClaimPlan::of_launch(snapshot, plan, index);
     expect(&mut pods, snapshot, plan, index, world);
     let claim = node_claim(pool, launch);
-    create_claim(pool, claim, &pods, turn).then(|| {
+    create_claim(pool, claim, &pods, world.objects(), turn).then(|| {
         turn.say_once_taken(Said::Creating {
             claim: launch.name.clone(),
             pool: pool.name.clone(),

@@ -1,4 +1,5 @@
-//! EC2NodeClasses where there is no account: nothing has to be looked up, so they are ready at once.
+//! EC2NodeClasses where there is no account: nothing has to be looked up, so they are ready at once. Where instances are of EC2, whoever
+//! has an account says what it has found.
 
 use serde_json::json;
 
@@ -10,7 +11,7 @@ use crate::cloud::Provider;
 /// Says so.
 pub(super) fn step(cluster: &Cluster<'_>, turn: &mut Turn<'_>) {
     if turn.settings.provider == Provider::Ec2 {
-        return; // they are looked after by who knows the account
+        return;
     }
     for class in cluster.objects.ec2_node_classes.values().map(|class| &class.object) {
         let known = class.status.as_ref().map_or(&[][..], |status| &status.conditions);

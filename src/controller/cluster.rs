@@ -185,6 +185,11 @@ impl<'o> Claimed<'o> {
         self.claim.metadata.labels.as_ref()?.get(labels::NODEPOOL).map(String::as_str)
     }
 
+    /// The instance that it says it has; empty: none yet.
+    pub fn provider_id(&self) -> &'o str {
+        self.claim.status.as_ref().and_then(|status| status.provider_id.as_deref()).unwrap_or_default()
+    }
+
     /// The launch that was asked for last for it and others, where the cloud is one that is asked for several at once.
     pub fn launch(&self) -> Option<&'o str> {
         self.claim.metadata.annotations.as_ref()?.get(labels::LAUNCH).map(String::as_str)

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::action::Verb;
+use super::class_hash;
 use super::event::Subject;
 use super::hash;
 use super::turn::Turn;
@@ -18,12 +19,21 @@ use crate::placement::ClaimPlan;
 const LENGTH: usize = 5;
 
 /// A claim of a pool, for the pods of a plan: by its annotation it is known as ours. Whether it is sent.
-pub(super) fn create_claim(pool: &NodePool, mut claim: Value, plan: &ClaimPlan, turn: &mut Turn<'_>) -> bool {
+pub(super) fn create_claim(
+    pool: &NodePool,
+    mut claim: Value,
+    plan: &ClaimPlan,
+    objects: &Objects,
+    turn: &mut Turn<'_>,
+) -> bool {
     let Some(name) = claim["metadata"]["name"].as_str().map(str::to_owned) else { return false };
     let metadata = &mut claim["metadata"];
     metadata["annotations"][labels::PLANNED_PODS] = json!(plan.to_annotation());
     if let Value::Object(stamp) = hash::annotations(pool) {
         stamp.into_iter().for_each(|(key, value)| metadata["annotations"][key] = value);
+    }
+    if let Some(class) = class_hash::class_of(&pool.node_class.kind, &pool.node_class.name, objects) {
+        class_hash::annotations(class).into_iter().for_each(|(key, value)| metadata["annotations"][key] = json!(value));
     }
     metadata["finalizers"] = json!([labels::FINALIZER_TERMINATION]);
     metadata["ownerReferences"] = json!([{

@@ -1,6 +1,6 @@
 //! NodeClaims that are not what their NodePool asks for any more, as their condition `Drifted` says.
 //!
-//! Source: the reference's `nodeclaim/disruption/drift.go` (karpenter-core 4.11), without what a cloud itself knows.
+//! Source: the reference's `nodeclaim/disruption/drift.go` (karpenter-core 4.11), and what EC2 itself knows (karpenter-aws 1.6).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,13 +8,16 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::class_hash;
 use super::cluster::{Claimed, Cluster};
 use super::conditions::{Conditions, LAUNCHED};
+use super::garbage::Garbage;
 use super::hash::{self, hash};
 use super::market::Market;
 use super::said::Said;
 use super::turn::{Turn, later};
 use crate::api::labels;
+use crate::cloud::ec2;
 use crate::observe::requirements_of;
 use crate::observe::snapshot::NodePool;
 use crate::requirements::Requirements;
@@ -43,13 +46,17 @@ impl<'m> Wanted<'m> {
 }
 
 /// Sets the condition of the claims that are looked at, and takes it away from those that are what they should be again.
-pub(super) fn step(cluster: &Cluster<'_>, market: &Market, turn: &mut Turn<'_>) {
+pub(super) fn step(cluster: &Cluster<'_>, market: &Market, garbage: &Garbage, turn: &mut Turn<'_>) {
     let mut pools: BTreeMap<&str, Option<Wanted<'_>>> = BTreeMap::new();
     for claimed in cluster.claims.iter().filter(|claimed| !claimed.is_deleting()) {
         let Some(name) = claimed.pool() else { continue };
         let Some(wanted) = pools.entry(name).or_insert_with(|| Wanted::of(cluster, market, name)) else { continue };
         turn.about(claimed);
-        let reason = if claimed.is(LAUNCHED) { reason(claimed, wanted, turn) } else { None };
+        let reason = if claimed.is(LAUNCHED) {
+            reason(claimed, wanted, turn).or_else(|| class_reason(cluster, claimed, wanted, garbage))
+        } else {
+            None
+        };
         note(claimed, reason, turn);
     }
     turn.about_all();
@@ -68,6 +75,25 @@ fn reason(claimed: &Claimed<'_>, wanted: &Wanted<'_>, turn: &mut Turn<'_>) -> Op
     // without any type it is the node class that cannot be used
     let is_known = wanted.pool.instance_types.is_empty() || is_offered(wanted.pool, label);
     (!is_known && turn.is_due(later(created, YOUNG))).then_some(INSTANCE_TYPE)
+}
+
+/// What a class asks for now, if it is one of EC2.
+fn class_reason(
+    cluster: &Cluster<'_>,
+    claimed: &Claimed<'_>,
+    wanted: &Wanted<'_>,
+    garbage: &Garbage,
+) -> Option<&'static str> {
+    let of = &claimed.claim.spec.node_class_ref;
+    let class = class_hash::class_of(&of.kind, &of.name, cluster.objects)?;
+    if class_hash::of_claim(claimed).is_some_and(|hash| hash != class.spec.static_hash()) {
+        return Some(ec2::drift::NODE_CLASS);
+    }
+    let label = claimed.claim.metadata.labels.as_ref().and_then(|labels| labels.get(labels::INSTANCE_TYPE));
+    let kind = label.and_then(|name| wanted.pool.instance_types.iter().find(|kind| *kind.name == **name));
+    let status = claimed.claim.status.as_ref()?;
+    let machine = status.provider_id.as_deref().and_then(|id| garbage.machine(id));
+    ec2::drift::dynamic(class, kind, status.image_id.as_deref(), machine)
 }
 
 /// Whether the type is still sold where and as the claim has it, if it can be had now or not. A node on a reservation is as

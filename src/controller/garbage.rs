@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 
 use super::action::Action;
-use super::cluster::Cluster;
+use super::cluster::{Claimed, Cluster};
 use super::conditions::{LAUNCHED, READY, REGISTERED, since};
 use super::drain::is_going;
 use super::instances::Instances;
@@ -18,7 +18,7 @@ use super::turn::{Turn, later};
 use serde_json::json;
 
 use crate::api::labels;
-use crate::cloud::{Answer, Listed, Provider, Request};
+use crate::cloud::{Answer, Listed, Machine, Provider, Request};
 
 /// The cloud is asked so often what runs.
 const EVERY: Duration = Duration::from_secs(2 * 60);
@@ -36,6 +36,7 @@ pub(super) struct Garbage {
     asked: Option<Timestamp>,
     /// When it was asked last.
     sent: Option<Timestamp>,
+    /// By provider id.
     listed: Option<(Timestamp, Vec<Listed>)>,
     next: Option<Timestamp>,
 }
@@ -46,15 +47,42 @@ impl Garbage {
         let Some(asked) = self.asked.take() else { return };
         self.next = Some(later(now, EVERY));
         match result {
-            Ok(listed) => self.listed = Some((asked, listed.clone())),
+            Ok(listed) => {
+                let mut listed = listed.clone();
+                listed.sort_by(|a, b| a.provider_id.cmp(&b.provider_id));
+                self.listed = Some((asked, listed));
+            }
             Err(reason) => said.push(Said::ListFailed { reason: reason.clone() }),
         }
     }
 
-    /// The instance of a claim that does not say which one it has, as the cloud has listed it.
-    pub fn instance_of(&self, uid: &str) -> Option<Arc<str>> {
+    /// The instance of a claim that does not say which one it has, as the cloud has listed it. Of a launch for several claims those
+    /// that no claim says it has go to the others in the order of ids and uids, as the launch itself deals them out.
+    pub fn instance_of(&self, cluster: &Cluster<'_>, claimed: &Claimed<'_>) -> Option<Arc<str>> {
         let (_, listed) = self.listed.as_ref()?;
-        listed.iter().find(|listed| listed.claim.as_deref() == Some(uid)).map(|listed| listed.provider_id.clone())
+        let uid = claimed.uid();
+        if let Some(own) = listed.iter().find(|listed| listed.claim.as_deref() == Some(uid)) {
+            return Some(own.provider_id.clone());
+        }
+        let token = claimed.launch()?;
+        let waits = |of: &&Claimed<'_>| of.launch() == Some(token) && of.provider_id().is_empty();
+        let mut waiting: Vec<&str> = cluster.all_claims().filter(waits).map(Claimed::uid).collect();
+        waiting.sort_unstable();
+        let place = waiting.iter().position(|waiting| *waiting == uid)?;
+        let is_free = |of: &&Listed| of.launch.as_deref() == Some(token) && !cluster.is_claimed(&of.provider_id);
+        let mut free: Vec<&Listed> = listed.iter().filter(is_free).collect();
+        free.sort_by_key(|of| of.provider_id.rsplit('/').next());
+        free.get(place).map(|of| of.provider_id.clone())
+    }
+
+    /// What an instance is made with, as the cloud has listed it.
+    pub fn machine(&self, id: &str) -> Option<&Machine> {
+        self.listed(id)?.machine.as_ref()
+    }
+
+    fn listed(&self, id: &str) -> Option<&Listed> {
+        let (_, listed) = self.listed.as_ref()?;
+        listed.binary_search_by(|of| (*of.provider_id).cmp(id)).ok().map(|place| &listed[place])
     }
 
     /// Whether the cloud was asked what runs so long after a time that what was launched before it would be listed; if not, that is
@@ -83,9 +111,7 @@ impl Garbage {
 
     /// Whether the cloud has said that an instance that was launched before is not there.
     pub fn is_missing(&self, id: &str, launched: Timestamp) -> bool {
-        self.listed.as_ref().is_some_and(|(asked, listed)| {
-            later(launched, YOUNG) < *asked && !listed.iter().any(|listed| &*listed.provider_id == id)
-        })
+        self.listed.as_ref().is_some_and(|(asked, _)| later(launched, YOUNG) < *asked && self.listed(id).is_none())
     }
 }
 
@@ -149,12 +175,28 @@ fn end_instances(
     instances: &mut Instances,
     turn: &mut Turn<'_>,
 ) {
-    let is_leaked = |listed: &&Listed| {
-        later(listed.launched_at, YOUNG) < asked && !listed.claim.as_ref().is_some_and(|claim| cluster.has_uid(claim))
-    };
+    let is_leaked = |listed: &&Listed| later(listed.launched_at, YOUNG) < asked && !is_wanted(cluster, listed);
     for leaked in listed.iter().filter(is_leaked) {
         instances.end("", &leaked.provider_id, turn);
     }
+}
+
+/// Whether some claim has an instance, or may have it: one that waits for an instance of that launch, or of which it is not known yet
+/// for which launch it waits.
+fn is_wanted(cluster: &Cluster<'_>, listed: &Listed) -> bool {
+    if let Some(uid) = &listed.claim {
+        return cluster.has_uid(uid);
+    }
+    let is_named = listed.claim_name.as_ref().is_some_and(|name| cluster.has_claim(name));
+    let may_be_of = |claimed: &Claimed<'_>| {
+        let created = claimed.claim.metadata.creation_timestamp.as_ref().map(|time| time.0);
+        let is_older = created.is_some_and(|created| created <= listed.launched_at);
+        let is_of_pool = listed.pool.as_deref().is_none_or(|pool| claimed.pool().unwrap_or_default() == pool);
+        let is_of_launch =
+            claimed.launch().map_or(is_older && is_of_pool, |token| listed.launch.as_deref() == Some(token));
+        claimed.provider_id().is_empty() && is_of_launch
+    };
+    is_named || cluster.is_claimed(&listed.provider_id) || cluster.our_claims().any(may_be_of)
 }
 
 /// Whether the kubelet says that the node is ready.

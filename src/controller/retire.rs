@@ -32,12 +32,13 @@ pub(super) fn step(
     let going = cluster.claims.iter().filter(|claimed| claimed.is_deleting() && claimed.has_finalizer());
     for claimed in going {
         turn.about(claimed);
-        of_claim(claimed, launches, garbage, instances, turn);
+        of_claim(cluster, claimed, launches, garbage, instances, turn);
     }
     turn.about_all();
 }
 
 fn of_claim(
+    cluster: &Cluster<'_>,
     claimed: &Claimed<'_>,
     launches: &Launches,
     garbage: &mut Garbage,
@@ -72,7 +73,7 @@ fn of_claim(
         }
         None if launches.is_refused(claimed.uid()) || turn.settings.provider == Provider::Kwok => None,
         // the answer to its launch may have been lost, also that to another process
-        None => match launches.instance_of(claimed.uid()).or_else(|| garbage.instance_of(claimed.uid())) {
+        None => match launches.instance_of(claimed.uid()).or_else(|| garbage.instance_of(cluster, claimed)) {
             None if !garbage.has_listed_since(deleted(claimed, turn.now), turn) => return turn.stay(),
             found => found,
         },

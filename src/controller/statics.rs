@@ -72,7 +72,7 @@ fn create(cluster: &Cluster<'_>, pool: &NodePool, missing: usize, statics: &Stat
     for number in 0..missing {
         let seed = format!("{} {} {number}", pool.uid, turn.now);
         let name = free_name(&pool.name, &seed, cluster.objects);
-        if create_claim(pool, unplanned_claim(pool, &name), &ClaimPlan::default(), turn) {
+        if create_claim(pool, unplanned_claim(pool, &name), &ClaimPlan::default(), cluster.objects, turn) {
             let instance_type = Arc::from("any");
             turn.say_once_taken(Said::Creating { claim: name, pool: pool.name.clone(), pods: 0, instance_type });
         }

@@ -23,7 +23,6 @@ pub struct World<'w> {
     pub cluster: &'w Cluster,
     pub client: Client,
     pub account: Account,
-    _joiner: Joiner,
 }
 
 /// A cluster of their own, one test at a time, each with an account of its own.
@@ -41,14 +40,18 @@ pub fn in_world(test: impl AsyncFnOnce(&World<'_>)) {
         let _logs = ShownOnPanic(&cluster);
         let client = cluster.client().await;
         let account = Account::new(KUBERNETES).await;
-        let joiner = Joiner::start(account.aws.clone(), client.clone());
-        let world = World { cluster: &cluster, client, account, _joiner: joiner };
+        let world = World { cluster: &cluster, client, account };
         test(&world).await;
         policy::allows(&world.account.proxy.calls());
     });
 }
 
 impl World<'_> {
+    /// Instances join for as long as this is kept.
+    fn joiner(&self) -> Joiner {
+        Joiner::start(self.account.aws.clone(), self.client.clone())
+    }
+
     pub fn controller(&self) -> Process {
         let kubeconfig = self.cluster.folder.join("kubeconfig");
         let alone = ["--disable-leader-election", "--metrics-port", "0", "--health-probe-port", "0"];
@@ -97,7 +100,7 @@ fn claimed(seen: &Seen) -> BTreeSet<String> {
 #[test]
 fn the_exercise_gets_instances_and_they_go_with_its_pods() {
     in_world(async |world| {
-        let _controller = world.controller();
+        let (_joiner, _controller) = (world.joiner(), world.controller());
         world.cluster.kubectl(&["apply", "-f", "examples/getting-started"]);
         let seen = world.settled(5).await;
         let aws = &world.account.aws;
@@ -134,7 +137,7 @@ fn the_exercise_gets_instances_and_they_go_with_its_pods() {
 fn without_spot_capacity_pods_get_on_demand_instances() {
     in_world(async |world| {
         world.account.proxy.faults().unavailable.insert("*/*/spot".to_owned());
-        let _controller = world.controller();
+        let (_joiner, _controller) = (world.joiner(), world.controller());
         world.cluster.kubectl(&["apply", "-f", "examples/getting-started"]);
         let seen = world.settled(5).await;
         for node in &seen.nodes {
@@ -147,7 +150,7 @@ fn without_spot_capacity_pods_get_on_demand_instances() {
 #[test]
 fn an_interrupted_instance_is_replaced_and_ends_within_two_minutes() {
     in_world(async |world| {
-        let _controller = world.controller();
+        let (_joiner, _controller) = (world.joiner(), world.controller());
         world.cluster.kubectl(&["apply", "-f", "examples/getting-started"]);
         world.settled(5).await;
         let account = &world.account;
@@ -174,7 +177,7 @@ fn an_interrupted_instance_is_replaced_and_ends_within_two_minutes() {
 #[test]
 fn a_new_image_makes_nodes_drift_and_they_are_replaced() {
     in_world(async |world| {
-        let _controller = world.controller();
+        let (_joiner, _controller) = (world.joiner(), world.controller());
         world.cluster.kubectl(&["apply", "-f", "examples/getting-started"]);
         world.cluster.kubectl(&["scale", "deployment", "inflate", "--replicas=1"]);
         world.settled(1).await;
@@ -196,7 +199,7 @@ fn a_crash_between_the_fleet_and_the_status_doubles_nothing() {
     in_world(async |world| {
         // what it asks for is done, and it never hears of it
         world.account.proxy.faults().lost.insert("CreateFleet".to_owned(), usize::MAX);
-        let first = world.controller();
+        let (_joiner, first) = (world.joiner(), world.controller());
         world.cluster.kubectl(&["apply", "-f", "examples/getting-started"]);
         world
             .until("an instance that nobody knows of", async |_| {

@@ -53,6 +53,8 @@ impl NodeClassFacts {
                 zones
             }),
             reservations: Vec::new(),
+            images: class.status.iter().flat_map(|status| &status.amis).map(Into::into).collect(),
+            hash: spec.static_hash().into(),
         };
         if reader.errors.is_empty() { Ok(facts) } else { Err(reader.errors) }
     }

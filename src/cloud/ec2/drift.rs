@@ -56,7 +56,7 @@ pub fn dynamic(
 /// Whether an image is none of those that the type is launched with. An image that serves it beside the newest one counts as drifted,
 /// as in the reference: the newest is what a launch would take.
 fn is_other_image(status: &crate::api::ec2_node_class::EC2NodeClassStatus, kind: &InstanceType, image: &str) -> bool {
-    images::of_type(&status.amis, kind).is_some_and(|wanted| wanted.id != image)
+    images::of_type(&status.amis, kind).is_some_and(|wanted| *wanted != *image)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Source: karpenter-provider-aws `pkg/providers/amifamily/ami.go` (karpenter-aws 1.2).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::NodeSelectorRequirement;
@@ -12,8 +13,8 @@ use super::{Filter, KubernetesVersion};
 use crate::api::ec2_node_class::{AMI, AMIFamily, EC2NodeClassSpec};
 use crate::api::labels;
 use crate::catalog::InstanceType;
-use crate::catalog::node_class::AmiFamily;
-use crate::requirements::{Requirement, Requirements};
+use crate::catalog::node_class::images::ImageFacts;
+use crate::catalog::node_class::{self, AmiFamily};
 
 /// What has to be asked of SSM before images can be described.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -194,28 +195,11 @@ fn rank(image: &FoundImage, now: Timestamp) -> (bool, Option<Timestamp>, &str, &
     (!image.is_deprecated(now), image.created, &image.name, &image.id)
 }
 
-/// The image that a type is launched with: the first in the order of the status that serves it.
+/// The image that a type is launched with, by its id.
 #[must_use]
-pub fn of_type<'a>(images: &'a [AMI], kind: &InstanceType) -> Option<&'a AMI> {
-    images.iter().find(|image| kind.requirements.intersects(&requirements_of(image)).is_ok())
-}
-
-/// What nodes an image is for.
-#[must_use]
-pub fn requirements_of(image: &AMI) -> Requirements {
-    let mut all = Requirements::default();
-    for of in &image.requirements {
-        let values = || of.values.iter().flatten().map(String::as_str);
-        let requirement = match of.operator.as_str() {
-            "In" => Requirement::one_of(values()),
-            "NotIn" => Requirement::none_of(values()),
-            "Exists" => Requirement::exists(),
-            "DoesNotExist" => Requirement::does_not_exist(),
-            _ => continue, // nobody writes others into a status
-        };
-        all.add(&of.key, requirement);
-    }
-    all
+pub fn of_type(images: &[AMI], kind: &InstanceType) -> Option<Arc<str>> {
+    let images: Vec<ImageFacts> = images.iter().map(ImageFacts::from).collect();
+    node_class::images::of_type(&images, &kind.requirements).map(|image| image.id.clone())
 }
 
 #[cfg(test)]

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::api::labels;
+use crate::catalog::node_class::images::{self, ImageFacts};
 use crate::catalog::{CapacityType, InstanceType, Offering};
 use crate::cloud::LaunchError;
+use crate::cloud::ec2::NodeTemplate;
 use crate::cloud::ec2::launch_template::Market;
-use crate::cloud::ec2::{NodeTemplate, images};
 use crate::resources::PODS;
 
 const EFA: &str = "vpc.amazonaws.com/efa";
@@ -67,15 +68,14 @@ pub fn groups(
     template: &NodeTemplate,
     options: &[(&InstanceType, &Offering)],
 ) -> Result<Vec<(Group, Vec<usize>)>, LaunchError> {
-    let images = &template.status().amis;
-    let mut of_types: BTreeMap<&str, Option<&str>> = BTreeMap::new();
+    let images: Vec<ImageFacts> = template.status().amis.iter().map(ImageFacts::from).collect();
+    let mut of_types: BTreeMap<&str, Option<&ImageFacts>> = BTreeMap::new();
     let mut found: Vec<(Group, Vec<usize>)> = Vec::new();
     for (place, &(kind, offering)) in options.iter().enumerate() {
-        let image =
-            *of_types.entry(&kind.name).or_insert_with(|| images::of_type(images, kind).map(|image| image.id.as_str()));
+        let image = *of_types.entry(&kind.name).or_insert_with(|| images::of_type(&images, &kind.requirements));
         let Some(image) = image else { continue };
         let group = Group {
-            image_id: image.to_owned(),
+            image_id: image.id.to_string(),
             max_pods: kind.capacity.get(PODS),
             efa_interfaces: efa_interfaces(template, kind),
             capacity_type: offering.capacity_type,
