@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aws_sdk_ec2::types::{Filter as Ec2Filter, Instance, InstanceNetworkInterface};
+use aws_sdk_ec2::types::{Filter as Ec2Filter, Instance, InstanceLifecycleType, InstanceNetworkInterface};
 use jiff::Timestamp;
 
 use super::connect::Aws;
@@ -55,7 +55,8 @@ fn instance(of: &Instance) -> Option<FoundInstance> {
         image_id: of.image_id()?.to_owned(),
         subnet_id: of.subnet_id().map(str::to_owned),
         security_groups,
-        is_spot: of.spot_instance_request_id().is_some_and(|id| !id.is_empty()),
+        is_spot: of.instance_lifecycle() == Some(&InstanceLifecycleType::Spot)
+            || of.spot_instance_request_id().is_some_and(|id| !id.is_empty()),
         reservation: of.capacity_reservation_id().filter(|_| is_reserved).map(str::to_owned),
         partition: of.placement().and_then(|placement| placement.partition_number()),
         tags: of.tags().iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value()?.to_owned()))).collect(),

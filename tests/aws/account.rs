@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_ec2::config::Credentials;
-use aws_sdk_ec2::types::{ArchitectureValues, ResourceType, Tag, TagSpecification};
+use aws_sdk_ec2::types::{ResourceType, Tag, TagSpecification};
 use packwright::aws::{Aws, Mode, environment};
 use packwright::catalog::Ec2Facts;
 use packwright::catalog::ec2::PriceTable;
@@ -44,7 +44,7 @@ impl Account {
         aws.iam.create_role().role_name(ROLE).assume_role_policy_document("{}").send().await.unwrap();
         let queue_url = aws.sqs.create_queue().queue_name(QUEUE).send().await.unwrap().queue_url.unwrap();
         let account = Self { proxy, aws, queue_url, _moto: moto };
-        account.publish_images(kubernetes, "first").await;
+        account.publish_images(kubernetes, "first");
         let facts = Ec2Facts::bundled().types().iter();
         let prices = facts.filter_map(|kind| Some((kind.name.to_string(), kind.price(PriceTable::UsEast1)?)));
         account.proxy.faults().prices =
@@ -53,13 +53,13 @@ impl Account {
     }
 
     /// New images become the recommended ones.
-    pub async fn publish_images(&self, kubernetes: &str, name: &str) {
-        for (arch, value) in [("x86_64", ArchitectureValues::X8664), ("arm64", ArchitectureValues::Arm64)] {
-            let image = self.aws.ec2.register_image().name(format!("al2023-{arch}-{name}")).architecture(value);
-            let image = image.root_device_name("/dev/xvda").virtualization_type("hvm").send().await.unwrap();
+    pub fn publish_images(&self, kubernetes: &str, name: &str) {
+        let mut faults = self.proxy.faults();
+        for arch in ["x86_64", "arm64"] {
+            let id = format!("ami-{:017x}", faults.images.len() + 1);
+            faults.images.insert(id.clone(), (format!("al2023-{arch}-{name}"), arch));
             let folder = format!("/aws/service/eks/optimized-ami/{kubernetes}/amazon-linux-2023/{arch}/standard");
-            let parameter = format!("{folder}/recommended/image_id");
-            self.proxy.faults().parameters.insert(parameter, image.image_id().unwrap().to_owned());
+            faults.parameters.insert(format!("{folder}/recommended/image_id"), id);
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod faults;
 mod fleet;
+mod machines;
 mod query;
 mod stand_in;
 
@@ -21,6 +22,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
 pub use faults::{Faults, Throttle};
+use machines::Machines;
 use query::Query;
 
 /// A call that came in.
@@ -41,6 +43,7 @@ struct Shared {
     calls: Mutex<Vec<Call>>,
     /// Answers to calls with a client token: what was asked, and what was said.
     tokens: Mutex<BTreeMap<String, (Query, Answer)>>,
+    machines: Mutex<Machines>,
 }
 
 /// What is said.
@@ -68,6 +71,7 @@ impl Proxy {
             faults: Mutex::default(),
             calls: Mutex::default(),
             tokens: Mutex::default(),
+            machines: Mutex::default(),
         });
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -130,6 +134,14 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         told
     } else {
         shared.forward(&parts.headers, parts.method, &parts.uri, body).await
+    };
+    let told = match call.action.as_str() {
+        "CreateLaunchTemplate" if told.status == 200 => {
+            shared.machines.lock().unwrap().note_template(&query);
+            told
+        }
+        "DescribeInstances" => shared.machines.lock().unwrap().amend(told),
+        _ => told,
     };
     shared.remember(&query, &told);
     if verdict.is_lost { cut() } else { told.respond() }

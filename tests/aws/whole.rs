@@ -182,7 +182,7 @@ fn a_new_image_makes_nodes_drift_and_they_are_replaced() {
         world.cluster.kubectl(&["scale", "deployment", "inflate", "--replicas=1"]);
         world.settled(1).await;
         let old = running(&world.account.aws).await[0].image_id().unwrap().to_owned();
-        world.account.publish_images(KUBERNETES, "second").await;
+        world.account.publish_images(KUBERNETES, "second");
         world
             .until("instances of the new image alone", async |seen| {
                 let there = running(&world.account.aws).await;

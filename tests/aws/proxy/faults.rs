@@ -26,6 +26,8 @@ pub struct Faults {
     pub random: Option<(Dice, usize)>,
     /// So many calls went wrong at random.
     pub happened: usize,
+    /// Images: name and architecture by id; moto forgets the architecture.
+    pub images: BTreeMap<String, (String, &'static str)>,
     /// Values of SSM parameters; others are not there.
     pub parameters: BTreeMap<String, String>,
     /// What the Pricing stand-in says, dollars an hour by type.

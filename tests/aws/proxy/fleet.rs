@@ -48,6 +48,8 @@ pub(super) async fn create(shared: &Shared, query: &Query, headers: &HeaderMap) 
         return Answer::xml(200, body);
     };
     let answer = shared.forward(headers, Method::POST, &Uri::from_static("/"), body(query, chosen)).await;
+    let template = query.field(&format!("{CONFIGS}{}.LaunchTemplateSpecification.LaunchTemplateName", chosen.config));
+    shared.machines.lock().unwrap().note_instances(&answer, template);
     let text = String::from_utf8(answer.body.to_vec()).unwrap();
     let body = text.replace("</CreateFleetResponse>", &format!("{errors}</CreateFleetResponse>"));
     Answer { body: body.into(), ..answer }

@@ -1,4 +1,4 @@
-//! What moto does not have: prices, spot price history of other than one type, parameters of EKS images, capacity reservations, placement
+//! What moto does not have: architectures of images, prices, spot price history of other than one type, parameters of EKS images, capacity reservations, placement
 //! groups, and the cluster.
 
 use std::fmt::Write as _;
@@ -28,6 +28,19 @@ pub(super) fn answer(shared: &Shared, query: &Query) -> Option<Answer> {
                 }
                 None => Some(query.error(&("ParameterNotFound".to_owned(), name.to_owned(), 400))),
             }
+        }
+        "DescribeImages" => {
+            let asked: Vec<&String> = query.fields.values().filter(|value| value.starts_with("ami-")).collect();
+            let mut items = String::new();
+            for (number, (id, (name, arch))) in faults.images.iter().enumerate().filter(|(_, (id, _))| asked.contains(id)) {
+                write!(
+                    items,
+                    "<item><imageId>{id}</imageId><name>{name}</name><architecture>{arch}</architecture>\
+                     <imageState>available</imageState><creationDate>2026-01-01T00:{number:02}:00.000Z</creationDate></item>"
+                )
+                .unwrap();
+            }
+            Some(response(&call.action, &format!("<imagesSet>{items}</imagesSet>")))
         }
         "DescribeCapacityReservations" => Some(empty(&call.action, "capacityReservationSet")),
         "DescribePlacementGroups" => Some(empty(&call.action, "placementGroupSet")),
