@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use aws_sdk_ec2::types::{Filter as Ec2Filter, Instance, InstanceLifecycleType, InstanceNetworkInterface};
 use jiff::Timestamp;
@@ -14,6 +15,8 @@ use crate::cloud::ec2::listing::{FoundInstance, InstanceState, provider_id};
 use crate::cloud::ec2::tags::{NODE_CLAIM, Tags};
 
 const INSTANCES_OF_PAGE: i32 = 1_000;
+/// For so long a list may not have an instance that was launched.
+const YOUNG: Duration = Duration::from_secs(5 * 60);
 
 /// As the SDK sends filters.
 pub(super) fn filters(of: &[Filter]) -> Vec<Ec2Filter> {
@@ -71,6 +74,8 @@ pub(super) struct KnownInstance {
     pub offering: OfferingName,
     /// Those that EC2 has listed; `None`: it was launched a moment ago.
     pub tags: Option<Tags>,
+    /// By this process.
+    pub launched: Option<Instant>,
 }
 
 /// The instances of this cluster, as they were listed or launched last.
@@ -80,8 +85,12 @@ pub(super) struct KnownInstances(Mutex<Option<BTreeMap<String, KnownInstance>>>)
 impl KnownInstances {
     /// All that there are.
     pub fn list(&self, found: &[FoundInstance]) {
-        let known = found.iter().map(|of| (of.id.clone(), KnownInstance::of(of))).collect();
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = known.take().unwrap_or_default();
+        // what was launched a moment ago may not be listed yet
+        all.retain(|_, of| of.launched.is_some_and(|at| at.elapsed() < YOUNG));
+        all.extend(found.iter().map(|of| (of.id.clone(), KnownInstance::of(of))));
+        *known = Some(all);
     }
 
     /// One more.
@@ -130,6 +139,6 @@ impl KnownInstance {
             capacity_type: found.capacity_type(),
             reservation: found.reservation.as_deref().map(Arc::from),
         };
-        Self { provider_id: provider_id(&found.zone, &found.id), offering, tags: Some(found.tags.clone()) }
+        Self { provider_id: provider_id(&found.zone, &found.id), offering, tags: Some(found.tags.clone()), launched: None }
     }
 }

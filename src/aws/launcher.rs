@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use jiff::Timestamp;
@@ -22,7 +22,7 @@ use super::tokens;
 use crate::cloud::ec2::errors::AwsError;
 use crate::cloud::ec2::fleet::earlier::{self, Holder};
 use crate::cloud::ec2::fleet::{
-    Addresses, Answers, Batch, FleetRequest, Templated, Token, addresses_each, answers, batches, refused, request,
+    Addresses, Answers, Batch, FleetRequest, FleetResponse, Templated, Token, addresses_each, answers, batches, refused, request,
     templates,
 };
 use crate::cloud::ec2::listing::FoundInstance;
@@ -59,16 +59,22 @@ impl Launcher {
     async fn launch(self: Arc<Self>, launches: Vec<Launch>) {
         let (again, new): (Vec<Launch>, Vec<Launch>) =
             launches.into_iter().partition(|launch| self.earlier(launch).is_some());
-        let mut attempts: BTreeMap<u32, Vec<Launch>> = BTreeMap::new();
-        attempts.insert(1, new);
-        for (attempt, launch) in self.not_found(again).await {
-            attempts.entry(attempt).or_default().push(launch);
-        }
-        for (attempt, launches) in attempts {
-            let found = batches(&launches);
-            self.answer(found.answers);
-            futures::stream::iter(found.batches).for_each_concurrent(None, |batch| self.buy(batch, attempt)).await;
-        }
+        // who was never asked for waits for nobody
+        futures::join!(self.buy_all(new, 1), async {
+            let mut attempts: BTreeMap<u32, Vec<Launch>> = BTreeMap::new();
+            for (attempt, launch) in self.not_found(again).await {
+                attempts.entry(attempt).or_default().push(launch);
+            }
+            for (attempt, launches) in attempts {
+                self.buy_all(launches, attempt).await;
+            }
+        });
+    }
+
+    async fn buy_all(&self, launches: Vec<Launch>, attempt: u32) {
+        let found = batches(&launches);
+        self.answer(found.answers);
+        futures::stream::iter(found.batches).for_each_concurrent(None, |batch| self.buy(batch, attempt)).await;
     }
 
     /// The token that a claim had before.
@@ -182,22 +188,19 @@ impl Launcher {
         Ok(())
     }
 
-    /// Launch templates first. One that is not there although it was is made again, once.
-    async fn send(&self, found: &[Templated], asked: &FleetRequest) -> Result<crate::cloud::ec2::fleet::FleetResponse, AwsError> {
+    /// Launch templates first. One that is not there although it was is made again by the next attempt: to this token EC2 would give the
+    /// same answer again.
+    async fn send(&self, found: &[Templated], asked: &FleetRequest) -> Result<FleetResponse, AwsError> {
         self.ensure(found).await?;
         let response = create(&self.aws, asked).await;
-        let is_missing = match &response {
-            Ok(response) => {
-                response.instances.is_empty() && response.errors.iter().any(|of| of.error.is_launch_template_missing())
-            }
-            Err(error) => error.is_launch_template_missing(),
+        let missing = match &response {
+            Ok(response) => response.errors.iter().map(|of| &of.error).find(|error| error.is_launch_template_missing()),
+            Err(error) => Some(error).filter(|error| error.is_launch_template_missing()),
         };
-        if !is_missing {
-            return response;
+        if missing.is_some() {
+            found.iter().for_each(|of| self.templates.forget(&of.template.name));
         }
-        found.iter().for_each(|of| self.templates.forget(&of.template.name));
-        self.ensure(found).await?;
-        create(&self.aws, asked).await
+        response
     }
 
     async fn ensure(&self, found: &[Templated]) -> Result<(), AwsError> {
@@ -245,7 +248,7 @@ impl Launcher {
     fn remember(&self, instance: &Instance) {
         if let Some((_, id)) = crate::cloud::ec2::listing::parse_provider_id(&instance.provider_id) {
             let offering = OfferingName::of(&instance.kind, &instance.offering);
-            self.known.add(id, KnownInstance { provider_id: instance.provider_id.clone(), offering, tags: None });
+            self.known.add(id, KnownInstance { provider_id: instance.provider_id.clone(), offering, tags: None, launched: Some(Instant::now()) });
         }
     }
 }

@@ -126,7 +126,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         return query.error(&refusal).respond();
     }
     if let Some(known) = shared.known(&query) {
-        return known.respond();
+        return if verdict.is_lost { cut() } else { known.respond() };
     }
     let told = if call.action == "CreateFleet" && !call.is_dry_run {
         fleet::create(&shared, &query, &parts.headers).await
