@@ -21,6 +21,8 @@ pub mod messages;
 pub mod instance_profile;
 pub mod class_status;
 pub mod drift;
+#[cfg(test)]
+mod fixtures;
 
 pub use environment::{ClusterFacts, KubernetesVersion};
 pub use filter::Filter;

@@ -42,3 +42,52 @@ fn kind(claimed: &Claimed<'_>) -> Option<NodeKind> {
         class_hash: Arc::from(class_hash),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::api::ec2_node_class::HASH_VERSION;
+    use crate::observe::RawObject;
+    use crate::observe::input::Origin;
+
+    fn learned(claim: &Value, node: &Value) -> usize {
+        let mut world = World::default();
+        for (kind, value) in [("NodeClaim", claim), ("Node", node)] {
+            let mut said = Vec::new();
+            world.see(kind, RawObject { origin: Origin::default(), value: value.clone() }, &mut said);
+            assert!(said.is_empty(), "{said:?}");
+        }
+        let changes = Changes { all: true, ..Changes::default() };
+        let mut learned = Arc::default();
+        let is_news = step(&world, &changes, &mut learned);
+        assert_eq!(is_news, !learned.is_empty());
+        assert!(!step(&world, &changes, &mut learned), "it is no news twice");
+        learned.len()
+    }
+
+    #[test]
+    fn a_node_that_has_registered_tells_what_its_kind_has() {
+        let claim = json!({
+            "apiVersion": "karpenter.sh/v1", "kind": "NodeClaim",
+            "metadata": {"name": "c", "uid": "u", "labels": {labels::INSTANCE_TYPE: "m5.large"}, "annotations": {
+                labels::EC2_NODE_CLASS_HASH: "h", labels::EC2_NODE_CLASS_HASH_VERSION: HASH_VERSION}},
+            "spec": {"requirements": [], "nodeClassRef": {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "c"}},
+            "status": {"providerID": "aws:///a/i-1", "imageID": "ami-1", "conditions": [{"type": "Registered", "status": "True",
+                "reason": "Registered", "message": "", "lastTransitionTime": "2024-01-01T01:01:01Z"}]},
+        });
+        let amounts = json!({"cpu": "2", "memory": "7Gi"});
+        let node = json!({
+            "apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}, "spec": {"providerID": "aws:///a/i-1"},
+            "status": {"capacity": amounts, "allocatable": amounts},
+        });
+        assert_eq!(learned(&claim, &node), 1);
+        let mut unregistered = claim.clone();
+        unregistered["status"]["conditions"] = json!([]);
+        assert_eq!(learned(&unregistered, &node), 0);
+        let mut of_others = claim.clone();
+        of_others["metadata"]["annotations"][labels::EC2_NODE_CLASS_HASH_VERSION] = json!("v6");
+        assert_eq!(learned(&of_others, &node), 0, "it is not known what its class was");
+    }
+}

@@ -1,8 +1,11 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::api::labels;
-use crate::catalog::CapacityType;
 use crate::catalog::market::SpotPrices;
+use crate::catalog::node_class::images::ImageFacts;
 use crate::catalog::node_class::{AmiFamily, BlockDevice, NetworkInterface, ReservationFacts, Threshold, Zone};
+use crate::catalog::{CapacityType, Catalog, Learned};
 use crate::requirements::Requirement;
 use crate::resources::{CPU, EPHEMERAL_STORAGE, MEMORY, PODS, Resources};
 
@@ -238,4 +241,39 @@ fn the_estimate_margin_lowers_allocatable_memory_only() {
         assert_eq!(margin.allocatable.get(CPU), exact.allocatable.get(CPU));
         assert_eq!(margin.capacity, exact.capacity);
     }
+}
+
+#[test]
+fn a_type_of_which_a_node_was_seen_is_what_that_node_is_and_has_no_margin() {
+    let image = |id: &str, arch: &str| ImageFacts {
+        id: id.into(),
+        requirements: [(labels::ARCH, Requirement::one_of([arch]))].into_iter().collect(),
+    };
+    let class = NodeClassFacts {
+        images: vec![image("ami-arm", "arm64"), image("ami-amd", "amd64")],
+        hash: "h".into(),
+        ..NodeClassFacts::default()
+    };
+    let settings = Settings::default();
+    let mut catalog = Catalog::Ec2(Box::new(market()));
+    let memory = |catalog: &Catalog, class: &NodeClassFacts, name: &str| {
+        let types = catalog.instance_types(class, &settings);
+        let kind = types.iter().find(|kind| &*kind.name == name).unwrap();
+        (kind.capacity.get(MEMORY), kind.allocatable.get(MEMORY))
+    };
+    let (predicted, packed) = memory(&catalog, &class, "m5.large");
+    let real = Resources::new().with(CPU, 2_000).with(MEMORY, predicted - 30 * MIB);
+    let left = Resources::new().with(CPU, 1_930).with(MEMORY, packed + 34 * MIB);
+    let kind =
+        |image: &str| NodeKind { instance_type: "m5.large".into(), image_id: image.into(), class_hash: "h".into() };
+    let mut learned = Learned::default();
+    learned.note(kind("ami-amd"), &real, &left);
+    assert!(catalog.learn(&Arc::new(learned.clone())));
+    assert!(!catalog.learn(&Arc::new(learned)), "it is known");
+    assert_eq!(memory(&catalog, &class, "m5.large"), (predicted - 30 * MIB, packed + 34 * MIB));
+    assert_eq!(memory(&catalog, &class, "m5.xlarge"), memory(&Catalog::Ec2(Box::new(market())), &class, "m5.xlarge"));
+    let changed = NodeClassFacts { hash: "other".into(), ..class.clone() };
+    assert_eq!(memory(&catalog, &changed, "m5.large"), (predicted, packed), "the kubelet may keep back more");
+    let newer = NodeClassFacts { images: vec![image("ami-new", "amd64")], ..class };
+    assert_eq!(memory(&catalog, &newer, "m5.large"), (predicted, packed));
 }

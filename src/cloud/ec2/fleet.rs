@@ -22,3 +22,6 @@ pub use request::{
 };
 pub use subnets::{Addresses, SubnetSpace, addresses_each};
 pub use token::Token;
+
+#[cfg(test)]
+mod tests;

@@ -103,3 +103,65 @@ fn who_made_a_claim_is_no_drift() {
     };
     assert_eq!(hash(&rig, "NodeClaim", &claim), hash(&rig, "NodePool", "default"), "it is stamped anew");
 }
+
+/// A node of an EC2NodeClass, and the name of its claim.
+fn launched_of_ec2() -> (Rig, String) {
+    let image =
+        |id: &str| json!({"id": id, "requirements": [{"key": labels::ARCH, "operator": "In", "values": ["amd64"]}]});
+    let class = json!({
+        "apiVersion": "karpenter.k8s.aws/v1", "kind": "EC2NodeClass", "metadata": {"name": "default"},
+        "spec": {"role": "node", "amiSelectorTerms": [{"alias": "al2023@latest"}],
+            "subnetSelectorTerms": [{"id": "subnet-1"}], "securityGroupSelectorTerms": [{"id": "sg-1"}]},
+        "status": {"amis": [image("ami-1")], "conditions": [{"type": "Ready", "status": "True", "reason": "Ready", "message": "",
+            "observedGeneration": 1, "lastTransitionTime": "2024-01-01T01:01:01Z"}]},
+    });
+    let of_class = json!({"template": {"spec": {
+        "nodeClassRef": {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "default"}}}});
+    let mut rig = Rig::of(vec![class, pool("default", of_class), pod("web", "1")]);
+    rig.pass(3);
+    let claim = rig.names("NodeClaim").remove(0);
+    (rig, claim)
+}
+
+#[test]
+fn a_changed_class_is_drift_until_it_is_changed_back() {
+    let (mut rig, claim) = launched_of_ec2();
+    let hash = |rig: &Rig, kind: &'static str, name: &str| {
+        rig.annotation(kind, name, labels::EC2_NODE_CLASS_HASH).map(str::to_owned)
+    };
+    assert!(hash(&rig, "NodeClaim", &claim).is_some());
+    assert_eq!(hash(&rig, "NodeClaim", &claim), hash(&rig, "EC2NodeClass", "default"));
+    let mut change = |field: &str, value: Value| {
+        rig.change("EC2NodeClass", "default", |class| class["spec"][field] = value);
+        rig.pass(1);
+        rig.condition("NodeClaim", &claim, "Drifted")
+    };
+    assert_eq!(change("userData", json!("echo")).as_deref(), Some("True/NodeClassDrift"));
+    assert_eq!(change("userData", json!(null)), None);
+    assert_eq!(change("subnetSelectorTerms", json!([{"id": "subnet-2"}])), None, "what it selects counts, not how");
+}
+
+#[test]
+fn another_image_of_the_class_is_drift_of_nodes_that_have_one() {
+    let (mut rig, claim) = launched_of_ec2();
+    rig.change("NodeClaim", &claim, |claim| claim["status"]["imageID"] = json!("ami-1"));
+    rig.pass(1);
+    assert_eq!(rig.condition("NodeClaim", &claim, "Drifted"), None);
+    rig.change("EC2NodeClass", "default", |class| class["status"]["amis"][0]["id"] = json!("ami-2"));
+    rig.pass(1);
+    assert_eq!(rig.condition("NodeClaim", &claim, "Drifted").as_deref(), Some("True/AMIDrift"));
+}
+
+#[test]
+fn who_made_a_claim_is_no_drift_of_its_class() {
+    let (mut rig, claim) = launched_of_ec2();
+    rig.change("NodeClaim", &claim, |claim| {
+        let annotations = &mut claim["metadata"]["annotations"];
+        annotations[labels::EC2_NODE_CLASS_HASH] = json!("12345");
+        annotations[labels::EC2_NODE_CLASS_HASH_VERSION] = json!("v6");
+    });
+    rig.pass(5);
+    assert_eq!(rig.condition("NodeClaim", &claim, "Drifted"), None);
+    let hash = |kind: &'static str, name: &str| rig.annotation(kind, name, labels::EC2_NODE_CLASS_HASH);
+    assert_eq!(hash("NodeClaim", &claim), hash("EC2NodeClass", "default"), "it is stamped anew");
+}

@@ -1,1 +1,65 @@
-//! x
+use serde_json::{Value, json};
+
+use super::*;
+use crate::catalog::CapacityType;
+use crate::cloud::ec2::fixtures::{class, types};
+
+fn machine() -> Machine {
+    Machine {
+        instance_type: "m5.large".into(),
+        zone: "us-east-1a".into(),
+        capacity_type: CapacityType::OnDemand,
+        image_id: "ami-amd".into(),
+        subnet_id: Some("subnet-1".into()),
+        security_groups: vec!["sg-2".into(), "sg-1".into()],
+        reservation: None,
+    }
+}
+
+fn drift(status: &Value, change: impl FnOnce(&mut Machine)) -> Option<&'static str> {
+    let class = class(&json!({}), status);
+    let types = types(&class);
+    let kind = types.iter().find(|kind| &*kind.name == "m5.large");
+    let mut machine = machine();
+    change(&mut machine);
+    dynamic(&class, kind, None, Some(&machine))
+}
+
+#[test]
+fn each_part_drifts_for_its_reason_and_the_first_counts() {
+    let none = json!({});
+    assert_eq!(drift(&none, |_| {}), None);
+    assert_eq!(drift(&none, |of| of.image_id = "ami-old".into()), Some(AMI));
+    assert_eq!(drift(&none, |of| of.image_id = "ami-arm".into()), Some(AMI), "it is for other types");
+    assert_eq!(drift(&none, |of| of.security_groups.truncate(1)), Some(SECURITY_GROUP));
+    assert_eq!(drift(&none, |of| of.subnet_id = Some("subnet-9".into())), Some(SUBNET));
+    assert_eq!(drift(&none, |of| of.reservation = Some("cr-9".into())), Some(CAPACITY_RESERVATION));
+    let all = |of: &mut Machine| {
+        of.subnet_id = Some("subnet-9".into());
+        of.security_groups.clear();
+        of.image_id = "ami-old".into();
+    };
+    assert_eq!(drift(&none, all), Some(AMI));
+}
+
+#[test]
+fn what_is_not_known_is_no_drift() {
+    let unknown = |of: &mut Machine| {
+        of.subnet_id = None;
+        of.security_groups.clear();
+    };
+    assert_eq!(drift(&json!({}), unknown), None);
+    assert_eq!(drift(&json!({"subnets": [], "securityGroups": [], "amis": []}), |_| {}), None);
+    let unready = json!({"conditions": []});
+    assert_eq!(drift(&unready, |of| of.image_id = "ami-old".into()), None, "nobody has looked for this spec");
+}
+
+#[test]
+fn the_image_of_the_claim_counts_until_the_cloud_has_listed_the_instance() {
+    let class = class(&json!({}), &json!({}));
+    let types = types(&class);
+    let kind = types.iter().find(|kind| &*kind.name == "m5.large");
+    assert_eq!(dynamic(&class, kind, Some("ami-old"), None), Some(AMI));
+    assert_eq!(dynamic(&class, kind, Some("ami-amd"), None), None);
+    assert_eq!(dynamic(&class, None, Some("ami-old"), None), None, "the type is not sold any more");
+}
