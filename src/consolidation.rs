@@ -10,6 +10,7 @@
 //! | file | what |
 //! |---|---|
 //! | `policy` | what a saving has to be worth |
+//! | `policies` | and what each NodePool asks for |
 //! | `without` | the cluster while nodes go, after a command, and once waiting pods have found their nodes |
 //! | `near` | the part of the cluster that pods can move to |
 //! | `trial` | what the pods of a set of nodes cost elsewhere |
@@ -33,6 +34,7 @@ mod effort;
 mod ideas;
 mod must;
 mod near;
+mod policies;
 mod policy;
 mod release;
 pub mod report;

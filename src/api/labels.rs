@@ -100,6 +100,8 @@ pub const FINALIZER_TERMINATION: &str = "karpenter.sh/termination";
 pub const FINALIZER_EC2_NODE_CLASS: &str = "karpenter.k8s.aws/termination";
 
 // ---- ours
+/// Annotation of a NodePool: what a saving has to be worth before nodes that are used go.
+pub const CONSOLIDATION: &str = "packwright.dev/consolidation";
 /// Key in a NodePool's `limits`: an hourly spend cap in dollars.
 pub const LIMIT_USD_PER_HOUR: &str = "packwright.dev/usd-per-hour";
 /// Key in a NodePool's `limits`: a number of nodes.

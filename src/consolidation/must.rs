@@ -31,7 +31,7 @@ impl Search<'_> {
         let name = |of: &Candidate| Removed { node: self.current.nodes[of.node].name.clone(), price: of.price };
         let removed: Vec<Removed> = empty.iter().map(name).collect();
         let saved = empty.iter().map(|of| of.price.unwrap_or_default()).sum();
-        let once = self.policy.evictions(empty.iter().map(|of| of.eviction_price).sum());
+        let once = self.manner.policy.evictions(empty.iter().map(|of| of.eviction_price).sum());
         let (launches, moves) = (Vec::new(), Vec::new());
         self.note(vec![Command { method: Method::Empty, removed, launches, moves, saved, once }]);
     }
@@ -45,7 +45,7 @@ impl Search<'_> {
         });
         let mut names: Vec<Arc<str>> = drifted.iter().map(|of| self.current.nodes[of.node].name.clone()).collect();
         // some may never find another node: the rest of the search is for others, and the next one begins elsewhere
-        let most = if self.policy.is_off() { usize::MAX } else { self.effort.left().div_ceil(2) };
+        let most = if self.policies.are_off() { usize::MAX } else { self.effort.left().div_ceil(2) };
         if names.len() > most {
             let turn = usize::try_from(self.manner.turn).unwrap_or_default();
             let first = turn.wrapping_mul(most) % names.len();
@@ -77,7 +77,7 @@ impl Search<'_> {
         for mut command in commands(&self.current, &trial, std::slice::from_ref(name), Method::Drifted) {
             let bought: MicroUsd = command.launches.iter().map(Launch::worst_price).sum();
             command.saved = command.price() - bought;
-            command.once = self.policy.evictions(evictions) + self.policy.boots(bought);
+            command.once = self.manner.policy.evictions(evictions) + self.manner.policy.boots(bought);
             is_found |= self.keep(command);
         }
         is_found

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::observe::snapshot::ConsolidationRule;
 use crate::units::MicroUsd;
 
 /// When a command is worth it.
@@ -25,6 +26,9 @@ pub struct Policy {
     pub one_for_one: bool,
     /// Nodes go because they cost too much; else only those that have to.
     pub saves: bool,
+    /// Of each pool what is saved has to be, as a part of what its nodes cost, at least half of what is disturbed, as a part of what
+    /// disturbing all of it would be.
+    pub balanced: bool,
 }
 
 impl Default for Policy {
@@ -39,6 +43,7 @@ impl Default for Policy {
             least_age: Duration::ZERO,
             one_for_one: false,
             saves: true,
+            balanced: false,
         }
     }
 }
@@ -56,6 +61,40 @@ impl Policy {
     #[must_use]
     pub fn anything() -> Self {
         Self { least_permille: 0, eviction_permille: 0, boot: Duration::ZERO, ..Self::default() }
+    }
+
+    /// The reference's score (karpenter-core 4.5) in place of a least saving.
+    #[must_use]
+    pub fn balanced() -> Self {
+        Self { balanced: true, ..Self::anything() }
+    }
+
+    /// As a NodePool asks for it.
+    #[must_use]
+    pub fn of(rule: ConsolidationRule) -> Self {
+        match rule {
+            ConsolidationRule::Frugal => Self::default(),
+            ConsolidationRule::Calm => Self::calm(),
+            ConsolidationRule::Balanced => Self::balanced(),
+            ConsolidationRule::Any => Self::anything(),
+            ConsolidationRule::Off => Self::off(),
+        }
+    }
+
+    /// What satisfies both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            horizon: self.horizon.min(other.horizon),
+            least_permille: self.least_permille.max(other.least_permille),
+            eviction_permille: self.eviction_permille.max(other.eviction_permille),
+            hurdle: self.hurdle.max(other.hurdle),
+            boot: self.boot.max(other.boot),
+            least_age: self.least_age.max(other.least_age),
+            one_for_one: self.one_for_one || other.one_for_one,
+            saves: self.saves && other.saves,
+            balanced: self.balanced || other.balanced,
+        }
     }
 
     /// No node goes because something else is cheaper.

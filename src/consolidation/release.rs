@@ -2,19 +2,20 @@
 //!
 //! Source: the design's rule of release, and the reference's price rule (karpenter-core 4.5).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::policies::Policies;
 use super::{Command, Policy};
 use crate::api::labels;
 use crate::catalog::CapacityType;
-use crate::disruption::Candidate;
+use crate::disruption::{Candidate, RescheduleCost};
 use crate::observe::Snapshot;
-use crate::observe::snapshot::Node;
+use crate::observe::snapshot::{Node, Pod};
 use crate::plan::{Launch, Offer};
 use crate::requirements::{Requirement, Requirements};
 use crate::units::MicroUsd;
@@ -22,20 +23,29 @@ use crate::units::MicroUsd;
 /// Where one spot node replaces one, it may become so many types at least: else interruptions follow one another.
 const SPOT_TO_SPOT: usize = 15;
 
+/// What is saved is at least the inverse of this as large as what is disturbed, each as a part of its pool's (the reference's k).
+const BALANCE: i128 = 2;
+
 /// What is known of the nodes that may go.
 pub(super) struct Facts<'f> {
     pub snapshot: &'f Snapshot,
     pub candidates: &'f BTreeMap<Arc<str>, Candidate>,
-    pub policy: &'f Policy,
+    pub policies: &'f Policies,
+    /// What each pod that moves has to win besides, once.
+    pub hurdle: MicroUsd,
     pub now: Timestamp,
 }
 
 /// Why a command is not carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum NotWorth {
+    Off,
     SpotForSpot,
     FewSpotTypes,
     NotOneForOne,
+    Unbalanced {
+        pool: Arc<str>,
+    },
     /// Of an hour.
     TooLittle {
         saved: MicroUsd,
@@ -51,6 +61,12 @@ pub(super) enum NotWorth {
 impl fmt::Display for NotWorth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Off => f.write_str("the policy of its pool lets no node go because something else is cheaper"),
+            Self::Unbalanced { pool } => write!(
+                f,
+                "of nodepool {pool} it saves, as a part of what all nodes cost, less than half of what it disturbs, as a part of what \
+                 all of them would (Balanced)"
+            ),
             Self::SpotForSpot => {
                 f.write_str("spot nodes come for spot nodes only with the gate SpotToSpotConsolidation")
             }
@@ -80,7 +96,11 @@ impl Facts<'_> {
     /// # Errors
     /// It is not worth it.
     pub fn released(&self, mut command: Command) -> Result<Command, NotWorth> {
-        let Self { policy, .. } = self;
+        let goes = command.removed.iter().filter_map(|of| self.candidates.get(&of.node));
+        let policy = &Policy { hurdle: self.hurdle, ..self.policies.of_all(self.snapshot, goes) };
+        if policy.is_off() {
+            return Err(NotWorth::Off);
+        }
         let nodes = || command.removed.iter().filter_map(|of| self.candidates.get(&of.node));
         let evictions: MicroUsd = nodes().map(|of| of.eviction_price).sum();
         let lasts = nodes().map(|of| self.lasts(&self.snapshot.nodes[of.node])).min().unwrap_or(Duration::MAX);
@@ -96,10 +116,10 @@ impl Facts<'_> {
                 return Err(NotWorth::NotOneForOne);
             }
             let (saved, least) = (price - chosen, policy.least(price));
-            let paid_back = self.paid_back(command.once + hurdles, lasts);
+            let paid_back = Self::paid_back(policy, command.once + hurdles, lasts);
             let slack = saved - least - paid_back - MicroUsd(1);
             if slack < MicroUsd::ZERO {
-                return Err(self.too_little(saved, price, command.once));
+                return Err(too_little(policy, saved, price, command.once));
             }
             let each = MicroUsd(slack.0 / i64::try_from(command.launches.len()).unwrap_or(i64::MAX));
             command.launches.iter_mut().for_each(|launch| cheapen(launch, each));
@@ -113,20 +133,43 @@ impl Facts<'_> {
         }
         command.saved = price - command.launches.iter().map(Launch::worst_price).sum();
         let pays = policy.net(command.saved, command.once + hurdles, lasts) >= MicroUsd::ZERO;
-        if command.saved >= policy.least(price) && pays {
-            Ok(command)
-        } else {
-            Err(self.too_little(command.saved, price, command.once))
+        if command.saved < policy.least(price) || !pays {
+            return Err(too_little(policy, command.saved, price, command.once));
         }
+        if policy.balanced {
+            self.is_balanced(price - chosen, price, &nodes().collect::<Vec<_>>())?;
+        }
+        Ok(command)
     }
 
-    fn too_little(&self, saved: MicroUsd, price: MicroUsd, once: MicroUsd) -> NotWorth {
-        let least = self.policy.least(price);
-        if saved < least.max(MicroUsd(1)) {
-            NotWorth::TooLittle { saved, least }
-        } else {
-            NotWorth::Late { saved, once }
+    /// The reference's score of each pool that asks for it (karpenter-core 4.5): what is saved is split by what its nodes cost.
+    fn is_balanced(&self, saved: MicroUsd, price: MicroUsd, nodes: &[&Candidate]) -> Result<(), NotWorth> {
+        let node_of = |of: &Candidate| &self.snapshot.nodes[of.node];
+        let balanced = nodes.iter().filter(|of| self.policies.of_node(node_of(of)).balanced);
+        let pools: BTreeSet<&Arc<str>> = balanced.filter_map(|of| node_of(of).pool.as_ref()).collect();
+        for pool in pools {
+            let here = || nodes.iter().filter(|of| node_of(of).pool.as_ref() == Some(pool));
+            let share: MicroUsd = here().map(|of| of.price.unwrap_or_default()).sum();
+            let disturbed: RescheduleCost = here().map(|of| of.reschedule_cost).sum();
+            let (cost, all) = self.totals(pool);
+            // saved * share / price / cost >= disturbed / all / BALANCE
+            let won = BALANCE * i128::from(saved.0) * i128::from(share.0) * i128::from(all.parts());
+            let lost = i128::from(disturbed.parts()) * i128::from(price.0) * i128::from(cost.0);
+            if saved <= MicroUsd::ZERO || won < lost {
+                return Err(NotWorth::Unbalanced { pool: pool.clone() });
+            }
         }
+        Ok(())
+    }
+
+    /// What the nodes of a pool cost an hour, and what disturbing all of them would be.
+    fn totals(&self, pool: &Arc<str>) -> (MicroUsd, RescheduleCost) {
+        let nodes = || self.snapshot.nodes.iter().filter(|node| node.pool.as_ref() == Some(pool));
+        let names: BTreeSet<&Arc<str>> = nodes().map(|node| &node.name).collect();
+        let here = |pod: &&Pod| pod.is_reschedulable() && pod.node.as_ref().is_some_and(|node| names.contains(node));
+        let of_nodes = nodes().map(|_| RescheduleCost::of([]));
+        let of_pods = self.snapshot.pods.iter().filter(here).map(RescheduleCost::of_pod);
+        (nodes().filter_map(|node| node.price).sum(), of_nodes.chain(of_pods).sum())
     }
 
     /// How long a node would still be there.
@@ -136,8 +179,8 @@ impl Facts<'_> {
     }
 
     /// What has to be saved an hour so that a cost is paid back in time.
-    fn paid_back(&self, once: MicroUsd, lasts: Duration) -> MicroUsd {
-        let seconds = i64::try_from(self.policy.horizon.min(lasts).as_secs()).unwrap_or(i64::MAX).max(1);
+    fn paid_back(policy: &Policy, once: MicroUsd, lasts: Duration) -> MicroUsd {
+        let seconds = i64::try_from(policy.horizon.min(lasts).as_secs()).unwrap_or(i64::MAX).max(1);
         MicroUsd(once.0.saturating_mul(3_600).div_euclid(seconds))
     }
 
@@ -154,6 +197,11 @@ impl Facts<'_> {
     fn may_be_spot(&self, command: &Command) -> bool {
         self.snapshot.settings.feature_gates.spot_to_spot_consolidation || !self.is_spot_to_spot(command)
     }
+}
+
+fn too_little(policy: &Policy, saved: MicroUsd, price: MicroUsd, once: MicroUsd) -> NotWorth {
+    let least = policy.least(price);
+    if saved < least.max(MicroUsd(1)) { NotWorth::TooLittle { saved, least } } else { NotWorth::Late { saved, once } }
 }
 
 /// How many types a launch may become.

@@ -13,6 +13,7 @@ use super::cut::commands;
 use super::effort::{Effort, TimeLeft};
 use super::ideas::{Order, draws, ideas};
 use super::near::Surroundings;
+use super::policies::Policies;
 use super::release::Facts;
 use super::room::{Room, pool_of};
 use super::trial::{Trial, Wanted};
@@ -112,7 +113,8 @@ pub fn consolidate(snapshot: &Snapshot, manner: Manner<'_>, now: Timestamp, time
             start: &start,
             current: start.clone(),
             surroundings: Surroundings::of(&start),
-            policy: *manner.policy,
+            policies: Policies::of(&start, manner.policy),
+            hurdle: MicroUsd::ZERO,
             manner,
             now,
             order,
@@ -133,7 +135,7 @@ pub fn consolidate(snapshot: &Snapshot, manner: Manner<'_>, now: Timestamp, time
                 Consolidation { commands, after: current, trials, examined: BTreeSet::new(), stopped, held_back };
             best = Some((worth, found));
         }
-        if manner.policy.is_off() {
+        if Policies::of(&start, manner.policy).are_off() {
             break;
         }
     }
@@ -197,8 +199,9 @@ pub(super) struct Search<'s> {
     start: &'s Snapshot,
     pub current: Snapshot,
     pub surroundings: Surroundings,
-    /// That of the manner, with the hurdle of the pass.
-    pub policy: Policy,
+    pub policies: Policies,
+    /// Of this round: what each pod that moves has to win besides, once.
+    hurdle: MicroUsd,
     pub manner: Manner<'s>,
     pub now: Timestamp,
     order: Order,
@@ -212,14 +215,14 @@ impl Search<'_> {
     fn run(&mut self) {
         self.remove_empty();
         self.replace_drifted();
-        if self.policy.is_off() {
+        if self.policies.are_off() {
             return;
         }
         let mut dice = SplitMix64(self.manner.turn + 1);
         let pods = i64::try_from(self.current.pods.len()).unwrap_or(i64::MAX).max(1);
-        let of_a_pod = self.policy.net(cost(self.start), MicroUsd::ZERO, Duration::MAX).0 / pods;
+        let of_a_pod = self.manner.policy.net(cost(self.start), MicroUsd::ZERO, Duration::MAX).0 / pods;
         for permille in self.order.hurdles() {
-            self.policy.hurdle = MicroUsd(of_a_pod.saturating_mul(*permille) / 1_000);
+            self.hurdle = MicroUsd(of_a_pod.saturating_mul(*permille) / 1_000);
             while !self.effort.is_over() && (self.pass() || (*permille == 0 && self.draw_lots(&mut dice))) {}
         }
     }
@@ -230,21 +233,25 @@ impl Search<'_> {
         let moves = self.commands.iter().map(|command| command.moves.len()).sum();
         let must = self.commands.iter().filter(|command| command.method != Method::Underutilized);
         let must = must.map(|command| command.removed.len()).sum();
-        Worth { must, saved: self.policy.net(saved, once, Duration::MAX), moves }
+        Worth { must, saved: self.manner.policy.net(saved, once, Duration::MAX), moves }
     }
 
     pub fn candidates(&self, method: Method) -> Vec<Candidate> {
         candidates(&self.current, method, self.now).into_iter().filter_map(|standing| standing.verdict.ok()).collect()
     }
 
-    /// A node of this plan does not go again with it, and the policy may leave new ones alone.
+    /// A node of this plan does not go again with it, and the policy of its pool may leave it alone.
     fn may_go(&self, candidate: &Candidate, there: &HashSet<&str>) -> bool {
         let node = &self.current.nodes[candidate.node];
         if self.manner.budgets == Budgets::Together && !there.contains(&*node.name) {
             return false;
         }
+        let policy = self.policies.of_node(node);
+        if policy.is_off() {
+            return false;
+        }
         let age = node.created_at.and_then(|created| Duration::try_from(self.now.duration_since(created)).ok());
-        self.policy.least_age.is_zero() || age.is_some_and(|age| age >= self.policy.least_age)
+        policy.least_age.is_zero() || age.is_some_and(|age| age >= policy.least_age)
     }
 
     /// Tries every idea once; whether something was found.
@@ -288,7 +295,7 @@ impl Search<'_> {
                 Pace::Time => Some(OF_A_CHOICE.min(self.effort.time() / 10)),
                 Pace::Work => None,
             };
-            for choice in choices(&self.current, &all, &self.policy, &allowed, (time, self.effort)) {
+            for choice in choices(&self.current, &all, &self.policy(&all), &allowed, (time, self.effort)) {
                 if self.effort.is_over() {
                     return;
                 }
@@ -328,13 +335,19 @@ impl Search<'_> {
         self.room.has_for(&self.current, &nodes, Method::Underutilized) && self.attempt(&nodes, &names)
     }
 
+    /// What a command for these has to be worth in this round.
+    fn policy<'c>(&self, nodes: impl IntoIterator<Item = &'c Candidate>) -> Policy {
+        Policy { hurdle: self.hurdle, ..self.policies.of_all(&self.current, nodes) }
+    }
+
     /// Tries a set of nodes, and keeps what is worth it.
     fn attempt(&mut self, nodes: &[&Candidate], names: &[Arc<str>]) -> bool {
         let price = nodes.iter().map(|of| of.price.unwrap_or_default()).sum();
         self.examined.extend(names.iter().cloned());
         let (evictions, moves) =
             (nodes.iter().map(|of| of.eviction_price).sum(), nodes.iter().map(|of| of.pods.len()).sum());
-        let worth = self.policy.worth(price, evictions, moves);
+        let policy = self.policy(nodes.iter().copied());
+        let worth = policy.worth(price, evictions, moves);
         if worth < MicroUsd::ZERO {
             return false; // also where nothing has to come for them
         }
@@ -347,7 +360,13 @@ impl Search<'_> {
         };
         let by_name: BTreeMap<Arc<str>, Candidate> =
             names.iter().cloned().zip(nodes.iter().copied().cloned()).collect();
-        let facts = Facts { snapshot: &self.current, candidates: &by_name, policy: &self.policy, now: self.now };
+        let facts = Facts {
+            snapshot: &self.current,
+            candidates: &by_name,
+            policies: &self.policies,
+            hurdle: self.hurdle,
+            now: self.now,
+        };
         let commands = commands(&self.current, &trial, names, Method::Underutilized);
         let mut released: Vec<Command> =
             commands.into_iter().filter_map(|command| facts.released(command).ok()).collect();

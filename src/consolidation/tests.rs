@@ -1,3 +1,4 @@
+mod policies;
 mod rules;
 mod why;
 

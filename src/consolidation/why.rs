@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::cut::commands;
 use super::effort::{Effort, TimeLeft};
 use super::near::Surroundings;
+use super::policies::Policies;
 use super::release::Facts;
 use super::report::CommandReport;
 use super::trial::{NoTrial, Trial, Wanted};
@@ -126,7 +127,9 @@ fn alone(snapshot: &Snapshot, index: usize, policy: &Policy, limits: Limits, tim
     let command = commands(&start, &trial, std::slice::from_ref(&node.name), Method::Underutilized).into_iter().next();
     let Some(command) = command else { return Alone::Unknown };
     let by_name = BTreeMap::from([(node.name.clone(), candidate)]);
-    let facts = Facts { snapshot: &start, candidates: &by_name, policy, now: snapshot.taken_at };
+    let policies = Policies::of(&start, policy);
+    let (hurdle, now) = (MicroUsd::ZERO, snapshot.taken_at);
+    let facts = Facts { snapshot: &start, candidates: &by_name, policies: &policies, hurdle, now };
     let report = |command: &Command| Box::new(CommandReport::of(&start, command));
     match facts.released(command.clone()) {
         Ok(command) => {

@@ -1,6 +1,7 @@
 //! What it costs to take a node away (karpenter-core 4.3).
 
 use std::cmp::Ordering;
+use std::iter::Sum;
 
 use super::Candidate;
 use crate::observe::snapshot::{EvictionCost, Pod};
@@ -34,10 +35,28 @@ impl RescheduleCost {
         Self(EvictionCost::ONE.parts() + costs.sum::<i64>())
     }
 
+    /// What a pod adds.
+    #[must_use]
+    pub fn of_pod(pod: &Pod) -> Self {
+        Self(pod.eviction_cost().parts().max(0))
+    }
+
+    /// In parts of [`EvictionCost::ONE`].
+    #[must_use]
+    pub fn parts(self) -> i64 {
+        self.0
+    }
+
     /// Whether nobody would miss the node: also where the pods there cost nothing.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.0 <= EvictionCost::ONE.parts()
+    }
+}
+
+impl Sum for RescheduleCost {
+    fn sum<I: Iterator<Item = Self>>(costs: I) -> Self {
+        Self(costs.map(|of| of.0).sum())
     }
 }
 

@@ -10,7 +10,7 @@ use super::nodes::read_taints;
 use super::objects::{ObjectKey, Objects, Sourced};
 use super::pod::read_labels;
 use super::requests::read_resources;
-use super::snapshot::{Disruption, Limits, NodeClassRef, NodePool};
+use super::snapshot::{ConsolidationRule, Disruption, Limits, NodeClassRef, NodePool};
 use crate::api::duration::Duration;
 use crate::api::labels;
 use crate::api::node_class_reference::NodeClassReference;
@@ -33,6 +33,8 @@ pub(super) fn read_pools(objects: &Objects, errors: &mut Vec<InputError>) -> Vec
         }
         // the pool is used: only what its budgets allow cannot be told
         let unreadable = unreadable_schedules(object).filter(|of| invalid.iter().all(|other| other.path != of.path));
+        errors.extend(unreadable.map(|error| Objects::field_error("NodePool", key, origin, error)));
+        let unreadable = read_consolidation(object).err();
         errors.extend(unreadable.map(|error| Objects::field_error("NodePool", key, origin, error)));
         let reason = invalid.first().map(|error| format!("its {} is invalid: {}", error.path, error.message));
         match read_pool(key, object) {
@@ -74,6 +76,19 @@ fn unmanaged_class(class: &NodeClassReference) -> Option<FieldError> {
     };
     let path = format!("spec.template.spec.nodeClassRef.{field}");
     Some(FieldError::new(path, format!("expected {expected}, found '{found}'")))
+}
+
+/// What the pool says itself of what a saving has to be worth; upper and lower case are the same.
+fn read_consolidation(pool: &api::NodePool) -> Result<Option<ConsolidationRule>, FieldError> {
+    let annotations = pool.metadata.annotations.as_ref();
+    let Some(written) = annotations.and_then(|of| of.get(labels::CONSOLIDATION)) else { return Ok(None) };
+    let mut rules = ConsolidationRule::ALL.into_iter();
+    let found = rules.find(|(name, _)| name.eq_ignore_ascii_case(written)).map(|(_, rule)| Some(rule));
+    found.ok_or_else(|| {
+        let names = ConsolidationRule::ALL.map(|(name, _)| name).join(", ");
+        let path = format!("metadata.annotations.{}", labels::CONSOLIDATION);
+        FieldError::new(path, format!("expected one of {names}, found '{written}': until then its used nodes stay"))
+    })
 }
 
 fn read_pool(key: &ObjectKey, pool: &api::NodePool) -> Result<NodePool, FieldError> {
@@ -119,6 +134,8 @@ fn read_pool(key: &ObjectKey, pool: &api::NodePool) -> Result<NodePool, FieldErr
                 pool.spec.disruption.consolidate_after.seconds(),
             )?,
             consolidation_policy: Arc::from(pool.spec.disruption.consolidation_policy.as_str()),
+            // where it cannot be read nothing goes: the pool is used
+            consolidation: read_consolidation(pool).unwrap_or(Some(ConsolidationRule::Off)),
             budgets: pool.spec.disruption.budgets.clone(),
         },
         instance_types: Arc::default(),

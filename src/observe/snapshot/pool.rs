@@ -56,12 +56,42 @@ pub struct NodeClassRef {
     pub name: Arc<str>,
 }
 
+/// The annotation `packwright.dev/consolidation` of a NodePool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConsolidationRule {
+    /// As much as is saved has to be worth the trouble.
+    Frugal,
+    /// Three times that, and one by one.
+    Calm,
+    /// The reference's score of what is saved beside what is disturbed.
+    Balanced,
+    /// Every saving.
+    Any,
+    /// Nothing goes because something else is cheaper.
+    Off,
+}
+
+impl ConsolidationRule {
+    /// Every rule and how it is written.
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("frugal", Self::Frugal),
+        ("calm", Self::Calm),
+        ("balanced", Self::Balanced),
+        ("any", Self::Any),
+        ("off", Self::Off),
+    ];
+}
+
 /// When and how nodes may be removed; durations in seconds, `None` is Never.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disruption {
     pub consolidate_after_seconds: Option<u64>,
     /// `WhenEmpty`, `WhenEmptyOrUnderutilized` or `Balanced`.
     pub consolidation_policy: Arc<str>,
+    /// What a saving has to be worth, where the pool says so itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consolidation: Option<ConsolidationRule>,
     /// How many nodes at once; none: as many as one likes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budgets: Vec<Budget>,
