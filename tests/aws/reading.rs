@@ -56,7 +56,7 @@ fn the_catalogue_is_what_the_account_says() {
                 }
             }
         });
-        let types = types.await.expect("the account was not read in time");
+        let types = types.await.unwrap_or_else(|_| panic!("the account was not read in time: {:?}", account.proxy.calls()));
         let there = types.iter().find(|kind| *kind.name == *"m5.large").unwrap();
         assert_eq!((there.offerings.len(), there.capacity.get("cpu")), (types_zones(there), 2_000));
         keeping.abort();

@@ -97,7 +97,7 @@ impl Faults {
                 return Verdict { refusal: None, is_lost: true };
             }
         }
-        Verdict { refusal: None, is_lost: take(&mut self.lost, &call.action) }
+        Verdict { refusal: None, is_lost: !call.is_dry_run && take(&mut self.lost, &call.action) }
     }
 
     pub fn is_unavailable(&self, kind: &str, zone: &str, capacity_type: &str) -> bool {
