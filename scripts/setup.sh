@@ -62,6 +62,7 @@ has_libclang || need libclang-dev "generates the Rust bindings of HiGHS"
 has pkg-config || need pkg-config "finds system libraries for Rust crates"
 has git || need git "fetches sources"
 has python3 || need python3 "converts the data of the benchmarks; a test runs it"
+python3 -c 'import ensurepip, venv' 2>/dev/null || need python3-venv "holds the server that plays AWS for tests"
 has glpsol || need glpk-utils "solves the exported models a second time; a test compares the answers"
 if ! has curl; then
     need curl "fetches the Rust toolchain"

@@ -63,7 +63,7 @@ impl Catalog {
     #[must_use]
     pub fn instance_types(&self, class: &NodeClassFacts, settings: &Settings) -> Vec<InstanceType> {
         match self {
-            Self::Ec2(market) => ec2::instance_types(Ec2Facts::bundled(), class, market, settings),
+            Self::Ec2(market) => ec2::instance_types(market.facts(), class, market, settings),
             Self::Fixed(types) => types.clone(),
         }
     }

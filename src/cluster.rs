@@ -18,7 +18,7 @@ pub mod telling;
 pub mod serve;
 
 pub use connect::{ConnectError, Connection, Progress, Target};
-pub use control::{Hosting, Listener, control};
+pub use control::{Cloud, Hosting, Listener, Outside, control};
 pub use follow::{Event, Following, follow};
 pub use lease::{Election, Stand, resign, stand};
 pub use read::{Reading, read, read_connected};

@@ -28,6 +28,8 @@ pub mod placement;
 pub mod cloud;
 pub mod controller;
 #[cfg(feature = "live")]
+pub mod aws;
+#[cfg(feature = "live")]
 pub mod cluster;
 pub mod sim;
 pub mod bench;

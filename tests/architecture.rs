@@ -30,6 +30,7 @@ const STAGES: [&str; 25] = [
     "placement",
     "cloud",
     "controller",
+    "aws",
     "cluster",
     "sim",
     "bench",

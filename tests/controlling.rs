@@ -4,7 +4,7 @@ mod chart;
 mod keeping;
 mod leading;
 mod measuring;
-mod process;
+pub mod process;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
@@ -38,19 +38,19 @@ fn on_cluster(test: impl AsyncFnOnce(&Cluster, Client)) {
 }
 
 /// A port that nobody listens on.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// What the tests look at.
-struct Seen {
-    pods: Vec<Pod>,
-    nodes: Vec<Node>,
-    claims: Vec<NodeClaim>,
+pub struct Seen {
+    pub pods: Vec<Pod>,
+    pub nodes: Vec<Node>,
+    pub claims: Vec<NodeClaim>,
 }
 
 impl Seen {
-    async fn of(client: &Client) -> Result<Self, Error> {
+    pub async fn of(client: &Client) -> Result<Self, Error> {
         let everything = ListParams::default();
         Ok(Self {
             pods: Api::<Pod>::namespaced(client.clone(), "default").list(&everything).await?.items,
@@ -60,7 +60,7 @@ impl Seen {
     }
 
     /// Pods that run, by node.
-    fn running(&self) -> BTreeMap<&str, usize> {
+    pub fn running(&self) -> BTreeMap<&str, usize> {
         let mut found = BTreeMap::new();
         for pod in &self.pods {
             let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
@@ -73,7 +73,7 @@ impl Seen {
     }
 
     /// So many pods run, and every node that there is has its claim and is ready for pods.
-    fn is_settled(&self, pods: usize) -> bool {
+    pub fn is_settled(&self, pods: usize) -> bool {
         let ready = |claim: &&NodeClaim| {
             let conditions = claim.status.iter().flat_map(|status| &status.conditions);
             conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
@@ -90,7 +90,7 @@ impl Seen {
     }
 }
 
-async fn settled(client: &Client, pods: usize) -> Seen {
+pub async fn settled(client: &Client, pods: usize) -> Seen {
     until(&format!("{pods} pods that run on nodes that are ready"), async || {
         let seen = Seen::of(client).await?;
         Ok(seen.is_settled(pods).then_some(seen))
@@ -99,7 +99,7 @@ async fn settled(client: &Client, pods: usize) -> Seen {
 }
 
 /// Nothing is left.
-async fn gone(client: &Client) {
+pub async fn gone(client: &Client) {
     until("the end of all nodes", async || {
         let seen = Seen::of(client).await?;
         Ok((seen.nodes.is_empty() && seen.claims.is_empty()).then_some(()))

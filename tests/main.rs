@@ -6,6 +6,8 @@ mod cli;
 mod crds;
 mod anchors;
 mod architecture;
+#[cfg(feature = "live")]
+mod aws;
 mod bench;
 mod bounds;
 mod catalog;

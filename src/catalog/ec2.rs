@@ -5,11 +5,13 @@
 
 mod capacity;
 mod compatible;
+mod described;
 mod facts;
 mod labels;
 mod offerings;
 mod overhead;
 
+pub use described::{DescribedDevice, DescribedType};
 pub use facts::{Ec2Facts, Ec2Type, FactsError, PriceTable};
 
 use super::allocatable::{allocatable, subtract_estimate_margin};

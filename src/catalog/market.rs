@@ -1,11 +1,13 @@
 //! Where types are sold and for how much: a region's zones, on-demand and spot prices.
 
+mod account;
 mod spot;
 mod zones;
 
 use std::sync::Arc;
 
-pub use spot::{SpotFileError, SpotPrices};
+pub use account::{Account, OnDemandPrices};
+pub use spot::{LINUX, SpotFileError, SpotPrices};
 
 use super::ec2::{Ec2Facts, Ec2Type, PriceTable};
 use super::learned::Learned;
@@ -13,7 +15,8 @@ use super::node_class::Zone;
 use super::node_class::reservations::Reservations;
 use crate::units::MicroUsd;
 
-/// One region without a cloud connection: zones of a committed table, prices of the bundled data.
+/// One region. Without a cloud connection: zones of a committed table, types and prices of the bundled data; with one, what the
+/// account says of them, as far as it has said anything yet.
 #[derive(Debug, Clone)]
 pub struct Market {
     pub region: Arc<str>,
@@ -23,6 +26,8 @@ pub struct Market {
     spot: Option<SpotPrices>,
     /// Recorded capacity reservations; without them it is not known what is free.
     reservations: Option<Reservations>,
+    /// What the account has said.
+    account: Account,
     /// What nodes really have, as far as some were seen.
     pub(super) learned: Arc<Learned>,
 }
@@ -61,10 +66,16 @@ impl Market {
         notes.push(
             "spot prices are estimates between 30 % and 75 % of on-demand; --spot-prices replaces them".to_owned(),
         );
-        Ok((
-            Self { region: Arc::from(region), zones, prices, spot: None, reservations: None, learned: Arc::default() },
-            notes,
-        ))
+        let market = Self {
+            region: Arc::from(region),
+            zones,
+            prices,
+            spot: None,
+            reservations: None,
+            account: Account::default(),
+            learned: Arc::default(),
+        };
+        Ok((market, notes))
     }
 
     /// Replaces the estimated spot prices. A type and zone without a recorded price has no spot offering from then on
@@ -89,7 +100,7 @@ impl Market {
     #[must_use]
     pub fn with_changed_spot_prices(&self, change: impl Fn(&str, &str, MicroUsd) -> MicroUsd) -> Self {
         let mut changed = SpotPrices::default();
-        for kind in Ec2Facts::bundled().types() {
+        for kind in self.facts().types() {
             for zone in &self.zones {
                 if let SpotQuote::Price(price) = self.spot(kind, &zone.name) {
                     let price = change(&kind.name, &zone.name, price);
@@ -104,7 +115,7 @@ impl Market {
     /// The spot price of a type in a zone, recorded or estimated.
     #[must_use]
     pub fn spot_price(&self, instance_type: &str, zone: &str) -> Option<MicroUsd> {
-        match self.spot(Ec2Facts::bundled().get(instance_type)?, zone) {
+        match self.spot(self.facts().get(instance_type)?, zone) {
             SpotQuote::Price(price) => Some(price),
             SpotQuote::Unpriced | SpotQuote::NotOffered => None,
         }
@@ -120,7 +131,11 @@ impl Market {
     /// The on-demand price, if the type has one.
     #[must_use]
     pub fn on_demand(&self, ec2_type: &Ec2Type) -> Option<MicroUsd> {
-        ec2_type.price(self.prices)
+        match &self.account.on_demand {
+            Some(known) => known.get(&ec2_type.name).copied(),
+            // described types bring no prices
+            None => ec2_type.price(self.prices).or_else(|| Ec2Facts::bundled().get(&ec2_type.name)?.price(self.prices)),
+        }
     }
 
     pub(super) fn spot(&self, ec2_type: &Ec2Type, zone: &str) -> SpotQuote {

@@ -1,5 +1,6 @@
 //! `packwright controller`
 
+mod account;
 mod limits;
 mod process;
 
@@ -22,11 +23,14 @@ use super::words::{boolean, duration};
 use crate::cluster::decisions::{Kept, Recorder};
 use crate::cluster::serve::{serve_health, serve_metrics};
 use crate::cluster::telling::{Scope, Telling, start_log, start_metrics};
-use crate::cluster::{Connection, Hosting, Stand, control, resign, stand};
+use crate::catalog::Catalog;
+use crate::cloud::Provider;
+use crate::cluster::{Connection, Hosting, Outside, Stand, control, resign, stand};
 use crate::controller::{Controller, ControllerSettings};
 use crate::host::worker::Worker;
 use crate::host::{Limits, Search};
 use crate::placement::Mode;
+use account::AccountArgs;
 use limits::LimitArgs;
 use process::ProcessArgs;
 
@@ -38,9 +42,9 @@ Exit codes, the first that applies:
 
 /// Provision nodes for the pods of a cluster: plan, launch, follow the plan, and take nodes away that nobody needs.
 ///
-/// Flags and variables of the reference have the same names here. Nodes are those of the kwok provider: objects without machines,
-/// whatever node class they are of. The annotations packwright.dev/kwok-unavailable and packwright.dev/kwok-launch-error of a node
-/// class make launches fail (docs/controller.md).
+/// Flags and variables of the reference have the same names here. With a cluster name nodes are instances of EC2 (docs/aws.md); else
+/// they are those of the kwok provider: objects without machines, whatever node class they are of. There the annotations
+/// packwright.dev/kwok-unavailable and packwright.dev/kwok-launch-error of a node class make launches fail (docs/controller.md).
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Args {
@@ -84,6 +88,8 @@ pub struct Args {
     decisions_size: u64,
     #[command(flatten)]
     limits: LimitArgs,
+    #[command(flatten)]
+    account: AccountArgs,
     #[command(flatten)]
     process: ProcessArgs,
     #[command(flatten)]
@@ -131,8 +137,13 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Ok(catalog) => catalog,
         Err(sentence) => return refuse(&sentence),
     };
+    let provider = args.account.provider();
+    if provider == Provider::Ec2 && args.catalog.catalog.is_some() {
+        return refuse("--catalog: the types of EC2 are those of the account");
+    }
     let settings = ControllerSettings {
         decision,
+        provider,
         region: Arc::from(region.name),
         batch_idle: args.batch_idle_duration,
         batch_max: args.batch_max_duration,
@@ -161,7 +172,22 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         let connection = args.cluster.target().connect_to_stay(&|progress| waiting.show(&progress)).await;
         waiting.end();
         match connection {
-            Ok(connection) => Box::pin(host(connection, Controller::new(settings, catalog), hosting, args)).await,
+            Ok(connection) => {
+                let (said, stands) = watch::channel(Stand::Unknown);
+                let outside = match (provider, &catalog) {
+                    (Provider::Ec2, Catalog::Ec2(market)) => {
+                        args.account.outside(args.shadow, &settings, market, &connection.client, &stands).await
+                    }
+                    _ => Ok(Outside::kwok()),
+                };
+                match outside {
+                    Ok(outside) => {
+                        let controller = Controller::new(settings, catalog);
+                        Box::pin(host(connection, (controller, outside), hosting, (said, stands), args)).await
+                    }
+                    Err(sentence) => refuse(&sentence),
+                }
+            }
             Err(error) => refuse(&error.to_string()),
         }
     })
@@ -173,15 +199,15 @@ const RESIGN_WITHIN: Duration = Duration::from_secs(5);
 /// Everything that runs beside one another, until the first of it ends.
 async fn host(
     connection: Connection,
-    controller: Controller,
+    (controller, outside): (Controller, Outside),
     hosting: Hosting,
+    (said, stands): (watch::Sender<Stand>, watch::Receiver<Stand>),
     args: &Args,
 ) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let client = connection.client;
     let (shadow, args) = (args.shadow, &args.process);
     let metrics = start_metrics(if shadow { Scope::OwnNames } else { Scope::All })?;
     let election = args.election();
-    let (said, stands) = watch::channel(Stand::Unknown);
     let telling = Telling::new(metrics.clone(), !args.disable_cluster_state_observability);
     let mut telling = if shadow { telling } else { telling.with_events(client.clone(), election.identity.clone()) };
     let is_synced = telling.is_synced();
@@ -212,7 +238,7 @@ async fn host(
         Err(error) => format!("port {port}: {error}"),
     };
     let failure = tokio::select! {
-        () = control(client.clone(), controller, hosting, stands.clone(), &mut telling) => {
+        () = control(client.clone(), controller, hosting, stands.clone(), outside, &mut telling) => {
             Some("the watches have ended".to_owned())
         }
         () = standing => Some("the election has ended".to_owned()),

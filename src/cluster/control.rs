@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use jiff::Timestamp;
 use kube::Client;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -15,6 +15,7 @@ use super::decisions::Recorder;
 use super::events::{Seen, events, pods_of};
 use super::lease::Stand;
 use super::write::write;
+use crate::aws::{Ec2, Told};
 use crate::cloud::{Answer, Request, kwok};
 use crate::consolidation::apart::consolidate_apart;
 use crate::controller::{Action, Controller, Event, Outcome, Said, Step, World};
@@ -54,6 +55,29 @@ impl Hosting {
     }
 }
 
+/// The cloud that is asked.
+#[derive(Clone)]
+pub enum Cloud {
+    /// Nodes without machines: it answers at once.
+    Kwok,
+    /// It answers through what [`Outside`] hears.
+    Ec2(Arc<Ec2>),
+}
+
+/// The cloud, and what is told besides watches and answers: prices, interruptions, answers of EC2. `None`: nobody tells anything.
+pub struct Outside {
+    pub cloud: Cloud,
+    pub told: Option<UnboundedReceiver<Told>>,
+}
+
+impl Outside {
+    /// Without an account.
+    #[must_use]
+    pub fn kwok() -> Self {
+        Self { cloud: Cloud::Kwok, told: None }
+    }
+}
+
 /// Changes that come within this time are looked at together.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -76,19 +100,22 @@ pub async fn control(
     mut controller: Controller,
     hosting: Hosting,
     mut stand: watch::Receiver<Stand>,
+    mut outside: Outside,
     listener: &mut impl Listener,
 ) {
     let (sender, mut answers) = unbounded_channel();
     let mut seen = events(&client);
     let permits = Arc::new(Semaphore::new(hosting.concurrent));
-    let doer = Doer { permits, stand: stand.clone(), client, hosting, sender };
+    let cloud = outside.cloud.clone();
+    let doer = Doer { permits, stand: stand.clone(), client, hosting, cloud, sender };
+    let mut awaited = Awaited::default();
     let mut due: Option<Timestamp> = None;
     let mut pace = Pace { rest: doer.hosting.rest, debt: Duration::ZERO, at: Instant::now() };
     loop {
         let pause = pace.pause();
         let mut batch = Vec::new();
         tokio::select! {
-            goes_on = gather(&mut seen, &mut answers, due, pause, &mut batch) => {
+            goes_on = gather(&mut seen, (&mut answers, &mut outside.told), due, pause, &mut batch) => {
                 if !goes_on {
                     return;
                 }
@@ -100,6 +127,7 @@ pub async fn control(
                 listener.stands(&stand.borrow());
                 if !stand.borrow().decides() {
                     controller.rest();
+                    awaited = Awaited::default();
                 }
             }
         }
@@ -108,9 +136,10 @@ pub async fn control(
         let now = Timestamp::now();
         for event in batch {
             match event {
-                Ok(event) => {
+                Ok(Told { event, handled }) => {
                     let step = controller.observe(event, now);
                     doer.take(step, controller.world(), listener, decides);
+                    awaited.extend(handled);
                 }
                 Err(reason) => listener.blind(&reason),
             }
@@ -120,10 +149,26 @@ pub async fn control(
             let step = controller.step(now);
             due = step.next;
             doer.take(step, controller.world(), listener, decides);
+            settle(&mut awaited, &controller);
         }
         let took = started.elapsed();
         pace.note(took);
         listener.stepped(controller.world(), took);
+    }
+}
+
+/// Interruptions of which somebody wants to hear that nothing is left to do.
+type Awaited = Vec<(Arc<str>, oneshot::Sender<()>)>;
+
+/// Tells those who wait. Where nobody waits any more it comes again.
+fn settle(awaited: &mut Awaited, controller: &Controller) {
+    let all = std::mem::take(awaited);
+    for (instance, heard) in all {
+        if controller.is_handled(&instance) {
+            let _ = heard.send(());
+        } else if !heard.is_closed() {
+            awaited.push((instance, heard));
+        }
     }
 }
 
@@ -156,10 +201,10 @@ impl Pace {
 /// Waits for an event or the time, then for what comes shortly after it. Whether the watches go on.
 async fn gather(
     seen: &mut (impl futures::Stream<Item = Seen> + Unpin),
-    answers: &mut UnboundedReceiver<Event>,
+    (answers, told): (&mut UnboundedReceiver<Event>, &mut Option<UnboundedReceiver<Told>>),
     due: Option<Timestamp>,
     pause: Duration,
-    batch: &mut Vec<Seen>,
+    batch: &mut Vec<Result<Told, String>>,
 ) -> bool {
     let until = |at: Timestamp| Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
     let mut end = due.map(|due| Instant::now() + until(due));
@@ -170,11 +215,19 @@ async fn gather(
                 None => std::future::pending().await,
             }
         };
+        let plain = |event| Told { event, handled: None };
+        let outside = async {
+            match told.as_mut() {
+                Some(told) => told.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
-            Some(event) = answers.recv() => batch.push(Ok(event)),
+            Some(event) = answers.recv() => batch.push(Ok(plain(event))),
+            Some(event) = outside => batch.push(Ok(event)),
             event = seen.next() => match event {
-                Some(event) => batch.push(event),
+                Some(event) => batch.push(event.map(plain)),
                 None => return false,
             },
             () = time => return true,
@@ -192,6 +245,7 @@ struct Doer {
     hosting: Hosting,
     permits: Arc<Semaphore>,
     stand: watch::Receiver<Stand>,
+    cloud: Cloud,
     sender: UnboundedSender<Event>,
 }
 
@@ -235,14 +289,17 @@ impl Doer {
                 });
             }
             Action::Cloud(_) if !self.stand.borrow().leads() => {}
-            Action::Cloud(request) => {
-                let answer = match request {
-                    Request::Launch(launch) => kwok::launch(&launch),
-                    Request::List => Answer::Listed(Ok(Vec::new())),
-                    Request::Terminate { provider_id, .. } => kwok::terminate(&provider_id),
-                };
-                let _ = sender.send(Event::Cloud(answer));
-            }
+            Action::Cloud(request) => match &self.cloud {
+                Cloud::Ec2(ec2) => ec2.ask(request),
+                Cloud::Kwok => {
+                    let answer = match request {
+                        Request::Launch(launch) => kwok::launch(&launch),
+                        Request::List => Answer::Listed(Ok(Vec::new())),
+                        Request::Terminate { provider_id, .. } => kwok::terminate(&provider_id),
+                    };
+                    let _ = sender.send(Event::Cloud(answer));
+                }
+            },
             Action::Consolidate { question, snapshot, policy } => {
                 let (limits, worker) = (self.hosting.limits, self.hosting.worker.clone());
                 tokio::task::spawn_blocking(move || {

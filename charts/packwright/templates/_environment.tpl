@@ -29,6 +29,32 @@
   value: {{ $settings.reservedENIs | quote }}
 - name: FEATURE_GATES
   value: {{ include "packwright.featureGates" . | quote }}
+{{- with $settings.clusterName }}
+- name: CLUSTER_NAME
+  value: {{ . | quote }}
+{{- end }}
+{{- with $settings.clusterEndpoint }}
+- name: CLUSTER_ENDPOINT
+  value: {{ . | quote }}
+{{- end }}
+{{- with $settings.clusterCABundle }}
+- name: CLUSTER_CA_BUNDLE
+  value: {{ . | quote }}
+{{- end }}
+{{- with $settings.interruptionQueue }}
+- name: INTERRUPTION_QUEUE
+  value: {{ . | quote }}
+{{- end }}
+- name: ISOLATED_VPC
+  value: {{ $settings.isolatedVPC | quote }}
+- name: DISABLE_DRY_RUN
+  value: {{ $settings.disableDryRun | quote }}
+- name: AMI_REFRESH_INTERVAL
+  value: {{ $settings.amiRefreshInterval | quote }}
+- name: SUBNET_REFRESH_INTERVAL
+  value: {{ $settings.subnetRefreshInterval | quote }}
+- name: PACKWRIGHT_SPOT_PRICE_INTERVAL
+  value: {{ $settings.spotPriceInterval | quote }}
 - name: PLACEMENT
   value: {{ $settings.placement | quote }}
 - name: SHADOW

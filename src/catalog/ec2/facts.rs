@@ -95,6 +95,11 @@ impl Ec2Facts {
         Self::parse(BUNDLED).expect("the bundled table is well-formed, as a test checks")
     }
 
+    /// Types that are sorted by name.
+    pub(super) fn of(types: Vec<Ec2Type>) -> Self {
+        Self { types }
+    }
+
     #[must_use]
     pub fn types(&self) -> &[Ec2Type] {
         &self.types
@@ -126,7 +131,7 @@ impl Ec2Facts {
     }
 }
 
-fn read(row: &[&str; 26], interner: &mut labels::Interner) -> Result<Ec2Type, String> {
+pub(super) fn read(row: &[&str; 26], interner: &mut labels::Interner) -> Result<Ec2Type, String> {
     let [name, arch, vcpus, memory, cpu_manufacturer, clock, ebs, network, encryption, hypervisor, nvme, ..] = *row;
     let [
         ..,

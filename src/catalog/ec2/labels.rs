@@ -75,6 +75,12 @@ impl TypeLabels {
         let always: [&str; ALWAYS] = [name, arch, hypervisor, family, size, category, generation, flex];
         Self(std::array::from_fn(|i| interner.value(if i < ALWAYS { always[i] } else { columns[i - ALWAYS] })))
     }
+
+    /// The baseline bandwidth of the network, if it is known.
+    pub(super) fn network_mbps(&self) -> Option<&str> {
+        let place = TYPE_KEYS.iter().position(|key| *key == labels::INSTANCE_NETWORK_BANDWIDTH)?;
+        Some(&*self.0[place]).filter(|text| !text.is_empty())
+    }
 }
 
 /// `c` and `7` of `c7g`; the size in `u-6tb1` is neither: its category is `u`, its generation `1`.

@@ -17,7 +17,7 @@ const RESERVED_DISCOUNT: i64 = 10_000_000;
 pub(super) fn of(ec2_type: &Ec2Type, class: &NodeClassFacts, zones: &[Zone], market: &Market) -> Vec<Offering> {
     let on_demand = market.on_demand(ec2_type);
     let mut offerings = Vec::with_capacity(zones.len() * 2);
-    for zone in zones {
+    for zone in zones.iter().filter(|zone| market.is_offered(&ec2_type.name, &zone.name)) {
         let labels: Vec<_> = zone.id.iter().map(|id| (Arc::from(labels::ZONE_ID), id.clone())).collect();
         let offering = |capacity_type, price: Option<MicroUsd>| Offering {
             zone: zone.name.clone(),

@@ -59,7 +59,8 @@ struct Entry {
     timestamp: Timestamp,
 }
 
-const LINUX: [&str; 2] = ["Linux/UNIX", "Linux/UNIX (Amazon VPC)"];
+/// The products whose prices are those of Linux.
+pub const LINUX: [&str; 2] = ["Linux/UNIX", "Linux/UNIX (Amazon VPC)"];
 
 impl SpotPrices {
     /// Reads the JSON of `aws ec2 describe-spot-price-history`. Of several entries for a type and zone the newest counts,
@@ -134,6 +135,17 @@ impl SpotPrices {
             .entry(Arc::from(entry.availability_zone.as_str()))
             .and_modify(|known| *known = (*known).max(observed))
             .or_insert(observed);
+    }
+
+    /// Notes a price of Linux as a cloud tells it; an older one, and one that is no price, changes nothing.
+    pub fn note(&mut self, instance_type: &str, zone: &str, price: &str, at: Timestamp) {
+        self.record(&Entry {
+            availability_zone: zone.to_owned(),
+            instance_type: instance_type.to_owned(),
+            product_description: LINUX[0].to_owned(),
+            spot_price: price.to_owned(),
+            timestamp: at,
+        });
     }
 
     pub(super) fn set(&mut self, instance_type: &Arc<str>, zone: &Arc<str>, price: MicroUsd) {

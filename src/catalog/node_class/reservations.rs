@@ -100,6 +100,16 @@ impl Reservations {
         Ok(Self(reservations))
     }
 
+    /// As an account says of those that classes have selected already: the status of a class names them.
+    #[must_use]
+    pub fn of_account(facts: impl IntoIterator<Item = ReservationFacts>) -> Self {
+        let recorded = |facts: ReservationFacts| {
+            let criteria = InstanceMatchCriteria::Targeted;
+            (facts.id.clone(), Recorded { facts, owner_id: String::new(), criteria, tags: BTreeMap::new() })
+        };
+        Self(facts.into_iter().map(recorded).collect())
+    }
+
     /// All of them, by id.
     #[must_use]
     pub fn facts(&self) -> Vec<ReservationFacts> {

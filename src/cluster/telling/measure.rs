@@ -47,6 +47,9 @@ const NODE_ENDS: &str = "karpenter_nodes_termination_duration_seconds";
 const STARTS: &str = "karpenter_pods_startup_duration_seconds";
 const DECISIONS: &str = "packwright_decision_duration_seconds";
 const STEPS: &str = "packwright_step_duration_seconds";
+const CALLS: &str = "aws_sdk_go_request_duration_seconds";
+const MESSAGES: &str = "karpenter_interruption_message_queue_duration_seconds";
+const BATCHES: &str = "karpenter_cloudprovider_batcher_batch_time_seconds";
 
 impl Metrics {
     /// In Prometheus' text format.
@@ -81,7 +84,7 @@ fn own(text: &str) -> String {
 /// Something in this process counts already.
 pub fn start_metrics(scope: Scope) -> Result<Metrics, BuildError> {
     let mut builder = PrometheusBuilder::new().set_quantiles(&QUANTILES)?;
-    for name in [SCHEDULING, DECISIONS, STEPS] {
+    for name in [SCHEDULING, DECISIONS, STEPS, CALLS, MESSAGES, BATCHES] {
         builder = builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), &DURATIONS)?;
     }
     let builder = builder.set_buckets_for_metric(Matcher::Full(CLAIM_ENDS.to_owned()), &ENDS)?;
@@ -167,6 +170,7 @@ pub(super) fn count(said: &Said, world: &World) {
         .increment(1),
         Said::GaveUp { claim, why, .. } => disrupted(claim, why.label(), world),
         Said::Expired { claim } => disrupted(claim, "expired", world),
+        Said::Interrupted { claim, kind, .. } => disrupted(claim, kind.label(), world),
         Said::Unhealthy { claim, condition, .. } => {
             disrupted(claim, "unhealthy", world);
             let Bought { pool, capacity_type, .. } = of_claim(claim, world);

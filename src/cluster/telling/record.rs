@@ -13,6 +13,7 @@ use tokio::sync::mpsc::{Sender, channel};
 use tokio::time::Instant;
 
 use super::super::lease::Stand;
+use crate::cloud::InterruptionKind;
 use crate::controller::{GivenUp, Kept, Said, Subject, World};
 use crate::observe::Protection;
 use crate::observe::objects::KINDS;
@@ -142,6 +143,22 @@ impl Events {
     }
 }
 
+/// Reason and note as the reference has them.
+fn interruption(kind: InterruptionKind) -> (&'static str, &'static str) {
+    match kind {
+        InterruptionKind::SpotInterrupted => ("SpotInterrupted", "A spot interruption warning was triggered"),
+        InterruptionKind::RebalanceRecommendation => {
+            ("SpotRebalanceRecommendation", "A spot rebalance recommendation was triggered")
+        }
+        InterruptionKind::ScheduledChange => ("InstanceUnhealthy", "An unhealthy warning was triggered for the instance"),
+        InterruptionKind::InstanceStopped => ("InstanceStopping", "Instance is stopping"),
+        InterruptionKind::InstanceTerminated => ("InstanceTerminating", "Instance is terminating"),
+        InterruptionKind::CapacityReservationInterrupted => {
+            ("CapacityReservationInterrupted", "The capacity reservation takes its instance back")
+        }
+    }
+}
+
 fn text(said: &Said) -> Option<Text> {
     let of_claim = |claim: &Arc<str>| Subject::of_cluster("NodeClaim", claim);
     let normal = |about: Subject, reason, note: String| Some(Text { about, kind: EventType::Normal, reason, note });
@@ -154,6 +171,10 @@ fn text(said: &Said) -> Option<Text> {
         }
         Said::Nominated { pod, target } => {
             normal(pod.clone(), "Nominated", format!("Pod should schedule on: node/{target}"))
+        }
+        Said::Interrupted { claim, kind, .. } => {
+            let (reason, note) = interruption(*kind);
+            warning(of_claim(claim), reason, format!("{note}: terminating NodeClaim on interruption"))
         }
         Said::Launched { claim, .. } => normal(of_claim(claim), "Launched", transition("Launched")),
         Said::Registered { claim, .. } => normal(of_claim(claim), "Registered", transition("Registered")),

@@ -1,0 +1,189 @@
+//! What is done about every call: it waits for its turn, it is counted, and in a shadow it is refused where it would change anything.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::{
+    BeforeSerializationInterceptorContextRef, FinalizerInterceptorContextRef,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse, Metadata};
+use aws_smithy_runtime_api::client::retries::RequestAttempts;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
+use metrics::{counter, histogram};
+
+use super::connect::Mode;
+use super::limits::Limits;
+
+/// Whether a call changes nothing.
+#[must_use]
+pub fn only_reads(operation: &str) -> bool {
+    ["Describe", "List", "Get"].iter().any(|verb| operation.starts_with(verb))
+}
+
+/// A call that a shadow does not make.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} would change something, and a shadow changes nothing")]
+struct Refused(String);
+
+/// Counts calls under the names of the reference, and refuses those that a shadow must not make.
+#[derive(Debug)]
+pub(super) struct Watch {
+    pub mode: Mode,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Started(Instant);
+
+impl Storable for Started {
+    type Storer = StoreReplace<Self>;
+}
+
+/// The service and the operation of a call.
+fn names(config: &ConfigBag) -> (String, String) {
+    let known = config.load::<Metadata>();
+    known.map_or_else(Default::default, |known| (known.service().to_owned(), known.name().to_owned()))
+}
+
+impl Intercept for Watch {
+    fn name(&self) -> &'static str {
+        "packwright"
+    }
+
+    fn read_before_execution(
+        &self,
+        _context: &BeforeSerializationInterceptorContextRef<'_>,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let (_, operation) = names(config);
+        if self.mode == Mode::ReadsOnly && !only_reads(&operation) {
+            return Err(Refused(operation).into());
+        }
+        config.interceptor_state().store_put(Started(Instant::now()));
+        Ok(())
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let (service, action) = names(config);
+        counter!("aws_sdk_go_request_attempt_total", "service" => service, "action" => action, "code" => code(context))
+            .increment(1);
+        Ok(())
+    }
+
+    fn read_after_execution(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let (service, action) = names(config);
+        let code = code(context);
+        let labels = [("service", service.clone()), ("action", action.clone())];
+        if let Some(Started(started)) = config.load::<Started>() {
+            histogram!("aws_sdk_go_request_duration_seconds", &labels).record(started.elapsed().as_secs_f64());
+        }
+        let retries = config.load::<RequestAttempts>().map_or(0, |made| made.attempts().saturating_sub(1));
+        counter!("aws_sdk_go_request_retry_count", &labels).increment(u64::from(retries));
+        tracing::debug!(controller = "aws", service, action, code, retries, "called");
+        counter!("aws_sdk_go_request_total", "service" => service, "action" => action, "code" => code).increment(1);
+        Ok(())
+    }
+}
+
+/// The status of the last answer; `0` where none came.
+fn code(context: &FinalizerInterceptorContextRef<'_>) -> String {
+    context.response().map_or(0, |response| response.status().as_u16()).to_string()
+}
+
+/// A client of HTTP in which every attempt waits for its turn.
+#[derive(Debug)]
+pub(super) struct Limited<C> {
+    pub inner: C,
+    pub limits: Arc<Limits>,
+}
+
+impl HttpClient for Limited<SharedHttpClient> {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let inner = self.inner.http_connector(settings, components);
+        SharedHttpConnector::new(Limited { inner, limits: self.limits.clone() })
+    }
+}
+
+impl HttpConnector for Limited<SharedHttpConnector> {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (inner, limits) = (self.inner.clone(), self.limits.clone());
+        let operation = operation_of(&request);
+        HttpConnectorFuture::new(async move {
+            let Some(operation) = operation else { return inner.call(request).await };
+            let started = Instant::now();
+            limits.pass(&operation).await;
+            waited(&operation, started.elapsed());
+            let answer = inner.call(request).await;
+            if let Ok(answer) = &answer {
+                limits.note(&operation, is_throttled(answer));
+            }
+            answer
+        })
+    }
+}
+
+fn waited(operation: &str, pause: Duration) {
+    if pause > Duration::from_millis(1) {
+        histogram!("packwright_aws_wait_seconds", "action" => operation.to_owned()).record(pause.as_secs_f64());
+    }
+}
+
+/// EC2 throttles with 503 (`RequestLimitExceeded`), others with 429.
+fn is_throttled(answer: &HttpResponse) -> bool {
+    [429, 503].contains(&answer.status().as_u16())
+}
+
+/// What a request asks for: the JSON protocols say it in a header, the query protocols in the body. `None` for requests of the
+/// credentials chain, and EKS, of which little is asked.
+fn operation_of(request: &HttpRequest) -> Option<String> {
+    if let Some(target) = request.headers().get("x-amz-target") {
+        return target.rsplit('.').next().map(str::to_owned);
+    }
+    operation_of_query(request.body().bytes()?)
+}
+
+fn operation_of_query(body: &[u8]) -> Option<String> {
+    const PREFIX: &[u8] = b"Action=";
+    let rest = body.strip_prefix(PREFIX)?;
+    let end = rest.iter().position(|byte| *byte == b'&').unwrap_or(rest.len());
+    std::str::from_utf8(&rest[..end]).ok().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_shadow_may_call() {
+        for operation in ["DescribeInstances", "ListInstanceProfiles", "GetParameter", "GetQueueUrl"] {
+            assert!(only_reads(operation), "{operation}");
+        }
+        for operation in ["CreateFleet", "RunInstances", "TerminateInstances", "ReceiveMessage", "AddRoleToInstanceProfile"]
+        {
+            assert!(!only_reads(operation), "{operation}");
+        }
+    }
+
+    #[test]
+    fn the_operation_is_read_from_the_body() {
+        let read = |body: &str| operation_of_query(body.as_bytes());
+        assert_eq!(read("Action=CreateFleet&Version=2016-11-15").as_deref(), Some("CreateFleet"));
+        assert_eq!(read("Action=Solo").as_deref(), Some("Solo"));
+        assert_eq!(read("{}"), None);
+    }
+}

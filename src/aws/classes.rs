@@ -1,0 +1,230 @@
+//! EC2NodeClasses: what their selectors mean is looked up again and again, tried in dry runs, and written into their status. The watch of
+//! the controller sees it there.
+//!
+//! Source: the reference's `nodeclass` controllers and their intervals (karpenter-aws 6).
+
+mod dry_runs;
+mod end;
+mod look;
+mod observed;
+mod profile;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::core::ApiResource;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Client, ResourceExt as _};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use super::Leads;
+use super::connect::Aws;
+use super::facts::Facts;
+use super::market::Keeper;
+use crate::api::ec2_node_class::EC2NodeClass;
+use crate::cloud::ec2::class_status;
+use crate::cloud::ec2::fleet::Addresses;
+use observed::{Looks, Need};
+
+/// Who waits for the end of a class.
+const FINALIZER: &str = "karpenter.k8s.aws/termination";
+/// Classes that are looked at at once, as in the reference.
+const CONCURRENT: usize = 10;
+/// What could not be done is tried again after so long.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// What the loop is told.
+#[derive(Debug, Clone, Copy)]
+pub struct ClassSettings {
+    /// `AMI_REFRESH_INTERVAL`.
+    pub images_every: Duration,
+    /// `SUBNET_REFRESH_INTERVAL`.
+    pub subnets_every: Duration,
+    /// `DISABLE_DRY_RUN`.
+    pub no_dry_runs: bool,
+    /// `ISOLATED_VPC`: IAM cannot be reached.
+    pub is_isolated: bool,
+}
+
+/// Looks after the classes of a cluster.
+pub(super) struct Classes {
+    pub aws: Aws,
+    pub client: Client,
+    pub facts: Facts,
+    pub settings: ClassSettings,
+    pub addresses: Arc<Mutex<Addresses>>,
+    pub market: Arc<Keeper>,
+    pub leads: Leads,
+}
+
+/// A class, what was found for it, and when it is looked at next.
+struct Entry {
+    class: Arc<EC2NodeClass>,
+    looks: Looks,
+    due: Instant,
+    /// Among those that are being listed.
+    is_listed: bool,
+}
+
+impl Classes {
+    /// Does not end.
+    pub async fn run(&self) {
+        let resource = ApiResource::erase::<EC2NodeClass>(&());
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+        let mut seen = watcher(api, watcher::Config::default()).default_backoff().boxed();
+        let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
+        loop {
+            let next = entries.values().map(|entry| entry.due).min();
+            let time = async {
+                match next {
+                    Some(next) => tokio::time::sleep_until(next).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                event = seen.next() => match event {
+                    Some(Ok(event)) => note(&mut entries, event),
+                    Some(Err(error)) => debug!(controller = "nodeclass", "EC2NodeClasses cannot be watched for now: {error}"),
+                    None => return,
+                },
+                () = time => self.look(&mut entries).await,
+            }
+        }
+    }
+
+    /// Looks at those for which it is time.
+    async fn look(&self, entries: &mut BTreeMap<String, Entry>) {
+        let now = Instant::now();
+        if !(self.leads)() {
+            entries.values_mut().for_each(|entry| entry.due = entry.due.max(now + AGAIN));
+            return;
+        }
+        let due = entries.values_mut().filter(|entry| entry.due <= now);
+        futures::stream::iter(due)
+            .for_each_concurrent(CONCURRENT, async |entry| {
+                entry.due = match self.reconcile(&entry.class, &mut entry.looks).await {
+                    Ok(next) => next,
+                    Err(reason) => {
+                        warn!(controller = "nodeclass", EC2NodeClass = entry.class.name_any(), "{reason}");
+                        Instant::now() + AGAIN
+                    }
+                };
+            })
+            .await;
+    }
+
+    /// Brings a class up to date; when it is looked at next.
+    async fn reconcile(&self, class: &Arc<EC2NodeClass>, looks: &mut Looks) -> Result<Instant, String> {
+        if class.metadata.deletion_timestamp.is_some() {
+            return self.end(class).await;
+        }
+        if !class.finalizers().iter().any(|known| known == FINALIZER) {
+            let finalizers: Vec<&str> = class.finalizers().iter().map(String::as_str).chain([FINALIZER]).collect();
+            self.patch(class, &json!({"metadata": {"finalizers": finalizers}})).await?;
+            return Ok(Instant::now() + AGAIN); // it is seen with it, and looked at at once
+        }
+        let cluster = self.facts.now();
+        let need = Need { aws: &self.aws, cluster: &cluster, settings: &self.settings };
+        looks.refresh(class, need).await;
+        if let Some(free) = looks.take_free_addresses() {
+            self.addresses.lock().unwrap_or_else(std::sync::PoisonError::into_inner).learn(free);
+        }
+        if let Some(found) = looks.observed().reservations.found() {
+            self.market.learn_reservations(&class.name_any(), found);
+        }
+        let now = Timestamp::now();
+        let mut status = class_status::status(class, looks.observed(), now);
+        let tried = Arc::new(EC2NodeClass { status: Some(status.clone()), ..EC2NodeClass::clone(class) });
+        if looks.try_out(&tried, need).await {
+            status = class_status::status(class, looks.observed(), now);
+        }
+        if class.status.as_ref() != Some(&status) {
+            self.write(class, &status).await?;
+        }
+        Ok(looks.next())
+    }
+
+    /// Its parts in full, so that what is not there any more goes.
+    async fn write(&self, class: &EC2NodeClass, status: &crate::api::ec2_node_class::EC2NodeClassStatus) -> Result<(), String> {
+        let status = serde_json::to_value(status).map_err(|error| format!("its status cannot be written: {error}"))?;
+        let mut body = json!({"subnets": null, "securityGroups": null, "amis": null, "capacityReservations": null,
+            "instanceProfile": null, "conditions": null});
+        if let (Value::Object(all), Value::Object(now)) = (&mut body, status) {
+            all.extend(now);
+        }
+        let body = json!({"metadata": {"uid": class.metadata.uid}, "status": body});
+        let api: Api<EC2NodeClass> = Api::all(self.client.clone());
+        match api.patch_status(&class.name_any(), &PatchParams::default(), &Patch::Merge(&body)).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("its status cannot be written: {error}")),
+        }
+    }
+
+    /// Refused where anybody has changed it since it was read.
+    async fn patch(&self, class: &EC2NodeClass, body: &Value) -> Result<(), String> {
+        let mut body = body.clone();
+        body["metadata"]["uid"] = json!(class.metadata.uid);
+        body["metadata"]["resourceVersion"] = json!(class.metadata.resource_version);
+        let api: Api<EC2NodeClass> = Api::all(self.client.clone());
+        match api.patch(&class.name_any(), &PatchParams::default(), &Patch::Merge(&body)).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Ok(()), // the watch will say
+            Err(error) => Err(format!("its finalizers cannot be written: {error}")),
+        }
+    }
+}
+
+/// One whose spec has changed, or that is about to go, is looked at at once.
+fn note(entries: &mut BTreeMap<String, Entry>, event: watcher::Event<DynamicObject>) {
+    let object = match event {
+        watcher::Event::Apply(object) | watcher::Event::InitApply(object) => object,
+        watcher::Event::Delete(object) => {
+            entries.remove(&object.name_any());
+            return;
+        }
+        watcher::Event::Init => {
+            entries.values_mut().for_each(|entry| entry.is_listed = false);
+            return;
+        }
+        watcher::Event::InitDone => {
+            entries.retain(|_, entry| entry.is_listed);
+            return;
+        }
+    };
+    let name = object.name_any();
+    let read = serde_json::to_value(&object).and_then(serde_json::from_value::<EC2NodeClass>);
+    let class = match read {
+        Ok(class) => Arc::new(class),
+        Err(error) => {
+            warn!(controller = "nodeclass", EC2NodeClass = name, "it cannot be read: {error}");
+            entries.remove(&name);
+            return;
+        }
+    };
+    match entries.get_mut(&name).filter(|entry| entry.class.metadata.uid == class.metadata.uid) {
+        Some(entry) => {
+            let of = |class: &EC2NodeClass| {
+                let meta = &class.metadata;
+                (meta.generation, meta.deletion_timestamp.is_some(), meta.finalizers.clone())
+            };
+            if of(&entry.class) != of(&class) {
+                entry.due = Instant::now();
+            }
+            if entry.class.metadata.generation != class.metadata.generation {
+                entry.looks = Looks::default();
+            }
+            entry.class = class;
+            entry.is_listed = true;
+        }
+        None => {
+            let entry = Entry { class, looks: Looks::default(), due: Instant::now(), is_listed: true };
+            entries.insert(name, entry);
+        }
+    }
+}

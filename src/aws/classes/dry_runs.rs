@@ -1,0 +1,115 @@
+//! Whether AWS would let nodes of a class be launched, by dry runs of the three calls that it takes.
+//!
+//! Source: karpenter-provider-aws `pkg/controllers/nodeclass/validation.go`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aws_sdk_ec2::types::{
+    FleetLaunchTemplateConfigRequest, FleetLaunchTemplateSpecificationRequest, FleetType, IamInstanceProfileSpecification,
+    InstanceType, ResourceType, TargetCapacitySpecificationRequest,
+};
+
+use crate::api::ec2_node_class::{AMI, EC2NodeClass};
+use crate::api::labels;
+use crate::aws::connect::Aws;
+use crate::aws::templates::{launch_template_data, tag_specification};
+use crate::aws::words::error;
+use crate::catalog::CapacityType;
+use crate::cloud::ec2::class_status::{DryRun, Validation, ValidationFailure};
+use crate::cloud::ec2::errors::AwsError;
+use crate::cloud::ec2::launch_template::{Group, LaunchTemplate};
+use crate::cloud::ec2::node_template::Tenancy;
+use crate::cloud::ec2::{ClusterFacts, NodeTemplate, tags};
+
+/// kubelet's default: which number it is makes no difference to rights.
+const PODS: i64 = 110;
+
+/// Tries them for a class with the status that it is about to have, one after the other.
+pub(super) async fn validate(aws: &Aws, class: &Arc<EC2NodeClass>, cluster: &ClusterFacts) -> Validation {
+    let Some(status) = &class.status else { return Validation::Pending };
+    let (Some(image), Some(subnet)) = (status.amis.first(), status.subnets.first()) else { return Validation::Pending };
+    let template = NodeTemplate {
+        class: class.clone(),
+        pool: Arc::from("packwright-validation"),
+        labels: BTreeMap::new(),
+        taints: Vec::new(),
+        wants_efa: false,
+        wants_enclaves: false,
+        tenancy: Tenancy::Default,
+        partition: None,
+        has_relaxed_min_values: false,
+    };
+    let group = Group {
+        image_id: image.id.clone(),
+        max_pods: PODS,
+        efa_interfaces: 0,
+        capacity_type: CapacityType::OnDemand,
+        reserved: None,
+    };
+    let launch_template = match LaunchTemplate::of(cluster, &template, &group) {
+        Ok(found) => found,
+        Err(error) => {
+            let reason = "UserDataSizeLimitExceeded";
+            return Validation::Failed(ValidationFailure { reason, message: error.to_string() });
+        }
+    };
+    let launched = tags::of_launch(cluster, class, &template.pool);
+    for call in [DryRun::CreateLaunchTemplate, DryRun::CreateFleet, DryRun::RunInstances] {
+        let told = match call {
+            DryRun::CreateLaunchTemplate => create_launch_template(aws, &launch_template).await,
+            DryRun::CreateFleet => create_fleet(aws, &launch_template.name, &launched).await,
+            DryRun::RunInstances => run_instances(aws, &launch_template, image, &subnet.id, &launched).await,
+        };
+        let failed = told.err().and_then(|error| Validation::of_dry_run(call, &error));
+        if let Some(failed) = failed {
+            return failed;
+        }
+    }
+    Validation::Succeeded
+}
+
+async fn create_launch_template(aws: &Aws, template: &LaunchTemplate) -> Result<(), AwsError> {
+    let own = tag_specification(ResourceType::LaunchTemplate, &template.content.own_tags);
+    let call = aws.ec2.create_launch_template().dry_run(true).launch_template_name(&template.name);
+    let call = call.tag_specifications(own).launch_template_data(launch_template_data(&template.content));
+    call.send().await.map(drop).map_err(|failed| error("CreateLaunchTemplate", &failed))
+}
+
+async fn create_fleet(aws: &Aws, template: &str, of: &tags::Tags) -> Result<(), AwsError> {
+    let template =
+        FleetLaunchTemplateSpecificationRequest::builder().launch_template_name(template).version("$Latest").build();
+    let config = FleetLaunchTemplateConfigRequest::builder().launch_template_specification(template).build();
+    let capacity = TargetCapacitySpecificationRequest::builder().total_target_capacity(1).build();
+    let mut call = aws.ec2.create_fleet().dry_run(true).r#type(FleetType::Instant);
+    call = call.launch_template_configs(config).target_capacity_specification(capacity);
+    for kind in [ResourceType::Instance, ResourceType::Volume, ResourceType::Fleet] {
+        call = call.tag_specifications(tag_specification(kind, of));
+    }
+    call.send().await.map(drop).map_err(|failed| error("CreateFleet", &failed))
+}
+
+async fn run_instances(
+    aws: &Aws,
+    template: &LaunchTemplate,
+    image: &AMI,
+    subnet: &str,
+    of: &tags::Tags,
+) -> Result<(), AwsError> {
+    let profile = IamInstanceProfileSpecification::builder().name(&template.content.instance_profile).build();
+    let groups = template.content.interfaces.first().map(|interface| interface.security_groups.clone());
+    let mut call = aws.ec2.run_instances().dry_run(true).min_count(1).max_count(1).image_id(&image.id);
+    call = call.instance_type(small_type(image)).subnet_id(subnet).set_security_group_ids(groups);
+    call = call.iam_instance_profile(profile);
+    for kind in [ResourceType::Instance, ResourceType::Volume, ResourceType::NetworkInterface] {
+        call = call.tag_specifications(tag_specification(kind, of));
+    }
+    call.send().await.map(drop).map_err(|failed| error("RunInstances", &failed))
+}
+
+/// One that is offered in every region and boots the image.
+fn small_type(image: &AMI) -> InstanceType {
+    let values = image.requirements.iter().filter(|of| of.key == labels::ARCH).flat_map(|of| of.values.iter().flatten());
+    let is_arm = values.into_iter().any(|value| value == "arm64");
+    if is_arm { InstanceType::M6gLarge } else { InstanceType::M5Large }
+}

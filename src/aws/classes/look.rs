@@ -1,0 +1,178 @@
+//! What selectors find: subnets, security groups, images, capacity reservations and the placement group of a class.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_ec2::types::{CapacityReservation, Image, SubnetState};
+use futures::{StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
+
+use crate::api::ec2_node_class::{EC2NodeClassSpec, InstanceMatchCriteria, ReservationType, SecurityGroup};
+use crate::aws::connect::Aws;
+use crate::aws::instances::filters;
+use crate::aws::words::{code, reason};
+use crate::cloud::ec2::class_status::{FoundReservation, FoundSubnet, Part};
+use crate::cloud::ec2::images::{self, FoundImage, ImageQuery, Sought};
+use crate::cloud::ec2::{ClusterFacts, selectors};
+use crate::api::ec2_node_class::AMI;
+
+const IMAGES_OF_PAGE: i32 = 1_000;
+/// Parameters that are asked for at once.
+const CONCURRENT: usize = 10;
+
+pub(super) async fn subnets(aws: &Aws, spec: &EC2NodeClassSpec) -> Part<Vec<FoundSubnet>> {
+    let mut found = Vec::new();
+    for query in selectors::subnets(spec) {
+        let mut pages = aws.ec2.describe_subnets().set_filters(Some(filters(&query))).into_paginator().items().send();
+        loop {
+            match pages.try_next().await {
+                Ok(Some(subnet)) if subnet.state() == Some(&SubnetState::Pending) => {}
+                Ok(Some(subnet)) => found.extend(subnet.subnet_id().zip(subnet.availability_zone()).map(|(id, zone)| {
+                    FoundSubnet {
+                        id: id.to_owned(),
+                        zone: zone.to_owned(),
+                        zone_id: subnet.availability_zone_id().map(str::to_owned),
+                        free_addresses: subnet.available_ip_address_count().unwrap_or(0).into(),
+                    }
+                })),
+                Ok(None) => break,
+                Err(error) if is_missing(code(&error)) => break,
+                Err(error) => return Part::Failed(reason("DescribeSubnets", &error)),
+            }
+        }
+    }
+    Part::Found(found)
+}
+
+pub(super) async fn security_groups(aws: &Aws, spec: &EC2NodeClassSpec) -> Part<Vec<SecurityGroup>> {
+    let mut found = Vec::new();
+    for query in selectors::security_groups(spec) {
+        let call = aws.ec2.describe_security_groups().set_filters(Some(filters(&query)));
+        let mut pages = call.into_paginator().items().send();
+        loop {
+            match pages.try_next().await {
+                Ok(Some(group)) => found.extend(group.group_id().map(|id| SecurityGroup {
+                    id: id.to_owned(),
+                    name: group.group_name().map(str::to_owned),
+                })),
+                Ok(None) => break,
+                Err(error) if is_missing(code(&error)) => break,
+                Err(error) => return Part::Failed(reason("DescribeSecurityGroups", &error)),
+            }
+        }
+    }
+    Part::Found(found)
+}
+
+/// What was named is not there: that is an answer.
+fn is_missing(code: Option<&str>) -> bool {
+    code.is_some_and(|code| code.contains("NotFound"))
+}
+
+/// Values of parameters first, then what the images are.
+pub(super) async fn images(aws: &Aws, spec: &EC2NodeClassSpec, cluster: &ClusterFacts, now: Timestamp) -> Part<Vec<AMI>> {
+    let sought = match images::sought(spec, cluster.version) {
+        Ok(sought) => sought,
+        Err(error) => return Part::Refused("UnsupportedAlias", error.to_string()),
+    };
+    let names: Vec<String> = match &sought {
+        Sought::Alias(_, parameters) => parameters.iter().map(|parameter| parameter.name.clone()).collect(),
+        Sought::Terms { parameters } => parameters.clone(),
+    };
+    let values = futures::stream::iter(names).map(|name| parameter(aws, name)).buffer_unordered(CONCURRENT);
+    let values: Vec<Option<(String, String)>> = match values.try_collect().await {
+        Ok(values) => values,
+        Err(reason) => return Part::Failed(reason),
+    };
+    let values: BTreeMap<String, String> = values.into_iter().flatten().collect();
+    let queries = images::queries(spec, &sought, &values);
+    let mut found = Vec::new();
+    for query in &queries.queries {
+        match describe(aws, query).await {
+            Ok(images) => found.extend(images),
+            Err(reason) => return Part::Failed(reason),
+        }
+    }
+    Part::Found(queries.choose(&found, now))
+}
+
+/// `None`: there is no such parameter.
+async fn parameter(aws: &Aws, name: String) -> Result<Option<(String, String)>, String> {
+    match aws.ssm.get_parameter().name(&name).send().await {
+        Ok(answer) => Ok(answer.parameter().and_then(|found| found.value()).map(|value| (name, value.to_owned()))),
+        Err(error) if is_missing(code(&error)) => Ok(None),
+        Err(error) => Err(reason("GetParameter", &error)),
+    }
+}
+
+async fn describe(aws: &Aws, query: &ImageQuery) -> Result<Vec<FoundImage>, String> {
+    let owners = (!query.owners.is_empty()).then(|| query.owners.clone());
+    let call = aws.ec2.describe_images().set_owners(owners).set_filters(Some(filters(&query.filters)));
+    let mut pages = call.include_deprecated(true).max_results(IMAGES_OF_PAGE).into_paginator().items().send();
+    let mut found = Vec::new();
+    while let Some(image) = pages.try_next().await.map_err(|error| reason("DescribeImages", &error))? {
+        found.extend(image_of(&image));
+    }
+    Ok(found)
+}
+
+fn image_of(of: &Image) -> Option<FoundImage> {
+    let time = |text: Option<&str>| text.and_then(|text| text.parse::<Timestamp>().ok());
+    Some(FoundImage {
+        id: of.image_id()?.to_owned(),
+        name: of.name().unwrap_or_default().to_owned(),
+        architecture: of.architecture()?.as_str().to_owned(),
+        created: time(of.creation_date()),
+        deprecated: time(of.deprecation_time()),
+    })
+}
+
+pub(super) async fn reservations(aws: &Aws, spec: &EC2NodeClassSpec) -> Part<Vec<FoundReservation>> {
+    let mut found = Vec::new();
+    for query in selectors::capacity_reservations(spec) {
+        let ids = (!query.ids.is_empty()).then(|| query.ids.clone());
+        let call = aws.ec2.describe_capacity_reservations().set_capacity_reservation_ids(ids);
+        let mut pages = call.set_filters(Some(filters(&query.filters))).into_paginator().items().send();
+        loop {
+            match pages.try_next().await {
+                Ok(Some(reservation)) => found.extend(reservation_of(&reservation)),
+                Ok(None) => break,
+                Err(error) if is_missing(code(&error)) => break,
+                Err(error) => return Part::Failed(reason("DescribeCapacityReservations", &error)),
+            }
+        }
+    }
+    Part::Found(found)
+}
+
+fn reservation_of(of: &CapacityReservation) -> Option<FoundReservation> {
+    let criteria = match of.instance_match_criteria().map(|criteria| criteria.as_str()) {
+        Some("targeted") => InstanceMatchCriteria::Targeted,
+        _ => InstanceMatchCriteria::Open,
+    };
+    let kind = match of.reservation_type().map(|kind| kind.as_str()) {
+        Some("capacity-block") => ReservationType::CapacityBlock,
+        _ => ReservationType::Default,
+    };
+    Some(FoundReservation {
+        id: of.capacity_reservation_id()?.to_owned(),
+        zone: of.availability_zone()?.to_owned(),
+        instance_type: of.instance_type()?.to_owned(),
+        criteria,
+        owner_id: of.owner_id().unwrap_or_default().to_owned(),
+        ends: of.end_date().and_then(|end| Timestamp::from_second(end.secs()).ok()),
+        kind,
+        is_interruptible: of.interruptible().unwrap_or(false),
+        is_active: of.state().is_some_and(|state| state.as_str() == "active"),
+        free: of.available_instance_count().and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
+    })
+}
+
+/// Whether the placement group is there; of a class without one nobody asks.
+pub(super) async fn placement_group(aws: &Aws, spec: &EC2NodeClassSpec) -> Part<bool> {
+    let Some(query) = selectors::placement_group(spec) else { return Part::Unknown };
+    match aws.ec2.describe_placement_groups().set_filters(Some(filters(&query))).send().await {
+        Ok(answer) => Part::Found(!answer.placement_groups().is_empty()),
+        Err(error) if is_missing(code(&error)) => Part::Found(false),
+        Err(error) => Part::Failed(reason("DescribePlacementGroups", &error)),
+    }
+}

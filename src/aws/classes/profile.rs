@@ -1,0 +1,108 @@
+//! Instance profiles: made for the role of a class, and deleted with it.
+//!
+//! Source: karpenter-provider-aws `pkg/providers/instanceprofile` (karpenter-aws 3.4).
+
+use aws_sdk_iam::types::{InstanceProfile, Tag};
+
+use crate::api::ec2_node_class::EC2NodeClass;
+use crate::aws::connect::Aws;
+use crate::aws::words::{code, reason};
+use crate::cloud::ec2::class_status::Part;
+use crate::cloud::ec2::{ClusterFacts, instance_profile};
+
+const MISSING: &str = "NoSuchEntity";
+const NOT_FOUND: &str = "InstanceProfileNotFound";
+/// Somebody else was faster: as good.
+const EXISTS: [&str; 2] = ["EntityAlreadyExists", "LimitExceeded"];
+
+/// The profile of a class: that of the user, or the one that is made for its role.
+pub(super) async fn ensure(aws: &Aws, class: &EC2NodeClass, cluster: &ClusterFacts, is_isolated: bool) -> Part<String> {
+    let spec = &class.spec;
+    match (&spec.instance_profile, &spec.role) {
+        // there is no endpoint of IAM to ask
+        (Some(name), _) if is_isolated => Part::Found(name.clone()),
+        (Some(name), _) => match get(aws, name).await {
+            Ok(Some(_)) => Part::Found(name.clone()),
+            Ok(None) => Part::Refused(NOT_FOUND, format!("there is no instance profile {name}")),
+            Err(reason) => Part::Failed(reason),
+        },
+        (None, Some(role)) => of_role(aws, class, cluster, role).await,
+        (None, None) => Part::Refused(NOT_FOUND, "expected spec.role or spec.instanceProfile, found neither".to_owned()),
+    }
+}
+
+async fn of_role(aws: &Aws, class: &EC2NodeClass, cluster: &ClusterFacts, role: &str) -> Part<String> {
+    let name = instance_profile::name(cluster, class, role);
+    let wanted = instance_profile::role_name(role);
+    let known = match get(aws, &name).await {
+        Ok(known) => known,
+        Err(reason) => return Part::Failed(reason),
+    };
+    if known.is_none() {
+        let all = instance_profile::tags(cluster, class);
+        let tags: Result<Vec<Tag>, _> =
+            all.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
+        let tags = match tags {
+            Ok(tags) => tags,
+            Err(error) => return Part::Failed(format!("CreateInstanceProfile: {error}")),
+        };
+        let call = aws.iam.create_instance_profile().instance_profile_name(&name).set_tags(Some(tags));
+        match call.path(instance_profile::path(cluster, class)).send().await {
+            Err(error) if !code(&error).is_some_and(|code| EXISTS.contains(&code)) => {
+                return Part::Failed(reason("CreateInstanceProfile", &error));
+            }
+            _ => tracing::info!(controller = "nodeclass", profile = name, "created instance profile"),
+        }
+    }
+    let has_role = known.is_some_and(|known| known.roles().iter().any(|role| role.role_name() == wanted));
+    if !has_role {
+        match aws.iam.add_role_to_instance_profile().instance_profile_name(&name).role_name(wanted).send().await {
+            Err(error) if code(&error) == Some(MISSING) => {
+                return Part::Refused(NOT_FOUND, format!("there is no role {wanted}"));
+            }
+            Err(error) if !code(&error).is_some_and(|code| EXISTS.contains(&code)) => {
+                return Part::Failed(reason("AddRoleToInstanceProfile", &error));
+            }
+            _ => {}
+        }
+    }
+    Part::Found(name)
+}
+
+async fn get(aws: &Aws, name: &str) -> Result<Option<InstanceProfile>, String> {
+    match aws.iam.get_instance_profile().instance_profile_name(name).send().await {
+        Ok(answer) => Ok(answer.instance_profile().cloned()),
+        Err(error) if code(&error) == Some(MISSING) => Ok(None),
+        Err(error) => Err(reason("GetInstanceProfile", &error)),
+    }
+}
+
+/// Deletes all profiles that were made for a class.
+///
+/// # Errors
+/// Why one could not be deleted.
+pub(super) async fn delete_all(aws: &Aws, class: &EC2NodeClass, cluster: &ClusterFacts) -> Result<(), String> {
+    let call = aws.iam.list_instance_profiles().path_prefix(instance_profile::path(cluster, class));
+    let mut pages = call.into_paginator().items().send();
+    let mut found = Vec::new();
+    while let Some(profile) = pages.try_next().await.map_err(|error| reason("ListInstanceProfiles", &error))? {
+        found.push(profile);
+    }
+    for profile in found {
+        let name = profile.instance_profile_name();
+        for role in profile.roles() {
+            let call = aws.iam.remove_role_from_instance_profile().instance_profile_name(name);
+            match call.role_name(role.role_name()).send().await {
+                Err(error) if code(&error) != Some(MISSING) => {
+                    return Err(reason("RemoveRoleFromInstanceProfile", &error));
+                }
+                _ => {}
+            }
+        }
+        match aws.iam.delete_instance_profile().instance_profile_name(name).send().await {
+            Err(error) if code(&error) != Some(MISSING) => return Err(reason("DeleteInstanceProfile", &error)),
+            _ => tracing::info!(controller = "nodeclass", profile = name, "deleted instance profile"),
+        }
+    }
+    Ok(())
+}

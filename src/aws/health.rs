@@ -1,0 +1,88 @@
+//! Instances that EC2 says are impaired, or for which maintenance is scheduled: asked every minute, with or without a queue.
+//!
+//! Source: the reference's `interruption.instancestatus` (karpenter-aws 5).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_ec2::types::{InstanceStatus, InstanceStatusSummary, SummaryStatus};
+use metrics::counter;
+use tracing::{info, warn};
+
+use super::Leads;
+use super::connect::Aws;
+use super::instances::KnownInstances;
+use super::told::{Teller, tell_interruption};
+use super::words::{code, reason};
+use crate::cloud::InterruptionKind;
+
+const EVERY: Duration = Duration::from_secs(60);
+/// As many ids as a call takes.
+const MOST_IDS: usize = 100;
+/// A check must have failed for so long.
+const IMPAIRED_FOR: Duration = Duration::from_secs(120);
+
+/// Does not end, unless the right is missing.
+pub(super) async fn watch(aws: Aws, known: Arc<KnownInstances>, teller: Teller, leads: Leads) {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        if !leads() {
+            continue;
+        }
+        for ids in known.ids().chunks(MOST_IDS) {
+            let call = aws.ec2.describe_instance_status().set_instance_ids(Some(ids.to_vec()));
+            let mut pages = call.into_paginator().items().send();
+            loop {
+                match pages.try_next().await {
+                    Ok(Some(status)) => tell(&status, &known, &teller),
+                    Ok(None) => break,
+                    Err(error) if code(&error) == Some("UnauthorizedOperation") => {
+                        warn!(controller = "interruption.instancestatus", "the right ec2:DescribeInstanceStatus is missing");
+                        return;
+                    }
+                    // one that has ended since: the rest is asked for again in a minute
+                    Err(error) => {
+                        warn!(controller = "interruption.instancestatus", "{}", reason("DescribeInstanceStatus", &error));
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn tell(status: &InstanceStatus, known: &KnownInstances, teller: &Teller) {
+    let Some(category) = category(status) else { return };
+    let Some(instance) = status.instance_id().and_then(|id| known.get(id)) else { return };
+    counter!("karpenter_interruption_instance_status_unhealthy_total", "category" => category).increment(1);
+    info!(controller = "interruption.instancestatus", category, "provider-id" = &*instance.provider_id, "instance is unhealthy");
+    // it is told again in a minute: nobody has to wait
+    drop(tell_interruption(teller, instance.provider_id, InterruptionKind::ScheduledChange));
+}
+
+/// Why an instance is to go, if it is.
+fn category(status: &InstanceStatus) -> Option<&'static str> {
+    const DONE: [&str; 2] = ["[Completed]", "[Canceled]"];
+    let mut events = status.events().iter().filter(|event| {
+        let text = event.description().unwrap_or_default();
+        !DONE.iter().any(|done| text.starts_with(done))
+    });
+    if events.next().is_some() {
+        return Some("event_status");
+    }
+    let is_impaired = |of: Option<&InstanceStatusSummary>| {
+        of.is_some_and(|of| {
+            let since = of.details().iter().filter_map(|detail| detail.impaired_since()?.to_millis().ok()).min();
+            of.status() == Some(&SummaryStatus::Impaired) && since.is_some_and(is_long_ago)
+        })
+    };
+    if is_impaired(status.instance_status()) {
+        return Some("instance_status");
+    }
+    is_impaired(status.system_status()).then_some("system_status")
+}
+
+fn is_long_ago(millis: i64) -> bool {
+    let now = jiff::Timestamp::now().as_millisecond();
+    Duration::from_millis(u64::try_from(now - millis).unwrap_or(0)) >= IMPAIRED_FOR
+}

@@ -1,0 +1,144 @@
+//! Instances as EC2 lists them, and what is remembered of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use aws_sdk_ec2::types::{Filter as Ec2Filter, Instance, InstanceLifecycleType, InstanceNetworkInterface};
+use jiff::Timestamp;
+
+use super::connect::Aws;
+use super::words::reason;
+use crate::cloud::OfferingName;
+use crate::cloud::ec2::Filter;
+use crate::cloud::ec2::listing::{FoundInstance, InstanceState, provider_id};
+use crate::cloud::ec2::tags::{NODE_CLAIM, Tags};
+
+const INSTANCES_OF_PAGE: i32 = 1_000;
+/// For so long a list may not have an instance that was launched.
+const YOUNG: Duration = Duration::from_secs(5 * 60);
+
+/// As the SDK sends filters.
+pub(super) fn filters(of: &[Filter]) -> Vec<Ec2Filter> {
+    let filter =
+        |of: &Filter| Ec2Filter::builder().name(&of.name).set_values(Some(of.values.clone())).build();
+    of.iter().map(filter).collect()
+}
+
+/// The instances that all filters let through. Those that EC2 does not say enough of are left out.
+///
+/// # Errors
+/// Why EC2 does not say.
+pub(super) async fn describe(aws: &Aws, of: &[Filter]) -> Result<Vec<FoundInstance>, String> {
+    let call = aws.ec2.describe_instances().set_filters(Some(filters(of))).max_results(INSTANCES_OF_PAGE);
+    let mut pages = call.into_paginator().items().send();
+    let mut found = Vec::new();
+    while let Some(reservation) = pages.try_next().await.map_err(|error| reason("DescribeInstances", &error))? {
+        found.extend(reservation.instances().iter().filter_map(instance));
+    }
+    Ok(found)
+}
+
+fn instance(of: &Instance) -> Option<FoundInstance> {
+    let has_addresses = |interface: &&InstanceNetworkInterface| interface.interface_type() != Some("efa-only");
+    let interfaces = of.network_interfaces().iter().filter(has_addresses);
+    let mut security_groups: BTreeSet<String> =
+        interfaces.flat_map(|interface| interface.groups()).filter_map(|group| group.group_id().map(str::to_owned)).collect();
+    if security_groups.is_empty() {
+        security_groups = of.security_groups().iter().filter_map(|group| group.group_id().map(str::to_owned)).collect();
+    }
+    let only = of.capacity_reservation_specification().and_then(|of| of.capacity_reservation_preference());
+    let is_reserved = only.is_some_and(|of| of.as_str() == "capacity-reservations-only");
+    Some(FoundInstance {
+        id: of.instance_id()?.to_owned(),
+        zone: of.placement()?.availability_zone()?.to_owned(),
+        state: InstanceState::parse(of.state()?.name()?.as_str())?,
+        launched_at: Timestamp::from_second(of.launch_time()?.secs()).ok()?,
+        instance_type: of.instance_type()?.as_str().to_owned(),
+        image_id: of.image_id()?.to_owned(),
+        subnet_id: of.subnet_id().map(str::to_owned),
+        security_groups,
+        is_spot: of.instance_lifecycle() == Some(&InstanceLifecycleType::Spot)
+            || of.spot_instance_request_id().is_some_and(|id| !id.is_empty()),
+        reservation: of.capacity_reservation_id().filter(|_| is_reserved).map(str::to_owned),
+        partition: of.placement().and_then(|placement| placement.partition_number()),
+        tags: of.tags().iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value()?.to_owned()))).collect(),
+    })
+}
+
+/// What messages about an instance need to know of it.
+#[derive(Debug, Clone)]
+pub(super) struct KnownInstance {
+    pub provider_id: Arc<str>,
+    /// How it was bought.
+    pub offering: OfferingName,
+    /// Those that EC2 has listed; `None`: it was launched a moment ago.
+    pub tags: Option<Tags>,
+    /// By this process.
+    pub launched: Option<Instant>,
+}
+
+/// The instances of this cluster, as they were listed or launched last.
+#[derive(Debug, Default)]
+pub(super) struct KnownInstances(Mutex<Option<BTreeMap<String, KnownInstance>>>);
+
+impl KnownInstances {
+    /// All that there are.
+    pub fn list(&self, found: &[FoundInstance]) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = known.take().unwrap_or_default();
+        // what was launched a moment ago may not be listed yet
+        all.retain(|_, of| of.launched.is_some_and(|at| at.elapsed() < YOUNG));
+        all.extend(found.iter().map(|of| (of.id.clone(), KnownInstance::of(of))));
+        *known = Some(all);
+    }
+
+    /// One more.
+    pub fn add(&self, id: &str, instance: KnownInstance) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get_or_insert_default().insert(id.to_owned(), instance);
+    }
+
+    /// Whether all were listed since the process began: before that nobody can say whose an instance is.
+    pub fn is_complete(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// `None`: it is not one of ours.
+    pub fn get(&self, id: &str) -> Option<KnownInstance> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.get(id).cloned()
+    }
+
+    /// Those that were listed without the name of their claim, with their tags.
+    pub fn untagged(&self) -> Vec<(String, Tags)> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = known.iter().flatten().filter_map(|(id, of)| Some((id, of.tags.as_ref()?)));
+        all.filter(|(_, tags)| !tags.contains_key(NODE_CLAIM)).map(|(id, tags)| (id.clone(), tags.clone())).collect()
+    }
+
+    /// It has these tags, too, now.
+    pub fn tagged(&self, id: &str, more: Tags) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tags) = known.as_mut().and_then(|known| known.get_mut(id)).and_then(|of| of.tags.as_mut()) {
+            tags.extend(more);
+        }
+    }
+
+    /// By their ids.
+    pub fn ids(&self) -> Vec<String> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().flat_map(|known| known.keys().cloned()).collect()
+    }
+}
+
+impl KnownInstance {
+    fn of(found: &FoundInstance) -> Self {
+        let offering = OfferingName {
+            instance_type: Arc::from(found.instance_type.as_str()),
+            zone: Arc::from(found.zone.as_str()),
+            capacity_type: found.capacity_type(),
+            reservation: found.reservation.as_deref().map(Arc::from),
+        };
+        Self { provider_id: provider_id(&found.zone, &found.id), offering, tags: Some(found.tags.clone()), launched: None }
+    }
+}

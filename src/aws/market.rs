@@ -1,0 +1,220 @@
+//! What can be bought in the account, and for how much: asked at the start and then again and again. What was not answered yet is as the
+//! bundled data have it, and what was answered once counts until the next answer.
+//!
+//! Source: the reference's `providers.instancetype` and `providers.pricing`, both every 12 hours; its spot prices, too, which here are as old
+//! as a setting says.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use metrics::gauge;
+use tracing::{info, warn};
+
+use super::connect::Aws;
+use super::told::{Teller, tell};
+use super::{prices, spot, types};
+use crate::api::ec2_node_class::ReservationType;
+use crate::catalog::market::Account;
+use crate::catalog::node_class::ReservationFacts;
+use crate::catalog::{Catalog, Market, Reservations, SpotPrices};
+use crate::cloud::ec2::class_status::FoundReservation;
+use crate::controller::Event;
+
+/// How often what is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct MarketSettings {
+    pub spot_every: Duration,
+    /// `ISOLATED_VPC`: there is no Pricing API to be reached.
+    pub is_isolated: bool,
+}
+
+const TYPES_EVERY: Duration = Duration::from_secs(12 * 60 * 60);
+const ON_DEMAND_EVERY: Duration = Duration::from_secs(12 * 60 * 60);
+/// What failed is tried again after a pause that doubles, up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
+/// Prices are asked for so much further back than the last ones, as those of a moment ago may not have been told.
+const OVERLAP: Duration = Duration::from_secs(5 * 60);
+/// When the bundled types and prices were taken (2026-08-06, 2026-07-20), seconds.
+const BUNDLED_TYPES: f64 = 1_785_974_400.0;
+const BUNDLED_PRICES: f64 = 1_784_505_600.0;
+
+/// What is known so far.
+#[derive(Debug)]
+struct Known {
+    base: Market,
+    account: Account,
+    spot: SpotPrices,
+    /// Capacity reservations of each class, by its name.
+    reservations: BTreeMap<String, Vec<ReservationFacts>>,
+}
+
+/// Asks, and tells the controller, for as long as it runs.
+#[derive(Debug)]
+pub struct Keeper {
+    aws: Aws,
+    known: Mutex<Known>,
+    teller: Teller,
+}
+
+impl Keeper {
+    /// `base`: the bundled data of the region.
+    #[must_use]
+    pub fn new(aws: Aws, base: Market, teller: Teller) -> Self {
+        Self { aws, known: Mutex::new(Known { base, account: Account::default(), spot: SpotPrices::default(), reservations: BTreeMap::new() }), teller }
+    }
+
+    /// Does not end.
+    pub async fn run(&self, settings: MarketSettings) {
+        for (part, at) in [("types", BUNDLED_TYPES), ("on-demand", BUNDLED_PRICES)] {
+            gauge!("packwright_catalog_updated_timestamp_seconds", "part" => part).set(at);
+        }
+        futures::join!(
+            self.keep_types(),
+            self.keep_on_demand(settings.is_isolated),
+            self.keep_spot(settings.spot_every)
+        );
+    }
+
+    async fn keep_types(&self) {
+        let mut rhythm = Rhythm::new("types", TYPES_EVERY);
+        loop {
+            rhythm.rest(self.ask_types().await).await;
+        }
+    }
+
+    async fn keep_on_demand(&self, is_isolated: bool) {
+        if is_isolated || !prices::are_served(&self.aws.region) {
+            info!(controller = "providers.pricing", "there is no Pricing API here: bundled on-demand prices count");
+            return;
+        }
+        let mut rhythm = Rhythm::new("on-demand", ON_DEMAND_EVERY);
+        loop {
+            rhythm.rest(self.ask_on_demand().await).await;
+        }
+    }
+
+    async fn keep_spot(&self, every: Duration) {
+        let mut rhythm = Rhythm::new("spot", every);
+        let mut since = SystemTime::now() - spot::LOOK_BACK;
+        loop {
+            let now = SystemTime::now();
+            let told = self.ask_spot(since).await;
+            if told.is_ok() {
+                since = now - OVERLAP;
+            }
+            rhythm.rest(told).await;
+        }
+    }
+
+    /// What is free of the capacity reservations that a class selects.
+    pub(super) fn learn_reservations(&self, class: &str, found: &[FoundReservation]) {
+        let facts: Vec<ReservationFacts> = found.iter().filter(|of| of.is_active).map(facts_of).collect();
+        let is_known = {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.reservations.get(class).map_or(facts.is_empty(), |known| *known == facts)
+        };
+        if !is_known {
+            self.tell(|known| drop(known.reservations.insert(class.to_owned(), facts)));
+        }
+    }
+
+    async fn ask_types(&self) -> Result<String, String> {
+        let aws = &self.aws;
+        let (facts, offered, zones) = futures::try_join!(types::types(aws), types::offered(aws), types::zones(aws))?;
+        let said = format!("{} instance types in {} zones", facts.types().len(), zones.len());
+        self.tell(|known| {
+            known.account.facts = Some(Arc::new(facts));
+            known.account.offered = Some(Arc::new(offered));
+            known.account.zones = Some(zones);
+        });
+        Ok(said)
+    }
+
+    async fn ask_on_demand(&self) -> Result<String, String> {
+        let found = prices::on_demand(&self.aws).await?;
+        let said = format!("on-demand prices of {} instance types", found.len());
+        self.tell(|known| known.account.on_demand = Some(Arc::new(found)));
+        Ok(said)
+    }
+
+    async fn ask_spot(&self, since: SystemTime) -> Result<String, String> {
+        let mut prices = self.known.lock().unwrap_or_else(PoisonError::into_inner).spot.clone();
+        spot::add_since(&self.aws, since, &mut prices).await?;
+        if prices.is_empty() {
+            return Err("DescribeSpotPriceHistory: expected at least one price, found none".to_owned());
+        }
+        let said = format!("spot prices of {} pairs of type and zone", prices.len());
+        self.tell(|known| known.spot = prices);
+        Ok(said)
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut Known)) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut known);
+        tell(&self.teller, Event::Catalog(Box::new(known.catalog())));
+    }
+}
+
+impl Known {
+    fn catalog(&self) -> Catalog {
+        let market = self.base.clone().with_account(self.account.clone());
+        let market = market.with_reservations(Reservations::of_account(self.reservations.values().flatten().cloned()));
+        let market = if self.spot.is_empty() { market } else { market.with_spot_prices(self.spot.clone()) };
+        Catalog::Ec2(Box::new(market))
+    }
+}
+
+fn facts_of(of: &FoundReservation) -> ReservationFacts {
+    let kind = match of.kind {
+        ReservationType::Default => "default",
+        ReservationType::CapacityBlock => "capacity-block",
+    };
+    ReservationFacts {
+        id: Arc::from(of.id.as_str()),
+        zone: Arc::from(of.zone.as_str()),
+        instance_type: Arc::from(of.instance_type.as_str()),
+        kind: Arc::from(kind),
+        interruptible: of.is_interruptible,
+        free: of.free,
+    }
+}
+
+/// When a part of what is known is asked for again.
+struct Rhythm {
+    part: &'static str,
+    every: Duration,
+    /// After the next failure.
+    pause: Duration,
+}
+
+impl Rhythm {
+    fn new(part: &'static str, every: Duration) -> Self {
+        Self { part, every, pause: FIRST_PAUSE }
+    }
+
+    /// Says what became of it, and waits.
+    async fn rest(&mut self, told: Result<String, String>) {
+        let part = self.part;
+        let pause = match told {
+            Ok(said) => {
+                info!(controller = "providers.pricing", part, "discovered {said}");
+                gauge!("packwright_catalog_updated_timestamp_seconds", "part" => part).set(seconds(SystemTime::now()));
+                self.pause = FIRST_PAUSE;
+                self.every
+            }
+            Err(reason) => {
+                warn!(controller = "providers.pricing", part, "what was known before counts: {reason}");
+                let pause = self.pause;
+                self.pause = (pause * 2).min(LONGEST_PAUSE);
+                pause
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+fn seconds(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}

@@ -1,0 +1,78 @@
+//! What an account says of its region, in the place of what is bundled.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::Market;
+use crate::catalog::ec2::Ec2Facts;
+use crate::catalog::node_class::Zone;
+use crate::units::MicroUsd;
+
+/// On-demand prices an hour, by type.
+pub type OnDemandPrices = BTreeMap<Arc<str>, MicroUsd>;
+
+/// What has been asked so far; `None`: what is bundled counts.
+#[derive(Debug, Clone, Default)]
+pub struct Account {
+    /// Its types.
+    pub facts: Option<Arc<Ec2Facts>>,
+    /// The zones in which each type is offered.
+    pub offered: Option<Arc<BTreeMap<Arc<str>, BTreeSet<Arc<str>>>>>,
+    /// With their ids.
+    pub zones: Option<Vec<Zone>>,
+    pub on_demand: Option<Arc<OnDemandPrices>>,
+}
+
+impl Market {
+    /// The same market with what an account says. A type that is not offered in a zone has no offering there, and one without a price
+    /// cannot be bought.
+    #[must_use]
+    pub fn with_account(self, account: Account) -> Self {
+        let zones = account.zones.clone().unwrap_or(self.zones);
+        Self { zones, account, ..self }
+    }
+
+    /// The types that can be bought.
+    #[must_use]
+    pub fn facts(&self) -> &Ec2Facts {
+        self.account.facts.as_deref().unwrap_or_else(|| Ec2Facts::bundled())
+    }
+
+    /// Whether a type is there in a zone.
+    pub(in crate::catalog) fn is_offered(&self, instance_type: &str, zone: &str) -> bool {
+        let offered = self.account.offered.as_ref();
+        offered.is_none_or(|offered| offered.get(instance_type).is_some_and(|zones| zones.contains(zone)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::ec2::instance_types;
+    use crate::catalog::{CapacityType, NodeClassFacts};
+    use crate::settings::Settings;
+
+    #[test]
+    fn what_the_account_says_counts() {
+        let (market, _) = Market::offline("us-east-1").unwrap();
+        let zone = |name: &str, id: &str| Zone { name: Arc::from(name), id: Some(Arc::from(id)) };
+        let here = BTreeSet::from([Arc::from("us-east-1b")]);
+        let offered = BTreeMap::from([(Arc::from("m5.large"), here.clone()), (Arc::from("c5.large"), here)]);
+        let market = market.with_account(Account {
+            facts: None,
+            offered: Some(Arc::new(offered)),
+            zones: Some(vec![zone("us-east-1a", "use1-az1"), zone("us-east-1b", "use1-az2")]),
+            on_demand: Some(Arc::new(BTreeMap::from([(Arc::from("m5.large"), MicroUsd(77_000))]))),
+        });
+        let types = instance_types(market.facts(), &NodeClassFacts::default(), &market, &Settings::default());
+        let offerings = |name: &str| {
+            let kind = types.iter().find(|kind| *kind.name == *name).unwrap();
+            let of = |of: &&crate::catalog::Offering| of.capacity_type == CapacityType::OnDemand;
+            let shown = kind.offerings.iter().filter(of).map(|of| (of.zone.to_string(), of.price.0, of.available));
+            shown.collect::<Vec<_>>()
+        };
+        assert_eq!(offerings("m5.large"), [("us-east-1b".to_owned(), 77_000, true)]);
+        assert_eq!(offerings("c5.large"), [("us-east-1b".to_owned(), 0, false)], "it has no price");
+        assert!(offerings("m5.xlarge").is_empty());
+    }
+}

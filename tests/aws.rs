@@ -1,0 +1,11 @@
+//! The AWS provider against moto, which plays AWS on loopback, behind a proxy of the tests that adds what goes wrong in the real one.
+
+mod account;
+mod joiner;
+mod launching;
+mod moto;
+mod policy;
+mod proxy;
+mod reading;
+mod queue;
+mod whole;

@@ -1,0 +1,212 @@
+//! Many launches at once, asked of the provider itself: slow, throttled, and with whatever goes wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use packwright::api::ec2_node_class::EC2NodeClass;
+use packwright::api::labels;
+use packwright::api::node_claim::NodeClaim;
+use packwright::aws::calls::only_reads;
+use packwright::aws::{ClassSettings, Ec2, Ec2Settings, Facts, Given, Keeper, MarketSettings, Mode, Told};
+use packwright::catalog::{CapacityType, Catalog, InstanceType, Market, NodeClassFacts};
+use packwright::cloud::ec2::NodeTemplate;
+use packwright::cloud::kwok::Faults as NoFaults;
+use packwright::cloud::{Answer, Launch, LaunchError, Request};
+use packwright::controller::Event;
+use packwright::settings::Settings;
+use serde_json::json;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::account::REGION;
+use super::joiner::{provider_id, running};
+use super::proxy::Throttle;
+use super::whole::{World, in_world};
+use crate::placement::dice::Dice;
+
+const CLASS: &str = "examples/getting-started/node-class.yaml";
+/// Alternatives of each launch.
+const OPTIONS: usize = 20;
+
+/// The provider, and what it is asked with.
+struct Provider {
+    ec2: Ec2,
+    told: UnboundedReceiver<Told>,
+    class: Arc<EC2NodeClass>,
+    types: Arc<Vec<InstanceType>>,
+    options: Vec<(usize, usize)>,
+}
+
+impl Provider {
+    async fn start(world: &World<'_>) -> Self {
+        let (teller, told) = unbounded_channel();
+        let aws = world.account.clients(Mode::Acts).await;
+        let given = Given { name: "test".to_owned(), reserved_capacity: true, ..Given::default() };
+        let facts = Facts::find(&aws, &world.client, given).await.unwrap();
+        let (market, _) = Market::offline(REGION).unwrap();
+        let keeper = Arc::new(Keeper::new(aws.clone(), market.clone(), teller.clone()));
+        let minute = Duration::from_secs(60);
+        let settings = Ec2Settings {
+            classes: ClassSettings {
+                images_every: minute,
+                subnets_every: minute,
+                no_dry_runs: false,
+                is_isolated: false,
+            },
+            market: MarketSettings { spot_every: minute * 10, is_isolated: false },
+            queue: None,
+        };
+        let ec2 = Ec2::start((aws, world.client.clone(), facts), keeper, settings, teller, Arc::new(|| true));
+        drop(world.cluster.kubectl(&["apply", "-f", CLASS]));
+        drop(world.cluster.kubectl(&["wait", "--for=condition=Ready", "--timeout=120s", "ec2nodeclass", "default"]));
+        let classes: Api<EC2NodeClass> = Api::all(world.client.clone());
+        let class = Arc::new(classes.get("default").await.unwrap());
+        let facts = NodeClassFacts::from_ec2(&class).unwrap();
+        let types = Catalog::Ec2(Box::new(market)).instance_types(&facts, &Settings::default());
+        let wanted = |kind: &InstanceType| ["m5.large", "m5.xlarge", "c5.large", "c5.xlarge"].contains(&&*kind.name);
+        let mut options: Vec<(usize, usize)> = Vec::new();
+        for (index, kind) in types.iter().enumerate().filter(|(_, kind)| wanted(kind)) {
+            let spot = kind.offerings.iter().enumerate().filter(|(_, of)| of.capacity_type == CapacityType::Spot);
+            options.extend(spot.map(|(offering, _)| (index, offering)));
+        }
+        options.truncate(OPTIONS);
+        Self { ec2, told, class, types: Arc::new(types), options }
+    }
+
+    fn launch(&self, claim: &NodeClaim) -> Launch {
+        let meta = &claim.metadata;
+        Launch {
+            claim: meta.name.as_deref().unwrap().into(),
+            uid: meta.uid.as_deref().unwrap().into(),
+            types: self.types.clone(),
+            options: self.options.clone(),
+            faults: NoFaults::default(),
+            node: Some(NodeTemplate::of(claim, &self.class).map(Arc::new)),
+            earlier: None,
+        }
+    }
+
+    /// Launches all of them; what fails otherwise than for lack of capacity is asked for again. Which instance each has, by uid.
+    async fn launch_all(&mut self, claims: &[NodeClaim]) -> BTreeMap<Arc<str>, Arc<str>> {
+        let launches: BTreeMap<Arc<str>, Launch> =
+            claims.iter().map(|claim| self.launch(claim)).map(|launch| (launch.uid.clone(), launch)).collect();
+        launches.values().for_each(|launch| self.ec2.ask(Request::Launch(launch.clone())));
+        let mut found = BTreeMap::new();
+        while found.len() < launches.len() {
+            let Event::Cloud(Answer::Launched { claim, result }) = self.told.recv().await.unwrap().event else { continue };
+            match result {
+                Ok(instance) => {
+                    let before = found.insert(claim.clone(), instance.provider_id);
+                    assert_eq!(before, None, "{claim} is answered once");
+                }
+                Err(LaunchError::Other(_)) => self.ec2.ask(Request::Launch(launches[&claim].clone())),
+                Err(error) => panic!("{claim}: {error}"),
+            }
+        }
+        found
+    }
+}
+
+/// Claims of so many pools: a fleet for each.
+async fn claims(world: &World<'_>, count: usize, pools: usize) -> Vec<NodeClaim> {
+    let api: Api<NodeClaim> = Api::all(world.client.clone());
+    let create = |number: usize| {
+        let api = api.clone();
+        async move {
+            let claim = json!({
+                "metadata": {"name": format!("many-{number}"), "labels": {labels::NODEPOOL: format!("pool-{}", number % pools)}},
+                "spec": {
+                    "requirements": [], "resources": {"requests": {"cpu": "1"}},
+                    "nodeClassRef": {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "default"},
+                },
+            });
+            api.create(&PostParams::default(), &serde_json::from_value(claim).unwrap()).await
+        }
+    };
+    futures::stream::iter(0..count).map(create).buffer_unordered(50).try_collect().await.unwrap()
+}
+
+async fn forget(world: &World<'_>) {
+    let api: Api<NodeClaim> = Api::all(world.client.clone());
+    api.delete_collection(&DeleteParams::default(), &ListParams::default()).await.unwrap();
+    drop(world.cluster.kubectl(&["delete", "-f", CLASS, "--wait=true", "--timeout=60s"]));
+}
+
+/// Every claim has an instance of its own, and there are no others.
+async fn is_one_to_one(world: &World<'_>, found: &BTreeMap<Arc<str>, Arc<str>>, claims: usize) -> bool {
+    let there: BTreeSet<String> = running(&world.account.aws).await.iter().map(provider_id).collect();
+    let given: BTreeSet<String> = found.values().map(ToString::to_string).collect();
+    assert_eq!((found.len(), given.len()), (claims, claims), "no two claims have the same instance");
+    given == there
+}
+
+#[test]
+fn five_hundred_claims_are_launched_in_half_a_minute_with_fewer_calls_than_claims() {
+    in_world(async |world| {
+        let mut provider = Provider::start(world).await;
+        let claims = claims(world, 500, 3).await;
+        let before = world.account.proxy.calls().len();
+        world.account.proxy.faults().latency = Duration::from_millis(200);
+        let began = Instant::now();
+        let found = provider.launch_all(&claims).await;
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(30), "{took:?}");
+        assert!(is_one_to_one(world, &found, 500).await);
+        let calls = world.account.proxy.calls();
+        let changing = calls[before..].iter().filter(|call| !only_reads(&call.action)).count();
+        assert!(changing < 50, "{changing} calls that change something");
+        world.account.proxy.faults().latency = Duration::ZERO;
+        forget(world).await;
+    });
+}
+
+#[test]
+fn throttling_slows_and_loses_nothing() {
+    in_world(async |world| {
+        let mut provider = Provider::start(world).await;
+        let claims = claims(world, 40, 20).await;
+        world.account.proxy.faults().throttle = Some(Throttle::new(2.0, 2.0));
+        let found = provider.launch_all(&claims).await;
+        let refused = world.account.proxy.faults().throttle.take().unwrap().refused;
+        assert!(refused > 0, "it was throttled");
+        assert!(is_one_to_one(world, &found, 40).await);
+        forget(world).await;
+    });
+}
+
+#[test]
+fn after_two_hundred_faults_every_claim_has_one_instance_and_every_instance_a_claim() {
+    in_world(async |world| {
+        let mut provider = Provider::start(world).await;
+        let mut left = Vec::new();
+        let mut round = 0;
+        while world.account.proxy.faults().happened < 200 {
+            round += 1;
+            assert!(round < 40, "so many rounds have faults enough");
+            let claims = claims(world, 30, 15).await;
+            world.account.proxy.faults().random = Some((Dice::new(round), 200));
+            let found = provider.launch_all(&claims).await;
+            let random = world.account.proxy.faults().random.take();
+            assert!(random.is_some());
+            // what was bought twice is ended by itself
+            let began = Instant::now();
+            while !is_one_to_one(world, &found, 30).await {
+                left.push(began.elapsed());
+                assert!(began.elapsed() < Duration::from_secs(60), "instances that nobody has");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            for id in found.values() {
+                let request = Request::Terminate { claim: "".into(), provider_id: id.clone() };
+                provider.ec2.ask(request);
+            }
+            while !running(&world.account.aws).await.is_empty() {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            let api: Api<NodeClaim> = Api::all(world.client.clone());
+            api.delete_collection(&DeleteParams::default(), &ListParams::default()).await.unwrap();
+        }
+        forget(world).await;
+    });
+}

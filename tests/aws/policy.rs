@@ -1,0 +1,121 @@
+//! The policy in `docs/aws` allows every call that is made, and no others.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use regex::Regex;
+use serde_json::Value;
+
+use super::proxy::Call;
+
+/// (call, the right that it takes where that has another name)
+const RIGHTS: [(&str, &str); 1] = [("sqs:DeleteMessageBatch", "sqs:DeleteMessage")];
+/// Rights that AWS asks for besides calls: of what is made and given along.
+const IMPLIED: [&str; 3] = ["ec2:CreateTags", "iam:PassRole", "iam:TagInstanceProfile"];
+
+fn read(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/aws").join(name)).unwrap()
+}
+
+fn policy() -> Value {
+    serde_json::from_str(&read("policy.json")).unwrap()
+}
+
+/// Every action that some statement allows.
+fn allowed() -> BTreeSet<String> {
+    let policy = policy();
+    let statements = policy["Statement"].as_array().unwrap().iter();
+    statements.flat_map(|of| of["Action"].as_array().unwrap()).map(|action| action.as_str().unwrap().to_owned()).collect()
+}
+
+/// Fails where a call is not allowed.
+pub fn allows(calls: &[Call]) {
+    let allowed = allowed();
+    let made: BTreeSet<String> = calls.iter().map(|call| format!("{}:{}", call.service, call.action)).collect();
+    let right = |call: &String| RIGHTS.iter().find(|(of, _)| of == call).map_or(call.clone(), |(_, right)| (*right).to_owned());
+    let refused: Vec<String> = made.iter().map(right).filter(|right| !allowed.contains(right)).collect();
+    assert!(refused.is_empty(), "docs/aws/policy.json does not allow {refused:?}");
+}
+
+/// The program's own calls of the SDK, as its sources have them.
+#[test]
+fn every_right_is_one_that_the_program_needs() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/aws");
+    let mut sources = String::new();
+    let mut folders = vec![folder];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                folders.push(entry);
+            } else {
+                sources += &fs::read_to_string(entry).unwrap();
+            }
+        }
+    }
+    let sources: String = sources.split_whitespace().collect();
+    let is_called = |action: &String| {
+        let (service, name) = action.split_once(':').unwrap();
+        let mut call = String::new();
+        for letter in name.chars() {
+            if letter.is_ascii_uppercase() && !call.is_empty() {
+                call.push('_');
+            }
+            call.push(letter.to_ascii_lowercase());
+        }
+        sources.contains(&format!(".{service}.{call}(")) || sources.contains(&format!(".{service}.{call}_batch("))
+    };
+    let unneeded: Vec<String> =
+        allowed().into_iter().filter(|action| !IMPLIED.contains(&action.as_str()) && !is_called(action)).collect();
+    assert!(unneeded.is_empty(), "docs/aws/policy.json allows what is never called: {unneeded:?}");
+}
+
+/// What changes something is allowed for what carries the tags of the cluster alone.
+#[test]
+fn what_changes_something_is_bound_to_the_cluster() {
+    let policy = policy();
+    for statement in policy["Statement"].as_array().unwrap() {
+        let text = statement.to_string();
+        let actions = statement["Action"].as_array().unwrap().iter().map(|action| action.as_str().unwrap());
+        let changes = actions.clone().any(|action| {
+            let name = action.split(':').nth(1).unwrap();
+            !["Describe", "List", "Get"].iter().any(|verb| name.starts_with(verb))
+        });
+        // images, subnets and the like are not the cluster's own
+        if changes && statement["Sid"] != "LaunchWithWhatIsThere" {
+            assert!(text.contains("${cluster}") || text.contains("${queue}") || text.contains("${node_role}"), "{text}");
+        }
+        assert!(!text.contains(":*\"") || !actions.clone().any(|action| action.ends_with('*')), "{text}");
+    }
+}
+
+#[test]
+fn the_cloudformation_template_has_the_same_policy() {
+    let template = read("cloudformation.yaml");
+    let start = template.find("PolicyDocument: !Sub |").unwrap();
+    let end = start + template[start..].find("\n  Queue:").unwrap();
+    let text = template[start..end].split_once('\n').unwrap().1;
+    let own: Value = serde_json::from_str(text).unwrap();
+    let names = [
+        ("AWS::Partition", "partition"),
+        ("AWS::Region", "region"),
+        ("AWS::AccountId", "account"),
+        ("ClusterName", "cluster"),
+    ];
+    let mut text = own.to_string();
+    for (theirs, ours) in names {
+        text = text.replace(&format!("${{{theirs}}}"), &format!("${{{ours}}}"));
+    }
+    let text = text.replace("${cluster}-packwright", "${queue}").replace("PackwrightNodeRole-${cluster}", "${node_role}");
+    assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), policy());
+}
+
+/// The same five rules of EventBridge in both.
+#[test]
+fn both_send_the_same_events_to_the_queue() {
+    let kinds = Regex::new(r#""((?:EC2|AWS) [A-Z][A-Za-z -]+)""#).unwrap();
+    let of = |text: &str| kinds.captures_iter(text).map(|found| found[1].to_owned()).collect::<BTreeSet<_>>();
+    let (formation, terraform) = (of(&read("cloudformation.yaml")), of(&read("terraform/main.tf")));
+    assert_eq!(formation, terraform);
+    assert_eq!(formation.len(), 5);
+}

@@ -1,0 +1,99 @@
+//! What moto does not have: architectures of images, prices, spot price history of other than one type, parameters of EKS images, capacity reservations, placement
+//! groups, and the cluster.
+
+use std::fmt::Write as _;
+
+use axum::body::Bytes;
+use serde_json::json;
+
+use super::query::Query;
+use super::{Answer, Shared};
+
+/// `None`: moto is asked.
+pub(super) fn answer(shared: &Shared, query: &Query) -> Option<Answer> {
+    let faults = shared.faults.lock().unwrap();
+    let call = query.call();
+    match call.action.as_str() {
+        "GetProducts" => {
+            let is_metal = query.json["Filters"].to_string().contains("bare metal");
+            let products = faults.prices.iter().filter(|(kind, _)| kind.ends_with(".metal") == is_metal);
+            let list: Vec<String> = products.map(|(kind, price)| product(kind, price)).collect();
+            Some(Answer::json(200, &json!({"FormatVersion": "aws_v1", "PriceList": list})))
+        }
+        "GetParameter" => {
+            let name = query.json["Name"].as_str().unwrap_or_default();
+            match faults.parameters.get(name) {
+                Some(value) => {
+                    let parameter = json!({"Name": name, "Type": "String", "Value": value, "Version": 1});
+                    Some(Answer::json(200, &json!({"Parameter": parameter})))
+                }
+                None => Some(query.error(&("ParameterNotFound".to_owned(), name.to_owned(), 400))),
+            }
+        }
+        "DescribeImages" => {
+            let asked: Vec<&String> = query.fields.values().filter(|value| value.starts_with("ami-")).collect();
+            let mut items = String::new();
+            for (number, (id, (name, arch))) in faults.images.iter().enumerate().filter(|(_, (id, _))| asked.contains(id)) {
+                write!(
+                    items,
+                    "<item><imageId>{id}</imageId><name>{name}</name><architecture>{arch}</architecture>\
+                     <imageState>available</imageState><creationDate>2026-01-01T00:{number:02}:00.000Z</creationDate></item>"
+                )
+                .unwrap();
+            }
+            Some(response(&call.action, &format!("<imagesSet>{items}</imagesSet>")))
+        }
+        "DescribeCapacityReservations" => Some(empty(&call.action, "capacityReservationSet")),
+        "DescribePlacementGroups" => Some(empty(&call.action, "placementGroupSet")),
+        "DescribeSpotPriceHistory" => {
+            let mut items = String::new();
+            for (kind, price) in &faults.prices {
+                let price: f64 = price.parse().unwrap();
+                for zone in ["a", "b", "c"] {
+                    write!(
+                        items,
+                        "<item><instanceType>{kind}</instanceType><productDescription>Linux/UNIX</productDescription>\
+                         <spotPrice>{:.6}</spotPrice><timestamp>2026-01-01T00:00:00.000Z</timestamp>\
+                         <availabilityZone>us-east-1{zone}</availabilityZone></item>",
+                        price * 0.4
+                    )
+                    .unwrap();
+                }
+            }
+            Some(response(&call.action, &format!("<spotPriceHistorySet>{items}</spotPriceHistorySet>")))
+        }
+        "DescribeCluster" => {
+            let network = json!({"serviceIpv4Cidr": "10.100.0.0/16"});
+            let cluster = json!({"name": "test", "version": "1.33", "endpoint": "https://cluster.example",
+                "certificateAuthority": {"data": "Y2E="}, "kubernetesNetworkConfig": network});
+            Some(Answer::json(200, &json!({"cluster": cluster})))
+        }
+        _ => None,
+    }
+}
+
+/// Of all types moto needs a minute to tell on a busy machine.
+pub(super) fn fewer_types(body: &Bytes) -> Bytes {
+    let mut text = String::from_utf8(body.to_vec()).unwrap();
+    let families = ["c5", "c6a", "c6g", "c6i", "m5", "m6a", "m6g", "m6i", "r5", "t3"];
+    let names = families.iter().flat_map(|family| ["large", "xlarge", "2xlarge"].map(|size| format!("{family}.{size}")));
+    for (number, name) in names.chain(["m5.metal".to_owned(), "g4dn.xlarge".to_owned()]).enumerate() {
+        write!(text, "&InstanceType.{}={name}", number + 1).unwrap();
+    }
+    text.into()
+}
+
+fn product(kind: &str, price: &str) -> String {
+    let dimension = json!({"1": {"pricePerUnit": {"USD": price}}});
+    json!({"product": {"attributes": {"instanceType": kind}}, "terms": {"OnDemand": {"1": {"priceDimensions": dimension}}}})
+        .to_string()
+}
+
+fn empty(action: &str, set: &str) -> Answer {
+    response(action, &format!("<{set}/>"))
+}
+
+fn response(action: &str, content: &str) -> Answer {
+    let space = "http://ec2.amazonaws.com/doc/2016-11-15/";
+    Answer::xml(200, format!("<{action}Response xmlns=\"{space}\"><requestId>r</requestId>{content}</{action}Response>"))
+}

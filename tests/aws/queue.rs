@@ -1,0 +1,52 @@
+//! Many messages at once.
+
+use std::time::{Duration, Instant};
+
+use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
+use serde_json::json;
+
+use super::account::Account;
+use super::whole::in_world;
+
+const MESSAGES: usize = 10_000;
+/// All of them are handled within this time, one in ten of them malformed.
+const IN_TIME: Duration = Duration::from_secs(60);
+
+/// Messages that are in the queue, delivered or not.
+pub async fn left(account: &Account) -> usize {
+    let call = account.aws.sqs.get_queue_attributes().queue_url(&account.queue_url);
+    let answer = call.attribute_names(QueueAttributeName::All).send().await.unwrap();
+    let attributes = answer.attributes().unwrap();
+    let number = |name| attributes.get(&name).map_or(0, |text: &String| text.parse::<usize>().unwrap());
+    number(QueueAttributeName::ApproximateNumberOfMessages)
+        + number(QueueAttributeName::ApproximateNumberOfMessagesNotVisible)
+}
+
+#[test]
+fn ten_thousand_messages_are_handled_in_a_minute() {
+    in_world(async |world| {
+        let account = &world.account;
+        for batch in 0..MESSAGES / 10 {
+            let body = |number: usize| match number {
+                0 => "{\"detail\": 3".to_owned(),
+                _ => json!({
+                    "version": "0", "source": "aws.ec2", "detail-type": "EC2 Instance State-change Notification",
+                    "time": "2026-01-01T00:00:00Z",
+                    "detail": {"instance-id": format!("i-{:017x}", batch * 10 + number), "state": "stopping"}
+                })
+                .to_string(),
+            };
+            let entry = |number| {
+                let id = format!("m{number}");
+                SendMessageBatchRequestEntry::builder().id(id).message_body(body(number)).build().unwrap()
+            };
+            let call = account.aws.sqs.send_message_batch().queue_url(&account.queue_url);
+            call.set_entries(Some((0..10).map(entry).collect())).send().await.unwrap();
+        }
+        assert_eq!(left(account).await, MESSAGES);
+        let _controller = world.controller();
+        let first = world.until("the first call", async |_| (account.proxy.count("ReceiveMessage") > 0).then(Instant::now)).await;
+        world.until("an empty queue", async |_| (left(account).await == 0).then_some(())).await;
+        assert!(first.elapsed() < IN_TIME, "{:?}", first.elapsed());
+    });
+}

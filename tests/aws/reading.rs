@@ -1,0 +1,75 @@
+//! What the account says of types, zones and prices, and that a shadow only asks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use packwright::aws::{Keeper, MarketSettings, Mode};
+use packwright::catalog::{CapacityType, Catalog, InstanceType, Market, NodeClassFacts};
+use packwright::controller::Event;
+use packwright::settings::Settings;
+use packwright::units::MicroUsd;
+use tokio::sync::mpsc::unbounded_channel;
+
+use super::account::{Account, REGION};
+
+/// Nothing takes longer, or it has failed.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+#[test]
+fn the_catalogue_is_what_the_account_says() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let account = Account::new("1.37").await;
+        {
+            let mut faults = account.proxy.faults();
+            faults.prices = [("m5.large", "0.2"), ("c5.large", "0.1"), ("m5.metal", "5.5")]
+                .map(|(kind, price)| (kind.to_owned(), price.to_owned()))
+                .into();
+            // one failure of each: it is asked again
+            for action in ["DescribeInstanceTypes", "GetProducts", "DescribeSpotPriceHistory"] {
+                faults.broken.insert(action.to_owned(), 1);
+            }
+        }
+        let (teller, mut told) = unbounded_channel();
+        let aws = account.clients(Mode::ReadsOnly).await;
+        let (base, _) = Market::offline(REGION).unwrap();
+        let keeper = Arc::new(Keeper::new(aws.clone(), base, teller));
+        let settings = MarketSettings { spot_every: Duration::from_secs(600), is_isolated: false };
+        let keeping = tokio::spawn(async move { keeper.run(settings).await });
+        let is_complete = |types: &[InstanceType]| {
+            let kind = |name: &str| types.iter().find(|kind| *kind.name == *name);
+            let price = |name: &str, of: CapacityType| {
+                kind(name)?.offerings.iter().find(|found| found.capacity_type == of && found.available).map(|of| of.price)
+            };
+            price("m5.large", CapacityType::OnDemand) == Some(MicroUsd(200_000))
+                && price("m5.metal", CapacityType::OnDemand) == Some(MicroUsd(5_500_000))
+                && price("m5.large", CapacityType::Spot) == Some(MicroUsd(80_000))
+                && price("m5.xlarge", CapacityType::OnDemand).is_none()
+        };
+        let types = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let Event::Catalog(catalog) = told.recv().await.unwrap().event else { continue };
+                let Catalog::Ec2(market) = &*catalog else { continue };
+                let types = catalog.instance_types(&NodeClassFacts::default(), &Settings::default());
+                if is_complete(&types) && market.zones.iter().all(|zone| zone.id.is_some()) {
+                    break types;
+                }
+            }
+        });
+        let types = types.await.unwrap_or_else(|_| panic!("the account was not read in time: {:?}", account.proxy.calls()));
+        let there = types.iter().find(|kind| *kind.name == *"m5.large").unwrap();
+        assert_eq!((there.offerings.len(), there.capacity.get("cpu")), (types_zones(there), 2_000));
+        keeping.abort();
+
+        let refused = aws.ec2.terminate_instances().instance_ids("i-1").send().await.unwrap_err();
+        assert!(format!("{refused:?}").contains("a shadow changes nothing"), "{refused:?}");
+        let changing: Vec<_> = account.proxy.calls().into_iter().filter(|call| !packwright::aws::calls::only_reads(&call.action)).collect();
+        assert_eq!(changing, [], "a shadow only asks");
+    });
+}
+
+/// On-demand in each of its zones, and spot in the three of which the stand-in has prices.
+fn types_zones(kind: &InstanceType) -> usize {
+    let zones: std::collections::BTreeSet<_> = kind.offerings.iter().map(|offering| &offering.zone).collect();
+    zones.len() + zones.iter().filter(|zone| ["a", "b", "c"].iter().any(|letter| zone.ends_with(letter))).count()
+}
