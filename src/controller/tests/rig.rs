@@ -165,7 +165,7 @@ impl Rig {
                 return;
             }
         }
-        panic!("it never ends");
+        panic!("it never ends: {:?}", self.controller.step(self.now).actions);
     }
 
     /// One step, carried out; what it was.
