@@ -59,6 +59,7 @@ pub(super) fn step(
                     turn.say_once_taken(Said::Disrupting { claim: Arc::from(claimed.name()), reason: EMPTY });
                 }
             }
+            (true, None) if is_empty && claimed.is(CONSOLIDATABLE) => note_reason(claimed, Some(EMPTY), turn),
             // it is needed after all; also where the process that closed it died before it said why
             (true, Some((EMPTY, _)) | None) => set_taint(node, false, turn),
             // the taint comes before the reason and goes before it: without it the reason would be wrong
