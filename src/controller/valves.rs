@@ -254,12 +254,13 @@ mod tests {
         assert_eq!((claims_of(&step).len(), held(&step)), (0, vec![Valve::UsdPerHour]));
     }
 
-    /// The cloud lists an instance of another process, of the only type that the pool has.
+    /// The cloud lists an instance of another process, of 64 cores.
     fn list_another(played: &mut Played) {
         let step = played.controller.step(played.now);
         assert!(step.actions.iter().any(|action| matches!(action, Action::Cloud(Request::List))), "{:?}", step.actions);
         played.take_in(step);
-        let instance_type = played.controller.market.pools()[0].instance_types[0].name.clone();
+        let mut types = played.controller.market.pools()[0].instance_types.iter();
+        let instance_type = types.find(|kind| kind.name.contains("-64x-")).expect("kwok has it").name.clone();
         let listed = Listed {
             provider_id: "aws:///test-zone-a/i-1".into(),
             claim: Some("another".into()),
