@@ -28,7 +28,8 @@ impl Joiner {
         let (market, _) = Market::offline(REGION).unwrap();
         let settings = Settings { estimate_margin_permille: 0, ..Settings::default() };
         let types = instance_types(Ec2Facts::bundled(), &NodeClassFacts::default(), &market, &settings);
-        let types: BTreeMap<String, InstanceType> = types.into_iter().map(|kind| (kind.name.to_string(), kind)).collect();
+        let types: BTreeMap<String, InstanceType> =
+            types.into_iter().map(|kind| (kind.name.to_string(), kind)).collect();
         Self(tokio::spawn(async move {
             loop {
                 look(&aws, &client, &types).await;
@@ -75,7 +76,8 @@ async fn look(aws: &Aws, client: &Client, types: &BTreeMap<String, InstanceType>
 
 fn node(of: &Instance, kind: &InstanceType) -> Node {
     let name = format!("ip-{}", of.private_ip_address().unwrap().replace('.', "-"));
-    let tag = |key: &str| of.tags().iter().find(|tag| tag.key() == Some(key)).and_then(|tag| tag.value()).unwrap_or_default();
+    let tag =
+        |key: &str| of.tags().iter().find(|tag| tag.key() == Some(key)).and_then(|tag| tag.value()).unwrap_or_default();
     serde_json::from_value(json!({
         "metadata": {
             "name": name,

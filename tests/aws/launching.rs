@@ -95,7 +95,9 @@ impl Provider {
         launches.values().for_each(|launch| self.ec2.ask(Request::Launch(launch.clone())));
         let mut found = BTreeMap::new();
         while found.len() < launches.len() {
-            let Event::Cloud(Answer::Launched { claim, result }) = self.told.recv().await.unwrap().event else { continue };
+            let Event::Cloud(Answer::Launched { claim, result }) = self.told.recv().await.unwrap().event else {
+                continue;
+            };
             match result {
                 Ok(instance) => {
                     let before = found.insert(claim.clone(), instance.provider_id);
