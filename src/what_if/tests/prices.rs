@@ -187,7 +187,8 @@ fn commands_found_without_a_rule_count_as_far_as_they_are_allowed_with_it() {
     let none = budget("web", &json!({"maxUnavailable": 0}), Some(0));
     let no_budget = json!({"spec": {"disruption": {"budgets": [{"nodes": "0"}]}}});
     // one node has no room for both
-    let full = json!({"spec": {"containers": [{"name": "c", "image": "c", "resources": {"requests": {"cpu": "1500m"}}}]}});
+    let full =
+        json!({"spec": {"containers": [{"name": "c", "image": "c", "resources": {"requests": {"cpu": "1500m"}}}]}});
     for change in [("Pod", annotated()), ("PodDisruptionBudget", none), ("NodePool", no_budget), ("Pod", full)] {
         assert_eq!(nodes(&cluster(std::slice::from_ref(&change))), 2, "{change:?}");
     }
