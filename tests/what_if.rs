@@ -230,8 +230,8 @@ fn what_keeps_a_node_has_a_price_tag() {
     assert_eq!(of_node["price_tags"], json!([tag]));
     assert!(of_node["holds"][0]["why"].as_str().unwrap().contains("karpenter.sh/do-not-disrupt"));
     let text = String::from_utf8_lossy(&run(&["explain", "node/m"], &held).stdout).into_owned();
-    let said = "Without ReplicaSet default/api spec.template.metadata.annotations[karpenter.sh/do-not-disrupt]: true, $/h saved \
-                more in the cluster: 0.5000 found";
+    let said = "What ReplicaSet default/api spec.template.metadata.annotations[karpenter.sh/do-not-disrupt]: true costs the cluster, \
+                $/h: 0.5000 found";
     assert!(text.contains(said), "{text}");
     let text = String::from_utf8_lossy(&run(&["explain", "constraints", "--within", "0s"], &held).stdout).into_owned();
     assert!(text.contains("not reached within the time (--within): 2 constraints"), "{text}");

@@ -159,7 +159,9 @@ fn text(comparison: &Comparison) -> String {
         }
     });
     if all().any(|of| of.is_consolidation_cut) {
-        text.push_str("the time was up before the search of consolidation was: there may be more to find\n");
+        text.push_str(
+            "(cut): the time ended the search of consolidation, so that a difference may be one of searches\n",
+        );
     }
     text
 }
@@ -176,7 +178,7 @@ fn row(change: &str, outcome: &Outcome, difference: Option<&Difference>) -> Vec<
         count(outcome.pods_placed),
         count(outcome.pods_unplaced),
         outcome.nodes_launched.to_string(),
-        outcome.pods_moved.to_string(),
+        format!("{}{}", outcome.pods_moved, if outcome.is_consolidation_cut { " (cut)" } else { "" }),
         difference.map_or_else(|| "-".to_owned(), |of| signed(of.usd_hour)),
         proven.map_or_else(|| "-".to_owned(), |of| format!("{} to {}", signed(of.at_least), signed(of.at_most))),
     ]

@@ -113,7 +113,7 @@ fn text(Explained { why, price_tags }: &Explained) -> String {
     alone(&mut text, why);
     for tag in price_tags {
         let costs = constraints::consolidation(tag);
-        let _ = writeln!(text, "Without {}, $/h saved more in the cluster: {costs}", constraints::named(&tag.change));
+        let _ = writeln!(text, "What {} costs the cluster, $/h: {costs}", constraints::named(&tag.change));
     }
     text
 }

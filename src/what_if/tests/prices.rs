@@ -96,7 +96,10 @@ fn each_of_two_nodes_that_people_keep_has_a_price() {
     let all = tags(&cluster(&[("Node", annotated())]));
     let of_nodes: Vec<_> = all.iter().filter(|(kind, ..)| *kind == "do-not-disrupt").collect();
     assert_eq!(of_nodes.len(), 2);
-    assert!(of_nodes.iter().all(|(_, object, found)| object.starts_with("Node ") && *found == 1.0), "{all:?}");
+    assert!(
+        of_nodes.iter().all(|(_, object, found)| object.starts_with("Node ") && (found - 1.0).abs() < 1e-3),
+        "{all:?}"
+    );
 }
 
 #[test]
@@ -183,8 +186,9 @@ fn commands_found_without_a_rule_count_as_far_as_they_are_allowed_with_it() {
     assert_eq!(nodes(&free), 1);
     let none = budget("web", &json!({"maxUnavailable": 0}), Some(0));
     let no_budget = json!({"spec": {"disruption": {"budgets": [{"nodes": "0"}]}}});
-    // it would have to be launched
-    let full = json!({"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "1500m"}}}]}});
+    // one node has no room for both
+    let full =
+        json!({"spec": {"containers": [{"name": "c", "image": "c", "resources": {"requests": {"cpu": "1500m"}}}]}});
     for change in [("Pod", annotated()), ("PodDisruptionBudget", none), ("NodePool", no_budget), ("Pod", full)] {
         assert_eq!(nodes(&cluster(std::slice::from_ref(&change))), 2, "{change:?}");
     }
