@@ -24,6 +24,7 @@ use super::account::REGION;
 use super::joiner::{provider_id, running};
 use super::proxy::Throttle;
 use super::whole::{World, in_world};
+use crate::following::poll::until;
 use crate::placement::dice::Dice;
 
 const CLASS: &str = "examples/getting-started/node-class.yaml";
@@ -60,9 +61,14 @@ impl Provider {
         };
         let ec2 = Ec2::start((aws, world.client.clone(), facts), keeper, settings, teller, Arc::new(|| true));
         drop(world.cluster.kubectl(&["apply", "-f", CLASS]));
-        drop(world.cluster.kubectl(&["wait", "--for=condition=Ready", "--timeout=120s", "ec2nodeclass", "default"]));
         let classes: Api<EC2NodeClass> = Api::all(world.client.clone());
-        let class = Arc::new(classes.get("default").await.unwrap());
+        let class = until("the class to be ready", async || {
+            let class = classes.get("default").await?;
+            let conditions = class.status.iter().flat_map(|status| &status.conditions);
+            let is_ready = conditions.into_iter().any(|of| of.type_ == "Ready" && of.status == "True");
+            Ok(is_ready.then_some(Arc::new(class)))
+        })
+        .await;
         let facts = NodeClassFacts::from_ec2(&class).unwrap();
         let types = Catalog::Ec2(Box::new(market)).instance_types(&facts, &Settings::default());
         let wanted = |kind: &InstanceType| ["m5.large", "m5.xlarge", "c5.large", "c5.xlarge"].contains(&&*kind.name);
@@ -131,7 +137,9 @@ async fn claims(world: &World<'_>, count: usize, pools: usize) -> Vec<NodeClaim>
 async fn forget(world: &World<'_>) {
     let api: Api<NodeClaim> = Api::all(world.client.clone());
     api.delete_collection(&DeleteParams::default(), &ListParams::default()).await.unwrap();
-    drop(world.cluster.kubectl(&["delete", "-f", CLASS, "--wait=true", "--timeout=60s"]));
+    drop(world.cluster.kubectl(&["delete", "-f", CLASS, "--wait=false"]));
+    let classes: Api<EC2NodeClass> = Api::all(world.client.clone());
+    until("the end of the class", async || Ok(classes.get_opt("default").await?.is_none().then_some(()))).await;
 }
 
 /// Every claim has an instance of its own, and there are no others.
