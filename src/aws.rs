@@ -40,7 +40,7 @@ pub use connect::{Aws, ConnectError, Mode, environment};
 pub use ec2::{Ec2, Ec2Settings};
 pub use facts::{Facts, Given};
 pub use market::{Keeper, MarketSettings};
-pub use told::{Told, Teller};
+pub use told::{Teller, Told};
 
 /// Whether this process acts.
 pub type Leads = Arc<dyn Fn() -> bool + Send + Sync>;

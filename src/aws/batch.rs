@@ -22,12 +22,8 @@ pub(super) struct Window {
 }
 
 /// The reference's windows.
-pub(super) const CREATE_FLEET: Window = Window {
-    name: "create_fleet",
-    idle: Duration::from_millis(35),
-    longest: Duration::from_secs(1),
-    most: 1_000,
-};
+pub(super) const CREATE_FLEET: Window =
+    Window { name: "create_fleet", idle: Duration::from_millis(35), longest: Duration::from_secs(1), most: 1_000 };
 pub(super) const TERMINATE: Window = Window {
     name: "terminate_instances",
     idle: Duration::from_millis(100),

@@ -183,7 +183,8 @@ mod tests {
         for operation in ["DescribeInstances", "ListInstanceProfiles", "GetParameter", "GetQueueUrl"] {
             assert!(only_reads(operation), "{operation}");
         }
-        for operation in ["CreateFleet", "RunInstances", "TerminateInstances", "ReceiveMessage", "AddRoleToInstanceProfile"]
+        for operation in
+            ["CreateFleet", "RunInstances", "TerminateInstances", "ReceiveMessage", "AddRoleToInstanceProfile"]
         {
             assert!(!only_reads(operation), "{operation}");
         }

@@ -151,7 +151,11 @@ impl Classes {
     }
 
     /// Its parts in full, so that what is not there any more goes.
-    async fn write(&self, class: &EC2NodeClass, status: &crate::api::ec2_node_class::EC2NodeClassStatus) -> Result<(), String> {
+    async fn write(
+        &self,
+        class: &EC2NodeClass,
+        status: &crate::api::ec2_node_class::EC2NodeClassStatus,
+    ) -> Result<(), String> {
         let status = serde_json::to_value(status).map_err(|error| format!("its status cannot be written: {error}"))?;
         let mut body = json!({"subnets": null, "securityGroups": null, "amis": null, "capacityReservations": null,
             "instanceProfile": null, "conditions": null});

@@ -61,7 +61,8 @@ impl Aws {
     /// # Errors
     /// Nothing says which region it is.
     pub async fn connect(from: ConfigLoader, region: Option<&str>, mode: Mode) -> Result<Self, ConnectError> {
-        let plain = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+        let plain =
+            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
         let client = Limited { inner: plain, limits: Arc::new(Limits::default()) };
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT)
@@ -72,12 +73,9 @@ impl Aws {
             .with_max_attempts(ATTEMPTS)
             .with_initial_backoff(FIRST_PAUSE)
             .with_max_backoff(LONGEST_PAUSE);
-        let name = AppName::new(concat!("packwright-", env!("CARGO_PKG_VERSION"))).expect("it has no forbidden characters");
-        let mut loader = from
-            .http_client(client)
-            .timeout_config(timeouts)
-            .retry_config(retries)
-            .app_name(name);
+        let name =
+            AppName::new(concat!("packwright-", env!("CARGO_PKG_VERSION"))).expect("it has no forbidden characters");
+        let mut loader = from.http_client(client).timeout_config(timeouts).retry_config(retries).app_name(name);
         if let Some(region) = region {
             loader = loader.region(Region::new(region.to_owned()));
         }
@@ -125,7 +123,9 @@ mod tests {
 
     #[test]
     fn prices_are_asked_for_where_they_are_served() {
-        for (region, expected) in [("eu-west-3", "eu-central-1"), ("ap-northeast-1", "ap-south-1"), ("sa-east-1", "us-east-1")] {
+        for (region, expected) in
+            [("eu-west-3", "eu-central-1"), ("ap-northeast-1", "ap-south-1"), ("sa-east-1", "us-east-1")]
+        {
             assert_eq!(pricing_region(region), expected);
         }
     }

@@ -1,6 +1,6 @@
 //! What launches need to know of the cluster: asked when the process begins, and the version of its API server again every few minutes.
 
-use std::sync::{Arc, RwLock, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -67,7 +67,9 @@ impl Facts {
             Err(error) => {
                 let reason = reason("DescribeCluster", &error);
                 if facts.endpoint.is_empty() {
-                    return Err(format!("--cluster-endpoint (CLUSTER_ENDPOINT) is not set and EKS does not say it: {reason}"));
+                    return Err(format!(
+                        "--cluster-endpoint (CLUSTER_ENDPOINT) is not set and EKS does not say it: {reason}"
+                    ));
                 }
                 warn!(controller = "aws", "the addresses of Services are not known, which AL2023 needs: {reason}");
             }
@@ -103,7 +105,8 @@ impl Facts {
 async fn version(client: &Client) -> Result<KubernetesVersion, String> {
     let found = client.apiserver_version().await.map_err(|error| format!("the version of the API server: {error}"))?;
     let text = format!("{}.{}", found.major, found.minor);
-    KubernetesVersion::parse(&text).ok_or_else(|| format!("the version of the API server: expected one such as 1.33, found '{text}'"))
+    KubernetesVersion::parse(&text)
+        .ok_or_else(|| format!("the version of the API server: expected one such as 1.33, found '{text}'"))
 }
 
 /// The address of the DNS Service; without one pods use what the image says.

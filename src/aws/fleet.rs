@@ -85,7 +85,11 @@ fn created(of: &CreateFleetInstance) -> Created {
     let pool = Pool::of(of.launch_template_and_overrides());
     Created {
         ids: of.instance_ids().to_vec(),
-        instance_type: of.instance_type().map(|kind| kind.as_str().to_owned()).or(pool.instance_type).unwrap_or_default(),
+        instance_type: of
+            .instance_type()
+            .map(|kind| kind.as_str().to_owned())
+            .or(pool.instance_type)
+            .unwrap_or_default(),
         subnet_id: pool.subnet_id,
         zone: pool.zone,
         template: pool.template,

@@ -37,12 +37,19 @@ pub(super) async fn watch(aws: Aws, known: Arc<KnownInstances>, teller: Teller, 
                     Ok(Some(status)) => tell(&status, &known, &teller),
                     Ok(None) => break,
                     Err(error) if code(&error) == Some("UnauthorizedOperation") => {
-                        warn!(controller = "interruption.instancestatus", "the right ec2:DescribeInstanceStatus is missing");
+                        warn!(
+                            controller = "interruption.instancestatus",
+                            "the right ec2:DescribeInstanceStatus is missing"
+                        );
                         return;
                     }
                     // one that has ended since: the rest is asked for again in a minute
                     Err(error) => {
-                        warn!(controller = "interruption.instancestatus", "{}", reason("DescribeInstanceStatus", &error));
+                        warn!(
+                            controller = "interruption.instancestatus",
+                            "{}",
+                            reason("DescribeInstanceStatus", &error)
+                        );
                         break;
                     }
                 }
@@ -55,7 +62,12 @@ fn tell(status: &InstanceStatus, known: &KnownInstances, teller: &Teller) {
     let Some(category) = category(status) else { return };
     let Some(instance) = status.instance_id().and_then(|id| known.get(id)) else { return };
     counter!("karpenter_interruption_instance_status_unhealthy_total", "category" => category).increment(1);
-    info!(controller = "interruption.instancestatus", category, "provider-id" = &*instance.provider_id, "instance is unhealthy");
+    info!(
+        controller = "interruption.instancestatus",
+        category,
+        "provider-id" = &*instance.provider_id,
+        "instance is unhealthy"
+    );
     // it is told again in a minute: nobody has to wait
     drop(tell_interruption(teller, instance.provider_id, InterruptionKind::ScheduledChange));
 }

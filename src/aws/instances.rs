@@ -20,8 +20,7 @@ const YOUNG: Duration = Duration::from_secs(5 * 60);
 
 /// As the SDK sends filters.
 pub(super) fn filters(of: &[Filter]) -> Vec<Ec2Filter> {
-    let filter =
-        |of: &Filter| Ec2Filter::builder().name(&of.name).set_values(Some(of.values.clone())).build();
+    let filter = |of: &Filter| Ec2Filter::builder().name(&of.name).set_values(Some(of.values.clone())).build();
     of.iter().map(filter).collect()
 }
 
@@ -42,8 +41,10 @@ pub(super) async fn describe(aws: &Aws, of: &[Filter]) -> Result<Vec<FoundInstan
 fn instance(of: &Instance) -> Option<FoundInstance> {
     let has_addresses = |interface: &&InstanceNetworkInterface| interface.interface_type() != Some("efa-only");
     let interfaces = of.network_interfaces().iter().filter(has_addresses);
-    let mut security_groups: BTreeSet<String> =
-        interfaces.flat_map(|interface| interface.groups()).filter_map(|group| group.group_id().map(str::to_owned)).collect();
+    let mut security_groups: BTreeSet<String> = interfaces
+        .flat_map(|interface| interface.groups())
+        .filter_map(|group| group.group_id().map(str::to_owned))
+        .collect();
     if security_groups.is_empty() {
         security_groups = of.security_groups().iter().filter_map(|group| group.group_id().map(str::to_owned)).collect();
     }
@@ -139,6 +140,11 @@ impl KnownInstance {
             capacity_type: found.capacity_type(),
             reservation: found.reservation.as_deref().map(Arc::from),
         };
-        Self { provider_id: provider_id(&found.zone, &found.id), offering, tags: Some(found.tags.clone()), launched: None }
+        Self {
+            provider_id: provider_id(&found.zone, &found.id),
+            offering,
+            tags: Some(found.tags.clone()),
+            launched: None,
+        }
     }
 }

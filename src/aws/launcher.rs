@@ -17,13 +17,13 @@ use super::facts::Facts;
 use super::fleet::create;
 use super::instances::{KnownInstance, KnownInstances, describe};
 use super::templates::Templates;
-use super::told::{Teller, tell};
 use super::tokens;
+use super::told::{Teller, tell};
 use crate::cloud::ec2::errors::AwsError;
 use crate::cloud::ec2::fleet::earlier::{self, Holder};
 use crate::cloud::ec2::fleet::{
-    Addresses, Answers, Batch, FleetRequest, FleetResponse, Templated, Token, addresses_each, answers, batches, refused, request,
-    templates,
+    Addresses, Answers, Batch, FleetRequest, FleetResponse, Templated, Token, addresses_each, answers, batches,
+    refused, request, templates,
 };
 use crate::cloud::ec2::listing::FoundInstance;
 use crate::cloud::{Answer, Instance, Launch, LaunchError, OfferingName};
@@ -131,7 +131,10 @@ impl Launcher {
             None => {
                 let id = &assigned[&launch.uid].id;
                 let _ = self.ends.send(earlier_id(assigned[&launch.uid])); // nobody ends where the process does
-                refusal(launch, LaunchError::Other(format!("{id} is nothing that the claim can be any more: it is ended")))
+                refusal(
+                    launch,
+                    LaunchError::Other(format!("{id} is nothing that the claim can be any more: it is ended")),
+                )
             }
         };
         self.answer(there.iter().map(answer).collect());
@@ -156,7 +159,8 @@ impl Launcher {
             Ok(found) => found,
             Err(error) => return self.answer(batch.refused(&error)),
         };
-        let subnets = || self.addresses.lock().unwrap_or_else(PoisonError::into_inner).of(&batch.template.status().subnets);
+        let subnets =
+            || self.addresses.lock().unwrap_or_else(PoisonError::into_inner).of(&batch.template.status().subnets);
         let asked = match request(&cluster, &batch, &found, &subnets(), attempt) {
             Ok(asked) => asked,
             Err(error) => return self.answer(batch.refused(&error)),
@@ -212,7 +216,11 @@ impl Launcher {
     fn conclude(&self, asked: &FleetRequest, said: Answers) {
         let region = self.aws.region.clone();
         for id in said.surplus {
-            tracing::warn!(controller = "nodeclaim.lifecycle", instance = id, "ending an instance that no claim is left for");
+            tracing::warn!(
+                controller = "nodeclaim.lifecycle",
+                instance = id,
+                "ending an instance that no claim is left for"
+            );
             let zone = asked.overrides().next().map_or(&*region, |(_, over)| over.zone.as_str()).to_owned();
             let _ = self.ends.send(crate::cloud::ec2::listing::provider_id(&zone, &id)); // nobody ends where the process does
         }
@@ -237,7 +245,9 @@ impl Launcher {
                         sent.remove(claim);
                     }
                     // nothing was launched, and the claim goes
-                    Err(LaunchError::InsufficientCapacity(_) | LaunchError::NodeClassNotReady(_)) => drop(sent.remove(claim)),
+                    Err(LaunchError::InsufficientCapacity(_) | LaunchError::NodeClassNotReady(_)) => {
+                        drop(sent.remove(claim))
+                    }
                     Err(LaunchError::Other(_)) => {}
                 }
             }
@@ -248,7 +258,15 @@ impl Launcher {
     fn remember(&self, instance: &Instance) {
         if let Some((_, id)) = crate::cloud::ec2::listing::parse_provider_id(&instance.provider_id) {
             let offering = OfferingName::of(&instance.kind, &instance.offering);
-            self.known.add(id, KnownInstance { provider_id: instance.provider_id.clone(), offering, tags: None, launched: Some(Instant::now()) });
+            self.known.add(
+                id,
+                KnownInstance {
+                    provider_id: instance.provider_id.clone(),
+                    offering,
+                    tags: None,
+                    launched: Some(Instant::now()),
+                },
+            );
         }
     }
 }

@@ -148,7 +148,11 @@ mod tests {
         for _ in 0..10 {
             bucket.note(Kind::Describe, true, now);
         }
-        assert_eq!(bucket.take(Kind::Describe, now), Duration::from_secs(2), "one call in two seconds, and none is left");
+        assert_eq!(
+            bucket.take(Kind::Describe, now),
+            Duration::from_secs(2),
+            "one call in two seconds, and none is left"
+        );
         for _ in 0..50 {
             bucket.note(Kind::Describe, false, now);
         }

@@ -62,7 +62,16 @@ impl Keeper {
     /// `base`: the bundled data of the region.
     #[must_use]
     pub fn new(aws: Aws, base: Market, teller: Teller) -> Self {
-        Self { aws, known: Mutex::new(Known { base, account: Account::default(), spot: SpotPrices::default(), reservations: BTreeMap::new() }), teller }
+        Self {
+            aws,
+            known: Mutex::new(Known {
+                base,
+                account: Account::default(),
+                spot: SpotPrices::default(),
+                reservations: BTreeMap::new(),
+            }),
+            teller,
+        }
     }
 
     /// Does not end.

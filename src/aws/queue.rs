@@ -51,7 +51,9 @@ impl Queue {
                     Some(url) => break url.to_owned(),
                     None => warn!(controller = "interruption", "GetQueueUrl: expected a URL, found none"),
                 },
-                Err(error) => warn!(controller = "interruption", queue = self.name, "{}", reason("GetQueueUrl", &error)),
+                Err(error) => {
+                    warn!(controller = "interruption", queue = self.name, "{}", reason("GetQueueUrl", &error))
+                }
             }
             tokio::time::sleep(AGAIN).await;
         };
@@ -133,7 +135,12 @@ impl Queue {
         let ours = told.instances.iter().filter_map(|id| self.known.get(id));
         let mut waits = Vec::new();
         for instance in ours {
-            debug!(controller = "interruption", messageKind = kind.label(), "provider-id" = &*instance.provider_id, "initiating delete from interruption message");
+            debug!(
+                controller = "interruption",
+                messageKind = kind.label(),
+                "provider-id" = &*instance.provider_id,
+                "initiating delete from interruption message"
+            );
             let takes_capacity =
                 matches!(kind, InterruptionKind::SpotInterrupted | InterruptionKind::CapacityReservationInterrupted);
             if takes_capacity {

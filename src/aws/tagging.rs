@@ -46,7 +46,9 @@ pub(super) async fn keep(aws: Aws, client: Client, facts: Facts, known: Arc<Know
             match aws.ec2.create_tags().resources(&id).set_tags(Some(tags(&wanted))).send().await {
                 Ok(_) => known.tagged(&id, wanted),
                 Err(error) if code(&error) == Some("InvalidInstanceID.NotFound") => {}
-                Err(error) => warn!(controller = "nodeclaim.tagging", instance = id, "{}", reason("CreateTags", &error)),
+                Err(error) => {
+                    warn!(controller = "nodeclaim.tagging", instance = id, "{}", reason("CreateTags", &error))
+                }
             }
             tokio::time::sleep(BETWEEN).await;
         }

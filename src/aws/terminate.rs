@@ -120,7 +120,9 @@ impl Terminator {
                 ending.insert(id.clone());
                 (id.clone(), Ok(is_gone))
             }
-            None => (id.clone(), Err("TerminateInstances: expected the state of the instance, found nothing".to_owned())),
+            None => {
+                (id.clone(), Err("TerminateInstances: expected the state of the instance, found nothing".to_owned()))
+            }
         };
         ids.iter().map(told).collect()
     }

@@ -30,5 +30,10 @@ pub(super) async fn write(client: &Client, claims: &[(Arc<str>, Arc<str>)], toke
             }
         }
     };
-    futures::stream::iter(claims.to_vec()).map(write).buffer_unordered(CONCURRENT).try_collect::<Vec<()>>().await.map(drop)
+    futures::stream::iter(claims.to_vec())
+        .map(write)
+        .buffer_unordered(CONCURRENT)
+        .try_collect::<Vec<()>>()
+        .await
+        .map(drop)
 }

@@ -53,7 +53,9 @@ pub async fn offered(aws: &Aws) -> Result<Offered, String> {
     let call = call.location_type(LocationType::AvailabilityZone).max_results(OFFERINGS_OF_PAGE);
     let mut pages = call.into_paginator().items().send();
     let mut found = Offered::new();
-    while let Some(offering) = pages.try_next().await.map_err(|error| reason("DescribeInstanceTypeOfferings", &error))? {
+    while let Some(offering) =
+        pages.try_next().await.map_err(|error| reason("DescribeInstanceTypeOfferings", &error))?
+    {
         if let (Some(kind), Some(zone)) = (offering.instance_type(), offering.location()) {
             found.entry(Arc::from(kind.as_str())).or_default().insert(Arc::from(zone));
         }

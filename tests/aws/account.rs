@@ -84,7 +84,8 @@ impl Account {
 }
 
 async fn clients(endpoint: &str, mode: Mode) -> Aws {
-    let loader = environment().endpoint_url(endpoint).credentials_provider(Credentials::new("test", "test", None, None, "test"));
+    let loader =
+        environment().endpoint_url(endpoint).credentials_provider(Credentials::new("test", "test", None, None, "test"));
     Aws::connect(loader, Some(REGION), mode).await.unwrap()
 }
 

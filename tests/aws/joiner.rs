@@ -28,7 +28,8 @@ impl Joiner {
         let (market, _) = Market::offline(REGION).unwrap();
         let settings = Settings { estimate_margin_permille: 0, ..Settings::default() };
         let types = instance_types(Ec2Facts::bundled(), &NodeClassFacts::default(), &market, &settings);
-        let types: BTreeMap<String, InstanceType> = types.into_iter().map(|kind| (kind.name.to_string(), kind)).collect();
+        let types: BTreeMap<String, InstanceType> =
+            types.into_iter().map(|kind| (kind.name.to_string(), kind)).collect();
         Self(tokio::spawn(async move {
             loop {
                 look(&aws, &client, &types).await;
@@ -46,8 +47,9 @@ impl Drop for Joiner {
 
 /// Those that are there.
 pub async fn running(aws: &Aws) -> Vec<Instance> {
-    let answer = aws.ec2.describe_instances().send().await.unwrap();
-    let all = answer.reservations().iter().flat_map(|of| of.instances().iter().cloned());
+    let pages = aws.ec2.describe_instances().into_paginator().items().send();
+    let reservations = pages.try_collect().await.unwrap();
+    let all = reservations.iter().flat_map(|of| of.instances().iter().cloned());
     all.filter(|of| of.state().unwrap().name() == Some(&InstanceStateName::Running)).collect()
 }
 
@@ -75,7 +77,8 @@ async fn look(aws: &Aws, client: &Client, types: &BTreeMap<String, InstanceType>
 
 fn node(of: &Instance, kind: &InstanceType) -> Node {
     let name = format!("ip-{}", of.private_ip_address().unwrap().replace('.', "-"));
-    let tag = |key: &str| of.tags().iter().find(|tag| tag.key() == Some(key)).and_then(|tag| tag.value()).unwrap_or_default();
+    let tag =
+        |key: &str| of.tags().iter().find(|tag| tag.key() == Some(key)).and_then(|tag| tag.value()).unwrap_or_default();
     serde_json::from_value(json!({
         "metadata": {
             "name": name,

@@ -101,7 +101,9 @@ impl Provider {
         launches.values().for_each(|launch| self.ec2.ask(Request::Launch(launch.clone())));
         let mut found = BTreeMap::new();
         while found.len() < launches.len() {
-            let Event::Cloud(Answer::Launched { claim, result }) = self.told.recv().await.unwrap().event else { continue };
+            let Event::Cloud(Answer::Launched { claim, result }) = self.told.recv().await.unwrap().event else {
+                continue;
+            };
             match result {
                 Ok(instance) => {
                     let before = found.insert(claim.clone(), instance.provider_id);
@@ -147,6 +149,10 @@ async fn is_one_to_one(world: &World<'_>, found: &BTreeMap<Arc<str>, Arc<str>>, 
     let there: BTreeSet<String> = running(&world.account.aws).await.iter().map(provider_id).collect();
     let given: BTreeSet<String> = found.values().map(ToString::to_string).collect();
     assert_eq!((found.len(), given.len()), (claims, claims), "no two claims have the same instance");
+    if given != there {
+        let (more, fewer) = (there.difference(&given).count(), given.difference(&there).count());
+        eprintln!("{more} instances that no claim has, {fewer} claims without their instance");
+    }
     given == there
 }
 

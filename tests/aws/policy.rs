@@ -26,14 +26,18 @@ fn policy() -> Value {
 fn allowed() -> BTreeSet<String> {
     let policy = policy();
     let statements = policy["Statement"].as_array().unwrap().iter();
-    statements.flat_map(|of| of["Action"].as_array().unwrap()).map(|action| action.as_str().unwrap().to_owned()).collect()
+    statements
+        .flat_map(|of| of["Action"].as_array().unwrap())
+        .map(|action| action.as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// Fails where a call is not allowed.
 pub fn allows(calls: &[Call]) {
     let allowed = allowed();
     let made: BTreeSet<String> = calls.iter().map(|call| format!("{}:{}", call.service, call.action)).collect();
-    let right = |call: &String| RIGHTS.iter().find(|(of, _)| of == call).map_or(call.clone(), |(_, right)| (*right).to_owned());
+    let right =
+        |call: &String| RIGHTS.iter().find(|(of, _)| of == call).map_or(call.clone(), |(_, right)| (*right).to_owned());
     let refused: Vec<String> = made.iter().map(right).filter(|right| !allowed.contains(right)).collect();
     assert!(refused.is_empty(), "docs/aws/policy.json does not allow {refused:?}");
 }
@@ -83,7 +87,10 @@ fn what_changes_something_is_bound_to_the_cluster() {
         });
         // images, subnets and the like are not the cluster's own
         if changes && statement["Sid"] != "LaunchWithWhatIsThere" {
-            assert!(text.contains("${cluster}") || text.contains("${queue}") || text.contains("${node_role}"), "{text}");
+            assert!(
+                text.contains("${cluster}") || text.contains("${queue}") || text.contains("${node_role}"),
+                "{text}"
+            );
         }
         assert!(!text.contains(":*\"") || !actions.clone().any(|action| action.ends_with('*')), "{text}");
     }
@@ -106,7 +113,8 @@ fn the_cloudformation_template_has_the_same_policy() {
     for (theirs, ours) in names {
         text = text.replace(&format!("${{{theirs}}}"), &format!("${{{ours}}}"));
     }
-    let text = text.replace("${cluster}-packwright", "${queue}").replace("PackwrightNodeRole-${cluster}", "${node_role}");
+    let text =
+        text.replace("${cluster}-packwright", "${queue}").replace("PackwrightNodeRole-${cluster}", "${node_role}");
     assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), policy());
 }
 

@@ -171,7 +171,13 @@ impl Answer {
 
 impl Shared {
     /// What moto says.
-    async fn forward(&self, headers: &HeaderMap, method: axum::http::Method, uri: &axum::http::Uri, body: Bytes) -> Answer {
+    async fn forward(
+        &self,
+        headers: &HeaderMap,
+        method: axum::http::Method,
+        uri: &axum::http::Uri,
+        body: Bytes,
+    ) -> Answer {
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let mut request = axum::http::Request::builder().method(method).uri(format!("http://{}{path}", self.moto));
         for (name, value) in headers.iter().filter(|(name, _)| *name != header::CONTENT_LENGTH) {

@@ -45,7 +45,9 @@ fn ten_thousand_messages_are_handled_in_a_minute() {
         }
         assert_eq!(left(account).await, MESSAGES);
         let _controller = world.controller();
-        let first = world.until("the first call", async |_| (account.proxy.count("ReceiveMessage") > 0).then(Instant::now)).await;
+        let first = world
+            .until("the first call", async |_| (account.proxy.count("ReceiveMessage") > 0).then(Instant::now))
+            .await;
         world.until("an empty queue", async |_| (left(account).await == 0).then_some(())).await;
         assert!(first.elapsed() < IN_TIME, "{:?}", first.elapsed());
     });

@@ -11,8 +11,8 @@ use super::account::Account;
 use super::joiner::{Joiner, provider_id, running};
 use super::policy;
 use crate::cluster::{Cluster, ShownOnPanic};
-use crate::controlling::process::Process;
 use crate::controlling::Seen;
+use crate::controlling::process::Process;
 
 /// What is looked up again after a minute is waited for longer.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -83,7 +83,8 @@ impl World<'_> {
     pub async fn clear(&self) {
         self.cluster.kubectl(&["scale", "deployment", "inflate", "--replicas=0"]);
         self.until("the end of all instances", async |seen| {
-            let is_over = seen.nodes.is_empty() && seen.claims.is_empty() && running(&self.account.aws).await.is_empty();
+            let is_over =
+                seen.nodes.is_empty() && seen.claims.is_empty() && running(&self.account.aws).await.is_empty();
             is_over.then_some(())
         })
         .await;
@@ -110,7 +111,9 @@ fn the_exercise_gets_instances_and_they_go_with_its_pods() {
         }
         for instance in running(aws).await {
             let tags: BTreeSet<&str> = instance.tags().iter().filter_map(|tag| tag.key()).collect();
-            for key in ["eks:eks-cluster-name", "karpenter.sh/nodepool", "karpenter.k8s.aws/ec2nodeclass", labels::LAUNCH] {
+            for key in
+                ["eks:eks-cluster-name", "karpenter.sh/nodepool", "karpenter.k8s.aws/ec2nodeclass", labels::LAUNCH]
+            {
                 assert!(tags.contains(key), "{key} is missing: {tags:?}");
             }
         }
@@ -125,7 +128,9 @@ fn the_exercise_gets_instances_and_they_go_with_its_pods() {
         assert!(data.iam_instance_profile().unwrap().name().unwrap().starts_with("test_"));
         world
             .until("names of claims on instances", async |_| {
-                let named = |tags: &[aws_sdk_ec2::types::Tag]| tags.iter().any(|tag| tag.key() == Some("karpenter.sh/nodeclaim"));
+                let named = |tags: &[aws_sdk_ec2::types::Tag]| {
+                    tags.iter().any(|tag| tag.key() == Some("karpenter.sh/nodeclaim"))
+                };
                 running(aws).await.iter().all(|instance| named(instance.tags())).then_some(())
             })
             .await;
@@ -160,7 +165,15 @@ fn an_interrupted_instance_is_replaced_and_ends_within_two_minutes() {
             "time": "2026-01-01T00:00:00Z", "detail": {"instance-id": told, "instance-action": "terminate"}
         });
         let sent = Instant::now();
-        account.aws.sqs.send_message().queue_url(&account.queue_url).message_body(body.to_string()).send().await.unwrap();
+        account
+            .aws
+            .sqs
+            .send_message()
+            .queue_url(&account.queue_url)
+            .message_body(body.to_string())
+            .send()
+            .await
+            .unwrap();
         world
             .until("the end of the interrupted instance", async |_| {
                 let there = running(&account.aws).await;

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aws_sdk_ec2::types::{
-    FleetLaunchTemplateConfigRequest, FleetLaunchTemplateSpecificationRequest, FleetType, IamInstanceProfileSpecification,
-    InstanceType, ResourceType, TargetCapacitySpecificationRequest,
+    FleetLaunchTemplateConfigRequest, FleetLaunchTemplateSpecificationRequest, FleetType,
+    IamInstanceProfileSpecification, InstanceType, ResourceType, TargetCapacitySpecificationRequest,
 };
 
 use crate::api::ec2_node_class::{AMI, EC2NodeClass};
@@ -109,7 +109,8 @@ async fn run_instances(
 
 /// One that is offered in every region and boots the image.
 fn small_type(image: &AMI) -> InstanceType {
-    let values = image.requirements.iter().filter(|of| of.key == labels::ARCH).flat_map(|of| of.values.iter().flatten());
+    let values =
+        image.requirements.iter().filter(|of| of.key == labels::ARCH).flat_map(|of| of.values.iter().flatten());
     let is_arm = values.into_iter().any(|value| value == "arm64");
     if is_arm { InstanceType::M6gLarge } else { InstanceType::M5Large }
 }

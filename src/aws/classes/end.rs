@@ -20,16 +20,22 @@ impl Classes {
             return Ok(again);
         }
         let claims: Api<NodeClaim> = Api::all(self.client.clone());
-        let listed =
-            claims.list(&ListParams::default()).await.map_err(|error| format!("NodeClaims cannot be listed: {error}"))?;
+        let listed = claims
+            .list(&ListParams::default())
+            .await
+            .map_err(|error| format!("NodeClaims cannot be listed: {error}"))?;
         let names = |claim: &&NodeClaim| {
             let of = &claim.spec.node_class_ref;
             of.kind == "EC2NodeClass" && of.name == class.name_any()
         };
         let left: BTreeSet<String> = listed.items.iter().filter(names).map(NodeClaim::name_any).collect();
         if let Some(first) = left.first() {
-            info!(controller = "nodeclass.termination", EC2NodeClass = class.name_any(),
-                "waits for {} NodeClaims, {first} among them", left.len());
+            info!(
+                controller = "nodeclass.termination",
+                EC2NodeClass = class.name_any(),
+                "waits for {} NodeClaims, {first} among them",
+                left.len()
+            );
             return Ok(again);
         }
         if !self.settings.is_isolated {

@@ -6,6 +6,7 @@ use aws_sdk_ec2::types::{CapacityReservation, Image, SubnetState};
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 
+use crate::api::ec2_node_class::AMI;
 use crate::api::ec2_node_class::{EC2NodeClassSpec, InstanceMatchCriteria, ReservationType, SecurityGroup};
 use crate::aws::connect::Aws;
 use crate::aws::instances::filters;
@@ -13,7 +14,6 @@ use crate::aws::words::{code, reason};
 use crate::cloud::ec2::class_status::{FoundReservation, FoundSubnet, Part};
 use crate::cloud::ec2::images::{self, FoundImage, ImageQuery, Sought};
 use crate::cloud::ec2::{ClusterFacts, selectors};
-use crate::api::ec2_node_class::AMI;
 
 const IMAGES_OF_PAGE: i32 = 1_000;
 /// Parameters that are asked for at once.
@@ -26,14 +26,14 @@ pub(super) async fn subnets(aws: &Aws, spec: &EC2NodeClassSpec) -> Part<Vec<Foun
         loop {
             match pages.try_next().await {
                 Ok(Some(subnet)) if subnet.state() == Some(&SubnetState::Pending) => {}
-                Ok(Some(subnet)) => found.extend(subnet.subnet_id().zip(subnet.availability_zone()).map(|(id, zone)| {
-                    FoundSubnet {
+                Ok(Some(subnet)) => {
+                    found.extend(subnet.subnet_id().zip(subnet.availability_zone()).map(|(id, zone)| FoundSubnet {
                         id: id.to_owned(),
                         zone: zone.to_owned(),
                         zone_id: subnet.availability_zone_id().map(str::to_owned),
                         free_addresses: subnet.available_ip_address_count().unwrap_or(0).into(),
-                    }
-                })),
+                    }))
+                }
                 Ok(None) => break,
                 Err(error) if is_missing(code(&error)) => break,
                 Err(error) => return Part::Failed(reason("DescribeSubnets", &error)),
@@ -50,10 +50,11 @@ pub(super) async fn security_groups(aws: &Aws, spec: &EC2NodeClassSpec) -> Part<
         let mut pages = call.into_paginator().items().send();
         loop {
             match pages.try_next().await {
-                Ok(Some(group)) => found.extend(group.group_id().map(|id| SecurityGroup {
-                    id: id.to_owned(),
-                    name: group.group_name().map(str::to_owned),
-                })),
+                Ok(Some(group)) => found.extend(
+                    group
+                        .group_id()
+                        .map(|id| SecurityGroup { id: id.to_owned(), name: group.group_name().map(str::to_owned) }),
+                ),
                 Ok(None) => break,
                 Err(error) if is_missing(code(&error)) => break,
                 Err(error) => return Part::Failed(reason("DescribeSecurityGroups", &error)),
@@ -69,7 +70,12 @@ fn is_missing(code: Option<&str>) -> bool {
 }
 
 /// Values of parameters first, then what the images are.
-pub(super) async fn images(aws: &Aws, spec: &EC2NodeClassSpec, cluster: &ClusterFacts, now: Timestamp) -> Part<Vec<AMI>> {
+pub(super) async fn images(
+    aws: &Aws,
+    spec: &EC2NodeClassSpec,
+    cluster: &ClusterFacts,
+    now: Timestamp,
+) -> Part<Vec<AMI>> {
     let sought = match images::sought(spec, cluster.version) {
         Ok(sought) => sought,
         Err(error) => return Part::Refused("UnsupportedAlias", error.to_string()),

@@ -27,7 +27,9 @@ pub(super) async fn ensure(aws: &Aws, class: &EC2NodeClass, cluster: &ClusterFac
             Err(reason) => Part::Failed(reason),
         },
         (None, Some(role)) => of_role(aws, class, cluster, role).await,
-        (None, None) => Part::Refused(NOT_FOUND, "expected spec.role or spec.instanceProfile, found neither".to_owned()),
+        (None, None) => {
+            Part::Refused(NOT_FOUND, "expected spec.role or spec.instanceProfile, found neither".to_owned())
+        }
     }
 }
 

@@ -13,7 +13,9 @@ use aws_sdk_ec2::types::{
 };
 
 use crate::api::ec2_node_class::VolumeType;
-use crate::cloud::ec2::launch_template::{CapacityReservation, Content, ImdsOptions, Interface, Placement, VolumeMapping};
+use crate::cloud::ec2::launch_template::{
+    CapacityReservation, Content, ImdsOptions, Interface, Placement, VolumeMapping,
+};
 use crate::cloud::ec2::tags::Tags;
 
 /// As EC2 takes tags.
@@ -112,10 +114,7 @@ fn block_device(mapping: &VolumeMapping) -> LaunchTemplateBlockDeviceMappingRequ
             .set_volume_type(ebs.kind.map(volume_type))
             .build()
     });
-    LaunchTemplateBlockDeviceMappingRequest::builder()
-        .set_device_name(mapping.device.clone())
-        .set_ebs(ebs)
-        .build()
+    LaunchTemplateBlockDeviceMappingRequest::builder().set_device_name(mapping.device.clone()).set_ebs(ebs).build()
 }
 
 fn volume_type(of: VolumeType) -> Ec2VolumeType {

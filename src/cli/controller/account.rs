@@ -7,7 +7,9 @@ use kube::Client;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::watch;
 
-use crate::aws::{Aws, ClassSettings, Ec2, Ec2Settings, Facts, Given, Keeper, Leads, MarketSettings, Mode, environment};
+use crate::aws::{
+    Aws, ClassSettings, Ec2, Ec2Settings, Facts, Given, Keeper, Leads, MarketSettings, Mode, environment,
+};
 use crate::catalog::Market;
 use crate::cli::words::{boolean, duration};
 use crate::cloud::Provider;

@@ -150,7 +150,9 @@ fn interruption(kind: InterruptionKind) -> (&'static str, &'static str) {
         InterruptionKind::RebalanceRecommendation => {
             ("SpotRebalanceRecommendation", "A spot rebalance recommendation was triggered")
         }
-        InterruptionKind::ScheduledChange => ("InstanceUnhealthy", "An unhealthy warning was triggered for the instance"),
+        InterruptionKind::ScheduledChange => {
+            ("InstanceUnhealthy", "An unhealthy warning was triggered for the instance")
+        }
         InterruptionKind::InstanceStopped => ("InstanceStopping", "Instance is stopping"),
         InterruptionKind::InstanceTerminated => ("InstanceTerminating", "Instance is terminating"),
         InterruptionKind::CapacityReservationInterrupted => {

@@ -48,7 +48,8 @@ impl Machines {
                 amended += part;
                 continue;
             };
-            let groups: String = groups.iter().map(|group| format!("<item><groupId>{group}</groupId></item>")).collect();
+            let groups: String =
+                groups.iter().map(|group| format!("<item><groupId>{group}</groupId></item>")).collect();
             amended += &sets.replace_all(part, format!("<groupSet>{groups}</groupSet>"));
         }
         Answer { body: amended.into(), ..answer }

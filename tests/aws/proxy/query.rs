@@ -61,7 +61,9 @@ impl Query {
         let item = format!("<Code>{code}</Code><Message>{message}</Message>");
         let text = match self.service.as_str() {
             "ec2" => format!("<Response><Errors><Error>{item}</Error></Errors><RequestID>r</RequestID></Response>"),
-            _ => format!("<ErrorResponse><Error><Type>Sender</Type>{item}</Error><RequestId>r</RequestId></ErrorResponse>"),
+            _ => format!(
+                "<ErrorResponse><Error><Type>Sender</Type>{item}</Error><RequestId>r</RequestId></ErrorResponse>"
+            ),
         };
         Answer::xml(*status, text)
     }

@@ -33,7 +33,9 @@ pub(super) fn answer(shared: &Shared, query: &Query) -> Option<Answer> {
         "DescribeImages" => {
             let asked: Vec<&String> = query.fields.values().filter(|value| value.starts_with("ami-")).collect();
             let mut items = String::new();
-            for (number, (id, (name, arch))) in faults.images.iter().enumerate().filter(|(_, (id, _))| asked.contains(id)) {
+            for (number, (id, (name, arch))) in
+                faults.images.iter().enumerate().filter(|(_, (id, _))| asked.contains(id))
+            {
                 write!(
                     items,
                     "<item><imageId>{id}</imageId><name>{name}</name><architecture>{arch}</architecture>\
@@ -76,7 +78,8 @@ pub(super) fn answer(shared: &Shared, query: &Query) -> Option<Answer> {
 pub(super) fn fewer_types(body: &Bytes) -> Bytes {
     let mut text = String::from_utf8(body.to_vec()).unwrap();
     let families = ["c5", "c6a", "c6g", "c6i", "m5", "m6a", "m6g", "m6i", "r5", "t3"];
-    let names = families.iter().flat_map(|family| ["large", "xlarge", "2xlarge"].map(|size| format!("{family}.{size}")));
+    let names =
+        families.iter().flat_map(|family| ["large", "xlarge", "2xlarge"].map(|size| format!("{family}.{size}")));
     for (number, name) in names.chain(["m5.metal".to_owned(), "g4dn.xlarge".to_owned()]).enumerate() {
         write!(text, "&InstanceType.{}={name}", number + 1).unwrap();
     }
@@ -95,5 +98,8 @@ fn empty(action: &str, set: &str) -> Answer {
 
 fn response(action: &str, content: &str) -> Answer {
     let space = "http://ec2.amazonaws.com/doc/2016-11-15/";
-    Answer::xml(200, format!("<{action}Response xmlns=\"{space}\"><requestId>r</requestId>{content}</{action}Response>"))
+    Answer::xml(
+        200,
+        format!("<{action}Response xmlns=\"{space}\"><requestId>r</requestId>{content}</{action}Response>"),
+    )
 }
