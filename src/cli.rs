@@ -24,6 +24,7 @@ pub mod solve;
 mod table;
 pub mod types;
 pub mod verify;
+pub mod what_if;
 mod words;
 pub mod worker;
 
@@ -76,6 +77,8 @@ enum Command {
     Types(types::Args),
     /// Re-check a stored decision, without the solver: the plan against every rule, and its bounds by arithmetic.
     Verify(verify::Args),
+    /// Plan what a cluster would cost with other prices, instance types, limits or replicas.
+    WhatIf(what_if::Args),
     /// The solver process of `--isolate`: reads a question, writes answers.
     #[command(hide = true)]
     Worker(worker::Args),
@@ -129,6 +132,7 @@ impl Cli {
             Command::Solve(args) => solve::run(&args),
             Command::Types(args) => types::run(&args),
             Command::Verify(args) => verify::run(&args),
+            Command::WhatIf(args) => what_if::run(&args),
             Command::Worker(args) => worker::run(&args),
         }
     }

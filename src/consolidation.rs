@@ -21,12 +21,14 @@
 //! | `must` | what goes whatever it saves |
 //! | `room` | what budgets leave |
 //! | `valid` | whether commands may be carried out in the cluster as it is |
+//! | `allowed` | commands of another cluster, as far as they may be carried out in this one |
 //! | `effort` | how much may still be done |
 //! | `search` | until nothing is found |
 //! | `apart` | the same in a process of its own |
 //! | `why` | why a node is still there |
 //! | `report` | as people and programs read it |
 
+mod allowed;
 pub mod apart;
 mod choice;
 mod cut;
@@ -56,6 +58,7 @@ use crate::observe::snapshot::PodKey;
 use crate::plan::Launch;
 use crate::units::MicroUsd;
 
+pub use allowed::after_allowed;
 pub use policy::Policy;
 pub use search::{Budgets, Consolidation, Found, Manner, consolidate, consolidate_now};
 pub use valid::are_valid;

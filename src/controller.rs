@@ -16,6 +16,7 @@ pub mod action;
 pub mod said;
 mod saving;
 pub mod world;
+mod taking_in;
 pub mod writes;
 mod index;
 mod attention;
@@ -27,6 +28,7 @@ mod cluster;
 mod health;
 mod pools;
 mod unavailable;
+mod unseen;
 mod market;
 mod give_up;
 mod hash;
@@ -51,6 +53,7 @@ mod instances;
 mod looks;
 mod garbage;
 mod interruption;
+mod reservations;
 mod retire;
 mod volumes;
 mod drain;
@@ -61,6 +64,7 @@ pub mod disruptable;
 mod idle;
 mod empty;
 mod statics;
+mod static_drift;
 mod buffers;
 mod overlays;
 mod consistency;
@@ -77,7 +81,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
 
 pub use action::{Action, Verb, Write};
 pub use event::{Event, Outcome, Subject};
@@ -89,9 +92,8 @@ pub use world::World;
 use crate::catalog::{Catalog, Learned};
 use crate::cloud::{Answer, Provider};
 use crate::host::{Decision, Search};
-use crate::observe::objects::ObjectKey;
 use crate::observe::snapshot::NodePool;
-use crate::observe::{Memory, RawObject, is_launchable};
+use crate::observe::{Memory, is_launchable};
 use crate::plan::Target;
 use crate::solve::carried::Carried;
 use attention::{Attention, Later};
@@ -120,6 +122,7 @@ use spend::{Prices, Spend};
 use statics::Statics;
 use turn::Turn;
 use unavailable::Unavailable;
+use unseen::unseen;
 use valves::{Recent, Room, Valve};
 use waiting::{awaited_nodes, coming, waiting_pods};
 use writes::Writes;
@@ -302,9 +305,7 @@ impl Controller {
         self.unavailable.forget(now);
         let unavailable = self.unavailable.names();
         let mut changes = self.world.take_changes();
-        if learn::step(&self.world, &changes, &mut self.learned) && self.catalog.learn(&self.learned) {
-            self.market = Market::default();
-        }
+        learn::step((&self.world, &changes), &mut self.learned, &mut self.catalog, &mut self.market);
         let sources = Sources { world: &self.world, catalog: &self.catalog, settings: &self.settings.decision };
         changes.all |= self.market.update(&sources, &unavailable);
         self.market.update_classes(&sources, &changes, &unavailable);
@@ -319,6 +320,7 @@ impl Controller {
         let (objects, provider) = (self.world.objects(), self.settings.provider);
         let mut cluster = Cluster::of(objects, self.world.index(), provider, due.as_ref());
         cluster.is_structural = is_structural;
+        cluster.unseen = unseen(&cluster, &self.garbage, &self.instances, self.market.pools());
         let observed = register::observe(&cluster, &mut self.following, now);
         let mut turn = Turn { now, settings: &self.settings, writes: &mut self.writes, step: &mut step };
         if is_structural {
@@ -345,6 +347,7 @@ impl Controller {
         let all_read = self.world.can_read_all("NodeClaim");
         garbage::step(&cluster, &mut self.garbage, all_read, &mut self.instances, &mut turn);
         interruption::step(&cluster, &mut self.interruptions, &mut turn);
+        reservations::step(&cluster, &self.garbage, &mut turn);
         expire::step(&cluster, &mut turn);
         repair::step(&cluster, &mut turn);
         register::step(&cluster, &observed, &mut self.following, &mut turn);
@@ -376,6 +379,7 @@ impl Controller {
             nominated: &nominated,
             leaving: &leaving,
             buffers: &self.buffers,
+            unseen: &cluster.unseen,
             memory: &mut self.memory,
         };
         let mut views = Views::new(cluster.objects, &coming, known, now);
@@ -401,7 +405,8 @@ impl Controller {
         if !is_busy && !decides {
             let room = || Room::of(&self.settings.valves, &cluster, &self.spend, &mut self.recent, now);
             let asking = (self.settings.consolidation, self.batch.is_at_rest(), &mut self.questions);
-            if self.consolidating.step(&cluster, &mut views, room, asking, &mut turn) {
+            let has_begun = self.consolidating.step(&cluster, &mut views, room, asking, &mut turn);
+            if has_begun | self.consolidating.replace_static(&cluster, &mut views, &mut turn) {
                 let room = || Room::of(&self.settings.valves, &cluster, &self.spend, &mut self.recent, now);
                 self.consolidating.go_on(&cluster, (&mut self.looks, &mut views), room, true, &mut turn);
             }
@@ -437,64 +442,14 @@ impl Controller {
         step
     }
 
-    fn written(&mut self, subject: &Subject, outcome: Outcome, now: Timestamp, said: &mut Vec<Said>) {
-        if let Outcome::Refused(reason) = &outcome
-            && let Some(meta) = self.world.objects().metadata(subject.kind, &subject.key)
-            && subject.kind == "Pod"
-        {
-            self.following.refuse(meta.uid.as_deref().unwrap_or_default(), reason, now);
-        }
-        if let Outcome::Delayed(reason) = &outcome {
-            let pod = self.pod(subject.kind, &subject.key);
-            let node = pod.and_then(|pod| pod.spec.as_ref()?.node_name.as_deref().map(Arc::from));
-            said.push(Said::EvictionDelayed { pod: subject.clone(), node, reason: reason.clone() });
-        }
-        if subject.kind == "NodeClaim" {
-            self.creating.answered(&subject.key.name, &outcome, now);
-        }
-        said.extend(self.writes.means(subject, &outcome));
-        let failure = self.writes.answered(subject, &outcome, now);
-        if let Some(reason) = failure {
-            said.push(Said::WriteFailed { subject: subject.clone(), reason });
-        }
-        match outcome {
-            Outcome::Done(Some(object)) => self.see(subject.kind, object, now, said),
-            _ => self.world.touch(subject.kind, &subject.key),
-        }
-    }
-
-    fn see(&mut self, kind: &'static str, object: RawObject, now: Timestamp, said: &mut Vec<Said>) {
-        let key = world::key_of(&object.value);
-        let before = key.as_ref().and_then(|key| self.pod(kind, key));
-        self.world.see(kind, object, said);
-        if before.is_some() {
-            let after = key.as_ref().and_then(|key| self.pod(kind, key));
-            self.events.note(before.as_deref(), after.as_deref(), now);
-        }
-    }
-
-    /// What happened to pods while nobody looked counts as if it happened now.
-    fn list(&mut self, kind: &'static str, objects: Vec<RawObject>, now: Timestamp, said: &mut Vec<Said>) {
-        let before = if kind == "Pod" { self.world.objects().pods.clone() } else { BTreeMap::new() };
-        self.world.list(kind, objects, said);
-        for (key, pod) in &before {
-            let after = self.pod(kind, key);
-            self.events.note(Some(&pod.object), after.as_deref(), now);
-        }
-    }
-
-    fn pod(&self, kind: &str, key: &ObjectKey) -> Option<Arc<Pod>> {
-        let found = self.world.objects().pods.get(key).filter(|_| kind == "Pod");
-        found.map(|pod| pod.object.clone())
-    }
-
     fn decided(&mut self, question: u64, decision: &Decision, now: Timestamp, step: &mut Step) {
         let Some(asked) = self.asked.take_if(|asked| asked.question == question) else { return };
         self.carried = Arc::new(decision.carried(&asked.snapshot));
         if let Some(last) = decision.answers.last() {
             self.recent.note_decision(last.at, now);
         }
-        let cluster = Cluster::of(self.world.objects(), self.world.index(), self.settings.provider, None);
+        let mut cluster = Cluster::of(self.world.objects(), self.world.index(), self.settings.provider, None);
+        cluster.unseen = unseen(&cluster, &self.garbage, &self.instances, self.market.pools());
         let spend = Spend::of(&cluster, self.market.pools(), &mut self.prices);
         let mut room = Room::of(&self.settings.valves, &cluster, &spend, &mut self.recent, now);
         let mut turn = Turn { now, settings: &self.settings, writes: &mut self.writes, step };

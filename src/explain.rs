@@ -17,7 +17,9 @@ mod subject;
 use std::sync::Arc;
 
 pub use facts::Explanation;
+pub(crate) use replan::{left_by_priority, saving};
 pub use subject::{Subject, find};
+pub(crate) use subject::{close as close_names, owner_of};
 
 use crate::host::{Decision, Limits};
 use crate::model::Problem;

@@ -7,6 +7,7 @@ mod incumbent;
 mod orders;
 pub mod recorded;
 mod repair;
+mod reserve;
 pub mod sequence;
 mod stages;
 mod standing;
@@ -35,6 +36,7 @@ use crate::solve::carried::Carried;
 use crate::solve::integer::Searched;
 use crate::units::MicroUsd;
 use clock::Clock;
+use reserve::Margins;
 
 /// How long a decision may take.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -147,7 +149,7 @@ pub fn decide_watched(
     let stages = {
         let snapshot = snapshot.clone();
         move |clock: &Clock, sink: &dyn Fn(Decision)| {
-            stages::run(&snapshot, &carried, limits, clock, stages::RESERVE, sink);
+            stages::run(&snapshot, &carried, limits, clock, Margins::OWN, sink);
         }
     };
     search_within(limits.time, Instant::now(), snapshot, stages, observe)
@@ -162,7 +164,7 @@ pub fn repeat(snapshot: &Arc<Snapshot>, carried: Arc<Carried>, limits: Limits, r
         let snapshot = snapshot.clone();
         move |clock: &Clock, sink: &dyn Fn(Decision)| {
             let clock = Clock::new(clock.started, clock.time, clock.cancelled.clone()).repeating(readings);
-            stages::run(&snapshot, &carried, limits, &clock, stages::RESERVE, sink);
+            stages::run(&snapshot, &carried, limits, &clock, Margins::OWN, sink);
         }
     };
     search_within(REPEATING, Instant::now(), snapshot, stages, &mut |_| {})

@@ -23,6 +23,7 @@ pub mod verify;
 pub mod host;
 pub mod consolidation;
 pub mod explain;
+pub mod what_if;
 pub mod placement;
 pub mod cloud;
 pub mod controller;

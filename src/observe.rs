@@ -63,6 +63,7 @@ pub use pod::{read_labels, tolerations};
 pub use read::{RawObject, read_paths, read_text};
 pub use requests::{amounts, node_allocatable, pod_requests};
 pub use selectors::label_selector_of;
+pub(crate) use single_pod::refuse_second_users;
 pub use snapshot::Snapshot;
 
 use crate::api::labels;

@@ -79,6 +79,15 @@ impl Resources {
         }
     }
 
+    /// Adds `other` so many times, saturating.
+    pub fn add_times(&mut self, other: &Self, times: usize) {
+        let times = i64::try_from(times).unwrap_or(i64::MAX);
+        for (name, amount) in other.iter() {
+            let entry = self.0.entry(name.clone()).or_insert(0);
+            *entry = entry.saturating_add(amount.saturating_mul(times));
+        }
+    }
+
     /// Subtracts `other`, saturating; may go below zero.
     pub fn subtract(&mut self, other: &Self) {
         for (name, amount) in other.iter() {

@@ -26,6 +26,7 @@ const STAGES: [&str; 25] = [
     "host",
     "consolidation",
     "explain",
+    "what_if",
     "placement",
     "cloud",
     "controller",
@@ -37,7 +38,7 @@ const STAGES: [&str; 25] = [
 ];
 
 /// Stages that decide: no I/O, no async, no clock, no environment, no randomness, no output.
-const PURE: [&str; 10] = [
+const PURE: [&str; 11] = [
     "units",
     "resources",
     "requirements",
@@ -47,6 +48,7 @@ const PURE: [&str; 10] = [
     "scheduler",
     "plan",
     "placement",
+    "cloud",
     "controller",
 ];
 

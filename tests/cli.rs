@@ -70,7 +70,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-const POD: &str = "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: c, resources: \
+const POD: &str = "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: c, image: i, resources: \
                    {requests: {cpu: '1'}}}]}}\n";
 
 #[test]
@@ -82,10 +82,10 @@ fn every_pod_placed_is_0() {
 
 #[test]
 fn invalid_input_is_2_and_the_rest_is_planned() {
-    let bad = "---\n{apiVersion: v1, kind: Pod, metadata: {name: bad}, spec: {containers: [{name: c, resources: \
+    let bad = "---\n{apiVersion: v1, kind: Pod, metadata: {name: bad}, spec: {containers: [{name: c, image: i, resources: \
                {requests: {cpu: 1x}}}]}}\n";
     let unplaceable = "---\n{apiVersion: v1, kind: Pod, metadata: {name: arm}, spec: {nodeSelector: \
-                       {kubernetes.io/arch: arm64}, containers: [{name: c}]}}\n";
+                       {kubernetes.io/arch: arm64}, containers: [{name: c, image: i}]}}\n";
     // 2 comes before 3
     let output = plan(&[POD, bad, unplaceable].concat(), &["-o", "json"], &[]);
     assert_eq!(output.status.code(), Some(2));
@@ -100,7 +100,7 @@ fn invalid_input_is_2_and_the_rest_is_planned() {
 #[test]
 fn pods_that_cannot_be_placed_are_3() {
     let pod = "{apiVersion: v1, kind: Pod, metadata: {name: arm}, spec: {nodeSelector: {kubernetes.io/arch: arm64}, \
-               containers: [{name: c}]}}\n";
+               containers: [{name: c, image: i}]}}\n";
     let output = plan(pod, &[], &[]);
     assert_eq!(output.status.code(), Some(3));
     assert!(text(&output.stdout).contains("not placed: default/arm (1)"), "{}", text(&output.stdout));
@@ -172,7 +172,7 @@ fn wide_names_every_pod_and_the_table_counts_them_by_node() {
                 {allocatable: {cpu: '3', memory: 8Gi, pods: '20'}, conditions: [{type: Ready, status: 'True'}]}}\n";
     let set = "---\n{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: a-name-that-is-rather-long}, spec: {serviceName: \
                s, replicas: 12, selector: {matchLabels: {app: a}}, template: {metadata: {labels: {app: a}}, spec: {containers: \
-               [{name: c, resources: {requests: {cpu: 500m}}}]}}}}\n";
+               [{name: c, image: i, resources: {requests: {cpu: 500m}}}]}}}}\n";
     let wide = text(&plan(&[node, set].concat(), &["-o", "wide"], &[]).stdout);
     for ordinal in 0..12 {
         let name = format!("default/a-name-that-is-rather-long-{ordinal}");
@@ -234,7 +234,7 @@ fn the_exercise_is_planned_and_its_assumptions_are_printed() {
 fn variables_and_flags_of_settings_are_the_same() {
     let spread = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: 3\n  selector: \
                   {matchLabels: {app: web}}\n  template:\n    metadata: {labels: {app: web}}\n    spec:\n      \
-                  containers: [{name: c}]\n      topologySpreadConstraints: [{maxSkew: 1, topologyKey: \
+                  containers: [{name: c, image: i}]\n      topologySpreadConstraints: [{maxSkew: 1, topologyKey: \
                   topology.kubernetes.io/zone, whenUnsatisfiable: ScheduleAnyway, labelSelector: {matchLabels: {app: \
                   web}}}]\n";
     let nodes = |args: &[&str], env: &[(&str, &str)]| {
@@ -271,7 +271,7 @@ fn settings_of_nodes_change_what_fits() {
 #[test]
 fn kinds_of_the_input_turn_their_gates_on() {
     let buffer = "---\n{apiVersion: v1, kind: PodTemplate, metadata: {name: t}, template: {spec: {containers: [{name: \
-                  c}]}}}\n---\n{apiVersion: autoscaling.x-k8s.io/v1beta1, kind: CapacityBuffer, metadata: {name: b}, \
+                  c, image: i}]}}}\n---\n{apiVersion: autoscaling.x-k8s.io/v1beta1, kind: CapacityBuffer, metadata: {name: b}, \
                   spec: {podTemplateRef: {name: t}, replicas: 2}}\n";
     let overlay = "---\n{apiVersion: karpenter.sh/v1alpha1, kind: NodeOverlay, metadata: {name: o}, spec: \
                    {requirements: [], price: '0.5'}}\n";
@@ -289,7 +289,7 @@ fn kinds_of_the_input_turn_their_gates_on() {
 #[test]
 fn stdin_takes_json_too() {
     let pods = r#"{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},
-        "spec":{"containers":[{"name":"c"}]}}]}"#;
+        "spec":{"containers":[{"name":"c", "image": "i"}]}}]}"#;
     let report = json(&plan(pods, &["-o", "json"], &[]));
     assert_eq!(report["launches"][0]["pods"][0], "default/p");
 }
@@ -365,7 +365,7 @@ fn text_that_is_no_object_is_2() {
 #[test]
 fn claims_leave_what_is_not_placed_and_the_summary_to_stderr() {
     let arm = "---\n{apiVersion: v1, kind: Pod, metadata: {name: arm}, spec: {nodeSelector: {kubernetes.io/arch: \
-               arm64}, containers: [{name: c}]}}\n";
+               arm64}, containers: [{name: c, image: i}]}}\n";
     let output = plan(&[POD, arm].concat(), &["-o", "claims"], &[]);
     assert_eq!(output.status.code(), Some(3));
     let stderr = text(&output.stderr);
@@ -377,7 +377,7 @@ fn claims_leave_what_is_not_placed_and_the_summary_to_stderr() {
 #[test]
 fn a_plan_that_places_nothing_has_no_gap() {
     let pod = "{apiVersion: v1, kind: Pod, metadata: {name: arm}, spec: {nodeSelector: {kubernetes.io/arch: arm64}, \
-               containers: [{name: c}]}}\n";
+               containers: [{name: c, image: i}]}}\n";
     assert_eq!(json(&plan(pod, &["-o", "json"], &[]))["summary"]["gap"], Value::Null);
     let table = text(&plan(pod, &[], &[]).stdout);
     assert!(table.contains("proven bound - (gap -)") && !table.contains("time limit"), "{table}");
@@ -394,7 +394,7 @@ fn a_limit_that_the_plan_used_up_is_said_so() {
                 requirements: []}}}}\n";
     let pod = |name: &str, cpu: &str| {
         format!(
-            "---\n{{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {{containers: [{{name: c, resources: \
+            "---\n{{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {{containers: [{{name: c, image: i, resources: \
              {{requests: {{cpu: '{cpu}'}}}}}}]}}}}\n"
         )
     };

@@ -27,7 +27,7 @@ fn web(replicas: usize, requests: &str, spec: &str) -> String {
     format!(
         "---\n{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: web}}, spec: {{replicas: {replicas}, selector: \
          {{matchLabels: {{app: web}}}}, template: {{metadata: {{labels: {{app: web}}}}, spec: {{{spec} containers: \
-         [{{name: c, resources: {{requests: {{{requests}}}}}}}]}}}}}}}}\n"
+         [{{name: c, image: i, resources: {{requests: {{{requests}}}}}}}]}}}}}}}}\n"
     )
 }
 
@@ -270,12 +270,12 @@ fn kinds_are_named_as_kubectl_names_them() {
     let owner = "{apiVersion: apps/v1, kind: ReplicaSet, name: web-5d8f9, uid: u, controller: true}";
     let live = format!(
         "---\n{{apiVersion: v1, kind: Pod, metadata: {{name: web-5d8f9-a, labels: {{pod-template-hash: 5d8f9}}, \
-         ownerReferences: [{owner}]}}, spec: {{containers: [{{name: c}}]}}}}\n"
+         ownerReferences: [{owner}]}}, spec: {{containers: [{{name: c, image: i}}]}}}}\n"
     );
     let set = "---\n{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: db}, spec: {serviceName: s, replicas: 1, selector: \
-               {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c}]}}}}\n";
+               {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: i}]}}}}\n";
     let daemons = "---\n{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: agent}, spec: {selector: {matchLabels: {a: b}}, \
-                   template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c}]}}}}\n";
+                   template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: i}]}}}}\n";
     let manifests = [POOL, &live, set, daemons].concat();
     for (subject, pod) in [
         ("deploy/web", "default/web-5d8f9-a"),
@@ -304,7 +304,7 @@ fn kinds_are_named_as_kubectl_names_them() {
 fn a_pod_that_is_not_planned_is_said_to_be_there() {
     let pod = |name: &str, spec: &str, status: &str| {
         format!(
-            "---\n{{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {{{spec} containers: [{{name: c}}]}}, status: \
+            "---\n{{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {{{spec} containers: [{{name: c, image: i}}]}}, status: \
              {{{status}}}}}\n"
         )
     };
@@ -338,7 +338,7 @@ fn a_pod_that_is_not_planned_is_said_to_be_there() {
 #[test]
 fn a_daemon_set_is_named_where_a_cheaper_type_is_too_small_for_it() {
     let agent = "---\n{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: agent}, spec: {selector: {matchLabels: {a: b}}, \
-                 template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, resources: {requests: {cpu: \
+                 template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: i, resources: {requests: {cpu: \
                  500m}}}]}}}}\n";
     let manifests = [POOL, &web(1, "cpu: 1800m", ""), agent].concat();
     let name = planned(&manifests)["launches"][0]["name"].as_str().unwrap().to_owned();
@@ -361,13 +361,23 @@ fn an_owner_without_pending_pods_says_what_became_of_them() {
     let manifests = [
         POOL,
         &web(2, "cpu: '1'", gates),
-        &pod("there-5d-a", "kind: ReplicaSet, name: there-5d", "5d", "spec: {nodeName: n1, containers: [{name: c}]}"),
-        &pod("done-a", "kind: Job, name: done", "", "spec: {containers: [{name: c}]}, status: {phase: Failed}"),
+        &pod(
+            "there-5d-a",
+            "kind: ReplicaSet, name: there-5d",
+            "5d",
+            "spec: {nodeName: n1, containers: [{name: c, image: i}]}",
+        ),
+        &pod(
+            "done-a",
+            "kind: Job, name: done",
+            "",
+            "spec: {containers: [{name: c, image: i}]}, status: {phase: Failed}",
+        ),
         &pod(
             "api-7f-a",
             "kind: ReplicaSet, name: api-7f",
             "7f",
-            &format!("spec: {{{gates} containers: [{{name: c}}]}}"),
+            &format!("spec: {{{gates} containers: [{{name: c, image: i}}]}}"),
         ),
     ]
     .concat();
@@ -390,10 +400,9 @@ fn an_owner_without_pending_pods_says_what_became_of_them() {
 #[test]
 fn what_a_plan_says_of_its_input_is_said_here_too() {
     let gated = "---\n{apiVersion: v1, kind: Pod, metadata: {name: g}, spec: {schedulingGates: [{name: x}], containers: [{name: \
-                 c}]}}\n";
+                 c, image: i}]}}\n";
     let class = "priorityClassName: unknown,";
-    let bad =
-        "---\n{apiVersion: v1, kind: Pod, metadata: {name: bad}, spec: {nodeSelector: 7, containers: [{name: c}]}}\n";
+    let bad = "---\n{apiVersion: v1, kind: Pod, metadata: {name: bad}, spec: {nodeSelector: 7, containers: [{name: c, image: i}]}}\n";
     let manifests = [POOL, &web(1, "cpu: '1'", class), gated, bad].concat();
     let plan = planned(&manifests);
     let explanation = explained("deployment/web", &manifests);

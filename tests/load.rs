@@ -37,10 +37,10 @@ fn errors(outcome: &LoadOutcome) -> Vec<String> {
 #[test]
 fn a_malformed_object_is_one_error_and_the_rest_is_loaded() {
     let outcome = load(
-        "{apiVersion: v1, kind: Pod, metadata: {name: good}, spec: {containers: [{name: c}]}}\n---\n\
-         {apiVersion: v1, kind: Pod, metadata: {name: bad}, spec: {containers: [{name: c, ports: x}]}}\n---\n\
+        "{apiVersion: v1, kind: Pod, metadata: {name: good}, spec: {containers: [{name: c, image: i}]}}\n---\n\
+         {apiVersion: v1, kind: Pod, metadata: {name: bad}, spec: {containers: [{name: c, image: i, ports: x}]}}\n---\n\
          {apiVersion: v1, kind: Pod, metadata: {name: odd, namespace: shop}, spec: {containers: \
-         [{name: c, resources: {requests: {cpu: 1x}}}]}}\n---\n\
+         [{name: c, image: i, resources: {requests: {cpu: 1x}}}]}}\n---\n\
          {apiVersion: v1, kind: ConfigMap, metadata: {name: skipped}}\n---\n\
          {apiVersion: v1, kind: Pod, spec: {}}\n",
     );
@@ -84,7 +84,7 @@ fn pods_of_deleting_nodes_are_displaced_unless_something_holds_them() {
     let pod = |name: &str, extra: &str| {
         format!(
             "---\n{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, labels: {{app: {name}}}{extra}}}, \
-             spec: {{nodeName: n1, containers: [{{name: c}}]}}, status: {{phase: Running}}}}\n"
+             spec: {{nodeName: n1, containers: [{{name: c, image: i}}]}}, status: {{phase: Running}}}}\n"
         )
     };
     let outcome = load(
@@ -112,7 +112,7 @@ fn pods_of_deleting_nodes_are_displaced_unless_something_holds_them() {
 fn claims_wait_for_what_is_missing_and_volumes_pin_zones() {
     let pod = |name: &str, claim: &str| {
         format!(
-            "---\n{{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {{containers: [{{name: c}}], \
+            "---\n{{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {{containers: [{{name: c, image: i}}], \
              volumes: [{{name: v, persistentVolumeClaim: {{claimName: {claim}}}}}]}}}}\n"
         )
     };
@@ -144,7 +144,9 @@ fn claims_wait_for_what_is_missing_and_volumes_pin_zones() {
 #[test]
 fn generated_names_are_numbered_past_those_that_exist() {
     let pod = |name: &str| {
-        format!("---\n{{apiVersion: v1, kind: Pod, metadata: {{{name}}}, spec: {{containers: [{{name: c}}]}}}}\n")
+        format!(
+            "---\n{{apiVersion: v1, kind: Pod, metadata: {{{name}}}, spec: {{containers: [{{name: c, image: i}}]}}}}\n"
+        )
     };
     let generated = pod("generateName: x-");
     let outcome =
@@ -174,7 +176,7 @@ fn the_market_is_assumed_only_where_a_pool_buys_on_it() {
 const BUFFER: &str = "---\n{apiVersion: autoscaling.x-k8s.io/v1beta1, kind: CapacityBuffer, metadata: {name: room}, spec: \
                       {scalableRef: {apiGroup: apps, kind: Deployment, name: web}, percentage: 50}}\n---\n\
                       {apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: 3, selector: \
-                      {matchLabels: {app: a}}, template: {metadata: {labels: {app: a}}, spec: {containers: [{name: c}]}}}}\n";
+                      {matchLabels: {app: a}}, template: {metadata: {labels: {app: a}}, spec: {containers: [{name: c, image: i}]}}}}\n";
 const OVERLAY: &str = "---\n{apiVersion: karpenter.sh/v1alpha1, kind: NodeOverlay, metadata: {name: dear}, spec: \
                        {requirements: [{key: node.kubernetes.io/instance-type, operator: In, values: [c-1x-amd64-linux]}], \
                        price: '9.5'}}\n";
@@ -279,7 +281,7 @@ fn daemon_pods_request_their_limits_and_the_namespaces_defaults() {
         "{apiVersion: v1, kind: LimitRange, metadata: {name: l, namespace: kube}, spec: {limits: [{type: Container, \
          default: {memory: 64Mi}, defaultRequest: {cpu: 50m}}, {type: Pod, max: {cpu: 9}}]}}\n---\n\
          {apiVersion: apps/v1, kind: DaemonSet, metadata: {name: d, namespace: kube}, spec: {selector: {matchLabels: {app: \
-         a}}, template: {metadata: {labels: {app: a}}, spec: {containers: [{name: a, resources: {limits: {cpu: 200m}}}, {name: b}]}}}}\n",
+         a}}, template: {metadata: {labels: {app: a}}, spec: {containers: [{name: a, image: i, resources: {limits: {cpu: 200m}}}, {name: b, image: i}]}}}}\n",
     );
     assert_eq!(errors(&outcome), Vec::<String>::new());
     let spec = &outcome.snapshot.daemon_sets[0].template.spec;
@@ -356,7 +358,7 @@ fn large_inputs_load_quickly() {
             format!(
                 "---\n{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: d{i}}}, spec: {{replicas: 893, selector: \
                  {{matchLabels: {{a: b}}}}, template: {{metadata: {{labels: {{a: b}}}}, spec: {{containers: [{{name: \
-                 c}}]}}}}}}}}\n"
+                 c, image: i}}]}}}}}}}}\n"
             )
         })
         .collect();

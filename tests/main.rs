@@ -23,6 +23,7 @@ mod examples;
 mod explain;
 mod validation;
 mod verify;
+mod what_if;
 mod live;
 mod load;
 mod models;

@@ -1,5 +1,6 @@
 //! `packwright explain SUBJECT -f PATH...`
 
+mod constraints;
 mod node;
 mod text;
 
@@ -25,6 +26,7 @@ Examples:
   packwright explain pod/shop/web-0 -f cluster.yaml -o json | jq .unplaced.remedies
   packwright explain sts/web --context production
   packwright explain node/ip-10-0-3-17.ec2.internal --context production
+  packwright explain constraints --context production --within 5m
   packwright plan -f cluster.yaml -o wide && packwright explain claim/general-x7k2p -f cluster.yaml
 
 The name of a claim follows from its pool and its pods: a search that ends at the time limit may give others next time, \
@@ -39,19 +41,24 @@ Exit codes, the first that applies:
 /// Explain one pod or claim of a plan, or a node: why it is where it is, what else would do, what limits and rules cost, and what would
 /// make an unschedulable pod schedulable.
 ///
-/// Plans, then plans again without the limits and rules that touch it: this takes up to three times the time limit.
+/// Plans, then plans again without the limits and rules that touch it: this takes up to three times the time limit. Of constraints it
+/// says what each costs: limits and disruption budgets of NodePools, PodDisruptionBudgets, do-not-disrupt, topology spread and
+/// anti-affinity of the cluster.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// pod/NAME, pod/NAMESPACE/NAME, claim/NAME, node/NAME (why it is still there), or an owner such as deployment/NAME (kubectl's short names and plurals work too):
-    /// one pod of it that is left, else one that is placed.
+    /// one pod of it that is left, else one that is placed. constraints: what every constraint of the cluster costs.
     #[arg(value_name = "SUBJECT")]
     subject: String,
     #[command(flatten)]
     question: QuestionArgs,
-    /// Of node/NAME: when a saving is worth it, as of plan --scope consolidate.
+    /// Of node/NAME and constraints: when a saving is worth it, as of plan --scope consolidate.
     #[arg(long, value_enum, default_value_t = When::Frugal)]
     consolidation: When,
+    /// Of constraints: all searches together, each of which takes the time limit at most.
+    #[arg(long, value_parser = plan::duration, value_name = "DURATION", default_value = "1m")]
+    within: Duration,
     #[arg(short, long, value_enum, default_value_t = Output::Text, help_heading = "Output")]
     output: Output,
 }
@@ -77,6 +84,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     };
     if let Some(name) = node::named(&args.subject) {
         return node::run(args, name, &loaded);
+    }
+    if args.subject == "constraints" {
+        return constraints::run(args, &loaded);
     }
     let started = Instant::now();
     let limits = args.question.limits();

@@ -27,6 +27,7 @@ use crate::plan::report::Report;
 use crate::solve::Work;
 use crate::solve::carried::Carried;
 use crate::units::Quantity;
+use crate::what_if;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -128,23 +129,33 @@ impl QuestionArgs {
 
 /// What is planned besides launches, and when it is worth it.
 #[derive(Debug, clap::Args)]
-struct ConsolidationArgs {
+pub(super) struct ConsolidationArgs {
     /// launch plans nodes for pending pods; consolidate plans which nodes go, or are replaced, without the pending pods; all plans
     /// both, one after the other.
     #[arg(long, value_enum, default_value_t = Scope::Launch)]
-    scope: Scope,
+    pub(super) scope: Scope,
     /// When a saving is worth it: frugal asks for 2 % of the price of the nodes that go, and for evictions and boots to be paid back
     /// within a day; calm asks for three times as much, leaves nodes alone in their first hour, and removes or replaces one by
     /// one; any takes every saving, and moves pods for nothing.
     #[arg(long, value_enum, default_value_t = When::Frugal)]
-    consolidation: When,
+    pub(super) consolidation: When,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Scope {
+pub(super) enum Scope {
     Launch,
     Consolidate,
     All,
+}
+
+impl Scope {
+    pub(super) fn planned(self) -> what_if::Scope {
+        match self {
+            Self::Launch => what_if::Scope::Launch,
+            Self::Consolidate => what_if::Scope::Consolidate,
+            Self::All => what_if::Scope::All,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -47,6 +47,31 @@ impl Drop for Searching {
     }
 }
 
+/// One step after another of something that takes long, until it is dropped.
+pub struct Step {
+    bar: ProgressBar,
+}
+
+impl Step {
+    pub fn start() -> Self {
+        let template = ProgressStyle::with_template("{spinner} {msg} ({elapsed})");
+        let bar = ProgressBar::new_spinner();
+        bar.set_style(template.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        bar.enable_steady_tick(TICK);
+        Self { bar }
+    }
+
+    pub fn say(&self, step: &str) {
+        self.bar.set_message(step.to_owned());
+    }
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 fn words(answer: Option<&Answer>, limit: Duration) -> String {
     let found = match answer {
         None => "no plan yet".to_owned(),

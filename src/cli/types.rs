@@ -2,7 +2,7 @@
 
 mod known;
 mod listing;
-mod selector;
+pub(super) mod selector;
 
 use std::io::Write;
 use std::process::ExitCode;

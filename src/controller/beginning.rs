@@ -21,15 +21,17 @@ use super::question::{View, Views};
 use super::replacing::{Replaces, is_marked};
 use super::said::Said;
 use super::saving::Saving;
+use super::static_drift::free;
 use super::turn::{Turn, later};
 use super::valves::Room;
 use crate::api::labels;
-use crate::consolidation::{Command, after, are_valid, settled};
+use crate::consolidation::{Command, Removed, after, are_valid, settled};
+use crate::disruption::Method;
 use crate::observe::Snapshot;
 use crate::observe::objects::Objects;
 use crate::placement::signature::signature;
 use crate::placement::{ClaimPlan, ExpectedPods};
-use crate::plan::claims::node_claim;
+use crate::plan::claims::{node_claim, unplanned_claim};
 use crate::units::MicroUsd;
 
 /// What was looked at so long ago is not made any more.
@@ -48,6 +50,8 @@ pub(super) struct Begun {
     pools: Vec<Arc<str>>,
     /// The second look was good; what comes is to be made of this.
     looked: Option<(Timestamp, Arc<Snapshot>)>,
+    /// What comes is a node of this pool, by index, of any type that it allows: it has `replicas`.
+    of_static: Option<usize>,
     /// Claims that nobody has seen yet.
     to_make: Vec<Made>,
     /// Those that are there.
@@ -83,7 +87,24 @@ pub(super) fn begin(now: &Snapshot, command: &Command, turn: &mut Turn<'_>) -> O
     let going: InHand = command.removed.iter().map(|of| claim_of(&of.node)).collect::<Option<_>>()?;
     turn.say(Said::Consolidating(Saving::of(command)));
     let (to_make, made) = (Vec::new(), Vec::new());
-    Some(Begun { at: turn.now, command: command.clone(), going, pools: names(now), looked: None, to_make, made })
+    let pools = names(now);
+    Some(Begun { at: turn.now, command: command.clone(), going, pools, looked: None, of_static: None, to_make, made })
+}
+
+/// Another node of a static pool, by index, for the one of a claim; `None`: it has none.
+pub(super) fn begin_static(now: &Snapshot, claim: &str, pool: usize, turn: &mut Turn<'_>) -> Option<Begun> {
+    let node = now.nodes.iter().find(|node| node.claim.as_deref() == Some(claim))?;
+    let removed = vec![Removed { node: node.name.clone(), price: node.price }];
+    let (launches, moves, saved, once) = (Vec::new(), Vec::new(), MicroUsd::ZERO, MicroUsd::ZERO);
+    let command = Command { method: Method::Drifted, removed, launches, moves, saved, once };
+    let saving = Saving { launches: 1, ..Saving::of(&command) };
+    if turn.settings.shadow {
+        turn.say(Said::WouldConsolidate(saving));
+        return None;
+    }
+    turn.say(Said::Consolidating(saving));
+    let (at, going, pools, of_static) = (turn.now, InHand::from([Arc::from(claim)]), names(now), Some(pool));
+    Some(Begun { at, command, going, pools, looked: None, of_static, to_make: Vec::new(), made: Vec::new() })
 }
 
 fn names(of: &Snapshot) -> Vec<Arc<str>> {
@@ -112,7 +133,7 @@ impl Begun {
         let going: Vec<&Claimed<'_>> =
             cluster.our_claims().filter(|claimed| self.going.contains(claimed.name())).collect();
         let left: Vec<&Claimed<'_>> = going.iter().filter(|claimed| !claimed.is_deleting()).copied().collect();
-        let replaces = !self.command.launches.is_empty();
+        let replaces = self.of_static.is_some() || !self.command.launches.is_empty();
         if !replaces && left.is_empty() {
             return Stage::UnderWay;
         }
@@ -152,6 +173,9 @@ impl Begun {
         let going: BTreeSet<Arc<str>> = removed.map(|of| of.node.clone()).collect();
         let mut open = settled(now, &going);
         open.nodes.iter_mut().filter(|node| going.contains(&node.name)).for_each(|node| node.deleting = false);
+        if self.of_static.is_some() {
+            return self.going.is_subset(&free(&open, at));
+        }
         let open = after(&open, others);
         are_candidates(&open, &self.command, at) && are_valid(&open, &[&self.command])
     }
@@ -182,7 +206,17 @@ impl Begun {
             let instance_type = first.map_or_else(|| Arc::from(""), |offer| offer.instance_type.clone());
             Made { name, pool: launch.pool, worst, claim, plan, instance_type, pods }
         });
-        self.to_make = to_make.collect();
+        let mut to_make: Vec<Made> = to_make.collect();
+        to_make.extend(self.of_static.map(|pool| {
+            let seed = format!("{} {going:?}", now.taken_at);
+            let name = free_name(&now.node_pools[pool].name, &seed, cluster.objects);
+            let mut claim = unplanned_claim(&now.node_pools[pool], &name);
+            let replaces = Replaces { claims: going.iter().cloned().collect(), with: vec![name.clone()] };
+            claim["metadata"]["annotations"][labels::REPLACES] = json!(replaces.to_annotation());
+            let (worst, plan, instance_type) = (MicroUsd::ZERO, ClaimPlan::default(), Arc::from("any"));
+            Made { name, pool, worst, claim, plan, instance_type, pods: 0 }
+        }));
+        self.to_make = to_make;
     }
 
     fn make(

@@ -13,7 +13,7 @@ use crate::api::node_claim::NodeClaim;
 use crate::api::node_pool::NodePool;
 use crate::cloud::Provider;
 use crate::observe::objects::{ObjectKey, Objects, Sourced};
-use crate::observe::serves;
+use crate::observe::{serves, snapshot};
 
 pub(super) struct Cluster<'o> {
     pub objects: &'o Objects,
@@ -29,6 +29,8 @@ pub(super) struct Cluster<'o> {
     gone: Vec<&'o Arc<str>>,
     /// Other claims of node classes that we serve: they count, and are left alone.
     pub others: Vec<Claimed<'o>>,
+    /// Instances of claims that are not known here: they count.
+    pub unseen: Vec<snapshot::Node>,
     /// All of both.
     all: OnceCell<Vec<Claimed<'o>>>,
 }
@@ -53,6 +55,7 @@ impl<'o> Cluster<'o> {
             is_structural: true,
             gone: Vec::new(),
             others: Vec::new(),
+            unseen: Vec::new(),
             all: OnceCell::new(),
         };
         let claims = match due {

@@ -22,6 +22,7 @@ use super::looks::Looks;
 use super::question::{Leaving, View, Views};
 use super::said::Said;
 use super::saving::Saving;
+use super::static_drift;
 use super::turn::{Turn, later};
 use super::valves::Room;
 use crate::consolidation::{Command, Found, Move, Policy, after, are_valid, settled};
@@ -152,6 +153,14 @@ impl Consolidating {
         }
         self.ask(views, (policy, is_calm, question), turn);
         self.begun.len() > before
+    }
+
+    /// Begins to replace drifted nodes of static pools; whether there are some.
+    pub fn replace_static(&mut self, cluster: &Cluster<'_>, views: &mut Views<'_>, turn: &mut Turn<'_>) -> bool {
+        let begun = static_drift::begin(cluster, &self.in_hand(), views, turn);
+        let is_any = !begun.is_empty();
+        self.begun.extend(begun);
+        is_any
     }
 
     fn ask(

@@ -33,7 +33,9 @@ pub(super) fn create_claim(
         stamp.into_iter().for_each(|(key, value)| metadata["annotations"][key] = value);
     }
     if let Some(class) = class_hash::class_of(&pool.node_class.kind, &pool.node_class.name, objects) {
-        class_hash::annotations(class).into_iter().for_each(|(key, value)| metadata["annotations"][key] = json!(value));
+        for (key, value) in class_hash::annotations(class) {
+            metadata["annotations"][key] = json!(value);
+        }
     }
     metadata["finalizers"] = json!([labels::FINALIZER_TERMINATION]);
     metadata["ownerReferences"] = json!([{

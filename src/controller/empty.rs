@@ -51,15 +51,14 @@ pub(super) fn step(
         match (is_closed(node), reason_since(claimed)) {
             (true, Some((EMPTY, since))) if is_empty => {
                 // times in conditions are whole seconds
-                if turn.is_due(later(since, Duration::from_secs(1) + SETTLED)) && looks.are_fresh(name, turn) {
-                    if is_held(name) {
-                        set_taint(node, false, turn);
-                    } else if turn.delete_claim_as_read(claimed) {
-                        turn.say_once_taken(Said::Disrupting { claim: Arc::from(claimed.name()), reason: EMPTY });
-                    }
+                let is_over =
+                    turn.is_due(later(since, Duration::from_secs(1) + SETTLED)) && looks.are_fresh(name, turn);
+                if is_over && is_held(name) {
+                    set_taint(node, false, turn);
+                } else if is_over && turn.delete_claim_as_read(claimed) {
+                    turn.say_once_taken(Said::Disrupting { claim: Arc::from(claimed.name()), reason: EMPTY });
                 }
             }
-            (true, None) if is_empty && claimed.is(CONSOLIDATABLE) => note_reason(claimed, Some(EMPTY), turn),
             // it is needed after all; also where the process that closed it died before it said why
             (true, Some((EMPTY, _)) | None) => set_taint(node, false, turn),
             // the taint comes before the reason and goes before it: without it the reason would be wrong

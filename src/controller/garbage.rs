@@ -183,7 +183,7 @@ fn end_instances(
 
 /// Whether some claim has an instance, or may have it: one that waits for an instance of that launch, or of which it is not known yet
 /// for which launch it waits.
-fn is_wanted(cluster: &Cluster<'_>, listed: &Listed) -> bool {
+pub(super) fn is_wanted(cluster: &Cluster<'_>, listed: &Listed) -> bool {
     if let Some(uid) = &listed.claim {
         return cluster.has_uid(uid);
     }
@@ -207,8 +207,13 @@ pub(super) fn is_ready(node: &Node) -> bool {
 
 impl Garbage {
     /// The instances that were listed.
+    pub fn all_listed(&self) -> impl Iterator<Item = &Listed> {
+        self.listed.iter().flat_map(|(_, listed)| listed)
+    }
+
+    /// How the cloud calls them.
     pub fn instances(&self) -> impl Iterator<Item = &str> {
-        self.listed.iter().flat_map(|(_, listed)| listed.iter().map(|listed| &*listed.provider_id))
+        self.all_listed().map(|listed| &*listed.provider_id)
     }
 }
 

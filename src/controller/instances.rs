@@ -68,6 +68,11 @@ impl Instances {
         matches!(self.0.get(provider_id), Some(State::Ending(_) | State::Gone | State::Asked { is_ending: true, .. }))
     }
 
+    /// Whether the cloud has said that an instance is gone.
+    pub fn is_gone(&self, provider_id: &str) -> bool {
+        self.0.get(provider_id) == Some(&State::Gone)
+    }
+
     /// Forgets those that nobody asks about any more.
     pub fn keep(&mut self, is_wanted: impl Fn(&str) -> bool) {
         self.0.retain(|id, state| matches!(state, State::Asked { .. }) || is_wanted(id));

@@ -19,6 +19,7 @@ use super::said::{GivenUp, Said};
 use super::turn::{Turn, later};
 use super::unavailable::Unavailable;
 use crate::cloud::ec2::NodeTemplate;
+use crate::cloud::ec2::errors::reason_of;
 use crate::cloud::ec2::fleet::earlier::Holder;
 use crate::cloud::{self, Answer, Earlier, Instance, LaunchError, Provider, Request, kwok};
 use crate::observe::objects::{ObjectKey, Objects};
@@ -316,7 +317,7 @@ fn note_failure(claimed: &Claimed<'_>, reason: &str, turn: &mut Turn<'_>) {
         return;
     }
     let mut conditions = Conditions::of(known, claimed.claim.metadata.generation, turn.now);
-    conditions.set(LAUNCHED, "Unknown", "LaunchFailed", &message).sum_up(&OF_CLAIM);
+    conditions.set(LAUNCHED, "Unknown", reason_of(reason), &message).sum_up(&OF_CLAIM);
     let body = json!({"conditions": conditions.into_list()});
     if turn.patch_status("NodeClaim", &claimed.claim.metadata, &body) {
         turn.say(Said::LaunchFailed { claim: Arc::from(claimed.name()), reason: reason.to_owned() });

@@ -6,14 +6,27 @@ use super::attention::Changes;
 use super::class_hash;
 use super::cluster::Claimed;
 use super::conditions::REGISTERED;
+use super::market::Market;
 use super::world::World;
 use crate::api::labels;
-use crate::catalog::{Learned, NodeKind};
+use crate::catalog::{Catalog, Learned, NodeKind};
 use crate::observe::amounts;
 use crate::observe::objects::ObjectKey;
 
-/// Takes in the nodes of claims that have changed. Whether any of them says something new.
-pub(super) fn step(world: &World, changes: &Changes, learned: &mut Arc<Learned>) -> bool {
+/// Takes in the nodes of claims that have changed. Where one of them says something new, everything is offered anew.
+pub(super) fn step(
+    (world, changes): (&World, &Changes),
+    learned: &mut Arc<Learned>,
+    catalog: &mut Catalog,
+    market: &mut Market,
+) {
+    if take(world, changes, learned) && catalog.learn(learned) {
+        *market = Market::default();
+    }
+}
+
+/// Whether there is any news.
+fn take(world: &World, changes: &Changes, learned: &mut Arc<Learned>) -> bool {
     let claims = &world.objects().node_claims;
     let one = |name: &Arc<str>| claims.get_key_value(&ObjectKey { namespace: Arc::from(""), name: name.clone() });
     let all = changes.all.then(|| claims.iter()).into_iter().flatten();
@@ -61,9 +74,9 @@ mod tests {
         }
         let changes = Changes { all: true, ..Changes::default() };
         let mut learned = Arc::default();
-        let is_news = step(&world, &changes, &mut learned);
+        let is_news = take(&world, &changes, &mut learned);
         assert_eq!(is_news, !learned.is_empty());
-        assert!(!step(&world, &changes, &mut learned), "it is no news twice");
+        assert!(!take(&world, &changes, &mut learned), "it is no news twice");
         learned.len()
     }
 

@@ -11,6 +11,7 @@ use super::market::Market;
 use super::settings::ControllerSettings;
 use super::waiting::{Coming, is_provisionable, is_untried};
 use crate::observe::objects::Objects;
+use crate::observe::snapshot::Node;
 use crate::observe::{LoadOutcome, Memory, Moment, Snapshot, build_observed};
 use crate::placement::signature::signature;
 
@@ -23,6 +24,8 @@ pub(super) struct Known<'k> {
     /// Pods of nodes that go for commands which this process is carrying out.
     pub leaving: &'k Leaving,
     pub buffers: &'k Buffers,
+    /// Instances of claims that are not known here.
+    pub unseen: &'k [Node],
     /// What was read for the last decision.
     pub memory: &'k mut Memory,
 }
@@ -90,9 +93,9 @@ impl<'k> Views<'k> {
 /// that it has not looked at yet and that are like one of them: of a thousand replicas that come at once it has tried half when the
 /// batch is closed, and the other half is planned together with them. Those with a node coming count as bound to it, and
 /// those of which a claim may have been made that nobody has seen are left out, so that no plan is made twice. Of NodePools only
-/// those that are ready are used.
+/// those that are ready are used. Instances of claims that are not known are nodes that take no pods: they count towards limits.
 fn snapshot(objects: &Objects, coming: &Coming, known: &mut Known<'_>, view: View, now: Timestamp) -> LoadOutcome {
-    let Known { settings, market, nominated, leaving, memory, .. } = known;
+    let Known { settings, market, nominated, leaving, unseen, memory, .. } = known;
     let mut objects = objects.clone();
     objects.errors.clear();
     objects.notes.clear();
@@ -138,6 +141,7 @@ fn snapshot(objects: &Objects, coming: &Coming, known: &mut Known<'_>, view: Vie
             let of_claim = node.claim.as_ref().and_then(|claim| nominated.get(claim));
             node.disruption.nominated_until = nominated.get(&node.name).or(of_claim).copied();
         }
+        snapshot.nodes.extend(unseen.iter().cloned());
         if view >= View::AsCommanded {
             snapshot.pods.iter_mut().filter(|pod| leaving.contains_key(&pod.uid)).for_each(|pod| pod.displaced = false);
         }

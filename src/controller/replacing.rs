@@ -56,6 +56,12 @@ impl Replaces {
     }
 }
 
+/// Claims for which others come, by name.
+pub(super) fn replaced(cluster: &Cluster<'_>) -> BTreeSet<Arc<str>> {
+    let coming = cluster.all_claims().filter(|claimed| !claimed.is_deleting());
+    coming.filter_map(|claimed| Replaces::of(claimed)).flat_map(|replaces| replaces.claims).collect()
+}
+
 /// When what is to go was looked at last, before it goes.
 #[derive(Debug, Default)]
 pub(super) struct LastLook(Option<Timestamp>);

@@ -34,7 +34,7 @@ pub(super) struct Prices {
 }
 
 impl Spend {
-    /// Of all claims with a pool; `market`: what each pool can launch.
+    /// Of all claims with a pool, and of instances whose claims are not known; `market`: what each pool can launch.
     pub(super) fn of(cluster: &Cluster<'_>, market: &[NodePool], prices: &mut Prices) -> Self {
         cluster.forget_gone(&mut prices.now);
         let known = if cluster.is_whole { std::mem::take(&mut prices.chosen) } else { BTreeMap::new() };
@@ -58,6 +58,13 @@ impl Spend {
             all.planned += price.planned;
             all.realised += price.realised;
             all.worst += price.worst;
+        }
+        for node in &cluster.unseen {
+            let Some(pool) = &node.pool else { continue };
+            let all = spend.0.entry(pool.clone()).or_default();
+            let price = node.price.unwrap_or_default();
+            all.realised += price;
+            all.worst += price;
         }
         spend
     }

@@ -15,6 +15,7 @@ use super::conditions::{LAUNCHED, READY, is_true};
 use super::create::{create_claim, free_name};
 use super::idle::is_kept;
 use super::market::Market;
+use super::replacing::replaced;
 use super::said::Said;
 use super::turn::{Turn, later};
 use crate::observe::snapshot::NodePool;
@@ -36,11 +37,16 @@ pub(super) fn step(cluster: &Cluster<'_>, market: &Market, statics: &mut Statics
         return;
     }
     statics.0.retain(|_, until| *until > turn.now);
+    if market.pools().iter().all(|pool| pool.replicas.is_none()) {
+        return;
+    }
+    let replaced = replaced(cluster);
     for pool in market.pools() {
         let Some(replicas) = pool.replicas.and_then(|count| usize::try_from(count).ok()) else { continue };
         let claims: Vec<&Claimed<'_>> =
             cluster.all_claims().filter(|claimed| claimed.pool() == Some(&*pool.name)).collect();
-        let staying: Vec<&Claimed<'_>> = claims.iter().copied().filter(|claimed| !claimed.is_deleting()).collect();
+        let stays = |claimed: &&Claimed<'_>| !claimed.is_deleting() && !replaced.contains(claimed.name());
+        let staying: Vec<&Claimed<'_>> = claims.iter().copied().filter(stays).collect();
         if claims.iter().any(|claimed| claimed.is_deleting() && !claimed.is(LAUNCHED)) {
             statics.0.insert(pool.name.clone(), later(turn.now, AGAIN));
         }

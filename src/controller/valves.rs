@@ -93,7 +93,8 @@ impl Recent {
             let created = claimed.claim.metadata.creation_timestamp.as_ref();
             created.is_some_and(|time| is_recent(time.0)) && !self.launched.contains_key(claimed.name())
         });
-        self.launched.len() + created.count()
+        let unseen = cluster.unseen.iter().filter(|node| node.created_at.is_some_and(is_recent));
+        self.launched.len() + created.count() + unseen.count()
     }
 
     /// By what the next decision searches.
@@ -122,7 +123,7 @@ impl Room {
         let of_pool = |(pool, most): (&Arc<str>, &MicroUsd)| (pool.clone(), less(*most, spend.worst_of(pool)));
         let launched = valves.launches_per_minute.map_or(0, |_| recent.launches(cluster, now));
         Self {
-            nodes: valves.nodes.map(|most| most.saturating_sub(cluster.all_claims().count())),
+            nodes: valves.nodes.map(|most| most.saturating_sub(cluster.all_claims().count() + cluster.unseen.len())),
             usd: valves.usd_per_hour.map(|most| less(most, spend.worst())),
             by_pool: valves.pool_usd_per_hour.iter().map(of_pool).collect(),
             launches: valves.launches_per_minute.map(|most| most.saturating_sub(launched)),
@@ -156,9 +157,12 @@ impl Room {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::cloud::{Answer, Listed, Provider, Request};
     use crate::controller::played::{Played, claims_of, pods};
-    use crate::controller::{ControllerSettings, Said, Step};
+    use crate::controller::{Action, ControllerSettings, Event, Said, Step};
 
     fn usd(usd: f64) -> MicroUsd {
         MicroUsd::from_usd(usd)
@@ -248,5 +252,62 @@ mod tests {
         played.see("Pod", pods(1, "60").remove(0), "more");
         let step = played.decide();
         assert_eq!((claims_of(&step).len(), held(&step)), (0, vec![Valve::UsdPerHour]));
+    }
+
+    /// The cloud lists an instance of another process, of the only type that the pool has.
+    fn list_another(played: &mut Played) {
+        let step = played.controller.step(played.now);
+        assert!(step.actions.iter().any(|action| matches!(action, Action::Cloud(Request::List))), "{:?}", step.actions);
+        played.take_in(step);
+        let instance_type = played.controller.market.pools()[0].instance_types[0].name.clone();
+        let listed = Listed {
+            provider_id: "aws:///test-zone-a/i-1".into(),
+            claim: Some("another".into()),
+            launch: None,
+            claim_name: None,
+            launched_at: played.now,
+            pool: Some("default".into()),
+            machine: Some(Machine {
+                instance_type,
+                zone: "test-zone-a".into(),
+                capacity_type: CapacityType::OnDemand,
+                image_id: "".into(),
+                subnet_id: None,
+                security_groups: Vec::new(),
+                reservation: None,
+            }),
+        };
+        played.controller.observe(Event::Cloud(Answer::Listed(Ok(vec![listed]))), played.now);
+    }
+
+    fn of_ec2(valves: Valves) -> Played {
+        let settings = ControllerSettings { provider: Provider::Ec2, valves, ..ControllerSettings::default() };
+        Played::new(settings, &pods(3, "60"))
+    }
+
+    #[test]
+    fn instances_of_claims_that_nobody_has_seen_count() {
+        let mut played = of_ec2(Valves { nodes: Some(2), ..Valves::default() });
+        list_another(&mut played);
+        let step = played.decide();
+        assert_eq!((claims_of(&step).len(), held(&step)), (1, vec![Valve::Nodes]));
+        let mut played = of_ec2(Valves::default());
+        let limited = json!({"spec": {
+            "limits": {"cpu": "130"},
+            "template": {"spec": {
+                "nodeClassRef": {"group": "karpenter.kwok.sh", "kind": "KWOKNodeClass", "name": "default"},
+                "requirements": [{"key": "karpenter.kwok.sh/instance-size", "operator": "In", "values": ["64"]}],
+            }}},
+            "metadata": {},
+            "status": {"nodes": 0, "resources": {}, "conditions": [{
+                "type": "Ready", "status": "True", "reason": "Ready", "message": "", "lastTransitionTime": "2026-01-05T11:00:00Z",
+            }]},
+        });
+        played.see("NodePool", limited.clone(), "default");
+        assert_eq!(claims_of(&played.decide()).len(), 2, "of 64 cores");
+        let mut played = of_ec2(Valves::default());
+        played.see("NodePool", limited, "default");
+        list_another(&mut played);
+        assert_eq!(claims_of(&played.decide()).len(), 1, "one is there");
     }
 }

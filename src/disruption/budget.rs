@@ -50,6 +50,12 @@ pub fn allowance(snapshot: &Snapshot, pool: &NodePool, reason: DisruptionReason,
     Allowance::of(&pool.disruption.budgets, reason, nodes.count(), disrupted, now)
 }
 
+/// Whether it holds now; one that cannot be read does.
+#[must_use]
+pub fn is_active(budget: &Budget, now: Timestamp) -> bool {
+    most(budget, 0, now).is_some()
+}
+
 /// At most so many of `nodes` for a reason, those that are being disrupted included: the least that an active budget says.
 /// Repair is bound by the budgets that name it alone.
 fn most_of(budgets: &[Budget], reason: DisruptionReason, nodes: usize, now: Timestamp) -> usize {

@@ -1,17 +1,20 @@
 //! One change of a manifest, as a pure function from Snapshot to Snapshot.
 
+mod describe;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::facts::Change;
+pub use describe::{describe, limit_of, shown_limit, shown_taint};
+
 use super::subject::owner_of;
 use crate::api::labels;
+use crate::api::node_pool::ConsolidationPolicy;
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{
     NodePool, PodSpec, PodTemplate, Taint, Toleration, TolerationOperator, WhenUnsatisfiable,
 };
 use crate::requirements::Requirement;
-use crate::resources::{PODS, display_amount};
 use crate::units::MicroUsd;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +25,10 @@ pub enum Edit {
     Pool(usize, PoolEdit),
     /// One more instance of a capacity reservation.
     Reservation(Arc<str>),
+    /// The PodDisruptionBudget with this index in the Snapshot goes.
+    DropBudget(usize),
+    /// The node with this index in the Snapshot may be disrupted.
+    AllowDisruption(usize),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +45,8 @@ pub enum PodEdit {
     DropPodAntiAffinity(usize),
     DropHostPorts,
     Request(Arc<str>, i64),
+    /// Without `karpenter.sh/do-not-disrupt`.
+    AllowDisruption,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +59,12 @@ pub enum PoolEdit {
     DropMinValues(Arc<str>),
     Label(Arc<str>, Arc<str>),
     RemoveTaint(Taint),
+    /// By position.
+    DropDisruptionBudget(usize),
+    /// `consolidateAfter: 0s`.
+    ConsolidateAtOnce,
+    /// `consolidationPolicy: WhenEmptyOrUnderutilized`.
+    ConsolidateUsed,
 }
 
 /// The pods whose manifest is that of this one: pending ones of its owner, or it alone.
@@ -83,6 +98,12 @@ pub fn edited(snapshot: &Snapshot, pods: &[usize], edits: &[Edit]) -> Snapshot {
             Edit::Pods(edit) => edit_pods(&mut edited, pods, edit),
             Edit::Pool(index, edit) => edit_pool(&mut edited.node_pools[*index], edit),
             Edit::Reservation(id) => edit_reservation(&mut edited, id),
+            Edit::DropBudget(index) => {
+                for pod in edited.pods.iter_mut().filter(|pod| pod.disruption.budgets.contains(index)) {
+                    pod.disruption.budgets.retain(|of| of != index);
+                }
+            }
+            Edit::AllowDisruption(index) => edited.nodes[*index].disruption.do_not_disrupt = false,
         }
     }
     edited
@@ -91,6 +112,10 @@ pub fn edited(snapshot: &Snapshot, pods: &[usize], edits: &[Edit]) -> Snapshot {
 fn edit_pods(snapshot: &mut Snapshot, pods: &[usize], edit: &PodEdit) {
     let mut made: HashMap<*const PodTemplate, Arc<PodTemplate>> = HashMap::new();
     for &pod in pods {
+        if *edit == PodEdit::AllowDisruption {
+            snapshot.pods[pod].disruption.do_not_disrupt = None;
+            continue;
+        }
         let old = snapshot.pods[pod].template.clone();
         let new = made.entry(Arc::as_ptr(&old)).or_insert_with(|| {
             let mut template = (*old).clone();
@@ -142,6 +167,7 @@ fn edit_spec(spec: &mut PodSpec, edit: &PodEdit) {
         }
         PodEdit::DropHostPorts => spec.host_ports.clear(),
         PodEdit::Request(resource, amount) => spec.requests.set(resource.clone(), *amount),
+        PodEdit::AllowDisruption => {} // of each pod, and of no template
     }
 }
 
@@ -179,6 +205,15 @@ fn edit_pool(pool: &mut NodePool, edit: &PoolEdit) {
             pool.requirements.replace(key, Requirement::one_of([value.clone()]));
         }
         PoolEdit::RemoveTaint(taint) => pool.taints.retain(|other| other != taint),
+        PoolEdit::DropDisruptionBudget(position) => {
+            if *position < pool.disruption.budgets.len() {
+                pool.disruption.budgets.remove(*position);
+            }
+        }
+        PoolEdit::ConsolidateAtOnce => pool.disruption.consolidate_after_seconds = Some(0),
+        PoolEdit::ConsolidateUsed => {
+            pool.disruption.consolidation_policy = ConsolidationPolicy::WhenEmptyOrUnderutilized.as_str().into();
+        }
     }
 }
 
@@ -190,135 +225,4 @@ fn edit_reservation(snapshot: &mut Snapshot, id: &Arc<str>) {
             reservation.free += 1;
         }
     }
-}
-
-/// The edit in the words of the manifests; `pod` is the one that is asked about.
-#[must_use]
-pub fn describe(snapshot: &Snapshot, pod: Option<usize>, edit: &Edit) -> Change {
-    match edit {
-        Edit::Pods(edit) => match pod {
-            Some(pod) => describe_pod(snapshot, pod, edit),
-            None => Change { object: "Pod".to_owned(), field: String::new(), from: None, to: None },
-        },
-        Edit::Pool(index, edit) => describe_pool(&snapshot.node_pools[*index], edit),
-        Edit::Reservation(id) => Change {
-            object: format!("capacity reservation {id}"),
-            field: "instances".to_owned(),
-            from: None,
-            to: Some("one more".to_owned()),
-        },
-    }
-}
-
-fn describe_pod(snapshot: &Snapshot, pod: usize, edit: &PodEdit) -> Change {
-    let of = &snapshot.pods[pod];
-    let spec = &of.template.spec;
-    let prefix = if owner_of(of).is_some() { "spec.template.spec" } else { "spec" };
-    let term = "requiredDuringSchedulingIgnoredDuringExecution";
-    let (field, from, to) = match edit {
-        PodEdit::DropNodeSelector(key) => {
-            (format!("nodeSelector[{key}]"), spec.node_selector.get(key).map(ToString::to_string), None)
-        }
-        PodEdit::DropNodeAffinityKey(key) => {
-            let wanted: BTreeSet<String> =
-                spec.node_affinity.iter().filter_map(|term| term.0.get(key)).map(ToString::to_string).collect();
-            let from = wanted.into_iter().collect::<Vec<_>>().join(" or ");
-            (format!("affinity.nodeAffinity.{term}[{key}]"), Some(from), None)
-        }
-        PodEdit::DropNodeAffinity => {
-            let terms: Vec<String> = spec.node_affinity.iter().map(|term| term.0.to_string()).collect();
-            (format!("affinity.nodeAffinity.{term}"), Some(terms.join(" or ")), None)
-        }
-        PodEdit::Tolerate(taint) => ("tolerations".to_owned(), None, Some(shown_taint(taint))),
-        PodEdit::SoftenSpread(position) | PodEdit::DropSpread(position) => {
-            let key = spec.topology_spread.get(*position).map_or("", |constraint| &*constraint.topology_key);
-            let hard = "DoNotSchedule".to_owned();
-            if matches!(edit, PodEdit::DropSpread(_)) {
-                (format!("topologySpreadConstraints[{key}]"), Some(hard), None)
-            } else {
-                let field = format!("topologySpreadConstraints[{key}].whenUnsatisfiable");
-                (field, Some(hard), Some("ScheduleAnyway".to_owned()))
-            }
-        }
-        PodEdit::DropPodAffinity(position) => {
-            let key = spec.pod_affinity.get(*position).map_or("", |term| &*term.topology_key);
-            (format!("affinity.podAffinity.{term}[{position}]"), Some(format!("over {key}")), None)
-        }
-        PodEdit::DropPodAntiAffinity(position) => {
-            let key = spec.pod_anti_affinity.get(*position).map_or("", |term| &*term.topology_key);
-            (format!("affinity.podAntiAffinity.{term}[{position}]"), Some(format!("over {key}")), None)
-        }
-        PodEdit::DropHostPorts => {
-            let ports: Vec<String> =
-                spec.host_ports.iter().map(|port| format!("{}/{}", port.port, port.protocol)).collect();
-            ("containers[].ports[].hostPort".to_owned(), Some(ports.join(", ")), None)
-        }
-        PodEdit::Request(resource, amount) => (
-            format!("requests of {resource}, all containers together"),
-            Some(display_amount(resource, spec.requests.get(resource))),
-            (*amount > 0).then(|| display_amount(resource, *amount)),
-        ),
-    };
-    Change { object: object_of(snapshot, pod), field: format!("{prefix}.{field}"), from, to }
-}
-
-fn describe_pool(pool: &NodePool, edit: &PoolEdit) -> Change {
-    let requirement = |key: &str| pool.requirements.get(key).map(ToString::to_string);
-    let (field, from, to) = match edit {
-        PoolEdit::Limit(name, amount) => (
-            format!("spec.limits[{name}]"),
-            limit_of(pool, name).map(|old| shown_limit(name, old)),
-            Some(shown_limit(name, *amount)),
-        ),
-        PoolEdit::DropLimit(name) => {
-            (format!("spec.limits[{name}]"), limit_of(pool, name).map(|old| shown_limit(name, old)), None)
-        }
-        PoolEdit::Allow(key, values) => {
-            let known = pool.requirements.get(key).and_then(|old| old.finite_values()).into_iter().flatten();
-            let all: BTreeSet<Arc<str>> = known.chain(values).cloned().collect();
-            (
-                format!("spec.template.spec.requirements[{key}]"),
-                requirement(key),
-                Some(Requirement::one_of(all).to_string()),
-            )
-        }
-        PoolEdit::DropRequirement(key) => (format!("spec.template.spec.requirements[{key}]"), requirement(key), None),
-        PoolEdit::DropMinValues(key) => {
-            let old = pool.requirements.get(key).and_then(|old| old.min_values).map(|least| least.to_string());
-            (format!("spec.template.spec.requirements[{key}].minValues"), old, None)
-        }
-        PoolEdit::Label(key, value) => (
-            format!("spec.template.metadata.labels[{key}]"),
-            pool.labels.get(key).map(ToString::to_string),
-            Some(value.to_string()),
-        ),
-        PoolEdit::RemoveTaint(taint) => ("spec.template.spec.taints".to_owned(), Some(shown_taint(taint)), None),
-    };
-    Change { object: format!("NodePool {}", pool.name), field, from, to }
-}
-
-/// What a pool is limited to, in the unit of the limit.
-#[must_use]
-pub fn limit_of(pool: &NodePool, name: &str) -> Option<i64> {
-    match name {
-        labels::LIMIT_NODES => pool.limits.nodes,
-        labels::LIMIT_USD_PER_HOUR => pool.limits.usd_per_hour.map(|cap| cap.0),
-        _ => pool.limits.resources.contains(name).then(|| pool.limits.resources.get(name)),
-    }
-}
-
-/// An amount of a limit as the manifest writes it.
-#[must_use]
-pub fn shown_limit(name: &str, amount: i64) -> String {
-    if name == labels::LIMIT_USD_PER_HOUR {
-        return MicroUsd(amount).as_usd().to_string();
-    }
-    display_amount(if name == labels::LIMIT_NODES { PODS } else { name }, amount)
-}
-
-/// `key=value:Effect`.
-#[must_use]
-pub fn shown_taint(taint: &Taint) -> String {
-    let value = if taint.value.is_empty() { String::new() } else { format!("={}", taint.value) };
-    format!("{}{value}:{:?}", taint.key, taint.effect)
 }

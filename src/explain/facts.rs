@@ -223,7 +223,7 @@ pub struct Dual {
 
 #[derive(Debug, Serialize)]
 pub struct Interval {
-    /// 0: below what can be proven.
+    /// Of a saving, 0: below what can be proven.
     pub at_least: f64,
     pub at_most: f64,
 }

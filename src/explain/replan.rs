@@ -53,7 +53,7 @@ pub(super) fn what_if(question: &Question, problem: &Problem, asked: &Asked) -> 
 
 /// What the better question saves: at least what its plan costs less than anything could before, at most what the plan
 /// costs more than anything can then. The old plan is an answer to the new question, so that it saves no less than nothing.
-fn saving(before: &Snapshot, old: &Decision, after: &Snapshot, new: &Decision) -> Result<Interval, String> {
+pub(crate) fn saving(before: &Snapshot, old: &Decision, after: &Snapshot, new: &Decision) -> Result<Interval, String> {
     let (left_before, left_after) = (left_by_priority(before, old), left_by_priority(after, new));
     if left_before != left_after {
         let (old, new) = (old.plan.unplaced.len(), new.plan.unplaced.len());
@@ -76,7 +76,7 @@ fn saving(before: &Snapshot, old: &Decision, after: &Snapshot, new: &Decision) -
     Ok(Interval { at_least: at_least.as_usd(), at_most: at_most.as_usd() })
 }
 
-fn left_by_priority(snapshot: &Snapshot, decision: &Decision) -> BTreeMap<i32, usize> {
+pub(crate) fn left_by_priority(snapshot: &Snapshot, decision: &Decision) -> BTreeMap<i32, usize> {
     let mut left = BTreeMap::new();
     for unplaced in &decision.plan.unplaced {
         *left.entry(snapshot.pods[unplaced.pod].template.spec.priority).or_insert(0) += 1;

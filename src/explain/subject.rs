@@ -156,7 +156,7 @@ fn is_kind(kind: &str, asked: &str) -> bool {
 }
 
 /// Kind and name of the object whose template the pod has: of a ReplicaSet that a Deployment made, the Deployment.
-pub(super) fn owner_of(pod: &Pod) -> Option<(Arc<str>, Arc<str>)> {
+pub(crate) fn owner_of(pod: &Pod) -> Option<(Arc<str>, Arc<str>)> {
     Some(with_template(pod.owner.as_ref()?, pod.template.labels.get(labels::POD_TEMPLATE_HASH)))
 }
 
@@ -173,7 +173,7 @@ fn is_close(asked: &str, name: &str) -> bool {
     strsim::osa_distance(asked, name) <= CLOSE || name.starts_with(asked)
 }
 
-fn close(asked: &str, names: impl Iterator<Item = String>) -> Vec<String> {
+pub(crate) fn close(asked: &str, names: impl Iterator<Item = String>) -> Vec<String> {
     let mut names: Vec<(usize, String)> =
         names.filter(|name| is_close(asked, name)).map(|name| (strsim::osa_distance(asked, &name), name)).collect();
     names.sort();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::clock::Clock;
 use super::incumbent::{Incumbent, Offered};
 use super::orders::Orders;
+use super::reserve::{Margins, Reserve, timed};
 use super::{Decision, Limits, Search, repair};
 use crate::model::Problem;
 use crate::observe::Snapshot;
@@ -20,9 +21,6 @@ use crate::solve::greedy::{self, Order, Worked};
 use crate::solve::integer::{self, News, Searched};
 use crate::solve::{Ended, Place, Solution, Work, few};
 use crate::units::MicroUsd;
-
-/// Time kept for carrying a solution out, writing it down and checking it, as a multiple of what the first answer took.
-pub(super) const RESERVE: f64 = 1.0;
 
 /// Time kept for the first answer, as a multiple of what formulating the decision took.
 const FORMULATIONS: u32 = 4;
@@ -38,17 +36,22 @@ pub(super) struct First<'p> {
     pub decision: Decision,
     solution: Solution,
     worked: Worked<'p>,
+    /// How long it took to pack, and to write and check.
+    steps: [Duration; 2],
 }
 
 impl<'p> First<'p> {
     /// Packs and checks; where there is not the time for that, the decision says so and is the last.
     pub fn of(problem: &'p Problem, time: &Clock) -> Self {
         let kept = kept_for_the_first(problem, time);
-        let (solution, worked) = greedy::work(problem, Order::Karpenter, &|| time.is_up(kept));
-        let draft = plan::build(problem, &solution);
-        let greedy = (!solution.stopped).then(|| Outcome { cost: draft.cost(), unplaced: draft.unplaced.len() });
+        let ((solution, worked), packing) = timed(|| greedy::work(problem, Order::Karpenter, &|| time.is_up(kept)));
         let mut refused = Vec::new();
-        let plan = repair::checked(problem.snapshot, draft, &mut refused);
+        let write = || {
+            let draft = plan::build(problem, &solution);
+            let greedy = (!solution.stopped).then(|| Outcome { cost: draft.cost(), unplaced: draft.unplaced.len() });
+            (repair::checked(problem.snapshot, draft, &mut refused), greedy)
+        };
+        let ((plan, greedy), writing) = timed(write);
         let (objective, stage) = (plan.cost(), Stage::Greedy);
         let stop = if solution.stopped { Stop::Deadline } else { Stop::Unfinished };
         let (bound, left) = (MicroUsd::ZERO, LeftBound::of(problem.snapshot, &plan));
@@ -58,7 +61,7 @@ impl<'p> First<'p> {
         let (searched, learned, clock) = (None, None, None);
         let decision =
             Decision { plan, certificate, proof, left_proofs, greedy, answers, refused, searched, learned, clock };
-        Self { decision, solution, worked }
+        Self { decision, solution, worked, steps: [packing, writing] }
     }
 
     pub fn is_last(&self) -> bool {
@@ -75,38 +78,43 @@ fn kept_for_the_first(problem: &Problem, clock: &Clock) -> Duration {
 }
 
 /// Runs the stages; `sink` gets every answer that is better than the one before, or says more about it. The last one
-/// says why the search ended. `reserve`: as [`RESERVE`].
+/// says why the search ended. `margins`: of the time kept for carrying an answer out.
 pub(super) fn run(
     snapshot: &Snapshot,
     carried: &Carried,
     limits: Limits,
     clock: &Clock,
-    reserve: f64,
+    margins: Margins,
     sink: &dyn Fn(Decision),
 ) {
     let Limits { search, work, worth, .. } = limits;
-    let problem = Problem::new(snapshot);
+    let (problem, formulating) = timed(|| Problem::new(snapshot));
     let first = First::of(&problem, clock);
     if first.is_last() {
         return sink(Decision { clock: Some(Arc::new(clock.readings(search))), ..first.decision });
     }
-    let reserve = clock.started.elapsed().mul_f64(reserve);
+    let First { decision, mut solution, mut worked, steps: [packing, writing] } = first;
+    let (reserve, may_leave_others) = (Reserve::new(margins, formulating), !decision.plan.unplaced.is_empty());
+    reserve.first(packing, writing);
+    let kept = || reserve.time(may_leave_others);
     let is_hopeless = Cell::new(false);
-    let stop = || is_hopeless.get() || clock.is_up(reserve);
+    let stop = || is_hopeless.get() || clock.is_up(kept());
     let bounds = Bounds::new(&problem);
-    let First { decision, mut solution, mut worked } = first;
-    let mut best = Best::new(&problem, &bounds, decision, sink);
+    let mut best = Best::new(&problem, &bounds, &reserve, decision, sink);
     let (mut ended, mut every_way) = (Ended::Searched, false);
     let look = |best: &Best<'_, '_>| {
         is_hopeless.set(worth.is_some_and(|worth| best.incumbent.decision.proof.bound >= worth));
     };
     look(&best);
     if search == Search::Integer && !is_hopeless.get() {
-        let left = || if is_hopeless.get() { 0.0 } else { clock.left(reserve) };
-        let all_time = clock.time.saturating_sub(reserve);
+        let left = || if is_hopeless.get() { 0.0 } else { clock.left(kept()) };
+        let all_time = clock.time.saturating_sub(kept());
         best.leave_fewer(&mut solution, &mut worked, work, (&left, all_time));
-        let mut hear = |news| match news {
-            News::Solution(other, searched) => drop(best.offer(&other, Stage::Columns, Some(searched))),
+        let mut hear = |news: News| match news {
+            News::Packing(carry_out, searched) => {
+                let other = reserve.packing(carry_out);
+                best.offer(&other, Stage::Columns, Some(searched));
+            }
             News::Values(values) => {
                 best.prove(&values, work);
                 look(&best);
@@ -121,7 +129,7 @@ pub(super) fn run(
             best.try_everything(work, &stop);
         }
     }
-    let is_late = clock.is_up(reserve) || best.is_cut;
+    let is_late = clock.is_up(kept()) || best.is_cut;
     let decision = &mut best.incumbent.decision;
     decision.clock = Some(Arc::new(clock.readings(search)));
     decision.learned = decision.searched.as_ref().map(|searched| Arc::new(Carried::of(&problem, searched)));
@@ -133,6 +141,8 @@ struct Best<'b, 's> {
     problem: &'b Problem<'s>,
     incumbent: Incumbent<'b>,
     bounds: &'b Bounds<'b, 's>,
+    /// Is told how long the steps take.
+    reserve: &'b Reserve,
     /// Of plans that leave at most the same pods.
     bound: Bound<'b, 's>,
     /// A search for fewer pods left had more to try.
@@ -144,13 +154,13 @@ impl<'b, 's> Best<'b, 's> {
     fn new(
         problem: &'b Problem<'s>,
         bounds: &'b Bounds<'b, 's>,
+        reserve: &'b Reserve,
         decision: Decision,
         sink: &'b dyn Fn(Decision),
     ) -> Self {
         let mut incumbent = Incumbent::new(problem.snapshot, decision, sink);
-        let bound = bounds.where_unplaced(&incumbent.left());
-        incumbent.state(bound.of_resources());
-        let mut best = Self { problem, incumbent, bounds, bound, is_cut: false };
+        let bound = reserve.bounding(|| bounded(bounds, &mut incumbent));
+        let mut best = Self { problem, incumbent, bounds, reserve, bound, is_cut: false };
         best.count_hopeless();
         best
     }
@@ -167,7 +177,8 @@ impl<'b, 's> Best<'b, 's> {
 
     /// Checks a solution and keeps it if it is better.
     fn offer(&mut self, solution: &Solution, stage: Stage, searched: Option<Searched>) -> bool {
-        let offered = self.incumbent.offer(plan::build(self.problem, solution), stage, solution.packed_after);
+        let write = || self.incumbent.offer(plan::build(self.problem, solution), stage, solution.packed_after);
+        let offered = self.reserve.writing(write);
         offered.is_ok_and(|offered| self.take(offered, searched))
     }
 
@@ -176,14 +187,13 @@ impl<'b, 's> Best<'b, 's> {
         if let Some(searched) = searched.filter(|_| offered != Offered::Worse) {
             self.incumbent.decision.searched = Some(Arc::new(searched));
         }
-        match offered {
-            Offered::Better => self.incumbent.tell(),
-            Offered::LeavesOthers => {
-                self.bound = self.bounds.where_unplaced(&self.incumbent.left());
-                self.incumbent.state(self.bound.of_resources());
-                self.count_hopeless();
-            }
-            Offered::Worse => return false,
+        if offered == Offered::Worse {
+            return false;
+        }
+        self.incumbent.tell();
+        if offered == Offered::LeavesOthers {
+            self.bound = self.reserve.bounding(|| bounded(self.bounds, &mut self.incumbent));
+            self.count_hopeless();
         }
         true
     }
@@ -268,4 +278,11 @@ impl<'b, 's> Best<'b, 's> {
             self.incumbent.state(proof);
         }
     }
+}
+
+/// States what resources alone prove of plans that leave at most the same pods.
+fn bounded<'b, 's>(bounds: &'b Bounds<'b, 's>, incumbent: &mut Incumbent<'_>) -> Bound<'b, 's> {
+    let bound = bounds.where_unplaced(&incumbent.left());
+    incumbent.state(bound.of_resources());
+    bound
 }

@@ -173,7 +173,7 @@ mod tests {
                 "provisioner": "ebs.csi.aws.com", "volumeBindingMode": "WaitForFirstConsumer"}),
             json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db"}, "spec": {"replicas": 3,
                 "serviceName": "db", "selector": {"matchLabels": {"app": "db"}},
-                "template": {"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [{"name": "c"}]}},
+                "template": {"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}},
                 "volumeClaimTemplates": [{"metadata": {"name": "data"},
                     "spec": {"storageClassName": "ebs", "accessModes": [access_mode]}}]}}),
             json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}}),

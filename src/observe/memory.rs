@@ -152,7 +152,7 @@ mod tests {
         let pod = |cpu: &str| {
             raw(json!({
                 "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "d", "uid": "u"},
-                "spec": {"priorityClassName": "high", "containers": [{"name": "c", "resources": {"requests": {"cpu": cpu}}}]},
+                "spec": {"priorityClassName": "high", "containers": [{"name": "c", "image": "i", "resources": {"requests": {"cpu": cpu}}}]},
             }))
         };
         let mut objects = Objects::collect([pod("1"), class(1)]);

@@ -9,7 +9,7 @@ use super::snapshot::{Pod, Volume};
 
 /// Refuses every pending pod whose claim a bound pod has for itself, terminating ones too; and of those that share a claim without a
 /// place all but the first in the order of `pods`.
-pub(super) fn refuse_second_users(pods: &mut [Pod]) {
+pub(crate) fn refuse_second_users(pods: &mut [Pod]) {
     let in_turn = |volume: &&Volume| volume.single_pod || volume.follows_first_user;
     if !pods.iter().any(|pod| pod.template.spec.volumes.iter().any(|volume| in_turn(&volume))) {
         return;

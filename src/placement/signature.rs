@@ -55,7 +55,7 @@ mod tests {
     }
 
     fn spec(cpu: &str, more: &Value) -> Value {
-        let mut spec = json!({"containers": [{"name": "c", "resources": {"requests": {"cpu": cpu}}}]});
+        let mut spec = json!({"containers": [{"name": "c", "image": "i", "resources": {"requests": {"cpu": cpu}}}]});
         spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         spec
     }

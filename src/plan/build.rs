@@ -171,8 +171,9 @@ impl Bought {
 fn launch(problem: &Problem, node: &NewNode, bought: &Bought, pods: &[usize], name: Arc<str>) -> Launch {
     let pool = &problem.pools[node.pool];
     let mut requests = Resources::new();
-    for &pod in pods {
-        requests.add(&problem.snapshot.pods[pod].template.spec.requests);
+    let template = |pod: &usize| &problem.snapshot.pods[*pod].template;
+    for equal in pods.chunk_by(|a, b| Arc::ptr_eq(template(a), template(b))) {
+        requests.add_times(&template(&equal[0]).spec.requests, equal.len());
     }
     requests.add(&bought.overhead);
     Launch {

@@ -75,6 +75,10 @@ impl<'s> Preferences<'s> {
         let nodes = snapshot.nodes.iter().flat_map(|node| &node.taints);
         let mut placed: HashSet<*const PodTemplate> = HashSet::new();
         let of_placed = plan.assignments.iter().map(|assignment| &snapshot.pods[assignment.pod].template);
+        let mut before = None;
+        // replicas stand together
+        let of_placed =
+            of_placed.filter(|template| before.replace(Arc::as_ptr(template)) != Some(Arc::as_ptr(template)));
         let mut of_placed = of_placed.filter(|template| placed.insert(Arc::as_ptr(template)));
         if !of_placed.any(|template| has_any(template)) && !pools.chain(nodes).any(soft) {
             return 0;

@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use super::chance::Draw;
 use super::queue::after;
+use crate::api::labels;
 use crate::catalog::{CapacityType, InstanceType, Offering};
-use crate::cloud::{Answer, Instance, Launch, LaunchError, Listed, OfferingName};
+use crate::cloud::{Answer, Instance, Launch, LaunchError, Listed, Machine, OfferingName};
 use crate::units::MicroUsd;
 
 /// Of an instance that no list shows.
@@ -155,8 +156,16 @@ impl Cloud {
             launch: None,
             claim_name: None,
             launched_at: known.since,
-            pool: None,
-            machine: None,
+            pool: known.user_data["metadata"]["labels"][labels::NODEPOOL].as_str().map(Arc::from),
+            machine: Some(Machine {
+                instance_type: known.what.kind.name.clone(),
+                zone: known.what.offering.zone.clone(),
+                capacity_type: known.what.offering.capacity_type,
+                image_id: Arc::from(""),
+                subnet_id: None,
+                security_groups: Vec::new(),
+                reservation: None,
+            }),
         });
         Answer::Listed(Ok(running.collect()))
     }

@@ -8,7 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
 pub use faults::Faults;
 pub use spec::{Daily, Machines, ScaleStep, Spec, SpotPriceChanges, Trace, Workload};
@@ -59,7 +60,7 @@ impl Scenario {
         let mut manifests = Vec::new();
         for object in others {
             match KINDS.iter().find(|kind| object.value["kind"] == kind.name) {
-                Some(kind) => manifests.push((kind.name, namespaced(kind.name, object))),
+                Some(kind) => manifests.push((kind.name, looked_up(kind.name, namespaced(kind.name, object)))),
                 None => errors.push(format!("{}: {} is not simulated", object.origin, object.value["kind"])),
             }
         }
@@ -147,6 +148,17 @@ impl Spec {
         let periods = periods.map(|(name, span)| (name, SHORTEST_PERIOD, span));
         periods.chain(answers.map(|(name, span)| (name.to_owned(), SHORTEST_ANSWER, span))).collect()
     }
+}
+
+/// The account of a simulation has whatever node classes select: one of which nothing is said is ready.
+fn looked_up(kind: &str, mut object: RawObject) -> RawObject {
+    let status = &mut object.value["status"];
+    if kind == "EC2NodeClass" && status.is_null() {
+        let ready = json!({"type": "Ready", "status": "True", "reason": "Ready", "message": "",
+            "lastTransitionTime": Timestamp::UNIX_EPOCH.to_string()});
+        *status = json!({"conditions": [ready]});
+    }
+    object
 }
 
 /// Objects of namespaces without one are in the default namespace.

@@ -15,6 +15,7 @@ mod nodes;
 mod open;
 mod passes;
 mod queue;
+mod runs;
 mod topology;
 mod variant;
 
@@ -65,7 +66,11 @@ struct Memory<'p> {
     sets: RequirementSets,
     books: HashMap<(usize, SetId), Rc<Book<'p>>>,
     bought: Bought,
+    fitting: Fitting,
 }
+
+/// By group, pool and requirements: those of an empty node that holds one of its pods, with its types; `None` where there are none.
+type Fitting = HashMap<(usize, usize, SetId), Option<(SetId, FixedBitSet)>>;
 
 /// By pool, requirements and types of a node: what it would count towards the limits of its pool; `None` where it cannot be
 /// bought.
@@ -121,13 +126,14 @@ fn work_with<'p>(problem: &'p Problem, order: Order, memory: &mut Memory<'p>, st
 }
 
 fn run<'p>(greedy: Greedy<'p, '_>, order: Order, memory: &mut Memory<'p>, stop: &dyn Fn() -> bool) -> Packed {
-    let Memory { sets, books, bought } = std::mem::take(memory);
-    let mut greedy = Greedy { sets, books, bought, ..greedy };
+    let Memory { sets, books, bought, fitting } = std::mem::take(memory);
+    let mut greedy = Greedy { sets, books, bought, fitting, ..greedy };
     let mut queue = Queue::new(greedy.problem, order);
     let stopped = greedy.run(&mut queue, stop);
     let solution = Solution { stopped, ..greedy.solution(queue) };
-    *memory = Memory { sets: greedy.sets, books: greedy.books, bought: greedy.bought };
-    Packed { solution, steps: greedy.steps, brought: greedy.counts.brought }
+    let Greedy { sets, books, bought, fitting, steps, counts, .. } = greedy;
+    *memory = Memory { sets, books, bought, fitting };
+    Packed { solution, steps, brought: counts.brought }
 }
 
 struct Greedy<'p, 's> {
@@ -150,6 +156,7 @@ struct Greedy<'p, 's> {
     /// What pools sell under requirements that open nodes have.
     books: HashMap<(usize, SetId), Rc<Book<'p>>>,
     bought: Bought,
+    fitting: Fitting,
     placements: Vec<(usize, Place)>,
     /// The first so many are where the guide wanted them.
     placed_as_chosen: usize,
@@ -172,6 +179,7 @@ impl<'p, 's> Greedy<'p, 's> {
             waits: false,
             books: HashMap::new(),
             bought: Bought::new(),
+            fitting: Fitting::new(),
             placements: Vec::new(),
             placed_as_chosen: 0,
             sets: RequirementSets::default(),

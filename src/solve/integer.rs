@@ -15,12 +15,13 @@ use super::reduce::{Domains, Reduction, RowOf, Source, Wanted, ZoneCounts, cheap
 use crate::api::labels;
 use crate::model::Problem;
 
+/// Carries a packing out under all rules: who does so has a clock.
+pub type CarryOut<'n> = &'n mut dyn FnMut() -> Solution;
+
 /// What the program has found out.
-#[derive(Debug, Clone)]
-pub enum News {
-    /// A packing that looks cheaper than the one before, carried out under all rules. What it comes to is for the caller
-    /// to compare.
-    Solution(Solution, Searched),
+pub enum News<'n> {
+    /// A packing that looks cheaper than the one before. What it comes to is for the caller to compare.
+    Packing(CarryOut<'n>, Searched),
     Values(Values),
     /// The search is over: its cheapest packing with all columns.
     Columns(Searched),
@@ -71,9 +72,12 @@ pub fn improve<'p>(
     };
     columns::solve(&reduction.instance, &start, work, time, &mut |news| match news {
         columns::News::Packing(packed) => {
-            let guide = guide(&reduction, packed, &worked.steps);
             cheapest.packing.clone_from(packed);
-            sink(News::Solution(greedy::guided(problem, guide, worked, &|| false), cheapest.clone()));
+            let mut carry_out = || {
+                let guide = guide(&reduction, packed, &worked.steps);
+                greedy::guided(problem, guide, worked, &|| false)
+            };
+            sink(News::Packing(&mut carry_out, cheapest.clone()));
         }
         columns::News::Values(duals) => sink(News::Values(values(problem, &reduction, duals))),
         columns::News::Columns(columns, duals, ratio) => {

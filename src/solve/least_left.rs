@@ -13,7 +13,7 @@ use super::bound::Values;
 use super::bound::spread::{Spread, spreads};
 use super::columns::{self, TimeLeft, Work};
 use super::greedy::{self, Variants, Worked};
-use super::integer::{guide, values};
+use super::integer::{CarryOut, guide, values};
 use super::reduce::{Domains, Reduction, Wanted, ZoneCounts, domain_of};
 use super::sets::RequirementSets;
 use crate::model::{Group, KeyId, Keys, Problem};
@@ -37,8 +37,9 @@ pub struct AtStake<'s> {
 
 /// What the search has found out.
 pub enum News<'n> {
-    /// What it comes to is for the caller to compare; with how far preferences are relaxed, by group.
-    Solution(Solution, &'n [usize]),
+    /// What carries the packing out, and what it comes to is for the caller to compare; with how far preferences are relaxed, by
+    /// group.
+    Packing(CarryOut<'n>, &'n [usize]),
     /// What pods and limits are worth, where leaving a pod of the priority costs a dollar.
     Values(Values),
 }
@@ -74,8 +75,8 @@ pub fn search<'p>(
         columns::News::Packing(packed) => {
             let left = instance.left_by(packed);
             is_done.set(left.iter().all(|left| *left == 0));
-            let guide = guide(&reduction, packed, &steps);
-            sink(News::Solution(greedy::guided(problem, guide, worked, &|| false), &steps));
+            let mut carry_out = || greedy::guided(problem, guide(&reduction, packed, &steps), worked, &|| false);
+            sink(News::Packing(&mut carry_out, &steps));
         }
         columns::News::Values(duals) => {
             let mut values = values(problem, &reduction, duals);

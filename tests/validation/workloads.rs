@@ -73,6 +73,8 @@ pub fn cases() -> Vec<Case> {
         name("Pod", long(254), true),
         name("Deployment", json!("web shop"), true),
         name("StatefulSet", json!("Web"), true),
+        name("StatefulSet", json!("web.shop"), true),
+        name("Deployment", json!("web.shop"), false),
         name("Namespace", json!("team.shop"), true),
         name("Namespace", json!("team-shop"), false),
         name("Service", json!("web.shop"), true),
@@ -109,6 +111,96 @@ pub fn cases() -> Vec<Case> {
         case("PodTemplate", "/template/spec/containers", json!([]), Some("template.spec.containers")),
     ]);
     cases.extend(of_containers());
+    cases.extend(of_images());
+    cases.extend(of_restarts());
+    cases.extend(of_labels());
+    cases
+}
+
+/// Where the pod spec of a kind is, as a pointer and as a path.
+const SPECS: [(&str, &str, &str); 8] = [
+    ("Pod", "/spec", "spec"),
+    ("PodTemplate", "/template/spec", "template.spec"),
+    ("ReplicationController", "/spec/template/spec", "spec.template.spec"),
+    ("Deployment", "/spec/template/spec", "spec.template.spec"),
+    ("ReplicaSet", "/spec/template/spec", "spec.template.spec"),
+    ("DaemonSet", "/spec/template/spec", "spec.template.spec"),
+    ("Job", "/spec/template/spec", "spec.template.spec"),
+    ("CronJob", "/spec/jobTemplate/spec/template/spec", "spec.jobTemplate.spec.template.spec"),
+];
+
+/// Cases live as long as the tests.
+fn text(text: String) -> &'static str {
+    Box::leak(text.into_boxed_str())
+}
+
+fn of_images() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (kind, pointer, path) in SPECS {
+        let image = |list: &str, value: Value, is_wrong: bool| {
+            let field = is_wrong.then(|| text(format!("{path}.{list}[0].image")));
+            case(kind, text(format!("{pointer}/{list}")), json!([{"name": "d", "image": value}]), field)
+        };
+        cases.extend([
+            image("containers", json!(""), true),
+            image("containers", Value::Null, true),
+            image("containers", json!("shop/web:1.2@sha256:0"), false),
+            image("initContainers", json!(""), true),
+            // templates may be filled in later
+            image("containers", json!(" web"), kind == "Pod"),
+            image("initContainers", json!("web\n"), kind == "Pod"),
+        ]);
+    }
+    cases
+}
+
+fn of_restarts() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (kind, pointer, path) in SPECS {
+        let taken: &[Value] = match kind {
+            "Pod" | "PodTemplate" => &[json!("Always"), json!("OnFailure"), json!("Never"), Value::Null],
+            "Job" | "CronJob" => &[json!("OnFailure"), json!("Never")],
+            _ => &[json!("Always"), Value::Null],
+        };
+        for value in [json!("Always"), json!("OnFailure"), json!("Never"), Value::Null, json!("Sometimes")] {
+            let field = (!taken.contains(&value)).then(|| text(format!("{path}.restartPolicy")));
+            cases.push(case(kind, text(format!("{pointer}/restartPolicy")), value, field));
+        }
+    }
+    cases
+}
+
+fn of_labels() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let long = |length: usize| "x".repeat(length);
+    let wrong = [(json!({"a": "b c"}), "a"), (json!({"a": "-b"}), "a"), (json!({"a": long(64)}), "a")];
+    let wrong_keys =
+        [json!({"": "b"}), json!({"a b": "c"}), json!({"A.b/": "c"}), json!({"B/a": "c"}), json!({long(64): "c"})];
+    let right = json!({"a": "", "B_c.d": "E-f.9", "shop.example.com/tier": long(63)});
+    for (kind, pointer, path) in [
+        ("Pod", "/metadata/labels", "metadata.labels"),
+        ("Namespace", "/metadata/labels", "metadata.labels"),
+        ("Pod", "/spec/nodeSelector", "spec.nodeSelector"),
+        ("PodTemplate", "/template/metadata/labels", "template.metadata.labels"),
+        ("Job", "/spec/template/metadata/labels", "spec.template.metadata.labels"),
+    ] {
+        cases.push(case(kind, pointer, right.clone(), None));
+        for (value, key) in wrong.clone() {
+            cases.push(case(kind, pointer, value, Some(text(format!("{path}.{key}")))));
+        }
+        for value in wrong_keys.clone() {
+            cases.push(case(kind, pointer, value, Some(path)));
+        }
+    }
+    let expressions = |key: &str, value: &str| json!({"matchLabels": {"app": "web"}, "matchExpressions": [{"key": key, "operator": "NotIn", "values": [value]}]});
+    for kind in ["Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"] {
+        let selector = |value: Value, field| case(kind, "/spec/selector", value, field);
+        cases.extend([
+            selector(expressions("tier", "a.b"), None),
+            selector(expressions("tier", "a b"), Some("spec.selector.matchExpressions[0].values[0]")),
+            selector(expressions("a b", "c"), Some("spec.selector.matchExpressions[0].key")),
+        ]);
+    }
     cases
 }
 

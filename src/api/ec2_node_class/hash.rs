@@ -62,7 +62,7 @@ fn written(value: &Value) -> String {
 mod tests {
     use super::*;
 
-    fn hash(spec: Value) -> String {
+    fn hash(spec: &Value) -> String {
         let mut all = json!({"role": "node", "subnetSelectorTerms": [{"id": "subnet-1"}],
             "securityGroupSelectorTerms": [{"id": "sg-1"}], "amiSelectorTerms": [{"alias": "al2023@latest"}]});
         all.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn what_nodes_are_launched_with_counts_and_what_selectors_name_does_not() {
-        let base = hash(json!({}));
+        let base = hash(&json!({}));
         for same in [
             json!({"subnetSelectorTerms": [{"id": "subnet-2"}]}),
             json!({"securityGroupSelectorTerms": [{"id": "sg-2"}]}),
@@ -82,7 +82,7 @@ mod tests {
             json!({"metadataOptions": {"httpTokens": "required"}}),
             json!({"tags": {}}),
         ] {
-            assert_eq!(hash(same.clone()), base, "{same}");
+            assert_eq!(hash(&same), base, "{same}");
         }
         for other in [
             json!({"role": "other"}),
@@ -102,14 +102,14 @@ mod tests {
             json!({"context": "x"}),
             json!({"networkInterfaces": [{"networkCardIndex": 0, "deviceIndex": 0, "interfaceType": "interface"}]}),
         ] {
-            assert_ne!(hash(other.clone()), base, "{other}");
+            assert_ne!(hash(&other), base, "{other}");
         }
     }
 
     #[test]
     fn the_order_of_volumes_does_not_count() {
         let device = |name: &str| json!({"deviceName": name, "ebs": {"volumeSize": "1Gi"}});
-        let of = |devices: &[Value]| hash(json!({ "blockDeviceMappings": devices }));
+        let of = |devices: &[Value]| hash(&json!({ "blockDeviceMappings": devices }));
         assert_eq!(of(&[device("a"), device("b")]), of(&[device("b"), device("a")]));
     }
 }

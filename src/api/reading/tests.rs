@@ -71,7 +71,7 @@ fn no_message_is_in_the_words_of_the_deserializer() {
 fn unknown_fields_are_found_with_the_name_that_was_meant() {
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "label": {}}, "spec": {
         "nodeSelectr": {}, "Tolerations": [], "whatever": 1,
-        "containers": [{"name": "c"}, {"name": "d", "resources": {"request": {"cpu": 1}}}]}});
+        "containers": [{"name": "c", "image": "i"}, {"name": "d", "image": "i", "resources": {"request": {"cpu": 1}}}]}});
     let said = |path: &str, near: Option<&str>| (path.to_owned(), near.map(str::to_owned));
     let mut found = unknown::<Pod>(&pod);
     found.sort();
@@ -107,6 +107,6 @@ fn unknown_fields_are_found_with_the_name_that_was_meant() {
 
 #[test]
 fn the_path_of_any_item_has_no_numbers() {
-    let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "port": 1}]}});
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i", "port": 1}]}});
     assert_eq!(read::<Pod>(&pod).unwrap().unknown[0].of_any_item(), "spec.containers[].port");
 }

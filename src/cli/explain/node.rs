@@ -5,7 +5,9 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use super::{Args, Output};
+use serde::Serialize;
+
+use super::{Args, Output, constraints};
 use crate::cli::exit;
 use crate::cli::plan::{commands::of_launches, say};
 use crate::cli::words::counted;
@@ -13,6 +15,16 @@ use crate::consolidation::report::CommandReport;
 use crate::consolidation::why::{Alone, HeldBy, Why, why};
 use crate::observe::LoadOutcome;
 use crate::units::money::HOURS_PER_MONTH;
+use crate::what_if::{PriceTag, Pricing, prices_of_holds};
+
+/// The JSON of a node.
+#[derive(Serialize)]
+struct Explained {
+    #[serde(flatten)]
+    why: Why,
+    /// What the constraints that hold it cost the cluster.
+    price_tags: Vec<PriceTag>,
+}
 
 /// Pods that are listed; the rest is a number.
 const MOST: usize = 6;
@@ -43,7 +55,10 @@ pub(super) fn run(args: &Args, name: &str, loaded: &LoadOutcome) -> Result<ExitC
     }
     let (limits, started) = (args.question.limits(), Instant::now());
     let time = || limits.time.saturating_sub(started.elapsed());
-    let found = why(snapshot, index, &args.consolidation.policy(), limits, &time);
+    let policy = args.consolidation.policy();
+    let why = why(snapshot, index, &policy, limits, &time);
+    let price_tags = prices_of_holds(snapshot, index, Pricing { policy: &policy, limits, within: limits.time });
+    let found = Explained { why, price_tags };
     let mut out = std::io::stdout().lock();
     match args.output {
         Output::Text => write!(out, "{}", text(&found))?,
@@ -67,7 +82,7 @@ fn bought(command: &CommandReport) -> String {
 }
 
 #[allow(clippy::cast_precision_loss)] // hours of a month
-fn text(why: &Why) -> String {
+fn text(Explained { why, price_tags }: &Explained) -> String {
     let mut text = String::new();
     let labels: Vec<&str> =
         [&why.instance_type, &why.capacity_type].into_iter().flatten().map(String::as_str).collect();
@@ -96,6 +111,10 @@ fn text(why: &Why) -> String {
         None => held(&mut text, "It stays", &why.holds),
     }
     alone(&mut text, why);
+    for tag in price_tags {
+        let costs = constraints::consolidation(tag);
+        let _ = writeln!(text, "Without {}, $/h saved more in the cluster: {costs}", constraints::named(&tag.change));
+    }
     text
 }
 

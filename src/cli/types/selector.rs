@@ -88,7 +88,7 @@ fn plain_value(text: &str) -> Result<&str, String> {
     if value.chars().all(is_label_char) { Ok(value) } else { Err(format!("'{value}' is not a label value")) }
 }
 
-pub(super) fn full_key(key: &str) -> Result<String, String> {
+pub(in crate::cli) fn full_key(key: &str) -> Result<String, String> {
     if key.is_empty() || !key.chars().all(|c| is_label_char(c) || c == '/') {
         return Err(format!("'{key}' is not a label key"));
     }

@@ -9,7 +9,7 @@ mod validation;
 pub use found::{FoundReservation, FoundSubnet};
 pub use validation::{DryRun, Validation, ValidationFailure, check_spec};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
@@ -88,12 +88,6 @@ pub fn status(class: &EC2NodeClass, observed: &Observed, now: Timestamp) -> EC2N
     }
     status.conditions = conditions::conditions(class, observed, &status, now);
     status
-}
-
-/// The zones that nodes of a class can be in.
-#[must_use]
-pub fn zones(status: &EC2NodeClassStatus) -> BTreeSet<&str> {
-    status.subnets.iter().map(|subnet| subnet.zone.as_str()).collect()
 }
 
 #[cfg(test)]

@@ -55,8 +55,6 @@ pub enum Scope {
     Offering,
     /// The type in no zone.
     Type,
-    /// All sizes of the family in the zone.
-    Family,
     /// Anything in the subnet, and in the zone if it is the last of its subnets.
     Subnet,
     /// Anything in the zone, within the placement group.
@@ -86,9 +84,10 @@ const CODES: &[(&str, Class)] = &[
     ("InsufficientFreeAddressesInSubnet", Class::InsufficientCapacity(Scope::Subnet)),
     ("ReservationCapacityExceeded", Class::InsufficientCapacity(Scope::Reservation)),
     ("InsufficientReservedInstanceCapacity", Class::InsufficientCapacity(Scope::Reservation)),
-    ("VcpuLimitExceeded", Class::Limit(Scope::Offering)),
+    // quotas are of the region
+    ("VcpuLimitExceeded", Class::Limit(Scope::Type)),
     ("InstanceLimitExceeded", Class::Limit(Scope::Type)),
-    ("MaxSpotInstanceCountExceeded", Class::Limit(Scope::Offering)),
+    ("MaxSpotInstanceCountExceeded", Class::Limit(Scope::Type)),
     ("MaxFleetCountExceeded", Class::Limit(Scope::Request)),
     ("VolumeLimitExceeded", Class::Limit(Scope::Request)),
     ("MaxIOPSLimitExceeded", Class::Limit(Scope::Request)),
@@ -102,7 +101,7 @@ const CODES: &[(&str, Class)] = &[
     ("EC2ThrottledException", Class::Throttled),
     ("RequestThrottled", Class::Throttled),
     ("SlowDown", Class::Throttled),
-    ("ResourceCountExceeded", Class::Throttled),
+    ("ResourceCountExceeded", Class::Limit(Scope::Request)),
     ("UnauthorizedOperation", Class::Unauthorized),
     ("AccessDenied", Class::Unauthorized),
     ("AccessDeniedException", Class::Unauthorized),
@@ -121,8 +120,6 @@ const CODES: &[(&str, Class)] = &[
     ("EntityAlreadyExists", Class::AlreadyExists),
     ("EntityAlreadyExistsException", Class::AlreadyExists),
     ("InvalidLaunchTemplateName.AlreadyExistsException", Class::AlreadyExists),
-    // a profile has one role
-    ("LimitExceeded", Class::AlreadyExists),
     ("QueueDoesNotExist", Class::NotFound),
     ("AWS.SimpleQueueService.NonExistentQueue", Class::NotFound),
     ("NoSuchEntity", Class::NotFound),
@@ -189,38 +186,49 @@ impl AwsError {
     /// The reason that the reference gives in conditions and metrics of failed launches.
     #[must_use]
     pub fn launch_reason(&self) -> &'static str {
-        let has = |text: &str| self.code.contains(text) || self.message.contains(text);
-        // in this order: the first that is found counts
-        let reasons: [(&[&str], &'static str); 18] = [
-            (&[SERVICE_LINKED_ROLE], "SpotSLRCreationFailed"),
-            (&["Not authorized for images"], "AMIAuthorizationFailure"),
-            (&["UnauthorizedOperation", "AccessDenied", "AuthFailure"], "Unauthorized"),
-            (&["security group and subnet", "belong to different networks"], "SecurityGroupSubnetVPCMismatch"),
-            (
-                &["iamInstanceProfile.name is invalid", "Invalid IAM Instance Profile name"],
-                "InstanceProfileNameInvalid",
-            ),
-            (&["InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateName.NotFound"], "LaunchTemplateNotFound"),
-            (&["User data is limited to 16384 bytes"], "UserDataSizeLimitExceeded"),
-            (&["InvalidAMIID.Malformed"], "InvalidAMIID"),
-            (&["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"], "AMINotFound"),
-            (&["RequestLimitExceeded"], "RequestLimitExceeded"),
-            (&["InternalError"], "InternalError"),
-            (&["not eligible for Free Tier", "FreeTierRestriction"], "FreeTierIneligible"),
-            // what is used up comes last: it is the reason only where every error is one of these
-            (&["MaxFleetCountExceeded"], "FleetQuotaExceeded"),
-            (&["PendingVerification"], "AccountPendingVerification"),
-            (&["MaxSpotInstanceCountExceeded"], "SpotQuotaExceeded"),
-            (&["VcpuLimitExceeded"], "VCPULimitExceeded"),
-            (&["InsufficientFreeAddressesInSubnet"], "InsufficientFreeAddressesInSubnet"),
-            (&["ReservationCapacityExceeded"], "ReservationCapacityExceeded"),
-        ];
-        reasons
-            .iter()
-            .find(|(texts, _)| texts.iter().any(|text| has(text)))
-            .map_or("LaunchFailed", |(_, reason)| reason)
+        let has = |text: &&str| self.code.contains(*text) || self.message.contains(*text);
+        let reason = REASONS.iter().find(|(texts, _)| texts.iter().any(has));
+        reason.map_or(LAUNCH_FAILED, |(_, reason)| reason)
+    }
+
+    /// As the message of a launch that has failed: the reason first, from which [`reason_of`] has it again.
+    #[must_use]
+    pub fn launch_message(&self) -> String {
+        format!("{}: {self}", self.launch_reason())
     }
 }
+
+/// The reason of a condition for a message of [`AwsError::launch_message`]; of any other `LaunchFailed`.
+#[must_use]
+pub fn reason_of(message: &str) -> &'static str {
+    let known = |reason: &str| message.strip_prefix(reason).is_some_and(|rest| rest.starts_with(": "));
+    REASONS.iter().map(|(_, reason)| *reason).find(|reason| known(reason)).unwrap_or(LAUNCH_FAILED)
+}
+
+const LAUNCH_FAILED: &str = "LaunchFailed";
+
+/// Texts in code or message, and the reason that they mean: the first that is found counts.
+const REASONS: [(&[&str], &str); 18] = [
+    (&[SERVICE_LINKED_ROLE], "SpotSLRCreationFailed"),
+    (&["Not authorized for images"], "AMIAuthorizationFailure"),
+    (&["UnauthorizedOperation", "AccessDenied", "AuthFailure"], "Unauthorized"),
+    (&["belong to different networks"], "SecurityGroupSubnetVPCMismatch"),
+    (&["iamInstanceProfile.name is invalid", "Invalid IAM Instance Profile name"], "InstanceProfileNameInvalid"),
+    (&["InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateName.NotFound"], "LaunchTemplateNotFound"),
+    (&["User data is limited to 16384 bytes"], "UserDataSizeLimitExceeded"),
+    (&["InvalidAMIID.Malformed"], "InvalidAMIID"),
+    (&["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"], "AMINotFound"),
+    (&["RequestLimitExceeded"], "RequestLimitExceeded"),
+    (&["InternalError"], "InternalError"),
+    (&["not eligible for Free Tier", "FreeTierRestriction"], "FreeTierIneligible"),
+    // what is used up comes last: it is the reason only where every error is one of these
+    (&["MaxFleetCountExceeded"], "FleetQuotaExceeded"),
+    (&["PendingVerification"], "AccountPendingVerification"),
+    (&["MaxSpotInstanceCountExceeded"], "SpotQuotaExceeded"),
+    (&["VcpuLimitExceeded"], "VCPULimitExceeded"),
+    (&["InsufficientFreeAddressesInSubnet"], "InsufficientFreeAddressesInSubnet"),
+    (&["ReservationCapacityExceeded"], "ReservationCapacityExceeded"),
+];
 
 fn is_of_spread_group(message: &str) -> bool {
     let message = message.to_lowercase();
@@ -237,12 +245,6 @@ impl Class {
             _ => None,
         }
     }
-
-    /// Whether the same request may go well a little later, though nobody changes anything.
-    #[must_use]
-    pub fn is_transient(self) -> bool {
-        matches!(self, Self::Throttled | Self::Server | Self::Expired)
-    }
 }
 
 #[cfg(test)]
@@ -258,8 +260,8 @@ mod tests {
             ("Unsupported", InsufficientCapacity(Scope::Offering)),
             ("InsufficientFreeAddressesInSubnet", InsufficientCapacity(Scope::Subnet)),
             ("ReservationCapacityExceeded", InsufficientCapacity(Scope::Reservation)),
-            ("MaxSpotInstanceCountExceeded", Limit(Scope::Offering)),
-            ("VcpuLimitExceeded", Limit(Scope::Offering)),
+            ("MaxSpotInstanceCountExceeded", Limit(Scope::Type)),
+            ("VcpuLimitExceeded", Limit(Scope::Type)),
             ("MaxFleetCountExceeded", Limit(Scope::Request)),
             ("InvalidCapacityReservationId.NotFound", NotFound),
             ("InvalidInstanceID.NotFound", NotFound),
@@ -272,6 +274,7 @@ mod tests {
             ("RequestLimitExceeded", Throttled),
             ("UnauthorizedOperation", Unauthorized),
             ("AuthFailure", Unauthorized),
+            ("LimitExceeded", Limit(Scope::Request)),
             ("InvalidParameterValue", Class::Configuration),
             ("IdempotentParameterMismatch", Class::TokenReused),
             ("DryRunOperation", Class::DryRun),
@@ -308,8 +311,14 @@ mod tests {
             ("PendingVerification", "", "AccountPendingVerification"),
             ("InvalidUserData.Malformed", "User data is limited to 16384 bytes", "UserDataSizeLimitExceeded"),
             ("InsufficientInstanceCapacity", "", "LaunchFailed"),
+            (
+                "InvalidParameter",
+                "Security group sg-1 and subnet subnet-1 belong to different networks.",
+                "SecurityGroupSubnetVPCMismatch",
+            ),
         ] {
-            assert_eq!(AwsError::new(code, message).launch_reason(), reason, "{code}");
+            let error = AwsError::new(code, message);
+            assert_eq!((error.launch_reason(), reason_of(&error.launch_message())), (reason, reason), "{code}");
         }
     }
 }

@@ -88,12 +88,6 @@ pub fn default_block_devices(family: AMIFamily) -> Vec<BlockDeviceMapping> {
     }
 }
 
-/// Whether the node is told its number of pods where the class does not: Windows nodes have 110 whatever their type.
-#[must_use]
-pub fn has_eni_limited_pods(family: AMIFamily) -> bool {
-    !is_windows(family)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

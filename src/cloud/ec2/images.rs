@@ -133,23 +133,19 @@ impl ImageQueries {
     /// first.
     #[must_use]
     pub fn choose(&self, found: &[FoundImage], now: Timestamp) -> Vec<AMI> {
-        let mut best: BTreeMap<Vec<(String, String, Vec<String>)>, (&FoundImage, Vec<NodeSelectorRequirement>)> =
-            BTreeMap::new();
+        // by what they are for, as text
+        let mut best: BTreeMap<String, Candidate<'_>> = BTreeMap::new();
         for image in found {
             for requirements in self.requirements(image) {
-                let key = requirements
-                    .iter()
-                    .map(|of| (of.key.clone(), of.operator.clone(), of.values.clone().unwrap_or_default()))
-                    .collect();
-                let place = best.entry(key).or_insert_with(|| (image, requirements.clone()));
+                let place = best.entry(format!("{requirements:?}")).or_insert_with(|| (image, requirements.clone()));
                 if rank(image, now) > rank(place.0, now) {
                     *place = (image, requirements);
                 }
             }
         }
-        let mut chosen: Vec<_> = best.into_values().collect();
+        let mut chosen: Vec<Candidate<'_>> = best.into_values().collect();
         chosen.sort_by(|(a, _), (b, _)| (b.created, &a.id).cmp(&(a.created, &b.id)));
-        let ami = |(image, requirements): (&FoundImage, Vec<NodeSelectorRequirement>)| AMI {
+        let ami = |(image, requirements): Candidate<'_>| AMI {
             id: image.id.clone(),
             name: Some(image.name.clone()).filter(|name| !name.is_empty()),
             deprecated: image.is_deprecated(now).then_some(true),
@@ -189,6 +185,9 @@ impl FoundImage {
         self.deprecated.is_some_and(|at| at <= now)
     }
 }
+
+/// An image and one of the kinds of nodes that it is for.
+type Candidate<'i> = (&'i FoundImage, Vec<NodeSelectorRequirement>);
 
 /// The best is the highest.
 fn rank(image: &FoundImage, now: Timestamp) -> (bool, Option<Timestamp>, &str, &str) {

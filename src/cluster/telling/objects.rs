@@ -349,7 +349,7 @@ mod tests {
         let pod = |name: &str, cpu: &str, more: Value| {
             let mut pod = json!({
                 "metadata": {"name": name, "namespace": "a", "uid": name, "creationTimestamp": "2026-01-05T11:00:00Z"},
-                "spec": {"nodeName": "n", "containers": [{"name": "c", "resources": {
+                "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "i", "resources": {
                     "requests": {"cpu": cpu}, "limits": {"cpu": "2"},
                 }}]},
                 "status": {"phase": "Running"},

@@ -8,7 +8,7 @@ fn template(cpu: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "PodTemplate",
         "metadata": {"name": "chunk", "namespace": "default", "generation": 4},
-        "template": {"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": cpu}}}]}},
+        "template": {"spec": {"containers": [{"name": "c", "image": "i", "resources": {"requests": {"cpu": cpu}}}]}},
     })
 }
 
@@ -97,7 +97,7 @@ fn what_a_buffer_lacks_stands_in_its_conditions() {
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "default", "uid": "web"},
         "spec": {
             "replicas": 10, "selector": {},
-            "template": {"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "100m"}}}]}},
+            "template": {"spec": {"containers": [{"name": "c", "image": "i", "resources": {"requests": {"cpu": "100m"}}}]}},
         },
     });
     let of_web = |kind: &str| json!({"apiGroup": "apps", "kind": kind, "name": "web"});

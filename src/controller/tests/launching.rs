@@ -40,7 +40,7 @@ fn pods_that_nobody_has_tried_are_planned_with_those_that_are_like_them() {
     rig.put(json!({
         "apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "set", "namespace": "default"},
         "spec": {"replicas": 9, "selector": {"matchLabels": {"app": "set"}}, "template": {
-            "metadata": {"labels": {"app": "set"}}, "spec": {"containers": [{"name": "c"}]},
+            "metadata": {"labels": {"app": "set"}}, "spec": {"containers": [{"name": "c", "image": "i"}]},
         }},
     }));
     rig.pass(3);

@@ -109,3 +109,44 @@ fn the_nodes_go_first_that_cost_least_and_protected_ones_last() {
     }
     assert_eq!(rig.names("Node"), [nodes[0].clone()]);
 }
+
+/// Lets time pass; the fewest initialized nodes that take pods, and the most nodes at once.
+fn watch(rig: &mut Rig, seconds: u64) -> (usize, usize) {
+    let (mut fewest, mut most) = (usize::MAX, 0);
+    let end = rig.now + std::time::Duration::from_secs(seconds);
+    while rig.now < end {
+        if rig.step().is_empty() {
+            rig.now += std::time::Duration::from_millis(500);
+        }
+        let nodes = rig.names("Node");
+        let is_there = |node: &&String| rig.get("Node", node)["metadata"]["labels"][labels::INITIALIZED] == "true";
+        fewest = fewest.min(nodes.iter().filter(is_there).count());
+        most = most.max(nodes.len());
+    }
+    (fewest, most)
+}
+
+#[test]
+fn a_drifted_node_goes_once_another_one_has_come_for_it() {
+    let one_by_one = json!({"disruption": {"budgets": [{"nodes": "1"}]}});
+    let drift = |limits: &Value| {
+        let mut of = fixed(2, limits);
+        of["spec"]["disruption"] = one_by_one["disruption"].clone();
+        let mut rig = Rig::of(vec![class(&json!({})), of]);
+        rig.pass(30);
+        let before = rig.names("NodeClaim");
+        rig.change("NodePool", "fixed", |pool| {
+            pool["spec"]["template"]["metadata"] = json!({"labels": {"team": "new"}});
+            let generation = pool["metadata"]["generation"].as_i64().unwrap();
+            pool["metadata"]["generation"] = json!(generation + 1);
+        });
+        let seen = watch(&mut rig, 300);
+        let after = rig.names("NodeClaim");
+        let new = after.iter().filter(|name| !before.contains(name)).count();
+        let labelled = after.iter().filter(|name| rig.get("NodeClaim", name)["metadata"]["labels"]["team"] == "new");
+        assert_eq!((after.len(), labelled.count()), (2, new), "{:?}", rig.said);
+        (new, seen)
+    };
+    assert_eq!(drift(&json!({})), (2, (2, 3)), "both, one after the other, and never fewer than two");
+    assert_eq!(drift(&json!({"nodes": "2"})), (0, (2, 2)), "no room for another one");
+}

@@ -94,7 +94,8 @@ impl<'b> Best<'b, '_> {
         let work = Work { rounds: work.rounds / LEVEL_ROUNDS, ..work };
         let mut better = None;
         let mut tell = |news: News| match news {
-            News::Solution(other, steps) => {
+            News::Packing(carry_out, steps) => {
+                let other = self.reserve.packing(carry_out);
                 if self.offer(&other, Stage::Columns, None) {
                     better = Some((other, steps.to_vec()));
                 }

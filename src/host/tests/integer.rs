@@ -63,7 +63,8 @@ fn what_is_carried_out_is_accepted() {
             Work::LIMITED,
             (&|| 1.0, Duration::MAX),
             &mut |news| {
-                let News::Solution(solution, _) = news else { return };
+                let News::Packing(carry_out, _) = news else { return };
+                let solution = carry_out();
                 packings += 1;
                 if let Err(violations) = plan::check(&snapshot, plan::build(&problem, &solution)) {
                     // what the greedy itself gets wrong is counted elsewhere

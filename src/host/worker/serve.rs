@@ -10,12 +10,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::message::{self, Hello, Question, Told};
 use crate::host::clock::Clock;
+use crate::host::reserve::Margins;
 use crate::host::{DEEP_STACK, STACK, spawn, stages};
 use crate::plan::Stop;
-
-/// As [`stages::RESERVE`], time for the other side to check as much again, and half of it for writing down what was learned, which
-/// formulates the decision once more.
-const RESERVE: f64 = stages::RESERVE + 1.5;
 
 /// For want of memory for its stack, as a rule.
 pub(super) const NO_THREAD: &str = "failed to start a thread";
@@ -57,7 +54,7 @@ pub fn serve(mut from: impl BufRead + Send + 'static, to: &mut dyn Write) -> io:
     let clock = Clock::new(started, limits.time, Arc::new(AtomicBool::new(false)));
     let asked = snapshot.clone();
     let solve = move || {
-        stages::run(&asked, &carried, limits, &clock, RESERVE, &|decision| drop(sender.send(decision)));
+        stages::run(&asked, &carried, limits, &clock, Margins::APART, &|decision| drop(sender.send(decision)));
     };
     spawn("solve", DEEP_STACK, solve).map_err(no_thread)?;
     let mut before = None;

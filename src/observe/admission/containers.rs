@@ -1,4 +1,4 @@
-//! Containers of a pod: that there are any, their names, and that no limit is below its request.
+//! Containers of a pod: that there are any, their names and images, and that no limit is below its request.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,25 +9,45 @@ use super::names;
 use crate::observe::input::FieldError;
 use crate::units;
 
-/// What is wrong with the containers of a pod spec at `path`. A spec that is not there is said where it is used.
-pub(super) fn faults(spec: Option<&PodSpec>, path: &str) -> Vec<FieldError> {
-    let Some(spec) = spec else { return Vec::new() };
+/// What is wrong with the containers of a pod spec at `path`.
+pub(super) fn faults(spec: &PodSpec, path: &str) -> Vec<FieldError> {
     let mut found = Vec::new();
     if spec.containers.is_empty() {
         let field = format!("{path}.containers");
         found.push(FieldError::new(field, "expected at least one container, found none"));
     }
     let mut names: BTreeSet<&str> = BTreeSet::new();
-    let containers = spec.containers.iter().enumerate().map(|(i, container)| ("containers", i, container));
-    let init = spec.init_containers.iter().flatten().enumerate();
-    let init = init.map(|(i, container)| ("initContainers", i, container));
-    for (list, i, container) in containers.chain(init) {
-        let field = format!("{path}.{list}[{i}]");
+    for (field, container) in listed(spec, path) {
         found.extend(name(&field, container, &mut names));
+        if container.image.as_deref().is_none_or(str::is_empty) {
+            found.push(FieldError::new(format!("{field}.image"), "expected a container image, found nothing"));
+        }
         found.extend(resources(&format!("{field}.resources"), container.resources.as_ref()));
     }
     found.extend(resources(&format!("{path}.resources"), spec.resources.as_ref()));
     found
+}
+
+/// What of a pod is wrong and of the template of one is not: tools that fill templates in leave blanks.
+pub(super) fn of_pod_alone(spec: &PodSpec, path: &str) -> Vec<FieldError> {
+    let fault = |(field, container): (String, &Container)| {
+        let image = container.image.as_deref().filter(|image| image.trim() != *image)?;
+        let message = format!("expected a container image without spaces around it, found '{image}'");
+        Some(FieldError::new(format!("{field}.image"), message))
+    };
+    listed(spec, path).filter_map(fault).collect()
+}
+
+/// Containers, then init containers, with where they stand.
+fn listed<'s>(spec: &'s PodSpec, path: &str) -> impl Iterator<Item = (String, &'s Container)> {
+    let of =
+        move |list: &'static str, (i, container): (usize, &'s Container)| (format!("{path}.{list}[{i}]"), container);
+    let init = spec.init_containers.iter().flatten().enumerate();
+    spec.containers
+        .iter()
+        .enumerate()
+        .map(move |at| of("containers", at))
+        .chain(init.map(move |at| of("initContainers", at)))
 }
 
 fn name<'c>(field: &str, container: &'c Container, names: &mut BTreeSet<&'c str>) -> Option<FieldError> {

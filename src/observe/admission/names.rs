@@ -13,7 +13,7 @@ const MOST_OF_CRON_JOB: usize = 52;
 /// What is wrong with the name of an object of a kind: most are DNS subdomains (RFC 1123).
 pub fn name(kind: &str, name: &str) -> Option<String> {
     match kind {
-        "Namespace" | "Service" => label(name),
+        "Namespace" | "Service" | "StatefulSet" => label(name),
         "CronJob" => subdomain(name, MOST_OF_CRON_JOB),
         // its registry asks for no more
         "PodDisruptionBudget" => segment(name),
@@ -30,6 +30,11 @@ pub fn namespace(name: &str) -> Option<String> {
 pub(super) fn label(text: &str) -> Option<String> {
     let fits = is_label(text) && text.len() <= MOST_OF_LABEL;
     (!fits).then(|| expected(MOST_OF_LABEL, LABEL, text))
+}
+
+/// What is wrong with the domain of a label's key.
+pub(super) fn subdomain_of_label(text: &str) -> Option<String> {
+    subdomain(text, MOST_OF_SUBDOMAIN)
 }
 
 fn subdomain(text: &str, most: usize) -> Option<String> {

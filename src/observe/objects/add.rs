@@ -170,7 +170,7 @@ fn key<T>(table: &Table<T>, value: &Value, kind: Kind, findings: &mut Findings) 
     None
 }
 
-/// What is wrong with the names of an object, joined by what its kind's rules say.
+/// What is wrong with the names and labels of an object, joined by what its kind's rules say.
 fn broken_rules(value: &Value, kind: Kind, key: &ObjectKey, of_kind: Vec<FieldError>) -> Vec<FieldError> {
     let is_named = value.pointer("/metadata/name").and_then(Value::as_str).is_some_and(|name| !name.is_empty());
     let field = if is_named { "metadata.name" } else { "metadata.generateName" };
@@ -178,7 +178,8 @@ fn broken_rules(value: &Value, kind: Kind, key: &ObjectKey, of_kind: Vec<FieldEr
     let namespace = Some(&key.namespace).filter(|_| kind.scope == Scope::Namespaced);
     let namespace = namespace.and_then(|namespace| admission::namespace(namespace));
     let namespace = namespace.map(|message| FieldError::new("metadata.namespace", message));
-    namespace.into_iter().chain(name).chain(of_kind).collect()
+    let labels = admission::labels(value.pointer("/metadata/labels"));
+    namespace.into_iter().chain(name).chain(labels).chain(of_kind).collect()
 }
 
 fn wrong_version(written: &Written, kind: Kind) -> Option<String> {

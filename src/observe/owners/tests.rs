@@ -17,7 +17,7 @@ fn expand(manifests: &[Value]) -> Vec<String> {
 }
 
 fn template() -> Value {
-    json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c"}]}})
+    json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}})
 }
 
 fn deployment(replicas: i32) -> Value {
@@ -36,7 +36,7 @@ fn pod(name: &str, kind: &str, owner: &str, phase: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "status": {"phase": phase},
         "metadata": {"name": name, "labels": {"pod-template-hash": "5d9"}, "ownerReferences": [
             {"apiVersion": "apps/v1", "kind": kind, "name": owner, "uid": owner, "controller": true}]},
-        "spec": {"containers": [{"name": "c"}]}})
+        "spec": {"containers": [{"name": "c", "image": "i"}]}})
 }
 
 #[test]
@@ -80,6 +80,7 @@ fn a_job_starts_what_its_completions_leave() {
     let job = |spec: Value, status: Value| {
         let mut job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "job"},
             "spec": {"template": template()}, "status": status});
+        job["spec"]["template"]["spec"]["restartPolicy"] = json!("Never");
         job["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
         job
     };

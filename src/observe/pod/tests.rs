@@ -106,16 +106,17 @@ fn tolerations_have_the_documented_defaults() {
 fn host_ports_of_containers_and_sidecars_count_once() {
     let port = |number: i32| json!([{"containerPort": 80, "hostPort": number}]);
     let spec = json!({
-        "containers": [{"name": "a", "ports": port(8080)}, {"name": "b", "ports": port(8080)},
-            {"name": "c", "ports": [{"containerPort": 53, "hostPort": 53, "protocol": "UDP", "hostIP": "10.0.0.1"}]}],
-        "initContainers": [{"name": "s", "restartPolicy": "Always", "ports": port(9090)}, {"name": "i", "ports": port(7070)}],
+        "containers": [{"name": "a", "image": "i", "ports": port(8080)}, {"name": "b", "image": "i", "ports": port(8080)},
+            {"name": "c", "image": "i", "ports": [{"containerPort": 53, "hostPort": 53, "protocol": "UDP", "hostIP": "10.0.0.1"}]}],
+        "initContainers": [{"name": "s", "image": "i", "restartPolicy": "Always", "ports": port(9090)}, {"name": "i", "image": "i", "ports": port(7070)}],
     });
     let shown = |spec: Value| {
         let ports = template(spec).host_ports;
         ports.iter().map(|p| format!("{}:{}/{}", p.ip, p.port, p.protocol)).collect::<Vec<_>>()
     };
     assert_eq!(shown(spec), ["0.0.0.0:8080/TCP", "0.0.0.0:9090/TCP", "10.0.0.1:53/UDP"]);
-    let on_host = json!({"hostNetwork": true, "containers": [{"name": "a", "ports": [{"containerPort": 80}]}]});
+    let on_host =
+        json!({"hostNetwork": true, "containers": [{"name": "a", "image": "i", "ports": [{"containerPort": 80}]}]});
     assert_eq!(shown(on_host), ["0.0.0.0:80/TCP"]);
 }
 
@@ -149,7 +150,7 @@ fn mistakes_name_the_field_and_what_was_expected() {
             "expected Exists, because the key is empty",
         ),
         (
-            json!({"containers": [{"name": "c", "ports": [{"containerPort": 1, "hostPort": 70000}]}]}),
+            json!({"containers": [{"name": "c", "image": "i", "ports": [{"containerPort": 1, "hostPort": 70000}]}]}),
             "containers[0].ports[0].hostPort",
             "expected a port number, found 70000",
         ),

@@ -24,7 +24,7 @@ fn sidecar(cpu: &str) -> Value {
 #[test]
 fn containers_add_up() {
     check(json!({"containers": [container("100m"), container("1")]}), "cpu 1100m");
-    check(json!({"containers": [{"name": "c", "resources": {"requests": {"cpu": 0.5}}}]}), "cpu 500m");
+    check(json!({"containers": [{"name": "c", "image": "i", "resources": {"requests": {"cpu": 0.5}}}]}), "cpu 500m");
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn sidecars_run_beside_what_follows_them() {
 fn extended_resources_are_whole() {
     let of = |amount: &str| {
         let limits = json!({"nvidia.com/gpu": amount});
-        requests(json!({"containers": [{"name": "c", "resources": {"limits": limits}}]}), json!({}))
+        requests(json!({"containers": [{"name": "c", "image": "i", "resources": {"limits": limits}}]}), json!({}))
     };
     assert_eq!(of("2"), Ok("nvidia.com/gpu 2, pods 1".to_owned()));
     let refused = of("1.5").unwrap_err();
@@ -68,7 +68,7 @@ fn overhead_comes_on_top() {
 #[test]
 fn pod_level_requests_replace_the_sum() {
     let spec = json!({
-        "containers": [{"name": "c", "resources": {"requests": {"cpu": "1", "nvidia.com/gpu": "1"}}}],
+        "containers": [{"name": "c", "image": "i", "resources": {"requests": {"cpu": "1", "nvidia.com/gpu": "1"}}}],
         "resources": {"requests": {"cpu": "2", "memory": "1Gi"}},
         "overhead": {"cpu": "100m"},
     });
@@ -81,7 +81,7 @@ fn pod_level_requests_replace_the_sum() {
 #[test]
 fn limits_stand_in_for_requests() {
     let resources = json!({"limits": {"cpu": "2", "memory": "1Gi"}, "requests": {"cpu": "1"}});
-    check(json!({"containers": [{"name": "c", "resources": resources}]}), "cpu 1, memory 1Gi");
+    check(json!({"containers": [{"name": "c", "image": "i", "resources": resources}]}), "cpu 1, memory 1Gi");
 }
 
 #[test]

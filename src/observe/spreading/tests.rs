@@ -34,7 +34,7 @@ fn selectors(manifests: &[Value]) -> Vec<String> {
 fn owner(kind: &str, spec: &Value) -> Value {
     let mut owner = json!({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "web", "uid": "web"}, "spec": {
         "replicas": 1, "selector": {"matchLabels": {"app": "web"}},
-        "template": {"metadata": {"labels": {"app": "web", "tier": "front"}}, "spec": {"containers": [{"name": "c"}]}}}});
+        "template": {"metadata": {"labels": {"app": "web", "tier": "front"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}}});
     owner["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
     owner
 }
@@ -49,7 +49,7 @@ fn the_selector_is_that_of_the_owner() {
     assert_eq!(selectors(&[owner("ReplicaSet", &json!({}))]), ["app In [web]"]);
     assert_eq!(selectors(&[owner("StatefulSet", &json!({}))]), ["app In [web]"]);
     let controller = json!({"apiVersion": "v1", "kind": "ReplicationController", "metadata": {"name": "web"}, "spec": {
-        "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c"}]}}}});
+        "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}}});
     assert_eq!(selectors(&[controller]), ["app In [web]"]);
     let expressions = json!({"selector": {"matchExpressions": [{"key": "tier", "operator": "Exists"}]}});
     assert_eq!(selectors(&[owner("ReplicaSet", &expressions)]), ["tier Exists"]);

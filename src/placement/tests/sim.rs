@@ -76,7 +76,7 @@ impl Sim {
     pub fn pod(&mut self, name: &str, owner: Option<&str>) {
         let mut pod = json!({
             "metadata": {"namespace": "shop", "name": name, "uid": format!("uid-{name}"), "creationTimestamp": self.now.to_string()},
-            "spec": {"containers": [{"name": "c"}]},
+            "spec": {"containers": [{"name": "c", "image": "i"}]},
         });
         if let Some(owner) = owner {
             pod["metadata"]["ownerReferences"] =

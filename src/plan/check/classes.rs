@@ -76,6 +76,12 @@ impl<'a> Classes<'a> {
         classes
     }
 
+    /// The classes of pods with those of them that stand together.
+    pub(super) fn runs<'p>(&self, pods: &'p [usize]) -> impl Iterator<Item = (usize, &'p [usize])> {
+        let class = |pod: usize| self.of_pod[pod];
+        pods.chunk_by(move |a, b| class(*a) == class(*b)).map(move |equal| (class(equal[0]), equal))
+    }
+
     fn intern(
         &mut self,
         namespace: &'a Arc<str>,
@@ -99,6 +105,11 @@ impl<'a> Classes<'a> {
             })
         })
     }
+}
+
+/// What equal pods request together.
+pub(super) fn times(amount: i64, pods: &[usize]) -> i64 {
+    amount.saturating_mul(i64::try_from(pods.len()).unwrap_or(i64::MAX))
 }
 
 /// Classes and groups met so far.

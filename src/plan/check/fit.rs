@@ -4,7 +4,7 @@
 //! name is zero there, and every pod is one of `pods`. Use only grows as pods bind, so that the sum at the end decides for
 //! every moment of the order.
 
-use super::classes::Classes;
+use super::classes::{Classes, times};
 use super::cluster::{Cluster, Slot};
 use super::daemons;
 use super::shape::Shape;
@@ -40,9 +40,9 @@ fn account(slot: &Slot<'_>, classes: &Classes<'_>) -> (Vec<i64>, Vec<bool>) {
     let mut used = vec![0_i64; classes.amounts.names.len()];
     let mut asked = vec![false; used.len()];
     for (pods, new) in [(&slot.residents, false), (&slot.assigned, true)] {
-        for &pod in pods {
-            for &(resource, amount) in &classes.all[classes.of_pod[pod]].requests {
-                used[resource] = used[resource].saturating_add(amount);
+        for (class, equal) in classes.runs(pods) {
+            for &(resource, amount) in &classes.all[class].requests {
+                used[resource] = used[resource].saturating_add(times(amount, equal));
                 asked[resource] |= new;
             }
         }

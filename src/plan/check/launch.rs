@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::classes::Classes;
+use super::classes::{Classes, times};
 use super::cluster::{Cluster, Slot};
 use super::daemons;
 use super::selection::Selection;
@@ -127,7 +127,7 @@ fn wider_than_pool(launch: &Launch, pool: &NodePool) -> Option<String> {
 fn wider_than_pods(launch: &Launch, slot: &Slot<'_>, classes: &Classes<'_>) -> Option<String> {
     let claim = &launch.requirements;
     let demanding = |class: &usize| !Selection::of(classes.all[*class].spec()).is_empty();
-    let distinct: BTreeSet<usize> = slot.assigned.iter().map(|&pod| classes.of_pod[pod]).filter(demanding).collect();
+    let distinct: BTreeSet<usize> = classes.runs(&slot.assigned).map(|(class, _)| class).filter(demanding).collect();
     let mut pods = distinct.into_iter().map(|class| classes.all[class].spec());
     pods.find_map(|pod| {
         let selector =
@@ -170,9 +170,9 @@ fn least_overhead(cluster: &Cluster<'_>, slot: &Slot<'_>, overheads: &mut [Optio
 /// At least the pods' requests and what the daemon pods take of every offer.
 fn requests(slot: &Slot<'_>, launch: &Launch, classes: &Classes<'_>, overhead: &Overhead) -> Option<String> {
     let mut needed = vec![0_i64; classes.amounts.names.len()];
-    for &pod in &slot.assigned {
-        for &(resource, amount) in &classes.all[classes.of_pod[pod]].requests {
-            needed[resource] = needed[resource].saturating_add(amount);
+    for (class, equal) in classes.runs(&slot.assigned) {
+        for &(resource, amount) in &classes.all[class].requests {
+            needed[resource] = needed[resource].saturating_add(times(amount, equal));
         }
     }
     let asked = classes.amounts.dense(&launch.requests);

@@ -30,6 +30,15 @@ struct Touching {
     apart_matching: Vec<usize>,
 }
 
+impl Touching {
+    fn is_nothing(&self) -> bool {
+        let Self { spread, spread_counting, affinity, affinity_counting, apart_carried, apart_matching } = self;
+        spread.is_empty()
+            && [spread_counting, affinity_counting, apart_carried, apart_matching].iter().all(|of| of.is_empty())
+            && affinity.is_none()
+    }
+}
+
 /// What counts pods of some classes.
 #[derive(Default)]
 struct Touched {
@@ -68,7 +77,7 @@ pub(super) fn check<'a>(
     let mut open = OpenDomains::default();
     for assignment in &cluster.plan.assignments {
         let (slot, class) = (cluster.slot_of(assignment.target), classes.of_pod[assignment.pod]);
-        if !cluster.slots[slot].shapes.is_empty() {
+        if !replay.touching[class].is_nothing() && !cluster.slots[slot].shapes.is_empty() {
             let pod = &cluster.snapshot.pods[assignment.pod].key;
             for (rule, text) in replay.faults(class, slot, &mut open, report) {
                 report.push(Violation::new(rule, text).pod(pod).node(cluster.slots[slot].name));

@@ -19,11 +19,11 @@ pub(super) fn check<'a>(
 ) {
     for slot in cluster.slots.iter().filter(|slot| !slot.assigned.is_empty()) {
         let mut seen = BTreeSet::new();
-        for &pod in &slot.assigned {
-            let class = classes.of_pod[pod];
+        for (class, equal) in classes.runs(&slot.assigned) {
             if seen.insert(class) {
                 for (rule, text) in reasons(cluster, slot, &classes.all[class], selections) {
-                    report.push(Violation::new(rule, text).pod(&cluster.snapshot.pods[pod].key).node(slot.name));
+                    let first = &cluster.snapshot.pods[equal[0]].key;
+                    report.push(Violation::new(rule, text).pod(first).node(slot.name));
                 }
             }
         }

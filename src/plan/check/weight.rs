@@ -73,7 +73,7 @@ pub(super) fn check<'a>(
         let heavier: Vec<usize> = (0..pools.len())
             .filter(|&i| pools[i].weight > pool.weight && pools[i].unusable.is_none() && pools[i].replicas.is_none())
             .collect();
-        let on_slot: BTreeSet<usize> = slot.assigned.iter().map(|&pod| classes.of_pod[pod]).collect();
+        let on_slot: BTreeSet<usize> = classes.runs(&slot.assigned).map(|(class, _)| class).collect();
         let mut better = None;
         let justified = heavier.is_empty()
             || on_slot.iter().any(|&class| {

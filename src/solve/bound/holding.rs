@@ -14,7 +14,7 @@ use super::classes::{Classes, Shape, Supply};
 use super::lp::Prices;
 use super::proof::{Demand, Worth};
 use crate::model::Amounts;
-use crate::solve::knapsack::multipliers::Relaxation;
+use crate::solve::knapsack::multipliers::{CLOSE_ENOUGH, Relaxation};
 use crate::solve::knapsack::table::{self, Table, Valued, fits, whole, worth};
 use crate::solve::knapsack::{Item, axes, search};
 use crate::solve::lp;
@@ -224,7 +224,8 @@ impl Held {
     fn at_a_glance(&self, room: &[i64]) -> (i64, Vec<i128>) {
         let counts = self.counts(room);
         let items = self.counted(&counts).map(|(size, value, count)| (size, value as f64, count));
-        let prices = Relaxation::of(room, items).solve().prices.into_iter().map(|price| whole(price, 1e9)).collect();
+        let prices =
+            Relaxation::of(room, items).solve(CLOSE_ENOUGH).prices.into_iter().map(|price| whole(price, 1e9)).collect();
         let at = |prices: &Vec<i128>| (self.linear(room, prices, &counts), prices.clone());
         at(&self.prices).min(at(&prices))
     }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::instance::{Bin, Duals, Instance, Packing, Pattern};
 use crate::solve::knapsack::give;
-use crate::solve::knapsack::multipliers::Relaxation;
+use crate::solve::knapsack::multipliers::{CLOSE_ENOUGH, Relaxation};
 use crate::solve::knapsack::table::{at_prices, fits, profit, whole, worth};
 
 /// Nano-dollars in a micro-dollar.
@@ -170,7 +170,7 @@ impl<'e> Exact<'e> {
             let item = self.order[position];
             (&*self.instance.items[item].size, values[item] as f64, count)
         });
-        let prices = Relaxation::of(&bin.room, items).solve().prices;
+        let prices = Relaxation::of(&bin.room, items).solve(CLOSE_ENOUGH).prices;
         (prices.into_iter().map(|price| whole(price, 1e9)).collect(), held)
     }
 

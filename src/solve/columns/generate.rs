@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::Task;
 use super::instance::{Bin, Duals, Instance, Packing, Pattern, usd};
 use super::price::{self, IMPROVES};
-use super::rate::Rated;
+use super::rate::{Exact, Rated};
 use super::round::one_by_one;
 use crate::solve::lp::{Column, Master, Optimum, best_prices};
 
@@ -123,7 +123,7 @@ impl<'t> Generator<'t> {
     }
 
     fn rate(&self, duals: &Duals) -> Vec<Rated> {
-        self.task.rater.borrow_mut().rate(self.task.instance, duals, self.demands, EXACT)
+        self.task.rater.borrow_mut().rate(self.task.instance, duals, self.demands, Exact::first(EXACT))
     }
 
     fn add(&mut self, pattern: Pattern) -> bool {

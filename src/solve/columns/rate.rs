@@ -4,7 +4,7 @@
 //! bin is bounded at the prices that it had, and only those that stand highest for their price get new ones.
 
 use super::instance::{Bin, Duals, Instance};
-use crate::solve::knapsack::multipliers::Relaxation;
+use crate::solve::knapsack::multipliers::{CLOSE_ENOUGH, Relaxation};
 use crate::solve::knapsack::table::fits;
 
 /// What is known of every bin.
@@ -40,6 +40,21 @@ impl Rated {
     }
 }
 
+/// Which bins get new prices, and how good those are.
+#[derive(Debug, Clone, Copy)]
+pub struct Exact {
+    /// So many that stand first.
+    pub bins: usize,
+    /// As [`CLOSE_ENOUGH`].
+    pub close: f64,
+}
+
+impl Exact {
+    pub const fn first(bins: usize) -> Self {
+        Self { bins, close: CLOSE_ENOUGH }
+    }
+}
+
 impl Rater {
     /// Every bin at the prices of its class (by class, then dimension).
     pub fn new(instance: &Instance, weights: &[Vec<f64>]) -> Self {
@@ -61,8 +76,8 @@ impl Rater {
     }
 
     /// Every bin, those first that could hold most for their price; `most`: how many of each item are wanted. The first
-    /// `exact` of them have prices that are the best at these duals.
-    pub fn rate(&mut self, instance: &Instance, duals: &Duals, most: &[u32], exact: usize) -> Vec<Rated> {
+    /// of them have prices that are the best at these duals, as `exact` says.
+    pub fn rate(&mut self, instance: &Instance, duals: &Duals, most: &[u32], exact: Exact) -> Vec<Rated> {
         let price = |known: &Known| instance.price(&instance.classes[known.class].bins[known.bin], duals);
         // (what it holds for its price, what it holds, index, whether its prices are new)
         let mut order: Vec<(f64, f64, usize, bool)> = Vec::with_capacity(self.bins.len());
@@ -75,14 +90,14 @@ impl Rater {
         order.sort_unstable_by(by_ratio);
         // those that stand first get new prices, until as many as wanted stand first with new ones
         for _ in 0..MOST_ROUNDS {
-            let stale: Vec<usize> = (0..order.len().min(exact)).filter(|&place| !order[place].3).collect();
+            let stale: Vec<usize> = (0..order.len().min(exact.bins)).filter(|&place| !order[place].3).collect();
             if stale.is_empty() {
                 break;
             }
             for place in stale {
                 let (_, before, index, _) = order[place];
                 let known = &mut self.bins[index];
-                let found = known.refine(instance, duals, most).min(before);
+                let found = known.refine(instance, duals, most, exact.close).min(before);
                 order[place] = (found / price(known), found, index, true);
             }
             order.sort_unstable_by(by_ratio);
@@ -130,11 +145,11 @@ impl Known {
     }
 
     /// Gives the bin new prices; returns what it holds at most.
-    fn refine(&mut self, instance: &Instance, duals: &Duals, most: &[u32]) -> f64 {
+    fn refine(&mut self, instance: &Instance, duals: &Duals, most: &[u32], close: f64) -> f64 {
         let room = &instance.classes[self.class].bins[self.bin].room;
         let held = self.held.iter().filter(|(item, _)| most[*item] > 0 && duals.items[*item] > 0.0);
         let items = held.map(|&(item, count)| (&*instance.items[item].size, duals.items[item], count.min(most[item])));
-        let found = Relaxation::of(room, items).solve();
+        let found = Relaxation::of(room, items).solve(close);
         self.set(found.prices);
         found.most
     }

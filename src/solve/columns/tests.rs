@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::instance::{Bin, Class, Duals, Instance, Item, Packing, Row};
-use super::rate::Rater;
+use super::rate::{Exact, Rater};
 use super::{News, Start, Work, cost, solve};
 use crate::solve::knapsack::table::{Table, Valued};
 use crate::solve::knapsack::{axes, search};
@@ -237,7 +237,7 @@ proptest! {
         let usd: Vec<f64> = values.iter().map(|value| *value as f64 / 1e9).collect();
         let duals = Duals { items: usd, rows: vec![] };
         let mut rater = Rater::new(&instance, &[vec![1e-3, 1e-3, 0.0], vec![0.0; 3]]);
-        let rated = rater.rate(&instance, &duals, &demands, exact);
+        let rated = rater.rate(&instance, &duals, &demands, Exact::first(exact));
         let of_bin = rated.iter().find(|rated| (rated.class, rated.bin) == (0, 0)).expect("every bin is rated");
         prop_assert!(of_bin.most >= best as f64 / 1e9 * (1.0 - 1e-9));
         let items: Vec<Valued> = (0..instance.items.len())

@@ -54,7 +54,7 @@ impl Greedy<'_, '_> {
     fn guided_to_existing(&mut self, group: usize, variant: VariantId, needs: &Needs) -> Option<Place> {
         let mut chosen = std::mem::take(self.guide.existing.get_mut(&group)?);
         let position = chosen.iter().rposition(|&(node, _)| self.takes_existing(variant, needs, node));
-        let node = position.map(|position| use_up(&mut chosen, position));
+        let node = position.map(|position| use_up(&mut chosen, position, 1));
         self.guide.existing.insert(group, chosen);
         self.commit_existing(variant, node?);
         node.map(Place::Existing)
@@ -66,7 +66,7 @@ impl Greedy<'_, '_> {
         for position in (0..chosen.len()).rev() {
             place = self.guided_to(chosen[position].0, variant, &mut needs);
             if place.is_some() {
-                use_up(&mut chosen, position);
+                use_up(&mut chosen, position, 1);
                 break;
             }
         }
@@ -102,11 +102,11 @@ impl Greedy<'_, '_> {
     }
 }
 
-/// Takes one off a count; returns what it was of.
-fn use_up(chosen: &mut Vec<(usize, u32)>, position: usize) -> usize {
+/// Takes so many off a count; returns what it was of.
+pub(super) fn use_up(chosen: &mut Vec<(usize, u32)>, position: usize, pods: u32) -> usize {
     let (of, left) = &mut chosen[position];
     let of = *of;
-    *left -= 1;
+    *left -= pods;
     if *left == 0 {
         chosen.remove(position);
     }

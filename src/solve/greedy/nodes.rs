@@ -14,7 +14,7 @@ use crate::solve::Place;
 /// What is left of an existing node.
 #[derive(Debug)]
 pub struct ExistingNode {
-    room: Amounts,
+    pub room: Amounts,
     ports: Vec<HostPort>,
     volumes: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
 }

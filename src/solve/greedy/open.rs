@@ -32,13 +32,13 @@ pub struct OpenNode {
     /// What it counts towards each resource limit of its pool, in their order.
     pub counted: Amounts,
     /// Requests of its pods.
-    requests: Amounts,
+    pub requests: Amounts,
     /// The most room that any of its types has, by dimension.
-    most_room: Amounts,
+    pub most_room: Amounts,
     ports: Vec<HostPort>,
     /// The domain that is fixed, by key.
     pins: Vec<Option<DomainId>>,
-    pods: usize,
+    pub pods: usize,
     /// Topologies that some of its pods count for once its labels are known.
     uncounted: Vec<TopologyId>,
     /// The same of its daemon pods.
@@ -106,11 +106,10 @@ impl Greedy<'_, '_> {
     pub(super) fn place_on_open(&mut self, variant: VariantId, needs: &Needs) -> Option<Place> {
         let entry = self.variants.get_mut(variant);
         let amounts = &self.problem.groups[entry.group].amounts;
-        for (index, node) in self.open.iter().enumerate().skip(entry.seen) {
-            if entry.tolerates[node.pool] && node.may_fit(amounts) {
-                entry.open.push(Reverse((node.pods, index)));
-            }
-        }
+        let new = self.open.iter().enumerate().skip(entry.seen);
+        let may_take = new.filter(|(_, node)| entry.tolerates[node.pool] && node.may_fit(amounts));
+        // all at once: most variants meet thousands of nodes, and place few pods
+        entry.open.extend(may_take.map(|(index, node)| Reverse((node.pods, index))));
         entry.seen = self.open.len();
         let mut waiting = std::mem::take(&mut entry.open);
         let mut refused = Vec::new();
@@ -349,13 +348,19 @@ impl Greedy<'_, '_> {
 
     /// The types of the pool that hold the pod on an empty node, with the node's requirements.
     fn fitting(&mut self, variant: VariantId, pool: usize, alternative: SetId) -> Option<(SetId, FixedBitSet)> {
-        let group = &self.problem.groups[self.variants.get(variant).group];
-        let model = &self.problem.pools[pool];
+        let key = (self.variants.get(variant).group, pool, alternative);
+        if let Some(known) = self.fitting.get(&key) {
+            return known.clone();
+        }
+        let group = &self.problem.groups[key.0];
         let base = self.sets.intern_pool(self.problem, pool);
-        let set = self.sets.meet(base, alternative)?;
-        let mut types = (*self.sets.types(self.problem, pool, set)).clone();
-        keep_fitting(model, &mut types, &group.amounts, &group.spec().host_ports);
-        (!types.is_clear()).then_some((set, types))
+        let found = self.sets.meet(base, alternative).and_then(|set| {
+            let mut types = (*self.sets.types(self.problem, pool, set)).clone();
+            keep_fitting(&self.problem.pools[pool], &mut types, &group.amounts, &group.spec().host_ports);
+            (!types.is_clear()).then_some((set, types))
+        });
+        self.fitting.insert(key, found.clone());
+        found
     }
 
     /// An empty node of the pool, narrowed by the pod; the first of its alternatives that can be bought.
@@ -419,7 +424,7 @@ impl Greedy<'_, '_> {
 }
 
 /// Keeps the types that hold the requests and ports beside every daemon pod that may run there.
-fn keep_fitting(pool: &PoolModel, types: &mut FixedBitSet, requests: &[i64], ports: &[HostPort]) {
+pub(super) fn keep_fitting(pool: &PoolModel, types: &mut FixedBitSet, requests: &[i64], ports: &[HostPort]) {
     for index in 0..pool.types.len() {
         if types.contains(index) {
             let kind = &pool.types[index];
@@ -430,7 +435,7 @@ fn keep_fitting(pool: &PoolModel, types: &mut FixedBitSet, requests: &[i64], por
     }
 }
 
-fn most_room(problem: &Problem, pool: usize, types: &FixedBitSet) -> Amounts {
+pub(super) fn most_room(problem: &Problem, pool: usize, types: &FixedBitSet) -> Amounts {
     let mut most = vec![i64::MIN; problem.dims.len()].into_boxed_slice();
     for kind in types.ones() {
         for (most, room) in most.iter_mut().zip(&problem.pools[pool].types[kind].room) {

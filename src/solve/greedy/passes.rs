@@ -6,8 +6,8 @@
 //! or reservations that are taken) keep out of a heavier pool waits. The second pass counts every node with the types
 //! that its launch names, and what the limits still refuse goes to lighter pools.
 
+use super::Greedy;
 use super::queue::Queue;
-use super::{Greedy, Place};
 
 /// How nodes count towards the resource limits of their pools, and what becomes of a pod that limits refuse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,13 +18,22 @@ pub enum Pass {
     AsNamed,
 }
 
+/// Which node takes a pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// One that the guide has chosen for it.
+    AsChosen,
+    /// The first that can.
+    FirstFit,
+}
+
 impl Greedy<'_, '_> {
     /// Places what can be placed; returns whether it was stopped.
     pub(super) fn run(&mut self, queue: &mut Queue, stop: &dyn Fn() -> bool) -> bool {
         if !self.guide.steps.is_empty() {
             // the targets are what will be bought: a limit must not be spent on what they could become
             self.pass = Pass::AsNamed;
-            let is_stopped = self.cycle(queue, stop, Self::place_guided);
+            let is_stopped = self.cycle(queue, stop, Way::AsChosen);
             self.placed_as_chosen = self.placements.len();
             if is_stopped {
                 return true;
@@ -32,7 +41,7 @@ impl Greedy<'_, '_> {
             self.variants.forget_refusals(self.problem);
             queue.start_over();
         }
-        if self.cycle(queue, stop, Self::place) {
+        if self.cycle(queue, stop, Way::FirstFit) {
             return true;
         }
         if queue.is_empty() || !self.waits || self.pass == Pass::AsNamed {
@@ -42,23 +51,36 @@ impl Greedy<'_, '_> {
         self.count_as_named();
         self.variants.forget_refusals(self.problem);
         queue.start_over();
-        self.cycle(queue, stop, Self::place)
+        self.cycle(queue, stop, Way::FirstFit)
     }
 
-    fn cycle(
-        &mut self,
-        queue: &mut Queue,
-        stop: &dyn Fn() -> bool,
-        place: fn(&mut Self, usize) -> Option<Place>,
-    ) -> bool {
+    /// Tries every pod until a whole cycle places none; returns whether it was stopped.
+    pub(super) fn cycle(&mut self, queue: &mut Queue, stop: &dyn Fn() -> bool, way: Way) -> bool {
         while let Some((group, pod)) = queue.pop() {
             if stop() {
                 queue.unplaced(pod);
                 return true;
             }
-            match place(self, group) {
-                Some(place) => self.placements.push((pod, place)),
-                None => queue.push_back(group, pod),
+            let place = match way {
+                Way::AsChosen => self.place_guided(group),
+                Way::FirstFit => self.place(group),
+            };
+            if let Some(place) = place {
+                self.placements.push((pod, place));
+                let followers = queue.next_of(group, self.followers(group, place, way));
+                if followers > 0 {
+                    self.put_followers(group, place, followers, way);
+                    self.placements.extend(queue.take(followers).map(|pod| (pod, place)));
+                }
+                continue;
+            }
+            queue.push_back(group, pod);
+            // what nothing could be done for, nothing can be done for the next of
+            while self.is_free(group)
+                && queue.next_of(group, 1) > 0
+                && let Some((_, pod)) = queue.pop()
+            {
+                queue.push_back(group, pod);
             }
         }
         false

@@ -1,7 +1,7 @@
 //! The order in which pods are tried.
 
-use std::cmp::Ordering;
-use std::collections::{HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::VecDeque;
 
 use crate::model::Problem;
 
@@ -22,46 +22,56 @@ pub enum Order {
 pub struct Queue {
     /// (group, pod).
     waiting: VecDeque<(usize, usize)>,
-    pushed_at: HashMap<usize, usize>,
+    /// By pod: the length after it was last pushed; 0 where it was not.
+    pushed_at: Vec<usize>,
     unplaced: Vec<usize>,
 }
 
 impl Queue {
     pub fn new(problem: &Problem, order: Order) -> Self {
         let pods = &problem.snapshot.pods;
+        let rank = |group: usize| {
+            let of = &problem.groups[group];
+            let by_priority = order != Order::Karpenter;
+            let (cpu, memory) = of.queue_key();
+            let size = if order == Order::SmallestFirst { (-cpu, -memory) } else { (cpu, memory) };
+            (by_priority.then(|| (Reverse(of.spec().priority), of.minds_daemons)), size)
+        };
+        let mut groups: Vec<_> = (0..problem.groups.len()).map(|group| (rank(group), group)).collect();
+        groups.sort_unstable();
         let mut waiting: Vec<(usize, usize)> = Vec::new();
-        for (group, members) in problem.groups.iter().enumerate() {
-            waiting.extend(members.pods.iter().map(|&pod| (group, pod)));
+        for equals in groups.chunk_by(|(one, _), (other, _)| one == other) {
+            let first = waiting.len();
+            for &(_, group) in equals {
+                waiting.extend(problem.groups[group].pods.iter().map(|&pod| (group, pod)));
+            }
+            let age = |pod: usize| (pods[pod].created_at, &pods[pod].uid, pod);
+            waiting[first..].sort_by(|(_, a), (_, b)| age(*a).cmp(&age(*b)));
         }
-        waiting.sort_by(|&(a_group, a), &(b_group, b)| {
-            let (a_of, b_of) = (problem.groups[a_group].spec(), problem.groups[b_group].spec());
-            let minds = |group: usize| problem.groups[group].minds_daemons;
-            let rank = match order {
-                Order::Karpenter => Ordering::Equal,
-                Order::PriorityFirst | Order::SmallestFirst => {
-                    b_of.priority.cmp(&a_of.priority).then(minds(a_group).cmp(&minds(b_group)))
-                }
-            };
-            let size = problem.groups[a_group].queue_key().cmp(&problem.groups[b_group].queue_key());
-            rank.then(if order == Order::SmallestFirst { size.reverse() } else { size })
-                .then_with(|| pods[a].created_at.cmp(&pods[b].created_at))
-                .then_with(|| pods[a].uid.cmp(&pods[b].uid))
-                .then(a.cmp(&b))
-        });
-        Self { waiting: waiting.into(), pushed_at: HashMap::new(), unplaced: Vec::new() }
+        Self { waiting: waiting.into(), pushed_at: vec![0; pods.len()], unplaced: Vec::new() }
     }
 
     pub fn pop(&mut self) -> Option<(usize, usize)> {
         let &(_, pod) = self.waiting.front()?;
-        if self.pushed_at.get(&pod) == Some(&self.waiting.len()) {
+        if self.pushed_at[pod] == self.waiting.len() {
             return None;
         }
         self.waiting.pop_front()
     }
 
+    /// How many of those that come next are of the group, as far as so many.
+    pub fn next_of(&self, group: usize, most: usize) -> usize {
+        self.waiting.iter().take(most).take_while(|(next, _)| *next == group).count()
+    }
+
+    /// Takes so many out that come next, after one that was placed: the queue does not end before them.
+    pub fn take(&mut self, pods: usize) -> impl Iterator<Item = usize> + '_ {
+        self.waiting.drain(..pods).map(|(_, pod)| pod)
+    }
+
     pub fn push_back(&mut self, group: usize, pod: usize) {
         self.waiting.push_back((group, pod));
-        self.pushed_at.insert(pod, self.waiting.len());
+        self.pushed_at[pod] = self.waiting.len();
     }
 
     pub fn is_empty(&self) -> bool {
@@ -70,7 +80,7 @@ impl Queue {
 
     /// One more cycle over what waits.
     pub fn start_over(&mut self) {
-        self.pushed_at.clear();
+        self.pushed_at.fill(0);
     }
 
     /// A popped pod that is not tried any more.

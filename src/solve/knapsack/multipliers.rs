@@ -33,7 +33,7 @@ const MOST_PRICED: usize = 3;
 /// Halvings of the interval in which a price is: of the last dimension, and of those outside of it.
 const HALVINGS: [usize; MOST_PRICED] = [0, 20, 10];
 /// The interval is small enough at this part of the bin's value.
-const CLOSE_ENOUGH: f64 = 1e-4;
+pub const CLOSE_ENOUGH: f64 = 1e-4;
 /// Of room: what takes none of it is not infinitely dense.
 const LEAST_SIZE: f64 = 1e-12;
 /// A dimension is overused beyond this part of its room.
@@ -52,8 +52,9 @@ impl Relaxation {
         relaxation
     }
 
-    pub fn solve(&self) -> Multipliers {
-        let mut scratch = Scratch::default();
+    /// `close`: as [`CLOSE_ENOUGH`], which is the usual; prices that are further from the best bound what the bin holds, too.
+    pub fn solve(&self, close: f64) -> Multipliers {
+        let mut scratch = Scratch { close, ..Scratch::default() };
         let free = vec![0.0; self.dims];
         // the one dimension that bounds the most
         let alone = (0..self.dims).map(|dim| (self.fractional(dim, &free, &mut scratch), dim));
@@ -107,7 +108,7 @@ impl Relaxation {
                 } else {
                     high = price;
                 }
-                if high - low < CLOSE_ENOUGH * best {
+                if high - low < scratch.close * best {
                     break;
                 }
             }
@@ -190,6 +191,7 @@ struct Fractional {
 
 #[derive(Default)]
 struct Scratch {
+    close: f64,
     /// (density, item).
     dense: Vec<(f64, usize)>,
     /// Other dimensions that have a price.

@@ -40,41 +40,42 @@ pub fn demand<'p>(
     least: i32,
     also: &[(usize, Domains)],
 ) -> (Demand<'p>, Staying) {
-    let mut group_of = HashMap::new();
+    let mut group_of = vec![0; problem.snapshot.pods.len()];
     for (group, model) in problem.groups.iter().enumerate() {
-        group_of.extend(model.pods.iter().map(|&pod| (pod, group)));
+        model.pods.iter().for_each(|&pod| group_of[pod] = group);
     }
     let ties: Vec<BTreeSet<KeyId>> = problem.groups.iter().map(|group| ties(problem, group)).collect();
     let mut demand = Demand::new();
     let mut staying = Staying::new();
-    for (pod, place) in &first.placements {
+    for equal in first.placements.chunk_by(|(a, on), (b, next)| on == next && group_of[*a] == group_of[*b]) {
+        let ((pod, place), count) = (equal[0], u32::try_from(equal.len()).expect("a Snapshot holds fewer pods"));
         let group = group_of[pod];
         let model = &problem.groups[group];
         if model.spec().priority < least || (model.minds_daemons && matches!(place, Place::New(_))) {
             continue;
         }
         let keys = ties[group].iter().filter(|key| **key != Keys::HOST);
-        let (weight, domains): (_, Domains) = match *place {
+        let (weight, domains): (_, Domains) = match place {
             Place::New(node) => {
                 let weight = problem.pools[first.new_nodes[node].pool].pool.weight;
-                (Some(weight), keys.filter_map(|&key| Some((key, domain_of(problem, first, *place, key)?))).collect())
+                (Some(weight), keys.filter_map(|&key| Some((key, domain_of(problem, first, place, key)?))).collect())
             }
             Place::Existing(index) if model.minds_daemons || ties[group].contains(&Keys::HOST) => {
                 let of_group = staying.entry(group).or_default();
                 match of_group.iter_mut().find(|(of, _)| *of == index) {
-                    Some((_, count)) => *count += 1,
-                    None => of_group.push((index, 1)),
+                    Some((_, known)) => *known += count,
+                    None => of_group.push((index, count)),
                 }
                 continue;
             }
             Place::Existing(_) => {
-                (None, keys.filter_map(|&key| Some((key, domain_of(problem, first, *place, key)?))).collect())
+                (None, keys.filter_map(|&key| Some((key, domain_of(problem, first, place, key)?))).collect())
             }
         };
-        *demand.entry(Decided { by_content: by_content(problem, group), weight, domains }).or_insert(0) += 1;
+        *demand.entry(Decided { by_content: by_content(problem, group), weight, domains }).or_insert(0) += count;
     }
     for (pod, domains) in also {
-        let by_content = by_content(problem, group_of[pod]);
+        let by_content = by_content(problem, group_of[*pod]);
         *demand.entry(Decided { by_content, weight: None, domains: domains.clone() }).or_insert(0) += 1;
     }
     (demand, staying)

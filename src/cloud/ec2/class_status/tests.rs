@@ -51,7 +51,6 @@ fn what_was_found_is_listed_in_the_order_of_the_reference_and_the_class_is_ready
     let ids: Vec<&str> = status.security_groups.iter().map(|group| group.id.as_str()).collect();
     assert_eq!(ids, ["sg-1", "sg-2"]);
     assert_eq!(status.instance_profile.as_deref(), Some("profile"));
-    assert_eq!(zones(&status), ["a", "b"].into());
     let kinds: Vec<&str> = status.conditions.iter().map(|of| of.type_.as_str()).collect();
     assert_eq!(
         kinds,
@@ -168,6 +167,9 @@ fn what_is_wrong_with_a_spec_is_told_under_the_reasons_of_the_reference() {
     for (spec, reason) in [
         (json!({"tags": {"karpenter.sh/nodepool": "x"}}), "TagValidationFailed"),
         (json!({"kubelet": {"maxPods": -1}}), "InvalidKubeletConfiguration"),
+        (json!({"kubelet": {"kubeReserved": {"cpu": "lots"}}}), "InvalidKubeletConfiguration"),
+        (json!({"kubelet": {"maxPods": "default_enis * 10"}}), "KubeletExpressionsDisabled"),
+        (json!({"kubelet": {"kubeReserved": {"memory": "memory_mib / 20"}}}), "KubeletExpressionsDisabled"),
         (json!({"amiFamily": "Bottlerocket", "kubelet": {"podsPerCore": 2}}), "UnsupportedKubeletConfiguration"),
     ] {
         let of = status(&bare(&spec), &observed(), now());

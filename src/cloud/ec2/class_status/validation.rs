@@ -80,6 +80,7 @@ pub fn check_spec(class: &EC2NodeClass) -> Option<ValidationFailure> {
         field if field.starts_with("spec.kubelet") && first.message.contains("do not support it") => {
             "UnsupportedKubeletConfiguration"
         }
+        field if is_expression(class, field) => "KubeletExpressionsDisabled",
         field if field.starts_with("spec.kubelet") => "InvalidKubeletConfiguration",
         _ => "InvalidSpec",
     };
@@ -88,4 +89,16 @@ pub fn check_spec(class: &EC2NodeClass) -> Option<ValidationFailure> {
         count => format!(" (and {} more)", count - 1),
     };
     Some(ValidationFailure { reason, message: format!("{first}{more}") })
+}
+
+/// Whether a field of the kubelet's configuration has an expression over the type's size (the reference's gate NodeClassCEL), which is
+/// not supported.
+fn is_expression(class: &EC2NodeClass, field: &str) -> bool {
+    let Some(path) = field.strip_prefix("spec.kubelet.") else { return false };
+    let (name, key) = path.split_once('.').unwrap_or((path, ""));
+    let kubelet = class.spec.kubelet.as_ref();
+    let value =
+        kubelet.and_then(|kubelet| kubelet.get(name)).map(|value| if key.is_empty() { value } else { &value[key] });
+    let text = value.and_then(serde_json::Value::as_str).unwrap_or_default();
+    ["maxPods", "kubeReserved", "systemReserved"].contains(&name) && text.chars().any(|sign| "+-*/(<>?_".contains(sign))
 }

@@ -39,9 +39,10 @@ type Named = Vec<(String, Vec<Variant>)>;
 
 fn al2(alias: &Alias, version: KubernetesVersion) -> Named {
     let named = |infix: &str, variants: Vec<Variant>| {
-        let image = match alias.is_latest() {
-            true => "recommended".to_owned(),
-            false => format!("amazon-eks{infix}-node-{version}-{}", alias.version),
+        let image = if alias.is_latest() {
+            "recommended".to_owned()
+        } else {
+            format!("amazon-eks{infix}-node-{version}-{}", alias.version)
         };
         (format!("/aws/service/eks/optimized-ami/{version}/amazon-linux-2{infix}/{image}/image_id"), variants)
     };
@@ -62,9 +63,10 @@ fn al2023(alias: &Alias, version: KubernetesVersion) -> Named {
         (ARM, Variant::Nvidia),
     ];
     let named = |(arch, variant): (&str, Variant)| {
-        let image = match alias.is_latest() {
-            true => "recommended".to_owned(),
-            false => format!("amazon-eks-node-al2023-{arch}-{variant}-{version}-{}", alias.version),
+        let image = if alias.is_latest() {
+            "recommended".to_owned()
+        } else {
+            format!("amazon-eks-node-al2023-{arch}-{variant}-{version}-{}", alias.version)
         };
         let path = format!("amazon-linux-2023/{arch}/{variant}/{image}/image_id");
         (format!("/aws/service/eks/optimized-ami/{version}/{path}"), vec![variant])

@@ -116,7 +116,7 @@ pub fn refused(batch: &Batch, error: &AwsError) -> Answers {
     let result = if error.class().scope().is_some() {
         LaunchError::InsufficientCapacity(unavailable.clone())
     } else {
-        LaunchError::Other(format!("{}: {error}", error.launch_reason()))
+        LaunchError::Other(error.launch_message())
     };
     Answers { answers: batch.refused(&result), unavailable, ..Answers::default() }
 }
@@ -210,9 +210,6 @@ fn unavailable(
         match scope {
             Scope::Offering | Scope::Request => found.extend(options(&|_, _, _| false)),
             Scope::Type => found.extend(options(&|over, kind, _| *over.instance_type == *kind.name)),
-            Scope::Family => found.extend(options(&|over, kind, offering| {
-                family(&over.instance_type) == family(&kind.name) && *over.zone == *offering.zone
-            })),
             Scope::Zone => found.extend(options(&|over, _, offering| *over.zone == *offering.zone)),
             Scope::Reservation => found.extend(options(&|over, _, offering| {
                 offerings[over.option].1.reservation.as_ref().map(|of| &of.id)
@@ -233,10 +230,6 @@ fn unavailable(
     found.into_iter().collect()
 }
 
-fn family(instance_type: &str) -> &str {
-    instance_type.split('.').next().unwrap_or(instance_type)
-}
-
 fn all_spot(batch: &Batch) -> Vec<OfferingName> {
     let of = |kind: &InstanceType| -> Vec<OfferingName> {
         let spot = kind.offerings.iter().filter(|offering| offering.capacity_type == CapacityType::Spot);
@@ -248,14 +241,16 @@ fn all_spot(batch: &Batch) -> Vec<OfferingName> {
 /// Why a claim has no instance: where every pool lacks capacity it goes and its pods are planned anew; what else has failed is
 /// tried again.
 fn why(batch: &Batch, response: &FleetResponse, unavailable: &[OfferingName]) -> LaunchError {
-    let other = response.errors.iter().map(|failure| &failure.error).find(|error| error.class().scope().is_none());
-    match other {
-        Some(error) => LaunchError::Other(format!("{}: {error}", error.launch_reason())),
-        // an error of which nothing is known, or none at all: what was asked for is what cannot be had
-        None if unavailable.is_empty() => {
-            let asked = batch.offerings().into_iter().map(|(kind, offering)| OfferingName::of(kind, offering));
-            LaunchError::InsufficientCapacity(asked.collect())
-        }
-        None => LaunchError::InsufficientCapacity(unavailable.to_vec()),
+    let mut errors = response.errors.iter().map(|failure| &failure.error);
+    // a full subnet is one too where its zone has another: the next request goes there
+    let is_other = |error: &&AwsError| error.class().scope().is_none() || unavailable.is_empty();
+    if let Some(error) = errors.find(is_other) {
+        return LaunchError::Other(error.launch_message());
     }
+    if unavailable.is_empty() {
+        // nothing was said of any pool: all that was asked for cannot be had
+        let asked = batch.offerings().into_iter().map(|(kind, offering)| OfferingName::of(kind, offering));
+        return LaunchError::InsufficientCapacity(asked.collect());
+    }
+    LaunchError::InsufficientCapacity(unavailable.to_vec())
 }

@@ -111,6 +111,7 @@ impl Batch {
     }
 
     /// The answer that none of its claims has an instance.
+    #[must_use]
     pub fn refused(&self, error: &LaunchError) -> Vec<Answer> {
         let answer = |claim: &ClaimOf| Answer::Launched { claim: claim.uid.clone(), result: Err(error.clone()) };
         self.claims.iter().map(answer).collect()

@@ -8,7 +8,7 @@ use super::token::Token;
 use crate::api::labels;
 use crate::catalog::CapacityType;
 use crate::cloud::LaunchError;
-use crate::cloud::ec2::launch_template::{Group, LaunchTemplate, groups};
+use crate::cloud::ec2::launch_template::{Group, LaunchTemplate, Reserved, groups};
 use crate::cloud::ec2::tags::{self, Tags};
 use crate::cloud::ec2::{ClusterFacts, user_data};
 
@@ -190,20 +190,19 @@ pub fn request(
 fn market(batch: &Batch) -> (TargetCapacity, Option<Allocation>) {
     let offerings = batch.offerings();
     let Some((_, first)) = offerings.first() else { return (TargetCapacity::OnDemand, None) };
-    let reserved = crate::cloud::ec2::launch_template::Reserved::of(first);
+    let reserved = Reserved::of(first);
+    let is_block = reserved.as_ref().is_some_and(|of| of.is_block);
+    let is_interruptible = reserved.is_some_and(|of| of.is_interruptible);
     match first.capacity_type {
         CapacityType::Spot if offerings.iter().any(|(_, of)| of.price_overlay_applied) => {
             (TargetCapacity::Spot, Some(Allocation::SpotCapacityOptimizedPrioritized))
         }
         CapacityType::Spot => (TargetCapacity::Spot, Some(Allocation::SpotPriceCapacityOptimized)),
-        CapacityType::OnDemand => (TargetCapacity::OnDemand, Some(Allocation::OnDemandPrioritized)),
-        CapacityType::Reserved if reserved.as_ref().is_some_and(|of| of.is_block) => {
-            (TargetCapacity::CapacityBlock, None)
+        CapacityType::Reserved if is_block => (TargetCapacity::CapacityBlock, None),
+        CapacityType::Reserved if is_interruptible => (TargetCapacity::ReservedCapacity, None),
+        CapacityType::OnDemand | CapacityType::Reserved => {
+            (TargetCapacity::OnDemand, Some(Allocation::OnDemandPrioritized))
         }
-        CapacityType::Reserved if reserved.is_some_and(|of| of.is_interruptible) => {
-            (TargetCapacity::ReservedCapacity, None)
-        }
-        CapacityType::Reserved => (TargetCapacity::OnDemand, Some(Allocation::OnDemandPrioritized)),
     }
 }
 

@@ -109,17 +109,13 @@ pub(super) fn write(parts: &[Part]) -> String {
     while parts.iter().any(|part| part.body.lines().any(|line| line.starts_with(&format!("--{boundary}")))) {
         boundary.push('/');
     }
-    let mut text = format!("MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=\"{boundary}\"\n");
-    for part in parts {
-        text.push_str(&format!("\n--{boundary}\n"));
-        for (name, value) in &part.headers {
-            text.push_str(&format!("{name}: {value}\n"));
-        }
-        text.push('\n');
-        text.push_str(&part.body.replace('\r', ""));
-    }
-    text.push_str(&format!("\n--{boundary}--\n"));
-    text
+    let part = |part: &Part| {
+        let headers = part.headers.iter().map(|(name, value)| format!("{name}: {value}\n"));
+        format!("--{boundary}\n{}\n{}\n", headers.collect::<String>(), part.body.replace('\r', ""))
+    };
+    let head = format!("MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=\"{boundary}\"\n\n");
+    let parts = parts.iter().map(part).collect::<String>();
+    format!("{head}{parts}--{boundary}--\n")
 }
 
 #[cfg(test)]

@@ -7,18 +7,14 @@ pub(super) fn merged(bootstrap: &Bootstrap<'_>) -> String {
     let mut lines = vec!["<powershell>".to_owned()];
     lines.extend(bootstrap.custom().map(str::to_owned));
     lines.push(r#"[string]$EKSBootstrapScriptFile = "$env:ProgramFiles\Amazon\EKS\Start-EKSBootstrap.ps1""#.to_owned());
-    let mut call = format!(
+    let mut call = vec![format!(
         "& $EKSBootstrapScriptFile -EKSClusterName '{}' -APIServerEndpoint '{}'",
         cluster.name, cluster.endpoint
-    );
-    if let Some(bundle) = &cluster.ca_bundle {
-        call.push_str(&format!(" -Base64ClusterCA '{bundle}'"));
-    }
-    call.push_str(&format!(" -KubeletExtraArgs '{}'", kubelet_flags::flags(bootstrap).join(" ")));
-    if let Some(dns) = bootstrap.dns() {
-        call.push_str(&format!(" -DNSClusterIP '{dns}'"));
-    }
-    lines.push(call);
+    )];
+    call.extend(cluster.ca_bundle.iter().map(|bundle| format!("-Base64ClusterCA '{bundle}'")));
+    call.push(format!("-KubeletExtraArgs '{}'", kubelet_flags::flags(bootstrap).join(" ")));
+    call.extend(bootstrap.dns().map(|dns| format!("-DNSClusterIP '{dns}'")));
+    lines.push(call.join(" "));
     lines.push("</powershell>".to_owned());
     lines.join("\n")
 }

@@ -103,6 +103,10 @@ fn a_zone_is_full_once_all_of_its_subnets_are() {
     let (_, unavailable, all) = told(&["a"], &OPTIONS, &response);
     assert_eq!(all.exhausted, ["subnet-2", "subnet-3"].map(str::to_owned).into());
     assert_eq!(unavailable, ["m5.large/us-east-1b/on-demand"], "us-east-1a has another subnet");
+    let one = vec![failure("InsufficientFreeAddressesInSubnet", "m5.large", "us-east-1a")];
+    let (answers, unavailable, _) = told(&["a"], &OPTIONS, &FleetResponse { instances: Vec::new(), errors: one });
+    assert!(answers[0].starts_with("a: InsufficientFreeAddressesInSubnet: "), "it is tried again: {answers:?}");
+    assert!(unavailable.is_empty());
 }
 
 #[test]
