@@ -160,7 +160,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cloud::{Answer, Listed, Provider, Request};
+    use crate::catalog::CapacityType;
+    use crate::cloud::{Answer, Listed, Machine, Provider, Request};
     use crate::controller::played::{Played, claims_of, pods};
     use crate::controller::{Action, ControllerSettings, Event, Said, Step};
 
