@@ -8,7 +8,7 @@ mod source;
 use source::Source;
 
 /// The stages in the order of the data; a module imports only the ones before it.
-const STAGES: [&str; 25] = [
+const STAGES: [&str; 26] = [
     "units",
     "random",
     "resources",
