@@ -1,6 +1,5 @@
 //! Types, the zones that offer them, and the ids of zones, as the account sees them.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aws_sdk_ec2::types::{
@@ -11,14 +10,12 @@ use aws_sdk_ec2::types::{
 use super::connect::Aws;
 use super::words::reason;
 use crate::catalog::ec2::{DescribedDevice, DescribedType, Ec2Facts};
+use crate::catalog::market::Offered;
 use crate::catalog::node_class::Zone;
 
 /// Types of a page of DescribeInstanceTypes, as many as EC2 allows.
 const TYPES_OF_PAGE: i32 = 100;
 const OFFERINGS_OF_PAGE: i32 = 1_000;
-
-/// The zones in which each type is offered, both by name.
-pub type Offered = BTreeMap<Arc<str>, BTreeSet<Arc<str>>>;
 
 /// Every type that is virtualized in hardware and runs on x86_64 or arm64, as the reference filters them.
 ///
