@@ -60,11 +60,21 @@ impl Intercept for Watch {
         _context: &BeforeSerializationInterceptorContextRef<'_>,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        config.interceptor_state().store_put(Started(Instant::now()));
+        Ok(())
+    }
+
+    /// The first moment at which it is known what is called; nothing is sent yet.
+    fn read_before_serialization(
+        &self,
+        _context: &BeforeSerializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
         let (_, operation) = names(config);
         if self.mode == Mode::ReadsOnly && !only_reads(&operation) {
             return Err(Refused(operation).into());
         }
-        config.interceptor_state().store_put(Started(Instant::now()));
         Ok(())
     }
 

@@ -102,13 +102,15 @@ impl Classes {
     async fn look(&self, entries: &mut BTreeMap<String, Entry>) {
         let now = Instant::now();
         if !(self.leads)() {
-            entries.values_mut().for_each(|entry| entry.due = entry.due.max(now + AGAIN));
+            for entry in entries.values_mut() {
+                entry.due = entry.due.max(now + AGAIN);
+            }
             return;
         }
         let due = entries.values_mut().filter(|entry| entry.due <= now);
         futures::stream::iter(due)
             .for_each_concurrent(CONCURRENT, async |entry| {
-                entry.due = match self.reconcile(&entry.class, &mut entry.looks).await {
+                entry.due = match Box::pin(self.reconcile(&entry.class, &mut entry.looks)).await {
                     Ok(next) => next,
                     Err(reason) => {
                         warn!(controller = "nodeclass", EC2NodeClass = entry.class.name_any(), "{reason}");
@@ -131,7 +133,7 @@ impl Classes {
         }
         let cluster = self.facts.now();
         let need = Need { aws: &self.aws, cluster: &cluster, settings: &self.settings };
-        looks.refresh(class, need).await;
+        Box::pin(looks.refresh(class, need)).await;
         if let Some(free) = looks.take_free_addresses() {
             self.addresses.lock().unwrap_or_else(std::sync::PoisonError::into_inner).learn(free);
         }
@@ -193,7 +195,9 @@ fn note(entries: &mut BTreeMap<String, Entry>, event: watcher::Event<DynamicObje
             return;
         }
         watcher::Event::Init => {
-            entries.values_mut().for_each(|entry| entry.is_listed = false);
+            for entry in entries.values_mut() {
+                entry.is_listed = false;
+            }
             return;
         }
         watcher::Event::InitDone => {
@@ -211,24 +215,21 @@ fn note(entries: &mut BTreeMap<String, Entry>, event: watcher::Event<DynamicObje
             return;
         }
     };
-    match entries.get_mut(&name).filter(|entry| entry.class.metadata.uid == class.metadata.uid) {
-        Some(entry) => {
-            let of = |class: &EC2NodeClass| {
-                let meta = &class.metadata;
-                (meta.generation, meta.deletion_timestamp.is_some(), meta.finalizers.clone())
-            };
-            if of(&entry.class) != of(&class) {
-                entry.due = Instant::now();
-            }
-            if entry.class.metadata.generation != class.metadata.generation {
-                entry.looks = Looks::default();
-            }
-            entry.class = class;
-            entry.is_listed = true;
-        }
-        None => {
-            let entry = Entry { class, looks: Looks::default(), due: Instant::now(), is_listed: true };
-            entries.insert(name, entry);
-        }
+    let same = entries.get_mut(&name).filter(|entry| entry.class.metadata.uid == class.metadata.uid);
+    let Some(entry) = same else {
+        entries.insert(name, Entry { class, looks: Looks::default(), due: Instant::now(), is_listed: true });
+        return;
+    };
+    let of = |class: &EC2NodeClass| {
+        let meta = &class.metadata;
+        (meta.generation, meta.deletion_timestamp.is_some(), meta.finalizers.clone())
+    };
+    if of(&entry.class) != of(&class) {
+        entry.due = Instant::now();
     }
+    if entry.class.metadata.generation != class.metadata.generation {
+        entry.looks = Looks::default();
+    }
+    entry.class = class;
+    entry.is_listed = true;
 }

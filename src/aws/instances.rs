@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use aws_sdk_ec2::types::{Filter as Ec2Filter, Instance, InstanceLifecycleType, InstanceNetworkInterface};
+use aws_sdk_ec2::types::{Filter as Ec2Filter, Instance, InstanceLifecycleType, InstanceNetworkInterface, Placement};
 use jiff::Timestamp;
 
 use super::connect::Aws;
@@ -42,7 +42,7 @@ fn instance(of: &Instance) -> Option<FoundInstance> {
     let has_addresses = |interface: &&InstanceNetworkInterface| interface.interface_type() != Some("efa-only");
     let interfaces = of.network_interfaces().iter().filter(has_addresses);
     let mut security_groups: BTreeSet<String> = interfaces
-        .flat_map(|interface| interface.groups())
+        .flat_map(InstanceNetworkInterface::groups)
         .filter_map(|group| group.group_id().map(str::to_owned))
         .collect();
     if security_groups.is_empty() {
@@ -62,7 +62,7 @@ fn instance(of: &Instance) -> Option<FoundInstance> {
         is_spot: of.instance_lifecycle() == Some(&InstanceLifecycleType::Spot)
             || of.spot_instance_request_id().is_some_and(|id| !id.is_empty()),
         reservation: of.capacity_reservation_id().filter(|_| is_reserved).map(str::to_owned),
-        partition: of.placement().and_then(|placement| placement.partition_number()),
+        partition: of.placement().and_then(Placement::partition_number),
         tags: of.tags().iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value()?.to_owned()))).collect(),
     })
 }

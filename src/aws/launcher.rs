@@ -126,16 +126,14 @@ impl Launcher {
         }
         let (there, left): (Vec<Launch>, Vec<Launch>) =
             launches.into_iter().partition(|launch| assigned.contains_key(&launch.uid));
-        let answer = |launch: &Launch| match earlier::instance(launch, assigned[&launch.uid]) {
-            Some(instance) => Answer::Launched { claim: launch.uid.clone(), result: Ok(Box::new(instance)) },
-            None => {
-                let id = &assigned[&launch.uid].id;
-                let _ = self.ends.send(earlier_id(assigned[&launch.uid])); // nobody ends where the process does
-                refusal(
-                    launch,
-                    LaunchError::Other(format!("{id} is nothing that the claim can be any more: it is ended")),
-                )
+        let answer = |launch: &Launch| {
+            let found = assigned[&launch.uid];
+            if let Some(instance) = earlier::instance(launch, found) {
+                return Answer::Launched { claim: launch.uid.clone(), result: Ok(Box::new(instance)) };
             }
+            let _ = self.ends.send(earlier_id(found)); // nobody ends where the process does
+            let reason = format!("{} is nothing that the claim can be any more: it is ended", found.id);
+            refusal(launch, LaunchError::Other(reason))
         };
         self.answer(there.iter().map(answer).collect());
         Ok(left)
@@ -202,7 +200,9 @@ impl Launcher {
             Err(error) => Some(error).filter(|error| error.is_launch_template_missing()),
         };
         if missing.is_some() {
-            found.iter().for_each(|of| self.templates.forget(&of.template.name));
+            for of in found {
+                self.templates.forget(&of.template.name);
+            }
         }
         response
     }
@@ -246,7 +246,7 @@ impl Launcher {
                     }
                     // nothing was launched, and the claim goes
                     Err(LaunchError::InsufficientCapacity(_) | LaunchError::NodeClassNotReady(_)) => {
-                        drop(sent.remove(claim))
+                        sent.remove(claim);
                     }
                     Err(LaunchError::Other(_)) => {}
                 }

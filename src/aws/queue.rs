@@ -46,14 +46,13 @@ impl Queue {
     /// Does not end.
     pub async fn run(self: Arc<Self>) {
         let url = loop {
-            match self.aws.sqs.get_queue_url().queue_name(&self.name).send().await {
-                Ok(answer) => match answer.queue_url() {
-                    Some(url) => break url.to_owned(),
-                    None => warn!(controller = "interruption", "GetQueueUrl: expected a URL, found none"),
-                },
-                Err(error) => {
-                    warn!(controller = "interruption", queue = self.name, "{}", reason("GetQueueUrl", &error))
-                }
+            let said = match self.aws.sqs.get_queue_url().queue_name(&self.name).send().await {
+                Ok(answer) => answer.queue_url.ok_or_else(|| "GetQueueUrl: expected a URL, found none".to_owned()),
+                Err(error) => Err(reason("GetQueueUrl", &error)),
+            };
+            match said {
+                Ok(url) => break url,
+                Err(reason) => warn!(controller = "interruption", queue = self.name, "{reason}"),
             }
             tokio::time::sleep(AGAIN).await;
         };

@@ -47,7 +47,7 @@ pub(super) async fn keep(aws: Aws, client: Client, facts: Facts, known: Arc<Know
                 Ok(_) => known.tagged(&id, wanted),
                 Err(error) if code(&error) == Some("InvalidInstanceID.NotFound") => {}
                 Err(error) => {
-                    warn!(controller = "nodeclaim.tagging", instance = id, "{}", reason("CreateTags", &error))
+                    warn!(controller = "nodeclaim.tagging", instance = id, "{}", reason("CreateTags", &error));
                 }
             }
             tokio::time::sleep(BETWEEN).await;

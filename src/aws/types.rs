@@ -1,23 +1,21 @@
 //! Types, the zones that offer them, and the ids of zones, as the account sees them.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aws_sdk_ec2::types::{
-    ArchitectureType, EbsOptimizedSupport, EphemeralNvmeSupport, Filter, InstanceTypeInfo, LocationType,
+    ArchitectureType, EbsOptimizedSupport, EfaInfo, EphemeralNvmeSupport, Filter, GpuDeviceMemoryInfo,
+    InstanceStorageInfo, InstanceTypeInfo, LocationType, NetworkCardInfo, NeuronInfo,
 };
 
 use super::connect::Aws;
 use super::words::reason;
 use crate::catalog::ec2::{DescribedDevice, DescribedType, Ec2Facts};
+use crate::catalog::market::Offered;
 use crate::catalog::node_class::Zone;
 
 /// Types of a page of DescribeInstanceTypes, as many as EC2 allows.
 const TYPES_OF_PAGE: i32 = 100;
 const OFFERINGS_OF_PAGE: i32 = 1_000;
-
-/// The zones in which each type is offered, both by name.
-pub type Offered = BTreeMap<Arc<str>, BTreeSet<Arc<str>>>;
 
 /// Every type that is virtualized in hardware and runs on x86_64 or arm64, as the reference filters them.
 ///
@@ -93,8 +91,9 @@ fn described(info: &InstanceTypeInfo) -> Option<DescribedType> {
     let network = info.network_info()?;
     let card = usize::try_from(network.default_network_card_index().unwrap_or(0)).unwrap_or(0);
     let card = network.network_cards().get(card);
-    let interfaces = card.and_then(|card| card.maximum_network_interfaces()).or(network.maximum_network_interfaces())?;
-    let baselines = network.network_cards().iter().filter_map(|card| card.baseline_bandwidth_in_gbps());
+    let interfaces =
+        card.and_then(NetworkCardInfo::maximum_network_interfaces).or(network.maximum_network_interfaces())?;
+    let baselines = network.network_cards().iter().filter_map(NetworkCardInfo::baseline_bandwidth_in_gbps);
     let gbps: f64 = baselines.sum();
     let storage = info.instance_storage_info();
     let is_nvme = storage.is_some_and(|of| of.nvme_support() != Some(&EphemeralNvmeSupport::Unsupported));
@@ -110,11 +109,11 @@ fn described(info: &InstanceTypeInfo) -> Option<DescribedType> {
         network_mbps: (gbps > 0.0).then(|| whole_mbps(gbps)),
         encryption_in_transit: network.encryption_in_transit_supported().unwrap_or(false),
         hypervisor: info.hypervisor().map(|of| of.as_str().to_owned()).unwrap_or_default(),
-        local_nvme_gb: storage.filter(|_| is_nvme).and_then(|of| of.total_size_in_gb()),
+        local_nvme_gb: storage.filter(|_| is_nvme).and_then(InstanceStorageInfo::total_size_in_gb),
         gpu: gpu(info),
         accelerator: accelerator(info),
         neuron_cores: neuron_cores(info),
-        efa_interfaces: network.efa_info().and_then(|efa| efa.maximum_efa_interfaces()).map(i64::from),
+        efa_interfaces: network.efa_info().and_then(EfaInfo::maximum_efa_interfaces).map(i64::from),
         network_cards: network.maximum_network_cards().unwrap_or(1).into(),
         interfaces: interfaces.into(),
         ipv4_per_interface: network.ipv4_addresses_per_interface()?.into(),
@@ -131,7 +130,7 @@ fn gpu(info: &InstanceTypeInfo) -> Option<DescribedDevice> {
         name: gpu.name().unwrap_or_default().to_owned(),
         manufacturer: gpu.manufacturer().unwrap_or_default().to_owned(),
         count: gpu.count()?.into(),
-        memory_mib: gpu.memory_info().and_then(|memory| memory.size_in_mib()).map(i64::from),
+        memory_mib: gpu.memory_info().and_then(GpuDeviceMemoryInfo::size_in_mib).map(i64::from),
     })
 }
 
@@ -143,7 +142,7 @@ fn accelerator(info: &InstanceTypeInfo) -> Option<DescribedDevice> {
         count: count.into(),
         memory_mib: None,
     };
-    if let Some([neuron]) = info.neuron_info().map(|neuron| neuron.neuron_devices()) {
+    if let Some([neuron]) = info.neuron_info().map(NeuronInfo::neuron_devices) {
         return Some(device(neuron.name(), "aws", neuron.count()?));
     }
     let [other] = info.inference_accelerator_info()?.accelerators() else { return None };

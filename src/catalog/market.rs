@@ -6,7 +6,7 @@ mod zones;
 
 use std::sync::Arc;
 
-pub use account::{Account, OnDemandPrices};
+pub use account::{Account, Offered, OnDemandPrices};
 pub use spot::{LINUX, SpotFileError, SpotPrices};
 
 use super::ec2::{Ec2Facts, Ec2Type, PriceTable};

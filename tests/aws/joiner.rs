@@ -47,8 +47,9 @@ impl Drop for Joiner {
 
 /// Those that are there.
 pub async fn running(aws: &Aws) -> Vec<Instance> {
-    let answer = aws.ec2.describe_instances().send().await.unwrap();
-    let all = answer.reservations().iter().flat_map(|of| of.instances().iter().cloned());
+    let pages = aws.ec2.describe_instances().into_paginator().items().send();
+    let reservations = pages.try_collect().await.unwrap();
+    let all = reservations.iter().flat_map(|of| of.instances().iter().cloned());
     all.filter(|of| of.state().unwrap().name() == Some(&InstanceStateName::Running)).collect()
 }
 

@@ -24,6 +24,7 @@ use super::account::REGION;
 use super::joiner::{provider_id, running};
 use super::proxy::Throttle;
 use super::whole::{World, in_world};
+use crate::following::poll::until;
 use crate::placement::dice::Dice;
 
 const CLASS: &str = "examples/getting-started/node-class.yaml";
@@ -60,9 +61,14 @@ impl Provider {
         };
         let ec2 = Ec2::start((aws, world.client.clone(), facts), keeper, settings, teller, Arc::new(|| true));
         drop(world.cluster.kubectl(&["apply", "-f", CLASS]));
-        drop(world.cluster.kubectl(&["wait", "--for=condition=Ready", "--timeout=120s", "ec2nodeclass", "default"]));
         let classes: Api<EC2NodeClass> = Api::all(world.client.clone());
-        let class = Arc::new(classes.get("default").await.unwrap());
+        let class = until("the class to be ready", async || {
+            let class = classes.get("default").await?;
+            let conditions = class.status.iter().flat_map(|status| &status.conditions);
+            let is_ready = conditions.into_iter().any(|of| of.type_ == "Ready" && of.status == "True");
+            Ok(is_ready.then_some(Arc::new(class)))
+        })
+        .await;
         let facts = NodeClassFacts::from_ec2(&class).unwrap();
         let types = Catalog::Ec2(Box::new(market)).instance_types(&facts, &Settings::default());
         let wanted = |kind: &InstanceType| ["m5.large", "m5.xlarge", "c5.large", "c5.xlarge"].contains(&&*kind.name);
@@ -133,7 +139,9 @@ async fn claims(world: &World<'_>, count: usize, pools: usize) -> Vec<NodeClaim>
 async fn forget(world: &World<'_>) {
     let api: Api<NodeClaim> = Api::all(world.client.clone());
     api.delete_collection(&DeleteParams::default(), &ListParams::default()).await.unwrap();
-    drop(world.cluster.kubectl(&["delete", "-f", CLASS, "--wait=true", "--timeout=60s"]));
+    drop(world.cluster.kubectl(&["delete", "-f", CLASS, "--wait=false"]));
+    let classes: Api<EC2NodeClass> = Api::all(world.client.clone());
+    until("the end of the class", async || Ok(classes.get_opt("default").await?.is_none().then_some(()))).await;
 }
 
 /// Every claim has an instance of its own, and there are no others.
@@ -141,6 +149,10 @@ async fn is_one_to_one(world: &World<'_>, found: &BTreeMap<Arc<str>, Arc<str>>, 
     let there: BTreeSet<String> = running(&world.account.aws).await.iter().map(provider_id).collect();
     let given: BTreeSet<String> = found.values().map(ToString::to_string).collect();
     assert_eq!((found.len(), given.len()), (claims, claims), "no two claims have the same instance");
+    if given != there {
+        let (more, fewer) = (there.difference(&given).count(), given.difference(&there).count());
+        eprintln!("{more} instances that no claim has, {fewer} claims without their instance");
+    }
     given == there
 }
 
@@ -168,12 +180,12 @@ fn five_hundred_claims_are_launched_in_half_a_minute_with_fewer_calls_than_claim
 fn throttling_slows_and_loses_nothing() {
     in_world(async |world| {
         let mut provider = Provider::start(world).await;
-        let claims = claims(world, 40, 20).await;
+        let claims = claims(world, 20, 5).await;
         world.account.proxy.faults().throttle = Some(Throttle::new(2.0, 2.0));
         let found = provider.launch_all(&claims).await;
         let refused = world.account.proxy.faults().throttle.take().unwrap().refused;
         assert!(refused > 0, "it was throttled");
-        assert!(is_one_to_one(world, &found, 40).await);
+        assert!(is_one_to_one(world, &found, 20).await);
         forget(world).await;
     });
 }
@@ -186,9 +198,10 @@ fn after_two_hundred_faults_every_claim_has_one_instance_and_every_instance_a_cl
         let mut round = 0;
         while world.account.proxy.faults().happened < 200 {
             round += 1;
+            eprintln!("round {round}: {} faults", world.account.proxy.faults().happened);
             assert!(round < 40, "so many rounds have faults enough");
-            let claims = claims(world, 30, 15).await;
-            world.account.proxy.faults().random = Some((Dice::new(round), 200));
+            let claims = claims(world, 30, 10).await;
+            world.account.proxy.faults().random = Some((Dice::new(round), 350));
             let found = provider.launch_all(&claims).await;
             let random = world.account.proxy.faults().random.take();
             assert!(random.is_some());

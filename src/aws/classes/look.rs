@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_ec2::types::{CapacityReservation, Image, SubnetState};
+use aws_sdk_ec2::types::{CapacityReservation, CapacityReservationType, Image, SubnetState};
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 
@@ -32,7 +32,7 @@ pub(super) async fn subnets(aws: &Aws, spec: &EC2NodeClassSpec) -> Part<Vec<Foun
                         zone: zone.to_owned(),
                         zone_id: subnet.availability_zone_id().map(str::to_owned),
                         free_addresses: subnet.available_ip_address_count().unwrap_or(0).into(),
-                    }))
+                    }));
                 }
                 Ok(None) => break,
                 Err(error) if is_missing(code(&error)) => break,
@@ -151,11 +151,11 @@ pub(super) async fn reservations(aws: &Aws, spec: &EC2NodeClassSpec) -> Part<Vec
 }
 
 fn reservation_of(of: &CapacityReservation) -> Option<FoundReservation> {
-    let criteria = match of.instance_match_criteria().map(|criteria| criteria.as_str()) {
+    let criteria = match of.instance_match_criteria().map(aws_sdk_ec2::types::InstanceMatchCriteria::as_str) {
         Some("targeted") => InstanceMatchCriteria::Targeted,
         _ => InstanceMatchCriteria::Open,
     };
-    let kind = match of.reservation_type().map(|kind| kind.as_str()) {
+    let kind = match of.reservation_type().map(CapacityReservationType::as_str) {
         Some("capacity-block") => ReservationType::CapacityBlock,
         _ => ReservationType::Default,
     };

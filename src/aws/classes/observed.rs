@@ -140,10 +140,8 @@ impl Looks {
         if !is_due || !others.all(|of| of.status == "True") {
             return false;
         }
-        self.observed.validation = match settings.no_dry_runs {
-            true => Validation::Succeeded,
-            false => dry_runs::validate(aws, class, cluster).await,
-        };
+        self.observed.validation =
+            if settings.no_dry_runs { Validation::Succeeded } else { dry_runs::validate(aws, class, cluster).await };
         let every = match self.observed.validation {
             Validation::Succeeded => VALIDATION_EVERY,
             Validation::Failed(_) => MISSING_EVERY,

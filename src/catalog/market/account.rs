@@ -11,13 +11,16 @@ use crate::units::MicroUsd;
 /// On-demand prices an hour, by type.
 pub type OnDemandPrices = BTreeMap<Arc<str>, MicroUsd>;
 
+/// The zones in which each type is offered, both by name.
+pub type Offered = BTreeMap<Arc<str>, BTreeSet<Arc<str>>>;
+
 /// What has been asked so far; `None`: what is bundled counts.
 #[derive(Debug, Clone, Default)]
 pub struct Account {
     /// Its types.
     pub facts: Option<Arc<Ec2Facts>>,
     /// The zones in which each type is offered.
-    pub offered: Option<Arc<BTreeMap<Arc<str>, BTreeSet<Arc<str>>>>>,
+    pub offered: Option<Arc<Offered>>,
     /// With their ids.
     pub zones: Option<Vec<Zone>>,
     pub on_demand: Option<Arc<OnDemandPrices>>,

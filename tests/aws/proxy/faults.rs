@@ -28,6 +28,9 @@ pub struct Faults {
     pub happened: usize,
     /// Images: name and architecture by id; moto forgets the architecture.
     pub images: BTreeMap<String, (String, &'static str)>,
+    /// A queue in the place of moto's, which looks through all messages for each that is deleted: those that wait, and those that were
+    /// delivered, by receipt.
+    pub queue: Option<(Vec<String>, BTreeMap<String, String>)>,
     /// Values of SSM parameters; others are not there.
     pub parameters: BTreeMap<String, String>,
     /// What the Pricing stand-in says, dollars an hour by type.

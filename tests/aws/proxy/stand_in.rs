@@ -1,6 +1,7 @@
 //! What moto does not have: architectures of images, prices, spot price history of other than one type, parameters of EKS images, capacity reservations, placement
 //! groups, and the cluster.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use axum::body::Bytes;
@@ -11,8 +12,13 @@ use super::{Answer, Shared};
 
 /// `None`: moto is asked.
 pub(super) fn answer(shared: &Shared, query: &Query) -> Option<Answer> {
-    let faults = shared.faults.lock().unwrap();
+    let mut faults = shared.faults.lock().unwrap();
     let call = query.call();
+    if let Some(queue) = &mut faults.queue
+        && let Some(answer) = of_queue(queue, query)
+    {
+        return Some(answer);
+    }
     match call.action.as_str() {
         "GetProducts" => {
             let is_metal = query.json["Filters"].to_string().contains("bare metal");
@@ -69,6 +75,34 @@ pub(super) fn answer(shared: &Shared, query: &Query) -> Option<Answer> {
             let cluster = json!({"name": "test", "version": "1.33", "endpoint": "https://cluster.example",
                 "certificateAuthority": {"data": "Y2E="}, "kubernetesNetworkConfig": network});
             Some(Answer::json(200, &json!({"cluster": cluster})))
+        }
+        _ => None,
+    }
+}
+
+/// Ten messages at a time; no wait, as there is something to be read.
+fn of_queue((waiting, delivered): &mut (Vec<String>, BTreeMap<String, String>), query: &Query) -> Option<Answer> {
+    match query.call().action.as_str() {
+        "ReceiveMessage" => {
+            let from = waiting.len().saturating_sub(10);
+            let messages: Vec<_> = waiting
+                .drain(from..)
+                .enumerate()
+                .map(|(number, body)| {
+                    let receipt = format!("{from}-{number}");
+                    delivered.insert(receipt.clone(), body.clone());
+                    json!({"MessageId": receipt, "ReceiptHandle": receipt, "Body": body, "Attributes": {"SentTimestamp": "0"}})
+                })
+                .collect();
+            Some(Answer::json(200, &json!({"Messages": messages})))
+        }
+        "DeleteMessageBatch" => {
+            let entries = query.json["Entries"].as_array().cloned().unwrap_or_default();
+            for entry in &entries {
+                delivered.remove(entry["ReceiptHandle"].as_str().unwrap_or_default());
+            }
+            let done: Vec<_> = entries.iter().map(|entry| json!({"Id": entry["Id"]})).collect();
+            Some(Answer::json(200, &json!({"Successful": done, "Failed": []})))
         }
         _ => None,
     }
