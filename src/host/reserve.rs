@@ -110,7 +110,7 @@ mod tests {
         assert!(kept < ms(200), "the packing that was carried out counts instead of the first: {kept:?}");
         reserve.writing(|| ());
         assert!(reserve.time(false) >= ms(65), "of writing the longest counts");
-        reserve.bounding(|| std::thread::yield_now());
+        reserve.bounding(std::thread::yield_now);
         assert!(reserve.time(true) >= reserve.time(false), "bounding counts where pods are left");
     }
 }

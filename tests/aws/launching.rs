@@ -98,7 +98,9 @@ impl Provider {
     async fn launch_all(&mut self, claims: &[NodeClaim]) -> BTreeMap<Arc<str>, Arc<str>> {
         let launches: BTreeMap<Arc<str>, Launch> =
             claims.iter().map(|claim| self.launch(claim)).map(|launch| (launch.uid.clone(), launch)).collect();
-        launches.values().for_each(|launch| self.ec2.ask(Request::Launch(launch.clone())));
+        for launch in launches.values() {
+            self.ec2.ask(Request::Launch(launch.clone()));
+        }
         let mut found = BTreeMap::new();
         while found.len() < launches.len() {
             let Event::Cloud(Answer::Launched { claim, result }) = self.told.recv().await.unwrap().event else {

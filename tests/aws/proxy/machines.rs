@@ -48,9 +48,9 @@ impl Machines {
                 amended += part;
                 continue;
             };
-            let groups: String =
+            let items: Vec<String> =
                 groups.iter().map(|group| format!("<item><groupId>{group}</groupId></item>")).collect();
-            amended += &sets.replace_all(part, format!("<groupSet>{groups}</groupSet>"));
+            amended += &sets.replace_all(part, format!("<groupSet>{}</groupSet>", items.concat()));
         }
         Answer { body: amended.into(), ..answer }
     }

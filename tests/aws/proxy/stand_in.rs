@@ -22,7 +22,7 @@ pub(super) fn answer(shared: &Shared, query: &Query) -> Option<Answer> {
     match call.action.as_str() {
         "GetProducts" => {
             let is_metal = query.json["Filters"].to_string().contains("bare metal");
-            let products = faults.prices.iter().filter(|(kind, _)| kind.ends_with(".metal") == is_metal);
+            let products = faults.prices.iter().filter(|(kind, _)| kind.contains(".metal") == is_metal);
             let list: Vec<String> = products.map(|(kind, price)| product(kind, price)).collect();
             Some(Answer::json(200, &json!({"FormatVersion": "aws_v1", "PriceList": list})))
         }
