@@ -105,6 +105,7 @@ use consistency::Consistency;
 use consolidating::Consolidating;
 use creating::Creating;
 use drain::is_going;
+use empty::HeldByPods;
 use garbage::Garbage;
 use health::Health;
 use idle::PodEvents;
@@ -181,6 +182,7 @@ pub struct Controller {
     disruptable: disruptable::Looked,
     consolidating: Consolidating,
     last_look: LastLook,
+    held_by_pods: HeldByPods,
 }
 
 impl Controller {
@@ -222,6 +224,7 @@ impl Controller {
             disruptable: disruptable::Looked::default(),
             consolidating: Consolidating::default(),
             last_look: LastLook::default(),
+            held_by_pods: HeldByPods::default(),
         }
     }
 
@@ -246,6 +249,7 @@ impl Controller {
         self.disruptable = disruptable::Looked::default();
         self.consolidating = Consolidating::default();
         self.last_look = LastLook::default();
+        self.held_by_pods = HeldByPods::default();
         self.attention = Attention::default();
         self.creating = Creating::default();
     }
@@ -367,6 +371,7 @@ impl Controller {
         self.buffers.step(&cluster, &mut turn);
         wanted.extend(self.buffers.held(&cluster));
         coming.leaving.extend(self.consolidating.under_way(&cluster, now));
+        coming.staying = static_drift::staying(&cluster);
         let leaving = self.consolidating.leaving(&cluster);
         wanted.extend(coming.leaving.values().chain(leaving.values().flatten()).cloned());
         let mut nominated = self.nominated.clone();
@@ -384,7 +389,12 @@ impl Controller {
         };
         let mut views = Views::new(cluster.objects, &coming, known, now);
         self.disruptable.step(|| views.of(View::Now), &mut turn);
-        empty::step(&cluster, (&wanted, &self.consolidating.in_hand()), (&mut self.looks, &mut views), &mut turn);
+        empty::step(
+            &cluster,
+            (&wanted, &self.consolidating.in_hand()),
+            (&mut self.looks, &mut views, &mut self.held_by_pods),
+            &mut turn,
+        );
         let room = || Room::of(&self.settings.valves, &cluster, &self.spend, &mut self.recent, now);
         self.consolidating.go_on(&cluster, (&mut self.looks, &mut views), room, self.asked.is_none(), &mut turn);
         let in_hand = self.consolidating.in_hand();
@@ -406,7 +416,8 @@ impl Controller {
             let room = || Room::of(&self.settings.valves, &cluster, &self.spend, &mut self.recent, now);
             let asking = (self.settings.consolidation, self.batch.is_at_rest(), &mut self.questions);
             let has_begun = self.consolidating.step(&cluster, &mut views, room, asking, &mut turn);
-            if has_begun | self.consolidating.replace_static(&cluster, &mut views, &mut turn) {
+            let room = || Room::of(&self.settings.valves, &cluster, &self.spend, &mut self.recent, now);
+            if has_begun | self.consolidating.replace_static(&cluster, &mut views, room, &mut turn) {
                 let room = || Room::of(&self.settings.valves, &cluster, &self.spend, &mut self.recent, now);
                 self.consolidating.go_on(&cluster, (&mut self.looks, &mut views), room, true, &mut turn);
             }

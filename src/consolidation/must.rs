@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::cut::commands;
 use super::room::pool_of;
@@ -10,7 +11,11 @@ use super::trial::{Trial, Wanted};
 use super::{Command, Removed};
 use crate::disruption::{Candidate, Method};
 use crate::plan::Launch;
+use crate::random::SplitMix64;
 use crate::units::MicroUsd;
+
+/// Of more drifted nodes than this not every search begins with the oldest.
+const MANY_DRIFTED: usize = 5;
 
 impl Search<'_> {
     /// All empty nodes that budgets allow, at once.
@@ -44,17 +49,18 @@ impl Search<'_> {
             (!of.pods.is_empty(), node.disruption.drifted.as_ref().map(|of| of.since), node.name.clone())
         });
         let mut names: Vec<Arc<str>> = drifted.iter().map(|of| self.current.nodes[of.node].name.clone()).collect();
-        // some may never find another node: the rest of the search is for others, and the next one begins elsewhere
+        // some may never find another node: half of the search is for others, and some searches begin elsewhere
         let most = if self.policies.are_off() { usize::MAX } else { self.effort.left().div_ceil(2) };
-        if names.len() > most {
-            let turn = usize::try_from(self.manner.turn).unwrap_or_default();
-            let first = turn.wrapping_mul(most) % names.len();
+        if self.manner.turn % 4 != 0 && names.len() > MANY_DRIFTED {
+            let lot = usize::try_from(SplitMix64(self.manner.turn).next() >> 32).unwrap_or_default();
+            let first = lot % names.len();
             names.rotate_left(first);
         }
         let before = self.effort.tried();
+        let half = if self.policies.are_off() { Duration::ZERO } else { self.effort.time() / 2 };
         let mut standing = drifted;
         for name in names {
-            if self.effort.is_over() || self.effort.tried() - before >= most {
+            if self.effort.is_over() || self.effort.tried() - before >= most || self.effort.time() < half {
                 return;
             }
             let Some(candidate) = standing.iter().find(|of| self.current.nodes[of.node].name == name) else { continue };

@@ -18,7 +18,7 @@ pub(super) struct Policies {
 
 impl Policies {
     pub fn of(snapshot: &Snapshot, others: &Policy) -> Self {
-        let own = snapshot.node_pools.iter().filter_map(|pool| Some((pool.name.clone(), own(pool)?)));
+        let own = snapshot.node_pools.iter().filter_map(|pool| Some((pool.name.clone(), own(pool, others)?)));
         Self { others: *others, own: own.collect() }
     }
 
@@ -38,7 +38,8 @@ impl Policies {
     }
 }
 
-fn own(pool: &NodePool) -> Option<Policy> {
+/// The field of the reference chooses a score, and is no leave to act where that is turned off.
+fn own(pool: &NodePool, others: &Policy) -> Option<Policy> {
     let is_balanced = *pool.disruption.consolidation_policy == *ConsolidationPolicy::Balanced.as_str();
-    pool.disruption.consolidation.map(Policy::of).or_else(|| is_balanced.then(Policy::balanced))
+    pool.disruption.consolidation.map(Policy::of).or_else(|| (is_balanced && !others.is_off()).then(Policy::balanced))
 }

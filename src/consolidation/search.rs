@@ -425,7 +425,11 @@ impl Search<'_> {
         for method in [Method::Empty, Method::Drifted, Method::Underutilized] {
             for candidate in self.candidates(method) {
                 let pool = pool_of(&self.current, &candidate);
-                if self.may_go(&candidate, &there) && self.room.left(&self.current, &pool, method) == 0 {
+                let may_go = match method {
+                    Method::Underutilized => self.may_go(&candidate, &there),
+                    Method::Empty | Method::Drifted => true,
+                };
+                if may_go && self.room.left(&self.current, &pool, method) == 0 {
                     counts.entry((pool, method.label())).or_insert((method, 0)).1 += 1;
                 }
             }

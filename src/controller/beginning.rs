@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::closing::{InHand, SETTLED, is_closed, note_reason, reason_since, set_taint};
+use super::closing::{InHand, SETTLED, allowance, is_closed, note_reason, reason_since, set_taint};
 use super::cluster::{Claimed, Cluster};
 use super::consolidating::are_candidates;
 use super::create::{create_claim, free_name};
@@ -21,7 +21,7 @@ use super::question::{View, Views};
 use super::replacing::{Replaces, is_marked};
 use super::said::Said;
 use super::saving::Saving;
-use super::static_drift::free;
+use super::static_drift::{dearest, free};
 use super::turn::{Turn, later};
 use super::valves::Room;
 use crate::api::labels;
@@ -52,6 +52,8 @@ pub(super) struct Begun {
     looked: Option<(Timestamp, Arc<Snapshot>)>,
     /// What comes is a node of this pool, by index, of any type that it allows: it has `replicas`.
     of_static: Option<usize>,
+    /// The limits of the settings have room for what is made.
+    is_let_in: bool,
     /// Claims that nobody has seen yet.
     to_make: Vec<Made>,
     /// Those that are there.
@@ -88,7 +90,8 @@ pub(super) fn begin(now: &Snapshot, command: &Command, turn: &mut Turn<'_>) -> O
     turn.say(Said::Consolidating(Saving::of(command)));
     let (to_make, made) = (Vec::new(), Vec::new());
     let pools = names(now);
-    Some(Begun { at: turn.now, command: command.clone(), going, pools, looked: None, of_static: None, to_make, made })
+    let (command, looked, of_static, is_let_in) = (command.clone(), None, None, false);
+    Some(Begun { at: turn.now, command, going, pools, looked, of_static, is_let_in, to_make, made })
 }
 
 /// Another node of a static pool, by index, for the one of a claim; `None`: it has none.
@@ -104,7 +107,8 @@ pub(super) fn begin_static(now: &Snapshot, claim: &str, pool: usize, turn: &mut 
     }
     turn.say(Said::Consolidating(saving));
     let (at, going, pools, of_static) = (turn.now, InHand::from([Arc::from(claim)]), names(now), Some(pool));
-    Some(Begun { at, command, going, pools, looked: None, of_static, to_make: Vec::new(), made: Vec::new() })
+    let (looked, is_let_in, to_make, made) = (None, false, Vec::new(), Vec::new());
+    Some(Begun { at, command, going, pools, looked, of_static, is_let_in, to_make, made })
 }
 
 fn names(of: &Snapshot) -> Vec<Arc<str>> {
@@ -148,14 +152,24 @@ impl Begun {
             if !is_open {
                 return Stage::Beginning; // what is decided may want the same room
             }
+            let reason = self.command.method.reason();
+            let is_within = left.iter().all(|claimed| {
+                // those that go say so, and count
+                let budget = allowance(cluster, claimed.pool().unwrap_or_default(), reason, &InHand::new(), turn);
+                budget.disrupted <= budget.most
+            });
             let now = views.of(View::AsExpected);
-            if !self.holds(&now, others, turn.now) {
+            if !is_within || !self.holds(&now, others, turn.now) {
                 return Stage::Dropped;
             }
             self.plan(cluster, &now);
             self.looked = Some((turn.now, now));
         }
         if !replaces {
+            if self.looked.take_if(|(at, _)| turn.is_time(later(*at, FRESH))).is_some() {
+                turn.step_again(turn.now);
+                return Stage::Beginning; // it is looked at once more
+            }
             for claimed in left {
                 disrupt(claimed, self.command.method.label_of_reason(), turn);
             }
@@ -213,7 +227,8 @@ impl Begun {
             let mut claim = unplanned_claim(&now.node_pools[pool], &name);
             let replaces = Replaces { claims: going.iter().cloned().collect(), with: vec![name.clone()] };
             claim["metadata"]["annotations"][labels::REPLACES] = json!(replaces.to_annotation());
-            let (worst, plan, instance_type) = (MicroUsd::ZERO, ClaimPlan::default(), Arc::from("any"));
+            let worst = dearest(&now.node_pools[pool]);
+            let (plan, instance_type) = (ClaimPlan::default(), Arc::from("any"));
             Made { name, pool, worst, claim, plan, instance_type, pods: 0 }
         }));
         self.to_make = to_make;
@@ -233,12 +248,21 @@ impl Begun {
         if turn.is_time(later(*at, FRESH)) && !self.to_make.is_empty() {
             return Stage::Dropped;
         }
+        if !std::mem::replace(&mut self.is_let_in, true) {
+            // all of them, or none
+            let left = left.get_or_insert_with(room);
+            let mut rest = left.clone();
+            for of in &self.to_make {
+                let pool = &now.node_pools[of.pool].name;
+                if let Err(valve) = rest.take(pool, of.worst) {
+                    turn.say(Said::HeldBack { valve, pool: pool.clone(), claims: self.to_make.len() });
+                    return Stage::Dropped;
+                }
+            }
+            *left = rest;
+        }
         for of in &self.to_make {
             let pool = &now.node_pools[of.pool];
-            if let Err(valve) = left.get_or_insert_with(&mut *room).take(&pool.name, of.worst) {
-                turn.say(Said::HeldBack { valve, pool: pool.name.clone(), claims: self.to_make.len() });
-                return Stage::Dropped;
-            }
             if create_claim(pool, of.claim.clone(), &of.plan, cluster.objects, turn) {
                 let (claim, pool, pods) = (of.name.clone(), pool.name.clone(), of.pods);
                 turn.say_once_taken(Said::Replacing { claim, pool, pods, instance_type: of.instance_type.clone() });

@@ -144,6 +144,13 @@ fn is_wanted(snapshot: &Snapshot, plan: &Plan<Checked>, launch: usize, world: &W
     })
 }
 
+/// Whether a node takes only the pods that its claim plans.
+fn is_kept(world: &World, node: &str) -> bool {
+    let node = world.objects().nodes.get(&Subject::of_cluster("Node", node).key).map(|node| &node.object);
+    let mut taints = node.iter().flat_map(|node| node.spec.iter()).flat_map(|spec| spec.taints.iter().flatten());
+    taints.any(|taint| taint.key == labels::PLANNED)
+}
+
 /// Whether the pods of a node have to leave it.
 fn is_going(world: &World, node: &str) -> bool {
     let node = world.objects().nodes.get(&Subject::of_cluster("Node", node).key).map(|node| &node.object);
@@ -222,7 +229,9 @@ fn join(snapshot: &Snapshot, node: usize, pods: Vec<usize>, world: &World, turn:
         let subject = Subject { kind: "Pod", key: snapshot.pods[*pod].key.clone() };
         turn.say(Said::Nominated { pod: subject, target: node.name.clone() });
     }
-    let Some(name) = node.claim.as_ref().filter(|_| node.stage != NodeStage::Initialized) else { return };
+    // one that is kept for others lets in whom its claim plans, also once it is initialized
+    let is_shut = node.stage != NodeStage::Initialized || is_kept(world, &node.name);
+    let Some(name) = node.claim.as_ref().filter(|_| is_shut) else { return };
     let subject = Subject::of_cluster("NodeClaim", name);
     let Some(claim) = world.objects().node_claims.get(&subject.key).map(|claim| &claim.object) else { return };
     let Some(written) = claim.metadata.annotations.as_ref().and_then(|a| a.get(labels::PLANNED_PODS)) else { return };

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use super::Action;
 use super::beginning::{Begun, Stage, begin};
-use super::closing::{InHand, allowance};
+use super::closing::{InHand, allowance, is_closed};
 use super::cluster::Cluster;
 use super::event::Subject;
 use super::looks::Looks;
@@ -61,6 +61,8 @@ pub(super) struct Consolidating {
     begun: Vec<Begun>,
     /// Of commands that are carried out, since when, the pods that go to nodes that were there.
     under_way: Vec<(Timestamp, Vec<Move>)>,
+    /// Static pools of which a drifted node was to be replaced, until when no other one is.
+    paused: BTreeMap<Arc<str>, Timestamp>,
     /// Nodes, by name, and when they were in a set that was tried, or became known.
     examined: BTreeMap<Arc<str>, Timestamp>,
 }
@@ -121,8 +123,10 @@ impl Consolidating {
     /// Pods of commands that are carried out which have not left yet, and the nodes that they go to, where these were there before. (What
     /// claims that come for others are kept for, stands in their plan.)
     pub fn under_way(&mut self, cluster: &Cluster<'_>, now: Timestamp) -> HashMap<Arc<str>, Arc<str>> {
-        let is_here = |of: &Move| uid_where_it_was(of, cluster).is_some();
-        self.under_way.retain(|(since, moves)| later(*since, UNDER_WAY) > now && moves.iter().any(is_here));
+        // a node that is open again keeps its pods
+        let leaves = |of: &Move| is_going(&of.from, cluster) && uid_where_it_was(of, cluster).is_some();
+        self.under_way.iter_mut().for_each(|(_, moves)| moves.retain(leaves));
+        self.under_way.retain(|(since, moves)| later(*since, UNDER_WAY) > now && !moves.is_empty());
         let moves = self.under_way.iter().flat_map(|(_, moves)| moves);
         moves.filter_map(|of| Some((uid_where_it_was(of, cluster)?, of.to.clone()))).collect()
     }
@@ -156,10 +160,20 @@ impl Consolidating {
     }
 
     /// Begins to replace drifted nodes of static pools; whether there are some.
-    pub fn replace_static(&mut self, cluster: &Cluster<'_>, views: &mut Views<'_>, turn: &mut Turn<'_>) -> bool {
-        let begun = static_drift::begin(cluster, &self.in_hand(), views, turn);
-        let is_any = !begun.is_empty();
-        self.begun.extend(begun);
+    pub fn replace_static(
+        &mut self,
+        cluster: &Cluster<'_>,
+        views: &mut Views<'_>,
+        mut room: impl FnMut() -> Room,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        self.paused.retain(|_, until| *until > turn.now);
+        let found = static_drift::begin(cluster, (&self.in_hand(), &self.paused), views, &mut room, turn);
+        // also where a launch fails at once: a node is not closed and opened all the time
+        let pause = if turn.settings.shadow { LONGEST } else { EVERY };
+        self.paused.extend(found.pools.into_iter().map(|pool| (pool, later(turn.now, pause))));
+        let is_any = !found.begun.is_empty();
+        self.begun.extend(found.begun);
         is_any
     }
 
@@ -288,11 +302,20 @@ impl Consolidating {
     }
 }
 
-/// The uid of a pod that has not moved yet.
+/// The uid of a pod that has not moved yet. One that is on its way out has, as its owner makes another one at once; a StatefulSet
+/// does so only once it is gone.
 fn uid_where_it_was(of: &Move, cluster: &Cluster<'_>) -> Option<Arc<str>> {
     let pod = &cluster.objects.pods.get(&of.pod)?.object;
     let is_here = pod.spec.as_ref()?.node_name.as_deref() == Some(&*of.from);
-    pod.metadata.uid.as_deref().filter(|_| is_here).map(Arc::from)
+    let mut owners = pod.metadata.owner_references.iter().flatten();
+    let has_left = pod.metadata.deletion_timestamp.is_some() && !owners.any(|owner| owner.kind == "StatefulSet");
+    pod.metadata.uid.as_deref().filter(|_| is_here && !has_left).map(Arc::from)
+}
+
+/// Whether a node takes no pods any more, or is gone.
+fn is_going(node: &str, cluster: &Cluster<'_>) -> bool {
+    let node = cluster.objects.nodes.get(&Subject::of_cluster("Node", node).key).map(|node| &node.object);
+    node.is_none_or(|node| is_closed(node) || node.metadata.deletion_timestamp.is_some())
 }
 
 fn is_there(node: &str, cluster: &Cluster<'_>) -> bool {
@@ -300,7 +323,7 @@ fn is_there(node: &str, cluster: &Cluster<'_>) -> bool {
 }
 
 /// Pools of which a node should long be initialized, and is not: another one would not be either.
-fn stuck(snapshot: &Snapshot, now: Timestamp) -> BTreeSet<Arc<str>> {
+pub(super) fn stuck(snapshot: &Snapshot, now: Timestamp) -> BTreeSet<Arc<str>> {
     let is_stuck = |node: &&Node| {
         let is_old = node.created_at.is_some_and(|created| later(created, STUCK) < now);
         node.claim.is_some() && !node.deleting && node.stage != NodeStage::Initialized && is_old

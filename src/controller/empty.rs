@@ -30,11 +30,12 @@ const EMPTY: &str = "Empty";
 pub(super) fn step(
     cluster: &Cluster<'_>,
     (wanted, in_hand): (&BTreeSet<Arc<str>>, &InHand),
-    (looks, views): (&mut Looks, &mut Views<'_>),
+    (looks, views, held): (&mut Looks, &mut Views<'_>, &mut HeldByPods),
     turn: &mut Turn<'_>,
 ) {
-    let (mut held, now) = (None, turn.now);
-    let mut is_held = |node: &str| held.get_or_insert_with(|| held_by_pods(&views.of(View::Now), now)).contains(node);
+    held.0.retain(|_, until| !turn.is_time(*until));
+    let (mut fresh, now) = (None, turn.now);
+    let mut is_held = |node: &str| fresh.get_or_insert_with(|| held_by_pods(&views.of(View::Now), now)).contains(node);
     let mut left: BTreeMap<&str, usize> = BTreeMap::new();
     for claimed in cluster.claims.iter().filter(|claimed| !claimed.is_deleting() && claimed.is(INITIALIZED)) {
         turn.about(claimed);
@@ -67,7 +68,12 @@ pub(super) fn step(
             (false, None) if is_empty && claimed.is(CONSOLIDATABLE) => {
                 let budget = || allowance(cluster, pool, DisruptionReason::Empty, in_hand, turn).left();
                 let left = left.entry(pool).or_insert_with(budget);
-                if *left > 0 && !is_held(name) {
+                if *left == 0 || held.0.contains_key(name) {
+                    continue;
+                }
+                if is_held(name) {
+                    held.0.insert(Arc::from(name), later(now, AGAIN));
+                } else {
                     *left -= 1;
                     set_taint(node, true, turn);
                 }
@@ -77,6 +83,13 @@ pub(super) fn step(
     }
     turn.about_all();
 }
+
+/// A node that its pods hold is looked at again after so long: building a Snapshot in every step takes too long.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// Nodes, by name, that are held by their pods, until when they are not looked at.
+#[derive(Debug, Default)]
+pub(super) struct HeldByPods(BTreeMap<Arc<str>, Timestamp>);
 
 /// Nodes, by name, that are not empty, or of which a pod must not be disturbed.
 fn held_by_pods(snapshot: &Snapshot, now: Timestamp) -> HashSet<Arc<str>> {

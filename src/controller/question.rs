@@ -64,7 +64,8 @@ impl<'k> Views<'k> {
             View::AsCommanded if self.known.leaving.is_empty() => View::AsExpected,
             other => other,
         };
-        let view = if view == View::AsExpected && self.coming.leaving.is_empty() { View::Now } else { view };
+        let is_as_now = self.coming.leaving.is_empty() && self.coming.staying.is_empty();
+        let view = if view == View::AsExpected && is_as_now { View::Now } else { view };
         if let Some(seen) = self.seen.get(&view) {
             return seen.clone();
         }
@@ -142,9 +143,11 @@ fn snapshot(objects: &Objects, coming: &Coming, known: &mut Known<'_>, view: Vie
             node.disruption.nominated_until = nominated.get(&node.name).or(of_claim).copied();
         }
         snapshot.nodes.extend(unseen.iter().cloned());
-        if view >= View::AsCommanded {
-            snapshot.pods.iter_mut().filter(|pod| leaving.contains_key(&pod.uid)).for_each(|pod| pod.displaced = false);
-        }
+        let stays = |uid: &Arc<str>| {
+            (view >= View::AsExpected && coming.staying.contains(uid))
+                || (view >= View::AsCommanded && leaving.contains_key(uid))
+        };
+        snapshot.pods.iter_mut().filter(|pod| stays(&pod.uid)).for_each(|pod| pod.displaced = false);
         for pool in &mut snapshot.node_pools {
             if unready.iter().any(|key| key.name == pool.name) {
                 pool.unusable.get_or_insert_with(|| Arc::from("it is not ready"));

@@ -2,7 +2,7 @@
 //!
 //! Source: the reference's `utils/pod/scheduling.go` (karpenter-core 2.1).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,6 +70,8 @@ pub(super) struct Coming {
     pub until: Option<Timestamp>,
     /// Pods of nodes that go, by uid, and where room is kept for those that come for them.
     pub leaving: HashMap<Arc<str>, Arc<str>>,
+    /// Pods of nodes that go, by uid, for which nothing is planned before these nodes are deleted.
+    pub staying: HashSet<Arc<str>>,
 }
 
 /// Pods whose node is on its way, or had no time yet to take them.

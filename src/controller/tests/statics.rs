@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::rig::{Rig, class, pod, pool};
 use crate::api::labels;
-use crate::controller::ControllerSettings;
+use crate::controller::{ControllerSettings, Said};
+use crate::placement::ClaimPlan;
 
 fn fixed(replicas: i64, limits: &Value) -> Value {
     pool("fixed", json!({"replicas": replicas, "limits": limits, "disruption": {"consolidateAfter": "0s"}}))
@@ -149,4 +150,57 @@ fn a_drifted_node_goes_once_another_one_has_come_for_it() {
     };
     assert_eq!(drift(&json!({})), (2, (2, 3)), "both, one after the other, and never fewer than two");
     assert_eq!(drift(&json!({"nodes": "2"})), (0, (2, 2)), "no room for another one");
+}
+
+/// The template of the pool becomes another one, of which no node becomes ready.
+fn drift_to_what_is_never_ready(rig: &mut Rig) {
+    rig.change("NodePool", "fixed", |pool| {
+        pool["spec"]["template"]["spec"]["startupTaints"] = json!([{"key": "never", "effect": "NoSchedule"}]);
+        let generation = pool["metadata"]["generation"].as_i64().unwrap();
+        pool["metadata"]["generation"] = json!(generation + 1);
+    });
+}
+
+#[test]
+fn nothing_is_planned_for_the_pods_of_a_static_node_that_waits_for_another_one() {
+    let mut rig = Rig::of(vec![class(&json!({})), fixed(1, &json!({})), pool("default", json!({}))]);
+    rig.pass(30);
+    let old = rig.names("Node").remove(0);
+    let mut web = pod("web", "1");
+    web["spec"]["nodeName"] = json!(old);
+    web["status"] = json!({"phase": "Running"});
+    web["metadata"]["ownerReferences"] =
+        json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "rs", "controller": true}]);
+    rig.put(web);
+    // where it would not be let in, so that whoever planned for it would buy another node
+    rig.change("NodePool", "fixed", |pool| {
+        pool["spec"]["template"]["spec"]["taints"] = json!([{"key": "dedicated", "effect": "NoSchedule"}]);
+    });
+    drift_to_what_is_never_ready(&mut rig);
+    rig.pass(20);
+    assert_eq!(rig.names("NodeClaim").len(), 2, "one comes for it: {:?}", rig.said);
+    rig.put(pod("other", "1500m"));
+    rig.pass(20);
+    let dynamic = rig
+        .names("NodeClaim")
+        .into_iter()
+        .filter(|name| rig.get("NodeClaim", name)["metadata"]["labels"][labels::NODEPOOL] == "default");
+    let plans: Vec<ClaimPlan> = dynamic
+        .map(|name| {
+            ClaimPlan::from_annotation(rig.annotation("NodeClaim", &name, labels::PLANNED_PODS).unwrap()).unwrap()
+        })
+        .collect();
+    let [plan] = &plans[..] else { panic!("{plans:?}") };
+    assert_eq!((plan.pods.len(), plan.expected.len()), (1, 0), "{plan:?}");
+}
+
+#[test]
+fn where_nothing_can_be_bought_a_drifted_node_is_not_closed_and_opened_all_the_time() {
+    let mut rig = Rig::of(vec![class(&json!({})), fixed(1, &json!({}))]);
+    rig.pass(30);
+    rig.put(class(&json!({labels::KWOK_UNAVAILABLE: "*/*/*"})));
+    drift_to_what_is_never_ready(&mut rig);
+    rig.pass(120);
+    let begun = rig.said.iter().filter(|said| matches!(said, Said::Consolidating(_))).count();
+    assert!((1..=5).contains(&begun), "twice a minute at most: {begun}");
 }
