@@ -27,7 +27,7 @@ pub fn deployment(name: &str, replicas: u32, cpu: &str, memory: &str, spec: &str
     format!(
         "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\nspec:\n  replicas: {replicas}\n  selector: \
          {{matchLabels: {{app: {name}}}}}\n  template:\n    metadata: {{labels: {{app: {name}}}}}\n    spec:\n      containers: \
-         [{{name: c, resources: {{requests: {{cpu: {cpu}, memory: {memory}}}}}}}]\n      {spec}\n"
+         [{{name: c, image: i, resources: {{requests: {{cpu: {cpu}, memory: {memory}}}}}}}]\n      {spec}\n"
     )
 }
 
