@@ -165,6 +165,9 @@ fn killed_at_any_moment_of_a_scale_up_it_loses_nothing_and_doubles_nothing() {
             }
         }
         let _controller = Process::alone(cluster);
+        // however many there are by now, they need not go one after another
+        let budgets = r#"{"spec": {"disruption": {"budgets": [{"nodes": "100%"}]}}}"#;
+        cluster.kubectl(&["patch", "nodepool", "default", "--type=merge", "--patch", budgets]);
         cluster.kubectl(&["scale", "deployment", "inflate", "--replicas=0"]);
         gone(&client).await;
         cluster.kubectl(&["delete", "-f", "examples/getting-started"]);
