@@ -13,7 +13,7 @@ use super::told::{Teller, tell};
 use super::words::{code, reason};
 use crate::cloud::Answer;
 use crate::cloud::ec2::Filter;
-use crate::cloud::ec2::listing::{InstanceState, parse_provider_id};
+use crate::cloud::ec2::listing::{FoundInstance, InstanceState, parse_provider_id};
 use crate::controller::Event;
 
 const NOT_FOUND: &str = "InvalidInstanceID.NotFound";
@@ -71,17 +71,18 @@ impl Terminator {
 
     /// Which of those that are ending have ended.
     async fn look(&self, ids: Vec<String>) -> Vec<(String, Result<bool, String>)> {
-        if ids.is_empty() {
-            return Vec::new();
-        }
-        match describe(&self.aws, &[Filter::new("instance-id", ids.iter().map(String::as_str))]).await {
-            Ok(found) => {
-                let left: BTreeSet<&str> =
-                    found.iter().filter(|of| of.state != InstanceState::Terminated).map(|of| of.id.as_str()).collect();
-                ids.iter().map(|id| (id.clone(), Ok(!left.contains(id.as_str())))).collect()
+        let mut told = Vec::new();
+        for filter in Filter::for_calls("instance-id", &ids, 0) {
+            match describe(&self.aws, std::slice::from_ref(&filter)).await {
+                Ok(found) => {
+                    let is_left = |of: &&FoundInstance| of.state != InstanceState::Terminated;
+                    let left: BTreeSet<&str> = found.iter().filter(is_left).map(|of| of.id.as_str()).collect();
+                    told.extend(filter.values.iter().map(|id| (id.clone(), Ok(!left.contains(id.as_str())))));
+                }
+                Err(reason) => told.extend(filter.values.into_iter().map(|id| (id, Err(reason.clone())))),
             }
-            Err(reason) => ids.into_iter().map(|id| (id, Err(reason.clone()))).collect(),
         }
+        told
     }
 
     /// All in one call; where one of them is not there EC2 refuses them all, and each is asked for alone.
