@@ -39,15 +39,6 @@ pub(super) async fn describe(aws: &Aws, of: &[Filter]) -> Result<Vec<FoundInstan
 }
 
 fn instance(of: &Instance) -> Option<FoundInstance> {
-    let has_addresses = |interface: &&InstanceNetworkInterface| interface.interface_type() != Some("efa-only");
-    let interfaces = of.network_interfaces().iter().filter(has_addresses);
-    let mut security_groups: BTreeSet<String> = interfaces
-        .flat_map(InstanceNetworkInterface::groups)
-        .filter_map(|group| group.group_id().map(str::to_owned))
-        .collect();
-    if security_groups.is_empty() {
-        security_groups = of.security_groups().iter().filter_map(|group| group.group_id().map(str::to_owned)).collect();
-    }
     let only = of.capacity_reservation_specification().and_then(|of| of.capacity_reservation_preference());
     let is_reserved = only.is_some_and(|of| of.as_str() == "capacity-reservations-only");
     Some(FoundInstance {
@@ -58,13 +49,24 @@ fn instance(of: &Instance) -> Option<FoundInstance> {
         instance_type: of.instance_type()?.as_str().to_owned(),
         image_id: of.image_id()?.to_owned(),
         subnet_id: of.subnet_id().map(str::to_owned),
-        security_groups,
+        security_groups: security_groups(of),
         is_spot: of.instance_lifecycle() == Some(&InstanceLifecycleType::Spot)
             || of.spot_instance_request_id().is_some_and(|id| !id.is_empty()),
         reservation: of.capacity_reservation_id().filter(|_| is_reserved).map(str::to_owned),
         partition: of.placement().and_then(Placement::partition_number),
         tags: of.tags().iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value()?.to_owned()))).collect(),
     })
+}
+
+/// Those of the primary interface: others may be attached later with groups of their own, as the VPC CNI does.
+fn security_groups(of: &Instance) -> BTreeSet<String> {
+    let is_primary = |interface: &&InstanceNetworkInterface| {
+        let attached = interface.attachment();
+        attached.is_some_and(|of| of.device_index() == Some(0) && of.network_card_index().unwrap_or(0) == 0)
+    };
+    let primary = of.network_interfaces().iter().find(is_primary);
+    let groups = primary.map_or(of.security_groups(), InstanceNetworkInterface::groups);
+    groups.iter().filter_map(|group| group.group_id().map(str::to_owned)).collect()
 }
 
 /// What messages about an instance need to know of it.
@@ -146,5 +148,31 @@ impl KnownInstance {
             tags: Some(found.tags.clone()),
             launched: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_ec2::types::{GroupIdentifier, InstanceNetworkInterfaceAttachment};
+
+    #[test]
+    fn the_groups_of_an_instance_are_those_of_its_primary_interface() {
+        let group = |id: &str| GroupIdentifier::builder().group_id(id).build();
+        let interface = |card: i32, device: i32, groups: &[&str]| {
+            let attached =
+                InstanceNetworkInterfaceAttachment::builder().network_card_index(card).device_index(device).build();
+            let groups = groups.iter().map(|id| group(id)).collect();
+            InstanceNetworkInterface::builder().attachment(attached).set_groups(Some(groups)).build()
+        };
+        let groups = |instance: &Instance| security_groups(instance).into_iter().collect::<Vec<_>>();
+        let grown = Instance::builder()
+            .network_interfaces(interface(0, 1, &["sg-pods"]))
+            .network_interfaces(interface(1, 0, &["sg-card"]))
+            .network_interfaces(interface(0, 0, &["sg-b", "sg-a"]))
+            .build();
+        assert_eq!(groups(&grown), ["sg-a", "sg-b"], "not those of interfaces that were attached later");
+        let bare = Instance::builder().security_groups(group("sg-a")).build();
+        assert_eq!(groups(&bare), ["sg-a"]);
     }
 }
