@@ -66,7 +66,7 @@ impl Aws {
         let client = Limited { inner: plain, limits: Arc::new(Limits::default()) };
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT)
-            .operation_attempt_timeout(ATTEMPT)
+            .read_timeout(ATTEMPT) // counts from the sending: the wait for its turn is none of it
             .operation_timeout(CALL)
             .build();
         let retries = RetryConfig::standard()
