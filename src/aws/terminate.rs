@@ -10,7 +10,7 @@ use super::batch;
 use super::connect::Aws;
 use super::instances::describe;
 use super::told::{Teller, tell};
-use super::words::error;
+use super::words::{error, named};
 use crate::cloud::Answer;
 use crate::cloud::ec2::Filter;
 use crate::cloud::ec2::errors::AwsError;
@@ -145,9 +145,7 @@ fn refused(ids: &[String], error: &AwsError) -> BTreeSet<String> {
     if ids.len() == 1 || !OF_SOME.contains(&error.code.as_str()) {
         return ids.iter().cloned().collect();
     }
-    let words: BTreeSet<&str> =
-        error.message.split(|sign: char| !sign.is_ascii_alphanumeric() && sign != '-').collect();
-    ids.iter().filter(|id| words.contains(id.as_str())).cloned().collect()
+    named(ids, &error.message)
 }
 
 #[cfg(test)]
