@@ -18,7 +18,6 @@ enum Kind {
     Describe,
     /// Everything else of EC2.
     Mutate,
-    Launch,
     Terminate,
     Tag,
     /// Other services: IAM, SSM, EKS, Pricing.
@@ -30,10 +29,9 @@ impl Kind {
     fn of(operation: &str) -> Option<Self> {
         Some(match operation {
             "ReceiveMessage" | "DeleteMessageBatch" | "GetQueueUrl" => return None,
-            "CreateFleet" => Self::Launch,
             "TerminateInstances" => Self::Terminate,
             "CreateTags" => Self::Tag,
-            "CreateLaunchTemplate" | "DeleteLaunchTemplate" | "RunInstances" => Self::Mutate,
+            "CreateFleet" | "CreateLaunchTemplate" | "DeleteLaunchTemplate" | "RunInstances" => Self::Mutate,
             "DescribeCluster" => Self::Other,
             name if name.starts_with("Describe") => Self::Describe,
             _ => Self::Other,
@@ -44,7 +42,7 @@ impl Kind {
     fn rate_and_burst(self) -> (f64, f64) {
         match self {
             Self::Describe => (15.0, 75.0),
-            Self::Launch | Self::Mutate | Self::Terminate => (4.0, 40.0),
+            Self::Mutate | Self::Terminate => (4.0, 40.0),
             Self::Tag => (8.0, 80.0),
             Self::Other => (8.0, 20.0),
         }
@@ -146,14 +144,14 @@ mod tests {
     #[test]
     fn a_burst_passes_and_what_comes_after_it_waits() {
         let now = Instant::now();
-        let mut bucket = Bucket::new(Kind::Launch, now);
-        assert!((0..40).all(|_| bucket.take(Kind::Launch, now).is_ok()));
+        let mut bucket = Bucket::new(Kind::Mutate, now);
+        assert!((0..40).all(|_| bucket.take(Kind::Mutate, now).is_ok()));
         let pause = Duration::from_millis(250);
-        assert_eq!(bucket.take(Kind::Launch, now), Err(pause));
-        assert_eq!(bucket.take(Kind::Launch, now), Err(pause), "nothing was taken");
-        assert_eq!(bucket.take(Kind::Launch, now + pause), Ok(()));
+        assert_eq!(bucket.take(Kind::Mutate, now), Err(pause));
+        assert_eq!(bucket.take(Kind::Mutate, now), Err(pause), "nothing was taken");
+        assert_eq!(bucket.take(Kind::Mutate, now + pause), Ok(()));
         let later = now + Duration::from_secs(2);
-        assert_eq!((0..9).filter(|_| bucket.take(Kind::Launch, later).is_ok()).count(), 7, "eight have come in all");
+        assert_eq!((0..9).filter(|_| bucket.take(Kind::Mutate, later).is_ok()).count(), 7, "eight have come in all");
     }
 
     #[test]
@@ -162,12 +160,12 @@ mod tests {
         runtime.block_on(async {
             let limits = Limits::default();
             let now = Instant::now();
-            limits.bucket(Kind::Launch, now, |bucket| (bucket.tokens, bucket.rate) = (1.0, SLOWEST));
+            limits.bucket(Kind::Mutate, now, |bucket| (bucket.tokens, bucket.rate) = (1.0, SLOWEST));
             assert_eq!(limits.pass("CreateFleet").now_or_never(), Some(()));
             for _ in 0..10 {
                 assert_eq!(limits.pass("CreateFleet").now_or_never(), None, "it waits, and is dropped");
             }
-            let left = limits.bucket(Kind::Launch, now, |bucket| bucket.tokens);
+            let left = limits.bucket(Kind::Mutate, now, |bucket| bucket.tokens);
             assert!(left >= 0.0, "{left}");
         });
     }
@@ -191,7 +189,7 @@ mod tests {
     fn calls_are_told_apart() {
         assert_eq!(Kind::of("DescribeInstances"), Some(Kind::Describe));
         assert_eq!(Kind::of("DescribeCluster"), Some(Kind::Other), "that is EKS");
-        assert_eq!(Kind::of("CreateFleet"), Some(Kind::Launch));
+        assert_eq!(Kind::of("CreateFleet"), Some(Kind::Mutate));
         assert_eq!(Kind::of("ReceiveMessage"), None);
     }
 }
