@@ -42,7 +42,8 @@ pub enum ConnectError {
 const CONNECT: Duration = Duration::from_secs(3);
 /// The reference's client waits 4 minutes; an answer that takes a minute does not come.
 const ATTEMPT: Duration = Duration::from_secs(60);
-const CALL: Duration = Duration::from_secs(4 * 60);
+/// Shorter than the controller waits for a launch before it asks again.
+const CALL: Duration = Duration::from_secs(150);
 /// Of a call, with pauses that double from half a second to 20 s, each shortened at random.
 const ATTEMPTS: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -66,7 +67,7 @@ impl Aws {
         let client = Limited { inner: plain, limits: Arc::new(Limits::default()) };
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT)
-            .operation_attempt_timeout(ATTEMPT)
+            .read_timeout(ATTEMPT) // counts from the sending: the wait for its turn is none of it
             .operation_timeout(CALL)
             .build();
         let retries = RetryConfig::standard()

@@ -100,8 +100,8 @@ impl Ec2 {
             let queue = Queue { aws: aws.clone(), name, known: known.clone(), teller: teller.clone(), leads };
             loops.spawn(Arc::new(queue).run());
         }
-        let kept = facts.clone();
-        loops.spawn(async move { kept.keep(&client).await });
+        let (kept, asked) = (facts.clone(), aws.clone());
+        loops.spawn(async move { kept.keep(&asked, &client).await });
         Self { aws, facts, known, teller, launches, ends, _loops: loops }
     }
 

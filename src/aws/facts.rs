@@ -1,13 +1,16 @@
-//! What launches need to know of the cluster: asked when the process begins, and the version of its API server again every few minutes.
+//! What launches need to know of the cluster: asked when the process begins, what EKS has not said then until it does, and the version
+//! of the API server again every few minutes.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use aws_sdk_eks::types::{Certificate, Cluster};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::Service;
 use kube::{Api, Client};
-use tracing::{info, warn};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
 
 use super::connect::Aws;
 use super::words::reason;
@@ -15,6 +18,8 @@ use crate::cloud::ec2::{ClusterFacts, KubernetesVersion};
 
 /// The reference's `providers.version`.
 const VERSION_EVERY: Duration = Duration::from_secs(5 * 60);
+/// Until EKS has answered: credentials of a pod that has just begun may not be there yet.
+const MISSING_EVERY: Duration = Duration::from_secs(10);
 /// The certificate authority of the API server, as pods have it.
 const CA_OF_POD: &str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
 
@@ -52,26 +57,14 @@ impl Facts {
             reserved_capacity: given.reserved_capacity,
             ..ClusterFacts::default()
         };
-        match aws.eks.describe_cluster().name(&given.name).send().await {
-            Ok(answer) => {
-                let cluster = answer.cluster();
-                if facts.endpoint.is_empty() {
-                    facts.endpoint = cluster.and_then(|of| of.endpoint()).unwrap_or_default().into();
-                }
-                let authority = cluster.and_then(|of| of.certificate_authority()?.data()).map(Into::into);
-                facts.ca_bundle = facts.ca_bundle.or(authority);
-                let network = cluster.and_then(|of| of.kubernetes_network_config());
-                facts.service_cidr =
-                    network.and_then(|of| of.service_ipv4_cidr().or(of.service_ipv6_cidr())).map(Into::into);
+        match describe(aws, &given.name).await {
+            Ok(cluster) => learn(&mut facts, &cluster),
+            Err(reason) if facts.endpoint.is_empty() => {
+                let sentence = "--cluster-endpoint (CLUSTER_ENDPOINT) is not set and EKS does not say it";
+                return Err(format!("{sentence}: {reason}"));
             }
-            Err(error) => {
-                let reason = reason("DescribeCluster", &error);
-                if facts.endpoint.is_empty() {
-                    return Err(format!(
-                        "--cluster-endpoint (CLUSTER_ENDPOINT) is not set and EKS does not say it: {reason}"
-                    ));
-                }
-                warn!(controller = "aws", "the addresses of Services are not known, which AL2023 needs: {reason}");
+            Err(reason) => {
+                warn!(controller = "aws", "the addresses of Services are not known yet, which AL2023 needs: {reason}");
             }
         }
         facts.ca_bundle =
@@ -85,21 +78,55 @@ impl Facts {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Keeps the version up to date; does not end.
-    pub async fn keep(&self, client: &Client) {
+    /// Keeps the version up to date, and asks for what nobody has said yet; does not end.
+    pub async fn keep(&self, aws: &Aws, client: &Client) {
+        let mut version_due = Instant::now() + VERSION_EVERY;
         loop {
-            tokio::time::sleep(VERSION_EVERY).await;
-            match version(client).await {
-                Ok(found) if found != self.now().version => {
-                    info!(controller = "providers.version", version = %found, "discovered kubernetes version");
-                    let facts = ClusterFacts { version: found, ..ClusterFacts::clone(&self.now()) };
-                    *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(facts);
+            let next = if self.now().service_cidr.is_none() { MISSING_EVERY } else { VERSION_EVERY };
+            tokio::time::sleep_until(version_due.min(Instant::now() + next)).await;
+            let before = self.now();
+            let mut facts = ClusterFacts::clone(&before);
+            if facts.service_cidr.is_none() {
+                match describe(aws, &facts.name).await {
+                    Ok(cluster) => learn(&mut facts, &cluster),
+                    Err(reason) => debug!(controller = "aws", "the addresses of Services are not known yet: {reason}"),
                 }
-                Ok(_) => {}
-                Err(reason) => warn!(controller = "providers.version", "{reason}"),
+                if facts.dns.is_none() {
+                    facts.dns = dns(client).await.map(Into::into);
+                }
             }
+            if version_due <= Instant::now() {
+                version_due = Instant::now() + VERSION_EVERY;
+                match version(client).await {
+                    Ok(found) => facts.version = found,
+                    Err(reason) => warn!(controller = "providers.version", "{reason}"),
+                }
+            }
+            if facts.version != before.version {
+                info!(controller = "providers.version", version = %facts.version, "discovered kubernetes version");
+            }
+            *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(facts);
         }
     }
+}
+
+/// The cluster as EKS has it.
+async fn describe(aws: &Aws, name: &str) -> Result<Cluster, String> {
+    let answer = aws.eks.describe_cluster().name(name).send().await;
+    let answer = answer.map_err(|error| reason("DescribeCluster", &error))?;
+    answer.cluster.ok_or_else(|| "DescribeCluster: expected a cluster, found none".to_owned())
+}
+
+/// What was not given is as EKS says.
+fn learn(facts: &mut ClusterFacts, cluster: &Cluster) {
+    if facts.endpoint.is_empty() {
+        facts.endpoint = cluster.endpoint().unwrap_or_default().into();
+    }
+    if facts.ca_bundle.is_none() {
+        facts.ca_bundle = cluster.certificate_authority().and_then(Certificate::data).map(Into::into);
+    }
+    let network = cluster.kubernetes_network_config();
+    facts.service_cidr = network.and_then(|of| of.service_ipv4_cidr().or(of.service_ipv6_cidr())).map(Into::into);
 }
 
 async fn version(client: &Client) -> Result<KubernetesVersion, String> {
@@ -118,5 +145,29 @@ async fn dns(client: &Client) -> Option<String> {
             warn!(controller = "aws", "the Service kube-system/kube-dns cannot be read: {error}");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_eks::types::KubernetesNetworkConfigResponse;
+
+    #[test]
+    fn eks_says_what_is_not_given() {
+        let cluster = Cluster::builder()
+            .endpoint("https://eks")
+            .certificate_authority(Certificate::builder().data("Y2E=").build())
+            .kubernetes_network_config(
+                KubernetesNetworkConfigResponse::builder().service_ipv4_cidr("10.100.0.0/16").build(),
+            )
+            .build();
+        let mut facts = ClusterFacts { endpoint: "https://given".into(), ..ClusterFacts::default() };
+        learn(&mut facts, &cluster);
+        let found = (&*facts.endpoint, facts.ca_bundle.as_deref(), facts.service_cidr.as_deref());
+        assert_eq!(found, ("https://given", Some("Y2E="), Some("10.100.0.0/16")));
+        let mut nothing = ClusterFacts::default();
+        learn(&mut nothing, &cluster);
+        assert_eq!(&*nothing.endpoint, "https://eks");
     }
 }

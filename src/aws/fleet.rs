@@ -22,7 +22,7 @@ use crate::cloud::ec2::fleet::{
 pub(super) async fn create(aws: &Aws, request: &FleetRequest) -> Result<FleetResponse, AwsError> {
     if request.capacity == TargetCapacity::ReservedCapacity {
         let message = "interruptible capacity reservations cannot be asked for yet";
-        return Err(AwsError::new("UnsupportedOperation", message));
+        return Err(AwsError::new("Unsupported", message)); // its pods are planned anew
     }
     let capacity = TargetCapacitySpecificationRequest::builder()
         .total_target_capacity(request.instances)

@@ -13,8 +13,9 @@ use super::Leads;
 use super::connect::Aws;
 use super::instances::KnownInstances;
 use super::told::{Teller, tell_interruption};
-use super::words::{code, reason};
+use super::words::{error, named};
 use crate::cloud::InterruptionKind;
+use crate::cloud::ec2::errors::AwsError;
 
 const EVERY: Duration = Duration::from_secs(60);
 /// As many ids as a call takes.
@@ -30,32 +31,40 @@ pub(super) async fn watch(aws: Aws, known: Arc<KnownInstances>, teller: Teller, 
             continue;
         }
         for ids in known.ids().chunks(MOST_IDS) {
-            let call = aws.ec2.describe_instance_status().set_instance_ids(Some(ids.to_vec()));
-            let mut pages = call.into_paginator().items().send();
-            loop {
-                match pages.try_next().await {
-                    Ok(Some(status)) => tell(&status, &known, &teller),
-                    Ok(None) => break,
-                    Err(error) if code(&error) == Some("UnauthorizedOperation") => {
-                        warn!(
-                            controller = "interruption.instancestatus",
-                            "the right ec2:DescribeInstanceStatus is missing"
-                        );
-                        return;
-                    }
-                    // one that has ended since: the rest is asked for again in a minute
-                    Err(error) => {
-                        warn!(
-                            controller = "interruption.instancestatus",
-                            "{}",
-                            reason("DescribeInstanceStatus", &error)
-                        );
-                        break;
-                    }
+            match look(&aws, ids.to_vec(), &known, &teller).await {
+                Ok(()) => {}
+                Err(error) if error.code == "UnauthorizedOperation" => {
+                    warn!(
+                        controller = "interruption.instancestatus",
+                        "the right ec2:DescribeInstanceStatus is missing"
+                    );
+                    return;
                 }
+                Err(error) => warn!(controller = "interruption.instancestatus", "DescribeInstanceStatus: {error}"),
             }
         }
     }
+}
+
+/// Tells of those that are to go. Where some are not there, EC2 refuses the call: the others are asked for again.
+async fn look(aws: &Aws, mut ids: Vec<String>, known: &KnownInstances, teller: &Teller) -> Result<(), AwsError> {
+    while !ids.is_empty() {
+        let call = aws.ec2.describe_instance_status().set_instance_ids(Some(ids.clone()));
+        let mut pages = call.into_paginator().items().send();
+        let refusal = loop {
+            match pages.try_next().await {
+                Ok(Some(status)) => tell(&status, known, teller),
+                Ok(None) => return Ok(()),
+                Err(failed) => break error("DescribeInstanceStatus", &failed),
+            }
+        };
+        let gone = named(&ids, &refusal.message);
+        if refusal.code != "InvalidInstanceID.NotFound" || gone.is_empty() {
+            return Err(refusal);
+        }
+        ids.retain(|id| !gone.contains(id));
+    }
+    Ok(())
 }
 
 fn tell(status: &InstanceStatus, known: &KnownInstances, teller: &Teller) {

@@ -1,7 +1,7 @@
 //! Instances as EC2 lists them, and what is remembered of them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_sdk_ec2::types::{Filter as Ec2Filter, Instance, InstanceLifecycleType, InstanceNetworkInterface, Placement};
@@ -39,15 +39,6 @@ pub(super) async fn describe(aws: &Aws, of: &[Filter]) -> Result<Vec<FoundInstan
 }
 
 fn instance(of: &Instance) -> Option<FoundInstance> {
-    let has_addresses = |interface: &&InstanceNetworkInterface| interface.interface_type() != Some("efa-only");
-    let interfaces = of.network_interfaces().iter().filter(has_addresses);
-    let mut security_groups: BTreeSet<String> = interfaces
-        .flat_map(InstanceNetworkInterface::groups)
-        .filter_map(|group| group.group_id().map(str::to_owned))
-        .collect();
-    if security_groups.is_empty() {
-        security_groups = of.security_groups().iter().filter_map(|group| group.group_id().map(str::to_owned)).collect();
-    }
     let only = of.capacity_reservation_specification().and_then(|of| of.capacity_reservation_preference());
     let is_reserved = only.is_some_and(|of| of.as_str() == "capacity-reservations-only");
     Some(FoundInstance {
@@ -58,13 +49,24 @@ fn instance(of: &Instance) -> Option<FoundInstance> {
         instance_type: of.instance_type()?.as_str().to_owned(),
         image_id: of.image_id()?.to_owned(),
         subnet_id: of.subnet_id().map(str::to_owned),
-        security_groups,
+        security_groups: security_groups(of),
         is_spot: of.instance_lifecycle() == Some(&InstanceLifecycleType::Spot)
             || of.spot_instance_request_id().is_some_and(|id| !id.is_empty()),
         reservation: of.capacity_reservation_id().filter(|_| is_reserved).map(str::to_owned),
         partition: of.placement().and_then(Placement::partition_number),
         tags: of.tags().iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value()?.to_owned()))).collect(),
     })
+}
+
+/// Those of the primary interface: others may be attached later with groups of their own, as the VPC CNI does.
+fn security_groups(of: &Instance) -> BTreeSet<String> {
+    let is_primary = |interface: &&InstanceNetworkInterface| {
+        let attached = interface.attachment();
+        attached.is_some_and(|of| of.device_index() == Some(0) && of.network_card_index().unwrap_or(0) == 0)
+    };
+    let primary = of.network_interfaces().iter().find(is_primary);
+    let groups = primary.map_or(of.security_groups(), InstanceNetworkInterface::groups);
+    groups.iter().filter_map(|group| group.group_id().map(str::to_owned)).collect()
 }
 
 /// What messages about an instance need to know of it.
@@ -81,54 +83,66 @@ pub(super) struct KnownInstance {
 
 /// The instances of this cluster, as they were listed or launched last.
 #[derive(Debug, Default)]
-pub(super) struct KnownInstances(Mutex<Option<BTreeMap<String, KnownInstance>>>);
+pub(super) struct KnownInstances(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    all: BTreeMap<String, KnownInstance>,
+    /// All were listed, not only those added that were launched here.
+    is_listed: bool,
+}
 
 impl KnownInstances {
     /// All that there are.
     pub fn list(&self, found: &[FoundInstance]) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut all = known.take().unwrap_or_default();
+        let mut known = self.known();
         // what was launched a moment ago may not be listed yet
-        all.retain(|_, of| of.launched.is_some_and(|at| at.elapsed() < YOUNG));
-        all.extend(found.iter().map(|of| (of.id.clone(), KnownInstance::of(of))));
-        *known = Some(all);
+        known.all.retain(|_, of| of.launched.is_some_and(|at| at.elapsed() < YOUNG));
+        known.all.extend(found.iter().map(|of| (of.id.clone(), KnownInstance::of(of))));
+        known.is_listed = true;
     }
 
     /// One more.
     pub fn add(&self, id: &str, instance: KnownInstance) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get_or_insert_default().insert(id.to_owned(), instance);
+        self.known().all.insert(id.to_owned(), instance);
     }
 
-    /// Whether all were listed since the process began: before that nobody can say whose an instance is.
+    /// Whether all were listed since this process leads: before that nobody can say whose an instance is.
     pub fn is_complete(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.known().is_listed
+    }
+
+    /// Another process launches instances now.
+    pub fn be_incomplete(&self) {
+        self.known().is_listed = false;
     }
 
     /// `None`: it is not one of ours.
     pub fn get(&self, id: &str) -> Option<KnownInstance> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.get(id).cloned()
+        self.known().all.get(id).cloned()
     }
 
     /// Those that were listed without the name of their claim, with their tags.
     pub fn untagged(&self) -> Vec<(String, Tags)> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let all = known.iter().flatten().filter_map(|(id, of)| Some((id, of.tags.as_ref()?)));
+        let known = self.known();
+        let all = known.all.iter().filter_map(|(id, of)| Some((id, of.tags.as_ref()?)));
         all.filter(|(_, tags)| !tags.contains_key(NODE_CLAIM)).map(|(id, tags)| (id.clone(), tags.clone())).collect()
     }
 
     /// It has these tags, too, now.
     pub fn tagged(&self, id: &str, more: Tags) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(tags) = known.as_mut().and_then(|known| known.get_mut(id)).and_then(|of| of.tags.as_mut()) {
+        if let Some(tags) = self.known().all.get_mut(id).and_then(|of| of.tags.as_mut()) {
             tags.extend(more);
         }
     }
 
     /// By their ids.
     pub fn ids(&self) -> Vec<String> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.iter().flat_map(|known| known.keys().cloned()).collect()
+        self.known().all.keys().cloned().collect()
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -146,5 +160,51 @@ impl KnownInstance {
             tags: Some(found.tags.clone()),
             launched: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::CapacityType;
+    use aws_sdk_ec2::types::{GroupIdentifier, InstanceNetworkInterfaceAttachment};
+
+    #[test]
+    fn the_groups_of_an_instance_are_those_of_its_primary_interface() {
+        let group = |id: &str| GroupIdentifier::builder().group_id(id).build();
+        let interface = |card: i32, device: i32, groups: &[&str]| {
+            let attached =
+                InstanceNetworkInterfaceAttachment::builder().network_card_index(card).device_index(device).build();
+            let groups = groups.iter().map(|id| group(id)).collect();
+            InstanceNetworkInterface::builder().attachment(attached).set_groups(Some(groups)).build()
+        };
+        let groups = |instance: &Instance| security_groups(instance).into_iter().collect::<Vec<_>>();
+        let grown = Instance::builder()
+            .network_interfaces(interface(0, 1, &["sg-pods"]))
+            .network_interfaces(interface(1, 0, &["sg-card"]))
+            .network_interfaces(interface(0, 0, &["sg-b", "sg-a"]))
+            .build();
+        assert_eq!(groups(&grown), ["sg-a", "sg-b"], "not those of interfaces that were attached later");
+        let bare = Instance::builder().security_groups(group("sg-a")).build();
+        assert_eq!(groups(&bare), ["sg-a"]);
+    }
+
+    #[test]
+    fn what_was_launched_here_is_not_all_that_there_is() {
+        let known = KnownInstances::default();
+        let offering = OfferingName {
+            instance_type: "m5.large".into(),
+            zone: "a".into(),
+            capacity_type: CapacityType::OnDemand,
+            reservation: None,
+        };
+        let launched = Some(Instant::now());
+        known.add("i-1", KnownInstance { provider_id: provider_id("a", "i-1"), offering, tags: None, launched });
+        assert!(!known.is_complete(), "there may be others");
+        known.list(&[]);
+        assert!(known.is_complete());
+        assert!(known.get("i-1").is_some(), "it may not be listed yet");
+        known.be_incomplete();
+        assert!(!known.is_complete(), "another process may have launched some");
     }
 }

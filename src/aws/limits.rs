@@ -6,7 +6,7 @@
 //! bring it back.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -18,7 +18,6 @@ enum Kind {
     Describe,
     /// Everything else of EC2.
     Mutate,
-    Launch,
     Terminate,
     Tag,
     /// Other services: IAM, SSM, EKS, Pricing.
@@ -30,10 +29,9 @@ impl Kind {
     fn of(operation: &str) -> Option<Self> {
         Some(match operation {
             "ReceiveMessage" | "DeleteMessageBatch" | "GetQueueUrl" => return None,
-            "CreateFleet" => Self::Launch,
             "TerminateInstances" => Self::Terminate,
             "CreateTags" => Self::Tag,
-            "CreateLaunchTemplate" | "DeleteLaunchTemplate" | "RunInstances" => Self::Mutate,
+            "CreateFleet" | "CreateLaunchTemplate" | "DeleteLaunchTemplate" | "RunInstances" => Self::Mutate,
             "DescribeCluster" => Self::Other,
             name if name.starts_with("Describe") => Self::Describe,
             _ => Self::Other,
@@ -44,7 +42,7 @@ impl Kind {
     fn rate_and_burst(self) -> (f64, f64) {
         match self {
             Self::Describe => (15.0, 75.0),
-            Self::Launch | Self::Mutate | Self::Terminate => (4.0, 40.0),
+            Self::Mutate | Self::Terminate => (4.0, 40.0),
             Self::Tag => (8.0, 80.0),
             Self::Other => (8.0, 20.0),
         }
@@ -53,7 +51,6 @@ impl Kind {
 
 #[derive(Debug)]
 struct Bucket {
-    /// Below zero: so many calls wait.
     tokens: f64,
     /// As of when.
     at: Instant,
@@ -65,6 +62,8 @@ struct Bucket {
 const SLOWEST: f64 = 0.5;
 /// Of the full rate, that a call which went well brings back.
 const RECOVERY: f64 = 0.02;
+/// A token that is so nearly there counts as one: pauses are in whole nanoseconds.
+const ROUNDING: f64 = 1e-6;
 
 impl Bucket {
     fn new(kind: Kind, now: Instant) -> Self {
@@ -79,11 +78,14 @@ impl Bucket {
         self.at = now;
     }
 
-    /// How long the call has to wait. Whoever asks first waits shortest.
-    fn take(&mut self, kind: Kind, now: Instant) -> Duration {
+    /// Takes a token; where there is none yet, after how long to ask again.
+    fn take(&mut self, kind: Kind, now: Instant) -> Result<(), Duration> {
         self.fill(kind, now);
+        if self.tokens + ROUNDING < 1.0 {
+            return Err(Duration::from_secs_f64((1.0 - self.tokens) / self.rate));
+        }
         self.tokens -= 1.0;
-        Duration::from_secs_f64((-self.tokens / self.rate).max(0.0))
+        Ok(())
     }
 
     fn note(&mut self, kind: Kind, is_throttled: bool, now: Instant) {
@@ -100,16 +102,24 @@ impl Bucket {
 
 /// All buckets of a process.
 #[derive(Debug, Default)]
-pub struct Limits(Mutex<BTreeMap<Kind, Bucket>>);
+pub struct Limits {
+    buckets: Mutex<BTreeMap<Kind, Bucket>>,
+    /// Who is next at each bucket: locked in the order of asking.
+    turns: Mutex<BTreeMap<Kind, Arc<tokio::sync::Mutex<()>>>>,
+}
 
 impl Limits {
-    /// Waits until a call may be sent.
+    /// Waits until a call may be sent. Whoever asks first waits shortest; who gives up has taken nothing.
     pub async fn pass(&self, operation: &str) {
         let Some(kind) = Kind::of(operation) else { return };
-        let now = Instant::now();
-        let pause = self.bucket(kind, now, |bucket| bucket.take(kind, now));
-        if !pause.is_zero() {
-            tokio::time::sleep(pause).await;
+        let turn = self.turns.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default().clone();
+        let _turn = turn.lock().await;
+        loop {
+            let now = Instant::now();
+            match self.bucket(kind, now, |bucket| bucket.take(kind, now)) {
+                Ok(()) => return,
+                Err(pause) => tokio::time::sleep(pause).await,
+            }
         }
     }
 
@@ -121,7 +131,7 @@ impl Limits {
     }
 
     fn bucket<T>(&self, kind: Kind, now: Instant, of: impl FnOnce(&mut Bucket) -> T) -> T {
-        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         of(buckets.entry(kind).or_insert_with(|| Bucket::new(kind, now)))
     }
 }
@@ -129,16 +139,35 @@ impl Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::FutureExt as _;
 
     #[test]
-    fn a_burst_passes_and_what_comes_after_it_waits_in_turn() {
+    fn a_burst_passes_and_what_comes_after_it_waits() {
         let now = Instant::now();
-        let mut bucket = Bucket::new(Kind::Launch, now);
-        let waits: Vec<Duration> = (0..44).map(|_| bucket.take(Kind::Launch, now)).collect();
-        assert!(waits[..40].iter().all(Duration::is_zero), "{waits:?}");
-        assert_eq!(waits[40..], [250, 500, 750, 1_000].map(Duration::from_millis));
+        let mut bucket = Bucket::new(Kind::Mutate, now);
+        assert!((0..40).all(|_| bucket.take(Kind::Mutate, now).is_ok()));
+        let pause = Duration::from_millis(250);
+        assert_eq!(bucket.take(Kind::Mutate, now), Err(pause));
+        assert_eq!(bucket.take(Kind::Mutate, now), Err(pause), "nothing was taken");
+        assert_eq!(bucket.take(Kind::Mutate, now + pause), Ok(()));
         let later = now + Duration::from_secs(2);
-        assert_eq!(bucket.take(Kind::Launch, later), Duration::ZERO, "eight tokens have come since");
+        assert_eq!((0..9).filter(|_| bucket.take(Kind::Mutate, later).is_ok()).count(), 7, "eight have come in all");
+    }
+
+    #[test]
+    fn who_gives_up_has_taken_nothing() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let limits = Limits::default();
+            let now = Instant::now();
+            limits.bucket(Kind::Mutate, now, |bucket| (bucket.tokens, bucket.rate) = (1.0, SLOWEST));
+            assert_eq!(limits.pass("CreateFleet").now_or_never(), Some(()));
+            for _ in 0..10 {
+                assert_eq!(limits.pass("CreateFleet").now_or_never(), None, "it waits, and is dropped");
+            }
+            let left = limits.bucket(Kind::Mutate, now, |bucket| bucket.tokens);
+            assert!(left >= 0.0, "{left}");
+        });
     }
 
     #[test]
@@ -148,11 +177,8 @@ mod tests {
         for _ in 0..10 {
             bucket.note(Kind::Describe, true, now);
         }
-        assert_eq!(
-            bucket.take(Kind::Describe, now),
-            Duration::from_secs(2),
-            "one call in two seconds, and none is left"
-        );
+        let pause = Duration::from_secs(2);
+        assert_eq!(bucket.take(Kind::Describe, now), Err(pause), "one call in two seconds, and none is left");
         for _ in 0..50 {
             bucket.note(Kind::Describe, false, now);
         }
@@ -163,7 +189,7 @@ mod tests {
     fn calls_are_told_apart() {
         assert_eq!(Kind::of("DescribeInstances"), Some(Kind::Describe));
         assert_eq!(Kind::of("DescribeCluster"), Some(Kind::Other), "that is EKS");
-        assert_eq!(Kind::of("CreateFleet"), Some(Kind::Launch));
+        assert_eq!(Kind::of("CreateFleet"), Some(Kind::Mutate));
         assert_eq!(Kind::of("ReceiveMessage"), None);
     }
 }

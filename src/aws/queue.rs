@@ -64,8 +64,12 @@ impl Queue {
 
     async fn poll(self: Arc<Self>, url: String, under_way: Arc<Semaphore>) {
         loop {
+            let leads = (self.leads)();
+            if !leads {
+                self.known.be_incomplete();
+            }
             // before every instance was listed once nobody can say which are ours
-            if !(self.leads)() || !self.known.is_complete() {
+            if !leads || !self.known.is_complete() {
                 tokio::time::sleep(Duration::from_millis(500)).await;
                 continue;
             }
@@ -74,6 +78,8 @@ impl Queue {
             let call = call.wait_time_seconds(WAIT_SECONDS).visibility_timeout(seconds(VISIBILITY));
             match call.message_system_attribute_names(MessageSystemAttributeName::SentTimestamp).send().await {
                 Ok(answer) if answer.messages().is_empty() => {}
+                // they come again, to the process that leads now
+                Ok(_) if !(self.leads)() => {}
                 Ok(answer) => {
                     let messages = answer.messages.unwrap_or_default();
                     tokio::spawn(self.clone().handle(url.clone(), messages, permit));

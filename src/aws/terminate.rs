@@ -10,13 +10,16 @@ use super::batch;
 use super::connect::Aws;
 use super::instances::describe;
 use super::told::{Teller, tell};
-use super::words::{code, reason};
+use super::words::{error, named};
 use crate::cloud::Answer;
 use crate::cloud::ec2::Filter;
-use crate::cloud::ec2::listing::{InstanceState, parse_provider_id};
+use crate::cloud::ec2::errors::AwsError;
+use crate::cloud::ec2::listing::{FoundInstance, InstanceState, parse_provider_id};
 use crate::controller::Event;
 
 const NOT_FOUND: &str = "InvalidInstanceID.NotFound";
+/// Errors of some of the instances of a call; the last is of those that are protected.
+const OF_SOME: [&str; 3] = [NOT_FOUND, "InvalidInstanceID.Malformed", "OperationNotPermitted"];
 
 /// Ends instances.
 #[derive(Debug)]
@@ -71,44 +74,52 @@ impl Terminator {
 
     /// Which of those that are ending have ended.
     async fn look(&self, ids: Vec<String>) -> Vec<(String, Result<bool, String>)> {
-        if ids.is_empty() {
-            return Vec::new();
-        }
-        match describe(&self.aws, &[Filter::new("instance-id", ids.iter().map(String::as_str))]).await {
-            Ok(found) => {
-                let left: BTreeSet<&str> =
-                    found.iter().filter(|of| of.state != InstanceState::Terminated).map(|of| of.id.as_str()).collect();
-                ids.iter().map(|id| (id.clone(), Ok(!left.contains(id.as_str())))).collect()
-            }
-            Err(reason) => ids.into_iter().map(|id| (id, Err(reason.clone()))).collect(),
-        }
-    }
-
-    /// All in one call; where one of them is not there EC2 refuses them all, and each is asked for alone.
-    async fn end_all(&self, ids: Vec<String>) -> Vec<(String, Result<bool, String>)> {
-        match ids.as_slice() {
-            [] => Vec::new(),
-            [_] => self.call(&ids).await,
-            _ => match self.call(&ids).await {
-                told if told.iter().all(|(_, result)| result.is_ok()) => told,
-                _ => {
-                    let each = ids.chunks(1).map(|id| self.call(id));
-                    futures::future::join_all(each).await.into_iter().flatten().collect()
+        let mut told = Vec::new();
+        for filter in Filter::for_calls("instance-id", &ids, 0) {
+            match describe(&self.aws, std::slice::from_ref(&filter)).await {
+                Ok(found) => {
+                    let is_left = |of: &&FoundInstance| of.state != InstanceState::Terminated;
+                    let left: BTreeSet<&str> = found.iter().filter(is_left).map(|of| of.id.as_str()).collect();
+                    told.extend(filter.values.iter().map(|id| (id.clone(), Ok(!left.contains(id.as_str())))));
                 }
-            },
+                Err(reason) => told.extend(filter.values.into_iter().map(|id| (id, Err(reason.clone())))),
+            }
         }
+        told
     }
 
-    async fn call(&self, ids: &[String]) -> Vec<(String, Result<bool, String>)> {
-        let answer = self.aws.ec2.terminate_instances().set_instance_ids(Some(ids.to_vec())).send().await;
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(error) if code(&error) == Some(NOT_FOUND) && ids.len() == 1 => return vec![(ids[0].clone(), Ok(true))],
-            Err(error) => {
-                let reason = reason("TerminateInstances", &error);
-                return ids.iter().map(|id| (id.clone(), Err(reason.clone()))).collect();
+    /// All in one call. Where EC2 refuses them all because of some, those are answered, and the others asked for again.
+    async fn end_all(&self, ids: Vec<String>) -> Vec<(String, Result<bool, String>)> {
+        let mut told = Vec::new();
+        let mut calls = vec![ids];
+        while let Some(mut ids) = calls.pop() {
+            if ids.is_empty() {
+                continue;
             }
-        };
+            let error = match self.call(&ids).await {
+                Ok(ended) => {
+                    told.extend(ended);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            let refused = refused(&ids, &error);
+            if refused.is_empty() {
+                // it does not say because of which: each is asked for alone
+                calls.extend(ids.into_iter().map(|id| vec![id]));
+                continue;
+            }
+            let result = if error.code == NOT_FOUND { Ok(true) } else { Err(format!("TerminateInstances: {error}")) };
+            ids.retain(|id| !refused.contains(id));
+            calls.push(ids);
+            told.extend(refused.into_iter().map(|id| (id, result.clone())));
+        }
+        told
+    }
+
+    async fn call(&self, ids: &[String]) -> Result<Vec<(String, Result<bool, String>)>, AwsError> {
+        let call = self.aws.ec2.terminate_instances().set_instance_ids(Some(ids.to_vec()));
+        let answer = call.send().await.map_err(|failed| error("TerminateInstances", &failed))?;
         let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
         let is_gone = |id: &String| {
             let changes = answer.terminating_instances();
@@ -124,6 +135,36 @@ impl Terminator {
                 (id.clone(), Err("TerminateInstances: expected the state of the instance, found nothing".to_owned()))
             }
         };
-        ids.iter().map(told).collect()
+        Ok(ids.iter().map(told).collect())
+    }
+}
+
+/// Of the instances of a call that was refused those that it was refused because of: all of them, unless the error is of some that it
+/// names. Empty: it is of some, and does not say of which.
+fn refused(ids: &[String], error: &AwsError) -> BTreeSet<String> {
+    if ids.len() == 1 || !OF_SOME.contains(&error.code.as_str()) {
+        return ids.iter().cloned().collect();
+    }
+    named(ids, &error.message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_refused_because_of_those_that_the_error_names() {
+        let ids = ["i-1", "i-12", "i-3"].map(str::to_owned);
+        let of = |ids: &[String], code: &str, message: &str| -> Vec<String> {
+            refused(ids, &AwsError::new(code, message)).into_iter().collect()
+        };
+        assert_eq!(of(&ids, NOT_FOUND, "The instance ID 'i-1' does not exist"), ["i-1"]);
+        assert_eq!(of(&ids, NOT_FOUND, "The instance IDs 'i-12, i-3' do not exist"), ["i-12", "i-3"]);
+        assert_eq!(of(&ids, "OperationNotPermitted", "The instance 'i-3' may not be terminated."), ["i-3"]);
+        assert!(of(&ids, NOT_FOUND, "not here").is_empty(), "each is asked for alone");
+        assert_eq!(of(&ids[..1], NOT_FOUND, "not here"), ["i-1"]);
+        for code in ["RequestLimitExceeded", "UnauthorizedOperation", "InternalError", "RequestTimeout"] {
+            assert_eq!(of(&ids, code, "i-1"), ids, "{code} is no reason for more calls");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What is said of a call that failed.
 
+use std::collections::BTreeSet;
+
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -24,6 +26,12 @@ where
         }
         None => format!("{call}: {}", DisplayErrorContext(error)),
     }
+}
+
+/// The ids that a message names.
+pub(super) fn named(ids: &[String], message: &str) -> BTreeSet<String> {
+    let words: BTreeSet<&str> = message.split(|sign: char| !sign.is_ascii_alphanumeric() && sign != '-').collect();
+    ids.iter().filter(|id| words.contains(id.as_str())).cloned().collect()
 }
 
 /// Code and message, to be classified.

@@ -9,7 +9,7 @@ use crate::catalog::{Catalog, Market, Reservations, SpotPrices};
 #[command(next_help_heading = "Catalogue")]
 pub struct CatalogArgs {
     /// Region whose prices and zones are used; else that of AWS_DEFAULT_REGION, else the one that nodes are labelled with, else
-    /// us-east-1.
+    /// us-east-1. The controller of an account takes that of its profile or its instance instead of the latter two.
     #[arg(long, env = "AWS_REGION", value_name = "REGION")]
     region: Option<String>,
     /// A catalogue instead of the one that the node class stands for: 'kwok', or a JSON file.
@@ -29,7 +29,21 @@ pub struct Region {
     source: &'static str,
 }
 
+#[cfg(feature = "live")]
+impl Region {
+    /// The one that an account was connected to in.
+    pub fn of_account(name: &str) -> Self {
+        Self { name: name.to_owned(), source: "the region of the account" }
+    }
+}
+
 impl CatalogArgs {
+    /// That of the flag or its variable.
+    #[cfg(feature = "live")]
+    pub fn given_region(&self) -> Option<&str> {
+        self.region.as_deref().filter(|name| !name.is_empty())
+    }
+
     /// `of_nodes`: the one that nodes of the input are labelled with.
     pub fn region(&self, of_nodes: Option<&str>) -> Region {
         if let Some(name) = self.region.clone() {

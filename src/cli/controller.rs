@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use tokio::sync::watch;
 
-use super::catalog::CatalogArgs;
+use super::catalog::{CatalogArgs, Region};
 use super::cluster::{ClusterArgs, Waiting};
 use super::consolidation::Consolidation;
 use super::exit;
@@ -132,15 +132,25 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Ok((settings, _)) => settings,
         Err(sentence) => return refuse(&sentence),
     };
-    let region = args.catalog.region(None);
-    let (catalog, _) = match super::plan::catalog(&args.catalog, &region) {
-        Ok(catalog) => catalog,
-        Err(sentence) => return refuse(&sentence),
-    };
     let provider = args.account.provider();
     if provider == Provider::Ec2 && args.catalog.catalog.is_some() {
         return refuse("--catalog: the types of EC2 are those of the account");
     }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (aws, region) = match provider {
+        Provider::Ec2 => match runtime.block_on(args.account.connect(args.catalog.given_region(), args.shadow)) {
+            Ok(aws) => {
+                let region = Region::of_account(&aws.region);
+                (Some(aws), region)
+            }
+            Err(error) => return refuse(&error.to_string()),
+        },
+        Provider::Kwok => (None, args.catalog.region(None)),
+    };
+    let (catalog, _) = match super::plan::catalog(&args.catalog, &region) {
+        Ok(catalog) => catalog,
+        Err(sentence) => return refuse(&sentence),
+    };
     let settings = ControllerSettings {
         decision,
         provider,
@@ -166,7 +176,6 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         None => None,
     };
     let hosting = Hosting { recorder, ..hosting };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let waiting = Waiting::default();
         let connection = args.cluster.target().connect_to_stay(&|progress| waiting.show(&progress)).await;
@@ -174,9 +183,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         match connection {
             Ok(connection) => {
                 let (said, stands) = watch::channel(Stand::Unknown);
-                let outside = match (provider, &catalog) {
-                    (Provider::Ec2, Catalog::Ec2(market)) => {
-                        args.account.outside(args.shadow, &settings, market, &connection.client, &stands).await
+                let outside = match (aws, &catalog) {
+                    (Some(aws), Catalog::Ec2(market)) => {
+                        args.account.outside(aws, &settings, market, &connection.client, &stands).await
                     }
                     _ => Ok(Outside::kwok()),
                 };

@@ -16,32 +16,45 @@ use crate::cloud::InterruptionKind;
 /// The claim of an instance may say so late that it is its own: as long as EC2 gives to leave it.
 const UNKNOWN: Duration = Duration::from_secs(120);
 
-/// Instances of which the cloud has said so, and when.
+/// Instances of which the cloud has said so.
 #[derive(Debug, Default)]
-pub(super) struct Interruptions(BTreeMap<Arc<str>, (InterruptionKind, Timestamp)>);
+pub(super) struct Interruptions(BTreeMap<Arc<str>, Noted>);
+
+#[derive(Debug)]
+struct Noted {
+    kind: InterruptionKind,
+    at: Timestamp,
+    /// It is over, and no claim has it: the usual end of a claim. One that says so late is still deleted.
+    is_past: bool,
+}
 
 impl Interruptions {
     pub fn note(&mut self, provider_id: Arc<str>, kind: InterruptionKind, now: Timestamp) {
         if kind.ends_claim() {
-            self.0.entry(provider_id).or_insert((kind, now));
+            self.0.entry(provider_id).or_insert(Noted { kind, at: now, is_past: false });
         }
     }
 
     /// Whether nothing is left to do about an instance: the cloud need not say so again.
     pub fn is_handled(&self, provider_id: &str) -> bool {
-        !self.0.contains_key(provider_id)
+        self.0.get(provider_id).is_none_or(|noted| noted.is_past)
     }
 }
 
 /// Deletes their claims.
 pub(super) fn step(cluster: &Cluster<'_>, interruptions: &mut Interruptions, turn: &mut Turn<'_>) {
-    interruptions.0.retain(|id, (kind, noted)| {
-        let Some(claimed) = cluster.claim_of(id) else { return later(*noted, UNKNOWN) > turn.now };
+    interruptions.0.retain(|id, noted| {
+        let Some(claimed) = cluster.claim_of(id) else {
+            noted.is_past =
+                matches!(noted.kind, InterruptionKind::InstanceStopped | InterruptionKind::InstanceTerminated);
+            return later(noted.at, UNKNOWN) > turn.now;
+        };
+        noted.is_past = false;
         if claimed.is_deleting() {
             return false;
         }
         if turn.delete_claim(&claimed) {
-            let (claim, provider_id, kind) = (Arc::from(claimed.name()), id.clone(), *kind);
+            let (claim, provider_id, kind) = (Arc::from(claimed.name()), id.clone(), noted.kind);
             turn.say_once_taken(Said::Interrupted { claim, provider_id, kind });
         }
         true

@@ -98,6 +98,13 @@ impl Launches {
             Answer::Unavailable(offerings) => return unavailable.note(&offerings, now),
             Answer::Listed(_) | Answer::Terminated { .. } => return,
         };
+        // that of an attempt before the one that brought the instance
+        if result.is_err() && matches!(self.0.get(&claim), Some(State::Launched(..))) {
+            if let Err(LaunchError::InsufficientCapacity(offerings)) = &result {
+                unavailable.note(offerings, now);
+            }
+            return;
+        }
         let state = match result {
             Ok(instance) => State::Launched(instance, now),
             Err(LaunchError::Other(reason)) => return self.fail(claim, reason, now),
@@ -321,5 +328,29 @@ fn note_failure(claimed: &Claimed<'_>, reason: &str, turn: &mut Turn<'_>) {
     let body = json!({"conditions": conditions.into_list()});
     if turn.patch_status("NodeClaim", &claimed.claim.metadata, &body) {
         turn.say(Said::LaunchFailed { claim: Arc::from(claimed.name()), reason: reason.to_owned() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::kwok::instance_types;
+
+    #[test]
+    fn the_refusal_of_an_earlier_attempt_does_not_hide_an_instance() {
+        let kind = instance_types().remove(0);
+        let offering = kind.offerings[0].clone();
+        let instance = Instance { provider_id: "kwok://one".into(), image_id: None, kind, offering };
+        let (mut launches, mut unavailable) = (Launches::default(), Unavailable::default());
+        let mut take = |result| {
+            let answer = Answer::Launched { claim: "uid".into(), result };
+            launches.take(answer, &mut unavailable, Timestamp::UNIX_EPOCH);
+            launches.instance_of("uid")
+        };
+        assert_eq!(take(Err(LaunchError::Other("lost".to_owned()))), None);
+        assert_eq!(take(Ok(Box::new(instance))).as_deref(), Some("kwok://one"));
+        for late in [LaunchError::InsufficientCapacity(Vec::new()), LaunchError::Other("lost".to_owned())] {
+            assert_eq!(take(Err(late)).as_deref(), Some("kwok://one"));
+        }
     }
 }

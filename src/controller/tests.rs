@@ -10,6 +10,7 @@ mod draining;
 mod consolidating;
 mod emptying;
 mod expiring;
+mod interrupting;
 mod drifting;
 mod repairing;
 mod disruptable;

@@ -2,16 +2,17 @@
 //!
 //! Source: karpenter-provider-aws `pkg/controllers/nodeclass/validation.go`.
 
+mod run_instances;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aws_sdk_ec2::types::{
-    FleetLaunchTemplateConfigRequest, FleetLaunchTemplateSpecificationRequest, FleetType,
-    IamInstanceProfileSpecification, InstanceType, ResourceType, TargetCapacitySpecificationRequest,
+    FleetLaunchTemplateConfigRequest, FleetLaunchTemplateSpecificationRequest, FleetType, ResourceType,
+    TargetCapacitySpecificationRequest,
 };
 
-use crate::api::ec2_node_class::{AMI, EC2NodeClass};
-use crate::api::labels;
+use crate::api::ec2_node_class::EC2NodeClass;
 use crate::aws::connect::Aws;
 use crate::aws::templates::{launch_template_data, tag_specification};
 use crate::aws::words::error;
@@ -21,6 +22,7 @@ use crate::cloud::ec2::errors::AwsError;
 use crate::cloud::ec2::launch_template::{Group, LaunchTemplate};
 use crate::cloud::ec2::node_template::Tenancy;
 use crate::cloud::ec2::{ClusterFacts, NodeTemplate, tags};
+use run_instances::run_instances;
 
 /// kubelet's default: which number it is makes no difference to rights.
 const PODS: i64 = 110;
@@ -87,30 +89,4 @@ async fn create_fleet(aws: &Aws, template: &str, of: &tags::Tags) -> Result<(), 
         call = call.tag_specifications(tag_specification(kind, of));
     }
     call.send().await.map(drop).map_err(|failed| error("CreateFleet", &failed))
-}
-
-async fn run_instances(
-    aws: &Aws,
-    template: &LaunchTemplate,
-    image: &AMI,
-    subnet: &str,
-    of: &tags::Tags,
-) -> Result<(), AwsError> {
-    let profile = IamInstanceProfileSpecification::builder().name(&template.content.instance_profile).build();
-    let groups = template.content.interfaces.first().map(|interface| interface.security_groups.clone());
-    let mut call = aws.ec2.run_instances().dry_run(true).min_count(1).max_count(1).image_id(&image.id);
-    call = call.instance_type(small_type(image)).subnet_id(subnet).set_security_group_ids(groups);
-    call = call.iam_instance_profile(profile);
-    for kind in [ResourceType::Instance, ResourceType::Volume, ResourceType::NetworkInterface] {
-        call = call.tag_specifications(tag_specification(kind, of));
-    }
-    call.send().await.map(drop).map_err(|failed| error("RunInstances", &failed))
-}
-
-/// One that is offered in every region and boots the image.
-fn small_type(image: &AMI) -> InstanceType {
-    let values =
-        image.requirements.iter().filter(|of| of.key == labels::ARCH).flat_map(|of| of.values.iter().flatten());
-    let is_arm = values.into_iter().any(|value| value == "arm64");
-    if is_arm { InstanceType::M6gLarge } else { InstanceType::M5Large }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_ec2::types::{CapacityReservation, CapacityReservationType, Image, SubnetState};
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
+use tracing::warn;
 
 use crate::api::ec2_node_class::AMI;
 use crate::api::ec2_node_class::{EC2NodeClassSpec, InstanceMatchCriteria, ReservationType, SecurityGroup};
@@ -150,7 +151,14 @@ pub(super) async fn reservations(aws: &Aws, spec: &EC2NodeClassSpec) -> Part<Vec
     Part::Found(found)
 }
 
+/// Of an interruptible one nothing is free: CreateFleet of this SDK cannot ask for it.
 fn reservation_of(of: &CapacityReservation) -> Option<FoundReservation> {
+    let free = of.available_instance_count().and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
+    let is_interruptible = of.interruptible().unwrap_or(false);
+    if is_interruptible {
+        let id = of.capacity_reservation_id();
+        warn!(controller = "nodeclass", id, "nothing is launched into an interruptible capacity reservation yet");
+    }
     let criteria = match of.instance_match_criteria().map(aws_sdk_ec2::types::InstanceMatchCriteria::as_str) {
         Some("targeted") => InstanceMatchCriteria::Targeted,
         _ => InstanceMatchCriteria::Open,
@@ -167,9 +175,9 @@ fn reservation_of(of: &CapacityReservation) -> Option<FoundReservation> {
         owner_id: of.owner_id().unwrap_or_default().to_owned(),
         ends: of.end_date().and_then(|end| Timestamp::from_second(end.secs()).ok()),
         kind,
-        is_interruptible: of.interruptible().unwrap_or(false),
+        is_interruptible,
         is_active: of.state().is_some_and(|state| state.as_str() == "active"),
-        free: of.available_instance_count().and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
+        free: if is_interruptible { 0 } else { free },
     })
 }
 
@@ -180,5 +188,25 @@ pub(super) async fn placement_group(aws: &Aws, spec: &EC2NodeClassSpec) -> Part<
         Ok(answer) => Part::Found(!answer.placement_groups().is_empty()),
         Err(error) if is_missing(code(&error)) => Part::Found(false),
         Err(error) => Part::Failed(reason("DescribePlacementGroups", &error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_free_of_a_reservation_that_cannot_be_asked_for() {
+        let free = |interruptible: bool| {
+            let reservation = CapacityReservation::builder()
+                .capacity_reservation_id("cr-1")
+                .availability_zone("a")
+                .instance_type("m5.large")
+                .available_instance_count(3)
+                .interruptible(interruptible)
+                .build();
+            reservation_of(&reservation).unwrap().free
+        };
+        assert_eq!((free(false), free(true)), (3, 0));
     }
 }

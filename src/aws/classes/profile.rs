@@ -13,7 +13,9 @@ use crate::cloud::ec2::{ClusterFacts, instance_profile};
 const MISSING: &str = "NoSuchEntity";
 const NOT_FOUND: &str = "InstanceProfileNotFound";
 /// Somebody else was faster: as good.
-const EXISTS: [&str; 2] = ["EntityAlreadyExists", "LimitExceeded"];
+const EXISTS: &str = "EntityAlreadyExists";
+/// Of a role that is added: the profile has one already, the only one that it may have.
+const FULL: &str = "LimitExceeded";
 
 /// The profile of a class: that of the user, or the one that is made for its role.
 pub(super) async fn ensure(aws: &Aws, class: &EC2NodeClass, cluster: &ClusterFacts, is_isolated: bool) -> Part<String> {
@@ -50,7 +52,7 @@ async fn of_role(aws: &Aws, class: &EC2NodeClass, cluster: &ClusterFacts, role: 
         };
         let call = aws.iam.create_instance_profile().instance_profile_name(&name).set_tags(Some(tags));
         match call.path(instance_profile::path(cluster, class)).send().await {
-            Err(error) if !code(&error).is_some_and(|code| EXISTS.contains(&code)) => {
+            Err(error) if code(&error) != Some(EXISTS) => {
                 return Part::Failed(reason("CreateInstanceProfile", &error));
             }
             _ => tracing::info!(controller = "nodeclass", profile = name, "created instance profile"),
@@ -62,7 +64,7 @@ async fn of_role(aws: &Aws, class: &EC2NodeClass, cluster: &ClusterFacts, role: 
             Err(error) if code(&error) == Some(MISSING) => {
                 return Part::Refused(NOT_FOUND, format!("there is no role {wanted}"));
             }
-            Err(error) if !code(&error).is_some_and(|code| EXISTS.contains(&code)) => {
+            Err(error) if !code(&error).is_some_and(|code| [EXISTS, FULL].contains(&code)) => {
                 return Part::Failed(reason("AddRoleToInstanceProfile", &error));
             }
             _ => {}

@@ -117,7 +117,8 @@ fn block_device(mapping: &VolumeMapping) -> LaunchTemplateBlockDeviceMappingRequ
     LaunchTemplateBlockDeviceMappingRequest::builder().set_device_name(mapping.device.clone()).set_ebs(ebs).build()
 }
 
-fn volume_type(of: VolumeType) -> Ec2VolumeType {
+/// As EC2 names it.
+pub(in crate::aws) fn volume_type(of: VolumeType) -> Ec2VolumeType {
     match of {
         VolumeType::Standard => Ec2VolumeType::Standard,
         VolumeType::Io1 => Ec2VolumeType::Io1,

@@ -8,7 +8,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::watch;
 
 use crate::aws::{
-    Aws, ClassSettings, Ec2, Ec2Settings, Facts, Given, Keeper, Leads, MarketSettings, Mode, environment,
+    Aws, ClassSettings, ConnectError, Ec2, Ec2Settings, Facts, Given, Keeper, Leads, MarketSettings, Mode, environment,
 };
 use crate::catalog::Market;
 use crate::cli::words::{boolean, duration};
@@ -65,24 +65,31 @@ impl AccountArgs {
         if self.cluster_name.is_empty() { Provider::Kwok } else { Provider::Ec2 }
     }
 
-    /// Connects, and begins what goes on by itself: in a shadow the prices alone.
+    /// The clients: of the region that is given, else of the one that variables, profile or instance say.
     ///
     /// # Errors
-    /// One sentence: the region, or what is not known of the cluster.
+    /// Nothing says which region it is.
+    pub async fn connect(&self, region: Option<&str>, shadow: bool) -> Result<Aws, ConnectError> {
+        let mode = if shadow { Mode::ReadsOnly } else { Mode::Acts };
+        Aws::connect(environment(), region, mode).await
+    }
+
+    /// Begins what goes on by itself: in a shadow the prices alone.
+    ///
+    /// # Errors
+    /// One sentence: what is not known of the cluster.
     pub async fn outside(
         &self,
-        shadow: bool,
+        aws: Aws,
         settings: &ControllerSettings,
         market: &Market,
         client: &Client,
         stands: &watch::Receiver<Stand>,
     ) -> Result<Outside, String> {
-        let mode = if shadow { Mode::ReadsOnly } else { Mode::Acts };
-        let aws = Aws::connect(environment(), Some(&settings.region), mode).await.map_err(|error| error.to_string())?;
         let (teller, told) = unbounded_channel();
         let of_market = MarketSettings { spot_every: self.spot_price_interval, is_isolated: self.isolated_vpc };
         let keeper = Arc::new(Keeper::new(aws.clone(), market.clone(), teller.clone()));
-        if shadow {
+        if settings.shadow {
             tokio::spawn(async move { keeper.run(of_market).await });
             return Ok(Outside { cloud: Cloud::Kwok, told: Some(told) });
         }

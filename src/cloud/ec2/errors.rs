@@ -165,7 +165,6 @@ impl AwsError {
             _ if code.contains("AlreadyExists") || code.ends_with(".Duplicate") => Class::AlreadyExists,
             _ if code.starts_with("AuthFailure") => Class::Unauthorized,
             _ if code.contains("Throttl") => Class::Throttled,
-            _ if code.ends_with("LimitExceeded") => Class::Limit(Scope::Request),
             _ if ["Invalid", "Missing", "Malformed", "Validation", "Unknown", "Incorrect"]
                 .iter()
                 .any(|beginning| code.starts_with(beginning)) =>
@@ -274,7 +273,10 @@ mod tests {
             ("RequestLimitExceeded", Throttled),
             ("UnauthorizedOperation", Unauthorized),
             ("AuthFailure", Unauthorized),
-            ("LimitExceeded", Limit(Scope::Request)),
+            // other capacity would not help
+            ("LimitExceeded", Class::Other),
+            ("TagLimitExceeded", Class::Other),
+            ("FilterLimitExceeded", Class::Other),
             ("InvalidParameterValue", Class::Configuration),
             ("IdempotentParameterMismatch", Class::TokenReused),
             ("DryRunOperation", Class::DryRun),

@@ -11,10 +11,21 @@ pub struct Filter {
     pub values: Vec<String>,
 }
 
+/// EC2 takes so many values in one call, those of all its filters together (`FilterLimitExceeded`).
+pub const MOST_VALUES: usize = 200;
+
 impl Filter {
     /// A filter.
     pub fn new<V: Into<String>>(name: impl Into<String>, values: impl IntoIterator<Item = V>) -> Self {
         Self { name: name.into(), values: values.into_iter().map(Into::into).collect() }
+    }
+
+    /// Filters of one name for as many calls as it takes, the values in their order; each leaves room for `others` values of other
+    /// filters.
+    #[must_use]
+    pub fn for_calls<V: AsRef<str>>(name: &str, values: &[V], others: usize) -> Vec<Self> {
+        let most = MOST_VALUES.saturating_sub(others).max(1);
+        values.chunks(most).map(|values| Self::new(name, values.iter().map(AsRef::as_ref))).collect()
     }
 
     /// One filter for each tag; the value `*` asks for the key alone.
@@ -36,5 +47,17 @@ mod tests {
     fn a_star_asks_for_the_key() {
         let tags = BTreeMap::from([("a".to_owned(), "*".to_owned()), ("b".to_owned(), "x*".to_owned())]);
         assert_eq!(Filter::of_tags(&tags), [Filter::new("tag-key", ["a"]), Filter::new("tag:b", ["x*"])]);
+    }
+
+    #[test]
+    fn no_call_has_more_values_than_ec2_takes() {
+        let ids: Vec<String> = (0..450).map(|number| format!("i-{number}")).collect();
+        let sizes = |others| -> Vec<usize> {
+            Filter::for_calls("instance-id", &ids, others).iter().map(|filter| filter.values.len()).collect()
+        };
+        assert_eq!((sizes(0), sizes(4)), (vec![200, 200, 50], vec![196, 196, 58]));
+        let all: Vec<String> = Filter::for_calls("instance-id", &ids, 0).into_iter().flat_map(|of| of.values).collect();
+        assert_eq!(all, ids);
+        assert!(Filter::for_calls::<&str>("instance-id", &[], 0).is_empty());
     }
 }

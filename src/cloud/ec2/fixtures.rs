@@ -87,6 +87,7 @@ pub fn types(class: &EC2NodeClass) -> Arc<Vec<InstanceType>> {
         reservation("cr-1", "default", "us-east-1a"),
         reservation("cr-2", "capacity-block", "us-east-1a"),
         reservation("cr-3", "default", "us-east-1b"),
+        reservation("cr-4", "default", "us-east-1a"),
     ]);
     let reservations = Reservations::parse(&all.to_string()).unwrap();
     let mut facts = NodeClassFacts::from_ec2(class).unwrap();

@@ -40,7 +40,7 @@ pub struct FoundInstance {
     pub image_id: String,
     /// `SubnetId`.
     pub subnet_id: Option<String>,
-    /// Ids of the security groups of all network interfaces but those of EFA alone.
+    /// Ids of the security groups of the primary network interface.
     pub security_groups: BTreeSet<String>,
     /// `SpotInstanceRequestId` is there.
     pub is_spot: bool,

@@ -191,6 +191,16 @@ fn dry_runs_say_which_right_is_missing() {
         of(DryRun::RunInstances, "InvalidParameterValue", "Value (x) for parameter iamInstanceProfile.name is invalid");
     assert!(matches!(profile, Some(Validation::Failed(ValidationFailure { reason: "InstanceProfileNotFound", .. }))));
     assert!(matches!(of(DryRun::RunInstances, "RequestLimitExceeded", ""), Some(Validation::Unknown(_))));
+    for (call, code) in [
+        (DryRun::RunInstances, "Unsupported"),
+        (DryRun::RunInstances, "InsufficientFreeAddressesInSubnet"),
+        (DryRun::RunInstances, "VcpuLimitExceeded"),
+        (DryRun::CreateFleet, "InvalidLaunchTemplateName.NotFoundException"),
+    ] {
+        assert_eq!(of(call, code, ""), None, "{code} says that rights are enough");
+    }
+    assert!(matches!(of(DryRun::RunInstances, "InvalidAMIID.NotFound", ""), Some(Validation::Failed(_))));
+    assert!(matches!(of(DryRun::RunInstances, "TagLimitExceeded", ""), Some(Validation::Unknown(_))));
     let status = status(&bare(&json!({})), &Observed { validation: refused, ..observed() }, now());
     assert!(condition(&status, "ValidationSucceeded").starts_with("False/CreateFleetAuthCheckFailed/"));
 }

@@ -2,7 +2,7 @@
 
 use crate::api::ec2_node_class::EC2NodeClass;
 use crate::api::validate::Validate as _;
-use crate::cloud::ec2::errors::{AwsError, Class};
+use crate::cloud::ec2::errors::{AwsError, Class, Scope};
 
 /// What the dry runs came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -46,7 +46,12 @@ impl Validation {
             DryRun::RunInstances => ("ec2:RunInstances", "RunInstancesAuthCheckFailed"),
         };
         match error.class() {
-            Class::DryRun | Class::AlreadyExists => None,
+            // rights were enough to come to a quota: other types and times are for launches to try
+            Class::DryRun | Class::AlreadyExists | Class::Limit(Scope::Type) => None,
+            // and to come to a lack of capacity
+            Class::InsufficientCapacity(scope) if scope != Scope::Spot => None,
+            // its creation was a dry run, too
+            Class::NotFound if call == DryRun::CreateFleet && error.is_launch_template_missing() => None,
             Class::Unauthorized => {
                 let message = format!("the controller may not call {name} for this class: {}", short(&error.message));
                 Some(Self::Failed(ValidationFailure { reason, message }))

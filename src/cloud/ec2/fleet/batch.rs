@@ -1,5 +1,6 @@
 //! Launches that are alike become one request.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::catalog::{InstanceType, Offering};
@@ -83,7 +84,8 @@ pub fn batches<'l>(launches: impl IntoIterator<Item = &'l Launch>) -> Batches {
     found
 }
 
-/// A request is for one market. Of the options those that are bought as the first is; of a capacity block the first alone.
+/// A request is for one market. Of the options those that are bought as the first is; of a capacity block the first alone. Of the
+/// reservations of a type in a zone the first alone, too: EC2 takes a pool once, and its answer does not tell them apart.
 fn of_one_kind(launch: &Launch) -> Vec<(usize, usize)> {
     let kind = |&(kind, offering): &(usize, usize)| {
         let offering = &launch.types[kind].offerings[offering];
@@ -97,7 +99,13 @@ fn of_one_kind(launch: &Launch) -> Vec<(usize, usize)> {
     let Some(first) = launch.options.first().map(kind) else { return Vec::new() };
     let (_, is_block, _) = first;
     let count = if is_block { 1 } else { usize::MAX };
-    launch.options.iter().filter(|option| kind(option) == first).take(count).copied().collect()
+    let mut reserved = BTreeSet::new();
+    let is_another_pool = |&&(kind, offering): &&(usize, usize)| {
+        let offering = &launch.types[kind].offerings[offering];
+        offering.reservation.is_none() || reserved.insert((kind, offering.zone.clone()))
+    };
+    let alike = launch.options.iter().filter(|option| kind(option) == first);
+    alike.filter(is_another_pool).take(count).copied().collect()
 }
 
 impl Batch {

@@ -19,18 +19,13 @@ pub struct Holder {
     pub provider_id: Option<Arc<str>>,
 }
 
-/// What to look for before anything is sent again: instances of these tokens that are there, in calls of at most 200 values.
+/// What to look for before anything is sent again: instances of these tokens that are there, the filters of each call.
 #[must_use]
 pub fn filters(tokens: &BTreeSet<Arc<str>>) -> Vec<Vec<Filter>> {
-    const MOST_VALUES: usize = 200;
-    let all: Vec<&Arc<str>> = tokens.iter().collect();
-    let of = |tokens: &[&Arc<str>]| {
-        vec![
-            Filter::new(format!("tag:{}", labels::LAUNCH), tokens.iter().map(|token| &***token)),
-            Filter::new("instance-state-name", ["pending", "running", "stopping", "stopped"]),
-        ]
-    };
-    all.chunks(MOST_VALUES).map(of).collect()
+    const THERE: [&str; 4] = ["pending", "running", "stopping", "stopped"];
+    let all: Vec<&str> = tokens.iter().map(|token| &**token).collect();
+    let of_tokens = Filter::for_calls(&format!("tag:{}", labels::LAUNCH), &all, THERE.len());
+    of_tokens.into_iter().map(|of| vec![of, Filter::new("instance-state-name", THERE)]).collect()
 }
 
 /// Which instances are whose: a claim keeps the one that its status names; of the others the first by id goes to the first claim by

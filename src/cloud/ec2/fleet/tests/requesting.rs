@@ -57,6 +57,11 @@ fn spot_is_left_to_the_cloud_and_reserved_goes_where_it_is_reserved() {
     assert_eq!((request.capacity, templates.len()), (TargetCapacity::OnDemand, 2));
     let block = batch(&["a"], &["m5.large/us-east-1a/cr-2", "m5.large/us-east-1a/cr-1"]);
     assert_eq!(block.options.len(), 1, "of one kind, and of a block the first alone");
+    let same_pool =
+        batch(&["a"], &["m5.large/us-east-1a/cr-4", "m5.large/us-east-1a/cr-1", "m5.large/us-east-1b/cr-3"]);
+    let reservations: Vec<String> =
+        same_pool.offerings().iter().map(|(_, of)| of.reservation.as_ref().unwrap().id.to_string()).collect();
+    assert_eq!(reservations, ["cr-4", "cr-3"], "one of each type and zone, as the launch likes them");
     let (request, _) = asked(&block);
     assert_eq!((request.capacity, request.allocation), (TargetCapacity::CapacityBlock, None));
 }

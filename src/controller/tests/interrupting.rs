@@ -1,0 +1,33 @@
+//! Instances that the cloud says are about to go, or gone.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::rig::{Rig, class, pod, pool};
+use crate::cloud::InterruptionKind;
+use crate::controller::Event;
+
+#[test]
+fn of_an_instance_that_is_gone_nothing_is_left_to_do_where_no_claim_has_it() {
+    let mut rig = Rig::of(vec![class(&json!({})), pool("default", json!({})), pod("web", "1")]);
+    rig.pass(3);
+    let claim = rig.names("NodeClaim").remove(0);
+    let own = rig.get("NodeClaim", &claim)["status"]["providerID"].as_str().unwrap().to_owned();
+    let interrupt = |rig: &mut Rig, id: &str, kind| {
+        rig.controller.observe(Event::Interrupted { provider_id: Arc::from(id), kind }, rig.now);
+        assert!(!rig.controller.is_handled(id), "nobody has looked yet");
+        rig.step();
+        rig.controller.is_handled(id)
+    };
+    assert!(interrupt(&mut rig, "kwok://gone", InterruptionKind::InstanceTerminated));
+    assert!(interrupt(&mut rig, "kwok://stopped", InterruptionKind::InstanceStopped));
+    assert!(!interrupt(&mut rig, "kwok://unknown", InterruptionKind::SpotInterrupted), "its claim may say so late");
+    rig.settle();
+    assert!(rig.get("NodeClaim", &claim)["metadata"]["deletionTimestamp"].is_null());
+    interrupt(&mut rig, &own, InterruptionKind::InstanceTerminated);
+    rig.settle();
+    assert!(rig.controller.is_handled(&own));
+    let is_going = rig.try_get("NodeClaim", &claim).is_none_or(|of| !of["metadata"]["deletionTimestamp"].is_null());
+    assert!(is_going, "its claim goes");
+}
