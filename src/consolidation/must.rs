@@ -51,7 +51,7 @@ impl Search<'_> {
         let mut names: Vec<Arc<str>> = drifted.iter().map(|of| self.current.nodes[of.node].name.clone()).collect();
         // some may never find another node: half of the search is for others, and some searches begin elsewhere
         let most = if self.policies.are_off() { usize::MAX } else { self.effort.left().div_ceil(2) };
-        if self.manner.turn % 4 != 0 && names.len() > MANY_DRIFTED {
+        if !self.manner.turn.is_multiple_of(4) && names.len() > MANY_DRIFTED {
             let lot = usize::try_from(SplitMix64(self.manner.turn).next() >> 32).unwrap_or_default();
             let first = lot % names.len();
             names.rotate_left(first);
