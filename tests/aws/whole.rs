@@ -1,7 +1,7 @@
 //! Pods, the real control plane, the controller, and moto behind its proxy: nodes are instances that join.
 
 use std::collections::BTreeSet;
-use std::sync::LazyLock;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use kube::{Client, ResourceExt as _};
@@ -25,18 +25,19 @@ pub struct World<'w> {
     pub account: Account,
 }
 
-/// A cluster of their own, one test at a time, each with an account of its own.
+/// A cluster of their own, one test at a time, each with an account of its own. After a failure the next one starts anew.
 ///
 /// The calls that a test makes are allowed by the policy.
 pub fn in_world(test: impl AsyncFnOnce(&World<'_>)) {
-    static OWN: LazyLock<tokio::sync::Mutex<Cluster>> = LazyLock::new(|| {
+    static LAST: Mutex<Option<Cluster>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let cluster = last.take().unwrap_or_else(|| {
         let cluster = Cluster::start();
         cluster.install_kinds();
-        tokio::sync::Mutex::new(cluster)
+        cluster
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let cluster = OWN.lock().await;
         let _logs = ShownOnPanic(&cluster);
         let client = cluster.client().await;
         let account = Account::new(KUBERNETES).await;
@@ -44,6 +45,7 @@ pub fn in_world(test: impl AsyncFnOnce(&World<'_>)) {
         test(&world).await;
         policy::allows(&world.account.proxy.calls());
     });
+    *last = Some(cluster);
 }
 
 impl World<'_> {
