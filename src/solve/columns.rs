@@ -16,6 +16,7 @@ mod price;
 pub mod program;
 mod rate;
 mod round;
+mod route;
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -88,6 +89,8 @@ impl Work {
 
 /// Packings before the master is solved for the first time, and then at its duals.
 const PRICED_PACKINGS: usize = 6;
+/// Of many kinds of pods that have been packed by routes before.
+const ROUTED_AND_PRICED: usize = 2;
 const MASTER_PACKINGS: usize = 8;
 /// With more items than this a round of the master takes longer than several packings.
 const MANY_ITEMS: usize = 600;
@@ -219,10 +222,13 @@ fn search(
     {
         return Ended::AsNear;
     }
-    let Some((mut columns, packing)) = priced_packings(&task, &demands, &center, &mut best) else {
+    let is_routed = demands.len() > MANY_ITEMS && route::routed(&task, time, &mut best);
+    let packings = if is_routed { ROUTED_AND_PRICED } else { PRICED_PACKINGS };
+    let Some(mut columns) = priced_packings(&task, &demands, (&center, packings), &mut best) else {
         return Ended::Searched;
     };
-    if demands.len() > MANY_ITEMS && instance.left_by(&packing).iter().all(|left| *left == 0) {
+    if demands.len() > MANY_ITEMS && instance.left_by(&best.packing).iter().all(|left| *left == 0) {
+        let packing = best.packing.clone();
         return parts::improve(&task, packing, time, &mut best);
     }
     columns.extend(start.columns.iter().cloned());
@@ -296,15 +302,20 @@ fn overcharge(task: &Task, duals: &Duals, demands: &[u32]) -> f64 {
     bought.map(|rated| rated.most / instance.price(rated.of(instance), duals)).fold(1.0, f64::max)
 }
 
-/// Packings at prices that follow what things cost in the packing before: they take no LP. Returns their patterns, and the
-/// cheapest of them; `None` where there was no time for one.
-fn priced_packings(task: &Task, demands: &[u32], center: &Duals, best: &mut Best) -> Option<(Vec<Pattern>, Packing)> {
+/// Packings at prices that follow what things cost in the packing before: they take no LP. Returns their patterns; `None` where
+/// there was no time for one.
+fn priced_packings(
+    task: &Task,
+    demands: &[u32],
+    (center, packings): (&Duals, usize),
+    best: &mut Best,
+) -> Option<Vec<Pattern>> {
     let Task { instance, rater, stop, .. } = *task;
     let mut start: Vec<Pattern> = Vec::new();
     let mut cheapest: Option<Packing> = None;
     let mut duals = center.clone();
     let exact = if demands.len() > MANY_ITEMS { EXACT_OF_MANY } else { EXACT_AT_FIRST };
-    for _ in 0..PRICED_PACKINGS {
+    for _ in 0..packings {
         drop(rater.borrow_mut().rate(instance, &duals, demands, exact));
         let weights = rater.borrow().weights(instance);
         let other = round::one_by_one(instance, demands, &duals, &weights, &instance.capacities(), stop);
@@ -315,9 +326,8 @@ fn priced_packings(task: &Task, demands: &[u32], center: &Duals, best: &mut Best
         start.extend(other.iter().map(|(pattern, _)| pattern.clone()));
         best.keep_cheaper(&mut cheapest, other);
     }
-    let cheapest = cheapest?;
-    best.offer(&cheapest);
-    Some((start, cheapest))
+    best.offer(&cheapest?);
+    Some(start)
 }
 
 /// Packings at the duals of the first rounds of the master; `None` where HiGHS fails.

@@ -114,10 +114,27 @@ pub fn best_prices(totals: &[f64], rows: &[(Vec<f64>, f64)]) -> Option<Vec<f64>>
     (solved.status() == HighsModelStatus::Optimal).then(|| solved.get_solution().columns().to_vec())
 }
 
-/// The least that a program comes to, and by what; `None` where HiGHS finds no optimum. Values are by column.
-pub fn minimum(program: &Program) -> Option<Vec<f64>> {
+/// What a program comes to at the least.
+#[derive(Debug, Clone)]
+pub struct Optimal {
+    /// By column.
+    pub values: Vec<f64>,
+    /// By row: what one more of its bound would cost; of linear programs.
+    pub of_rows: Vec<f64>,
+}
+
+/// `None` where HiGHS finds no optimum.
+pub fn optimal(program: &Program) -> Option<Optimal> {
     let solved = model(program).try_solve().ok()?;
-    (solved.status() == HighsModelStatus::Optimal).then(|| solved.get_solution().columns().to_vec())
+    (solved.status() == HighsModelStatus::Optimal).then(|| {
+        let solution = solved.get_solution();
+        Optimal { values: solution.columns().to_vec(), of_rows: solution.dual_rows().to_vec() }
+    })
+}
+
+/// The values of [`optimal`] alone.
+pub fn minimum(program: &Program) -> Option<Vec<f64>> {
+    optimal(program).map(|of| of.values)
 }
 
 /// How far an integer program is searched.

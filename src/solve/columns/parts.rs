@@ -40,12 +40,12 @@ pub fn improve(task: &Task, packing: Packing, time: TimeLeft, best: &mut Best) -
                 break;
             }
             let others = parts.iter().enumerate().filter(|(other, _)| *other != index).flat_map(|(_, part)| part);
-            let part = Part::of(instance, &parts[index], &rows_left(instance, others));
+            let part = Part::of(instance, &demands_of(&parts[index]), &rows_left(instance, others));
             if part.items.len() > MANY_ITEMS {
                 continue; // one node of very many kinds
             }
             let time = share_of(time, parts.len() - index);
-            if let Some(better) = part.improved(&parts[index], weights, work, &time, &mut worth) {
+            if let Some(better) = part.improved(&parts[index], weights, work, &time, Some(&mut worth)) {
                 parts[index] = better;
                 packing = parts.concat();
                 if (cost(instance, &packing) as f64) < told as f64 * WORTH_TELLING {
@@ -122,8 +122,19 @@ fn mixed(sweep: u64, index: usize) -> u64 {
     z ^ (z >> 31)
 }
 
-/// The question of some bins alone.
-struct Part {
+/// How many pods of each item a packing holds.
+pub fn demands_of(packing: &Packing) -> BTreeMap<usize, u32> {
+    let mut demands: BTreeMap<usize, u32> = BTreeMap::new();
+    for (pattern, times) in packing {
+        for (item, n) in &pattern.counts {
+            *demands.entry(*item).or_insert(0) += n * times;
+        }
+    }
+    demands
+}
+
+/// The question of some pods alone.
+pub struct Part {
     instance: Instance,
     /// The items and bins of the whole instance that its own stand for.
     items: Vec<usize>,
@@ -131,14 +142,8 @@ struct Part {
 }
 
 impl Part {
-    /// `rows`: what others leave of each row.
-    fn of(whole: &Instance, packing: &Packing, rows: &[i64]) -> Self {
-        let mut demands: BTreeMap<usize, u32> = BTreeMap::new();
-        for (pattern, times) in packing {
-            for (item, n) in &pattern.counts {
-                *demands.entry(*item).or_insert(0) += n * times;
-            }
-        }
+    /// `demands`: how many pods of each item; `rows`: what others leave of each row.
+    pub fn of(whole: &Instance, demands: &BTreeMap<usize, u32>, rows: &[i64]) -> Self {
         let items: Vec<usize> = demands.keys().copied().collect();
         let is_affordable = |bin: &Bin| bin.uses.iter().all(|&(row, amount)| amount <= rows[row]);
         let (mut classes, mut bins) = (Vec::new(), Vec::new());
@@ -163,13 +168,13 @@ impl Part {
     }
 
     /// Cheaper bins for all its pods, if there are any; `weights`: what resources are worth in the whole instance, by class.
-    fn improved(
+    pub fn improved(
         &self,
         known: &Packing,
         weights: &[Vec<f64>],
         work: Work,
         time: TimeLeft,
-        worth: &mut Worth,
+        worth: Option<&mut Worth>,
     ) -> Option<Packing> {
         let own = |(pattern, _): &(Pattern, u32)| self.own(pattern);
         let weights = self.bins.iter().map(|(class, _)| weights[*class].clone()).collect();
@@ -190,7 +195,7 @@ impl Part {
             News::Values(duals) => last = Some(duals.clone()),
             News::Columns(..) => {}
         });
-        if let Some(duals) = last {
+        if let (Some(worth), Some(duals)) = (worth, last) {
             worth.learn(self, &duals);
         }
         let whole = |(pattern, times): (Pattern, u32)| (self.whole(pattern), times);
@@ -213,7 +218,7 @@ impl Part {
 }
 
 /// What the parts of one sweep say that things are worth: of an item that several have, the least.
-struct Worth {
+pub struct Worth {
     items: Vec<f64>,
     /// For all of a row: the mean of the parts.
     rows: Vec<f64>,

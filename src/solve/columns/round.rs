@@ -130,12 +130,12 @@ impl Left {
     }
 
     /// How many of such a bin the rows still allow.
-    fn times(&self, bin: &Bin) -> u32 {
+    pub fn times(&self, bin: &Bin) -> u32 {
         let times = bin.uses.iter().map(|&(row, amount)| self.rows[row] / amount).min();
         times.map_or(u32::MAX, |times| u32::try_from(times.max(0)).unwrap_or(u32::MAX))
     }
 
-    fn take(&mut self, instance: &Instance, pattern: &Pattern, times: u32, packed: &mut Packing) {
+    pub fn take(&mut self, instance: &Instance, pattern: &Pattern, times: u32, packed: &mut Packing) {
         for (item, n) in &pattern.counts {
             self.demands[*item] = self.demands[*item].saturating_sub(n * times);
         }

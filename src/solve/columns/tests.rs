@@ -1,8 +1,10 @@
+mod routes;
+
 use proptest::prelude::*;
 
 use super::instance::{Bin, Class, Duals, Instance, Item, Packing, Row};
 use super::rate::{Exact, Rater};
-use super::{News, Start, Work, cost, solve};
+use super::{News, Start, Work, cost, solve, usd};
 use crate::solve::knapsack::table::{Table, Valued};
 use crate::solve::knapsack::{axes, search};
 
