@@ -25,7 +25,7 @@ use super::saving::Saving;
 use super::static_drift;
 use super::turn::{Turn, later};
 use super::valves::Room;
-use crate::consolidation::{Command, Found, Move, Policy, after, are_valid, settled};
+use crate::consolidation::{Command, Found, Move, Policy, are_valid, settled, under_way};
 use crate::disruption::{Evictions, Method, candidates};
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{Node, NodeStage, PodKey};
@@ -261,7 +261,7 @@ impl Consolidating {
             self.begun.push(begun);
             targets.extend(command.moves.iter().map(|of| of.to.clone()));
             evicted.add(&evictions);
-            now = after(&now, std::slice::from_ref(command));
+            now = under_way(&now, std::slice::from_ref(command));
             is_begun = true;
         }
         is_begun
