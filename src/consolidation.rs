@@ -62,7 +62,7 @@ pub use allowed::after_allowed;
 pub use policy::Policy;
 pub use search::{Budgets, Consolidation, Found, Manner, consolidate, consolidate_now};
 pub use valid::are_valid;
-pub use without::{after, launched, settled};
+pub use without::{launched, settled, under_way};
 
 /// Nodes that go at once, and what comes for them before they do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

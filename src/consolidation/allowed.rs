@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::effort::TimeLeft;
 use super::room::Room;
 use super::valid::are_valid;
-use super::without::{after, settled};
+use super::without::{after, settled, under_way};
 use super::{Budgets, Command};
 use crate::disruption::{Candidate, Method, candidates};
 use crate::observe::Snapshot;
@@ -21,6 +21,7 @@ pub fn after_allowed(snapshot: &Snapshot, commands: &[Command], now: Timestamp, 
     let start = settled(snapshot, &BTreeSet::new());
     let mut room = Room::new(&start, Budgets::Together, now);
     let mut current = start.clone();
+    let mut allowed: Vec<Command> = Vec::new();
     let mut standing: Option<(Method, BTreeMap<Arc<str>, Candidate>)> = None;
     for command in commands {
         if time().is_zero() {
@@ -36,11 +37,12 @@ pub fn after_allowed(snapshot: &Snapshot, commands: &[Command], now: Timestamp, 
             && are_valid(&current, &[command]);
         if is_allowed {
             room.note(&current, command);
-            current = after(&current, std::slice::from_ref(command));
+            current = under_way(&current, std::slice::from_ref(command));
+            allowed.push(command.clone());
             standing = None; // indices are others, and pods may have moved
         }
     }
-    current
+    after(&start, &allowed)
 }
 
 fn by_name(snapshot: &Snapshot, method: Method, now: Timestamp) -> BTreeMap<Arc<str>, Candidate> {

@@ -18,12 +18,13 @@ use super::release::Facts;
 use super::room::{Room, pool_of};
 use super::trial::{Trial, Wanted};
 use super::valid::are_valid;
-use super::without::{after, settled};
+use super::without::{after, settled, under_way};
 use super::{Command, Policy};
 use crate::api::labels;
 use crate::disruption::{Candidate, Method, candidates};
 use crate::host::Limits;
 use crate::observe::Snapshot;
+use crate::plan::Launch;
 use crate::random::SplitMix64;
 use crate::solve::{Pace, Work};
 use crate::units::MicroUsd;
@@ -63,12 +64,12 @@ impl Found {
     }
 }
 
-/// How budgets are read.
+/// How budgets and limits are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Budgets {
-    /// All commands are carried out now: the budgets hold for them together.
+    /// All commands are carried out now: budgets, and limits of pools, hold for them together.
     Together,
-    /// Each command is carried out before the next one: the budgets hold for each.
+    /// Each command is carried out before the next one: they hold for each.
     Each,
 }
 
@@ -131,8 +132,11 @@ pub fn consolidate(snapshot: &Snapshot, manner: Manner<'_>, now: Timestamp, time
         if best.as_ref().is_none_or(|(known, _)| is_better(worth, *known)) {
             let held_back = search.held_back();
             let Search { current, commands, .. } = search;
-            let found =
-                Consolidation { commands, after: current, trials, examined: BTreeSet::new(), stopped, held_back };
+            let after = match manner.budgets {
+                Budgets::Together => after(&start, &commands),
+                Budgets::Each => current,
+            };
+            let found = Consolidation { commands, after, trials, examined: BTreeSet::new(), stopped, held_back };
             best = Some((worth, found));
         }
         if Policies::of(&start, manner.policy).are_off() {
@@ -229,7 +233,8 @@ impl Search<'_> {
 
     fn worth(&self) -> Worth {
         let once = self.commands.iter().map(|command| command.once).sum();
-        let saved = cost(self.start) - cost(&self.current);
+        let bought = self.commands.iter().flat_map(|command| &command.launches).map(Launch::price).sum();
+        let saved = self.commands.iter().map(Command::price).sum::<MicroUsd>() - bought;
         let moves = self.commands.iter().map(|command| command.moves.len()).sum();
         let must = self.commands.iter().filter(|command| command.method != Method::Underutilized);
         let must = must.map(|command| command.removed.len()).sum();
@@ -413,7 +418,10 @@ impl Search<'_> {
         for command in &commands {
             self.room.note(&self.current, command);
         }
-        self.current = after(&self.current, &commands);
+        self.current = match self.manner.budgets {
+            Budgets::Together => under_way(&self.current, &commands),
+            Budgets::Each => after(&self.current, &commands),
+        };
         self.surroundings = Surroundings::of(&self.current);
         self.commands.extend(commands);
     }

@@ -132,11 +132,30 @@ fn reserve(snapshot: &mut Snapshot, launches: &[Launch]) {
 /// The cluster once these commands are carried out, with new nodes as what was chosen first for them.
 #[must_use]
 pub fn after(snapshot: &Snapshot, commands: &[Command]) -> Snapshot {
-    let removed: BTreeSet<&Arc<str>> =
-        commands.iter().flat_map(|command| &command.removed).map(|of| &of.node).collect();
+    let removed = removed(commands);
+    let mut after = under_way(snapshot, commands);
+    after.nodes.retain(|node| !removed.contains(&node.name));
+    for launch in commands.iter().flat_map(|command| &command.launches) {
+        let chosen = node_of(snapshot, launch);
+        let node = after.nodes.iter_mut().find(|node| node.name == launch.name);
+        node.into_iter().zip(chosen).for_each(|(node, chosen)| *node = chosen);
+    }
+    after
+}
+
+fn removed(commands: &[Command]) -> BTreeSet<&Arc<str>> {
+    commands.iter().flat_map(|command| &command.removed).map(|of| &of.node).collect()
+}
+
+/// The cluster while these commands are carried out together: pods are where they are to be. Nodes that go take none any more, and
+/// count for the limits of their pools until they are gone, as what comes is there before that; and what comes counts as the largest
+/// and the dearest that it may become.
+#[must_use]
+pub fn under_way(snapshot: &Snapshot, commands: &[Command]) -> Snapshot {
+    let removed = removed(commands);
     let to: BTreeMap<_, _> = commands.iter().flat_map(|command| &command.moves).map(|of| (&of.pod, &of.to)).collect();
     let mut after = snapshot.clone();
-    after.nodes.retain(|node| !removed.contains(&node.name));
+    after.nodes.iter_mut().for_each(|node| node.deleting |= removed.contains(&node.name));
     after.pods.retain_mut(|pod| {
         if !pod.node.as_ref().is_some_and(|node| removed.contains(node)) {
             return true;
@@ -148,10 +167,21 @@ pub fn after(snapshot: &Snapshot, commands: &[Command]) -> Snapshot {
         true
     });
     let launches = || commands.iter().flat_map(|command| &command.launches);
-    after.nodes.extend(launches().filter_map(|launch| node_of(snapshot, launch)));
+    after.nodes.extend(launches().filter_map(|launch| at_worst(snapshot, launch)));
     after.nodes.sort_by(|a, b| a.name.cmp(&b.name));
     reserve(&mut after, &launches().cloned().collect::<Vec<_>>());
     after
+}
+
+/// As [`node_of`], with the largest capacity of each resource and the dearest price of all that it may become.
+fn at_worst(snapshot: &Snapshot, launch: &Launch) -> Option<Node> {
+    let mut node = node_of(snapshot, launch)?;
+    let types = snapshot.node_pools[launch.pool].instance_types.iter();
+    for kind in types.filter(|kind| launch.offers.iter().any(|offer| offer.instance_type == kind.name)) {
+        node.capacity.raise_to(&kind.capacity);
+    }
+    node.price = Some(launch.worst_price());
+    Some(node)
 }
 
 /// The node of a launch once it is initialized; `None` where nothing was chosen for it.

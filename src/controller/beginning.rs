@@ -25,7 +25,7 @@ use super::static_drift::{dearest, free};
 use super::turn::{Turn, later};
 use super::valves::Room;
 use crate::api::labels;
-use crate::consolidation::{Command, Removed, after, are_valid, settled};
+use crate::consolidation::{Command, Removed, are_valid, settled, under_way};
 use crate::disruption::Method;
 use crate::observe::Snapshot;
 use crate::observe::objects::Objects;
@@ -190,7 +190,7 @@ impl Begun {
         if self.of_static.is_some() {
             return self.going.is_subset(&free(&open, at));
         }
-        let open = after(&open, others);
+        let open = under_way(&open, others);
         are_candidates(&open, &self.command, at) && are_valid(&open, &[&self.command])
     }
 

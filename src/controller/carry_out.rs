@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::closing::takes_no_pods;
 use super::create::{create_claim, free_name};
 use super::event::Subject;
 use super::said::Said;
@@ -140,7 +141,7 @@ fn is_wanted(snapshot: &Snapshot, plan: &Plan<Checked>, launch: usize, world: &W
         let now = world.objects().pods.get(&pod.key).map(|pod| &pod.object);
         let is_there = now.is_some_and(|now| now.metadata.uid.as_deref() == Some(&*pod.uid));
         let node = now.and_then(|now| now.spec.as_ref()?.node_name.as_deref());
-        pod.buffer || (is_there && node.is_none_or(|node| pod.node.is_some() && is_going(world, node)))
+        pod.buffer || (is_there && node.is_none_or(|node| pod.node.is_some() && takes_no_pods(world.objects(), node)))
     })
 }
 
@@ -149,15 +150,6 @@ fn is_kept(world: &World, node: &str) -> bool {
     let node = world.objects().nodes.get(&Subject::of_cluster("Node", node).key).map(|node| &node.object);
     let mut taints = node.iter().flat_map(|node| node.spec.iter()).flat_map(|spec| spec.taints.iter().flatten());
     taints.any(|taint| taint.key == labels::PLANNED)
-}
-
-/// Whether the pods of a node have to leave it.
-fn is_going(world: &World, node: &str) -> bool {
-    let node = world.objects().nodes.get(&Subject::of_cluster("Node", node).key).map(|node| &node.object);
-    node.is_none_or(|node| {
-        let mut taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
-        node.metadata.deletion_timestamp.is_some() || taints.any(|taint| taint.key == labels::TAINT_DISRUPTED)
-    })
 }
 
 /// The name of the claim, if it is sent.

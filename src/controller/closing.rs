@@ -20,6 +20,7 @@ use crate::api::labels;
 use crate::api::node_pool::DisruptionReason;
 use crate::disruption::Allowance;
 use crate::disruption::budget::next_change;
+use crate::observe::objects::Objects;
 
 pub(super) const DISRUPTION_REASON: &str = "DisruptionReason";
 /// What kube-scheduler had decided before it saw that a node is closed is known after so long.
@@ -32,6 +33,12 @@ pub(super) type InHand = BTreeSet<Arc<str>>;
 pub(super) fn is_closed(node: &Node) -> bool {
     let mut taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
     taints.any(|taint| taint.key == labels::TAINT_DISRUPTED)
+}
+
+/// Whether a node, by name, takes no pods any more, or is gone.
+pub(super) fn takes_no_pods(objects: &Objects, node: &str) -> bool {
+    let node = objects.nodes.get(&Subject::of_cluster("Node", node).key).map(|node| &node.object);
+    node.is_none_or(|node| is_closed(node) || node.metadata.deletion_timestamp.is_some())
 }
 
 /// Why a claim is disrupted, and since when it says so.

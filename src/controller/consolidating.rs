@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use super::Action;
 use super::beginning::{Begun, Stage, begin};
-use super::closing::{InHand, allowance, is_closed};
+use super::closing::{InHand, allowance, takes_no_pods};
 use super::cluster::Cluster;
 use super::event::Subject;
 use super::looks::Looks;
@@ -25,7 +25,7 @@ use super::saving::Saving;
 use super::static_drift;
 use super::turn::{Turn, later};
 use super::valves::Room;
-use crate::consolidation::{Command, Found, Move, Policy, after, are_valid, settled};
+use crate::consolidation::{Command, Found, Move, Policy, are_valid, settled, under_way};
 use crate::disruption::{Evictions, Method, candidates};
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{Node, NodeStage, PodKey};
@@ -124,7 +124,7 @@ impl Consolidating {
     /// claims that come for others are kept for, stands in their plan.)
     pub fn under_way(&mut self, cluster: &Cluster<'_>, now: Timestamp) -> HashMap<Arc<str>, Arc<str>> {
         // a node that is open again keeps its pods
-        let leaves = |of: &Move| is_going(&of.from, cluster) && uid_where_it_was(of, cluster).is_some();
+        let leaves = |of: &Move| takes_no_pods(cluster.objects, &of.from) && uid_where_it_was(of, cluster).is_some();
         self.under_way.iter_mut().for_each(|(_, moves)| moves.retain(leaves));
         self.under_way.retain(|(since, moves)| later(*since, UNDER_WAY) > now && !moves.is_empty());
         let moves = self.under_way.iter().flat_map(|(_, moves)| moves);
@@ -261,7 +261,7 @@ impl Consolidating {
             self.begun.push(begun);
             targets.extend(command.moves.iter().map(|of| of.to.clone()));
             evicted.add(&evictions);
-            now = after(&now, std::slice::from_ref(command));
+            now = under_way(&now, std::slice::from_ref(command));
             is_begun = true;
         }
         is_begun
@@ -310,12 +310,6 @@ fn uid_where_it_was(of: &Move, cluster: &Cluster<'_>) -> Option<Arc<str>> {
     let mut owners = pod.metadata.owner_references.iter().flatten();
     let has_left = pod.metadata.deletion_timestamp.is_some() && !owners.any(|owner| owner.kind == "StatefulSet");
     pod.metadata.uid.as_deref().filter(|_| is_here && !has_left).map(Arc::from)
-}
-
-/// Whether a node takes no pods any more, or is gone.
-fn is_going(node: &str, cluster: &Cluster<'_>) -> bool {
-    let node = cluster.objects.nodes.get(&Subject::of_cluster("Node", node).key).map(|node| &node.object);
-    node.is_none_or(|node| is_closed(node) || node.metadata.deletion_timestamp.is_some())
 }
 
 fn is_there(node: &str, cluster: &Cluster<'_>) -> bool {

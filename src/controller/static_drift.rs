@@ -40,12 +40,10 @@ pub(super) fn begin(
     turn: &mut Turn<'_>,
 ) -> Replaced {
     let mut found = Replaced::default();
-    let is_static = |claimed: &&Claimed<'_>| {
-        let pool = claimed.pool().filter(|pool| !paused.contains_key(*pool)).and_then(|pool| cluster.pool(pool));
-        pool.is_some_and(|pool| pool.spec.replicas.is_some())
-    };
     let may_go = |claimed: &&Claimed<'_>| {
-        claimed.is(DRIFTED) && !claimed.is_deleting() && !in_hand.contains(claimed.name()) && is_static(claimed)
+        let is_free = !claimed.is_deleting() && !in_hand.contains(claimed.name());
+        let waits = claimed.pool().is_some_and(|pool| paused.contains_key(pool));
+        claimed.is(DRIFTED) && is_free && !waits && is_static(claimed, cluster)
     };
     let drifted: Vec<&Claimed<'_>> = cluster.our_claims().filter(may_go).collect();
     if drifted.is_empty() || !turn.settings.decision.feature_gates.static_capacity {
@@ -82,17 +80,19 @@ pub(super) fn begin(
 /// The pods of nodes that are closed and wait for the one that comes for them, by uid: these nodes are there whatever pods need, so
 /// nobody plans for their pods before they are deleted.
 pub(super) fn staying(cluster: &Cluster<'_>) -> HashSet<Arc<str>> {
-    let is_static = |claimed: &&Claimed<'_>| {
-        let pool = claimed.pool().and_then(|pool| cluster.pool(pool));
-        pool.is_some_and(|pool| pool.spec.replicas.is_some())
-    };
-    let waits = |claimed: &&Claimed<'_>| !claimed.is_deleting() && is_marked(claimed);
-    let nodes = cluster.our_claims().filter(is_static).filter(waits).flat_map(|claimed| &claimed.nodes);
+    let waits = |claimed: &&Claimed<'_>| is_static(claimed, cluster) && !claimed.is_deleting() && is_marked(claimed);
+    let nodes = cluster.our_claims().filter(waits).flat_map(|claimed| &claimed.nodes);
     let names = nodes.filter_map(|node| node.metadata.name.as_deref());
     names
         .flat_map(|name| cluster.pods_on(name))
         .filter_map(|(_, pod)| pod.metadata.uid.as_deref().map(Arc::from))
         .collect()
+}
+
+/// Whether a claim is of a pool with `spec.replicas`.
+fn is_static(claimed: &Claimed<'_>, cluster: &Cluster<'_>) -> bool {
+    let pool = claimed.pool().and_then(|pool| cluster.pool(pool));
+    pool.is_some_and(|pool| pool.spec.replicas.is_some())
 }
 
 /// What a node of a pool may cost, for an hour: it may be of any type.

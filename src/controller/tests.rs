@@ -2,6 +2,7 @@
 
 mod rig;
 mod launching;
+mod limits;
 mod registering;
 mod statics;
 mod buffers;

@@ -17,7 +17,7 @@ use crate::api::requirement::NodeSelectorRequirementWithMinValues;
 use crate::api::validate::Validate as _;
 use crate::catalog::node_class::reservations;
 use crate::catalog::overlay::{Overlay, PoolTypes, PriceChange, apply_overlays};
-use crate::catalog::{Catalog, InstanceType, Market, NodeClassFacts, kwok};
+use crate::catalog::{Catalog, InstanceType, Market, NodeClassFacts, Offering, kwok};
 use crate::requirements::{Requirement, Requirements};
 use crate::settings::Settings;
 use crate::units::MicroUsd;
@@ -354,13 +354,19 @@ fn read_overlay(key: &ObjectKey, overlay: &NodeOverlay) -> Result<Overlay, Field
 }
 
 /// Sets what each node costs an hour: the offering that its labels name; of a claim without Node the dearest that its
-/// requirements leave open.
+/// requirements leave open. One that is not launched yet has the largest capacity that they do: it counts for limits.
 pub(super) fn price_nodes(nodes: &mut [Node], pools: &[NodePool], objects: &Objects) {
     for node in nodes {
         let pool = node.pool.as_ref().and_then(|name| pools.iter().find(|pool| pool.name == *name));
         let Some(pool) = pool else { continue };
         node.price = match node.stage {
-            NodeStage::InFlight => dearest(node, pool, objects),
+            NodeStage::InFlight => {
+                let open = open(node, pool, objects);
+                if node.capacity.is_empty() {
+                    open.iter().for_each(|(kind, _)| node.capacity.raise_to(&kind.capacity));
+                }
+                open.iter().map(|(_, offering)| offering.price).max()
+            }
             NodeStage::Registered | NodeStage::Initialized => current_price(node, pool),
         };
     }
@@ -376,10 +382,12 @@ fn current_price(node: &Node, pool: &NodePool) -> Option<MicroUsd> {
     Some(offering.price)
 }
 
-fn dearest(node: &Node, pool: &NodePool, objects: &Objects) -> Option<MicroUsd> {
-    let key = ObjectKey { namespace: Arc::from(""), name: node.claim.clone()? };
-    let claim = &objects.node_claims.get(&key)?.object;
-    let mut wanted = read_requirements(&claim.spec.requirements).ok()?;
+/// What the requirements of the claim of a node leave open.
+fn open<'p>(node: &Node, pool: &'p NodePool, objects: &Objects) -> Vec<(&'p InstanceType, &'p Offering)> {
+    let Some(name) = node.claim.clone() else { return Vec::new() };
+    let claim = objects.node_claims.get(&ObjectKey { namespace: Arc::from(""), name });
+    let wanted = claim.and_then(|claim| read_requirements(&claim.object.spec.requirements).ok());
+    let Some(mut wanted) = wanted else { return Vec::new() };
     // once launched, the claim's labels say what it became
     for label in [labels::INSTANCE_TYPE, labels::ZONE, labels::CAPACITY_TYPE] {
         if let Some(value) = node.label(label) {
@@ -387,6 +395,6 @@ fn dearest(node: &Node, pool: &NodePool, objects: &Objects) -> Option<MicroUsd> 
         }
     }
     let types = pool.instance_types.iter().filter(|t| t.requirements.intersects(&wanted).is_ok());
-    let offerings = types.flat_map(|instance_type| &instance_type.offerings);
-    offerings.filter(|offering| offering.satisfies(&wanted)).map(|offering| offering.price).max()
+    let offerings = types.flat_map(|kind| kind.offerings.iter().map(move |offering| (kind, offering)));
+    offerings.filter(|(_, offering)| offering.satisfies(&wanted)).collect()
 }

@@ -8,8 +8,9 @@ use serde_json::json;
 use super::*;
 use crate::api::labels;
 use crate::catalog::{CapacityType, Reservation};
+use crate::consolidation::without::after;
 use crate::observe::snapshot::{
-    LabelSelector, NodeInclusionPolicy, PodDisruptionBudget, TopologySpreadConstraint, WhenUnsatisfiable,
+    HostPort, LabelSelector, NodeInclusionPolicy, PodDisruptionBudget, TopologySpreadConstraint, WhenUnsatisfiable,
 };
 use crate::resources::Resources;
 
@@ -63,6 +64,56 @@ fn what_comes_has_to_be_within_the_limits_beside_what_goes() {
     };
     assert_eq!(limited(8), []);
     assert_eq!(removed(&limited(9)), [["a"]]);
+}
+
+#[test]
+fn all_that_comes_has_to_be_within_the_limits_beside_all_that_goes_where_it_goes_together() {
+    let nodes: [Filled; 3] =
+        [("a", EIGHT, "on-demand", &[1_500]), ("b", EIGHT, "on-demand", &[1_500]), ("c", EIGHT, "on-demand", &[1_500])];
+    let mut snapshot = cluster(&unlimited(), &only(&[TWO, EIGHT]), &nodes);
+    // each on a node of its own
+    for pod in &mut snapshot.pods {
+        let port = HostPort { port: 80, protocol: "TCP".into(), ip: "0.0.0.0".into() };
+        Arc::make_mut(&mut pod.template).spec.host_ports = vec![port];
+    }
+    let replaced = |snapshot: &Snapshot, budgets| removed(&found(snapshot, &Policy::default(), budgets).commands).len();
+    assert_eq!(replaced(&snapshot, Budgets::Together), 3);
+    let mut few = snapshot.clone();
+    few.node_pools[0].limits.nodes = Some(5);
+    assert_eq!(replaced(&few, Budgets::Together), 2, "three old and two new ones");
+    assert_eq!(replaced(&few, Budgets::Each), 3, "the old one is gone before the next new one comes");
+    let mut small = snapshot.clone();
+    small.node_pools[0].limits.resources.set("cpu", 27_000);
+    assert_eq!(replaced(&small, Budgets::Together), 1, "of three times eight cores and two");
+    let mut cheap = snapshot.clone();
+    let spent: MicroUsd = snapshot.nodes.iter().filter_map(|node| node.price).sum();
+    cheap.node_pools[0].limits.usd_per_hour = Some(spent + MicroUsd(spent.0 / 24 * 5));
+    assert_eq!(replaced(&cheap, Budgets::Together), 2, "five cores more");
+}
+
+#[test]
+fn what_is_under_way_counts_as_the_largest_and_dearest_that_it_may_become() {
+    let nodes: [Filled; 1] = [("a", EIGHT, "on-demand", &[1_500])];
+    let snapshot = cluster(&unlimited(), &only(&[TWO, FOUR, EIGHT]), &nodes);
+    let mut commands = all(&snapshot);
+    let launch = &mut commands[0].launches[0];
+    let price = MicroUsd(launch.price().0 * 2);
+    let mut larger = launch.offers[0].clone();
+    (larger.instance_type, larger.price) = (FOUR.into(), price);
+    launch.offers = Arc::new(vec![launch.offers[0].clone(), larger]);
+    let name = launch.name.clone();
+    let of = |snapshot: &Snapshot| {
+        let nodes = snapshot.nodes.iter().filter(|node| node.pool.is_some());
+        nodes.map(|node| (node.name.clone(), node.deleting, node.capacity.get("cpu"))).collect::<Vec<_>>()
+    };
+    assert_eq!(of(&under_way(&snapshot, &commands)), [("a".into(), true, 7_900), (name.clone(), false, 4_000)]);
+    assert_eq!(of(&after(&snapshot, &commands)), [(name, false, 2_000)]);
+    let node = under_way(&snapshot, &commands).nodes.pop().unwrap();
+    assert_eq!(
+        (node.price, node.allocatable.get("cpu") < 2_001),
+        (Some(price), true),
+        "pods have the room of the first"
+    );
 }
 
 #[test]

@@ -298,6 +298,33 @@ fn the_room_of_what_comes_for_others_is_given_to_nobody_else_and_their_pods_are_
 }
 
 #[test]
+fn a_node_that_is_kept_for_others_lets_in_whom_a_decision_sends_there_also_once_it_is_initialized() {
+    let mut rig = oversized();
+    shrink(&mut rig);
+    let new = until_replaced(&mut rig);
+    while !rig.said.iter().any(|said| matches!(said, Said::Disrupting { .. })) {
+        if rig.step().is_empty() {
+            rig.now += std::time::Duration::from_millis(100);
+        }
+    }
+    // so that the old one waits for it
+    rig.change("Pod", "web", |pod| pod["metadata"]["annotations"] = json!({labels::DO_NOT_DISRUPT: "true"}));
+    rig.pass(60);
+    let is_kept = |rig: &Rig| {
+        let taints = rig.get("Node", &new)["spec"]["taints"].as_array().cloned().unwrap_or_default();
+        taints.iter().any(|taint| taint["key"] == labels::PLANNED)
+    };
+    assert_eq!(rig.names("Node").len(), 2, "{:?}", rig.said);
+    assert_eq!(rig.condition("NodeClaim", &new, "Initialized").as_deref(), Some("True/Initialized"));
+    assert!(is_kept(&rig), "{:?}", rig.said);
+    rig.put(owned("late", "500m"));
+    rig.pass(5);
+    assert_eq!(rig.get("Pod", "late")["spec"]["nodeName"], *new, "{:?}", rig.said);
+    assert!(is_kept(&rig), "{:?}", rig.said);
+    assert_eq!(rig.names("NodeClaim").len(), 2, "nothing is bought for it");
+}
+
+#[test]
 fn the_room_that_pods_move_to_is_given_to_nobody_else() {
     let mut rig = halves(&json!({}));
     until_marked(&mut rig);
