@@ -153,7 +153,13 @@ impl Classes {
             return Ok(Instant::now() + AGAIN); // it is seen with it, and looked at at once
         }
         let cluster = self.facts.now();
-        let need = Need { aws: &self.aws, cluster: &cluster, settings: &self.settings };
+        let need = Need {
+            aws: &self.aws,
+            cluster: &cluster,
+            settings: &self.settings,
+            client: &self.client,
+            market: &self.market,
+        };
         Box::pin(looks.refresh(class, need)).await;
         if let Some(free) = looks.take_free_addresses() {
             self.addresses.lock().unwrap_or_else(std::sync::PoisonError::into_inner).learn(free);

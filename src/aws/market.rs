@@ -122,6 +122,11 @@ impl Keeper {
         }
     }
 
+    /// As far as it is known now.
+    pub(super) fn catalog(&self) -> Catalog {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).catalog()
+    }
+
     /// What is free of the capacity reservations that a class selects.
     pub(super) fn learn_reservations(&self, class: &str, found: &[FoundReservation]) {
         let facts: Vec<ReservationFacts> = found.iter().filter(|of| of.is_active).map(facts_of).collect();
@@ -136,7 +141,8 @@ impl Keeper {
 
     async fn ask_types(&self) -> Result<String, String> {
         let aws = &self.aws;
-        let (facts, offered, zones) = futures::try_join!(types::types(aws), types::offered(aws), types::zones(aws))?;
+        let (facts, offered) = futures::try_join!(types::types(aws), types::offered(aws))?;
+        let zones = types::zones(aws, &offered).await?;
         let said = format!("{} instance types in {} zones", facts.types().len(), zones.len());
         self.tell(|known| {
             known.account.facts = Some(Arc::new(facts));
