@@ -199,6 +199,8 @@ pub enum InterruptionKind {
     InstanceTerminated,
     /// An interruptible capacity reservation is taken back.
     CapacityReservationInterrupted,
+    /// Checks of the instance, or of what it runs on, have failed for a while: nobody is there to drain it.
+    InstanceImpaired,
 }
 
 impl InterruptionKind {
@@ -212,6 +214,7 @@ impl InterruptionKind {
             Self::InstanceStopped => "instance_stopped",
             Self::InstanceTerminated => "instance_terminated",
             Self::CapacityReservationInterrupted => "capacity_reservation_interrupted",
+            Self::InstanceImpaired => "instance_impaired",
         }
     }
 
@@ -219,6 +222,12 @@ impl InterruptionKind {
     #[must_use]
     pub fn ends_claim(self) -> bool {
         self != Self::RebalanceRecommendation
+    }
+
+    /// Whether its claim goes without a drain.
+    #[must_use]
+    pub fn is_forceful(self) -> bool {
+        self == Self::InstanceImpaired
     }
 }
 

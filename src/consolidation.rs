@@ -16,6 +16,7 @@
 //! | `trial` | what the pods of a set of nodes cost elsewhere |
 //! | `cut` | a trial as commands that need not wait for one another |
 //! | `release` | which commands are worth it, and what the cloud may choose for them |
+//! | `means` | what they come to at the mean prices of the last 24 hours |
 //! | `choice` | which nodes to keep, as a small integer program over the whole cluster |
 //! | `ideas` | which sets are tried, the most promising first |
 //! | `must` | what goes whatever it saves |
@@ -34,6 +35,7 @@ mod choice;
 mod cut;
 mod effort;
 mod ideas;
+mod means;
 mod must;
 mod near;
 mod policies;
@@ -71,7 +73,8 @@ pub struct Command {
     pub removed: Vec<Removed>,
     pub launches: Vec<Launch>,
     pub moves: Vec<Move>,
-    /// Of an hour, if the cloud chooses the dearest that the launches allow.
+    /// Of an hour, if the cloud chooses the dearest that the launches allow: at the prices of now, or at the means of the last 24 hours
+    /// where that is less.
     pub saved: MicroUsd,
     /// Evictions, and the boots of new nodes, once.
     pub once: MicroUsd,

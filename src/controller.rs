@@ -30,6 +30,7 @@ mod pools;
 mod unavailable;
 mod unseen;
 mod market;
+pub mod on_offer;
 mod give_up;
 mod hash;
 mod class_hash;
@@ -114,6 +115,7 @@ use interruption::Interruptions;
 use launch::Launches;
 use looks::Looks;
 use market::{Market, Sources};
+use on_offer::OnOffer;
 use pools::Usages;
 use protected::Protected;
 use question::{Known, View, Views};
@@ -311,7 +313,8 @@ impl Controller {
         let mut changes = self.world.take_changes();
         learn::step((&self.world, &changes), &mut self.learned, &mut self.catalog, &mut self.market);
         let sources = Sources { world: &self.world, catalog: &self.catalog, settings: &self.settings.decision };
-        changes.all |= self.market.update(&sources, &unavailable);
+        let has_new_offers = self.market.update(&sources, &unavailable);
+        changes.all |= has_new_offers;
         self.market.update_classes(&sources, &changes, &unavailable);
         self.consolidating.stir(changes.all || changes.is_structural || !changes.claims.is_empty());
         #[cfg(test)]
@@ -327,6 +330,9 @@ impl Controller {
         cluster.unseen = unseen(&cluster, &self.garbage, &self.instances, self.market.pools());
         let observed = register::observe(&cluster, &mut self.following, now);
         let mut turn = Turn { now, settings: &self.settings, writes: &mut self.writes, step: &mut step };
+        if has_new_offers && provider == Provider::Ec2 {
+            turn.say(Said::Offered(Arc::new(OnOffer::of(self.market.pools()))));
+        }
         if is_structural {
             classes::step(&cluster, &mut turn);
             self.health.observe(&cluster, now);

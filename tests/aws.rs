@@ -6,6 +6,7 @@ mod launching;
 mod moto;
 mod policy;
 mod proxy;
-mod reading;
 mod queue;
+mod reading;
+mod rights;
 mod whole;

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::ApiResource;
@@ -66,10 +67,20 @@ pub(super) struct Classes {
 /// A class, what was found for it, and when it is looked at next.
 struct Entry {
     class: Arc<EC2NodeClass>,
+    /// While it is being looked at whoever looks has them.
     looks: Looks,
-    due: Instant,
+    /// `None`: it is being looked at, and has not changed since.
+    due: Option<Instant>,
+    is_looked_at: bool,
     /// Among those that are being listed.
     is_listed: bool,
+}
+
+/// What a look at a class has come to.
+struct Looked {
+    class: Arc<EC2NodeClass>,
+    looks: Looks,
+    next: Instant,
 }
 
 impl Classes {
@@ -79,8 +90,10 @@ impl Classes {
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
         let mut seen = watcher(api, watcher::Config::default()).default_backoff().boxed();
         let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
+        let mut looking = FuturesUnordered::new();
         loop {
-            let next = entries.values().map(|entry| entry.due).min();
+            let waiting = entries.values().filter(|entry| !entry.is_looked_at && looking.len() < CONCURRENT);
+            let next = waiting.filter_map(|entry| entry.due).min();
             let time = async {
                 match next {
                     Some(next) => tokio::time::sleep_until(next).await,
@@ -93,32 +106,40 @@ impl Classes {
                     Some(Err(error)) => debug!(controller = "nodeclass", "EC2NodeClasses cannot be watched for now: {error}"),
                     None => return,
                 },
-                () = time => self.look(&mut entries).await,
+                // one that is slow holds up no other
+                Some(looked) = looking.next() => take(&mut entries, looked),
+                () = time => {
+                    let most = CONCURRENT - looking.len();
+                    looking.extend(self.due(&mut entries, most).into_iter().map(|(class, looks)| self.look(class, looks)));
+                }
             }
         }
     }
 
-    /// Looks at those for which it is time.
-    async fn look(&self, entries: &mut BTreeMap<String, Entry>) {
+    /// Those for which it is time; from now on they are being looked at.
+    fn due(&self, entries: &mut BTreeMap<String, Entry>, most: usize) -> Vec<(Arc<EC2NodeClass>, Looks)> {
         let now = Instant::now();
+        let due = entries.values_mut().filter(|entry| !entry.is_looked_at && entry.due.is_some_and(|due| due <= now));
         if !(self.leads)() {
-            for entry in entries.values_mut() {
-                entry.due = entry.due.max(now + AGAIN);
-            }
-            return;
+            due.for_each(|entry| entry.due = Some(now + AGAIN));
+            return Vec::new();
         }
-        let due = entries.values_mut().filter(|entry| entry.due <= now);
-        futures::stream::iter(due)
-            .for_each_concurrent(CONCURRENT, async |entry| {
-                entry.due = match Box::pin(self.reconcile(&entry.class, &mut entry.looks)).await {
-                    Ok(next) => next,
-                    Err(reason) => {
-                        warn!(controller = "nodeclass", EC2NodeClass = entry.class.name_any(), "{reason}");
-                        Instant::now() + AGAIN
-                    }
-                };
-            })
-            .await;
+        let begin = |entry: &mut Entry| {
+            (entry.due, entry.is_looked_at) = (None, true);
+            (entry.class.clone(), std::mem::take(&mut entry.looks))
+        };
+        due.take(most).map(begin).collect()
+    }
+
+    async fn look(&self, class: Arc<EC2NodeClass>, mut looks: Looks) -> Looked {
+        let next = match Box::pin(self.reconcile(&class, &mut looks)).await {
+            Ok(next) => next,
+            Err(reason) => {
+                warn!(controller = "nodeclass", EC2NodeClass = class.name_any(), "{reason}");
+                Instant::now() + AGAIN
+            }
+        };
+        Looked { class, looks, next }
     }
 
     /// Brings a class up to date; when it is looked at next.
@@ -132,7 +153,13 @@ impl Classes {
             return Ok(Instant::now() + AGAIN); // it is seen with it, and looked at at once
         }
         let cluster = self.facts.now();
-        let need = Need { aws: &self.aws, cluster: &cluster, settings: &self.settings };
+        let need = Need {
+            aws: &self.aws,
+            cluster: &cluster,
+            settings: &self.settings,
+            client: &self.client,
+            market: &self.market,
+        };
         Box::pin(looks.refresh(class, need)).await;
         if let Some(free) = looks.take_free_addresses() {
             self.addresses.lock().unwrap_or_else(std::sync::PoisonError::into_inner).learn(free);
@@ -186,6 +213,19 @@ impl Classes {
     }
 }
 
+/// What was found is of the spec that it was found for.
+fn take(entries: &mut BTreeMap<String, Entry>, Looked { class, looks, next }: Looked) {
+    let Some(entry) = entries.get_mut(&class.name_any()).filter(|entry| entry.class.metadata.uid == class.metadata.uid)
+    else {
+        return;
+    };
+    if entry.class.metadata.generation == class.metadata.generation {
+        entry.looks = looks;
+    }
+    entry.is_looked_at = false;
+    entry.due = Some(entry.due.map_or(next, |due| due.min(next)));
+}
+
 /// One whose spec has changed, or that is about to go, is looked at at once.
 fn note(entries: &mut BTreeMap<String, Entry>, event: watcher::Event<DynamicObject>) {
     let object = match event {
@@ -217,7 +257,8 @@ fn note(entries: &mut BTreeMap<String, Entry>, event: watcher::Event<DynamicObje
     };
     let same = entries.get_mut(&name).filter(|entry| entry.class.metadata.uid == class.metadata.uid);
     let Some(entry) = same else {
-        entries.insert(name, Entry { class, looks: Looks::default(), due: Instant::now(), is_listed: true });
+        let due = Some(Instant::now());
+        entries.insert(name, Entry { class, looks: Looks::default(), due, is_looked_at: false, is_listed: true });
         return;
     };
     let of = |class: &EC2NodeClass| {
@@ -225,7 +266,7 @@ fn note(entries: &mut BTreeMap<String, Entry>, event: watcher::Event<DynamicObje
         (meta.generation, meta.deletion_timestamp.is_some(), meta.finalizers.clone())
     };
     if of(&entry.class) != of(&class) {
-        entry.due = Instant::now();
+        entry.due = Some(Instant::now());
     }
     if entry.class.metadata.generation != class.metadata.generation {
         entry.looks = Looks::default();

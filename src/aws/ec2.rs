@@ -1,6 +1,6 @@
 //! The cloud as the controller asks it: launches, lists and ends, and the loops that go on by themselves.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::classes::{ClassSettings, Classes};
 use super::connect::Aws;
 use super::facts::Facts;
 use super::instances::{KnownInstances, describe};
-use super::launcher::Launcher;
+use super::launcher::{Launcher, Sent};
 use super::market::{Keeper, MarketSettings};
 use super::queue::Queue;
 use super::templates::Templates;
@@ -77,7 +77,8 @@ impl Ec2 {
             known: known.clone(),
             teller: teller.clone(),
             ends: ends.clone(),
-            sent: Mutex::new(BTreeMap::new()),
+            leads: leads.clone(),
+            sent: Sent::default(),
         };
         let classes = Classes {
             aws: aws.clone(),
@@ -90,7 +91,7 @@ impl Ec2 {
         };
         let mut loops = JoinSet::new();
         loops.spawn(Arc::new(launcher).run(launching));
-        loops.spawn(Arc::new(Terminator::new(aws.clone(), teller.clone())).run(ending));
+        loops.spawn(Arc::new(Terminator::new(aws.clone(), teller.clone(), leads.clone())).run(ending));
         loops.spawn(async move { market.run(settings.market).await });
         loops.spawn(async move { classes.run().await });
         loops.spawn(tidy(aws.clone(), client.clone(), facts.clone(), templates, leads.clone()));

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_ec2::types::{InstanceStatus, InstanceStatusSummary, SummaryStatus};
+use aws_sdk_ec2::types::{EventCode, InstanceStatus, InstanceStatusSummary, SummaryStatus};
 use metrics::counter;
 use tracing::{info, warn};
 
@@ -20,6 +20,14 @@ use crate::cloud::ec2::errors::AwsError;
 const EVERY: Duration = Duration::from_secs(60);
 /// As many ids as a call takes.
 const MOST_IDS: usize = 100;
+/// Those of the reference.
+const CODES: [EventCode; 5] = [
+    EventCode::InstanceReboot,
+    EventCode::InstanceRetirement,
+    EventCode::InstanceStop,
+    EventCode::SystemMaintenance,
+    EventCode::SystemReboot,
+];
 /// A check must have failed for so long.
 const IMPAIRED_FOR: Duration = Duration::from_secs(120);
 
@@ -68,7 +76,7 @@ async fn look(aws: &Aws, mut ids: Vec<String>, known: &KnownInstances, teller: &
 }
 
 fn tell(status: &InstanceStatus, known: &KnownInstances, teller: &Teller) {
-    let Some(category) = category(status) else { return };
+    let Some((category, kind)) = unhealthy(status) else { return };
     let Some(instance) = status.instance_id().and_then(|id| known.get(id)) else { return };
     counter!("karpenter_interruption_instance_status_unhealthy_total", "category" => category).increment(1);
     info!(
@@ -78,19 +86,11 @@ fn tell(status: &InstanceStatus, known: &KnownInstances, teller: &Teller) {
         "instance is unhealthy"
     );
     // it is told again in a minute: nobody has to wait
-    drop(tell_interruption(teller, instance.provider_id, InterruptionKind::ScheduledChange));
+    drop(tell_interruption(teller, instance.provider_id, kind));
 }
 
-/// Why an instance is to go, if it is.
-fn category(status: &InstanceStatus) -> Option<&'static str> {
-    const DONE: [&str; 2] = ["[Completed]", "[Canceled]"];
-    let mut events = status.events().iter().filter(|event| {
-        let text = event.description().unwrap_or_default();
-        !DONE.iter().any(|done| text.starts_with(done))
-    });
-    if events.next().is_some() {
-        return Some("event_status");
-    }
+/// Why an instance is to go, if it is, and how.
+fn unhealthy(status: &InstanceStatus) -> Option<(&'static str, InterruptionKind)> {
     let is_impaired = |of: Option<&InstanceStatusSummary>| {
         of.is_some_and(|of| {
             let since = of.details().iter().filter_map(|detail| detail.impaired_since()?.to_millis().ok()).min();
@@ -98,12 +98,52 @@ fn category(status: &InstanceStatus) -> Option<&'static str> {
         })
     };
     if is_impaired(status.instance_status()) {
-        return Some("instance_status");
+        return Some(("instance_status", InterruptionKind::InstanceImpaired));
     }
-    is_impaired(status.system_status()).then_some("system_status")
+    if is_impaired(status.system_status()) {
+        return Some(("system_status", InterruptionKind::InstanceImpaired));
+    }
+    const DONE: [&str; 2] = ["[Completed]", "[Canceled]"];
+    let mut events = status.events().iter().filter(|event| {
+        let text = event.description().unwrap_or_default();
+        let is_known = event.code().is_some_and(|code| CODES.contains(code));
+        is_known && !DONE.iter().any(|done| text.starts_with(done))
+    });
+    events.next().map(|_| ("event_status", InterruptionKind::ScheduledChange))
 }
 
 fn is_long_ago(millis: i64) -> bool {
     let now = jiff::Timestamp::now().as_millisecond();
     Duration::from_millis(u64::try_from(now - millis).unwrap_or(0)) >= IMPAIRED_FOR
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_ec2::primitives::DateTime;
+    use aws_sdk_ec2::types::{InstanceStatusDetails, InstanceStatusEvent};
+
+    use super::*;
+
+    fn impaired_since(seconds: i64) -> InstanceStatusSummary {
+        let since = DateTime::from_secs(jiff::Timestamp::now().as_second() - seconds);
+        let detail = InstanceStatusDetails::builder().impaired_since(since).build();
+        InstanceStatusSummary::builder().status(SummaryStatus::Impaired).details(detail).build()
+    }
+
+    #[test]
+    fn what_is_impaired_for_long_goes_at_once_and_what_is_to_be_maintained_is_drained() {
+        let instance = |seconds| InstanceStatus::builder().instance_status(impaired_since(seconds)).build();
+        assert_eq!(unhealthy(&instance(30)), None);
+        assert_eq!(unhealthy(&instance(300)), Some(("instance_status", InterruptionKind::InstanceImpaired)));
+        let system = InstanceStatus::builder().system_status(impaired_since(300)).build();
+        assert_eq!(unhealthy(&system), Some(("system_status", InterruptionKind::InstanceImpaired)));
+        let event = |code: EventCode, text: &str| {
+            let event = InstanceStatusEvent::builder().code(code).description(text).build();
+            unhealthy(&InstanceStatus::builder().events(event).build())
+        };
+        let drained = Some(("event_status", InterruptionKind::ScheduledChange));
+        assert_eq!(event(EventCode::InstanceRetirement, "The instance is running on degraded hardware"), drained);
+        assert_eq!(event(EventCode::InstanceRetirement, "[Completed] It was"), None);
+        assert_eq!(event(EventCode::from("something-new"), ""), None);
+    }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_ec2::types::{Filter as Ec2Filter, Instance, InstanceLifecycleType, InstanceNetworkInterface, Placement};
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use super::connect::Aws;
 use super::words::reason;
@@ -75,91 +76,84 @@ pub(super) struct KnownInstance {
     pub provider_id: Arc<str>,
     /// How it was bought.
     pub offering: OfferingName,
-    /// Those that EC2 has listed; `None`: it was launched a moment ago.
-    pub tags: Option<Tags>,
+    /// Those that it has, or was launched with.
+    pub tags: Tags,
     /// By this process.
     pub launched: Option<Instant>,
 }
 
 /// The instances of this cluster, as they were listed or launched last.
 #[derive(Debug, Default)]
-pub(super) struct KnownInstances(Mutex<Known>);
-
-#[derive(Debug, Default)]
-struct Known {
-    all: BTreeMap<String, KnownInstance>,
-    /// All were listed, not only those added that were launched here.
-    is_listed: bool,
+pub(super) struct KnownInstances {
+    all: Mutex<BTreeMap<String, KnownInstance>>,
+    /// Whether all were listed since this process leads, not only those added that were launched here.
+    is_complete: watch::Sender<bool>,
 }
 
 impl KnownInstances {
     /// All that there are.
     pub fn list(&self, found: &[FoundInstance]) {
-        let mut known = self.known();
+        let mut all = self.all();
         // what was launched a moment ago may not be listed yet
-        known.all.retain(|_, of| of.launched.is_some_and(|at| at.elapsed() < YOUNG));
-        known.all.extend(found.iter().map(|of| (of.id.clone(), KnownInstance::of(of))));
-        known.is_listed = true;
+        all.retain(|_, of| of.launched.is_some_and(|at| at.elapsed() < YOUNG));
+        all.extend(found.iter().map(|of| (of.id.clone(), KnownInstance::of(of))));
+        self.is_complete.send_replace(true);
     }
 
     /// One more.
     pub fn add(&self, id: &str, instance: KnownInstance) {
-        self.known().all.insert(id.to_owned(), instance);
+        self.all().insert(id.to_owned(), instance);
     }
 
-    /// Whether all were listed since this process leads: before that nobody can say whose an instance is.
-    pub fn is_complete(&self) -> bool {
-        self.known().is_listed
+    /// Waits until all were listed: before that nobody can say whose an instance is.
+    pub async fn complete(&self) {
+        let mut told = self.is_complete.subscribe();
+        let _ = told.wait_for(|is_complete| *is_complete).await; // who tells is there for as long as this is
     }
 
     /// Another process launches instances now.
     pub fn be_incomplete(&self) {
-        self.known().is_listed = false;
+        self.is_complete.send_replace(false);
     }
 
     /// `None`: it is not one of ours.
     pub fn get(&self, id: &str) -> Option<KnownInstance> {
-        self.known().all.get(id).cloned()
+        self.all().get(id).cloned()
     }
 
-    /// Those that were listed without the name of their claim, with their tags.
+    /// Those without the name of their claim, with their tags.
     pub fn untagged(&self) -> Vec<(String, Tags)> {
-        let known = self.known();
-        let all = known.all.iter().filter_map(|(id, of)| Some((id, of.tags.as_ref()?)));
-        all.filter(|(_, tags)| !tags.contains_key(NODE_CLAIM)).map(|(id, tags)| (id.clone(), tags.clone())).collect()
+        let all = self.all();
+        let untagged = all.iter().filter(|(_, of)| !of.tags.contains_key(NODE_CLAIM));
+        untagged.map(|(id, of)| (id.clone(), of.tags.clone())).collect()
     }
 
     /// It has these tags, too, now.
     pub fn tagged(&self, id: &str, more: Tags) {
-        if let Some(tags) = self.known().all.get_mut(id).and_then(|of| of.tags.as_mut()) {
-            tags.extend(more);
+        if let Some(of) = self.all().get_mut(id) {
+            of.tags.extend(more);
         }
     }
 
     /// By their ids.
     pub fn ids(&self) -> Vec<String> {
-        self.known().all.keys().cloned().collect()
+        self.all().keys().cloned().collect()
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn all(&self) -> MutexGuard<'_, BTreeMap<String, KnownInstance>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl KnownInstance {
-    fn of(found: &FoundInstance) -> Self {
+    pub fn of(found: &FoundInstance) -> Self {
         let offering = OfferingName {
             instance_type: Arc::from(found.instance_type.as_str()),
             zone: Arc::from(found.zone.as_str()),
             capacity_type: found.capacity_type(),
             reservation: found.reservation.as_deref().map(Arc::from),
         };
-        Self {
-            provider_id: provider_id(&found.zone, &found.id),
-            offering,
-            tags: Some(found.tags.clone()),
-            launched: None,
-        }
+        Self { provider_id: provider_id(&found.zone, &found.id), offering, tags: found.tags.clone(), launched: None }
     }
 }
 
@@ -168,6 +162,7 @@ mod tests {
     use super::*;
     use crate::catalog::CapacityType;
     use aws_sdk_ec2::types::{GroupIdentifier, InstanceNetworkInterfaceAttachment};
+    use futures::FutureExt as _;
 
     #[test]
     fn the_groups_of_an_instance_are_those_of_its_primary_interface() {
@@ -198,13 +193,13 @@ mod tests {
             capacity_type: CapacityType::OnDemand,
             reservation: None,
         };
-        let launched = Some(Instant::now());
-        known.add("i-1", KnownInstance { provider_id: provider_id("a", "i-1"), offering, tags: None, launched });
-        assert!(!known.is_complete(), "there may be others");
+        let (tags, launched) = (Tags::new(), Some(Instant::now()));
+        known.add("i-1", KnownInstance { provider_id: provider_id("a", "i-1"), offering, tags, launched });
+        assert!(known.complete().now_or_never().is_none(), "there may be others");
         known.list(&[]);
-        assert!(known.is_complete());
+        assert!(known.complete().now_or_never().is_some());
         assert!(known.get("i-1").is_some(), "it may not be listed yet");
         known.be_incomplete();
-        assert!(!known.is_complete(), "another process may have launched some");
+        assert!(known.complete().now_or_never().is_none(), "another process may have launched some");
     }
 }

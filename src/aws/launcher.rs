@@ -1,6 +1,8 @@
 //! From launches to instances: alike ones in one call, launch templates made first, tokens written to the claims before anything is
 //! bought, and claims that may have been asked for before looked up before anything is sent again.
 
+mod sent;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,23 +13,24 @@ use kube::Client;
 use metrics::counter;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
-use super::batch;
 use super::connect::Aws;
 use super::facts::Facts;
 use super::fleet::create;
 use super::instances::{KnownInstance, KnownInstances, describe};
 use super::templates::Templates;
-use super::tokens;
 use super::told::{Teller, tell};
+use super::{Leads, batch, tokens};
 use crate::cloud::ec2::errors::AwsError;
-use crate::cloud::ec2::fleet::earlier::{self, Holder};
+use crate::cloud::ec2::fleet::earlier;
 use crate::cloud::ec2::fleet::{
     Addresses, Answers, Batch, FleetRequest, FleetResponse, Templated, Token, addresses_each, answers, batches,
     refused, request, templates,
 };
 use crate::cloud::ec2::listing::FoundInstance;
+use crate::cloud::ec2::tags::Tags;
 use crate::cloud::{Answer, Instance, Launch, LaunchError, OfferingName};
 use crate::controller::Event;
+pub(super) use sent::Sent;
 
 /// What EC2 has just launched may not be listed for a moment: before another attempt it is looked for so often, with such pauses.
 const LOOKS: usize = 3;
@@ -44,14 +47,23 @@ pub(super) struct Launcher {
     pub teller: Teller,
     /// Ends what nobody is left for.
     pub ends: UnboundedSender<Arc<str>>,
-    /// The tokens that this process has sent, by the uid of the claim: the watch may not have shown them yet.
-    pub sent: Mutex<BTreeMap<Arc<str>, Token>>,
+    pub leads: Leads,
+    pub sent: Sent,
+}
+
+/// Why a request has brought no answer of CreateFleet.
+struct Unanswered {
+    error: AwsError,
+    /// Nothing was launched.
+    is_sure: bool,
 }
 
 impl Launcher {
     /// Until nobody asks any more.
     pub async fn run(self: Arc<Self>, mut requests: UnboundedReceiver<Launch>) {
-        while let Some(launches) = batch::next(&mut requests, batch::CREATE_FLEET).await {
+        while let Some(mut launches) = batch::next(&mut requests, batch::CREATE_FLEET).await {
+            // the answer to the first request is the answer to the second
+            launches.retain(|launch| self.sent.begin(&launch.uid));
             tokio::spawn(self.clone().launch(launches));
         }
     }
@@ -79,15 +91,16 @@ impl Launcher {
 
     /// The token that a claim had before.
     fn earlier(&self, launch: &Launch) -> Option<Token> {
-        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner).get(&launch.uid).cloned();
-        sent.or_else(|| Token::parse(&launch.earlier.as_ref()?.token))
+        self.sent.token(&launch.uid).or_else(|| Token::parse(&launch.earlier.as_ref()?.token))
     }
 
     /// Looks for the instances of earlier attempts, and answers with them. What is left has none: it is asked for again, as a new attempt.
-    async fn not_found(&self, mut launches: Vec<Launch>) -> Vec<(u32, Launch)> {
+    async fn not_found(&self, launches: Vec<Launch>) -> Vec<(u32, Launch)> {
+        let (nothing, mut launches): (Vec<Launch>, Vec<Launch>) =
+            launches.into_iter().partition(|launch| self.sent.is_nothing(&launch.uid));
         for look in 0..LOOKS {
             if launches.is_empty() {
-                return Vec::new();
+                break;
             }
             if look > 0 {
                 tokio::time::sleep(BETWEEN_LOOKS).await;
@@ -96,11 +109,12 @@ impl Launcher {
                 Ok(left) => left,
                 Err((launches, reason)) => {
                     let error = LaunchError::Other(reason);
-                    self.answer(launches.iter().map(|of| refusal(of, error.clone())).collect());
-                    return Vec::new();
+                    self.answer(launches.iter().map(|of| refusal(of.uid.clone(), error.clone())).collect());
+                    Vec::new()
                 }
             };
         }
+        launches.extend(nothing);
         launches.into_iter().filter_map(|launch| Some((self.earlier(&launch)?.attempt + 1, launch))).collect()
     }
 
@@ -119,7 +133,8 @@ impl Launcher {
         for token in &tokens {
             let of_token: Vec<FoundInstance> =
                 found.iter().filter(|instance| instance.token() == Some(token)).cloned().collect();
-            let holders = self.holders(token, &launches);
+            let said = launches.iter().filter_map(|launch| launch.earlier.as_ref()).find(|of| of.token == *token);
+            let holders = self.sent.holders(token, said.map_or(&[], |of| &of.holders));
             let ids: BTreeMap<Arc<str>, String> =
                 earlier::assign(&holders, &of_token).into_iter().map(|(uid, of)| (uid, of.id.clone())).collect();
             assigned.extend(ids.into_iter().filter_map(|(uid, id)| Some((uid, found.iter().find(|of| of.id == id)?))));
@@ -133,25 +148,17 @@ impl Launcher {
             }
             let _ = self.ends.send(earlier_id(found)); // nobody ends where the process does
             let reason = format!("{} is nothing that the claim can be any more: it is ended", found.id);
-            refusal(launch, LaunchError::Other(reason))
+            refusal(launch.uid.clone(), LaunchError::Other(reason))
         };
         self.answer(there.iter().map(answer).collect());
+        for found in assigned.values() {
+            self.known.add(&found.id, KnownInstance { launched: Some(Instant::now()), ..KnownInstance::of(found) });
+        }
         Ok(left)
     }
 
-    /// All claims that have a token, as the launches say, or as this process has sent it.
-    fn holders(&self, token: &str, launches: &[Launch]) -> Vec<Holder> {
-        let said = launches.iter().filter_map(|launch| launch.earlier.as_ref()).find(|of| &*of.token == token);
-        if let Some(earlier) = said {
-            return earlier.holders.to_vec();
-        }
-        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_token = sent.iter().filter(|(_, sent)| sent.to_string() == token);
-        of_token.map(|(uid, _)| Holder { uid: uid.clone(), provider_id: None }).collect()
-    }
-
     /// Asks for a batch.
-    async fn buy(&self, batch: Batch, attempt: u32) {
+    async fn buy(&self, mut batch: Batch, attempt: u32) {
         let cluster = self.facts.now();
         let found = match templates(&cluster, &batch) {
             Ok(found) => found,
@@ -159,41 +166,66 @@ impl Launcher {
         };
         let subnets =
             || self.addresses.lock().unwrap_or_else(PoisonError::into_inner).of(&batch.template.status().subnets);
-        let asked = match request(&cluster, &batch, &found, &subnets(), attempt) {
-            Ok(asked) => asked,
-            Err(error) => return self.answer(batch.refused(&error)),
+        let nobody = LaunchError::Other("the claim is gone".to_owned());
+        let asked = loop {
+            let asked = match request(&cluster, &batch, &found, &subnets(), attempt) {
+                Ok(asked) => asked,
+                Err(error) => return self.answer(batch.refused(&error)),
+            };
+            match self.write_token(&batch, &asked).await {
+                Ok(gone) if gone.is_empty() => break asked,
+                Ok(gone) => {
+                    let (gone, left): (Vec<_>, Vec<_>) =
+                        batch.claims.drain(..).partition(|claim| gone.contains(&claim.uid));
+                    self.answer(gone.into_iter().map(|claim| refusal(claim.uid, nobody.clone())).collect());
+                    batch.claims = left;
+                }
+                Err(reason) => return self.answer(batch.refused(&LaunchError::Other(reason))),
+            }
+            if batch.claims.is_empty() {
+                return;
+            }
         };
-        if let Err(reason) = self.write_token(&batch, &asked, attempt).await {
-            return self.answer(batch.refused(&LaunchError::Other(reason)));
-        }
         let each = addresses_each(batch.types.iter());
         self.addresses.lock().unwrap_or_else(PoisonError::into_inner).take(&asked, each);
-        let said = match self.send(&found, &asked).await {
-            Ok(response) => answers(&batch, &asked, &found, &response, &subnets()),
-            Err(error) => refused(&batch, &error),
+        let (said, is_sure) = match self.send(&found, &asked).await {
+            Ok(response) => (answers(&batch, &asked, &found, &response, &subnets()), true),
+            Err(Unanswered { error, is_sure }) => (refused(&batch, &error), is_sure),
         };
         {
             let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
             addresses.settle(&asked, each, &said.landed);
             said.exhausted.iter().for_each(|subnet| addresses.exhaust(subnet));
         }
+        if is_sure {
+            let failed = |answer: &Answer| match answer {
+                Answer::Launched { claim, result: Err(_) } => Some(claim.clone()),
+                _ => None,
+            };
+            said.answers.iter().filter_map(failed).for_each(|claim| self.sent.nothing(&claim));
+        }
         self.conclude(&asked, said);
     }
 
-    async fn write_token(&self, batch: &Batch, asked: &FleetRequest, attempt: u32) -> Result<(), String> {
+    /// Which claims are gone.
+    async fn write_token(&self, batch: &Batch, asked: &FleetRequest) -> Result<BTreeSet<Arc<str>>, String> {
         let claims = batch.claims.iter().map(|claim| (claim.name.clone(), claim.uid.clone())).collect::<Vec<_>>();
-        tokens::write(&self.client, &claims, &asked.token).await?;
-        let Some(token) = Token::parse(&asked.token) else { return Err(format!("{} is no token", asked.token)) };
-        debug_assert_eq!(token.attempt, attempt);
-        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        sent.extend(claims.into_iter().map(|(_, uid)| (uid, token.clone())));
-        Ok(())
+        let gone = tokens::write(&self.client, &claims, &asked.token).await?;
+        if gone.is_empty() {
+            let Some(token) = Token::parse(&asked.token) else { return Err(format!("{} is no token", asked.token)) };
+            self.sent.note(claims.iter().map(|(_, uid)| uid), &token);
+        }
+        Ok(gone)
     }
 
     /// Launch templates first. One that is not there although it was is made again by the next attempt: to this token EC2 would give the
     /// same answer again.
-    async fn send(&self, found: &[Templated], asked: &FleetRequest) -> Result<FleetResponse, AwsError> {
-        self.ensure(found).await?;
+    async fn send(&self, found: &[Templated], asked: &FleetRequest) -> Result<FleetResponse, Unanswered> {
+        let unsent = |error| Unanswered { error, is_sure: true };
+        if !(self.leads)() {
+            return Err(unsent(AwsError::new("NotSent", "another process acts now")));
+        }
+        self.ensure(found).await.map_err(unsent)?;
         let response = create(&self.aws, asked).await;
         let missing = match &response {
             Ok(response) => response.errors.iter().map(|of| &of.error).find(|error| error.is_launch_template_missing()),
@@ -204,7 +236,7 @@ impl Launcher {
                 self.templates.forget(&of.template.name);
             }
         }
-        response
+        response.map_err(|error| Unanswered { is_sure: error.is_of_request(), error })
     }
 
     async fn ensure(&self, found: &[Templated]) -> Result<(), AwsError> {
@@ -232,30 +264,33 @@ impl Launcher {
         if !said.unavailable.is_empty() {
             tell(&self.teller, Event::Cloud(Answer::Unavailable(said.unavailable)));
         }
+        for answer in &said.answers {
+            if let Answer::Launched { result: Ok(instance), .. } = answer {
+                self.remember(instance, &asked.tags);
+            }
+        }
         self.answer(said.answers);
     }
 
     fn answer(&self, answers: Vec<Answer>) {
         for answer in answers {
             if let Answer::Launched { claim, result } = &answer {
-                let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
                 match result {
-                    Ok(instance) => {
-                        self.remember(instance);
-                        sent.remove(claim);
-                    }
+                    Ok(instance) => self.sent.launched(claim, &instance.provider_id),
                     // nothing was launched, and the claim goes
                     Err(LaunchError::InsufficientCapacity(_) | LaunchError::NodeClassNotReady(_)) => {
-                        sent.remove(claim);
+                        self.sent.forget(claim);
                     }
                     Err(LaunchError::Other(_)) => {}
                 }
+                self.sent.end(claim);
             }
             tell(&self.teller, Event::Cloud(answer));
         }
     }
 
-    fn remember(&self, instance: &Instance) {
+    /// As EC2 would list it.
+    fn remember(&self, instance: &Instance, tags: &Tags) {
         if let Some((_, id)) = crate::cloud::ec2::listing::parse_provider_id(&instance.provider_id) {
             let offering = OfferingName::of(&instance.kind, &instance.offering);
             self.known.add(
@@ -263,7 +298,7 @@ impl Launcher {
                 KnownInstance {
                     provider_id: instance.provider_id.clone(),
                     offering,
-                    tags: None,
+                    tags: tags.clone(),
                     launched: Some(Instant::now()),
                 },
             );
@@ -275,6 +310,6 @@ fn earlier_id(of: &FoundInstance) -> Arc<str> {
     crate::cloud::ec2::listing::provider_id(&of.zone, &of.id)
 }
 
-fn refusal(launch: &Launch, error: LaunchError) -> Answer {
-    Answer::Launched { claim: launch.uid.clone(), result: Err(error) }
+fn refusal(claim: Arc<str>, error: LaunchError) -> Answer {
+    Answer::Launched { claim, result: Err(error) }
 }

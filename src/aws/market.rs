@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
 use metrics::gauge;
 use tracing::{info, warn};
 
@@ -15,7 +16,7 @@ use super::connect::Aws;
 use super::told::{Teller, tell};
 use super::{prices, spot, types};
 use crate::api::ec2_node_class::ReservationType;
-use crate::catalog::market::Account;
+use crate::catalog::market::{Account, SpotHistory};
 use crate::catalog::node_class::ReservationFacts;
 use crate::catalog::{Catalog, Market, Reservations, SpotPrices};
 use crate::cloud::ec2::class_status::FoundReservation;
@@ -45,7 +46,10 @@ const BUNDLED_PRICES: f64 = 1_784_505_600.0;
 struct Known {
     base: Market,
     account: Account,
-    spot: SpotPrices,
+    /// Of the last 24 hours.
+    spot: SpotHistory,
+    /// Newest prices and means, as of the last answer.
+    spot_prices: SpotPrices,
     /// Capacity reservations of each class, by its name.
     reservations: BTreeMap<String, Vec<ReservationFacts>>,
 }
@@ -67,7 +71,8 @@ impl Keeper {
             known: Mutex::new(Known {
                 base,
                 account: Account::default(),
-                spot: SpotPrices::default(),
+                spot: SpotHistory::default(),
+                spot_prices: SpotPrices::default(),
                 reservations: BTreeMap::new(),
             }),
             teller,
@@ -117,6 +122,11 @@ impl Keeper {
         }
     }
 
+    /// As far as it is known now.
+    pub(super) fn catalog(&self) -> Catalog {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).catalog()
+    }
+
     /// What is free of the capacity reservations that a class selects.
     pub(super) fn learn_reservations(&self, class: &str, found: &[FoundReservation]) {
         let facts: Vec<ReservationFacts> = found.iter().filter(|of| of.is_active).map(facts_of).collect();
@@ -131,7 +141,8 @@ impl Keeper {
 
     async fn ask_types(&self) -> Result<String, String> {
         let aws = &self.aws;
-        let (facts, offered, zones) = futures::try_join!(types::types(aws), types::offered(aws), types::zones(aws))?;
+        let (facts, offered) = futures::try_join!(types::types(aws), types::offered(aws))?;
+        let zones = types::zones(aws, &offered).await?;
         let said = format!("{} instance types in {} zones", facts.types().len(), zones.len());
         self.tell(|known| {
             known.account.facts = Some(Arc::new(facts));
@@ -149,13 +160,22 @@ impl Keeper {
     }
 
     async fn ask_spot(&self, since: SystemTime) -> Result<String, String> {
-        let mut prices = self.known.lock().unwrap_or_else(PoisonError::into_inner).spot.clone();
-        spot::add_since(&self.aws, since, &mut prices).await?;
+        let hear = |told: spot::Told| {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.spot.note(&told.instance_type, &told.zone, told.at, told.price);
+        };
+        spot::since(&self.aws, since, hear).await?;
+        let prices = {
+            let now = Timestamp::now();
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.spot.forget_before(now);
+            known.spot.prices(now)
+        };
         if prices.is_empty() {
             return Err("DescribeSpotPriceHistory: expected at least one price, found none".to_owned());
         }
         let said = format!("spot prices of {} pairs of type and zone", prices.len());
-        self.tell(|known| known.spot = prices);
+        self.tell(|known| known.spot_prices = prices);
         Ok(said)
     }
 
@@ -170,7 +190,8 @@ impl Known {
     fn catalog(&self) -> Catalog {
         let market = self.base.clone().with_account(self.account.clone());
         let market = market.with_reservations(Reservations::of_account(self.reservations.values().flatten().cloned()));
-        let market = if self.spot.is_empty() { market } else { market.with_spot_prices(self.spot.clone()) };
+        let spot = &self.spot_prices;
+        let market = if spot.is_empty() { market } else { market.with_spot_prices(spot.clone()) };
         Catalog::Ec2(Box::new(market))
     }
 }

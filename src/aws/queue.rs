@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message as SqsMessage, MessageSystemAttributeName};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use metrics::{counter, histogram};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, info, warn};
@@ -64,13 +66,10 @@ impl Queue {
 
     async fn poll(self: Arc<Self>, url: String, under_way: Arc<Semaphore>) {
         loop {
-            let leads = (self.leads)();
-            if !leads {
+            // nobody but the process that acts lists instances; before that it is not known which are ours
+            self.known.complete().await;
+            if !(self.leads)() {
                 self.known.be_incomplete();
-            }
-            // before every instance was listed once nobody can say which are ours
-            if !leads || !self.known.is_complete() {
-                tokio::time::sleep(Duration::from_millis(500)).await;
                 continue;
             }
             let Ok(permit) = under_way.clone().acquire_owned().await else { return };
@@ -92,26 +91,33 @@ impl Queue {
         }
     }
 
-    /// Deletes those of which nothing is left to do; the others come again.
+    /// Deletes those of which nothing is left to do, none waiting for another one; the others come again.
     async fn handle(self: Arc<Self>, url: String, messages: Vec<SqsMessage>, _permit: OwnedSemaphorePermit) {
-        let each = messages.iter().map(async |message| self.is_done(message).await.then_some(message));
-        let done: Vec<&SqsMessage> = futures::future::join_all(each).await.into_iter().flatten().collect();
-        let entry = |(number, message): (usize, &&SqsMessage)| {
+        let each: FuturesUnordered<_> =
+            messages.iter().map(async |message| self.is_done(message).await.then_some(message)).collect();
+        // those that are done at the same time
+        each.ready_chunks(messages.len())
+            .for_each(async |done| self.delete(&url, done.into_iter().flatten()).await)
+            .await;
+    }
+
+    async fn delete(&self, url: &str, done: impl Iterator<Item = &SqsMessage> + Clone) {
+        let entry = |(number, message): (usize, &SqsMessage)| {
             let handle = message.receipt_handle()?;
             DeleteMessageBatchRequestEntry::builder().id(number.to_string()).receipt_handle(handle).build().ok()
         };
-        let entries: Vec<_> = done.iter().enumerate().filter_map(entry).collect();
+        let entries: Vec<_> = done.clone().enumerate().filter_map(entry).collect();
         if entries.is_empty() {
             return;
         }
-        match self.aws.sqs.delete_message_batch().queue_url(&url).set_entries(Some(entries)).send().await {
+        match self.aws.sqs.delete_message_batch().queue_url(url).set_entries(Some(entries)).send().await {
             Ok(answer) => {
                 let count = answer.successful().len() as u64;
                 counter!("karpenter_interruption_deleted_messages_total").increment(count);
             }
             Err(error) => warn!(controller = "interruption", "{}", reason("DeleteMessageBatch", &error)),
         }
-        for waited in done.iter().filter_map(|message| waited(message)) {
+        for waited in done.filter_map(waited) {
             histogram!("karpenter_interruption_message_queue_duration_seconds").record(waited);
         }
     }

@@ -42,6 +42,9 @@ pub(super) async fn keep(aws: Aws, client: Client, facts: Facts, known: Arc<Know
         let of_instance: BTreeMap<&str, (&NodeClaim, &str)> = claims.iter().filter_map(registered).collect();
         for (id, own) in untagged {
             let Some((claim, node)) = of_instance.get(id.as_str()) else { continue };
+            if !leads() {
+                break;
+            }
             let wanted = once_registered(&facts.now(), &own, &claim.name_any(), node);
             match aws.ec2.create_tags().resources(&id).set_tags(Some(tags(&wanted))).send().await {
                 Ok(_) => known.tagged(&id, wanted),

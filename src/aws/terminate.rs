@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use metrics::counter;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::batch;
 use super::connect::Aws;
 use super::instances::describe;
 use super::told::{Teller, tell};
 use super::words::{error, named};
+use super::{Leads, batch};
 use crate::cloud::Answer;
 use crate::cloud::ec2::Filter;
 use crate::cloud::ec2::errors::AwsError;
@@ -22,17 +22,17 @@ const NOT_FOUND: &str = "InvalidInstanceID.NotFound";
 const OF_SOME: [&str; 3] = [NOT_FOUND, "InvalidInstanceID.Malformed", "OperationNotPermitted"];
 
 /// Ends instances.
-#[derive(Debug)]
 pub(super) struct Terminator {
     aws: Aws,
     teller: Teller,
+    leads: Leads,
     /// Those that EC2 has taken it of: whoever asks again is told how far they are, without another call that changes something.
     ending: Mutex<BTreeSet<String>>,
 }
 
 impl Terminator {
-    pub fn new(aws: Aws, teller: Teller) -> Self {
-        Self { aws, teller, ending: Mutex::default() }
+    pub fn new(aws: Aws, teller: Teller, leads: Leads) -> Self {
+        Self { aws, teller, leads, ending: Mutex::default() }
     }
 
     /// Until nobody asks any more.
@@ -118,6 +118,9 @@ impl Terminator {
     }
 
     async fn call(&self, ids: &[String]) -> Result<Vec<(String, Result<bool, String>)>, AwsError> {
+        if !(self.leads)() {
+            return Err(AwsError::new("NotSent", "another process acts now"));
+        }
         let call = self.aws.ec2.terminate_instances().set_instance_ids(Some(ids.to_vec()));
         let answer = call.send().await.map_err(|failed| error("TerminateInstances", &failed))?;
         let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);

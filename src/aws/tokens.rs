@@ -1,5 +1,6 @@
 //! The tokens of launches on the claims that they are for.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -13,27 +14,27 @@ use crate::api::node_claim::NodeClaim;
 /// Writes that are on their way at once.
 const CONCURRENT: usize = 64;
 
-/// Writes the token of a launch to its claims, by name and uid. One that is gone is as good: nobody will look for its instance.
+/// Writes the token of a launch to its claims, by name and uid. Those that are gone: nobody will look for their instances.
 ///
 /// # Errors
 /// Why one was not written: nothing may be bought then.
-pub(super) async fn write(client: &Client, claims: &[(Arc<str>, Arc<str>)], token: &str) -> Result<(), String> {
+pub(super) async fn write(
+    client: &Client,
+    claims: &[(Arc<str>, Arc<str>)],
+    token: &str,
+) -> Result<BTreeSet<Arc<str>>, String> {
     let api: Api<NodeClaim> = Api::all(client.clone());
     let write = |(name, uid): (Arc<str>, Arc<str>)| {
         let api = api.clone();
         async move {
             let body = json!({"metadata": {"uid": &*uid, "annotations": {labels::LAUNCH: token}}});
             match api.patch_metadata(&name, &PatchParams::default(), &Patch::Merge(&body)).await {
-                Ok(_) => Ok(()),
-                Err(Error::Api(status)) if [404, 409].contains(&status.code) => Ok(()), // 409: another one has its name
+                Ok(_) => Ok(None),
+                Err(Error::Api(status)) if [404, 409].contains(&status.code) => Ok(Some(uid)), // 409: another one has its name
                 Err(error) => Err(format!("failed to write the token of the launch to NodeClaim {name}: {error}")),
             }
         }
     };
-    futures::stream::iter(claims.to_vec())
-        .map(write)
-        .buffer_unordered(CONCURRENT)
-        .try_collect::<Vec<()>>()
-        .await
-        .map(drop)
+    let written = futures::stream::iter(claims.to_vec()).map(write).buffer_unordered(CONCURRENT);
+    written.try_filter_map(async |gone| Ok(gone)).try_collect().await
 }

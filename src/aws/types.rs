@@ -1,5 +1,6 @@
 //! Types, the zones that offer them, and the ids of zones, as the account sees them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aws_sdk_ec2::types::{
@@ -8,7 +9,7 @@ use aws_sdk_ec2::types::{
 };
 
 use super::connect::Aws;
-use super::words::reason;
+use super::words::{code, reason};
 use crate::catalog::ec2::{DescribedDevice, DescribedType, Ec2Facts};
 use crate::catalog::market::Offered;
 use crate::catalog::node_class::Zone;
@@ -64,13 +65,23 @@ pub async fn offered(aws: &Aws) -> Result<Offered, String> {
     Ok(found)
 }
 
-/// The zones of the region that the account may use, by name.
+/// The zones of the region that the account may use, by name. The reference's policy does not let them be asked for: those where
+/// something is offered are they, too, but for their ids.
 ///
 /// # Errors
 /// Why EC2 does not say.
-pub async fn zones(aws: &Aws) -> Result<Vec<Zone>, String> {
-    let answer = aws.ec2.describe_availability_zones().send().await;
-    let answer = answer.map_err(|error| reason("DescribeAvailabilityZones", &error))?;
+pub async fn zones(aws: &Aws, offered: &Offered) -> Result<Vec<Zone>, String> {
+    let answer = match aws.ec2.describe_availability_zones().send().await {
+        Err(error) if code(&error) == Some("UnauthorizedOperation") => {
+            tracing::warn!(
+                controller = "providers.instancetype",
+                "the right ec2:DescribeAvailabilityZones is missing: ids of zones are not known before a node class has subnets there"
+            );
+            let names: BTreeSet<&Arc<str>> = offered.values().flatten().collect();
+            return Ok(names.into_iter().map(|name| Zone { name: name.clone(), id: None }).collect());
+        }
+        answer => answer.map_err(|error| reason("DescribeAvailabilityZones", &error))?,
+    };
     let zone = |zone: &aws_sdk_ec2::types::AvailabilityZone| {
         Some(Zone { name: Arc::from(zone.zone_name()?), id: zone.zone_id().map(Arc::from) })
     };

@@ -11,7 +11,8 @@
 //! ```
 //! A label with a list may take any of the values, with `null` it does not exist. Well-known labels that are left out do
 //! not exist either, except `kubernetes.io/arch` (amd64) and `kubernetes.io/os` (linux). `overhead`, `available` (true),
-//! `labels` and `reservation` may be left out, and so may `pods` (110).
+//! `labels` and `reservation` may be left out, and so may `pods` (110) and, of an offering whose price changes, `meanPriceUsdHour`: the
+//! time-weighted mean of the last 24 hours.
 //!
 //! ```json
 //! {"name": "m-4x", "architecture": "amd64", "operatingSystems": ["linux"], "resources": {"cpu": "4", "memory": "32Gi"},

@@ -75,6 +75,9 @@ pub struct Offering {
     pub capacity_type: CapacityType,
     /// Micro-dollars an hour.
     pub price: MicroUsd,
+    /// The same as a time-weighted mean over the last 24 hours; `None` where only the price of now is known, or it does not change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_price: Option<MicroUsd>,
     pub available: bool,
     /// Labels beyond zone and capacity type that come with the offering: zone id, reservation id and type, placement
     /// group partition.
@@ -103,6 +106,18 @@ impl Overhead {
 }
 
 impl Offering {
+    /// The mean of the last 24 hours, or the price of now where there is no history.
+    #[must_use]
+    pub fn mean(&self) -> MicroUsd {
+        self.mean_price.unwrap_or(self.price)
+    }
+
+    /// Whether its price changes from hour to hour and it is not known what it was.
+    #[must_use]
+    pub fn lacks_history(&self) -> bool {
+        self.capacity_type == CapacityType::Spot && self.mean_price.is_none()
+    }
+
     /// The value of a label that a node gets from this offering.
     #[must_use]
     pub fn label(&self, key: &str) -> Option<&str> {

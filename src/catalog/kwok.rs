@@ -55,6 +55,7 @@ fn offerings(zones: &[Arc<str>], vcpus: i64, memory_bytes: i64) -> Vec<Offering>
             available: true,
             labels: Vec::new(),
             reservation: None,
+            mean_price: None,
             price_overlay_applied: false,
         })
     };

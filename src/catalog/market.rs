@@ -1,13 +1,15 @@
 //! Where types are sold and for how much: a region's zones, on-demand and spot prices.
 
 mod account;
+mod history;
 mod spot;
 mod zones;
 
 use std::sync::Arc;
 
 pub use account::{Account, Offered, OnDemandPrices};
-pub use spot::{LINUX, SpotFileError, SpotPrices};
+pub use history::SpotHistory;
+pub use spot::{LINUX, SpotFileError, SpotPrice, SpotPrices, read_price};
 
 use super::ec2::{Ec2Facts, Ec2Type, PriceTable};
 use super::learned::Learned;
@@ -95,17 +97,18 @@ impl Market {
         self.reservations.as_ref()
     }
 
-    /// The same market with other spot prices, never above on-demand: what becomes of the price of each type and zone. Only zones of
+    /// The same market with other spot prices, never above on-demand: what becomes of the price and the mean of each type and zone. Only zones of
     /// the market have spot offerings from then on.
     #[must_use]
     pub fn with_changed_spot_prices(&self, change: impl Fn(&str, &str, MicroUsd) -> MicroUsd) -> Self {
         let mut changed = SpotPrices::default();
         for kind in self.facts().types() {
             for zone in &self.zones {
-                if let SpotQuote::Price(price) = self.spot(kind, &zone.name) {
-                    let price = change(&kind.name, &zone.name, price);
+                if let SpotQuote::Price(SpotPrice { price, mean }) = self.spot(kind, &zone.name) {
                     let most = self.on_demand(kind).unwrap_or(MicroUsd::MOST_AN_HOUR);
-                    changed.set(&kind.name, &zone.name, price.min(most));
+                    let change = |price| change(&kind.name, &zone.name, price).min(most);
+                    let price = SpotPrice { price: change(price), mean: mean.map(change) };
+                    changed.set(&kind.name, &zone.name, price);
                 }
             }
         }
@@ -116,7 +119,7 @@ impl Market {
     #[must_use]
     pub fn spot_price(&self, instance_type: &str, zone: &str) -> Option<MicroUsd> {
         match self.spot(self.facts().get(instance_type)?, zone) {
-            SpotQuote::Price(price) => Some(price),
+            SpotQuote::Price(SpotPrice { price, .. }) => Some(price),
             SpotQuote::Unpriced | SpotQuote::NotOffered => None,
         }
     }
@@ -140,9 +143,12 @@ impl Market {
 
     pub(super) fn spot(&self, ec2_type: &Ec2Type, zone: &str) -> SpotQuote {
         match &self.spot {
-            Some(recorded) => recorded.price(&ec2_type.name, zone).map_or(SpotQuote::NotOffered, SpotQuote::Price),
+            Some(recorded) => recorded.get(&ec2_type.name, zone).map_or(SpotQuote::NotOffered, SpotQuote::Price),
             None => match self.on_demand(ec2_type) {
-                Some(on_demand) => SpotQuote::Price(spot::estimate(on_demand, &ec2_type.name, zone)),
+                Some(on_demand) => {
+                    let price = spot::estimate(on_demand, &ec2_type.name, zone);
+                    SpotQuote::Price(SpotPrice { price, mean: None })
+                }
                 None => SpotQuote::Unpriced,
             },
         }
@@ -152,7 +158,7 @@ impl Market {
 /// What is known of a spot offering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SpotQuote {
-    Price(MicroUsd),
+    Price(SpotPrice),
     /// It may exist, but nobody knows its price.
     Unpriced,
     /// The recorded prices leave it out.

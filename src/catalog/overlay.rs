@@ -240,6 +240,7 @@ fn change_price(offering: &mut Offering, decision: &PriceDecision) {
     }
     offering.available |= unpriced && decision.makes_available;
     offering.price = decision.change.apply(offering.price);
+    offering.mean_price = offering.mean_price.map(|mean| decision.change.apply(mean));
     offering.price_overlay_applied = true;
 }
 

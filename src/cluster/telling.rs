@@ -3,6 +3,7 @@
 mod log;
 mod measure;
 mod objects;
+mod offered;
 mod record;
 mod series;
 
@@ -65,6 +66,7 @@ impl Listener for Telling {
         match said {
             Said::Landed(landed) => drop(self.looks.landed.insert(landed.claim.to_string(), landed.clone())),
             Said::Spending(spend) => self.looks.spend = spend.clone(),
+            Said::Offered(on_offer) => self.looks.offered = offered::text(on_offer),
             Said::Disruptable(disruptable) => self.looks.disruptable = disruptable.clone(),
             _ => {}
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::means::{Bill, Means};
 use super::policies::Policies;
 use super::{Command, Policy};
 use crate::api::labels;
@@ -56,6 +57,14 @@ pub(super) enum NotWorth {
         saved: MicroUsd,
         once: MicroUsd,
     },
+    /// It would be worth it at the prices of now alone.
+    AtMeans(Box<Self>),
+}
+
+impl NotWorth {
+    fn at_means(self) -> Self {
+        Self::AtMeans(Box::new(self))
+    }
 }
 
 impl fmt::Display for NotWorth {
@@ -73,6 +82,7 @@ impl fmt::Display for NotWorth {
             Self::FewSpotTypes => {
                 write!(f, "the spot node that replaces it could become fewer than {SPOT_TO_SPOT} types")
             }
+            Self::AtMeans(why) => write!(f, "at the mean prices of the last 24 hours {why}"),
             Self::NotOneForOne => f.write_str("the policy only removes nodes, or replaces one by one"),
             Self::TooLittle { saved, .. } if *saved <= MicroUsd::ZERO => {
                 f.write_str("nothing that costs less has room for its pods")
@@ -104,8 +114,10 @@ impl Facts<'_> {
         let nodes = || command.removed.iter().filter_map(|of| self.candidates.get(&of.node));
         let evictions: MicroUsd = nodes().map(|of| of.eviction_price).sum();
         let lasts = nodes().map(|of| self.lasts(&self.snapshot.nodes[of.node])).min().unwrap_or(Duration::MAX);
-        let (price, chosen) = (command.price(), command.launches.iter().map(Launch::price).sum::<MicroUsd>());
-        command.once = policy.evictions(evictions) + policy.boots(chosen);
+        let means = Means { snapshot: self.snapshot };
+        let now = Bill { price: command.price(), chosen: command.launches.iter().map(Launch::price).sum() };
+        let mean = means.bill(&command);
+        command.once = policy.evictions(evictions) + policy.boots(now.chosen);
         let hurdles = policy.hurdles(command.moves.len());
         if !command.launches.is_empty() {
             let is_one_for_one = command.removed.len() == 1 && command.launches.len() == 1;
@@ -115,14 +127,17 @@ impl Facts<'_> {
             if policy.one_for_one && !is_one_for_one {
                 return Err(NotWorth::NotOneForOne);
             }
-            let (saved, least) = (price - chosen, policy.least(price));
             let paid_back = Self::paid_back(policy, command.once + hurdles, lasts);
-            let slack = saved - least - paid_back - MicroUsd(1);
-            if slack < MicroUsd::ZERO {
-                return Err(too_little(policy, saved, price, command.once));
+            let count = i64::try_from(command.launches.len()).unwrap_or(i64::MAX);
+            let slack = |bill: Bill| {
+                let slack = bill.saved() - policy.least(bill.price) - paid_back - MicroUsd(1);
+                let why = || too_little(policy, bill.saved(), bill.price, command.once);
+                if slack < MicroUsd::ZERO { Err(why()) } else { Ok(MicroUsd(slack.0 / count)) }
+            };
+            let (by_now, by_mean) = (slack(now)?, slack(mean).map_err(NotWorth::at_means)?);
+            for launch in &mut command.launches {
+                cheapen(launch, by_now, by_mean, means);
             }
-            let each = MicroUsd(slack.0 / i64::try_from(command.launches.len()).unwrap_or(i64::MAX));
-            command.launches.iter_mut().for_each(|launch| cheapen(launch, each));
             if command.removed.len() == 1 && self.is_spot_to_spot(&command) {
                 let spot = || command.launches.iter().filter(|launch| launch.capacity_type == CapacityType::Spot);
                 if spot().any(|launch| types(launch) < SPOT_TO_SPOT) {
@@ -131,14 +146,19 @@ impl Facts<'_> {
                 command.launches.iter_mut().for_each(keep_cheapest);
             }
         }
-        command.saved = price - command.launches.iter().map(Launch::worst_price).sum();
-        let pays = policy.net(command.saved, command.once + hurdles, lasts) >= MicroUsd::ZERO;
-        if command.saved < policy.least(price) || !pays {
-            return Err(too_little(policy, command.saved, price, command.once));
-        }
+        let saved = now.price - command.launches.iter().map(Launch::worst_price).sum();
+        let saved_at_means = mean.price - command.launches.iter().map(|launch| means.of_launch(launch).worst()).sum();
+        let check = |saved: MicroUsd, price: MicroUsd| {
+            let pays = policy.net(saved, command.once + hurdles, lasts) >= MicroUsd::ZERO;
+            let is_enough = saved >= policy.least(price) && pays;
+            if is_enough { Ok(()) } else { Err(too_little(policy, saved, price, command.once)) }
+        };
+        check(saved, now.price)?;
+        check(saved_at_means, mean.price).map_err(NotWorth::at_means)?;
         if policy.balanced {
-            self.is_balanced(price - chosen, price, &nodes().collect::<Vec<_>>())?;
+            self.is_balanced(now.saved(), now.price, &nodes().collect::<Vec<_>>())?;
         }
+        command.saved = saved.min(saved_at_means);
         Ok(command)
     }
 
@@ -226,10 +246,12 @@ fn keep_cheapest(launch: &mut Launch) {
     offer_only(launch, kept);
 }
 
-/// Leaves out what costs more than so much above the chosen offer.
-fn cheapen(launch: &mut Launch, by: MicroUsd) {
-    let most = launch.price() + by;
-    let offers = launch.offers.iter().filter(|offer| offer.price <= most).cloned().collect();
+/// Leaves out what costs more than so much above the chosen offer, now or on average.
+fn cheapen(launch: &mut Launch, by_now: MicroUsd, by_mean: MicroUsd, means: Means<'_>) {
+    let of = means.of_launch(launch);
+    let (most, most_on_average) = (launch.price() + by_now, of.chosen() + by_mean);
+    let is_cheap = |offer: &&Offer| offer.price <= most && of.of(offer) <= most_on_average;
+    let offers = launch.offers.iter().filter(is_cheap).cloned().collect();
     offer_only(launch, offers);
 }
 

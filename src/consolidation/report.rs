@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::means::Means;
 use super::{Command, Consolidation};
 use crate::observe::Snapshot;
 use crate::plan::Launch;
@@ -40,8 +41,10 @@ pub struct CommandReport {
     pub reason: &'static str,
     pub removed: Vec<RemovedReport>,
     pub launches: Vec<LaunchReport>,
-    /// At the dearest that the launches allow.
+    /// At the dearest that the launches allow, and at the prices of now or the means of the last 24 hours, whichever saves less.
     pub saved_usd_hour: f64,
+    /// It is about spot capacity of which the prices of the last 24 hours are not known: the prices of now stand in for their means.
+    pub lacks_price_history: bool,
     /// Evictions and boots.
     pub once_usd: f64,
     /// After how many hours what it costs once is saved; null where nothing is.
@@ -134,6 +137,7 @@ impl CommandReport {
             removed: removed.collect(),
             launches: command.launches.iter().map(|launch| LaunchReport::of(snapshot, launch)).collect(),
             saved_usd_hour: saved,
+            lacks_price_history: Means { snapshot }.lack_history(command),
             once_usd: command.once.as_usd(),
             payback_hours: (saved > 0.0).then(|| command.once.as_usd() / saved),
             moves: moves.collect(),

@@ -1,3 +1,4 @@
+mod means;
 mod policies;
 mod rules;
 mod why;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::cluster::Cluster;
+use super::retire::drain_no_longer;
 use super::said::Said;
 use super::turn::{Turn, later};
 use crate::cloud::InterruptionKind;
@@ -31,7 +32,10 @@ struct Noted {
 impl Interruptions {
     pub fn note(&mut self, provider_id: Arc<str>, kind: InterruptionKind, now: Timestamp) {
         if kind.ends_claim() {
-            self.0.entry(provider_id).or_insert(Noted { kind, at: now, is_past: false });
+            let noted = self.0.entry(provider_id).or_insert(Noted { kind, at: now, is_past: false });
+            if kind.is_forceful() {
+                noted.kind = kind;
+            }
         }
     }
 
@@ -50,6 +54,9 @@ pub(super) fn step(cluster: &Cluster<'_>, interruptions: &mut Interruptions, tur
             return later(noted.at, UNKNOWN) > turn.now;
         };
         noted.is_past = false;
+        if noted.kind.is_forceful() && drain_no_longer(&claimed, turn) {
+            return true;
+        }
         if claimed.is_deleting() {
             return false;
         }

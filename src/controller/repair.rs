@@ -9,14 +9,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
-use serde_json::json;
 
 use super::cluster::{Claimed, Cluster};
 use super::conditions::READY;
 use super::event::Subject;
+use super::retire::drain_no_longer;
 use super::said::Said;
 use super::turn::{Turn, later};
-use crate::api::labels;
 use crate::api::node_pool::DisruptionReason;
 use crate::cloud::Provider;
 use crate::disruption::Allowance;
@@ -85,10 +84,7 @@ pub(super) fn step(cluster: &Cluster<'_>, turn: &mut Turn<'_>) {
 
 /// Its time to drain ends now; then it goes.
 fn remove(claimed: &Claimed<'_>, node: &Node, condition: &'static str, turn: &mut Turn<'_>) {
-    if claimed.deadline().is_none_or(|deadline| deadline > turn.now) {
-        let now = Timestamp::from_second(turn.now.as_second()).unwrap_or(turn.now);
-        let annotations = json!({ labels::TERMINATION_TIMESTAMP: now.to_string() });
-        turn.patch("NodeClaim", &claimed.claim.metadata, json!({"metadata": {"annotations": annotations}}));
+    if drain_no_longer(claimed, turn) {
         return;
     }
     let claim = Arc::from(claimed.name());

@@ -115,6 +115,16 @@ fn note_deadline(claimed: &Claimed<'_>, turn: &mut Turn<'_>) -> bool {
     true
 }
 
+/// The time that a node may drain ends now; whether that was to be noted.
+pub(super) fn drain_no_longer(claimed: &Claimed<'_>, turn: &mut Turn<'_>) -> bool {
+    if claimed.deadline().is_some_and(|deadline| deadline <= turn.now) {
+        return false;
+    }
+    let annotations = json!({ labels::TERMINATION_TIMESTAMP: whole_seconds(turn.now).to_string() });
+    turn.patch("NodeClaim", &claimed.claim.metadata, json!({"metadata": {"annotations": annotations}}));
+    true
+}
+
 /// As Kubernetes writes times.
 fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)

@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::disruptable::Disruptable;
 use super::event::Subject;
+use super::on_offer::OnOffer;
 use super::saving::Saving;
 use super::spend::Spend;
 use super::valves::Valve;
@@ -228,6 +229,8 @@ pub enum Said {
     },
     /// How many nodes may be taken away has changed.
     Disruptable(Disruptable),
+    /// What can be bought has changed, or for how much.
+    Offered(Arc<OnOffer>),
     /// A node has nothing to do, and goes.
     Disrupting {
         /// Its claim.
@@ -433,6 +436,7 @@ impl fmt::Display for Said {
             Self::Drifted { claim, reason: None } => write!(f, "nodeclaim {claim} is not drifted any more"),
             Self::Kept { about, why, .. } => write!(f, "cannot disrupt {about}: {why}"),
             Self::Disruptable(disruptable) => write!(f, "{disruptable:?}"),
+            Self::Offered(of) => write!(f, "{} instance types are on offer", of.0.len()),
             Self::Disrupting { claim, reason } => write!(f, "disrupting node of nodeclaim {claim}: {reason}"),
             Self::Consolidating(saving) => write!(f, "disrupting node(s) {saving}"),
             Self::Examined { nodes, oldest } => {

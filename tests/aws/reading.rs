@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use packwright::aws::{Keeper, MarketSettings, Mode};
-use packwright::catalog::{CapacityType, Catalog, InstanceType, Market, NodeClassFacts};
+use packwright::catalog::{CapacityType, Catalog, Ec2Facts, InstanceType, Market, NodeClassFacts};
 use packwright::controller::Event;
 use packwright::settings::Settings;
 use packwright::units::MicroUsd;
@@ -82,4 +82,30 @@ fn the_catalogue_is_what_the_account_says() {
 fn types_zones(kind: &InstanceType) -> usize {
     let zones: std::collections::BTreeSet<_> = kind.offerings.iter().map(|offering| &offering.zone).collect();
     zones.len() + zones.iter().filter(|zone| ["a", "b", "c"].iter().any(|letter| zone.ends_with(letter))).count()
+}
+
+#[test]
+fn without_the_right_to_ask_for_zones_they_are_those_of_what_is_offered() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let account = Account::new("1.37").await;
+        account.proxy.faults().forbidden.insert("DescribeAvailabilityZones".to_owned());
+        let (teller, mut told) = unbounded_channel();
+        let (base, _) = Market::offline(REGION).unwrap();
+        let keeper = Arc::new(Keeper::new(account.clients(Mode::ReadsOnly).await, base, teller));
+        let settings = MarketSettings { spot_every: Duration::from_secs(600), is_isolated: true };
+        let keeping = tokio::spawn(async move { keeper.run(settings).await });
+        let names = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let Event::Catalog(catalog) = told.recv().await.unwrap().event else { continue };
+                let Catalog::Ec2(market) = &*catalog else { continue };
+                // the stand-in has fewer than are bundled
+                if market.facts().types().len() < Ec2Facts::bundled().types().len() {
+                    break market.zones.iter().map(|zone| zone.name.to_string()).collect::<Vec<_>>();
+                }
+            }
+        });
+        assert!(names.await.unwrap().contains(&format!("{REGION}a")));
+        keeping.abort();
+    });
 }

@@ -13,6 +13,7 @@ use super::policy;
 use crate::cluster::{Cluster, ShownOnPanic};
 use crate::controlling::Seen;
 use crate::controlling::process::Process;
+use crate::placement::dice::Dice;
 
 /// What is looked up again after a minute is waited for longer.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -50,14 +51,27 @@ pub fn in_world(test: impl AsyncFnOnce(&World<'_>)) {
 
 impl World<'_> {
     /// Instances join for as long as this is kept.
-    fn joiner(&self) -> Joiner {
+    pub fn joiner(&self) -> Joiner {
         Joiner::start(self.account.aws.clone(), self.client.clone())
     }
 
     pub fn controller(&self) -> Process {
+        self.start(&["--disable-leader-election"])
+    }
+
+    pub fn shadow(&self) -> Process {
+        self.start(&["--shadow"])
+    }
+
+    fn start(&self, args: &[&str]) -> Process {
         let kubeconfig = self.cluster.folder.join("kubeconfig");
-        let alone = ["--disable-leader-election", "--metrics-port", "0", "--health-probe-port", "0"];
-        Process::as_user(self.cluster, &kubeconfig, &self.account.environment(), &alone)
+        let args = [args, &["--metrics-port", "0", "--health-probe-port", "0"]].concat();
+        Process::as_user(self.cluster, &kubeconfig, &self.account.environment(), &args)
+    }
+
+    /// What controllers have logged so far, of all tests.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.cluster.folder.join("logs/controller.log")).unwrap_or_default()
     }
 
     /// Looks until something is there.
@@ -65,6 +79,7 @@ impl World<'_> {
         let began = Instant::now();
         loop {
             if let Some(found) = look(Seen::of(&self.client).await.unwrap()).await {
+                println!("{what}: {:.1} s", began.elapsed().as_secs_f64());
                 return found;
             }
             assert!(began.elapsed() < PATIENCE, "waited in vain for {what}");
@@ -81,8 +96,10 @@ impl World<'_> {
         .await
     }
 
-    /// The pods go, and everything with them.
+    /// The pods go, and everything with them: at once, whatever the pool says.
     pub async fn clear(&self) {
+        let disruption = r#"{"spec": {"disruption": {"consolidateAfter": "0s", "budgets": [{"nodes": "100%"}]}}}"#;
+        self.cluster.kubectl(&["patch", "nodepool", "default", "--type=merge", "--patch", disruption]);
         self.cluster.kubectl(&["scale", "deployment", "inflate", "--replicas=0"]);
         self.until("the end of all instances", async |seen| {
             let is_over =
@@ -96,7 +113,7 @@ impl World<'_> {
     }
 }
 
-fn claimed(seen: &Seen) -> BTreeSet<String> {
+pub fn claimed(seen: &Seen) -> BTreeSet<String> {
     seen.claims.iter().filter_map(|claim| claim.status.as_ref()?.provider_id.clone()).collect()
 }
 
@@ -192,12 +209,15 @@ fn an_interrupted_instance_is_replaced_and_ends_within_two_minutes() {
 #[test]
 fn a_new_image_makes_nodes_drift_and_they_are_replaced() {
     in_world(async |world| {
-        let (_joiner, _controller) = (world.joiner(), world.controller());
+        let (_joiner, first) = (world.joiner(), world.controller());
         world.cluster.kubectl(&["apply", "-f", "examples/getting-started"]);
         world.cluster.kubectl(&["scale", "deployment", "inflate", "--replicas=1"]);
         world.settled(1).await;
         let old = running(&world.account.aws).await[0].image_id().unwrap().to_owned();
+        // images are looked up every minute, and when a process begins
+        first.kill();
         world.account.publish_images(KUBERNETES, "second");
+        let _second = world.controller();
         world
             .until("instances of the new image alone", async |seen| {
                 let there = running(&world.account.aws).await;
@@ -227,6 +247,26 @@ fn a_crash_between_the_fleet_and_the_status_doubles_nothing() {
         let _second = world.controller();
         let seen = world.settled(5).await;
         assert!(bought.is_subset(&claimed(&seen)), "{bought:?} were bought before: {:?}", claimed(&seen));
+        world.clear().await;
+    });
+}
+
+#[test]
+fn after_faults_at_random_every_claim_has_one_instance_and_every_instance_a_claim() {
+    in_world(async |world| {
+        let (_joiner, _controller) = (world.joiner(), world.controller());
+        world.account.proxy.faults().random = Some((Dice::new(11), 200));
+        world.cluster.kubectl(&["apply", "-f", "examples/getting-started"]);
+        for pods in [5, 12, 8] {
+            world.cluster.kubectl(&["scale", "deployment", "inflate", &format!("--replicas={pods}")]);
+            let what = format!("{pods} pods that run");
+            world.until(&what, async |seen| (seen.running().values().sum::<usize>() == pods).then_some(())).await;
+        }
+        let happened = std::mem::take(&mut world.account.proxy.faults().happened);
+        world.account.proxy.faults().random = None;
+        assert!(happened >= 5, "{happened} calls went wrong");
+        let seen = world.settled(8).await;
+        assert_eq!(claimed(&seen).len(), seen.claims.len(), "no two claims have the same instance");
         world.clear().await;
     });
 }

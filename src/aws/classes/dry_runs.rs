@@ -2,6 +2,7 @@
 //!
 //! Source: karpenter-provider-aws `pkg/controllers/nodeclass/validation.go`.
 
+mod machine;
 mod run_instances;
 
 use std::collections::BTreeMap;
@@ -11,8 +12,11 @@ use aws_sdk_ec2::types::{
     FleetLaunchTemplateConfigRequest, FleetLaunchTemplateSpecificationRequest, FleetType, ResourceType,
     TargetCapacitySpecificationRequest,
 };
+use kube::api::{Api, ListParams};
 
+use super::observed::Need;
 use crate::api::ec2_node_class::EC2NodeClass;
+use crate::api::node_pool::NodePool;
 use crate::aws::connect::Aws;
 use crate::aws::templates::{launch_template_data, tag_specification};
 use crate::aws::words::error;
@@ -21,16 +25,23 @@ use crate::cloud::ec2::class_status::{DryRun, Validation, ValidationFailure};
 use crate::cloud::ec2::errors::AwsError;
 use crate::cloud::ec2::launch_template::{Group, LaunchTemplate};
 use crate::cloud::ec2::node_template::Tenancy;
-use crate::cloud::ec2::{ClusterFacts, NodeTemplate, tags};
+use crate::cloud::ec2::{NodeTemplate, tags};
+use machine::choose;
 use run_instances::run_instances;
 
 /// kubelet's default: which number it is makes no difference to rights.
 const PODS: i64 = 110;
 
 /// Tries them for a class with the status that it is about to have, one after the other.
-pub(super) async fn validate(aws: &Aws, class: &Arc<EC2NodeClass>, cluster: &ClusterFacts) -> Validation {
-    let Some(status) = &class.status else { return Validation::Pending };
-    let (Some(image), Some(subnet)) = (status.amis.first(), status.subnets.first()) else { return Validation::Pending };
+pub(super) async fn validate(
+    Need { aws, cluster, client, market, .. }: Need<'_>,
+    class: &Arc<EC2NodeClass>,
+) -> Validation {
+    let pools = match Api::<NodePool>::all(client.clone()).list(&ListParams::default()).await {
+        Ok(listed) => listed.items,
+        Err(error) => return Validation::Unknown(format!("NodePools cannot be listed: {error}")),
+    };
+    let Some(machine) = choose(class, pools, &market.catalog()) else { return Validation::Pending };
     let template = NodeTemplate {
         class: class.clone(),
         pool: Arc::from("packwright-validation"),
@@ -43,7 +54,7 @@ pub(super) async fn validate(aws: &Aws, class: &Arc<EC2NodeClass>, cluster: &Clu
         has_relaxed_min_values: false,
     };
     let group = Group {
-        image_id: image.id.clone(),
+        image_id: machine.image_id.clone(),
         max_pods: PODS,
         efa_interfaces: 0,
         capacity_type: CapacityType::OnDemand,
@@ -61,7 +72,7 @@ pub(super) async fn validate(aws: &Aws, class: &Arc<EC2NodeClass>, cluster: &Clu
         let told = match call {
             DryRun::CreateLaunchTemplate => create_launch_template(aws, &launch_template).await,
             DryRun::CreateFleet => create_fleet(aws, &launch_template.name, &launched).await,
-            DryRun::RunInstances => run_instances(aws, &launch_template, image, &subnet.id, &launched).await,
+            DryRun::RunInstances => run_instances(aws, &launch_template, &machine, &launched).await,
         };
         let failed = told.err().and_then(|error| Validation::of_dry_run(call, &error));
         if let Some(failed) = failed {

@@ -85,7 +85,10 @@ pub(super) async fn images(
         Sought::Alias(_, parameters) => parameters.iter().map(|parameter| parameter.name.clone()).collect(),
         Sought::Terms { parameters } => parameters.clone(),
     };
-    let values = futures::stream::iter(names).map(|name| parameter(aws, name)).buffer_unordered(CONCURRENT);
+    // of several terms those that may be read count
+    let may_be_refused = matches!(sought, Sought::Terms { .. });
+    let values =
+        futures::stream::iter(names).map(|name| parameter(aws, name, may_be_refused)).buffer_unordered(CONCURRENT);
     let values: Vec<Option<(String, String)>> = match values.try_collect().await {
         Ok(values) => values,
         Err(reason) => return Part::Failed(reason),
@@ -102,11 +105,15 @@ pub(super) async fn images(
     Part::Found(queries.choose(&found, now))
 }
 
-/// `None`: there is no such parameter.
-async fn parameter(aws: &Aws, name: String) -> Result<Option<(String, String)>, String> {
+/// `None`: there is no such parameter, or, where that may be, it may not be read.
+async fn parameter(aws: &Aws, name: String, may_be_refused: bool) -> Result<Option<(String, String)>, String> {
     match aws.ssm.get_parameter().name(&name).send().await {
         Ok(answer) => Ok(answer.parameter().and_then(|found| found.value()).map(|value| (name, value.to_owned()))),
         Err(error) if is_missing(code(&error)) => Ok(None),
+        Err(error) if may_be_refused && code(&error).is_some_and(|code| code.starts_with("AccessDenied")) => {
+            warn!(controller = "nodeclass", name, "{}", reason("GetParameter", &error));
+            Ok(None)
+        }
         Err(error) => Err(reason("GetParameter", &error)),
     }
 }

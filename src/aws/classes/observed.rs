@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use kube::Client;
 use tokio::time::Instant;
 
 use super::{ClassSettings, dry_runs, look, profile};
 use crate::api::ec2_node_class::EC2NodeClass;
 use crate::aws::connect::Aws;
+use crate::aws::market::Keeper;
 use crate::cloud::ec2::ClusterFacts;
 use crate::cloud::ec2::class_status::{Observed, Part, Validation};
 
@@ -30,6 +32,10 @@ pub(super) struct Need<'n> {
     pub aws: &'n Aws,
     pub cluster: &'n ClusterFacts,
     pub settings: &'n ClassSettings,
+    /// Whose pools say what is tried out.
+    pub client: &'n Client,
+    /// What there is to be tried out.
+    pub market: &'n Keeper,
 }
 
 /// What was found, and until when each part counts; `None`: nobody has looked.
@@ -100,7 +106,7 @@ impl Looks {
     }
 
     /// Looks up what is due, all at once.
-    pub async fn refresh(&mut self, class: &EC2NodeClass, Need { aws, cluster, settings }: Need<'_>) {
+    pub async fn refresh(&mut self, class: &EC2NodeClass, Need { aws, cluster, settings, .. }: Need<'_>) {
         let spec = &class.spec;
         self.has_new_addresses |= self.subnets.is_none_or(|due| due <= Instant::now());
         let found = &mut self.observed;
@@ -133,7 +139,7 @@ impl Looks {
     }
 
     /// Makes the dry runs for a class with the status that it is to have, where it is time and nothing is missing. Whether it did.
-    pub async fn try_out(&mut self, class: &Arc<EC2NodeClass>, Need { aws, cluster, settings }: Need<'_>) -> bool {
+    pub async fn try_out(&mut self, class: &Arc<EC2NodeClass>, need: Need<'_>) -> bool {
         let is_due = self.validation.is_none_or(|due| due <= Instant::now());
         let conditions = class.status.iter().flat_map(|status| &status.conditions);
         let mut others = conditions.filter(|of| of.type_ != "Ready" && of.type_ != "ValidationSucceeded");
@@ -141,7 +147,7 @@ impl Looks {
             return false;
         }
         self.observed.validation =
-            if settings.no_dry_runs { Validation::Succeeded } else { dry_runs::validate(aws, class, cluster).await };
+            if need.settings.no_dry_runs { Validation::Succeeded } else { dry_runs::validate(need, class).await };
         let every = match self.observed.validation {
             Validation::Succeeded => VALIDATION_EVERY,
             Validation::Failed(_) => MISSING_EVERY,

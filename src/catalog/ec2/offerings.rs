@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Ec2Type;
 use crate::api::labels;
-use crate::catalog::market::SpotQuote;
+use crate::catalog::market::{SpotPrice, SpotQuote};
 use crate::catalog::node_class::{ReservationFacts, Zone};
 use crate::catalog::{CapacityType, Market, NodeClassFacts, Offering, Reservation};
 use crate::units::MicroUsd;
@@ -23,13 +23,16 @@ pub(super) fn of(ec2_type: &Ec2Type, class: &NodeClassFacts, zones: &[Zone], mar
             zone: zone.name.clone(),
             capacity_type,
             price: price.unwrap_or(MicroUsd::ZERO),
+            mean_price: None,
             available: price.is_some(),
             labels: labels.clone(),
             reservation: None,
             price_overlay_applied: false,
         };
         match market.spot(ec2_type, &zone.name) {
-            SpotQuote::Price(price) => offerings.push(offering(CapacityType::Spot, Some(price))),
+            SpotQuote::Price(SpotPrice { price, mean }) => {
+                offerings.push(Offering { mean_price: mean, ..offering(CapacityType::Spot, Some(price)) });
+            }
             SpotQuote::Unpriced => offerings.push(offering(CapacityType::Spot, None)),
             SpotQuote::NotOffered => {}
         }

@@ -80,6 +80,7 @@ fn offering(i: usize, entry: &OfferingEntry) -> Result<Offering, String> {
         available: true,
         labels: values.into_iter().map(|(key, value)| (Arc::from(key), Arc::from(value))).collect(),
         reservation,
+        mean_price: None,
         price_overlay_applied: false,
     })
 }

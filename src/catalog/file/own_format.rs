@@ -47,6 +47,7 @@ struct OfferingEntry {
     zone: String,
     capacity_type: CapacityType,
     price_usd_hour: Value,
+    mean_price_usd_hour: Option<Value>,
     #[serde(default = "available")]
     available: bool,
     #[serde(default)]
@@ -120,10 +121,12 @@ fn offering(i: usize, entry: OfferingEntry) -> Result<Offering, String> {
     if entry.capacity_type == CapacityType::Reserved && entry.reservation.is_none() {
         return Err(format!("offerings[{i}]: a reserved offering needs its reservation"));
     }
+    let mean = entry.mean_price_usd_hour.as_ref();
     Ok(Offering {
         zone: Arc::from(entry.zone),
         capacity_type: entry.capacity_type,
         price: price(&format!("offerings[{i}].priceUsdHour"), &entry.price_usd_hour)?,
+        mean_price: mean.map(|mean| price(&format!("offerings[{i}].meanPriceUsdHour"), mean)).transpose()?,
         available: entry.available,
         labels: entry.labels.into_iter().map(|(key, value)| (Arc::from(key), Arc::from(value))).collect(),
         reservation: entry.reservation.map(|r| Reservation { id: Arc::from(r.id), free: r.free }),

@@ -1,4 +1,4 @@
-//! Spot prices: the history that `aws ec2 describe-spot-price-history` prints, or an estimate without it.
+//! Spot prices: from the history that `aws ec2 describe-spot-price-history` prints, or an estimate without it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,14 +7,15 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::history::SpotHistory;
 use crate::units::MicroUsd;
 use crate::units::quantity::Quantity;
 
-/// The newest recorded price of each type and zone.
+/// The newest recorded price of each type and zone, and what it was on average.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SpotPrices {
     /// By type, then zone.
-    prices: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Observed>>,
+    prices: BTreeMap<Arc<str>, BTreeMap<Arc<str>, SpotPrice>>,
     /// Entries that could not be read, and entries of other products (Windows, SUSE, RHEL).
     pub malformed: usize,
     pub other_products: usize,
@@ -22,10 +23,13 @@ pub struct SpotPrices {
     pub other_regions: usize,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Observed {
-    at: Timestamp,
-    price: MicroUsd,
+/// What a type costs in a zone, micro-dollars an hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpotPrice {
+    /// Now.
+    pub price: MicroUsd,
+    /// The time-weighted mean over 24 hours; `None` where nobody knows what it was before.
+    pub mean: Option<MicroUsd>,
 }
 
 /// Why a file gives no prices; each says what was expected.
@@ -64,7 +68,7 @@ pub const LINUX: [&str; 2] = ["Linux/UNIX", "Linux/UNIX (Amazon VPC)"];
 
 impl SpotPrices {
     /// Reads the JSON of `aws ec2 describe-spot-price-history`. Of several entries for a type and zone the newest counts,
-    /// of several with the same time the dearest. Entries that cannot be read are counted, not fatal.
+    /// of several with the same time the dearest. Means are up to the newest of all. Entries that cannot be read are counted, not fatal.
     ///
     /// # Errors
     /// The text is not JSON, has no list of entries, or none of them is a price of Linux.
@@ -80,19 +84,23 @@ impl SpotPrices {
         if entries.is_empty() {
             return Err(SpotFileError::Empty);
         }
-        let mut prices = Self::default();
+        let mut history = SpotHistory::default();
+        let (mut malformed, mut other_products) = (0, 0);
         for entry in entries {
-            match serde_json::from_value::<Entry>(entry) {
-                Ok(entry) if !LINUX.contains(&entry.product_description.as_str()) => prices.other_products += 1,
-                Ok(entry) => prices.record(&entry),
-                Err(_) => prices.malformed += 1,
+            let Ok(entry) = serde_json::from_value::<Entry>(entry) else {
+                malformed += 1;
+                continue;
+            };
+            match read_price(&entry.spot_price) {
+                _ if !LINUX.contains(&entry.product_description.as_str()) => other_products += 1,
+                Some(price) => history.note(&entry.instance_type, &entry.availability_zone, entry.timestamp, price),
+                None => malformed += 1,
             }
         }
-        if prices.is_empty() {
-            let Self { other_products, malformed, .. } = prices;
+        let Some(newest) = history.newest() else {
             return Err(SpotFileError::NothingUsable { other_products, malformed });
-        }
-        Ok(prices)
+        };
+        Ok(Self { malformed, other_products, ..history.prices(newest) })
     }
 
     /// Drops the prices of other regions.
@@ -122,40 +130,13 @@ impl SpotPrices {
         Ok(self)
     }
 
-    fn record(&mut self, entry: &Entry) {
-        let price = entry.spot_price.parse::<Quantity>().ok().map(|price| MicroUsd(price.micro_value()));
-        let Some(price) = price.filter(|price| (MicroUsd(1)..=MicroUsd::MOST_AN_HOUR).contains(price)) else {
-            self.malformed += 1;
-            return;
-        };
-        let observed = Observed { at: entry.timestamp, price };
-        self.prices
-            .entry(Arc::from(entry.instance_type.as_str()))
-            .or_default()
-            .entry(Arc::from(entry.availability_zone.as_str()))
-            .and_modify(|known| *known = (*known).max(observed))
-            .or_insert(observed);
-    }
-
-    /// Notes a price of Linux as a cloud tells it; an older one, and one that is no price, changes nothing.
-    pub fn note(&mut self, instance_type: &str, zone: &str, price: &str, at: Timestamp) {
-        self.record(&Entry {
-            availability_zone: zone.to_owned(),
-            instance_type: instance_type.to_owned(),
-            product_description: LINUX[0].to_owned(),
-            spot_price: price.to_owned(),
-            timestamp: at,
-        });
-    }
-
-    pub(super) fn set(&mut self, instance_type: &Arc<str>, zone: &Arc<str>, price: MicroUsd) {
-        let zones = self.prices.entry(instance_type.clone()).or_default();
-        zones.insert(zone.clone(), Observed { at: Timestamp::UNIX_EPOCH, price });
+    pub(super) fn set(&mut self, instance_type: &Arc<str>, zone: &Arc<str>, price: SpotPrice) {
+        self.prices.entry(instance_type.clone()).or_default().insert(zone.clone(), price);
     }
 
     #[must_use]
-    pub fn price(&self, instance_type: &str, zone: &str) -> Option<MicroUsd> {
-        self.prices.get(instance_type)?.get(zone).map(|observed| observed.price)
+    pub fn get(&self, instance_type: &str, zone: &str) -> Option<SpotPrice> {
+        self.prices.get(instance_type)?.get(zone).copied()
     }
 
     /// The number of (type, zone) pairs that have a price.
@@ -174,6 +155,10 @@ impl SpotPrices {
     pub fn notes(&self) -> Vec<String> {
         let mut notes =
             vec![format!("spot prices of {} type and zone pairs; the rest have no spot offering", self.len())];
+        let unknown = self.prices.values().flat_map(BTreeMap::values).filter(|known| known.mean.is_none()).count();
+        if unknown > 0 {
+            notes.push(format!("of {unknown} of them the last 24 hours are not known: their mean is the price of now"));
+        }
         if self.malformed > 0 {
             notes.push(format!("{} spot price entries could not be read and were skipped", self.malformed));
         }
@@ -185,6 +170,13 @@ impl SpotPrices {
         }
         notes
     }
+}
+
+/// Dollars an hour as EC2 writes them; `None` where it is no price.
+#[must_use]
+pub fn read_price(text: &str) -> Option<MicroUsd> {
+    let price = MicroUsd(text.parse::<Quantity>().ok()?.micro_value());
+    (MicroUsd(1)..=MicroUsd::MOST_AN_HOUR).contains(&price).then_some(price)
 }
 
 /// The estimate without recorded prices: on-demand x (0.30 + 0.45 h), h in [0, 1) from a fixed hash of type and zone.
@@ -218,11 +210,31 @@ mod tests {
         {"InstanceType": "m5.large"}
     ]}"#;
 
+    fn price(prices: &SpotPrices, zone: &str) -> Option<MicroUsd> {
+        prices.get("m5.large", zone).map(|known| known.price)
+    }
+
+    #[test]
+    fn a_file_with_a_history_has_means() {
+        let prices = SpotPrices::parse(HISTORY).unwrap();
+        let mean = prices.get("m5.large", "us-east-1a").unwrap().mean;
+        assert_eq!(mean, Some(MicroUsd(30_000)), "for the hour before the newest price it was this one");
+        assert!(!prices.notes().iter().any(|note| note.contains("24 hours")), "{:?}", prices.notes());
+        let one = HISTORY.replacen("Linux/UNIX", "SUSE Linux", 1);
+        let prices = SpotPrices::parse(&one).unwrap();
+        assert_eq!(prices.get("m5.large", "us-east-1a").unwrap().mean, None);
+        assert!(
+            prices.notes().iter().any(|note| note.contains("of 1 of them the last 24 hours")),
+            "{:?}",
+            prices.notes()
+        );
+    }
+
     #[test]
     fn the_newest_linux_price_counts_and_bad_entries_are_counted() {
         let prices = SpotPrices::parse(HISTORY).unwrap();
-        assert_eq!(prices.price("m5.large", "us-east-1a"), Some(MicroUsd(40_000)));
-        assert_eq!(prices.price("m5.large", "us-east-1b"), None);
+        assert_eq!(price(&prices, "us-east-1a"), Some(MicroUsd(40_000)));
+        assert_eq!(price(&prices, "us-east-1b"), None);
         assert_eq!((prices.len(), prices.malformed, prices.other_products), (1, 2, 1));
     }
 
@@ -242,7 +254,7 @@ mod tests {
     fn only_prices_of_the_region_count() {
         let history = HISTORY.replacen("us-east-1a", "us-east-10a", 1);
         let prices = SpotPrices::parse(&history).unwrap().of_region("us-east-1").unwrap();
-        assert_eq!(prices.price("m5.large", "us-east-1a"), Some(MicroUsd(30_000)));
+        assert_eq!(price(&prices, "us-east-1a"), Some(MicroUsd(30_000)));
         assert_eq!((prices.len(), prices.other_regions), (1, 1));
         let refused = SpotPrices::parse(HISTORY).unwrap().of_region("us-west-2").unwrap_err();
         assert_eq!(

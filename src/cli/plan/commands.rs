@@ -135,6 +135,12 @@ fn text(report: &Report, is_wide: bool) -> String {
             counted(report.pods_moved, "pod"),
         ),
     };
+    if report.commands.iter().any(|command| command.lacks_price_history) {
+        let _ = writeln!(
+            text,
+            "spot prices of the last 24 hours are not known: the prices of now stand in for their means"
+        );
+    }
     for held in &report.held_back {
         let _ = writeln!(
             text,

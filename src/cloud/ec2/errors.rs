@@ -175,6 +175,12 @@ impl AwsError {
         }
     }
 
+    /// Whether it is about the request itself, so that no sending of it can have done anything.
+    #[must_use]
+    pub fn is_of_request(&self) -> bool {
+        matches!(self.class(), Class::Unauthorized | Class::Configuration | Class::NotFound)
+    }
+
     /// Whether a launch template that a request named is not there, so that it is made again at once.
     #[must_use]
     pub fn is_launch_template_missing(&self) -> bool {

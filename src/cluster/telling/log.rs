@@ -185,7 +185,7 @@ pub(super) fn write(said: &Said) {
         Said::HeldBack { valve, pool, claims } => {
             warn!(controller = "provisioner", NodePool = %pool, limit = valve.name(), claims, "{said}");
         }
-        Said::Spending(_) | Said::Disruptable(_) => {}
+        Said::Spending(_) | Said::Disruptable(_) | Said::Offered(_) => {}
         Said::Launched { claim, provider_id, instance_type, zone } => info!(
             controller = "nodeclaim.lifecycle",
             NodeClaim = %claim,

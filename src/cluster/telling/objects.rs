@@ -27,6 +27,8 @@ pub(super) struct Looks {
     pub landed: BTreeMap<String, Landed>,
     pub spend: Spend,
     pub disruptable: Disruptable,
+    /// Series of what can be bought: they are many and seldom change.
+    pub offered: String,
     unsynced_since: Option<Timestamp>,
 }
 
@@ -44,7 +46,7 @@ impl Looks {
             of_nodes(objects, now, &mut series);
             of_pods(objects, &mut series);
         }
-        series.into_text()
+        series.into_text() + &self.offered
     }
 
     fn of_state(&mut self, world: &World, now: Timestamp, series: &mut Series) {

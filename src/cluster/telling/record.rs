@@ -150,7 +150,7 @@ fn interruption(kind: InterruptionKind) -> (&'static str, &'static str) {
         InterruptionKind::RebalanceRecommendation => {
             ("SpotRebalanceRecommendation", "A spot rebalance recommendation was triggered")
         }
-        InterruptionKind::ScheduledChange => {
+        InterruptionKind::ScheduledChange | InterruptionKind::InstanceImpaired => {
             ("InstanceUnhealthy", "An unhealthy warning was triggered for the instance")
         }
         InterruptionKind::InstanceStopped => ("InstanceStopping", "Instance is stopping"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::rig::{Rig, class, pod, pool};
+use crate::api::labels;
 use crate::cloud::InterruptionKind;
 use crate::controller::Event;
 
@@ -28,6 +29,23 @@ fn of_an_instance_that_is_gone_nothing_is_left_to_do_where_no_claim_has_it() {
     interrupt(&mut rig, &own, InterruptionKind::InstanceTerminated);
     rig.settle();
     assert!(rig.controller.is_handled(&own));
+    let is_going = rig.try_get("NodeClaim", &claim).is_none_or(|of| !of["metadata"]["deletionTimestamp"].is_null());
+    assert!(is_going, "its claim goes");
+}
+
+#[test]
+fn an_impaired_instance_is_not_drained() {
+    let mut rig = Rig::of(vec![class(&json!({})), pool("default", json!({})), pod("web", "1")]);
+    rig.settle();
+    let claim = rig.names("NodeClaim").remove(0);
+    let own: Arc<str> = rig.get("NodeClaim", &claim)["status"]["providerID"].as_str().unwrap().into();
+    let kind = InterruptionKind::InstanceImpaired;
+    rig.controller.observe(Event::Interrupted { provider_id: own, kind }, rig.now);
+    rig.step();
+    let annotations = rig.get("NodeClaim", &claim)["metadata"]["annotations"].clone();
+    let deadline: jiff::Timestamp = annotations[labels::TERMINATION_TIMESTAMP].as_str().unwrap().parse().unwrap();
+    assert!(deadline <= rig.now, "{deadline}");
+    rig.settle();
     let is_going = rig.try_get("NodeClaim", &claim).is_none_or(|of| !of["metadata"]["deletionTimestamp"].is_null());
     assert!(is_going, "its claim goes");
 }

@@ -22,7 +22,7 @@ pub struct Faults {
     pub broken: BTreeMap<String, usize>,
     /// Calls that change something in EC2 have tokens: so many a second, and so many at once.
     pub throttle: Option<Throttle>,
-    /// At random, of the mutating calls, so many in a thousand are lost, and as many fail.
+    /// At random, of the calls that change something, so many in a thousand are lost, and as many fail. Polls of the queue are left out.
     pub random: Option<(Dice, usize)>,
     /// So many calls went wrong at random.
     pub happened: usize,
@@ -90,7 +90,9 @@ impl Faults {
         if take(&mut self.broken, &call.action) {
             return refuse("InternalError", 500);
         }
-        if let Some((dice, permille)) = self.random.as_mut().filter(|_| !reads && !call.is_dry_run) {
+        if let Some((dice, permille)) =
+            self.random.as_mut().filter(|_| !reads && !call.is_dry_run && call.action != "ReceiveMessage")
+        {
             let (rolled, permille) = (dice.below(1_000), *permille);
             self.happened += usize::from(rolled < permille * 2);
             if rolled < permille {

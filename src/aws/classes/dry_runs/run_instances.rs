@@ -6,8 +6,7 @@ use aws_sdk_ec2::types::{
     InstanceMetadataTagsState, InstanceType, Placement as Ec2Placement, ResourceType, Tenancy,
 };
 
-use crate::api::ec2_node_class::AMI;
-use crate::api::labels;
+use super::machine::Machine;
 use crate::aws::connect::Aws;
 use crate::aws::templates::{tag_specification, volume_type};
 use crate::aws::words::error;
@@ -20,15 +19,17 @@ use crate::cloud::ec2::tags;
 pub(super) async fn run_instances(
     aws: &Aws,
     template: &LaunchTemplate,
-    image: &AMI,
-    subnet: &str,
+    machine: &Machine,
     of: &tags::Tags,
 ) -> Result<(), AwsError> {
     let content = &template.content;
     let profile = IamInstanceProfileSpecification::builder().name(&content.instance_profile).build();
     let groups = content.interfaces.first().map(|interface| interface.security_groups.clone());
-    let mut call = aws.ec2.run_instances().dry_run(true).min_count(1).max_count(1).image_id(&image.id);
-    call = call.instance_type(small_type(image)).subnet_id(subnet).set_security_group_ids(groups);
+    let mut call = aws.ec2.run_instances().dry_run(true).min_count(1).max_count(1).image_id(&machine.image_id);
+    call = call
+        .instance_type(InstanceType::from(machine.instance_type.as_str()))
+        .subnet_id(&machine.subnet_id)
+        .set_security_group_ids(groups);
     call = call.iam_instance_profile(profile).metadata_options(metadata(&content.metadata));
     call = call.placement(placement(&content.placement));
     for mapping in &content.block_devices {
@@ -74,14 +75,6 @@ fn block_device(mapping: &VolumeMapping) -> BlockDeviceMapping {
             .build()
     });
     BlockDeviceMapping::builder().set_device_name(mapping.device.clone()).set_ebs(ebs).build()
-}
-
-/// One that is offered nearly everywhere and boots the image.
-fn small_type(image: &AMI) -> InstanceType {
-    let values =
-        image.requirements.iter().filter(|of| of.key == labels::ARCH).flat_map(|of| of.values.iter().flatten());
-    let is_arm = values.into_iter().any(|value| value == "arm64");
-    if is_arm { InstanceType::M6gLarge } else { InstanceType::M5Large }
 }
 
 #[cfg(test)]

@@ -56,9 +56,12 @@ impl Validation {
                 let message = format!("the controller may not call {name} for this class: {}", short(&error.message));
                 Some(Self::Failed(ValidationFailure { reason, message }))
             }
+            // IAM has it, as was asked before, and EC2 does not know of it yet
+            Class::Configuration if error.launch_reason() == "InstanceProfileNameInvalid" => {
+                Some(Self::Unknown(format!("{name}: {}", short(&error.to_string()))))
+            }
             Class::Configuration | Class::NotFound => {
                 let reason = match error.launch_reason() {
-                    "InstanceProfileNameInvalid" => "InstanceProfileNotFound",
                     "UserDataSizeLimitExceeded" => "UserDataSizeLimitExceeded",
                     _ => reason,
                 };

@@ -131,6 +131,7 @@ fn instance_type(dice: &mut Dice, name: &str, size: Size) -> InstanceType {
                 available: dice.percent(93),
                 labels: id.into_iter().collect(),
                 reservation,
+                mean_price: None,
                 price_overlay_applied: false,
             });
         };

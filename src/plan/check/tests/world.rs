@@ -29,6 +29,7 @@ pub fn instance_types() -> Vec<InstanceType> {
                 available: true,
                 labels: vec![],
                 reservation: None,
+                mean_price: None,
                 price_overlay_applied: false,
             };
             InstanceType {
