@@ -96,3 +96,16 @@ annotations:
 {{- end }}
 {{- join "," $limits }}
 {{- end }}
+
+{{/* What the process that decides may allocate: as the value says, or half of the limit of the container, in bytes. Both processes
+together stay below that limit: beyond it the kernel ends the whole container. */}}
+{{- define "packwright.solverMemory" -}}
+{{- $limit := dig "limits" "memory" "" (.Values.controller.resources | default dict) | toString }}
+{{- if .Values.settings.solverMemory }}
+{{- .Values.settings.solverMemory }}
+{{- else if $limit }}
+{{- $factors := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 }}
+{{- $unit := regexFind "[kMGTi]*$" $limit }}
+{{- divf (mulf (trimSuffix $unit $limit | float64) (get $factors $unit)) 2 | int64 }}
+{{- end }}
+{{- end }}
