@@ -42,7 +42,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $context := index . 0 -}}
 labels:
   {{- include "packwright.labels" $context | nindent 2 }}
-{{- with merge (dict) (index . 1) $context.Values.additionalAnnotations }}
+{{- with merge (dict) (index . 1 | default dict) ($context.Values.additionalAnnotations | default dict) }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
