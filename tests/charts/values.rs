@@ -97,7 +97,7 @@ fn page(name: &str) -> String {
             "```sh cluster\nhelm upgrade --install packwright charts/packwright --namespace kube-system --create-namespace \\\n    --set settings.clusterName=my-cluster --set settings.interruptionQueue=my-cluster --wait\n```\n\nThe kinds come before, with the chart [packwright-crd](../packwright-crd).\n[Moving from Karpenter](../../docs/moving.md) keeps every node."
         }
         _ => {
-            "```sh cluster\nhelm upgrade --install packwright-crd charts/packwright-crd --namespace kube-system --create-namespace\n```\n\nTo uninstall the chart leaves the kinds, and with them all NodePools, NodeClaims and nodes."
+            "```sh cluster\nhelm upgrade --install packwright-crd charts/packwright-crd --namespace kube-system --create-namespace\n```\n\nUninstalling the chart keeps the kinds, and with them all NodePools, NodeClaims and nodes."
         }
     };
     format!(
