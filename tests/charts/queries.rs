@@ -110,11 +110,13 @@ fn grouped(query: &str) -> BTreeSet<&str> {
 
 /// The metrics of a query, and the labels by which each is selected.
 fn selected(query: &str) -> Vec<(&str, Vec<&str>)> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let starts = ["karpenter_", "packwright_", "aws_"].into_iter().flat_map(|of| query.match_indices(of));
     starts
+        .filter(|(start, _)| !query[..*start].ends_with(is_word))
         .map(|(start, _)| {
             let rest = &query[start..];
-            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+            let end = rest.find(|c: char| !is_word(c)).unwrap_or(rest.len());
             let (metric, after) = rest.split_at(end);
             let selector = after.strip_prefix('{').map_or("", |after| after.split('}').next().unwrap());
             let labels = selector.split("\",").map(|of| of.trim().split(['=', '!']).next().unwrap());
@@ -133,7 +135,7 @@ fn served() -> BTreeMap<String, String> {
         let cells: Vec<&str> = row.split('|').collect();
         let mut first: Option<String> = None;
         for name in cells[1].split('`').skip(1).step_by(2) {
-            // of families the others are ends: `_memory` of `karpenter_nodes_cpu`
+            // of families the others are ends: `_system_overhead` of `karpenter_nodes_allocatable`
             let name = match &first {
                 Some(first) if name.starts_with('_') => {
                     let stem = ["karpenter_nodes", "karpenter_nodepools", "karpenter_cluster_state", "packwright"];
