@@ -12,7 +12,7 @@ GETTING_STARTED := examples/getting-started
 OPENB := benchmarks/instances/openb
 SIMULATIONS := examples/simulations
 
-.PHONY: help setup build release demo test programs cluster lint crds models instances bench bench-random bench-throughput bench-loading oracle oldest placement modes simulations live
+.PHONY: help setup build release demo test programs cluster lint crds charts models instances bench bench-random bench-throughput bench-loading oracle oldest placement modes simulations live
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,7 @@ test: setup programs ## Run all tests
 
 programs: ## Build the programs of the test cluster, where they are missing
 	@tests/cluster/build.sh >/dev/null
+	@tests/cluster/build.sh prometheus karpenter >/dev/null
 
 cluster: setup ## Run a Kubernetes control plane without containers, and print how to use it
 	@tests/cluster/run.sh
@@ -52,6 +53,9 @@ lint: ## Check formatting, lints, and that the core builds without the clients
 
 crds: setup ## Write the CRDs into charts/packwright-crd
 	@UPDATE_CRDS=1 cargo test --quiet --locked --test integration crds::
+
+charts: setup ## Write the pages of the charts' values
+	@UPDATE_CHARTS=1 cargo test --quiet --locked --test integration charts::values
 
 models: setup ## Write the models of the small cases into models/golden
 	@UPDATE_MODELS=1 cargo test --quiet --locked --test integration models::the_committed

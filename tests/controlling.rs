@@ -23,7 +23,7 @@ use crate::placement::dice::Dice;
 use process::Process;
 
 /// A cluster of their own: a controller makes nodes for whatever waits. One test at a time.
-fn on_cluster(test: impl AsyncFnOnce(&Cluster, Client)) {
+pub fn on_cluster(test: impl AsyncFnOnce(&Cluster, Client)) {
     static OWN: LazyLock<tokio::sync::Mutex<Cluster>> = LazyLock::new(|| {
         let cluster = Cluster::start();
         cluster.install_kinds();

@@ -4,6 +4,7 @@
 
 mod cli;
 mod crds;
+mod docs;
 mod anchors;
 mod architecture;
 #[cfg(feature = "live")]
@@ -11,6 +12,7 @@ mod aws;
 mod bench;
 mod bounds;
 mod catalog;
+mod charts;
 #[cfg(feature = "live")]
 mod cluster;
 #[cfg(feature = "live")]

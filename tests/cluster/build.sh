@@ -3,6 +3,9 @@
 # ~/.cache/packwright/cluster. Prints the folders of the programs, as a PATH. Says what it builds; silent where nothing is
 # missing.
 #
+#   build.sh              those that every cluster has
+#   build.sh FAMILY...    those: prometheus has promtool, karpenter has Karpenter with nodes that kwok plays
+#
 #   KUBERNETES=1.37    which Kubernetes: a folder programs/kubernetes-*
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -72,14 +75,20 @@ version_flags() { # version_flags FAMILY
     esac
 }
 
+# promtool needs none of the clients with which Prometheus finds its targets.
+build_flags() { # build_flags FAMILY
+    if [ "$1" = prometheus ]; then echo "-tags=remove_all_sd"; fi
+}
+
 build() { # build FAMILY FOLDER
     local family=$1 folder=$2 new="$2.new" package name
     local flags="-s -w $(version_flags "$family")"
-    export CGO_ENABLED=0 GOTOOLCHAIN=local GOWORK=off GOFLAGS="-mod=readonly -trimpath -buildvcs=false"
+    export CGO_ENABLED=0 GOTOOLCHAIN=local GOWORK=off GOFLAGS="-mod=readonly -trimpath -buildvcs=false $(build_flags "$family")"
     rm -rf "$new" && mkdir -p "$new"
     for package in $(cd "programs/$family" && go list tool); do
         case $package in
             go.etcd.io/etcd/server/v3) name=etcd ;;
+            sigs.k8s.io/karpenter/kwok) name=karpenter ;;
             *) name=${package##*/} ;;
         esac
         say "building $name of $family (once)"
@@ -105,9 +114,10 @@ stages() {
 mkdir -p "$cache"
 exec 9>"$cache/lock"
 path=
-for family in etcd helm kwok "kubernetes-${KUBERNETES:-1.37}"; do
+[ $# -gt 0 ] || set -- etcd helm kwok "kubernetes-${KUBERNETES:-1.37}"
+for family; do
     [ -d "programs/$family" ] || fail "there is no programs/$family"
-    key=$({ cat "programs/$family/"go.{mod,sum}; version_flags "$family"; } | sha256sum | cut -c 1-12)
+    key=$({ cat "programs/$family/"go.{mod,sum}; version_flags "$family"; build_flags "$family"; } | sha256sum | cut -c 1-12)
     folder="$cache/$family-$key"
     if [ ! -d "$folder" ]; then
         flock 9 # another run may be building it

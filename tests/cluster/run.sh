@@ -132,7 +132,8 @@ sed '1,/END CERTIFICATE/d' "$certs/apiserver.crt" >"$certs/ca.crt" # it follows 
 
 unthrottled=(--kube-api-qps=1000 --kube-api-burst=2000)
 start kube-controller-manager --kubeconfig=kubeconfig --leader-elect=false --secure-port=0 "${unthrottled[@]}" \
-    --concurrent-replicaset-syncs=20 --pvclaimbinder-sync-period=200ms --root-ca-file="$certs/ca.crt"
+    --concurrent-replicaset-syncs=20 --pvclaimbinder-sync-period=200ms --root-ca-file="$certs/ca.crt" \
+    --node-monitor-grace-period=10m # kwok says less often than by default that a node is alive, and pods of one that is taken for dead stay not ready
 start kube-scheduler --kubeconfig=system:kube-scheduler.kubeconfig --leader-elect=false --secure-port=0 "${unthrottled[@]}"
 start kwok --kubeconfig=kubeconfig --config="$(dirname "$(command -v kwok)")/stages.yaml" \
     --manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake

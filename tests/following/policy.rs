@@ -329,13 +329,8 @@ fn the_chart_gives_the_rights_of_the_mode_and_no_other_mode() {
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
             let may = |what: &str| text.contains(&format!("resources: [{what}]\n    verbs: [patch]"));
             assert_eq!((may("pods"), may("pods/status")), (pods, status), "{mode}: {text}");
-            assert_eq!(text.matches("kind: ValidatingAdmissionPolicyBinding").count(), 2, "{mode}");
+            let policies = text.matches("kind: ValidatingAdmissionPolicyBinding").count();
+            assert_eq!(policies, if mode == "Observe" { 1 } else { 2 }, "{mode}: that of pods where pods are changed");
         }
-        let wrong = rendered("Always");
-        let why = String::from_utf8_lossy(&wrong.stderr).into_owned();
-        assert!(
-            !wrong.status.success() && why.contains("expected Reserve, Nominate or Observe, found Always"),
-            "{why}"
-        );
     });
 }

@@ -47,6 +47,8 @@
 {{- end }}
 - name: ISOLATED_VPC
   value: {{ $settings.isolatedVPC | quote }}
+- name: DISABLE_CLUSTER_STATE_OBSERVABILITY
+  value: {{ $settings.disableClusterStateObservability | quote }}
 - name: DISABLE_DRY_RUN
   value: {{ $settings.disableDryRun | quote }}
 - name: AMI_REFRESH_INTERVAL
@@ -63,7 +65,7 @@
   value: {{ $settings.consolidation | quote }}
 - name: PACKWRIGHT_TIME_LIMIT
   value: {{ $settings.timeLimit | quote }}
-{{- with $settings.solverMemory }}
+{{- with include "packwright.solverMemory" . }}
 - name: PACKWRIGHT_SOLVER_MEMORY
   value: {{ . | quote }}
 {{- end }}

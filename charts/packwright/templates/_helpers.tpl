@@ -42,7 +42,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $context := index . 0 -}}
 labels:
   {{- include "packwright.labels" $context | nindent 2 }}
-{{- with merge (dict) (index . 1) $context.Values.additionalAnnotations }}
+{{- with merge (dict) (index . 1 | default dict) ($context.Values.additionalAnnotations | default dict) }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -95,4 +95,17 @@ annotations:
 {{- $limits = append $limits (printf "%s=%v" $pool $usd) }}
 {{- end }}
 {{- join "," $limits }}
+{{- end }}
+
+{{/* What the process that decides may allocate: as the value says, or half of the limit of the container, in bytes. Both processes
+together stay below that limit: beyond it the kernel ends the whole container. */}}
+{{- define "packwright.solverMemory" -}}
+{{- $limit := dig "limits" "memory" "" (.Values.controller.resources | default dict) | toString }}
+{{- if .Values.settings.solverMemory }}
+{{- .Values.settings.solverMemory }}
+{{- else if $limit }}
+{{- $factors := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 }}
+{{- $unit := regexFind "[kMGTi]*$" $limit }}
+{{- divf (mulf (trimSuffix $unit $limit | float64) (get $factors $unit)) 2 | int64 }}
+{{- end }}
 {{- end }}

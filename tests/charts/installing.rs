@@ -1,0 +1,265 @@
+//! What helm does with the charts on a real API server.
+
+use serde_json::Value;
+
+use super::chart;
+use crate::cluster::Cluster;
+use crate::controlling::on_cluster;
+
+/// As the page of the chart says it, with the resources that Karpenter's own instructions give.
+const INSTALL: [&str; 22] = [
+    "upgrade",
+    "--install",
+    "packwright",
+    "charts/packwright",
+    "--namespace",
+    "kube-system",
+    "--create-namespace",
+    "--set",
+    "settings.clusterName=my-cluster",
+    "--set",
+    "settings.interruptionQueue=my-cluster",
+    "--set",
+    "controller.resources.requests.cpu=1",
+    "--set",
+    "controller.resources.requests.memory=1Gi",
+    "--set",
+    "controller.resources.limits.cpu=1",
+    "--set",
+    "controller.resources.limits.memory=1Gi",
+    "--wait",
+    "--timeout",
+    "2m",
+];
+
+/// Nodes for the pods of the chart, played by kwok. They go with this value.
+pub struct Nodes<'c>(&'c Cluster);
+
+impl<'c> Nodes<'c> {
+    pub fn two(cluster: &'c Cluster) -> Self {
+        for zone in ["charts-a", "charts-b"] {
+            let room = serde_json::json!({"cpu": "8", "memory": "32Gi", "pods": "110"});
+            let node = serde_json::json!({
+                "apiVersion": "v1",
+                "kind": "Node",
+                "metadata": {
+                    "name": zone,
+                    "annotations": {"kwok.x-k8s.io/node": "fake"},
+                    "labels": {
+                        "kubernetes.io/hostname": zone,
+                        "kubernetes.io/os": "linux",
+                        "topology.kubernetes.io/zone": zone,
+                    },
+                },
+                "status": {"allocatable": room, "capacity": room},
+            });
+            let file = cluster.folder.join(format!("{zone}.json"));
+            std::fs::write(&file, node.to_string()).unwrap();
+            cluster.kubectl(&["apply", "-f", file.to_str().unwrap()]);
+        }
+        Self(cluster)
+    }
+}
+
+impl Drop for Nodes<'_> {
+    fn drop(&mut self) {
+        self.0.run("kubectl", &["delete", "node", "charts-a", "charts-b", "--ignore-not-found"]);
+    }
+}
+
+/// What helm prints of a command that succeeds.
+pub fn helm(cluster: &Cluster, args: &[&str]) -> String {
+    let output = cluster.run("helm", args);
+    assert!(output.status.success(), "helm {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn deployment(cluster: &Cluster) -> Value {
+    let text = cluster.kubectl(&["get", "deployment", "packwright", "-n", "kube-system", "-o", "json"]);
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn helm_finds_nothing_to_say_about_the_charts() {
+    on_cluster(async |cluster, _| {
+        for name in ["packwright", "packwright-crd"] {
+            let said = helm(cluster, &["lint", "--strict", chart(name).to_str().unwrap()]);
+            assert!(said.contains("1 chart(s) linted, 0 chart(s) failed"), "{said}");
+        }
+    });
+}
+
+#[test]
+fn it_is_installed_upgraded_rolled_back_and_uninstalled() {
+    on_cluster(async |cluster, _| {
+        let _nodes = Nodes::two(cluster);
+        let said = helm(cluster, &INSTALL);
+        assert!(said.contains("Nodes are instances of EC2, of the cluster my-cluster"), "{said}");
+        let first = deployment(cluster);
+        assert_eq!(first["status"]["readyReplicas"], 2);
+        let container = &first["spec"]["template"]["spec"]["containers"][0];
+        let limit = container["env"].as_array().unwrap().iter().find(|of| of["name"] == "PACKWRIGHT_SOLVER_MEMORY");
+        assert_eq!(limit.unwrap()["value"], (1_u64 << 29).to_string(), "half of what the container may have");
+        let own = ["-n", "kube-system", "-l", "app.kubernetes.io/name=packwright"];
+        let found =
+            cluster.kubectl(&[&["get", "deploy,pods,svc,sa,pdb,role,rolebinding", "-o", "name"], &own[..]].concat());
+        assert_eq!(found.lines().count(), 8, "{found}");
+
+        let upgrade = [&INSTALL[..], &["--set", "replicas=1", "--set", "networkPolicy.enabled=true"]].concat();
+        helm(cluster, &upgrade);
+        assert_eq!(deployment(cluster)["spec"]["replicas"], 1);
+        cluster.kubectl(&["get", "networkpolicy", "packwright", "-n", "kube-system"]);
+
+        helm(cluster, &["rollback", "packwright", "1", "-n", "kube-system", "--wait", "--timeout", "2m"]);
+        let again = deployment(cluster);
+        assert_eq!(again["spec"]["template"], first["spec"]["template"]);
+        assert_eq!(again["spec"]["replicas"], 2);
+
+        helm(cluster, &["uninstall", "packwright", "-n", "kube-system", "--wait"]);
+        let namespaced = "deploy,svc,sa,pdb,role,rolebinding,networkpolicy";
+        let of_the_cluster =
+            "clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding";
+        for kinds in [namespaced, of_the_cluster] {
+            let left = cluster.kubectl(&[&["get", kinds, "-o", "name"], &own[..]].concat());
+            assert_eq!(left, "", "left behind");
+        }
+    });
+}
+
+/// (values, what the API server is asked to take of them besides what the defaults have)
+const TAKEN: [(&[&str], &str); 8] = [
+    (&[], "deployment.apps/packwright"),
+    (&["settings.shadow=true"], "clusterrole.rbac.authorization.k8s.io/packwright-reader"),
+    (&["settings.placement=Nominate"], "validatingadmissionpolicy.admissionregistration.k8s.io/packwright-placement "),
+    (
+        &["settings.placement=Observe"],
+        "validatingadmissionpolicy.admissionregistration.k8s.io/packwright-placement-nodes ",
+    ),
+    (
+        &[
+            "networkPolicy.enabled=true",
+            "networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.name=monitoring",
+            "networkPolicy.additionalEgress[0].ports[0].port=3128",
+        ],
+        "networkpolicy.networking.k8s.io/packwright",
+    ),
+    (
+        &[
+            "serviceAccount.name=karpenter",
+            "serviceAccount.annotations.eks\\.amazonaws\\.com/role-arn=arn:aws:iam::1:role/r",
+        ],
+        "serviceaccount/karpenter",
+    ),
+    (
+        &[
+            "fullnameOverride=mine",
+            "controller.sidecarContainer[0].name=proxy",
+            "controller.sidecarContainer[0].image=proxy:1",
+            "controller.sidecarVolumeMounts[0].name=decisions",
+            "controller.sidecarVolumeMounts[0].mountPath=/shared",
+            "hostNetwork=true",
+            "dnsPolicy=ClusterFirstWithHostNet",
+            "terminationGracePeriodSeconds=null",
+            "podDisruptionBudget.maxUnavailable=50%",
+        ],
+        "deployment.apps/mine",
+    ),
+    (
+        &["settings.featureGates.nodeRepair=true", "settings.limits.usdPerHour=12.5", "settings.limits.nodes=100"],
+        "deployment.apps/packwright",
+    ),
+];
+
+#[test]
+fn the_api_server_takes_what_the_chart_makes_of_its_values() {
+    on_cluster(async |cluster, _| {
+        for (values, expected) in TAKEN {
+            let sets = values.iter().flat_map(|value| ["--set", *value]);
+            let args: Vec<_> =
+                ["template", "packwright", "charts/packwright", "-n", "kube-system"].into_iter().chain(sets).collect();
+            let file = cluster.folder.join("rendered.yaml");
+            std::fs::write(&file, helm(cluster, &args)).unwrap();
+            let taken = cluster.kubectl(&["apply", "--dry-run=server", "-f", file.to_str().unwrap()]);
+            assert!(taken.lines().any(|line| format!("{line} ").contains(expected)), "{values:?}: {taken}");
+            let policies = taken.matches("validatingadmissionpolicy.admissionregistration").count();
+            let expected = match *values {
+                ["settings.shadow=true"] => 0,
+                ["settings.placement=Observe"] => 1,
+                _ => 2,
+            };
+            assert_eq!(policies, expected, "{values:?}: {taken}");
+        }
+    });
+}
+
+#[test]
+fn wrong_values_are_refused_and_named() {
+    on_cluster(async |cluster, _| {
+        for (value, why) in [
+            ("settings.clusterNmae=x", "at '/settings': additional properties 'clusterNmae' not allowed"),
+            (
+                "settings.placement=Always",
+                "at '/settings/placement': value must be one of 'Reserve', 'Nominate', 'Observe'",
+            ),
+            ("settings.shadow=yes", "at '/settings/shadow': got string, want boolean"),
+            ("settings.batchMaxDuration=ten", "at '/settings/batchMaxDuration': 'ten' does not match pattern"),
+            ("settings.limits.nodes=-1", "at '/settings/limits/nodes': minimum: got -1, want 0"),
+            (
+                "settings.featureGates.drift=true",
+                "at '/settings/featureGates': additional properties 'drift' not allowed",
+            ),
+            (
+                "controller.resources.limits.memory=1GB",
+                "at '/controller/resources/limits/memory': '1GB' does not match",
+            ),
+            ("replicas=two", "at '/replicas': got string, want integer"),
+            ("serviceAccount.create=false", "serviceAccount.name: expected the name"),
+        ] {
+            let output = cluster.run("helm", &["template", "charts/packwright", "--set", value]);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(!output.status.success() && said.contains(why), "{value}: {said}");
+        }
+    });
+}
+
+/// Karpenter's values carry over as they are.
+#[test]
+fn the_values_of_karpenters_chart_are_taken() {
+    on_cluster(async |cluster, _| {
+        let values = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/charts/karpenter.yaml");
+        let rendered =
+            helm(cluster, &["template", "packwright", "charts/packwright", "-n", "kube-system", "--values", values]);
+        let file = cluster.folder.join("rendered.yaml");
+        std::fs::write(&file, &rendered).unwrap();
+        cluster.kubectl(&["apply", "--dry-run=server", "-f", file.to_str().unwrap()]);
+        let objects: Vec<Value> = serde_saphyr::from_multiple(&rendered).unwrap();
+        let deployment = objects.iter().find(|object| object["kind"] == "Deployment").unwrap();
+        let spec = &deployment["spec"]["template"]["spec"];
+        for (path, expected) in [
+            ("/serviceAccountName", "karpenter"),
+            ("/schedulerName", "other"),
+            ("/containers/0/image", "example.com/packwright:1.2.3@sha256:0123456789abcdef"),
+            ("/containers/1/name", "proxy"),
+            ("/containers/0/resources/limits/memory", "1Gi"),
+        ] {
+            assert_eq!(spec.pointer(path).and_then(Value::as_str), Some(expected), "{path}");
+        }
+        let variables = spec["containers"][0]["env"].as_array().unwrap();
+        for (name, expected) in [
+            ("BATCH_MAX_DURATION", "20s"),
+            ("PREFERENCE_POLICY", "Ignore"),
+            ("MIN_VALUES_POLICY", "BestEffort"),
+            ("CLUSTER_NAME", "my-cluster"),
+            ("INTERRUPTION_QUEUE", "my-queue"),
+            ("RESERVED_ENIS", "1"),
+            ("DISABLE_CLUSTER_STATE_OBSERVABILITY", "true"),
+            ("AWS_REGION", "eu-west-1"),
+        ] {
+            let found = variables.iter().find(|variable| variable["name"] == name);
+            assert_eq!(found.and_then(|of| of["value"].as_str()), Some(expected), "{name}");
+        }
+        let gates = variables.iter().find(|variable| variable["name"] == "FEATURE_GATES").unwrap();
+        let gates = gates["value"].as_str().unwrap();
+        assert!(gates.contains("NodeRepair=true") && gates.contains("ReservedCapacity=false"), "{gates}");
+    });
+}
