@@ -1,8 +1,9 @@
 //! Re-checks a stored decision: the plan by the checker, its bound by arithmetic of its own.
 //!
-//! It shares no code with what solved it: pods, shapes and free room are read from the Snapshot anew ([`reach`]), what a shape can hold at most is shown anew ([`knapsack`]), and the bound is added up anew ([`bound`]; `models/bound.md` is
-//! the mathematics). Only what stands after that is called proven. The checker and the count of preferences given up
-//! ([`crate::plan`]) are the ones by which the search was judged as well.
+//! It shares no code with what solved it: pods, shapes and free room are read from the Snapshot anew ([`reach`]), what a shape can
+//! hold at most is shown anew ([`knapsack`]), and the bound is added up anew ([`bound`]; `models/bound.md` is the mathematics). Only
+//! what stands after that is called proven. The checker, the count of preferences given up and the domains over which pods are
+//! spread ([`crate::plan`]) are the ones by which the search was judged as well.
 
 pub mod decision;
 mod alike;
@@ -60,8 +61,13 @@ impl<'s> Verifier<'s> {
 
     /// As [`bound::of_cost`].
     #[must_use]
-    pub fn bound_of_cost(&self, left: &[Unplaced], proof: &StoredProof, stated: i64) -> i64 {
-        bound::of_cost(&self.world, self.snapshot, left, proof, stated)
+    pub fn bound_of_cost(
+        &self,
+        left: &[Unplaced],
+        (proof, stated): (&StoredProof, i64),
+        stop: &dyn Fn() -> bool,
+    ) -> i64 {
+        bound::of_cost(&self.world, self.snapshot, left, (proof, stated), stop)
     }
 
     /// As [`bound::of_left`].
@@ -81,7 +87,7 @@ impl<'s> Verifier<'s> {
 /// costs less, micro-dollars an hour. More than is `stated` is not looked for.
 #[must_use]
 pub fn proven_cost<State>(snapshot: &Snapshot, plan: &Plan<State>, proof: &StoredProof, stated: i64) -> i64 {
-    Verifier::of(snapshot).bound_of_cost(&plan.unplaced, proof, stated)
+    Verifier::of(snapshot).bound_of_cost(&plan.unplaced, (proof, stated), &|| false)
 }
 
 /// Checks everything that a decision states about a Snapshot.
@@ -122,7 +128,10 @@ pub fn verify(snapshot: &Snapshot, decision: &Decision) -> Verdict {
                     |of: &StoredLeftProof| bound::of_left(&world, snapshot, &plan.unplaced, priority, &of.proof);
                 own.bound + stated.map_or(0, shown)
             }
-            Kind::Cost => bound::of_cost(&world, snapshot, &plan.unplaced, &decision.certificate.proof, stated.bound),
+            Kind::Cost => {
+                let proof = (&decision.certificate.proof, stated.bound);
+                bound::of_cost(&world, snapshot, &plan.unplaced, proof, &|| false)
+            }
         };
         let is_proven = proven_bound >= stated.bound && stated.bound <= stated.objective;
         Verified { stated: stated.clone(), proven_bound, is_proven }

@@ -146,8 +146,8 @@ pub struct Tree {
     pub gap: f64,
 }
 
-/// Better values for an integer program than `start`, which keeps its rows; `None` where none are found within the tree, and before it is to stop. HiGHS asks for the latter between nodes only: what it does
-/// at a node, and in searches of its own, ends by the time.
+/// Better values for an integer program than `start`, which keeps its rows; `None` where none are found within the tree, or before
+/// it is to stop. HiGHS asks for the latter in its simplex and between nodes; what else it does at a node ends by the time.
 #[must_use]
 #[allow(unsafe_code)] // the safe interface has no callbacks; what is pointed to lives until the solve is over
 pub fn polish(program: &Program, start: &[f64], tree: Tree, stop: &dyn Fn() -> bool) -> Option<Vec<f64>> {

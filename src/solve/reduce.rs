@@ -188,7 +188,8 @@ impl Reduction {
                     }
                     let Some(uses) = rows.of_offering(pool, model, kind, offering) else { continue };
                     let rules = host_rules.iter().map(|rule| i64::from(rule.room));
-                    let room = of_type.room.iter().copied().chain(rules).collect();
+                    // what daemon pods request beyond what there is keeps nobody out who requests none of it
+                    let room = of_type.room.iter().map(|free| (*free).max(0)).chain(rules).collect();
                     let bin = Bin { room, cost: of.price.0, uses };
                     classes.entry(holds).or_default().push((bin, OfferingIndex { pool, kind, offering }));
                 }

@@ -13,9 +13,15 @@ use crate::plan::Unplaced;
 
 /// What the proof shows: no plan that the checker accepts, and that leaves at most as many pods of each priority as are left
 /// here, costs less, micro-dollars an hour. Values and prices may be anything: bad ones prove little. `stated`: what the proof is
-/// said to show; more is not looked for.
+/// said to show; more is not looked for. Trying everything ends when it is to `stop`.
 #[must_use]
-pub fn of_cost(world: &World, snapshot: &Snapshot, left: &[Unplaced], proof: &StoredProof, stated: i64) -> i64 {
+pub fn of_cost(
+    world: &World,
+    snapshot: &Snapshot,
+    left: &[Unplaced],
+    (proof, stated): (&StoredProof, i64),
+    stop: &dyn Fn() -> bool,
+) -> i64 {
     if stated <= 0 {
         return 0;
     }
@@ -25,7 +31,7 @@ pub fn of_cost(world: &World, snapshot: &Snapshot, left: &[Unplaced], proof: &St
         return by_values;
     }
     let values: Vec<i64> = sum.values.iter().map(Value::least).collect();
-    if everything::nothing_is_cheaper(world, &values, stated) { stated } else { by_values }
+    if everything::nothing_is_cheaper(world, &values, stated, stop) { stated } else { by_values }
 }
 
 /// What the proof shows: no plan that the checker accepts, and that leaves at most as many pods of each higher priority as are
@@ -83,7 +89,11 @@ impl Value {
 type Where<'w> = (&'w [usize], Option<usize>);
 
 /// Items that some nodes may hold, and how many pods there are of each.
-type Held = Rc<(Vec<Item>, Vec<u32>)>;
+type Items = (Vec<Item>, Vec<u32>);
+
+/// The same pods told apart by their values, and, where that makes a difference, those of one size as the dearest of them: either shows
+/// what a node holds at most.
+type Held = Rc<Vec<Items>>;
 
 impl<'v> Sum<'v> {
     fn new(
@@ -112,6 +122,11 @@ impl<'v> Sum<'v> {
         for (value, group) in values.iter_mut().zip(&world.groups) {
             if group.spread.is_none() {
                 *value = Value { elsewhere: value.least(), ..Value::default() };
+            } else if let Some(most) = value.by_zone.values().copied().max() {
+                // nothing is said of a zone where nobody sells what these pods may use; where somebody does, theta grows
+                for zone in 0..world.zones.len() {
+                    value.by_zone.entry(zone).or_insert(most);
+                }
             }
             match at_stake.map(|at_stake| group.spec.priority.cmp(&at_stake)) {
                 // it may be left
@@ -164,7 +179,8 @@ impl<'v> Sum<'v> {
         }
         for (place, nodes) in nodes {
             let items = held.entry(place).or_insert_with(|| self.items(place)).clone();
-            total = total.saturating_sub(self.of_nodes(&items.0, &items.1, &nodes));
+            let most = items.iter().map(|(items, pods)| self.of_nodes(items, pods, &nodes)).min().unwrap_or(0);
+            total = total.saturating_sub(most);
         }
         // by what they may hold: larger shapes are looked at before smaller ones that cost as much
         let mut theta = (1_i128, 1_i128);
@@ -177,7 +193,10 @@ impl<'v> Sum<'v> {
             let place: Where = (&shape.holds, shape.zone);
             let items = held.entry(place).or_insert_with(|| self.items(place)).clone();
             if let Some(times) = shape.most {
-                let most = self.prices.iter().map(|prices| at_prices(&items.0, &shape.room, prices)).min().unwrap_or(0);
+                let each = items
+                    .iter()
+                    .flat_map(|(items, _)| self.prices.iter().map(move |prices| at_prices(items, &shape.room, prices)));
+                let most = each.min().unwrap_or(0);
                 total = total.saturating_sub(most.saturating_mul(i128::from(times)));
                 continue;
             }
@@ -186,7 +205,9 @@ impl<'v> Sum<'v> {
                 continue; // it holds no more than one that costs no more, which was looked at
             }
             cheaper.push(shape);
-            let most = self.of_shape(&items.0, &shape.room, cost * stated.0 / stated.1);
+            let floor = cost * stated.0 / stated.1;
+            let each = items.iter().map(|(items, _)| self.of_shape(items, &shape.room, floor));
+            let most = each.min().unwrap_or(0);
             if most > MOST_HELD {
                 return 0;
             }
@@ -278,22 +299,19 @@ impl<'v> Sum<'v> {
     }
 
     fn items(&self, (holds, zone): Where) -> Held {
-        // of pods that something keeps apart a node holds few
-        let mut items: BTreeMap<_, (BTreeMap<usize, u32>, u32)> = BTreeMap::new();
-        for (group, value) in self.world.groups.iter().zip(&self.values) {
-            let value = value.at(zone);
-            if value > 0 && holds.binary_search(&group.demand).is_ok() {
-                let of = items.entry((&*group.size, value, group.apart.is_some())).or_default();
-                of.0.extend(group.apart);
-                of.1 = of.1.saturating_add(u32::try_from(group.pods.len()).unwrap_or(u32::MAX));
-            }
+        let of = |(group, value): (&'v Group, &Value)| (group, value.at(zone));
+        let here = self.world.groups.iter().zip(&self.values).map(of);
+        let here: Vec<(&Group, i64)> =
+            here.filter(|(group, value)| *value > 0 && holds.binary_search(&group.demand).is_ok()).collect();
+        let mut dearest: BTreeMap<(&[i64], bool), i64> = BTreeMap::new();
+        for &(group, value) in &here {
+            let most = dearest.entry((&group.size, group.apart.is_some())).or_insert(value);
+            *most = (*most).max(value);
         }
-        let items = items.into_iter().map(|((size, value, is_apart), (kinds, pods))| {
-            let of_kinds = kinds.values().fold(0_u32, |sum, most| sum.saturating_add(*most));
-            let count = if is_apart { of_kinds.min(pods) } else { pods };
-            (Item { size: size.to_vec(), value, count }, pods)
-        });
-        Rc::new(items.unzip())
+        let as_dearest = here.iter().map(|(group, _)| (*group, dearest[&(&*group.size, group.apart.is_some())]));
+        let as_dearest = items(&as_dearest.collect::<Vec<_>>());
+        let apart = items(&here);
+        Rc::new(if as_dearest.0.len() < apart.0.len() { vec![apart, as_dearest] } else { vec![apart] })
     }
 
     /// The value of the dearest pods that a plan may leave.
@@ -314,6 +332,22 @@ impl<'v> Sum<'v> {
         }
         total
     }
+}
+
+/// Pods of one size and value are one item; of those that something keeps apart a node holds few.
+fn items(of: &[(&Group, i64)]) -> Items {
+    let mut items: BTreeMap<_, (BTreeMap<usize, u32>, u32)> = BTreeMap::new();
+    for (group, value) in of {
+        let of = items.entry((&*group.size, *value, group.apart.is_some())).or_default();
+        of.0.extend(group.apart);
+        of.1 = of.1.saturating_add(u32::try_from(group.pods.len()).unwrap_or(u32::MAX));
+    }
+    let items = items.into_iter().map(|((size, value, is_apart), (kinds, pods))| {
+        let of_kinds = kinds.values().fold(0_u32, |sum, most| sum.saturating_add(*most));
+        let count = if is_apart { of_kinds.min(pods) } else { pods };
+        (Item { size: size.to_vec(), value, count }, pods)
+    });
+    items.unzip()
 }
 
 /// Nothing is worth or costs more than this, nano-dollars an hour: a million dollars.

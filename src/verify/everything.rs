@@ -14,8 +14,8 @@ const MOST_PODS: usize = 100;
 const MOST_STEPS: usize = 20_000_000;
 
 /// Whether no way to put all pods on nodes costs less than `stated`, micro-dollars an hour; `false` also where that takes
-/// too long to find out. `values`: nano-dollars by group; any will do, good ones make it short.
-pub fn nothing_is_cheaper(world: &World, values: &[i64], stated: i64) -> bool {
+/// too long to find out, or it is to stop. `values`: nano-dollars by group; any will do, good ones make it short.
+pub fn nothing_is_cheaper(world: &World, values: &[i64], stated: i64, stop: &dyn Fn() -> bool) -> bool {
     let groups: Vec<usize> = (0..world.groups.len()).filter(|&group| world.is_possible(&world.groups[group])).collect();
     let pods: usize = groups.iter().map(|&group| world.groups[group].pods.len()).sum();
     if pods > MOST_PODS {
@@ -58,7 +58,7 @@ pub fn nothing_is_cheaper(world: &World, values: &[i64], stated: i64) -> bool {
     let all: i128 = values.iter().zip(&left).map(|(value, count)| value * i128::from(*count)).sum();
     let target = i128::from(stated) * 1_000 - 1_000;
     let (steps, seen) = (MOST_STEPS, HashMap::new());
-    let mut search = Search { kinds: &kinds, values, bins, left, cost: 0, target, steps, seen };
+    let mut search = Search { kinds: &kinds, values, bins, left, cost: 0, target, steps, stop, seen };
     // only what is below the target matters: a packing that costs a micro-dollar less than stated
     search.none_below(all - free) == Some(true)
 }
@@ -123,6 +123,7 @@ struct Search<'s> {
     cost: i128,
     target: i128,
     steps: usize,
+    stop: &'s dyn Fn() -> bool,
     seen: HashMap<(Vec<u32>, Vec<Option<u32>>), i128>,
 }
 
@@ -166,6 +167,9 @@ impl Search<'_> {
         bound: i128,
     ) -> Option<bool> {
         self.steps = self.steps.checked_sub(1)?;
+        if self.steps.is_multiple_of(1_024) && (self.stop)() {
+            return None;
+        }
         let price = self.bins[bin].cost + self.bins[bin].charge;
         // what the rest could still be worth: all of it that fits
         let rest = self.kinds.iter().enumerate().skip(kind).filter(|(_, of)| self.bins[bin].holds.contains(&of.demand));

@@ -127,7 +127,8 @@ impl<'s> World<'s> {
                 for daemon in snapshot.daemon_sets.iter().filter(|daemon| surely_runs(daemon, pool, kind)) {
                     room.subtract(&daemon.template.spec.requests);
                 }
-                let room = amounts(&room);
+                // what daemon pods request beyond what there is keeps nobody out who requests none of it
+                let room: Vec<i64> = amounts(&room).into_iter().map(|free| free.max(0)).collect();
                 for offering in kind.offerings.iter().filter(|offering| offering.available) {
                     let holds: Vec<usize> = (0..demands.len())
                         .filter(|&demand| tolerating[demand] && could_meet(&demands[demand], pool, kind, offering))

@@ -30,6 +30,8 @@ impl<'b> Best<'b, '_> {
     ) where
         'b: 'p,
     {
+        let all = || if time() > 0.0 { 1.0 } else { 0.0 };
+        let time: TimeLeft = if work.pace == Pace::Work { &all } else { time };
         if self.incumbent.priorities().len() > 1 {
             self.pack_in_order(Order::PriorityFirst, solution, worked, time);
         }

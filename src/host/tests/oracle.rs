@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::worlds::{DRIVER, SMALL, world};
+use super::worlds::{DRIVER, SMALL, without_memory, world};
 use crate::host::stored::stored_proof;
 use crate::host::{Decision, Limits, Search, decide};
 use crate::observe::Snapshot;
@@ -78,6 +78,8 @@ fn compare(snapshot: &Snapshot, decision: &Decision, checks: usize, forgotten: O
         assert!(stated <= best, "bound {stated}: {text}");
         // what the verifier would believe, asked for more than there is
         let proof = stored_proof(snapshot, &decision.proof);
+        let verified = proven_cost(snapshot, &decision.plan, &proof, stated);
+        assert!(stated <= verified, "{stated} stated, {verified} verified: {text}");
         for asked in [best + 1, i64::MAX] {
             let verified = proven_cost(snapshot, &decision.plan, &proof, asked);
             assert!(verified <= best, "{verified} verified: {text}");
@@ -146,6 +148,15 @@ fn the_decision_is_the_best_plan_of_a_small_world() {
         "better than the best, and not the best of every way"
     );
     assert!(worse <= most_worse && unfinished <= most_unfinished, "{worse} worse, {unfinished} unfinished");
+}
+
+#[test]
+fn nothing_is_proven_that_is_not_so_where_daemon_pods_request_more_than_types_have() {
+    for seed in 0..60 {
+        let snapshot = without_memory(small_world(seed));
+        let (verdict, text) = compare(&snapshot, &decided(&snapshot), FEW_WORLDS.1, None);
+        assert!(!matches!(verdict, Verdict::Better | Verdict::Refuted), "world {seed}: {text}");
+    }
 }
 
 /// Worlds in which forgetting a rule changes what is best.

@@ -11,6 +11,7 @@ use super::dice::Dice;
 use crate::api::labels as api_labels;
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{Labels, PodTemplate, Taint, TaintEffect, Toleration, TolerationOperator};
+use crate::resources::{CPU, MEMORY};
 use crate::settings::{MinValuesPolicy, PreferencePolicy, Settings};
 
 pub const ZONES: [&str; 3] = ["a", "b", "c"];
@@ -69,6 +70,19 @@ pub fn world(seed: u64, size: Size) -> Snapshot {
     pods::add_pods(dice, size, &mut snapshot);
     rare(&mut Dice::new(seed ^ 0x5eed), &mut snapshot);
     pods::known_daemons(&mut Dice::new(seed ^ 0xdae), &mut snapshot);
+    snapshot
+}
+
+/// The world where daemon pods request more memory than most types have, and every second kind of pod none.
+pub fn without_memory(mut snapshot: Snapshot) -> Snapshot {
+    if let Some(daemon) = snapshot.daemon_sets.first_mut() {
+        Arc::make_mut(&mut daemon.template).spec.requests.set(MEMORY, 64 << 30);
+    }
+    for pod in &mut snapshot.pods {
+        if pod.template.spec.requests.get(CPU) % 500 == 0 {
+            Arc::make_mut(&mut pod.template).spec.requests.set(MEMORY, 0);
+        }
+    }
     snapshot
 }
 

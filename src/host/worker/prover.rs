@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, SyncSender, channel};
 
 use super::relay::Event;
@@ -56,7 +57,7 @@ pub struct Prover {
 
 impl Prover {
     /// Without a thread nothing is proven.
-    pub fn start(snapshot: Arc<Snapshot>, work: Work, events: SyncSender<Event>) -> Self {
+    pub fn start(snapshot: Arc<Snapshot>, work: Work, cancelled: Arc<AtomicBool>, events: SyncSender<Event>) -> Self {
         let (claims, todo) = channel::<Claim>();
         let prove = move || {
             let mut verifier = None;
@@ -65,7 +66,7 @@ impl Prover {
                 // what was sent may be anything: arithmetic that overflows on it proves nothing
                 let proven = catch_unwind(AssertUnwindSafe(|| {
                     let verifier = verifier.get_or_insert_with(|| Verifier::of(&snapshot));
-                    proven(&snapshot, work, verifier, bounded, &left)
+                    proven(&snapshot, work, verifier, bounded, &left, &|| cancelled.load(Ordering::Relaxed))
                 }));
                 let proven = proven.unwrap_or_else(|_| Bounded::empty(priority));
                 if events.send(Event::Proven(Box::new(proven), of_plan)).is_err() {
@@ -102,7 +103,14 @@ impl Prover {
 }
 
 /// The proof with the bound that it shows here, at most the one that it states.
-fn proven(snapshot: &Snapshot, work: Work, verifier: &Verifier, bounded: Bounded, left: &[Unplaced]) -> Bounded {
+fn proven(
+    snapshot: &Snapshot,
+    work: Work,
+    verifier: &Verifier,
+    bounded: Bounded,
+    left: &[Unplaced],
+    stop: &dyn Fn() -> bool,
+) -> Bounded {
     // no more work than was allowed
     let within = |proof: Proof| {
         let cells = [0, 1].map(|axis| proof.limits.cells[axis].min(work.cells[axis]));
@@ -112,7 +120,7 @@ fn proven(snapshot: &Snapshot, work: Work, verifier: &Verifier, bounded: Bounded
     match bounded {
         Bounded::Cost(proof) => {
             let proof = within(proof);
-            let shown = verifier.bound_of_cost(left, &stored_proof(snapshot, &proof), proof.bound.0);
+            let shown = verifier.bound_of_cost(left, (&stored_proof(snapshot, &proof), proof.bound.0), stop);
             Bounded::Cost(Proof { bound: MicroUsd(shown.min(proof.bound.0).max(0)), ..proof })
         }
         Bounded::Left(LeftProof { priority, at_least, proof }) => {

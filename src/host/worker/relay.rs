@@ -18,6 +18,7 @@ use crate::model::Problem;
 use crate::observe::Snapshot;
 use crate::plan::Stop;
 use crate::plan::failure::{Cause, Failure};
+use crate::solve;
 use crate::solve::bound::LeftProof;
 use crate::solve::carried::Carried;
 
@@ -59,7 +60,7 @@ pub fn run(
     }
     let first = clock.readings(Search::Greedy);
     let incumbent = Incumbent::new(snapshot, decision, sink);
-    let prover = Prover::start(snapshot.clone(), limits.work, events);
+    let prover = Prover::start(snapshot.clone(), limits.work, clock.cancelled.clone(), events);
     let mut relay = Relay { incumbent, prover, of_plan: 0, came, last: None, first: Some(first), ended: None };
     if let Err(cause) = opened {
         relay.fail(cause);
@@ -74,8 +75,9 @@ pub fn run(
             Err(_) => break,
         }
     }
-    let Ended { is_late, every_way } = relay.ended.unwrap_or(Ended { is_late: true, every_way: false });
-    relay.incumbent.finish(crate::solve::Ended::Searched, is_late, every_way);
+    let Ended { how, is_late, every_way } =
+        relay.ended.unwrap_or(Ended { how: solve::Ended::Searched, is_late: true, every_way: false });
+    relay.incumbent.finish(how, is_late, every_way);
 }
 
 struct Relay<'r> {
@@ -93,6 +95,7 @@ struct Relay<'r> {
 
 /// Nothing more will come.
 struct Ended {
+    how: solve::Ended,
     /// There was more to try.
     is_late: bool,
     /// As the solver's process says.
@@ -132,7 +135,8 @@ impl Relay<'_> {
             // where none that came was better than Karpenter's packing here, the plan is not of that search
             let clock = clock.filter(|_| self.is_last()).or_else(|| self.first.clone());
             self.incumbent.decision.clock = clock.map(Arc::new);
-            self.ended = Some(Ended { is_late: stop == Stop::Deadline, every_way: stop == Stop::EveryWay });
+            let how = if stop == Stop::AsNear { solve::Ended::AsNear } else { solve::Ended::Searched };
+            self.ended = Some(Ended { how, is_late: stop == Stop::Deadline, every_way: stop == Stop::EveryWay });
         }
     }
 
@@ -173,7 +177,7 @@ impl Relay<'_> {
 
     fn fail(&mut self, cause: Cause) {
         self.incumbent.fail(Failure { cause, answers: self.came.load(Ordering::Relaxed) });
-        self.ended = Some(Ended { is_late: false, every_way: false });
+        self.ended = Some(Ended { how: solve::Ended::Searched, is_late: false, every_way: false });
     }
 }
 

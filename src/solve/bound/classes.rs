@@ -152,8 +152,9 @@ impl Classes {
                 continue; // no plan can have one
             }
             let zone = zone_of(Some(&offering.zone));
-            let cheapest =
-                shapes.entry((holds, kind.most_room.clone(), most, uses, zone)).or_insert((offering.price, shape));
+            // what daemon pods request beyond what there is keeps nobody out who requests none of it
+            let room: Amounts = kind.most_room.iter().map(|free| (*free).max(0)).collect();
+            let cheapest = shapes.entry((holds, room, most, uses, zone)).or_insert((offering.price, shape));
             *cheapest = (*cheapest).min((offering.price, shape));
         }
         let shape = |((holds, room, most, uses, zone), (price, cheapest)): (ShapeKey, _)| Shape {

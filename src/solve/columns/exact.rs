@@ -87,7 +87,8 @@ impl<'e> Exact<'e> {
         steps: usize,
         stop: &'e dyn Fn() -> bool,
     ) -> Option<Self> {
-        let charge = |(row, of_row): (usize, &f64)| (of_row * 1e9 / instance.rows[row].capacity as f64).ceil() as i64;
+        // any charge that is not negative gives a bound; where the unit is a byte, a nano-dollar is far more than it is worth
+        let charge = |(row, of_row): (usize, &f64)| (of_row * 1e9 / instance.rows[row].capacity as f64).round() as i64;
         let mut charges: Vec<i64> = duals.rows.iter().enumerate().map(charge).collect();
         let mut values: Vec<i64> = duals.items.iter().map(|value| (value * 1e9) as i64).collect();
         let mut order: Vec<usize> = (0..values.len()).collect();

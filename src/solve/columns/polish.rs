@@ -13,6 +13,8 @@ use crate::solve::program::Program;
 /// Nodes of the tree, in as much time as is left and by work alone.
 const NODES: i32 = 2_000;
 const NODES_BY_WORK: i32 = 50;
+/// By work alone no more columns: one node of several thousand takes seconds, and nothing but the clock would end it.
+const MOST_COLUMNS_BY_WORK: usize = 1_000;
 
 /// A cheaper packing over the columns of the search and those of `best`; columns that no better one can have are left out.
 /// `time`: how much is left, where it is known.
@@ -24,6 +26,9 @@ pub fn polish(
 ) -> Option<Packing> {
     let instance = task.instance;
     let (patterns, start) = columns(instance, from, best, price);
+    if task.work.pace == Pace::Work && patterns.len() > MOST_COLUMNS_BY_WORK {
+        return None;
+    }
     let leaving: Vec<i64> = task.leaving.iter().map(|usd| (usd * 1e6).ceil() as i64).collect();
     let names: Vec<String> = (0..instance.rows.len()).map(|row| format!("row_{row}")).collect();
     let program = program(instance, &leaving, &patterns, &names);
