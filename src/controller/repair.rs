@@ -136,6 +136,8 @@ fn budget(cluster: &Cluster<'_>, name: &str, turn: &Turn<'_>) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
