@@ -315,6 +315,9 @@ impl Controller {
         let sources = Sources { world: &self.world, catalog: &self.catalog, settings: &self.settings.decision };
         let has_new_offers = self.market.update(&sources, &unavailable);
         changes.all |= has_new_offers;
+        if self.market.has_more() {
+            self.batch.reopen();
+        }
         self.market.update_classes(&sources, &changes, &unavailable);
         self.consolidating.stir(changes.all || changes.is_structural || !changes.claims.is_empty());
         #[cfg(test)]

@@ -36,6 +36,11 @@ impl Batch {
         self.answered.retain(|pod| !coming.contains_key(pod));
     }
 
+    /// There is more to buy than when they were planned: they are planned as soon as new ones.
+    pub fn reopen(&mut self) {
+        self.answered.clear();
+    }
+
     /// Whether no pod waits that has not been planned.
     pub fn is_at_rest(&self) -> bool {
         self.open.is_none()
@@ -120,6 +125,14 @@ mod tests {
         assert!(!at(&mut batch, 16_000, &["a", "b"]));
         assert!(!at(&mut batch, 17_000, &["a", "b"]), "ten seconds: a batch of its own");
         assert!(at(&mut batch, 18_000, &["a", "b"]));
+    }
+
+    #[test]
+    fn pods_are_planned_at_once_where_there_is_more_to_buy() {
+        let mut batch = Batch::default();
+        assert!(!at(&mut batch, 0, &["a"]) && at(&mut batch, 1_000, &["a"]));
+        batch.reopen();
+        assert!(!at(&mut batch, 2_000, &["a"]) && at(&mut batch, 3_000, &["a"]));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::Action;
 use super::beginning::{Begun, Stage, begin};
 use super::closing::{InHand, allowance, takes_no_pods};
 use super::cluster::Cluster;
+use super::drift::DRIFTED;
 use super::event::Subject;
 use super::looks::Looks;
 use super::question::{Leaving, View, Views};
@@ -34,6 +35,8 @@ use crate::plan::Launch;
 /// It is asked at most so often: a search may take seconds of a core, and a saving of dollars an hour can wait. (The reference polls
 /// every 10 s.)
 const EVERY: Duration = Duration::from_secs(30);
+/// Where a node has drifted since it was asked last: that is no matter of cents, and a question about it is seldom in vain.
+const EVERY_OF_DRIFT: Duration = Duration::from_secs(10);
 /// While nothing is found the pause doubles up to this; so late it is also asked where nothing has changed but the time.
 const LONGEST: Duration = Duration::from_secs(5 * 60);
 /// Pods that are about to be planned are waited for, but no longer than this.
@@ -58,6 +61,8 @@ pub(super) struct Consolidating {
     nothing: Option<(Timestamp, Arc<Snapshot>)>,
     /// Something has happened since a Snapshot was taken.
     is_stirred: bool,
+    /// Claims that are drifted, by name, and whether it was asked since they are.
+    drifted: BTreeMap<Arc<str>, bool>,
     begun: Vec<Begun>,
     /// Of commands that are carried out, since when, the pods that go to nodes that were there.
     under_way: Vec<(Timestamp, Vec<Move>)>,
@@ -155,8 +160,20 @@ impl Consolidating {
                 self.is_stirred = true; // there may be more
             }
         }
+        self.note_drift(cluster);
         self.ask(views, (policy, is_calm, question), turn);
         self.begun.len() > before
+    }
+
+    fn note_drift(&mut self, cluster: &Cluster<'_>) {
+        cluster.forget_gone(&mut self.drifted);
+        for claimed in cluster.looked_at() {
+            if claimed.is(DRIFTED) && !claimed.is_deleting() {
+                self.drifted.entry(claimed.key.name.clone()).or_insert(false);
+            } else {
+                self.drifted.remove(&claimed.key.name);
+            }
+        }
     }
 
     /// Begins to replace drifted nodes of static pools; whether there are some.
@@ -188,12 +205,14 @@ impl Consolidating {
             return;
         }
         let at = *self.at.get_or_insert(turn.now);
-        let pause = self.pause.max(EVERY);
+        let has_drifted = self.drifted.values().any(|is_asked| !is_asked);
+        let pause = if has_drifted { EVERY_OF_DRIFT } else { self.pause.max(EVERY) };
         if !turn.is_time(later(at, if is_calm { pause } else { pause.max(PATIENCE) })) {
             return;
         }
         self.at = Some(turn.now);
         self.is_stirred = false;
+        self.drifted.values_mut().for_each(|is_asked| *is_asked = true);
         let now = views.of(View::AsCommanded);
         if !is_over && self.nothing.as_ref().is_some_and(|(_, before)| is_same(before, &now)) {
             return;

@@ -13,7 +13,7 @@ use crate::catalog::{Catalog, InstanceType};
 use crate::cloud::OfferingName;
 use crate::observe::objects::ObjectKey;
 use crate::observe::snapshot::{NodeClassRef, NodePool};
-use crate::observe::{Offered, OverlayState, market, types_of_class};
+use crate::observe::{Offered, OverlayState, is_launchable, market, types_of_class};
 use crate::settings::Settings;
 
 /// Kinds that it depends on.
@@ -40,6 +40,10 @@ pub(super) struct Market {
     offered: Offered,
     /// Without what cannot be had now.
     pools: Vec<NodePool>,
+    /// Those that nodes may come from.
+    usable: BTreeSet<Arc<str>>,
+    /// One of them was not before the last update.
+    has_more: bool,
     /// Of node classes that claims without NodePool name.
     classes: BTreeMap<NodeClassRef, Result<Arc<Vec<InstanceType>>, String>>,
 }
@@ -64,10 +68,20 @@ impl Market {
         if has_changed {
             self.pools.clone_from(&self.offered.pools);
             mark(unavailable, &mut self.pools);
+            let usable = self.pools.iter().filter(|pool| pool.unusable.is_none() && is_launchable(pool));
+            let usable: BTreeSet<Arc<str>> = usable.map(|pool| pool.name.clone()).collect();
+            self.has_more = !usable.is_subset(&self.usable);
+            self.usable = usable;
             self.classes.clear();
             self.of = Some((states, unavailable.clone()));
         }
+        self.has_more &= has_changed;
         has_changed
+    }
+
+    /// Whether nodes may come from a pool now from which none might come before the last update.
+    pub fn has_more(&self) -> bool {
+        self.has_more
     }
 
     /// Brings what claims without NodePool can be up to date.

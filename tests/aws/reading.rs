@@ -25,6 +25,7 @@ fn the_catalogue_is_what_the_account_says() {
             faults.prices = [("m5.large", "0.2"), ("c5.large", "0.1"), ("m5.metal", "5.5")]
                 .map(|(kind, price)| (kind.to_owned(), price.to_owned()))
                 .into();
+            faults.spot_changes = vec![("m5.large", "us-east-1c", "0.05", 6)];
             // one failure of each: it is asked again
             for action in ["DescribeInstanceTypes", "GetProducts", "DescribeSpotPriceHistory"] {
                 faults.broken.insert(action.to_owned(), 1);
@@ -62,6 +63,17 @@ fn the_catalogue_is_what_the_account_says() {
         });
         let types =
             types.await.unwrap_or_else(|_| panic!("the account was not read in time: {:?}", account.proxy.calls()));
+        let large = types.iter().find(|kind| *kind.name == *"m5.large").unwrap();
+        let in_zone = |zone: &str| {
+            let mut spot = large.offerings.iter().filter(|of| of.capacity_type == CapacityType::Spot);
+            spot.find(|of| *of.zone == *zone).unwrap()
+        };
+        assert_eq!(in_zone("us-east-1a").mean_price, Some(MicroUsd(80_000)), "it has not changed for days");
+        let changed = in_zone("us-east-1c");
+        assert_eq!(changed.price, MicroUsd(50_000));
+        // 18 hours of 0.08 and 6 of 0.05, but for the minutes that the test takes
+        let mean = changed.mean_price.unwrap().0;
+        assert!((71_500..=72_500).contains(&mean), "{mean}");
         let there = types.iter().find(|kind| *kind.name == *"m5.large").unwrap();
         assert_eq!((there.offerings.len(), there.capacity.get("cpu")), (types_zones(there), 2_000));
         keeping.abort();

@@ -2,6 +2,7 @@
 
 use kube::api::Api;
 use packwright::api::ec2_node_class::EC2NodeClass;
+use packwright::api::node_pool::NodePool;
 use packwright::aws::calls::only_reads;
 
 use super::whole::{World, in_world};
@@ -60,8 +61,14 @@ fn a_shadow_decides_and_only_asks() {
         let first = world.controller();
         world.cluster.kubectl(&["apply", "-f", "examples/getting-started"]);
         world.cluster.kubectl(&["scale", "deployment", "inflate", "--replicas=0"]);
-        let is_ready = async || condition(world, "Ready").await.is_some_and(|(status, ..)| status == "True");
-        world.until("a class that is ready", async |_| is_ready().await.then_some(())).await;
+        // a shadow looks up no classes and says nothing of pools
+        world
+            .until("a pool that is ready", async |_| {
+                let pool = Api::<NodePool>::all(world.client.clone()).get("default").await.unwrap();
+                let mut conditions = pool.status.iter().flat_map(|status| &status.conditions);
+                conditions.any(|of| of.type_ == "Ready" && of.status == "True").then_some(())
+            })
+            .await;
         first.kill();
         let (calls, logged) = (world.account.proxy.calls().len(), world.log().len());
         let shadow = world.shadow();

@@ -358,3 +358,17 @@ fn a_command_ends_where_a_valve_does_not_let_its_nodes_come() {
     assert!(rig.said.iter().any(|said| matches!(said, Said::HeldBack { .. })), "{:?}", rig.said);
     assert!(!is_closed(&rig, &old), "{:?}", rig.said);
 }
+
+#[test]
+fn a_node_that_has_just_drifted_is_replaced_soon_however_long_nothing_was_found() {
+    let mut rig = Rig::of(vec![class(&json!({})), both(&json!({})), owned("web", "1")]);
+    // pauses between questions are minutes by now
+    rig.pass(900);
+    assert_eq!((types(&rig), begun(&rig)), (vec![SMALL.to_owned()], 0));
+    rig.change("NodePool", "default", |pool| {
+        pool["spec"]["template"]["metadata"] = json!({"labels": {"team": "a"}});
+        pool["metadata"]["generation"] = json!(2);
+    });
+    rig.pass(15);
+    assert_eq!(begun(&rig), 1, "{:?}", rig.said.last());
+}

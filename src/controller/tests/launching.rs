@@ -221,3 +221,13 @@ fn a_node_that_comes_with_the_instance_of_a_claim_is_its_node() {
     assert_eq!(rig.get("NodeClaim", "mine")["status"]["nodeName"], "other-name");
     assert_eq!(rig.get("Node", "other-name")["metadata"]["ownerReferences"][0]["name"], "mine");
 }
+
+#[test]
+fn pods_that_waited_for_a_pool_are_planned_once_it_is_there() {
+    let mut rig = Rig::of(vec![class(&json!({})), pod("web", "1")]);
+    rig.pass(4);
+    assert_eq!(rig.names("NodeClaim"), Vec::<String>::new(), "there is nothing to launch from");
+    rig.put(pool("default", json!({})));
+    rig.pass(3);
+    assert_eq!(rig.names("NodeClaim").len(), 1, "it is not ten seconds after the first try");
+}

@@ -33,8 +33,10 @@ pub struct Faults {
     pub queue: Option<(Vec<String>, BTreeMap<String, String>)>,
     /// Values of SSM parameters; others are not there.
     pub parameters: BTreeMap<String, String>,
-    /// What the Pricing stand-in says, dollars an hour by type.
+    /// What the Pricing stand-in says, dollars an hour by type. Spot costs two fifths of it, since long ago.
     pub prices: BTreeMap<String, String>,
+    /// Spot prices of a type in a zone since so many hours, dollars an hour.
+    pub spot_changes: Vec<(&'static str, &'static str, &'static str, i64)>,
 }
 
 /// A token bucket.

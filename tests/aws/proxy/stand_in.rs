@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use axum::body::Bytes;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::query::Query;
@@ -67,6 +68,16 @@ pub(super) fn answer(shared: &Shared, query: &Query) -> Option<Answer> {
                     )
                     .unwrap();
                 }
+            }
+            for (kind, zone, price, hours) in &faults.spot_changes {
+                let at = Timestamp::now() - SignedDuration::from_hours(*hours);
+                write!(
+                    items,
+                    "<item><instanceType>{kind}</instanceType><productDescription>Linux/UNIX</productDescription>\
+                     <spotPrice>{price}</spotPrice><timestamp>{at:.3}</timestamp>\
+                     <availabilityZone>{zone}</availabilityZone></item>"
+                )
+                .unwrap();
             }
             Some(response(&call.action, &format!("<spotPriceHistorySet>{items}</spotPriceHistorySet>")))
         }
