@@ -123,6 +123,48 @@ fn what_runs_costs_what_its_kind_costs_at_the_time() {
 }
 
 #[test]
+fn prices_that_are_noise_stay_where_they_were() {
+    let rates = |spec: &str| {
+        let folder = scenario("noise", spec);
+        let (code, shown, errors) =
+            run(&["simulate", &folder.display().to_string(), "--no-comparison", "--for", "30m", "-o", "json"]);
+        assert_eq!(code, Some(0), "{errors}");
+        std::fs::remove_dir_all(&folder).unwrap();
+        let report: Value = serde_json::from_str(&shown).unwrap();
+        let samples = report["samples"].as_array().unwrap().clone();
+        samples.iter().skip(5).map(|sample| sample["usdHour"].as_i64().unwrap()).collect::<Vec<_>>()
+    };
+    let constant = rates("{}");
+    let noisy = rates("{spotPrices: {every: 20s, by: 0.1, around: start}}");
+    assert!(constant.iter().all(|rate| rate == &constant[0]) && constant[0] > 0, "{constant:?}");
+    let is_near = |rate: &i64| (rate - constant[0]).abs() * 100 <= constant[0] * 11;
+    assert!(noisy.iter().all(is_near), "ninety times a tenth: {noisy:?}");
+    assert!(noisy.iter().any(|rate| *rate != constant[0]), "{noisy:?}");
+}
+
+#[test]
+fn where_nothing_changes_consolidation_comes_to_its_end() {
+    let (code, shown, errors) =
+        run(&["simulate", "examples/simulations/quiet", "--no-comparison", "--for", "4h", "-o", "json"]);
+    assert_eq!(code, Some(0), "{errors}");
+    let report: Value = serde_json::from_str(&shown).unwrap();
+    assert!(report["evicted"].as_u64().unwrap() > 0, "services shrink in the first hour: {report:#}");
+    // while services still shrink it is not quiet
+    let folder = std::env::temp_dir().join(format!("packwright-quiet-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let from = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/simulations/quiet");
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        let text = std::fs::read_to_string(file.path()).unwrap().replace("quietAfter: 3h", "quietAfter: 30m");
+        std::fs::write(folder.join(file.file_name()), text).unwrap();
+    }
+    let (code, _, errors) = run(&["simulate", &folder.display().to_string(), "--no-comparison", "--for", "1h"]);
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(code, Some(4), "{errors}");
+    assert!(errors.contains("where nothing changes no pod is evicted by choice"), "{errors}");
+}
+
+#[test]
 fn pods_of_a_trace_come_when_it_says() {
     let path = "examples/simulations/openb";
     let (code, shown, errors) = run(&["simulate", path, "--no-comparison", "--for", "30m", "-o", "json"]);

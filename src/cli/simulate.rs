@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::Args as _;
 use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::catalog::CatalogArgs;
@@ -278,6 +279,12 @@ fn shown(report: &Report, greedy: Option<&Report>) -> String {
     row("most pods waiting", &|report| report.most_pending.to_string());
     row("decisions", &|report| report.decisions.to_string());
     row("consolidations", &|report| report.consolidations.to_string());
+    row("nodes taken away by choice", &|report| report.taken_away.to_string());
+    row("pods evicted for that", &|report| report.evicted.to_string());
+    row("the last one after, h", &|report| {
+        let after = |at: Timestamp| format!("{:.1}", at.duration_since(report.start).as_secs_f64() / 3_600.0);
+        report.last_evicted.map_or_else(String::new, after)
+    });
     row("launches and writes that failed", &|report| report.failures.to_string());
     row("restarts and pauses", &|report| (report.restarts + report.pauses).to_string());
     let mut text = align(table, &[1, 2]);

@@ -30,7 +30,9 @@ impl Simulation<'_> {
             }
         }
         let now = self.now;
-        self.api.delete(subject, Some(uid), None, now)
+        let evicted = self.api.delete(subject, Some(uid), None, now)?;
+        self.note_eviction(subject, &pod);
+        Ok(evicted)
     }
 
     /// Whether a disruption budget protects a pod.

@@ -57,6 +57,7 @@ pub(super) const UNDRAINED: &str = "no instance ends under pods";
 pub(super) const LIMITS: &str = "limits are kept";
 pub(super) const BUDGETS: &str = "budgets are kept";
 pub(super) const RESERVED: &str = "no node is reserved for nobody";
+pub(super) const QUIET: &str = "where nothing changes no pod is evicted by choice";
 pub(super) const UNHANDLED: &str = "an interruption is handled in time";
 pub(super) const SETTLED: &str = "everything comes to rest";
 

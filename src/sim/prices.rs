@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::chance::Draw;
 use super::queue::after;
+use super::scenario::Around;
 use super::{Happening, Simulation};
 use crate::catalog::{CapacityType, Catalog, Offering};
 use crate::controller::Event;
@@ -27,8 +28,11 @@ impl Simulation<'_> {
         }
         self.queue.put(after(self.now, prices.every), Happening::Prices(number + 1));
         let (seed, most) = (self.options.seed, millionths(prices.by));
-        self.catalog =
-            with_spot_prices_of(&self.catalog, |kind, zone, price| changed(price, most, seed, number, kind, zone));
+        let before = match prices.around {
+            Around::Last => &self.catalog,
+            Around::Start => &self.options.catalog,
+        };
+        self.catalog = with_spot_prices_of(before, |kind, zone, price| changed(price, most, seed, number, kind, zone));
         let catalog = &self.catalog;
         self.cloud.reprice(|kind, zone| spot_price(catalog, kind, zone), self.now);
         let lives: Vec<u64> = self.processes.iter().map(|process| process.life).collect();

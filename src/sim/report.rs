@@ -35,6 +35,11 @@ pub struct Report {
     pub decisions: u64,
     /// Commands that take nodes away because their pods fit elsewhere, or for less.
     pub consolidations: u64,
+    /// Nodes that were taken away although neither a person, the cloud nor their age had asked for it, and pods that were evicted from
+    /// them, the last one at this time.
+    pub taken_away: u64,
+    pub evicted: u64,
+    pub last_evicted: Option<Timestamp>,
     /// Of the state machine.
     pub steps: u64,
     /// That reached the API server.
@@ -97,6 +102,9 @@ impl Report {
             faults: 0,
             decisions: 0,
             consolidations: 0,
+            taken_away: 0,
+            evicted: 0,
+            last_evicted: None,
             steps: 0,
             writes: 0,
             restarts: 0,

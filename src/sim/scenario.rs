@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 pub use faults::Faults;
-pub use spec::{Daily, Machines, ScaleStep, Spec, SpotPriceChanges, Trace, Workload};
+pub use spec::{Around, Daily, Machines, ScaleStep, Spec, SpotPriceChanges, Trace, Workload};
 
 use super::api::subject_of;
 use super::trace::read_trace;

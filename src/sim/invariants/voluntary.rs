@@ -1,4 +1,4 @@
-//! Budgets: how many nodes of a pool the controller takes away at once of its own accord.
+//! Budgets: how many nodes of a pool the controller takes away at once of its own accord. And whether it ever comes to an end.
 //!
 //! A node counts from when it is closed while nobody has deleted it, or from when its claim is deleted, until it is open again or its
 //! instance ends. It does not where there is another reason: a person, the cloud, its age, a node that is not ready or never was.
@@ -14,7 +14,7 @@ use super::super::api::{is_deleting, text};
 use super::super::contact::is_ready;
 use super::super::queue::after;
 use super::ends::stays;
-use super::{BUDGETS, Invariants, has_taint, is_true, pool_of};
+use super::{BUDGETS, Invariants, QUIET, has_taint, is_true, pool_of};
 use crate::api::duration::NillableDuration;
 use crate::api::labels;
 use crate::api::node_pool::{Budget, NodePool};
@@ -66,7 +66,23 @@ impl Simulation<'_> {
         let is_left_out =
             self.invariants.is_late && !self.api.pods_on(text(node, "/metadata/name")).any(|(_, pod)| leaves(pod));
         if !is_left_out && self.invariants.disrupted.insert(id) {
+            self.report.taken_away += 1;
             self.check_budget(pool_of(node));
+        }
+    }
+
+    /// A pod is evicted by the controller.
+    pub(in super::super) fn note_eviction(&mut self, subject: &Subject, pod: &Value) {
+        let name = text(pod, "/spec/nodeName");
+        let Some(node) = self.api.get(&Subject::of_cluster("Node", name)) else { return };
+        if !self.invariants.disrupted.contains(text(node, "/spec/providerID")) {
+            return;
+        }
+        self.report.evicted += 1;
+        self.report.last_evicted = Some(self.now);
+        let quiet = self.scenario.spec.quiet_after.map(|span| after(self.scenario.spec.start, span));
+        if quiet.is_some_and(|quiet| quiet < self.now) {
+            self.break_rule(QUIET, format!("{subject} is evicted from {name}"));
         }
     }
 

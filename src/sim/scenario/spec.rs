@@ -35,6 +35,9 @@ pub struct Spec {
     /// What goes wrong.
     #[serde(default)]
     pub faults: Faults,
+    /// So long after the start no pod is evicted any more because its node is taken away by choice; that may be at any time without it.
+    #[serde(default, with = "optional_span", skip_serializing_if = "Option::is_none")]
+    pub quiet_after: Option<Duration>,
 }
 
 /// A workload of the manifests, and how it changes.
@@ -88,8 +91,22 @@ pub struct SpotPriceChanges {
     /// So often.
     #[serde(with = "span")]
     pub every: Duration,
-    /// By up to this part of what they are, up or down.
+    /// By up to this part, up or down.
     pub by: f64,
+    /// Of what.
+    #[serde(default)]
+    pub around: Around,
+}
+
+/// What changes of prices are parts of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Around {
+    /// What they were before: they may go anywhere with time.
+    #[default]
+    Last,
+    /// What they were at the start: it is noise.
+    Start,
 }
 
 /// A change of replicas.
