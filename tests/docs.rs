@@ -97,9 +97,10 @@ fn links_of_the_pages_lead_somewhere() {
 fn sources(folder: &Path, into: &mut String) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => sources(&path, into),
-            false => into.push_str(&fs::read_to_string(&path).unwrap()),
+        if path.is_dir() {
+            sources(&path, into);
+        } else {
+            into.push_str(&fs::read_to_string(&path).unwrap());
         }
     }
 }

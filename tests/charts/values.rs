@@ -47,7 +47,7 @@ fn described(source: &str) -> Vec<Described> {
 }
 
 fn pointer(path: &[String]) -> String {
-    path.iter().map(|key| format!("/{key}")).collect()
+    format!("/{}", path.join("/"))
 }
 
 fn values(name: &str) -> (String, Value) {
@@ -84,7 +84,7 @@ fn page(name: &str) -> String {
         let is_said = described.iter().any(|of| leaf.starts_with(&of.path));
         assert!(is_said, "charts/{name}/values.yaml does not describe {}", leaf.join("."));
     }
-    let rows: String = described
+    let rows: Vec<String> = described
         .iter()
         .map(|Described { path, text }| {
             let default = values.pointer(&pointer(path)).unwrap();
@@ -101,8 +101,9 @@ fn page(name: &str) -> String {
         }
     };
     format!(
-        "# {name}\n\n{}.\n\n{command}\n\n| value | default | what |\n|---|---|---|\n{rows}",
-        chart["description"].as_str().unwrap()
+        "# {name}\n\n{}.\n\n{command}\n\n| value | default | what |\n|---|---|---|\n{}",
+        chart["description"].as_str().unwrap(),
+        rows.concat()
     )
 }
 
