@@ -22,6 +22,8 @@ fn the_exercise_gets_its_nodes_and_ends_empty_and_a_seed_is_a_simulation() {
     assert_eq!(nodes(samples.last().unwrap()), 0, "{report:#}");
     let number = |of: &Value| of.as_i64().unwrap();
     assert!(number(&report["cost"]) > 0 && number(&report["cost"]) <= number(&report["greedy"]["cost"]), "{report:#}");
+    let bounds: Vec<i64> = report["bounds"].as_array().unwrap().iter().map(|of| number(&of[1])).collect();
+    assert!(bounds.iter().any(|bound| *bound > 0) && bounds.last() == Some(&0), "{bounds:?}");
     assert_eq!(run(&args).1, first, "the same seed, the same simulation");
 }
 

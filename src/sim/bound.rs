@@ -33,12 +33,13 @@ impl Simulation<'_> {
                     continue;
                 }
                 let mut value = Value::clone(object);
-                if kind.name == "Pod" {
-                    value["spec"]["nodeName"] = Value::Null;
-                    value["status"] = Value::Null;
-                }
-                if kind.name == "NodePool" {
-                    value["spec"]["limits"] = Value::Null;
+                match kind.name {
+                    "Pod" => {
+                        remove(&mut value["spec"], "nodeName");
+                        remove(&mut value, "status");
+                    }
+                    "NodePool" => remove(&mut value["spec"], "limits"),
+                    _ => {}
                 }
                 raw.push(RawObject { origin: Origin::default(), value });
             }
@@ -49,5 +50,12 @@ impl Simulation<'_> {
         let snapshot = build_observed(objects, moment, &mut Memory::default()).snapshot;
         let decision = decide(&snapshot, self.options.limits);
         self.report.bounds.push((self.now, decision.certificate.bound.0));
+    }
+}
+
+/// A null is no field that is not there: it would be refused.
+pub(super) fn remove(object: &mut Value, field: &str) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove(field);
     }
 }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::api::{Api, Change, is_deleting, text};
+use super::bound::remove;
 use crate::api::labels;
 use crate::catalog::Catalog;
 use crate::controller::Subject;
@@ -195,7 +196,7 @@ pub(super) fn labels_of(object: &Value) -> Labels {
 fn template(pod: &Value, api: &Api) -> Option<Arc<PodTemplate>> {
     let mut pod = pod.clone();
     pod["spec"]["nodeName"] = Value::from("a-node");
-    pod["status"] = Value::Null;
+    remove(&mut pod, "status");
     let around = SURROUNDINGS.iter().flat_map(|kind| api.all(kind)).map(|(_, object)| Value::clone(object));
     let raw = around.chain([pod]).map(|value| RawObject { origin: Origin::default(), value });
     let options = LoadOptions {
