@@ -79,7 +79,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
 
 fn summary(decision: &Decision) -> String {
     let plan = &decision.plan;
-    format!("{} launches, {} pods left, {} $/h", plan.launches.len(), plan.unplaced.len(), plan.cost())
+    format!("{} launches, {} pods left, {}/h", plan.launches.len(), plan.unplaced.len(), plan.cost())
 }
 
 /// What can be said of a plan whose search is not known.

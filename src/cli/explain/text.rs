@@ -240,7 +240,7 @@ fn what_if(text: &mut String, answers: &[WhatIf]) {
         by_kind.entry(answer.kind).or_default().push(answer);
     }
     for (kind, answers) in by_kind {
-        let title = if kind == "limit" { "Limits that bind" } else { "What its rules cost" };
+        let title = if kind == "limit" { "What a node more within a limit saves" } else { "What its rules cost" };
         let _ = writeln!(text, "\n{title} (planned again with the change):");
         for answer in answers {
             let _ = writeln!(text, "  {}", sentence(&answer.change));
