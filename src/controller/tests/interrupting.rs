@@ -36,7 +36,7 @@ fn of_an_instance_that_is_gone_nothing_is_left_to_do_where_no_claim_has_it() {
 #[test]
 fn an_impaired_instance_is_not_drained() {
     let mut rig = Rig::of(vec![class(&json!({})), pool("default", json!({})), pod("web", "1")]);
-    rig.settle();
+    rig.pass(3);
     let claim = rig.names("NodeClaim").remove(0);
     let own: Arc<str> = rig.get("NodeClaim", &claim)["status"]["providerID"].as_str().unwrap().into();
     let kind = InterruptionKind::InstanceImpaired;
