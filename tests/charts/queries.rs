@@ -81,8 +81,20 @@ fn alerts_fire_when_they_should_and_not_before() {
 fn a_shadow_has_no_alerts_about_what_it_does_not_do() {
     on_cluster(async |cluster, _| {
         let rendered = helm(cluster, &[&ALERTS[..], &["--set", "settings.shadow=true"]].concat());
-        let queries = rules_of(&rules(&rendered)).iter().map(|rule| rule["expr"].to_string()).collect::<String>();
+        let queries =
+            rules_of(&rules(&rendered)).iter().map(|rule| rule["expr"].to_string()).collect::<Vec<_>>().concat();
         assert!(queries.contains("packwright_") && !queries.contains("karpenter_"), "{queries}");
+    });
+}
+
+#[test]
+fn without_metrics_of_single_pods_alerts_ask_for_none() {
+    on_cluster(async |cluster, _| {
+        let without = ["--set", "settings.disableClusterStateObservability=true"];
+        let rules = rules_of(&rules(&helm(cluster, &[&ALERTS[..], &without].concat())));
+        assert!(rules.iter().any(|rule| rule["alert"] == "PackwrightPodsPending"));
+        let queries = rules.iter().map(|rule| rule["expr"].to_string()).collect::<Vec<_>>().concat();
+        assert!(!queries.contains("karpenter_pods_state") && !queries.contains("karpenter_nodes_"), "{queries}");
     });
 }
 
