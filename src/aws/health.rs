@@ -20,6 +20,8 @@ use crate::cloud::ec2::errors::AwsError;
 const EVERY: Duration = Duration::from_secs(60);
 /// As many ids as a call takes.
 const MOST_IDS: usize = 100;
+/// With these an event begins that is over.
+const DONE: [&str; 2] = ["[Completed]", "[Canceled]"];
 /// Those of the reference.
 const CODES: [EventCode; 5] = [
     EventCode::InstanceReboot,
@@ -103,7 +105,6 @@ fn unhealthy(status: &InstanceStatus) -> Option<(&'static str, InterruptionKind)
     if is_impaired(status.system_status()) {
         return Some(("system_status", InterruptionKind::InstanceImpaired));
     }
-    const DONE: [&str; 2] = ["[Completed]", "[Canceled]"];
     let mut events = status.events().iter().filter(|event| {
         let text = event.description().unwrap_or_default();
         let is_known = event.code().is_some_and(|code| CODES.contains(code));
