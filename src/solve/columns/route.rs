@@ -31,16 +31,15 @@ pub fn routed(task: &Task, time: TimeLeft, best: &mut Best) -> bool {
     let dims = counting(task);
     let mut left = Left { demands: instance.demands(), rows: instance.capacities() };
     let mut packed = Packing::new();
-    for round in 0..ROUNDS {
+    let mut worth = None;
+    for _ in 0..ROUNDS {
         let pods = pods(&left.demands);
         if stop() || pods == 0 {
             break;
         }
         let routes = Routes::of(task, &left, &dims);
         let Some(optimal) = lp::optimal(&routes.program) else { break };
-        if round == 0 {
-            (best.sink)(News::Values(&routes.worth(instance, &optimal)));
-        }
+        let _ = worth.get_or_insert_with(|| routes.worth(instance, &optimal));
         routes.pack(instance, &optimal, &mut left, &mut packed);
         let rest = self::pods(&left.demands);
         if (pods - rest) as f64 <= pods as f64 * LEAST_PROGRESS {
@@ -59,6 +58,10 @@ pub fn routed(task: &Task, time: TimeLeft, best: &mut Best) -> bool {
     }
     let whole = |rest: Packing| packed.iter().cloned().chain(rest).collect::<Packing>();
     best.offer(&whole(rest.clone()));
+    // after the packing: a bound is of plans that leave the same pods, and the one before may have left some
+    if let Some(worth) = worth {
+        (best.sink)(News::Values(&worth));
+    }
     if let Some(better) = better_rest(task, &left, &rest, time) {
         best.offer(&whole(better));
     }
