@@ -363,7 +363,9 @@ pub(super) fn price_nodes(nodes: &mut [Node], pools: &[NodePool], objects: &Obje
             NodeStage::InFlight => {
                 let open = open(node, pool, objects);
                 if node.capacity.is_empty() {
-                    open.iter().for_each(|(kind, _)| node.capacity.raise_to(&kind.capacity));
+                    for (kind, _) in &open {
+                        node.capacity.raise_to(&kind.capacity);
+                    }
                 }
                 open.iter().map(|(_, offering)| offering.price).max()
             }
