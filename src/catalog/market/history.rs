@@ -91,7 +91,9 @@ mod tests {
 
     fn history(steps: &[(&str, i64)]) -> SpotHistory {
         let mut history = SpotHistory::default();
-        steps.iter().for_each(|(from, price)| history.note("m5.large", "a", at(from), MicroUsd(*price)));
+        for (from, price) in steps {
+            history.note("m5.large", "a", at(from), MicroUsd(*price));
+        }
         history
     }
 
