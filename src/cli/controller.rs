@@ -74,7 +74,7 @@ pub struct Args {
     /// and for evictions and boots to be paid back within a day; calm asks for three times as much, leaves nodes alone in their
     /// first hour, and removes or replaces one by one; any takes every saving; off replaces drifted nodes alone, beside empty ones
     /// that go.
-    #[arg(long, env = "PACKWRIGHT_CONSOLIDATION", value_enum, ignore_case = true, default_value_t = Consolidation::Off,
+    #[arg(long, env = "PACKWRIGHT_CONSOLIDATION", value_enum, ignore_case = true, default_value_t = Consolidation::Frugal,
         value_name = "POLICY")]
     consolidation: Consolidation,
     /// Keep the last decisions in this folder, to verify and replay them.
