@@ -258,6 +258,30 @@ fn replicas_of_a_stateful_set_are_bounded_like_those_of_a_deployment() {
     }
 }
 
+/// Types are offered in six zones, and the pool sells in three: of the others a proof says nothing.
+#[test]
+fn a_spread_over_zones_is_bounded_where_the_pool_sells_in_some_of_them_only() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("verify/zones");
+    std::fs::create_dir_all(&folder).unwrap();
+    let root = env!("CARGO_MANIFEST_DIR");
+    let pool = std::fs::read_to_string(format!("{root}/examples/getting-started/node-pool.yaml")).unwrap();
+    let zones = "requirements:\n        - {key: topology.kubernetes.io/zone, operator: In, values: [us-east-1a, us-east-1b, us-east-1c]}";
+    assert!(pool.contains("requirements:"));
+    std::fs::write(folder.join("pool.yaml"), pool.replacen("requirements:", zones, 1)).unwrap();
+    let workload = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: 4, selector: {matchLabels: {app: web}}, \
+                    template: {metadata: {labels: {app: web}}, spec: {topologySpreadConstraints: [{maxSkew: 1, topologyKey: \
+                    topology.kubernetes.io/zone, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: web}}}], \
+                    containers: [{name: c, image: x, resources: {requests: {cpu: '3', memory: 2500Mi}}}]}}}}";
+    std::fs::write(folder.join("web.yaml"), workload).unwrap();
+    let [pool, workload, out] = ["pool.yaml", "web.yaml", "decision"].map(|name| folder.join(name));
+    let class = format!("{root}/examples/getting-started/node-class.yaml");
+    let (pool, workload, out_path) = (pool.to_str().unwrap(), workload.to_str().unwrap(), out.to_str().unwrap());
+    let output =
+        packwright(&["export", "-f", workload, "-f", pool, "-f", &class, "--out", out_path, "--time-limit", "60s"]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{out_path}: 4 launches, 0 pods left\n"));
+    assert_eq!(verified(&out), (Some(0), String::new()));
+}
+
 #[test]
 fn files_that_are_missing_or_garbled_are_named() {
     let folder = exported("garbled");

@@ -26,7 +26,8 @@ const MOST_NAMES: usize = 5;
 pub fn find(snapshot: &Snapshot, left_out: &LeftOut, plan: &Plan<Checked>, text: &str) -> Result<Subject, String> {
     let Some((kind, name)) = text.split_once('/').filter(|(kind, name)| !kind.is_empty() && !name.is_empty()) else {
         return Err(format!(
-            "'{text}' names nothing: expected pod/NAME, pod/NAMESPACE/NAME, claim/NAME or deployment/NAME"
+            "'{text}' names nothing: expected pod/NAME, pod/NAMESPACE/NAME, claim/NAME, node/NAME, an owner of pods such as \
+             deployment/NAME, or constraints"
         ));
     };
     let kind = kind.to_lowercase();
@@ -34,6 +35,9 @@ pub fn find(snapshot: &Snapshot, left_out: &LeftOut, plan: &Plan<Checked>, text:
         "claim" => claim(snapshot, plan, name),
         "pod" => pod(snapshot, left_out, name),
         "daemonset" => Err(daemon_set(snapshot, name)),
+        kind @ ("poddisruptionbudget" | "nodepool" | "nodeclass" | "ec2nodeclass" | "service" | "namespace") => Err(
+            format!("{kind} {name} has no pods of its own: ask for a pod, its owner, a claim, a node, or constraints"),
+        ),
         kind => owner(snapshot, left_out, plan, kind, name),
     }
 }
@@ -49,6 +53,8 @@ fn full_kind(kind: &str) -> &str {
         "ds" | "daemonsets" => "daemonset",
         "rc" | "replicationcontrollers" => "replicationcontroller",
         "jobs" => "job",
+        "pdb" | "poddisruptionbudgets" => "poddisruptionbudget",
+        "nodepools" => "nodepool",
         other => other,
     }
 }

@@ -224,6 +224,10 @@ pub(super) fn read_tolerations(tolerations: &[core::Toleration]) -> Result<Vec<T
             Some(effect) => Some(read_effect(effect)?),
         };
         let value = toleration.value.as_deref().unwrap_or_default();
+        if operator == TolerationOperator::Exists && !value.is_empty() {
+            let message = format!("expected none, because the operator is Exists, found '{value}'");
+            return Err(FieldError::new("value", message));
+        }
         Ok(Toleration { key: Arc::from(key), operator, value: Arc::from(value), effect })
     };
     tolerations.iter().enumerate().map(|(i, toleration)| read(toleration).within_item("tolerations", i)).collect()

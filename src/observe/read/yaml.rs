@@ -82,6 +82,11 @@ fn document(text: &str, lines_before: usize) -> Result<Value, SyntaxFault> {
             let reason = reason.lines().next().unwrap_or_default();
             let own = location.map(|of| format!(" at line {}, column {}", of.line(), of.column()));
             let reason = own.map_or_else(|| reason.to_owned(), |own| reason.replace(&own, ""));
+            // files that are put together one after another
+            let reason = match reason.split_once(", set DuplicateKeyPolicy") {
+                Some((said, _)) => format!("{said} (a new document begins with a line of ---)"),
+                None => reason,
+            };
             let number = |of: u64| u32::try_from(of).unwrap_or(u32::MAX);
             let place = location.map(|of| Place { line: number(of.line()), column: number(of.column()) });
             SyntaxFault { place, message: format!("not valid YAML: {reason}") }
