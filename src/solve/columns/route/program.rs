@@ -105,7 +105,7 @@ impl<'r> Routes<'r> {
     }
 
     fn scaled(&self, amounts: &[i64]) -> Vec<f64> {
-        self.dims.iter().zip(&self.scale).map(|(dim, scale)| amounts[*dim].max(0) as f64 / scale).collect()
+        scaled(self.dims, &self.scale, amounts)
     }
 
     /// The proportions of an amount, in steps.
@@ -186,9 +186,7 @@ impl<'r> Routes<'r> {
         for (k, kind) in self.kinds.iter_mut().enumerate() {
             let of = &instance.classes[kind.class];
             let mut entries: Vec<Entries> = vec![Vec::new(); self.dims.len()];
-            let scaled = |amounts: &[i64]| -> Vec<f64> {
-                self.dims.iter().zip(&self.scale).map(|(dim, scale)| amounts[*dim].max(0) as f64 / scale).collect()
-            };
+            let scaled = |amounts: &[i64]| scaled(self.dims, &self.scale, amounts);
             let mut there = vec![0.0; self.dims.len()];
             if let Some(bin) = kind.bought.map(|bin| &of.bins[bin]) {
                 let y = self.program.add_column(column(format!("y_{k}"), usd(bin.cost), endless));
@@ -280,4 +278,9 @@ fn fitting(instance: &Instance, demands: &[u32], alike: &Alike, bin: &Bin) -> f6
     let pods = |item: &usize| f64::from(demands[*item]);
     let all: f64 = alike.items.iter().map(pods).sum();
     alike.items.iter().filter(|item| fits(item)).map(pods).sum::<f64>() / all.max(1.0)
+}
+
+/// Amounts of the dimensions that count, in their units.
+fn scaled(dims: &[usize], scale: &[f64], amounts: &[i64]) -> Vec<f64> {
+    dims.iter().zip(scale).map(|(dim, scale)| amounts[*dim].max(0) as f64 / scale).collect()
 }
