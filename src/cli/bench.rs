@@ -38,14 +38,14 @@ Exit codes, the first that applies:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Only instances whose name this regular expression finds; else those marked with * by --list.
+    /// Only instances (of --random: questions) whose name this regular expression finds; else those marked with * by --list.
     #[arg(long, value_name = "REGEX")]
     instances: Option<Regex>,
     /// Every instance, also those that are not measured unless they are asked for.
     #[arg(long, conflicts_with = "instances")]
     all: bool,
     /// So many random questions instead, half of them made to be hard, each within a random time of 10 ms to 2 s.
-    #[arg(long, value_name = "N", conflicts_with_all = ["instances", "all", "list", "time_limits", "prove", "read", "plot"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["all", "list", "time_limits", "prove", "read", "plot"])]
     random: Option<u64>,
     /// Consolidation instead: clusters of these instances that lost so many percent of their pods, under ours and under the reference's
     /// own sequence, each within the largest time limit.
@@ -104,7 +104,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Err(sentence) => return Ok(refuse(&sentence)),
     };
     let results = match (&args.read, args.random) {
-        (_, Some(count)) => random(count)?,
+        (_, Some(count)) => random(count, args.instances.as_ref())?,
         (Some(path), _) => match read(path) {
             Ok(results) => results,
             Err(sentence) => return Ok(refuse(&sentence)),
@@ -276,13 +276,15 @@ fn measured(args: &Args) -> Result<Option<Results>, Box<dyn std::error::Error>> 
     Ok(Some(dated(rows)))
 }
 
-fn random(count: u64) -> Result<Results, Box<dyn std::error::Error>> {
+fn random(count: u64, named: Option<&Regex>) -> Result<Results, Box<dyn std::error::Error>> {
     let bar = progress(usize::try_from(count)?)?;
     let mut rows: Vec<Row> = Vec::new();
     for number in 0..count {
         let (instance, time) = instances::question(number);
-        bar.set_message(instance.name.clone());
-        measure(&instance, &[time], None, &mut |row| rows.push(row))?;
+        if named.is_none_or(|named| named.is_match(&instance.name)) {
+            bar.set_message(instance.name.clone());
+            measure(&instance, &[time], None, &mut |row| rows.push(row))?;
+        }
         bar.inc(1);
     }
     bar.finish_and_clear();

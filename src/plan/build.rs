@@ -59,19 +59,19 @@ pub const NOT_REACHED: &str = "not reached within the time limit";
 
 fn unplaced(problem: &Problem, solution: &Solution, launches: &[Launch]) -> Vec<Unplaced> {
     let snapshot = problem.snapshot;
-    let mut reasons = Reasons::new(problem, launches);
+    // not even looked for where the time is up
+    let mut reasons = (!solution.stopped).then(|| (Reasons::new(problem, launches), Users::of(snapshot, solution)));
     let not_reached: Arc<str> = NOT_REACHED.into();
     let refused = snapshot
         .pending()
         .filter_map(|(pod, of)| of.refused.as_ref().map(|reason| Unplaced { pod, reason: reason.clone() }));
     let mut unplaced: Vec<Unplaced> = refused.collect();
     let left: BTreeSet<usize> = solution.unplaced.iter().copied().collect();
-    let users = Users::of(snapshot, solution);
     for (group, model) in problem.groups.iter().enumerate() {
         let mut members = model.pods.iter().filter(|pod| left.contains(pod)).peekable();
         if members.peek().is_some() {
-            let mut why = || reasons.why(group, users.taken(model.spec())).into();
-            let reason = if solution.stopped { not_reached.clone() } else { why() };
+            let why = |(reasons, users): &mut (Reasons, Users)| reasons.why(group, users.taken(model.spec())).into();
+            let reason: Arc<str> = reasons.as_mut().map_or_else(|| not_reached.clone(), why);
             unplaced.extend(members.map(|&pod| Unplaced { pod, reason: reason.clone() }));
         }
     }
