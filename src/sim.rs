@@ -56,7 +56,7 @@ use jiff::Timestamp;
 
 pub use invariants::{Broken, Planted};
 pub use plot::plot;
-pub use report::{Report, Sample};
+pub use report::{BoundAt, Report, Sample};
 pub use scenario::Scenario;
 pub use shrink::shrink;
 
@@ -64,6 +64,7 @@ use crate::catalog::Catalog;
 use crate::cloud::Request;
 use crate::controller::{ControllerSettings, Event, Subject, Write};
 use crate::host::Limits;
+use crate::units::MicroUsd;
 use api::{Api, Change};
 use chance::{Chance, Draw, Purpose};
 use cloud::Cloud;
@@ -197,7 +198,7 @@ pub fn simulate(scenario: &Scenario, options: &Options, progress: &mut dyn FnMut
     let (start, end) = (simulation.now, after(simulation.now, scenario.spec.time));
     let whole = end.duration_since(start).as_secs_f64().max(1.0);
     simulation.run_until(end, &mut |now| progress(now.duration_since(start).as_secs_f64() / whole));
-    simulation.report.end(end, simulation.cloud.spent(end));
+    simulation.report.end(end, MicroUsd(simulation.cloud.spent(end)));
     if simulation.report.broken.is_none() {
         simulation.come_to_rest();
         let rest = after(end, SETTLES);
@@ -434,7 +435,8 @@ impl<'s> Simulation<'s> {
     fn sample(&mut self) {
         let pending = self.mirror.waiting;
         let nodes = self.api.all("Node").count();
-        self.report.samples.push(Sample { at: self.now, nodes, pending, usd_hour: self.cloud.rate() });
+        let usd_hour = MicroUsd(self.cloud.rate());
+        self.report.samples.push(Sample { at: self.now, nodes, pending, usd_hour });
         self.queue.put(after(self.now, SAMPLES), Happening::Sample);
         self.check_state();
         self.state_budgets();

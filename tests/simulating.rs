@@ -20,10 +20,11 @@ fn the_exercise_gets_its_nodes_and_ends_empty_and_a_seed_is_a_simulation() {
     let nodes = |sample: &Value| sample["nodes"].as_u64().unwrap();
     assert!(samples.iter().any(|sample| nodes(sample) > 0), "{report:#}");
     assert_eq!(nodes(samples.last().unwrap()), 0, "{report:#}");
-    let number = |of: &Value| of.as_i64().unwrap();
-    assert!(number(&report["cost"]) > 0 && number(&report["cost"]) <= number(&report["greedy"]["cost"]), "{report:#}");
-    let bounds: Vec<i64> = report["bounds"].as_array().unwrap().iter().map(|of| number(&of[1])).collect();
-    assert!(bounds.iter().any(|bound| *bound > 0) && bounds.last() == Some(&0), "{bounds:?}");
+    let cost = |of: &Value| of["cost_usd"].as_f64().unwrap();
+    assert!(cost(&report) > 0.0 && cost(&report) <= cost(&report["greedy"]), "{report:#}");
+    let bounds: Vec<f64> =
+        report["bounds"].as_array().unwrap().iter().map(|of| of["usd_hour"].as_f64().unwrap()).collect();
+    assert!(bounds.iter().any(|bound| *bound > 0.0) && bounds.last() == Some(&0.0), "{bounds:?}");
     assert_eq!(run(&args).1, first, "the same seed, the same simulation");
 }
 
@@ -83,12 +84,17 @@ fn what_comes_and_what_goes_wrong_is_the_same_whoever_decides() {
     let (code, shown, errors) = run(&["simulate", "examples/simulations/faults", "--for", "12m", "-o", "json"]);
     assert_eq!(code, Some(0), "{errors}");
     let report: Value = serde_json::from_str(&shown).unwrap();
-    for field in ["arrivals", "arrivedSeconds", "faults"] {
+    for field in ["arrivals", "arrived_seconds", "faults"] {
         let number = |of: &Value| of[field].as_u64().unwrap();
         assert!(number(&report) > 0 && number(&report) == number(&report["greedy"]), "{field}: {report:#}");
     }
-    let waited = |of: &Value| of["pendingPodSeconds"].as_u64().unwrap();
+    let waited = |of: &Value| of["pending_pod_seconds"].as_u64().unwrap();
     assert!(waited(&report) > 0 && waited(&report["greedy"]) > 0, "{report:#}");
+}
+
+#[allow(clippy::cast_possible_truncation)] // some dollars
+fn micros(usd: &Value) -> i64 {
+    (usd.as_f64().unwrap() * 1e6).round() as i64
 }
 
 /// The exercise with another spec, in a folder of its own.
@@ -114,8 +120,8 @@ fn what_runs_costs_what_its_kind_costs_at_the_time() {
         std::fs::remove_dir_all(&folder).unwrap();
         let report: Value = serde_json::from_str(&shown).unwrap();
         let rates: std::collections::BTreeSet<i64> =
-            report["samples"].as_array().unwrap().iter().map(|sample| sample["usdHour"].as_i64().unwrap()).collect();
-        (report["cost"].as_i64().unwrap(), rates.len())
+            report["samples"].as_array().unwrap().iter().map(|sample| micros(&sample["usd_hour"])).collect();
+        (micros(&report["cost_usd"]), rates.len())
     };
     let (constant, once) = cost("{}");
     let (changing, often) = cost("{spotPrices: {every: 5m, by: 0.3}}");
@@ -134,7 +140,7 @@ fn prices_that_are_noise_stay_where_they_were() {
         std::fs::remove_dir_all(&folder).unwrap();
         let report: Value = serde_json::from_str(&shown).unwrap();
         let samples = report["samples"].as_array().unwrap().clone();
-        samples.iter().skip(5).map(|sample| sample["usdHour"].as_i64().unwrap()).collect::<Vec<_>>()
+        samples.iter().skip(5).map(|sample| micros(&sample["usd_hour"])).collect::<Vec<_>>()
     };
     let constant = rates("{}");
     let noisy = rates("{spotPrices: {every: 20s, by: 0.1, around: start}}");
@@ -184,7 +190,7 @@ fn pods_of_a_trace_come_when_it_says() {
     }
     assert!(expected > 5 && lines > 1_000, "{expected} of {lines}");
     assert_eq!(report["arrivals"].as_u64(), Some(expected), "{report:#}");
-    assert!(report["jobsDone"].as_u64().unwrap() > 0, "{report:#}");
+    assert!(report["jobs_done"].as_u64().unwrap() > 0, "{report:#}");
 }
 
 #[test]

@@ -264,11 +264,10 @@ fn bar(what: &'static str, length: u64) -> ProgressBar {
 
 fn shown(report: &Report, greedy: Option<&Report>) -> String {
     let mut table = table(&["", "packwright", "Karpenter's packing"]);
-    let usd = |micros: i64| crate::units::MicroUsd(micros).to_string();
     let mut row = |name: &str, of: &dyn Fn(&Report) -> String| {
         table.add_row([name.to_owned(), of(report), greedy.map_or_else(String::new, of)]);
     };
-    row("cost, $", &|report| usd(report.cost));
+    row("cost", &|report| report.cost.to_string());
     row("pod-seconds of waiting", &|report| report.pending_pod_seconds.to_string());
     row("pods of jobs done", &|report| format!("{} of {}", report.jobs_done, report.arrivals));
     row("instances launched", &|report| report.launches.to_string());
@@ -293,8 +292,7 @@ fn shown(report: &Report, greedy: Option<&Report>) -> String {
     if let Some(bound) = report.bound() {
         let _ = write!(
             text,
-            "; whatever is bought for its pods costs at least {} (from {} moments)",
-            usd(bound),
+            "; whatever is bought for its pods costs at least {bound} (from {} moments)",
             report.bounds.len()
         );
     }

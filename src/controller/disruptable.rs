@@ -4,6 +4,7 @@
 //! says the same once in two minutes.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -24,6 +25,19 @@ pub struct Disruptable {
     pub eligible: BTreeMap<&'static str, usize>,
     /// Of each pool what its budgets allow.
     pub budgets: BTreeMap<Arc<str>, BTreeMap<&'static str, Allowance>>,
+}
+
+impl fmt::Display for Disruptable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let eligible: Vec<String> = self.eligible.iter().map(|(method, nodes)| format!("{nodes} {method}")).collect();
+        write!(f, "nodes that nothing but budgets keeps: {}", eligible.join(", "))?;
+        for (pool, of_methods) in &self.budgets {
+            let allowed = |(method, allowance): (&&str, &Allowance)| format!("{} {method}", allowance.left());
+            let allowed: Vec<String> = of_methods.iter().map(allowed).collect();
+            write!(f, "; budgets of nodepool {pool} allow {}", allowed.join(", "))?;
+        }
+        Ok(())
+    }
 }
 
 /// When it was looked at last, and what was found; another process begins anew.

@@ -435,7 +435,7 @@ impl fmt::Display for Said {
             Self::Drifted { claim, reason: Some(reason) } => write!(f, "marked nodeclaim {claim} as drifted: {reason}"),
             Self::Drifted { claim, reason: None } => write!(f, "nodeclaim {claim} is not drifted any more"),
             Self::Kept { about, why, .. } => write!(f, "cannot disrupt {about}: {why}"),
-            Self::Disruptable(disruptable) => write!(f, "{disruptable:?}"),
+            Self::Disruptable(disruptable) => write!(f, "{disruptable}"),
             Self::Offered(of) => write!(f, "{} instance types are on offer", of.0.len()),
             Self::Disrupting { claim, reason } => write!(f, "disrupting node of nodeclaim {claim}: {reason}"),
             Self::Consolidating(saving) => write!(f, "disrupting node(s) {saving}"),

@@ -13,7 +13,7 @@ use super::cluster::Cluster;
 use super::daemon_sets::read_daemon_sets;
 use super::gates::{self, GatesByInput};
 use super::input::InputError;
-use super::launchable::{price_nodes, unused_pools};
+use super::launchable::{limits_of_nothing, price_nodes, unused_pools};
 use super::live_pods::{LeftOut, Surroundings, Unplanned, read_pods};
 use super::market::{Offered, market};
 use super::memory::Memory;
@@ -92,6 +92,7 @@ fn build_from(mut objects: Objects, moment: Moment, memory: &mut Memory, expand:
     errors.extend(offered.errors);
     notes.extend(offered.notes);
     notes.extend(unused_pools(&node_pools));
+    notes.extend(limits_of_nothing(&node_pools));
     let mut nodes = read_nodes(&objects, &mut errors);
     price_nodes(&mut nodes, &node_pools, &objects);
     notes.extend(closed::notes(&objects, &nodes));

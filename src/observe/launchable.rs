@@ -130,6 +130,23 @@ pub(super) fn unused_pools(pools: &[NodePool]) -> Vec<String> {
     pools.iter().filter_map(reason).collect()
 }
 
+/// Limits of what no instance type has: they never bind, and the name may be mistyped.
+pub(super) fn limits_of_nothing(pools: &[NodePool]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for pool in pools.iter().filter(|pool| !pool.instance_types.is_empty()) {
+        let amounts = || pool.instance_types.iter().flat_map(|kind| kind.capacity.iter());
+        for (limit, _) in pool.limits.resources.iter().filter(|(limit, _)| !amounts().any(|(name, _)| name == *limit)) {
+            let hint = nearest_name(limit, amounts().map(|(name, _)| &**name));
+            let hint = hint.map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
+            notes.push(format!(
+                "NodePool {}: spec.limits.{limit} never binds: no instance type has that resource{hint}",
+                pool.name
+            ));
+        }
+    }
+    notes
+}
+
 /// Whether a pool's requirements leave an instance type that can be had.
 #[must_use]
 pub fn is_launchable(pool: &NodePool) -> bool {

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::Simulation;
 use super::api::{is_deleting, text};
 use super::queue::after;
+use super::report::BoundAt;
 use crate::host::decide;
 use crate::observe::objects::{KINDS, Objects};
 use crate::observe::{Memory, Moment, Origin, RawObject, build_observed, market};
@@ -49,7 +50,7 @@ impl Simulation<'_> {
         let moment = Moment { settings, region: self.options.settings.region.clone(), taken_at: self.now, offered };
         let snapshot = build_observed(objects, moment, &mut Memory::default()).snapshot;
         let decision = decide(&snapshot, self.options.limits);
-        self.report.bounds.push((self.now, decision.certificate.bound.0));
+        self.report.bounds.push(BoundAt { at: self.now, usd_hour: decision.certificate.bound });
     }
 }
 

@@ -29,7 +29,7 @@ fn draw(
     area.fill(&WHITE)?;
     let panels: [(&str, Of); 3] = [
         ("nodes", |sample| sample.nodes as f64),
-        ("$/h", |sample| sample.usd_hour as f64 / 1e6),
+        ("$/h", |sample| sample.usd_hour.as_usd()),
         ("pods that wait", |sample| sample.pending as f64),
     ];
     for (part, (name, of)) in area.split_evenly((3, 1)).iter().zip(panels) {

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::invariants::Broken;
 use crate::controller::Said;
+use crate::units::MicroUsd;
 
-/// What came of a simulation; money in micro-dollars.
+/// What came of a simulation. As JSON, money is in dollars, as everywhere.
 #[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Report {
     /// Where chance began.
     pub seed: u64,
@@ -19,7 +19,8 @@ pub struct Report {
     /// Its end, without the time to settle.
     pub end: Timestamp,
     /// What instances cost until the end.
-    pub cost: i64,
+    #[serde(rename = "cost_usd", serialize_with = "as_usd")]
+    pub cost: MicroUsd,
     /// Instances that were launched.
     pub launches: u64,
     /// Instances whose end the controller asked for.
@@ -55,8 +56,8 @@ pub struct Report {
     pub pending_pod_seconds: u64,
     /// An invariant that does not hold, if one does not.
     pub broken: Option<Broken>,
-    /// What everything would cost at least at some moments, in micro-dollars an hour.
-    pub bounds: Vec<(Timestamp, i64)>,
+    /// What everything would cost at least at some moments.
+    pub bounds: Vec<BoundAt>,
     /// Minute by minute.
     pub samples: Vec<Sample>,
     /// Real time, of which so much was spent deciding and stepping.
@@ -75,7 +76,6 @@ pub struct Report {
 
 /// The state of things at a time.
 #[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Sample {
     /// When.
     pub at: Timestamp,
@@ -83,8 +83,23 @@ pub struct Sample {
     pub nodes: usize,
     /// Pods without a node.
     pub pending: usize,
-    /// What runs, in micro-dollars an hour.
-    pub usd_hour: i64,
+    /// What runs.
+    #[serde(serialize_with = "as_usd")]
+    pub usd_hour: MicroUsd,
+}
+
+/// What everything that is there at a time would cost at least.
+#[derive(Debug, Clone, Serialize)]
+pub struct BoundAt {
+    /// When.
+    pub at: Timestamp,
+    /// An hour.
+    #[serde(serialize_with = "as_usd")]
+    pub usd_hour: MicroUsd,
+}
+
+fn as_usd<S: Serializer>(amount: &MicroUsd, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(amount.as_usd())
 }
 
 impl Report {
@@ -93,7 +108,7 @@ impl Report {
             seed,
             start,
             end: start,
-            cost: 0,
+            cost: MicroUsd::ZERO,
             launches: 0,
             ends: 0,
             arrivals: 0,
@@ -128,7 +143,7 @@ impl Report {
         self.failures += u64::from(matches!(said, Said::LaunchFailed { .. } | Said::WriteFailed { .. }));
     }
 
-    pub(super) fn end(&mut self, end: Timestamp, cost: i64) {
+    pub(super) fn end(&mut self, end: Timestamp, cost: MicroUsd) {
         self.end = end;
         self.cost = cost;
         self.pending_pod_seconds = u64::try_from(self.pending / 1_000_000_000).unwrap_or(u64::MAX);
@@ -137,10 +152,10 @@ impl Report {
 
     /// What the pods of these hours would cost at least, from the mean of the moments that were asked.
     #[must_use]
-    pub fn bound(&self) -> Option<i64> {
+    pub fn bound(&self) -> Option<MicroUsd> {
         let moments = i64::try_from(self.bounds.len()).ok().filter(|moments| *moments > 0)?;
-        let mean = self.bounds.iter().map(|(_, bound)| bound).sum::<i64>() / moments;
-        Some(mean.saturating_mul(self.end.duration_since(self.start).as_secs()) / 3_600)
+        let mean = self.bounds.iter().map(|bound| bound.usd_hour.0).sum::<i64>() / moments;
+        Some(MicroUsd(mean.saturating_mul(self.end.duration_since(self.start).as_secs()) / 3_600))
     }
 
     /// Real time that decisions took, and the state machine: its steps, and taking in what it sees.
