@@ -227,17 +227,22 @@ fn from_apply_to_ready_and_from_empty_to_gone() {
             cluster.kubectl(&["delete", "-f", &enough]);
         };
         println!("| what | pods | ready, s | nodes | $/h | CPU, s | of solving, s | peak MiB |");
-        for _ in 0..rounds {
+        let rows = env::var("PACKWRIGHT_ROWS").unwrap_or_else(|_| "inflate,arm64,wide,plain".to_owned());
+        let is_asked = |row: &str| rows.split(',').any(|asked| asked == row);
+        for _ in 0..if is_asked("inflate") { rounds } else { 0 } {
             measure(cluster, &client, "inflate", "default", 5, "examples/getting-started").await;
             empty(cluster, &client, "inflate", &["scale", "deployment", "inflate", "--replicas=0"]).await;
             cluster.kubectl(&["delete", "-f", "examples/getting-started"]);
         }
-        cluster.kubectl(&["apply", "-f", "examples/graviton.yaml", "-f", "examples/node-class.yaml"]);
-        measure(cluster, &client, "arm64", "default", 1, &graviton).await;
-        empty(cluster, &client, "arm64", &["delete", "deployment", "arm"]).await;
-        cluster.kubectl(&["delete", "-f", "examples/graviton.yaml"]);
+        if is_asked("arm64") {
+            cluster.kubectl(&["apply", "-f", "examples/graviton.yaml", "-f", "examples/node-class.yaml"]);
+            measure(cluster, &client, "arm64", "default", 1, &graviton).await;
+            empty(cluster, &client, "arm64", &["delete", "deployment", "arm"]).await;
+            cluster.kubectl(&["delete", "-f", "examples/graviton.yaml"]);
+        }
         let deployments = format!("{wide}/deployments.yaml");
-        for (what, pods, manifest) in [("wide", 1_000, &*deployments), ("plain", 5_000, &*plain)] {
+        let large = [("wide", 1_000, &*deployments), ("plain", 5_000, &*plain)];
+        for (what, pods, manifest) in large.into_iter().filter(|(what, ..)| is_asked(what)) {
             without(pods, manifest).await;
             cluster.kubectl(&["apply", "-f", "benchmarks/instances/karpenter-wide/pools.yaml"]);
             for _ in 0..rounds {
