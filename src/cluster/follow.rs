@@ -178,7 +178,7 @@ impl Follower {
         let answers: Vec<(&Action, Option<Applied>)> =
             stream::iter(requests.collect::<Vec<_>>()).buffer_unordered(self.settings.concurrent).collect().await;
         let mut again = false;
-        for (Action { what, patch }, applied) in answers {
+        for (Action { what, patch, .. }, applied) in answers {
             again |= applied.is_none_or(|applied| self.take(what, patch, applied, tell));
         }
         again

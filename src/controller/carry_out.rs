@@ -228,9 +228,8 @@ fn join(snapshot: &Snapshot, node: usize, pods: Vec<usize>, world: &World, turn:
     let Some(claim) = world.objects().node_claims.get(&subject.key).map(|claim| &claim.object) else { return };
     let Some(written) = claim.metadata.annotations.as_ref().and_then(|a| a.get(labels::PLANNED_PODS)) else { return };
     let Ok(mut plan) = ClaimPlan::from_annotation(written) else { return };
-    plan.pods.extend(pods.into_iter().map(|pod| &snapshot.pods[pod]).filter(|pod| pod.node.is_none()).map(|pod| {
-        PlannedPod { namespace: pod.key.namespace.clone(), name: pod.key.name.clone(), uid: pod.uid.clone() }
-    }));
+    let joining = pods.into_iter().map(|pod| &snapshot.pods[pod]).filter(|pod| pod.node.is_none());
+    plan.pods.extend(joining.map(|pod| PlannedPod::of(pod, 0)));
     let annotations: Value = json!({ labels::PLANNED_PODS: plan.to_annotation() });
     turn.patch("NodeClaim", &claim.metadata, json!({"metadata": {"annotations": annotations}}));
 }

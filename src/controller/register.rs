@@ -21,6 +21,12 @@ use crate::placement::{
 /// A pod that the API server does not let us change is left alone for so long.
 const GIVE_UP: Duration = Duration::from_secs(5 * 60);
 
+/// So many pods are let in and not bound at once. kube-scheduler takes those that it may try in the order in which it has tried them
+/// last, and not in the one in which they are let in; spreads hold in that one alone. So many are half a second's work for it.
+const LET_IN: usize = 64;
+/// One that was let in so long ago does not count any more.
+const BINDS: Duration = Duration::from_secs(3);
+
 /// What was said and refused so far; a process that does not know says it again.
 #[derive(Debug, Default)]
 pub(super) struct Following {
@@ -28,12 +34,31 @@ pub(super) struct Following {
     refused: BTreeMap<Arc<str>, (Timestamp, String)>,
     told: BTreeSet<Loss>,
     landed: BTreeMap<Arc<str>, Landed>,
+    /// Pods that were let in and are not bound, by uid, since when.
+    let_in: BTreeMap<Arc<str>, Timestamp>,
     memory: Memory,
 }
 
 impl Following {
     pub fn refuse(&mut self, pod: &str, reason: &str, now: Timestamp) {
         self.refused.insert(Arc::from(pod), (now + GIVE_UP, reason.to_owned()));
+    }
+
+    /// Whether one more pod may be let in now.
+    fn lets_in(&mut self, pod: &Arc<str>, now: Timestamp) -> bool {
+        if self.let_in.contains_key(pod) {
+            return true;
+        }
+        let has_room = self.let_in.len() < LET_IN;
+        if has_room {
+            self.let_in.insert(pod.clone(), now);
+        }
+        has_room
+    }
+
+    fn forget_bound(&mut self, observed: &Observed, now: Timestamp) {
+        let waits = |uid: &Arc<str>| observed.pods.get(uid).is_some_and(|pod| pod.node.is_none());
+        self.let_in.retain(|uid, since| waits(uid) && *since + BINDS > now);
     }
 
     fn refusals(&mut self, now: Timestamp) -> Refusals {
@@ -98,9 +123,15 @@ pub(super) fn step(cluster: &Cluster<'_>, observed: &Observed, following: &mut F
     if let Some(next) = step.next {
         turn.step_again(next);
     }
+    following.forget_bound(observed, turn.now);
     for action in step.actions {
         if let What::Register { node, .. } = &action.what {
             tell_missing_taint(observed, node, turn);
+        }
+        if matches!(action.what, What::Tolerate { .. }) && !following.lets_in(&action.patch.version.uid, turn.now) {
+            // or as soon as one is bound
+            turn.step_again(following.let_in.values().min().map_or(turn.now, |since| *since + BINDS));
+            break; // they come last
         }
         let opens = match &action.what {
             What::Register { node, .. } | What::Open { node, .. } => Some(node),

@@ -44,6 +44,9 @@ pub(super) fn count(
     let obeyed: BTreeSet<TopologyId> = groups.iter().flat_map(Group::obeyed).collect();
     for (index, Counted { daemon, topologies: ids, .. }) in daemons.iter_mut().enumerate() {
         ids.retain(|id| obeyed.contains(id));
+        for &id in ids.iter() {
+            topologies[id].selects_daemons = true;
+        }
         let is_awaited = || nodes.iter().any(|node| node.awaits.iter().any(|of| of.daemon == index));
         if !ids.is_empty() && !pools.iter().any(|pool| pool.may_run_somewhere(daemon)) && !is_awaited() {
             ids.clear();

@@ -39,6 +39,9 @@ pub struct Topology {
     pub hard: bool,
     /// Pods of daemonsets that are still to come count for it, and some pending pod must obey it.
     pub counts_daemons: bool,
+    /// It counts pods of some daemonset, should one come. Proofs count on none of them: whoever checks these does not look where they
+    /// can run.
+    pub selects_daemons: bool,
     /// How many of them come with every node that a pool could open and that counts.
     pub with_every_node: u32,
     /// By domain: how many of `counts` may never come.
@@ -451,6 +454,7 @@ fn topology(identity: &Identity, eligible: FixedBitSet, nodes: &[NodeModel], key
         elsewhere: 0,
         hard: identity.kind == TopologyKind::InverseAntiAffinity,
         counts_daemons: false,
+        selects_daemons: false,
         with_every_node: 0,
         doubtful: BTreeMap::new(),
         inhabited: FixedBitSet::new(),

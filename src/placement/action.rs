@@ -12,6 +12,8 @@ use super::observed::Version;
 pub struct Action {
     /// For people.
     pub what: What,
+    /// Within its phase, first the lower ones.
+    pub round: usize,
     /// For the API server.
     pub patch: ObjectPatch,
 }

@@ -28,6 +28,12 @@ pub struct Limits {
     pub cordon: Duration,
     /// The taint stays at most this long after the uncordon, or after the nodes are gone whose pods it waits for.
     pub reserved: Duration,
+    /// So long after the uncordon at most a node that needs its taint no more keeps it while planned pods wait elsewhere: whenever a
+    /// taint goes, kube-scheduler tries all of them there.
+    pub settled: Duration,
+    /// So long after the uncordon at most pods that spread or keep together wait for those of lower turns, whose nodes are still to
+    /// open.
+    pub turns: Duration,
     /// Nodes that are being replaced are waited for at most this long.
     pub drain: Duration,
 }
@@ -38,6 +44,8 @@ impl Default for Limits {
             daemons: Duration::from_secs(30),
             cordon: Duration::from_secs(10 * 60),
             reserved: Duration::from_secs(60),
+            settled: Duration::from_secs(15), // kube-scheduler binds a thousand pods in that time
+            turns: Duration::from_secs(3),    // what kube-scheduler tries in vain waits for 1 s, 2 s, 4 s
             drain: Duration::from_secs(60 * 60),
         }
     }

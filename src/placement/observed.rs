@@ -90,6 +90,9 @@ pub struct PodState {
     pub requests: Resources,
     /// The node that kube-scheduler is told to prefer.
     pub nominated: Option<Arc<str>>,
+    /// The uid of its controller, where a required spread or affinity makes what others of it do matter: it can bind only once those
+    /// of lower turns have.
+    pub in_turn_with: Option<Arc<str>>,
     /// Its controller's uid, and its signature where a claim expects pods of that controller.
     pub likeness: Option<(Arc<str>, Arc<str>)>,
     /// For the order among pods that are alike.

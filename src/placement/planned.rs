@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::observe::Snapshot;
-use crate::observe::snapshot::PodKey;
+use crate::observe::snapshot::{Pod, PodKey};
 use crate::plan::{Plan, Target};
 
 /// Which pods a node is for.
@@ -39,6 +39,10 @@ pub struct PlannedPod {
     pub name: Arc<str>,
     /// Its uid, which nothing gives again.
     pub uid: Arc<str>,
+    /// When it may bind: after the pods of lower turns that the same decision planned, on whatever nodes, so that spreads and
+    /// affinities hold on the way.
+    #[serde(default)]
+    pub turn: usize,
 }
 
 /// Pods that do not exist yet.
@@ -54,18 +58,27 @@ pub struct ExpectedPods {
     pub count: usize,
 }
 
+impl PlannedPod {
+    /// A pod of the cluster.
+    #[must_use]
+    pub fn of(pod: &Pod, turn: usize) -> Self {
+        let PodKey { namespace, name } = pod.key.clone();
+        Self { namespace, name, uid: pod.uid.clone(), turn }
+    }
+}
+
 impl ClaimPlan {
     /// The pods of a launch, by its index, and the extended resources that they need. Pods that are not in the cluster yet are
     /// left out: virtual ones, those that an owner is still to make, and those that are to be evicted first. Whoever evicts
     /// them adds them as `expected`.
     #[must_use]
     pub fn of_launch<State>(snapshot: &Snapshot, plan: &Plan<State>, launch: usize) -> Self {
-        let here = plan.assignments.iter().filter(|assignment| assignment.target == Target::Launch(launch));
-        let pods = here.map(|assignment| &snapshot.pods[assignment.pod]);
+        let turns = plan.assignments.iter().enumerate();
+        let here = turns.filter(|(_, assignment)| assignment.target == Target::Launch(launch));
+        let pods = here.map(|(turn, assignment)| (turn, &snapshot.pods[assignment.pod]));
         let mut found = Self::default();
-        for pod in pods.filter(|pod| pod.node.is_none() && !pod.buffer && pod.created_at.is_some()) {
-            let PodKey { namespace, name } = pod.key.clone();
-            found.pods.push(PlannedPod { namespace, name, uid: pod.uid.clone() });
+        for (turn, pod) in pods.filter(|(_, pod)| pod.node.is_none() && !pod.buffer && pod.created_at.is_some()) {
+            found.pods.push(PlannedPod::of(pod, turn));
             for (name, amount) in pod.template.spec.requests.iter().filter(|(name, _)| is_extended(name)) {
                 *found.extended.entry(name.clone()).or_default() += amount;
             }
@@ -127,7 +140,7 @@ mod tests {
     #[test]
     fn a_plan_is_read_as_it_was_written() {
         let plan = ClaimPlan {
-            pods: vec![PlannedPod { namespace: "shop".into(), name: "web-1".into(), uid: "u-1".into() }],
+            pods: vec![PlannedPod { namespace: "shop".into(), name: "web-1".into(), uid: "u-1".into(), turn: 3 }],
             expected: vec![ExpectedPods {
                 namespace: "shop".into(),
                 owner: "o-1".into(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::daemons::{Daemons, daemons, lacking};
@@ -262,10 +262,20 @@ fn pod_state(pod: &Pod) -> PodState {
         tolerations: spec.and_then(|spec| spec.tolerations.clone()).unwrap_or_default(),
         requests: pod_requests(pod).unwrap_or_default(),
         nominated: text(pod.status.as_ref().and_then(|status| status.nominated_node_name.as_deref())),
+        in_turn_with: spec.filter(|spec| minds_others(spec)).and_then(|_| controller(meta)).map(Arc::from),
         likeness: None,
         created_at: meta.creation_timestamp.as_ref().map(|time| time.0),
         unchangeable: opts_out(meta).then_some(Unchangeable::OptedOut),
     }
+}
+
+/// Whether where it may bind depends on where others are: by a required spread or affinity.
+fn minds_others(spec: &PodSpec) -> bool {
+    let spreads = spec.topology_spread_constraints.iter().flatten();
+    let affinity = spec.affinity.as_ref().and_then(|affinity| affinity.pod_affinity.as_ref());
+    let required = affinity.and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref());
+    spreads.into_iter().any(|spread| spread.when_unsatisfiable == "DoNotSchedule")
+        || required.is_some_and(|terms| !terms.is_empty())
 }
 
 fn annotation<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {

@@ -46,6 +46,11 @@ pub(super) fn is_unregistered(taint: &Taint) -> bool {
     taint.key == labels::TAINT_UNREGISTERED
 }
 
+/// Whether it is the taint that Kubernetes gives to a cordoned node.
+pub(super) fn is_cordon(taint: &Taint) -> bool {
+    taint.key == labels::TAINT_UNSCHEDULABLE && taint.effect == "NoSchedule"
+}
+
 impl Reservation {
     /// What a node says.
     #[must_use]

@@ -77,7 +77,8 @@ pub fn step(observed: &Observed, mode: Mode, limits: &Limits, now: Timestamp) ->
     let is_coming = |name: &Arc<str>| nodes.get(name).is_none_or(|node| !node.is_open());
     let coming = awaited.iter().filter(|(name, _)| is_coming(name)).map(|(_, awaited)| awaited);
     let waiting = coming.flat_map(|awaited| awaited.tolerating.iter().chain(&awaited.to_tolerate).copied()).collect();
-    let mut maker = Maker { mode, limits, now, waiting, step: Step::default() };
+    let (earliest, let_in) = (earliest(observed, &nodes), Vec::new());
+    let mut maker = Maker { mode, limits, now, waiting, earliest, let_in, step: Step::default() };
     for node in &observed.nodes {
         let claim = node.claim.as_ref().and_then(|name| Some((name, observed.claims.get(name)?, awaited.get(name)?)));
         maker.node(node, claim);
@@ -87,14 +88,39 @@ pub fn step(observed: &Observed, mode: Mode, limits: &Limits, now: Timestamp) ->
         let node = nodes.get(name).copied().filter(|node| !freed.contains(&node.name));
         maker.pods(name, claim, &awaited[name], node);
     }
+    maker.take_turns();
     let mut step = maker.step;
-    step.actions.sort_by(|a, b| (a.what.phase(), &a.what).cmp(&(b.what.phase(), &b.what)));
+    step.actions.sort_by(|a, b| (a.what.phase(), a.round, &a.what).cmp(&(b.what.phase(), b.round, &b.what)));
     step.losses.sort();
     step.losses.dedup();
     step
 }
 
+/// By controller, the lowest turn of its pods that are to bind on nodes which let nobody in yet.
+fn earliest(observed: &Observed, nodes: &BTreeMap<&Arc<str>, &NodeState>) -> BTreeMap<Arc<str>, usize> {
+    let lets_in = |node: &&NodeState| node.is_open() || node.reserved_since().is_some();
+    let mut earliest: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+    for (_, claim) in observed.claims.iter().filter(|(name, _)| !nodes.get(name).is_some_and(lets_in)) {
+        for planned in &claim.plan.pods {
+            let pod = observed.pods.get(&planned.uid).filter(|pod| pod.node.is_none());
+            if let Some(controller) = pod.and_then(|pod| pod.in_turn_with.as_ref()) {
+                let turn = earliest.entry(controller.clone()).or_insert(planned.turn);
+                *turn = planned.turn.min(*turn);
+            }
+        }
+    }
+    earliest
+}
+
 impl NodeState {
+    /// Since when it lets in those that it is kept for; `Some(None)`: nobody can read that.
+    fn reserved_since(&self) -> Option<Option<Timestamp>> {
+        match self.reservation {
+            Reservation::Reserved { since, .. } => Some(since),
+            _ => None,
+        }
+    }
+
     fn is_open(&self) -> bool {
         matches!(self.reservation, Reservation::Open | Reservation::Leftover)
     }
@@ -109,6 +135,10 @@ struct Maker<'a> {
     now: Timestamp,
     /// Pods of all claims that are to bind on nodes which are not open yet.
     waiting: Vec<&'a PodState>,
+    /// By controller, a turn: its pods of higher ones that mind where others are have still to wait.
+    earliest: BTreeMap<Arc<str>, usize>,
+    /// Pods that are let in: their turns, and the controllers within whose pods these matter.
+    let_in: Vec<(usize, Option<Arc<str>>, Action)>,
     step: Step,
 }
 
@@ -192,7 +222,11 @@ impl Maker<'_> {
         drained: Option<Timestamp>,
     ) {
         if !self.is_needed(node, awaited) {
-            return self.act(patch::free(node, FreeReason::Settled));
+            let is_alone = self.waiting.is_empty() || !awaited.lost.is_empty();
+            if is_alone || self.is_due(end_of(since, self.limits.settled, self.now)) {
+                self.act(patch::free(node, FreeReason::Settled));
+            }
+            return;
         }
         let is_draining = !claim.draining.is_empty();
         let has_ended = !claim.plan.replaces.is_empty() && !is_draining && drained.is_none();
@@ -218,9 +252,8 @@ impl Maker<'_> {
         }
         match self.mode {
             Mode::Reserve => {
-                let is_reserved = |node: &NodeState| matches!(node.reservation, Reservation::Reserved { .. });
-                for pod in awaited.to_tolerate.iter().filter(|_| node.is_some_and(is_reserved)) {
-                    self.act(patch::tolerate(pod, &awaited.value));
+                if let Some(since) = node.and_then(NodeState::reserved_since) {
+                    self.let_in(claim, awaited, since);
                 }
                 for (pod, why) in &awaited.lost {
                     self.lose(name, Some(pod.key.to_string()), LossReason::Unchangeable(why.clone()));
@@ -235,6 +268,34 @@ impl Maker<'_> {
                 }
             }
             Mode::Observe => {}
+        }
+    }
+
+    /// In their turns. One whose spread or affinity counts on another that has nowhere to bind yet is not let in before: it would be
+    /// tried in vain.
+    fn let_in(&mut self, claim: &ClaimState, awaited: &Awaited<'_>, since: Option<Timestamp>) {
+        let turns: BTreeMap<_, _> = claim.plan.pods.iter().map(|pod| (&pod.uid, pod.turn)).collect();
+        for pod in &awaited.to_tolerate {
+            let turn = turns.get(&pod.version.uid).copied().unwrap_or_default();
+            let before = pod.in_turn_with.as_ref().and_then(|controller| self.earliest.get(controller));
+            if before.is_none_or(|before| turn < *before) || self.is_due(end_of(since, self.limits.turns, self.now)) {
+                self.let_in.push((turn, pod.in_turn_with.clone(), patch::tolerate(pod, &awaited.value)));
+            }
+        }
+    }
+
+    /// The controllers take turns: many patches are on their way at once, and those of one would overtake each other.
+    fn take_turns(&mut self) {
+        let mut let_in = std::mem::take(&mut self.let_in);
+        let_in.sort_by_key(|(turn, ..)| *turn);
+        let mut rounds: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+        for (_, controller, action) in let_in {
+            let round = controller.map_or(0, |controller| {
+                let next = rounds.entry(controller).or_default();
+                *next += 1;
+                *next
+            });
+            self.act(Action { round, ..action });
         }
     }
 }

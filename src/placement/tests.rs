@@ -22,7 +22,8 @@ fn reserve_cordons_then_taints_and_uncordons_then_frees() {
     assert_eq!(sim.step(), [""; 0], "nothing to bind to: kube-scheduler would try in vain");
     sim.node("n", "c");
     assert_eq!(sim.step(), ["register and cordon node n"]);
-    assert_eq!((sim.taints("n"), sim.is_cordoned("n")), (vec![], true));
+    let cordon = "node.kubernetes.io/unschedulable=:NoSchedule".to_owned();
+    assert_eq!((sim.taints("n"), sim.is_cordoned("n")), (vec![cordon], true), "never without any taint");
     assert_eq!(sim.step(), [""; 0], "the node is not ready");
     sim.ready("n");
     assert_eq!(sim.step(), [""; 0], "the daemon pod is not there");
@@ -38,6 +39,59 @@ fn reserve_cordons_then_taints_and_uncordons_then_frees() {
     assert_eq!(sim.step(), ["free node n: every planned pod is bound or gone"]);
     assert_eq!((sim.taints("n"), sim.annotations("n")), (vec![], vec![]));
     assert_eq!(sim.step(), [""; 0], "it is over");
+}
+
+#[test]
+fn pods_are_let_in_by_their_turns_whatever_their_names_and_nodes() {
+    let mut sim = Sim::new(Mode::Reserve);
+    for (claim, pods) in [("c", ["p1", "p4"]), ("d", ["p2", "p3"])] {
+        for pod in pods {
+            sim.pod(pod, Some("web"));
+            sim.pods.get_mut(pod).unwrap()["spec"]["topologySpreadConstraints"] =
+                json!([{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}]);
+        }
+        sim.claim(claim, &pods);
+        sim.node(&format!("n-{claim}"), claim);
+        sim.ready(&format!("n-{claim}"));
+    }
+    for (claim, turns) in [("c", [2, 1]), ("d", [0, 3])] {
+        sim.plan(claim, |plan| {
+            for (pod, turn) in plan["pods"].as_array_mut().unwrap().iter_mut().zip(turns) {
+                pod["turn"] = json!(turn);
+            }
+        });
+    }
+    sim.step();
+    sim.step();
+    let let_in = |pod: &str, claim: &str| format!("let pod shop/{pod} on the node of {claim}");
+    assert_eq!(sim.step(), [let_in("p2", "d"), let_in("p4", "c"), let_in("p1", "c"), let_in("p3", "d")]);
+}
+
+#[test]
+fn a_pod_whose_spread_counts_on_an_earlier_one_waits_for_its_node_for_some_seconds() {
+    let mut sim = Sim::new(Mode::Reserve);
+    for (turn, (pod, claim)) in [("p1", "c"), ("p2", "d"), ("alone", "d")].into_iter().enumerate() {
+        sim.pod(pod, Some(if pod == "alone" { "other" } else { "web" }));
+        sim.pods.get_mut(pod).unwrap()["spec"]["topologySpreadConstraints"] =
+            json!([{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}]);
+        if !sim.claims.contains_key(claim) {
+            sim.claim(claim, &[]);
+            sim.node(&format!("n-{claim}"), claim);
+        }
+        let planned = json!({"namespace": "shop", "name": pod, "uid": format!("uid-{pod}"), "turn": turn});
+        sim.plan(claim, |plan| plan["pods"].as_array_mut().unwrap().push(planned));
+    }
+    sim.step();
+    sim.ready("n-d");
+    assert_eq!(sim.step(), ["reserve node n-d for the pods of d"]);
+    assert_eq!(sim.step(), ["let pod shop/alone on the node of d"]);
+    assert_eq!(sim.step(), [""; 0], "p2 can bind only once p1 has");
+    let mut late = sim.clone();
+    late.pass(3);
+    assert_eq!(late.step(), ["let pod shop/p2 on the node of d"], "or the node of c does not come");
+    sim.ready("n-c");
+    assert_eq!(sim.step(), ["reserve node n-c for the pods of c"]);
+    assert_eq!(sim.step(), ["let pod shop/p1 on the node of c", "let pod shop/p2 on the node of d"]);
 }
 
 #[test]

@@ -142,7 +142,7 @@ impl World {
     pub async fn create_claim(&self, node: &PlannedNode, uids: &BTreeMap<String, String>) -> Result<(), Error> {
         let planned = |(name, _): &(String, u64)| {
             let uid = uids.get(name)?.as_str().into();
-            Some(PlannedPod { namespace: self.name.as_str().into(), name: name.as_str().into(), uid })
+            Some(PlannedPod { namespace: self.name.as_str().into(), name: name.as_str().into(), uid, turn: 0 })
         };
         let mut plan = self.plans.get(&node.name).cloned().unwrap_or_default();
         plan.pods.extend(node.pods.iter().filter_map(planned));
@@ -216,7 +216,7 @@ impl World {
         let gate = json!({"spec": {"schedulingGates": gates, "containers": [container]}});
         let pod = self.create_pod(name, 0, gate).await?;
         let uid = pod.uid().unwrap_or_default().as_str().into();
-        Ok(PlannedPod { namespace: self.name.as_str().into(), name: name.into(), uid })
+        Ok(PlannedPod { namespace: self.name.as_str().into(), name: name.into(), uid, turn: 0 })
     }
 
     pub async fn node(&self, node: usize) -> Result<Node, Error> {

@@ -40,7 +40,8 @@ fn a_cordon_of_ours_without_our_mark_is_a_persons() {
     });
     sim.daemon_pod("d", "n");
     sim.pass(10_000);
-    assert_eq!((sim.step(), sim.is_cordoned("n"), sim.taints("n")), (vec![], true, vec![]));
+    let cordon = "node.kubernetes.io/unschedulable=:NoSchedule".to_owned();
+    assert_eq!((sim.step(), sim.is_cordoned("n"), sim.taints("n")), (vec![], true, vec![cordon]));
 }
 
 #[test]

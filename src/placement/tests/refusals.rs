@@ -133,6 +133,9 @@ fn a_node_without_room_is_not_kept_for_others() {
     sim.claim("later", &["q"]);
     sim.pods.get_mut("p").unwrap()["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "2"}});
     sim.bind("p", "n");
+    assert_eq!(sim.step(), [""; 0], "a taint that goes wakes every pod that waits");
+    assert_eq!(sim.decide().next, Some(sim.now + sim.limits.settled));
+    sim.pass(15);
     assert_eq!(sim.step(), ["free node n: every planned pod is bound or gone"]);
 }
 

@@ -13,6 +13,7 @@ use crate::placement::{
     ClaimPlan, Limits, Mode, ObjectPatch, Objects, Observed, Refusals, Step, Subject, What, read, step,
 };
 
+#[derive(Clone)]
 pub struct Sim {
     pub mode: Mode,
     pub limits: Limits,

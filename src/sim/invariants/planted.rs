@@ -116,7 +116,7 @@ impl Simulation<'_> {
         if let Some((pod, _)) = known.filter(|_| subject.kind == "NodeClaim" && self.is_planted(Planted::TwoPlaces)) {
             let annotation = &mut claim["metadata"]["annotations"][labels::PLANNED_PODS];
             let mut plan = ClaimPlan::from_annotation(annotation.as_str().unwrap_or_default()).unwrap_or_default();
-            plan.pods.push(PlannedPod { namespace: "default".into(), name: "again".into(), uid: pod.clone() });
+            plan.pods.push(PlannedPod { namespace: "default".into(), name: "again".into(), uid: pod.clone(), turn: 0 });
             *annotation = json!(plan.to_annotation());
         }
         claim

@@ -321,7 +321,7 @@ fn most_on_a_node(problem: &Problem, group: &Group) -> u32 {
     let caps = over_hosts.filter_map(|placement: &Placement| match placement.source {
         Source::AntiAffinity(_) => Some(1),
         // a host that lacks a daemon pod which all others have may take so many more
-        Source::Spread(_) if problem.topologies[placement.topology].counts_daemons => None,
+        Source::Spread(_) if problem.topologies[placement.topology].selects_daemons => None,
         Source::Spread(index) if placement.source.is_required(spec) => Some(spec.topology_spread[index].max_skew),
         _ => None,
     });

@@ -35,7 +35,7 @@ impl Spread {
             let topology = &problem.topologies[placement.topology];
             let TopologyKind::Spread { max_skew, .. } = topology.kind else { return None };
             let is_hard = matches!(placement.source, Source::Spread(_)) && placement.source.is_required(group.spec());
-            if topology.key != key || !is_hard || !placement.self_selects || topology.counts_daemons {
+            if topology.key != key || !is_hard || !placement.self_selects || topology.selects_daemons {
                 return None;
             }
             // a zone that no pool can open is there only as long as its nodes are
