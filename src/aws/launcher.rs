@@ -210,7 +210,8 @@ impl Launcher {
     /// Which claims are gone.
     async fn write_token(&self, batch: &Batch, asked: &FleetRequest) -> Result<BTreeSet<Arc<str>>, String> {
         let claims = batch.claims.iter().map(|claim| (claim.name.clone(), claim.uid.clone())).collect::<Vec<_>>();
-        let gone = tokens::write(&self.client, &claims, &asked.token).await?;
+        let profile = batch.template.status().instance_profile.as_deref().unwrap_or_default();
+        let gone = tokens::write(&self.client, &claims, &asked.token, profile).await?;
         if gone.is_empty() {
             let Some(token) = Token::parse(&asked.token) else { return Err(format!("{} is no token", asked.token)) };
             self.sent.note(claims.iter().map(|(_, uid)| uid), &token);

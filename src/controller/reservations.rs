@@ -129,6 +129,8 @@ mod tests {
             subnet_id: None,
             security_groups: Vec::new(),
             reservation: None,
+            placement_group: None,
+            partition: None,
         };
         let listed = Listed {
             provider_id: ID.into(),

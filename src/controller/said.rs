@@ -190,6 +190,17 @@ pub enum Said {
         /// What happens to it.
         kind: InterruptionKind,
     },
+    /// ARC has shifted away from a zone, or does not any more.
+    ZonalShift {
+        /// A pool that nodes would come from there.
+        pool: Arc<str>,
+        /// Its name.
+        zone: Arc<str>,
+        /// Its id, the same in all accounts.
+        id: Arc<str>,
+        /// Nothing is launched there.
+        is_active: bool,
+    },
     /// A claim is as old as it may become, and goes.
     Expired {
         /// Which.
@@ -426,6 +437,12 @@ impl fmt::Display for Said {
             }
             Self::Interrupted { claim, provider_id, kind } => {
                 write!(f, "interrupted nodeclaim {claim}: {} of {provider_id}", kind.label())
+            }
+            Self::ZonalShift { pool, zone, id, is_active: true } => {
+                write!(f, "nodepool {pool}: a zonal shift away from {zone} ({id}) is active, nothing is launched there")
+            }
+            Self::ZonalShift { pool, zone, id, is_active: false } => {
+                write!(f, "nodepool {pool}: the zonal shift away from {zone} ({id}) is over")
             }
             Self::Expired { claim } => write!(f, "deleted expired nodeclaim {claim}"),
             Self::Unhealthy { claim, node, condition } => {

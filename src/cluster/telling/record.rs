@@ -232,6 +232,18 @@ fn text(said: &Said) -> Option<Text> {
         Said::Protected { pod, how: Protection::Invalid(_) } => {
             warning(pod.clone(), "InvalidDoNotDisruptAnnotation", said.to_string())
         }
+        Said::ZonalShift { pool, zone, id, is_active } => {
+            let about = Subject::of_cluster("NodePool", pool);
+            if *is_active {
+                let note =
+                    format!("Zonal shift detected: offerings in zone {zone} ({id}) are unavailable for this NodePool");
+                warning(about, "ZonalShiftActive", note)
+            } else {
+                let note =
+                    format!("Zonal shift cleared: offerings in zone {zone} ({id}) are restored for this NodePool");
+                normal(about, "ZonalShiftCleared", note)
+            }
+        }
         Said::NoCompatibleTypes { pool } => {
             warning(Subject::of_cluster("NodePool", pool), "NoCompatibleInstanceTypes", said.to_string())
         }

@@ -81,9 +81,18 @@ pub(super) fn answer(shared: &Shared, query: &Query) -> Option<Answer> {
             }
             Some(response(&call.action, &format!("<spotPriceHistorySet>{items}</spotPriceHistorySet>")))
         }
+        "GetManagedResource" => {
+            let shift = |zone: &String| {
+                json!({"appliedStatus": "APPLIED", "zonalShiftId": "s", "resourceIdentifier": "r", "awayFrom": zone,
+                    "expiryTime": Timestamp::now().as_second() + 3_600, "startTime": 0, "comment": ""})
+            };
+            let shifts: Vec<_> = faults.shifted.iter().map(shift).collect();
+            Some(Answer::json(200, &json!({"appliedWeights": {}, "zonalShifts": shifts})))
+        }
         "DescribeCluster" => {
             let network = json!({"serviceIpv4Cidr": "10.100.0.0/16"});
-            let cluster = json!({"name": "test", "version": "1.33", "endpoint": "https://cluster.example",
+            let arn = "arn:aws:eks:us-east-1:123456789012:cluster/test";
+            let cluster = json!({"name": "test", "arn": arn, "version": "1.33", "endpoint": "https://cluster.example",
                 "certificateAuthority": {"data": "Y2E="}, "kubernetesNetworkConfig": network});
             Some(Answer::json(200, &json!({"cluster": cluster})))
         }
