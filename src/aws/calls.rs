@@ -11,7 +11,7 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::{
-    BeforeSerializationInterceptorContextRef, FinalizerInterceptorContextRef,
+    BeforeSerializationInterceptorContextRef, BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse, Metadata};
 use aws_smithy_runtime_api::client::result::ConnectorError;
@@ -45,6 +45,13 @@ pub(super) struct Watch {
 struct Started(Instant);
 
 impl Storable for Started {
+    type Storer = StoreReplace<Self>;
+}
+
+#[derive(Debug, Clone, Copy)]
+struct AttemptStarted(Instant);
+
+impl Storable for AttemptStarted {
     type Storer = StoreReplace<Self>;
 }
 
@@ -82,6 +89,16 @@ impl Intercept for Watch {
         Ok(())
     }
 
+    fn read_before_attempt(
+        &self,
+        _context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        config.interceptor_state().store_put(AttemptStarted(Instant::now()));
+        Ok(())
+    }
+
     fn read_after_attempt(
         &self,
         context: &FinalizerInterceptorContextRef<'_>,
@@ -89,6 +106,10 @@ impl Intercept for Watch {
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let (service, action) = names(config);
+        if let Some(AttemptStarted(started)) = config.load::<AttemptStarted>() {
+            let labels = [("service", service.clone()), ("action", action.clone())];
+            histogram!("aws_sdk_go_request_attempt_duration_seconds", &labels).record(started.elapsed().as_secs_f64());
+        }
         counter!("aws_sdk_go_request_attempt_total", "service" => service, "action" => action, "code" => code(context))
             .increment(1);
         Ok(())

@@ -80,6 +80,7 @@ impl Ec2 {
             templates: templates.clone(),
             addresses: addresses.clone(),
             known: known.clone(),
+            market: market.clone(),
             teller: teller.clone(),
             ends: ends.clone(),
             leads: leads.clone(),

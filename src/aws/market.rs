@@ -182,6 +182,13 @@ impl Keeper {
         }
     }
 
+    /// Launches have taken so much of capacity reservations, by id: it is not free any more, before EC2 is asked again.
+    pub(super) fn take_reserved(&self, taken: &BTreeMap<Arc<str>, u32>) {
+        if !taken.is_empty() {
+            self.tell(|known| take_reserved(known.reservations.values_mut().flatten(), taken));
+        }
+    }
+
     /// What the selector of a class means; `None`: it has none, or there is no such group.
     pub(super) fn learn_placement_group(&self, class: &str, group: Option<&PlacementGroupFacts>) {
         let is_known = {
@@ -254,6 +261,12 @@ impl Known {
     }
 }
 
+fn take_reserved<'r>(all: impl Iterator<Item = &'r mut ReservationFacts>, taken: &BTreeMap<Arc<str>, u32>) {
+    for reservation in all {
+        reservation.free = reservation.free.saturating_sub(taken.get(&reservation.id).copied().unwrap_or(0));
+    }
+}
+
 fn facts_of(of: &FoundReservation) -> ReservationFacts {
     let kind = match of.kind {
         ReservationType::Default => "default",
@@ -305,4 +318,25 @@ impl Rhythm {
 
 fn seconds(time: SystemTime) -> f64 {
     time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_launches_have_taken_is_not_free_any_more() {
+        let reservation = |id: &str, free| ReservationFacts {
+            id: id.into(),
+            zone: "a".into(),
+            instance_type: "m5.large".into(),
+            kind: "default".into(),
+            interruptible: false,
+            free,
+        };
+        // two classes select the first
+        let mut all = [reservation("cr-1", 3), reservation("cr-1", 3), reservation("cr-2", 1), reservation("cr-3", 1)];
+        take_reserved(all.iter_mut(), &BTreeMap::from([("cr-1".into(), 2), ("cr-2".into(), 2)]));
+        assert_eq!(all.map(|of| of.free), [1, 1, 0, 1]);
+    }
 }

@@ -58,6 +58,7 @@ fn leave(claimed: &Claimed<'_>, turn: &mut Turn<'_>) {
     if turn.delete_claim(claimed) {
         turn.say_once_taken(Said::Interrupted {
             claim: Arc::from(claimed.name()),
+            node: claimed.node_name(),
             provider_id: Arc::from(claimed.provider_id()),
             kind: InterruptionKind::CapacityReservationInterrupted,
         });

@@ -185,10 +185,19 @@ pub enum Said {
     Interrupted {
         /// Of which claim.
         claim: Arc<str>,
+        /// Its node, where there is one.
+        node: Option<Arc<str>>,
         /// Which.
         provider_id: Arc<str>,
         /// What happens to it.
         kind: InterruptionKind,
+    },
+    /// The cloud may take a spot instance away soon; nothing is done.
+    RebalanceRecommended {
+        /// Of which claim.
+        claim: Arc<str>,
+        /// Its node, where there is one.
+        node: Option<Arc<str>>,
     },
     /// ARC has shifted away from a zone, or does not any more.
     ZonalShift {
@@ -435,7 +444,10 @@ impl fmt::Display for Said {
             Self::InstanceGone { claim, provider_id } => {
                 write!(f, "garbage collected nodeclaim {claim}: {provider_id} is gone")
             }
-            Self::Interrupted { claim, provider_id, kind } => {
+            Self::RebalanceRecommended { claim, .. } => {
+                write!(f, "spot rebalance recommendation for nodeclaim {claim}")
+            }
+            Self::Interrupted { claim, provider_id, kind, .. } => {
                 write!(f, "interrupted nodeclaim {claim}: {} of {provider_id}", kind.label())
             }
             Self::ZonalShift { pool, zone, id, is_active: true } => {

@@ -224,7 +224,10 @@ pub(super) fn write(said: &Said) {
             provider_id = %provider_id,
             "garbage collecting nodeclaim with no cloudprovider representation"
         ),
-        Said::Interrupted { claim, provider_id, kind } => info!(
+        Said::RebalanceRecommended { claim, .. } => {
+            debug!(controller = "interruption", NodeClaim = %claim, "spot rebalance recommendation");
+        }
+        Said::Interrupted { claim, provider_id, kind, .. } => info!(
             controller = "interruption",
             messageKind = kind.label(),
             NodeClaim = %claim,

@@ -53,7 +53,18 @@ pub(super) fn answer(shared: &Shared, query: &Query) -> Option<Answer> {
             Some(response(&call.action, &format!("<imagesSet>{items}</imagesSet>")))
         }
         "DescribeCapacityReservations" => Some(empty(&call.action, "capacityReservationSet")),
-        "DescribePlacementGroups" => Some(empty(&call.action, "placementGroupSet")),
+        "DescribePlacementGroups" => {
+            let asked = |name: &String| query.fields.values().any(|value| value == name);
+            let found = faults.placement_groups.iter().filter(|(name, _)| asked(name));
+            let items = found.map(|(name, (id, partitions))| {
+                format!(
+                    "<item><groupName>{name}</groupName><groupId>{id}</groupId><state>available</state>\
+                     <strategy>partition</strategy><partitionCount>{partitions}</partitionCount></item>"
+                )
+            });
+            let items: String = items.collect();
+            Some(response(&call.action, &format!("<placementGroupSet>{items}</placementGroupSet>")))
+        }
         "DescribeSpotPriceHistory" => {
             let mut items = String::new();
             for (kind, price) in &faults.prices {
