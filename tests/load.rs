@@ -277,7 +277,8 @@ fn each_pool_that_is_not_used_says_why_once() {
 
 #[test]
 fn a_limit_of_what_no_type_has_is_noted_with_what_may_be_meant() {
-    let text = pool("mistyped", "EC2NodeClass", "limits: {cpus: '100', memory: 1Ti, nvidia.com/gpu: '0', nodes: '5'}, ");
+    let text =
+        pool("mistyped", "EC2NodeClass", "limits: {cpus: '100', memory: 1Ti, nvidia.com/gpu: '0', nodes: '5'}, ");
     assert_eq!(
         load(&text).notes,
         ["NodePool mistyped: spec.limits.cpus never binds: no instance type has that resource (did you mean cpu?)"]

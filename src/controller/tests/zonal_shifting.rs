@@ -35,8 +35,8 @@ fn in_zones(name: &str, zones: &[&str]) -> Value {
     pool(name, json!({"template": {"spec": {"nodeClassRef": class, "requirements": zones}}}))
 }
 
-/// A node of the pool `everywhere` in the first zone, which has not been ready for long and whose instance nobody lists.
-fn lost_node() -> [Value; 2] {
+/// A node of the pool `everywhere` in the first zone, without pods, that has been as ready for long; nobody lists its instance.
+fn node(ready: &str) -> [Value; 2] {
     let old = "2025-12-31T00:00:00Z";
     let labels = json!({
         labels::NODEPOOL: "everywhere", labels::REGISTERED: "true", labels::INITIALIZED: "true", labels::ZONE: ZONES[0].0,
@@ -59,7 +59,7 @@ fn lost_node() -> [Value; 2] {
         "metadata": {"name": "lost", "creationTimestamp": old, "labels": labels, "finalizers": [labels::FINALIZER_TERMINATION]},
         "spec": {"providerID": id},
         "status": {"capacity": {"cpu": "2", "memory": "8Gi", "pods": "29"}, "conditions": [
-            {"type": "Ready", "status": "Unknown", "lastTransitionTime": old}]},
+            {"type": "Ready", "status": ready, "lastTransitionTime": old}]},
     });
     [claim, node]
 }
@@ -99,23 +99,39 @@ fn pools_that_nodes_would_come_from_there_are_told_once() {
     assert_eq!(told(&mut rig), ["nodepool everywhere: the zonal shift away from us-east-1a (use1-az6) is over"]);
 }
 
-#[test]
-fn nodes_there_are_left_alone_until_it_is_over() {
+/// A rig with such a node, an hour after a shift away from its zone has begun.
+fn shifted(ready: &str) -> Rig {
     let mut objects = vec![class(), in_zones("everywhere", &ZONES.map(|(zone, _)| zone))];
-    objects.extend(lost_node());
+    objects.extend(node(ready));
     let mut rig = rig(Vec::new());
     shift(&mut rig, &[ZONES[0].1]);
     for object in objects {
         rig.put(object);
     }
     rig.pass(3_600);
-    assert_eq!(rig.names("NodeClaim"), ["lost"], "neither repaired nor given up: {:?}", rig.said);
-    let kept =
-        |said: &Said| matches!(said, Said::Kept { why, .. } if why == "a zonal shift away from its zone is active");
-    assert!(rig.said.iter().any(kept), "{:?}", rig.said);
+    assert_eq!(rig.names("NodeClaim"), ["lost"], "{:?}", rig.said);
+    let why = "a zonal shift away from its zone is active";
+    let is_told = rig.said.iter().any(|said| matches!(said, Said::Kept { why: told, .. } if told == why));
+    assert!(is_told, "{:?}", rig.said);
     rig.said.clear();
+    rig
+}
+
+#[test]
+fn nodes_there_are_neither_repaired_nor_given_up_until_it_is_over() {
+    let mut rig = shifted("Unknown");
     shift(&mut rig, &[]);
     rig.pass(300);
     let is_given_up = |said: &Said| matches!(said, Said::InstanceGone { .. } | Said::Unhealthy { .. });
     assert!(rig.said.iter().any(is_given_up), "{:?}", rig.said);
+}
+
+#[test]
+fn empty_nodes_there_stay_until_it_is_over() {
+    let mut rig = shifted("True");
+    assert!(rig.get("Node", "lost")["spec"]["taints"].is_null(), "it is not even closed");
+    shift(&mut rig, &[]);
+    rig.pass(300);
+    let goes = |said: &Said| matches!(said, Said::Disrupting { reason: "Empty", .. });
+    assert!(rig.said.iter().any(goes), "{:?}", rig.said);
 }
