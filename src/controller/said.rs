@@ -1,5 +1,7 @@
 //! What a controller says: a host makes log lines, events and metrics of it.
 
+mod why;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +21,7 @@ use crate::observe::{InputError, Protection};
 use crate::placement::{Landed, Loss};
 use crate::plan::Certificate;
 use crate::units::MicroUsd;
+pub use why::{GivenUp, Kept};
 
 /// How a node was bought, as its labels say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -372,41 +375,6 @@ pub enum Said {
     NotGuaranteed(Loss),
     /// Where the planned pods of a claim are.
     Landed(Landed),
-}
-
-/// What keeps a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
-    /// Nothing is to disrupt it of the controller's own accord.
-    DisruptionBlocked,
-    /// It is not consolidated.
-    Unconsolidatable,
-}
-
-/// Why a claim comes to nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GivenUp {
-    /// None of its offerings can be had now.
-    InsufficientCapacity,
-    /// Its node class cannot be used.
-    NodeClassNotReady,
-    /// There was no instance in time.
-    LaunchTimeout,
-    /// Its node did not register in time.
-    RegistrationTimeout,
-}
-
-impl GivenUp {
-    /// As the reference's metrics call it.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::InsufficientCapacity => "insufficient_capacity",
-            Self::NodeClassNotReady => "nodeclass_not_ready",
-            Self::LaunchTimeout => "launch_timeout",
-            Self::RegistrationTimeout => "registration_timeout",
-        }
-    }
 }
 
 impl fmt::Display for Said {
