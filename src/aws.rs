@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! connect   region, credentials and clients: retries, time limits, rate limits, metrics, no mutating call in a shadow
-//! market    types, zones and prices of the account                        -> Event::Catalog
+//! market    types, zones, prices and zonal shifts                          -> Event::Catalog
 //! classes   what EC2NodeClasses select                                    -> their status, which the watch shows
 //! ec2       launches, lists, ends, each in batches                        -> Event::Cloud
 //! queue     what EventBridge tells of instances; health: what EC2 itself  -> Event::Interrupted
@@ -32,10 +32,11 @@ mod templates;
 mod terminate;
 mod tokens;
 mod words;
+mod zonal_shift;
 
 use std::sync::Arc;
 
-pub use classes::ClassSettings;
+pub use classes::{ClassSettings, tidy_profiles};
 pub use connect::{Aws, ConnectError, Mode, environment};
 pub use ec2::{Ec2, Ec2Settings};
 pub use facts::{Facts, Given};

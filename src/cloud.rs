@@ -182,6 +182,10 @@ pub struct Machine {
     pub security_groups: Vec<Arc<str>>,
     /// The capacity reservation.
     pub reservation: Option<Arc<str>>,
+    /// The placement group, by id.
+    pub placement_group: Option<Arc<str>>,
+    /// Its partition of a placement group that has some.
+    pub partition: Option<i32>,
 }
 
 /// What the cloud does to instances, under the reference's names.

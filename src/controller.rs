@@ -26,6 +26,7 @@ mod claim_status;
 mod classes;
 mod cluster;
 mod health;
+mod placement_groups;
 mod pools;
 mod unavailable;
 mod unseen;
@@ -57,6 +58,7 @@ mod interruption;
 mod reservations;
 mod retire;
 mod volumes;
+mod zonal_shift;
 mod drain;
 mod drift;
 mod expire;
@@ -129,6 +131,7 @@ use unseen::unseen;
 use valves::{Recent, Room, Valve};
 use waiting::{awaited_nodes, coming, waiting_pods};
 use writes::Writes;
+use zonal_shift::ZonalShifts;
 
 /// What to do now, what to say, and when time alone will change that.
 #[derive(Debug, Default)]
@@ -164,6 +167,7 @@ pub struct Controller {
     looks: Looks,
     garbage: Garbage,
     interruptions: Interruptions,
+    zonal_shifts: ZonalShifts,
     following: Following,
     attention: Attention,
     creating: Creating,
@@ -210,6 +214,7 @@ impl Controller {
             looks: Looks::default(),
             garbage: Garbage::default(),
             interruptions: Interruptions::default(),
+            zonal_shifts: ZonalShifts::default(),
             following: Following::default(),
             attention: Attention::default(),
             creating: Creating::default(),
@@ -244,6 +249,7 @@ impl Controller {
         self.instances = Instances::default();
         self.looks = Looks::default();
         self.garbage = Garbage::default();
+        self.zonal_shifts = ZonalShifts::default();
         self.nominated.clear();
         self.batch = Batch::default();
         self.buffers = Buffers::default();
@@ -335,6 +341,7 @@ impl Controller {
         let mut turn = Turn { now, settings: &self.settings, writes: &mut self.writes, step: &mut step };
         if has_new_offers && provider == Provider::Ec2 {
             turn.say(Said::Offered(Arc::new(OnOffer::of(self.market.pools()))));
+            self.zonal_shifts.step(&self.market, &mut turn);
         }
         if is_structural {
             classes::step(&cluster, &mut turn);
@@ -358,11 +365,12 @@ impl Controller {
             play::sweep(&cluster, &mut turn);
         }
         let all_read = self.world.can_read_all("NodeClaim");
-        garbage::step(&cluster, &mut self.garbage, all_read, &mut self.instances, &mut turn);
+        garbage::step(&cluster, &self.market, &mut self.garbage, all_read, &mut self.instances, &mut turn);
         interruption::step(&cluster, &mut self.interruptions, &mut turn);
         reservations::step(&cluster, &self.garbage, &mut turn);
+        placement_groups::step(&cluster, &mut self.garbage, &mut turn);
         expire::step(&cluster, &mut turn);
-        repair::step(&cluster, &mut turn);
+        repair::step(&cluster, &self.market, &mut turn);
         register::step(&cluster, &observed, &mut self.following, &mut turn);
         initialize::step(&cluster, &mut turn);
         consistency::step(&cluster, &mut self.consistency, &mut turn);

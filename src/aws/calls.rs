@@ -1,6 +1,8 @@
-//! What is done about every call: it waits for its turn, it is counted, and in a shadow it is refused where it would change anything.
+//! What is done about every call: it waits for its turn, it is counted, and where it would change anything it is refused in a shadow, and
+//! once another process acts.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use aws_smithy_runtime_api::box_error::BoxError;
@@ -9,14 +11,16 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::{
-    BeforeSerializationInterceptorContextRef, FinalizerInterceptorContextRef,
+    BeforeSerializationInterceptorContextRef, BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse, Metadata};
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::retries::RequestAttempts;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 use metrics::{counter, histogram};
 
+use super::Leads;
 use super::connect::Mode;
 use super::limits::Limits;
 
@@ -41,6 +45,13 @@ pub(super) struct Watch {
 struct Started(Instant);
 
 impl Storable for Started {
+    type Storer = StoreReplace<Self>;
+}
+
+#[derive(Debug, Clone, Copy)]
+struct AttemptStarted(Instant);
+
+impl Storable for AttemptStarted {
     type Storer = StoreReplace<Self>;
 }
 
@@ -78,6 +89,16 @@ impl Intercept for Watch {
         Ok(())
     }
 
+    fn read_before_attempt(
+        &self,
+        _context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        config.interceptor_state().store_put(AttemptStarted(Instant::now()));
+        Ok(())
+    }
+
     fn read_after_attempt(
         &self,
         context: &FinalizerInterceptorContextRef<'_>,
@@ -85,6 +106,10 @@ impl Intercept for Watch {
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let (service, action) = names(config);
+        if let Some(AttemptStarted(started)) = config.load::<AttemptStarted>() {
+            let labels = [("service", service.clone()), ("action", action.clone())];
+            histogram!("aws_sdk_go_request_attempt_duration_seconds", &labels).record(started.elapsed().as_secs_f64());
+        }
         counter!("aws_sdk_go_request_attempt_total", "service" => service, "action" => action, "code" => code(context))
             .increment(1);
         Ok(())
@@ -115,29 +140,60 @@ fn code(context: &FinalizerInterceptorContextRef<'_>) -> String {
     context.response().map_or(0, |response| response.status().as_u16()).to_string()
 }
 
+/// Whether calls that change something are sent: only by the process that acts. A call may have waited for its turn for minutes, or may be
+/// tried again, when another process acts already.
+#[derive(Default)]
+pub(super) struct Gate(RwLock<Option<Leads>>);
+
+impl Gate {
+    /// From now on it is open while this process acts.
+    pub fn follow(&self, leads: Leads) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(leads);
+    }
+
+    fn is_open(&self) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).as_ref().is_none_or(|leads| leads())
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Gate")
+    }
+}
+
+/// A call that came too late.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is not sent: another process acts now")]
+struct Outrun(String);
+
 /// A client of HTTP in which every attempt waits for its turn.
 #[derive(Debug)]
 pub(super) struct Limited<C> {
     pub inner: C,
     pub limits: Arc<Limits>,
+    pub gate: Arc<Gate>,
 }
 
 impl HttpClient for Limited<SharedHttpClient> {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
         let inner = self.inner.http_connector(settings, components);
-        SharedHttpConnector::new(Limited { inner, limits: self.limits.clone() })
+        SharedHttpConnector::new(Limited { inner, limits: self.limits.clone(), gate: self.gate.clone() })
     }
 }
 
 impl HttpConnector for Limited<SharedHttpConnector> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let (inner, limits) = (self.inner.clone(), self.limits.clone());
+        let (inner, limits, gate) = (self.inner.clone(), self.limits.clone(), self.gate.clone());
         let operation = operation_of(&request);
         HttpConnectorFuture::new(async move {
             let Some(operation) = operation else { return inner.call(request).await };
             let started = Instant::now();
             limits.pass(&operation).await;
             waited(&operation, started.elapsed());
+            if !only_reads(&operation) && !gate.is_open() {
+                return Err(ConnectorError::user(Outrun(operation).into())); // which is not tried again
+            }
             let answer = inner.call(request).await;
             if let Ok(answer) = &answer {
                 limits.note(&operation, is_throttled(answer));
@@ -176,6 +232,10 @@ fn operation_of_query(body: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    use aws_smithy_types::body::SdkBody;
+
     use super::*;
 
     #[test]
@@ -188,6 +248,41 @@ mod tests {
         {
             assert!(!only_reads(operation), "{operation}");
         }
+    }
+
+    /// Answers whatever comes.
+    #[derive(Debug, Default)]
+    struct Served(Arc<AtomicUsize>);
+
+    impl HttpConnector for Served {
+        fn call(&self, _request: HttpRequest) -> HttpConnectorFuture {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            HttpConnectorFuture::ready(Ok(HttpResponse::new(200.try_into().unwrap(), SdkBody::empty())))
+        }
+    }
+
+    #[test]
+    fn what_changes_something_is_not_sent_once_another_process_acts() {
+        let (leads, served) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+        let gate = Arc::new(Gate::default());
+        let inner = SharedHttpConnector::new(Served(served.clone()));
+        let limited = Limited { inner, limits: Arc::default(), gate: gate.clone() };
+        let send = |action: &str| {
+            let request = HttpRequest::new(SdkBody::from(format!("Action={action}&Version=1")));
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            runtime.block_on(async { limited.call(request).await }).map(drop).map_err(|error| format!("{error:?}"))
+        };
+        assert!(send("CreateFleet").is_ok(), "nobody has said who acts");
+        gate.follow({
+            let leads = leads.clone();
+            Arc::new(move || leads.load(Ordering::SeqCst))
+        });
+        assert!(send("CreateFleet").is_ok());
+        leads.store(false, Ordering::SeqCst);
+        let refused = send("CreateFleet").unwrap_err();
+        assert!(refused.contains("Outrun(\"CreateFleet\")"), "{refused}");
+        assert!(send("DescribeInstances").is_ok(), "it changes nothing");
+        assert_eq!(served.load(Ordering::SeqCst), 3);
     }
 
     #[test]

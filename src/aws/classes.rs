@@ -7,6 +7,7 @@ mod dry_runs;
 mod end;
 mod look;
 mod observed;
+mod parameters;
 mod profile;
 
 use std::collections::BTreeMap;
@@ -32,6 +33,8 @@ use crate::api::ec2_node_class::EC2NodeClass;
 use crate::cloud::ec2::class_status;
 use crate::cloud::ec2::fleet::Addresses;
 use observed::{Looks, Need};
+pub(super) use parameters::Parameters;
+pub use profile::tidy_profiles;
 
 /// Who waits for the end of a class.
 const FINALIZER: &str = "karpenter.k8s.aws/termination";
@@ -62,6 +65,7 @@ pub(super) struct Classes {
     pub addresses: Arc<Mutex<Addresses>>,
     pub market: Arc<Keeper>,
     pub leads: Leads,
+    pub parameters: Parameters,
 }
 
 /// A class, what was found for it, and when it is looked at next.
@@ -159,6 +163,7 @@ impl Classes {
             settings: &self.settings,
             client: &self.client,
             market: &self.market,
+            parameters: &self.parameters,
         };
         Box::pin(looks.refresh(class, need)).await;
         if let Some(free) = looks.take_free_addresses() {
@@ -166,6 +171,12 @@ impl Classes {
         }
         if let Some(found) = looks.observed().reservations.found() {
             self.market.learn_reservations(&class.name_any(), found);
+        }
+        let has_group = class.spec.placement_group_selector.is_some();
+        match looks.observed().placement_group.found() {
+            Some(group) if has_group => self.market.learn_placement_group(&class.name_any(), group.as_ref()),
+            None if has_group => {}
+            _ => self.market.learn_placement_group(&class.name_any(), None),
         }
         let now = Timestamp::now();
         let mut status = class_status::status(class, looks.observed(), now);

@@ -9,7 +9,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
-use super::calls::{Limited, Watch};
+use super::calls::{Gate, Limited, Watch};
 use super::limits::Limits;
 
 /// What calls may do.
@@ -25,12 +25,15 @@ pub enum Mode {
 #[derive(Debug, Clone)]
 pub struct Aws {
     pub region: Arc<str>,
+    pub arc_zonal_shift: aws_sdk_arczonalshift::Client,
     pub ec2: aws_sdk_ec2::Client,
     pub eks: aws_sdk_eks::Client,
     pub iam: aws_sdk_iam::Client,
     pub pricing: aws_sdk_pricing::Client,
     pub sqs: aws_sdk_sqs::Client,
     pub ssm: aws_sdk_ssm::Client,
+    /// Of all of them.
+    pub(super) gate: Arc<Gate>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +67,8 @@ impl Aws {
     pub async fn connect(from: ConfigLoader, region: Option<&str>, mode: Mode) -> Result<Self, ConnectError> {
         let plain =
             aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-        let client = Limited { inner: plain, limits: Arc::new(Limits::default()) };
+        let gate = Arc::new(Gate::default());
+        let client = Limited { inner: plain, limits: Arc::new(Limits::default()), gate: gate.clone() };
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT)
             .read_timeout(ATTEMPT) // counts from the sending: the wait for its turn is none of it
@@ -82,10 +86,11 @@ impl Aws {
         }
         let config = loader.load().await;
         let region = config.region().ok_or(ConnectError::Region)?.to_string();
-        Ok(Self::of(&config, &region, mode))
+        Ok(Self::of(&config, &region, mode, gate))
     }
 
-    fn of(config: &SdkConfig, region: &str, mode: Mode) -> Self {
+    fn of(config: &SdkConfig, region: &str, mode: Mode, gate: Arc<Gate>) -> Self {
+        use aws_sdk_arczonalshift::config::Builder as ArcZonalShift;
         use aws_sdk_ec2::config::Builder as Ec2;
         use aws_sdk_eks::config::Builder as Eks;
         use aws_sdk_iam::config::Builder as Iam;
@@ -96,6 +101,9 @@ impl Aws {
         let prices = Region::new(pricing_region(region));
         Self {
             region: Arc::from(region),
+            arc_zonal_shift: aws_sdk_arczonalshift::Client::from_conf(
+                ArcZonalShift::from(config).interceptor(watch()).build(),
+            ),
             ec2: aws_sdk_ec2::Client::from_conf(Ec2::from(config).interceptor(watch()).build()),
             eks: aws_sdk_eks::Client::from_conf(Eks::from(config).interceptor(watch()).build()),
             iam: aws_sdk_iam::Client::from_conf(Iam::from(config).interceptor(watch()).build()),
@@ -104,6 +112,7 @@ impl Aws {
             ),
             sqs: aws_sdk_sqs::Client::from_conf(Sqs::from(config).interceptor(watch()).build()),
             ssm: aws_sdk_ssm::Client::from_conf(Ssm::from(config).interceptor(watch()).build()),
+            gate,
         }
     }
 }
@@ -124,9 +133,12 @@ mod tests {
 
     #[test]
     fn prices_are_asked_for_where_they_are_served() {
-        for (region, expected) in
-            [("eu-west-3", "eu-central-1"), ("ap-northeast-1", "ap-south-1"), ("sa-east-1", "us-east-1")]
-        {
+        for (region, expected) in [
+            ("eu-west-3", "eu-central-1"),
+            ("ap-northeast-1", "ap-south-1"),
+            ("sa-east-1", "us-east-1"),
+            ("cn-north-1", "cn-northwest-1"),
+        ] {
             assert_eq!(pricing_region(region), expected);
         }
     }

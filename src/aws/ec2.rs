@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tracing::warn;
 
 use super::Leads;
-use super::classes::{ClassSettings, Classes};
+use super::classes::{ClassSettings, Classes, Parameters, tidy_profiles};
 use super::connect::Aws;
 use super::facts::Facts;
 use super::instances::{KnownInstances, describe};
@@ -24,6 +24,7 @@ use super::terminate::Terminator;
 use super::told::{Teller, tell};
 use super::{health, tagging};
 use crate::api::ec2_node_class::EC2NodeClass;
+use crate::api::node_claim::NodeClaim;
 use crate::cloud::ec2::listing::listed;
 use crate::cloud::ec2::tags::filters_of_instances;
 use crate::cloud::{Answer, Launch, Request};
@@ -31,6 +32,9 @@ use crate::controller::Event;
 
 /// Launch templates are looked through so often for those that nobody needs.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
+
+/// The reference's `instanceprofile.garbagecollection`.
+const PROFILES_EVERY: Duration = Duration::from_secs(30 * 60);
 
 /// What the loops are told.
 #[derive(Debug, Clone)]
@@ -63,6 +67,7 @@ impl Ec2 {
         teller: Teller,
         leads: Leads,
     ) -> Self {
+        aws.gate.follow(leads.clone());
         let known = Arc::new(KnownInstances::default());
         let templates = Arc::new(Templates::default());
         let addresses = Arc::new(Mutex::default());
@@ -75,6 +80,7 @@ impl Ec2 {
             templates: templates.clone(),
             addresses: addresses.clone(),
             known: known.clone(),
+            market: market.clone(),
             teller: teller.clone(),
             ends: ends.clone(),
             leads: leads.clone(),
@@ -88,6 +94,7 @@ impl Ec2 {
             addresses,
             market: market.clone(),
             leads: leads.clone(),
+            parameters: Parameters::default(),
         };
         let mut loops = JoinSet::new();
         loops.spawn(Arc::new(launcher).run(launching));
@@ -95,6 +102,9 @@ impl Ec2 {
         loops.spawn(async move { market.run(settings.market).await });
         loops.spawn(async move { classes.run().await });
         loops.spawn(tidy(aws.clone(), client.clone(), facts.clone(), templates, leads.clone()));
+        if !settings.classes.is_isolated {
+            loops.spawn(tidy_instance_profiles(aws.clone(), client.clone(), facts.clone(), leads.clone()));
+        }
         loops.spawn(health::watch(aws.clone(), known.clone(), teller.clone(), leads.clone()));
         loops.spawn(tagging::keep(aws.clone(), client.clone(), facts.clone(), known.clone(), leads.clone()));
         if let Some(name) = settings.queue {
@@ -143,6 +153,27 @@ async fn tidy(aws: Aws, client: Client, facts: Facts, templates: Arc<Templates>,
         };
         if let Err(reason) = templates.tidy(&aws, &facts.now(), &names, Timestamp::now()).await {
             warn!(controller = "launchtemplate", "{reason}");
+        }
+    }
+}
+
+/// Does not end.
+async fn tidy_instance_profiles(aws: Aws, client: Client, facts: Facts, leads: Leads) {
+    let (classes, claims) = (Api::<EC2NodeClass>::all(client.clone()), Api::<NodeClaim>::all(client));
+    loop {
+        tokio::time::sleep(PROFILES_EVERY).await;
+        if !leads() {
+            continue;
+        }
+        let all = ListParams::default();
+        let told = match futures::try_join!(classes.list(&all), claims.list(&all)) {
+            Ok((classes, claims)) => {
+                tidy_profiles(&aws, &facts.now(), &classes.items, &claims.items, Timestamp::now()).await.map(drop)
+            }
+            Err(error) => Err(format!("EC2NodeClasses and NodeClaims cannot be listed: {error}")),
+        };
+        if let Err(reason) = told {
+            warn!(controller = "instanceprofile.garbagecollection", "{reason}");
         }
     }
 }

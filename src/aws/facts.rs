@@ -111,7 +111,7 @@ impl Facts {
 }
 
 /// The cluster as EKS has it.
-async fn describe(aws: &Aws, name: &str) -> Result<Cluster, String> {
+pub(super) async fn describe(aws: &Aws, name: &str) -> Result<Cluster, String> {
     let answer = aws.eks.describe_cluster().name(name).send().await;
     let answer = answer.map_err(|error| reason("DescribeCluster", &error))?;
     answer.cluster.ok_or_else(|| "DescribeCluster: expected a cluster, found none".to_owned())

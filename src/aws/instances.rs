@@ -54,6 +54,7 @@ fn instance(of: &Instance) -> Option<FoundInstance> {
         is_spot: of.instance_lifecycle() == Some(&InstanceLifecycleType::Spot)
             || of.spot_instance_request_id().is_some_and(|id| !id.is_empty()),
         reservation: of.capacity_reservation_id().filter(|_| is_reserved).map(str::to_owned),
+        placement_group: of.placement().and_then(Placement::group_id).filter(|id| !id.is_empty()).map(str::to_owned),
         partition: of.placement().and_then(Placement::partition_number),
         tags: of.tags().iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value()?.to_owned()))).collect(),
     })

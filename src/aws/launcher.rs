@@ -17,14 +17,15 @@ use super::connect::Aws;
 use super::facts::Facts;
 use super::fleet::create;
 use super::instances::{KnownInstance, KnownInstances, describe};
+use super::market::Keeper;
 use super::templates::Templates;
 use super::told::{Teller, tell};
 use super::{Leads, batch, tokens};
 use crate::cloud::ec2::errors::AwsError;
 use crate::cloud::ec2::fleet::earlier;
 use crate::cloud::ec2::fleet::{
-    Addresses, Answers, Batch, FleetRequest, FleetResponse, Templated, Token, addresses_each, answers, batches,
-    refused, request, templates,
+    Addresses, Answers, Batch, Failure, FleetRequest, FleetResponse, Templated, Token, addresses_each, answers,
+    batches, refused, request, templates,
 };
 use crate::cloud::ec2::listing::FoundInstance;
 use crate::cloud::ec2::tags::Tags;
@@ -44,6 +45,7 @@ pub(super) struct Launcher {
     pub templates: Arc<Templates>,
     pub addresses: Arc<Mutex<Addresses>>,
     pub known: Arc<KnownInstances>,
+    pub market: Arc<Keeper>,
     pub teller: Teller,
     /// Ends what nobody is left for.
     pub ends: UnboundedSender<Arc<str>>,
@@ -189,8 +191,15 @@ impl Launcher {
         let each = addresses_each(batch.types.iter());
         self.addresses.lock().unwrap_or_else(PoisonError::into_inner).take(&asked, each);
         let (said, is_sure) = match self.send(&found, &asked).await {
-            Ok(response) => (answers(&batch, &asked, &found, &response, &subnets()), true),
-            Err(Unanswered { error, is_sure }) => (refused(&batch, &error), is_sure),
+            Ok(response) => {
+                response.errors.iter().for_each(|failure| count_failure(&batch, &asked, failure));
+                (answers(&batch, &asked, &found, &response, &subnets()), true)
+            }
+            Err(Unanswered { error, is_sure }) => {
+                let failure = Failure { error, instance_type: None, subnet_id: None, zone: None, template: None };
+                count_failure(&batch, &asked, &failure);
+                (refused(&batch, &failure.error), is_sure)
+            }
         };
         {
             let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
@@ -210,7 +219,8 @@ impl Launcher {
     /// Which claims are gone.
     async fn write_token(&self, batch: &Batch, asked: &FleetRequest) -> Result<BTreeSet<Arc<str>>, String> {
         let claims = batch.claims.iter().map(|claim| (claim.name.clone(), claim.uid.clone())).collect::<Vec<_>>();
-        let gone = tokens::write(&self.client, &claims, &asked.token).await?;
+        let profile = batch.template.status().instance_profile.as_deref().unwrap_or_default();
+        let gone = tokens::write(&self.client, &claims, &asked.token, profile).await?;
         if gone.is_empty() {
             let Some(token) = Token::parse(&asked.token) else { return Err(format!("{} is no token", asked.token)) };
             self.sent.note(claims.iter().map(|(_, uid)| uid), &token);
@@ -256,19 +266,19 @@ impl Launcher {
             let zone = asked.overrides().next().map_or(&*region, |(_, over)| over.zone.as_str()).to_owned();
             let _ = self.ends.send(crate::cloud::ec2::listing::provider_id(&zone, &id)); // nobody ends where the process does
         }
-        for name in &said.unavailable {
-            counter!("karpenter_cloudprovider_instance_launch_failures_total", "zone" => name.zone.to_string(),
-                "capacity_type" => name.capacity_type.label(), "reason" => "InsufficientInstanceCapacity")
-            .increment(1);
-        }
         if !said.unavailable.is_empty() {
             tell(&self.teller, Event::Cloud(Answer::Unavailable(said.unavailable)));
         }
+        let mut reserved: BTreeMap<Arc<str>, u32> = BTreeMap::new();
         for answer in &said.answers {
             if let Answer::Launched { result: Ok(instance), .. } = answer {
                 self.remember(instance, &asked.tags);
+                if let Some(reservation) = &instance.offering.reservation {
+                    *reserved.entry(reservation.id.clone()).or_default() += 1;
+                }
             }
         }
+        self.market.take_reserved(&reserved);
         self.answer(said.answers);
     }
 
@@ -304,6 +314,17 @@ impl Launcher {
             );
         }
     }
+}
+
+/// A pool that could not be used, or the whole fleet.
+fn count_failure(batch: &Batch, asked: &FleetRequest, failure: &Failure) {
+    let zone = failure.zone.clone().unwrap_or_default();
+    let subnets = &batch.template.status().subnets;
+    let zone_id = subnets.iter().find(|subnet| subnet.zone == zone).and_then(|subnet| subnet.zone_id.clone());
+    counter!("karpenter_cloudprovider_instance_launch_failures_total", "zone" => zone,
+        "zone_id" => zone_id.unwrap_or_default(), "capacity_type" => asked.capacity.name(),
+        "reason" => failure.error.code.clone())
+    .increment(1);
 }
 
 fn earlier_id(of: &FoundInstance) -> Arc<str> {

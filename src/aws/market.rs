@@ -4,7 +4,7 @@
 //! Source: the reference's `providers.instancetype` and `providers.pricing`, both every 12 hours; its spot prices, too, which here are as old
 //! as a setting says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,24 +14,30 @@ use tracing::{info, warn};
 
 use super::connect::Aws;
 use super::told::{Teller, tell};
+use super::zonal_shift::Resource;
 use super::{prices, spot, types};
 use crate::api::ec2_node_class::ReservationType;
 use crate::catalog::market::{Account, SpotHistory};
-use crate::catalog::node_class::ReservationFacts;
+use crate::catalog::node_class::{PlacementGroupFacts, ReservationFacts};
 use crate::catalog::{Catalog, Market, Reservations, SpotPrices};
 use crate::cloud::ec2::class_status::FoundReservation;
+use crate::cloud::ec2::zonal_shift::{ZonalShift, shifted};
 use crate::controller::Event;
 
 /// How often what is asked.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct MarketSettings {
     pub spot_every: Duration,
     /// `ISOLATED_VPC`: there is no Pricing API to be reached.
     pub is_isolated: bool,
+    /// `ENABLE_ZONAL_SHIFT`: the name of the cluster whose zonal shifts count.
+    pub shifts_of: Option<Arc<str>>,
 }
 
 const TYPES_EVERY: Duration = Duration::from_secs(12 * 60 * 60);
 const ON_DEMAND_EVERY: Duration = Duration::from_secs(12 * 60 * 60);
+/// Zonal shifts.
+const SHIFTS_EVERY: Duration = Duration::from_secs(30);
 /// What failed is tried again after a pause that doubles, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
@@ -52,6 +58,10 @@ struct Known {
     spot_prices: SpotPrices,
     /// Capacity reservations of each class, by its name.
     reservations: BTreeMap<String, Vec<ReservationFacts>>,
+    /// Placement groups of classes, by the name of the class.
+    placement_groups: BTreeMap<String, PlacementGroupFacts>,
+    /// Zones that ARC has shifted away from, by id.
+    shifted: BTreeSet<Arc<str>>,
 }
 
 /// Asks, and tells the controller, for as long as it runs.
@@ -74,6 +84,8 @@ impl Keeper {
                 spot: SpotHistory::default(),
                 spot_prices: SpotPrices::default(),
                 reservations: BTreeMap::new(),
+                placement_groups: BTreeMap::new(),
+                shifted: BTreeSet::new(),
             }),
             teller,
         }
@@ -87,7 +99,8 @@ impl Keeper {
         futures::join!(
             self.keep_types(),
             self.keep_on_demand(settings.is_isolated),
-            self.keep_spot(settings.spot_every)
+            self.keep_spot(settings.spot_every),
+            self.keep_shifts(settings.shifts_of)
         );
     }
 
@@ -122,6 +135,36 @@ impl Keeper {
         }
     }
 
+    async fn keep_shifts(&self, cluster: Option<Arc<str>>) {
+        let Some(cluster) = cluster else { return };
+        let resource = Resource::of(cluster);
+        let mut shifts: Vec<ZonalShift> = Vec::new();
+        let mut is_registered = true;
+        loop {
+            match resource.shifts(&self.aws).await {
+                Ok(Some(found)) => (shifts, is_registered) = (found, true),
+                Ok(None) => {
+                    shifts.clear();
+                    if std::mem::replace(&mut is_registered, false) {
+                        let name = &resource.cluster;
+                        warn!(
+                            controller = "zonalshift",
+                            "cluster {name} is not registered with ARC: no zonal shift can begin"
+                        );
+                    }
+                }
+                // what was said before counts until it expires
+                Err(reason) => warn!(controller = "zonalshift", "{reason}"),
+            }
+            let now = shifted(&shifts, Timestamp::now());
+            let is_known = self.known.lock().unwrap_or_else(PoisonError::into_inner).shifted == now;
+            if !is_known {
+                self.tell(|known| known.shifted = now);
+            }
+            tokio::time::sleep(SHIFTS_EVERY).await;
+        }
+    }
+
     /// As far as it is known now.
     pub(super) fn catalog(&self) -> Catalog {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).catalog()
@@ -136,6 +179,27 @@ impl Keeper {
         };
         if !is_known {
             self.tell(|known| drop(known.reservations.insert(class.to_owned(), facts)));
+        }
+    }
+
+    /// Launches have taken so much of capacity reservations, by id: it is not free any more, before EC2 is asked again.
+    pub(super) fn take_reserved(&self, taken: &BTreeMap<Arc<str>, u32>) {
+        if !taken.is_empty() {
+            self.tell(|known| take_reserved(known.reservations.values_mut().flatten(), taken));
+        }
+    }
+
+    /// What the selector of a class means; `None`: it has none, or there is no such group.
+    pub(super) fn learn_placement_group(&self, class: &str, group: Option<&PlacementGroupFacts>) {
+        let is_known = {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.placement_groups.get(class) == group
+        };
+        if !is_known {
+            self.tell(|known| match group {
+                Some(group) => drop(known.placement_groups.insert(class.to_owned(), group.clone())),
+                None => drop(known.placement_groups.remove(class)),
+            });
         }
     }
 
@@ -188,11 +252,18 @@ impl Keeper {
 
 impl Known {
     fn catalog(&self) -> Catalog {
-        let market = self.base.clone().with_account(self.account.clone());
+        let market = self.base.clone().with_account(self.account.clone()).with_shifted_zones(self.shifted.clone());
         let market = market.with_reservations(Reservations::of_account(self.reservations.values().flatten().cloned()));
+        let market = market.with_placement_groups(self.placement_groups.clone());
         let spot = &self.spot_prices;
         let market = if spot.is_empty() { market } else { market.with_spot_prices(spot.clone()) };
         Catalog::Ec2(Box::new(market))
+    }
+}
+
+fn take_reserved<'r>(all: impl Iterator<Item = &'r mut ReservationFacts>, taken: &BTreeMap<Arc<str>, u32>) {
+    for reservation in all {
+        reservation.free = reservation.free.saturating_sub(taken.get(&reservation.id).copied().unwrap_or(0));
     }
 }
 
@@ -247,4 +318,25 @@ impl Rhythm {
 
 fn seconds(time: SystemTime) -> f64 {
     time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_launches_have_taken_is_not_free_any_more() {
+        let reservation = |id: &str, free| ReservationFacts {
+            id: id.into(),
+            zone: "a".into(),
+            instance_type: "m5.large".into(),
+            kind: "default".into(),
+            interruptible: false,
+            free,
+        };
+        // two classes select the first
+        let mut all = [reservation("cr-1", 3), reservation("cr-1", 3), reservation("cr-2", 1), reservation("cr-3", 1)];
+        take_reserved(all.iter_mut(), &BTreeMap::from([("cr-1".into(), 2), ("cr-2".into(), 2)]));
+        assert_eq!(all.map(|of| of.free), [1, 1, 0, 1]);
+    }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::connect::Aws;
 use super::words::reason;
-use crate::catalog::market::OnDemandPrices;
+use crate::catalog::market::{OnDemandPrices, is_in_china};
 use crate::units::{MicroUsd, Quantity};
 
 const PRODUCTS_OF_PAGE: i32 = 100;
@@ -54,10 +54,11 @@ async fn of_query(aws: &Aws, (tenancy, family): (&str, &str)) -> Result<OnDemand
         let filter = Filter::builder().r#type(FilterType::TermMatch).field(field).value(value).build();
         call = call.filters(filter.map_err(|error| format!("GetProducts: {error}"))?);
     }
+    let currency = if is_in_china(&aws.region) { "CNY" } else { "USD" };
     let mut pages = call.into_paginator().items().send();
     let mut prices = OnDemandPrices::new();
     while let Some(product) = pages.try_next().await.map_err(|error| reason("GetProducts", &error))? {
-        if let Some((kind, price)) = price_of(&product) {
+        if let Some((kind, price)) = price_of(&product, currency) {
             prices.insert(kind, price);
         }
     }
@@ -65,13 +66,13 @@ async fn of_query(aws: &Aws, (tenancy, family): (&str, &str)) -> Result<OnDemand
 }
 
 /// Of an entry of the price list, which is JSON in a text. `None` where it has no price.
-fn price_of(product: &str) -> Option<(Arc<str>, MicroUsd)> {
+fn price_of(product: &str, currency: &str) -> Option<(Arc<str>, MicroUsd)> {
     let product: Value = serde_json::from_str(product).ok()?;
     let kind = product["product"]["attributes"]["instanceType"].as_str()?;
     let terms = product["terms"]["OnDemand"].as_object()?;
     let dimensions = terms.values().filter_map(|term| term["priceDimensions"].as_object());
     let mut prices = dimensions.flat_map(serde_json::Map::values).filter_map(|dimension| {
-        let price: Quantity = dimension["pricePerUnit"]["USD"].as_str()?.parse().ok()?;
+        let price: Quantity = dimension["pricePerUnit"][currency].as_str()?.parse().ok()?;
         Some(MicroUsd(price.micro_value()))
     });
     let price = prices.find(|price| (MicroUsd(1)..=MicroUsd::MOST_AN_HOUR).contains(price))?;
@@ -87,9 +88,11 @@ mod tests {
         let product = r#"{"product": {"attributes": {"instanceType": "m5.large"}}, "terms": {"OnDemand": {
             "A.B": {"priceDimensions": {"A.B.C": {"pricePerUnit": {"USD": "0.0000000000"}}}},
             "A.D": {"priceDimensions": {"A.D.E": {"pricePerUnit": {"USD": "0.0960000000"}}}}}}}"#;
-        assert_eq!(price_of(product), Some((Arc::from("m5.large"), MicroUsd(96_000))));
-        assert_eq!(price_of(&product.replace("USD", "CNY")), None);
-        assert_eq!(price_of("{}"), None);
-        assert_eq!(price_of("m5.large"), None);
+        let expected = Some((Arc::from("m5.large"), MicroUsd(96_000)));
+        assert_eq!(price_of(product, "USD"), expected);
+        assert_eq!(price_of(product, "CNY"), None);
+        assert_eq!(price_of(&product.replace("USD", "CNY"), "CNY"), expected);
+        assert_eq!(price_of("{}", "USD"), None);
+        assert_eq!(price_of("m5.large", "USD"), None);
     }
 }

@@ -146,19 +146,21 @@ impl Queue {
         let ours = told.instances.iter().filter_map(|id| self.known.get(id));
         let mut waits = Vec::new();
         for instance in ours {
-            debug!(
-                controller = "interruption",
-                messageKind = kind.label(),
-                "provider-id" = &*instance.provider_id,
-                "initiating delete from interruption message"
-            );
             let takes_capacity =
                 matches!(kind, InterruptionKind::SpotInterrupted | InterruptionKind::CapacityReservationInterrupted);
             if takes_capacity {
                 tell(&self.teller, Event::Cloud(Answer::Unavailable(vec![instance.offering.clone()])));
             }
+            let heard = tell_interruption(&self.teller, instance.provider_id.clone(), kind);
+            // of what is only said nobody has to wait for the end
             if kind.ends_claim() {
-                waits.push(tell_interruption(&self.teller, instance.provider_id, kind));
+                debug!(
+                    controller = "interruption",
+                    messageKind = kind.label(),
+                    "provider-id" = &*instance.provider_id,
+                    "initiating delete from interruption message"
+                );
+                waits.push(heard);
             }
         }
         waits

@@ -5,6 +5,7 @@ mod history;
 mod spot;
 mod zones;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use account::{Account, Offered, OnDemandPrices};
@@ -13,8 +14,8 @@ pub use spot::{LINUX, SpotFileError, SpotPrice, SpotPrices, read_price};
 
 use super::ec2::{Ec2Facts, Ec2Type, PriceTable};
 use super::learned::Learned;
-use super::node_class::Zone;
 use super::node_class::reservations::Reservations;
+use super::node_class::{PlacementGroupFacts, Zone};
 use crate::units::MicroUsd;
 
 /// One region. Without a cloud connection: zones of a committed table, types and prices of the bundled data; with one, what the
@@ -30,14 +31,16 @@ pub struct Market {
     reservations: Option<Reservations>,
     /// What the account has said.
     account: Account,
+    /// What the selectors of node classes mean, by the name of the class.
+    placement_groups: Arc<BTreeMap<String, PlacementGroupFacts>>,
+    /// Ids of zones that ARC has shifted away from: nothing is launched there.
+    shifted: Arc<BTreeSet<Arc<str>>>,
     /// What nodes really have, as far as some were seen.
     pub(super) learned: Arc<Learned>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MarketError {
-    #[error("region {region} is priced in CNY, which is not supported: every cost is in US dollars")]
-    Currency { region: String },
     #[error("'{region}' is not the name of an AWS region, such as us-east-1")]
     Region { region: String },
 }
@@ -46,11 +49,8 @@ impl Market {
     /// The market of a region, and what had to be assumed, one sentence each.
     ///
     /// # Errors
-    /// The region is priced in another currency, or is not the name of a region.
+    /// It is not the name of a region.
     pub fn offline(region: &str) -> Result<(Self, Vec<String>), MarketError> {
-        if region.starts_with("cn-") {
-            return Err(MarketError::Currency { region: region.to_owned() });
-        }
         if !is_region_name(region) {
             return Err(MarketError::Region { region: region.to_owned() });
         }
@@ -60,9 +60,17 @@ impl Market {
             zones::lettered(region, "abc")
         });
         let prices = PriceTable::of_region(region).unwrap_or_else(|| {
-            notes.push(format!("no on-demand prices for {region}: us-east-1 prices are used"));
-            PriceTable::UsEast1
+            let (instead, table) = if is_in_china(region) {
+                ("cn-north-1", PriceTable::CnNorth1)
+            } else {
+                ("us-east-1", PriceTable::UsEast1)
+            };
+            notes.push(format!("no on-demand prices for {region}: {instead} prices are used"));
+            table
         });
+        if is_in_china(region) {
+            notes.push(format!("prices of {region} are in CNY: so is every amount that is said to be in dollars"));
+        }
         let names: Vec<&str> = zones.iter().map(|zone| &*zone.name).collect();
         notes.push(format!("every type is taken to be offered in every zone: {}", names.join(", ")));
         notes.push(
@@ -75,6 +83,8 @@ impl Market {
             spot: None,
             reservations: None,
             account: Account::default(),
+            placement_groups: Arc::default(),
+            shifted: Arc::default(),
             learned: Arc::default(),
         };
         Ok((market, notes))
@@ -90,6 +100,31 @@ impl Market {
     #[must_use]
     pub fn with_reservations(self, reservations: Reservations) -> Self {
         Self { reservations: Some(reservations), ..self }
+    }
+
+    /// The same market with the placement groups of node classes, by the name of the class.
+    #[must_use]
+    pub fn with_placement_groups(self, groups: BTreeMap<String, PlacementGroupFacts>) -> Self {
+        Self { placement_groups: Arc::new(groups), ..self }
+    }
+
+    /// The placement group of a node class.
+    #[must_use]
+    pub fn placement_group(&self, class: &str) -> Option<&PlacementGroupFacts> {
+        self.placement_groups.get(class)
+    }
+
+    /// The same market while ARC has shifted away from zones, by their ids: what is offered there cannot be had.
+    #[must_use]
+    pub fn with_shifted_zones(self, ids: BTreeSet<Arc<str>>) -> Self {
+        Self { shifted: Arc::new(ids), ..self }
+    }
+
+    /// The id of a zone that ARC has shifted away from; `None` of others, and where nobody knows the id.
+    #[must_use]
+    pub fn shifted(&self, zone: &Zone) -> Option<&Arc<str>> {
+        let known = || self.zones.iter().find(|known| known.name == zone.name)?.id.as_ref();
+        zone.id.as_ref().or_else(known).and_then(|id| self.shifted.get(id))
     }
 
     #[must_use]
@@ -165,6 +200,12 @@ pub(super) enum SpotQuote {
     NotOffered,
 }
 
+/// Whether prices are in yuan.
+#[must_use]
+pub fn is_in_china(region: &str) -> bool {
+    region.starts_with("cn-")
+}
+
 /// Three or more parts such as `us-gov-west-1`: letters, then a number.
 fn is_region_name(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
@@ -193,8 +234,20 @@ mod tests {
     }
 
     #[test]
-    fn other_currencies_and_other_words_are_refused() {
-        assert!(Market::offline("cn-north-1").unwrap_err().to_string().contains("CNY"));
+    fn prices_of_china_are_in_its_currency() {
+        let price = |region: &str| {
+            let (market, notes) = Market::offline(region).unwrap();
+            let is_told = notes.iter().any(|note| note.contains("are in CNY"));
+            (market.on_demand(market.facts().get("m5.large").unwrap()), is_told)
+        };
+        assert_eq!(price("us-east-1"), (Some(MicroUsd(96_000)), false));
+        assert_eq!(price("cn-north-1"), price("cn-northwest-1"));
+        let (yuan, is_told) = price("cn-north-1");
+        assert!(yuan > Some(MicroUsd(600_000)) && is_told, "{yuan:?}");
+    }
+
+    #[test]
+    fn other_words_are_refused() {
         assert!(matches!(Market::offline("us-east-1a"), Err(MarketError::Region { .. })));
         assert!(matches!(Market::offline("Ohio"), Err(MarketError::Region { .. })));
     }

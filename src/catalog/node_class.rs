@@ -105,6 +105,8 @@ pub struct NodeClassFacts {
     pub zones: Option<Vec<Zone>>,
     /// Capacity reservations of the status that can still be launched into.
     pub reservations: Vec<ReservationFacts>,
+    /// The placement group that its selector means, once the account has said so.
+    pub placement_group: Option<PlacementGroupFacts>,
     /// The images of the status, in its order.
     pub images: Vec<images::ImageFacts>,
     /// What the class is apart from what its selectors find; empty where nobody asks.
@@ -133,6 +135,15 @@ pub struct NetworkInterface {
     pub device: u32,
     /// `interfaceType: efa-only`.
     pub efa_only: bool,
+}
+
+/// A placement group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlacementGroupFacts {
+    /// `pg-...`.
+    pub id: Arc<str>,
+    /// How many partitions it has in each zone; 0 where its strategy is another one.
+    pub partitions: u32,
 }
 
 /// A capacity reservation: where it is, for which type, and how many instances are free.

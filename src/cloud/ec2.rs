@@ -21,6 +21,7 @@ pub mod messages;
 pub mod instance_profile;
 pub mod class_status;
 pub mod drift;
+pub mod zonal_shift;
 #[cfg(test)]
 mod fixtures;
 

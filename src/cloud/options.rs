@@ -62,7 +62,9 @@ pub fn node_labels(
     offering: &Offering,
 ) -> BTreeMap<Arc<str>, Arc<str>> {
     let mut found = written.clone();
-    for (key, offered) in &kind.requirements {
+    // which partition it is EC2 chooses at the launch, where nobody asks for one
+    let is_open = |key: &str| key == labels::PLACEMENT_GROUP_PARTITION && !requirements.contains_key(key);
+    for (key, offered) in kind.requirements.iter().filter(|(key, _)| !is_open(key)) {
         let written = found.get(key).filter(|value| offered.allows(value)).cloned();
         let claimed = |value: &&Arc<str>| requirements.get(key).is_none_or(|claim| claim.allows(value));
         let first = offered.finite_values().and_then(|values| values.iter().find(claimed));

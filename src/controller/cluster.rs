@@ -179,6 +179,11 @@ impl<'o> Claimed<'o> {
         self.claim.metadata.name.as_deref().unwrap_or_default()
     }
 
+    /// The name of its node, where there is one.
+    pub fn node_name(&self) -> Option<Arc<str>> {
+        self.nodes.first()?.metadata.name.as_deref().map(Arc::from)
+    }
+
     pub fn uid(&self) -> &'o str {
         self.claim.metadata.uid.as_deref().unwrap_or_default()
     }

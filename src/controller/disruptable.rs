@@ -108,6 +108,7 @@ fn kind(hold: &Hold) -> Option<Kept> {
         Hold::NotInitialized
         | Hold::Deleting
         | Hold::Nominated { .. }
+        | Hold::ZoneShifted
         | Hold::DoNotDisrupt
         | Hold::NoPool
         | Hold::PoolGone { .. }

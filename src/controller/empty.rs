@@ -91,9 +91,9 @@ const AGAIN: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(super) struct HeldByPods(BTreeMap<Arc<str>, Timestamp>);
 
-/// Nodes, by name, that are not empty, or of which a pod must not be disturbed.
+/// Nodes, by name, that are not empty, of which a pod must not be disturbed, or that are in a zone which ARC has shifted away from.
 fn held_by_pods(snapshot: &Snapshot, now: Timestamp) -> HashSet<Arc<str>> {
-    let keeps = |hold: &Hold| hold.is_of_pod() || *hold == Hold::NotEmpty;
+    let keeps = |hold: &Hold| hold.is_of_pod() || [Hold::NotEmpty, Hold::ZoneShifted].contains(hold);
     let held = candidates(snapshot, Method::Empty, now).into_iter().filter(|standing| {
         let holds = standing.verdict.as_ref().err();
         holds.is_some_and(|holds| holds.iter().any(keeps))

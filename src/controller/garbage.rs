@@ -13,8 +13,10 @@ use super::cluster::{Claimed, Cluster};
 use super::conditions::{LAUNCHED, READY, REGISTERED, since};
 use super::drain::is_going;
 use super::instances::Instances;
+use super::market::Market;
 use super::said::Said;
 use super::turn::{Turn, later};
+use super::zonal_shift::is_shifted;
 use serde_json::json;
 
 use crate::api::labels;
@@ -120,6 +122,7 @@ impl Garbage {
 /// `all_read`: whether every NodeClaim that there is can be read; an instance of one that cannot is nobody's garbage.
 pub(super) fn step(
     cluster: &Cluster<'_>,
+    market: &Market,
     garbage: &mut Garbage,
     all_read: bool,
     instances: &mut Instances,
@@ -144,7 +147,10 @@ pub(super) fn step(
         let (Some(id), Some(launched)) = (status.provider_id.as_deref(), since(&status.conditions, LAUNCHED)) else {
             continue;
         };
-        let is_gone = garbage.is_missing(id, launched) && !claimed.nodes.iter().any(|node| is_ready(node));
+        // of a zone that is impaired EC2 may not list everything
+        let is_gone = garbage.is_missing(id, launched)
+            && !claimed.nodes.iter().any(|node| is_ready(node))
+            && !is_shifted(claimed, market);
         if is_gone && turn.delete_claim(claimed) {
             turn.say_once_taken(Said::InstanceGone { claim: Arc::from(claimed.name()), provider_id: Arc::from(id) });
         }

@@ -2,7 +2,7 @@
 //!
 //! Source: the reference's `interruption` controller (karpenter-aws): the claim is deleted, and its pods are planned anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,11 @@ const UNKNOWN: Duration = Duration::from_secs(120);
 
 /// Instances of which the cloud has said so.
 #[derive(Debug, Default)]
-pub(super) struct Interruptions(BTreeMap<Arc<str>, Noted>);
+pub(super) struct Interruptions {
+    noted: BTreeMap<Arc<str>, Noted>,
+    /// Of which it has only said that they may go.
+    recommended: BTreeSet<Arc<str>>,
+}
 
 #[derive(Debug)]
 struct Noted {
@@ -31,8 +35,10 @@ struct Noted {
 
 impl Interruptions {
     pub fn note(&mut self, provider_id: Arc<str>, kind: InterruptionKind, now: Timestamp) {
-        if kind.ends_claim() {
-            let noted = self.0.entry(provider_id).or_insert(Noted { kind, at: now, is_past: false });
+        if kind == InterruptionKind::RebalanceRecommendation {
+            self.recommended.insert(provider_id);
+        } else if kind.ends_claim() {
+            let noted = self.noted.entry(provider_id).or_insert(Noted { kind, at: now, is_past: false });
             if kind.is_forceful() {
                 noted.kind = kind;
             }
@@ -41,13 +47,18 @@ impl Interruptions {
 
     /// Whether nothing is left to do about an instance: the cloud need not say so again.
     pub fn is_handled(&self, provider_id: &str) -> bool {
-        self.0.get(provider_id).is_none_or(|noted| noted.is_past)
+        self.noted.get(provider_id).is_none_or(|noted| noted.is_past)
     }
 }
 
 /// Deletes their claims.
 pub(super) fn step(cluster: &Cluster<'_>, interruptions: &mut Interruptions, turn: &mut Turn<'_>) {
-    interruptions.0.retain(|id, noted| {
+    for id in std::mem::take(&mut interruptions.recommended) {
+        if let Some(claimed) = cluster.claim_of(&id) {
+            turn.say(Said::RebalanceRecommended { claim: Arc::from(claimed.name()), node: claimed.node_name() });
+        }
+    }
+    interruptions.noted.retain(|id, noted| {
         let Some(claimed) = cluster.claim_of(id) else {
             noted.is_past =
                 matches!(noted.kind, InterruptionKind::InstanceStopped | InterruptionKind::InstanceTerminated);
@@ -61,8 +72,8 @@ pub(super) fn step(cluster: &Cluster<'_>, interruptions: &mut Interruptions, tur
             return false;
         }
         if turn.delete_claim(&claimed) {
-            let (claim, provider_id, kind) = (Arc::from(claimed.name()), id.clone(), noted.kind);
-            turn.say_once_taken(Said::Interrupted { claim, provider_id, kind });
+            let (claim, node) = (Arc::from(claimed.name()), claimed.node_name());
+            turn.say_once_taken(Said::Interrupted { claim, node, provider_id: id.clone(), kind: noted.kind });
         }
         true
     });

@@ -104,6 +104,11 @@ impl Market {
         offered
     }
 
+    /// Zones that ARC has shifted away from: name and id.
+    pub fn shifted(&self) -> &BTreeMap<Arc<str>, Arc<str>> {
+        &self.offered.shifted
+    }
+
     /// The pools that can be read, with what can be had now.
     pub fn pools(&self) -> &[NodePool] {
         &self.pools

@@ -13,9 +13,11 @@ use k8s_openapi::api::core::v1::Node;
 use super::cluster::{Claimed, Cluster};
 use super::conditions::READY;
 use super::event::Subject;
+use super::market::Market;
 use super::retire::drain_no_longer;
 use super::said::Said;
 use super::turn::{Turn, later};
+use super::zonal_shift::is_shifted;
 use crate::api::node_pool::DisruptionReason;
 use crate::cloud::Provider;
 use crate::disruption::Allowance;
@@ -51,13 +53,14 @@ const FEW: usize = 20;
 const BLOCKED: Duration = Duration::from_secs(5 * 60);
 const HELD: Duration = Duration::from_secs(10);
 
-/// Deletes the claims of nodes that were unhealthy for too long. Their pods do not drain: nobody is there to end them.
-pub(super) fn step(cluster: &Cluster<'_>, turn: &mut Turn<'_>) {
+/// Deletes the claims of nodes that were unhealthy for too long. Their pods do not drain: nobody is there to end them. Those in a zone
+/// that ARC has shifted away from stay: the fault is that of the zone.
+pub(super) fn step(cluster: &Cluster<'_>, market: &Market, turn: &mut Turn<'_>) {
     if !turn.settings.decision.feature_gates.node_repair {
         return;
     }
     let mut left: BTreeMap<&str, usize> = BTreeMap::new();
-    for claimed in cluster.claims.iter().filter(|claimed| !claimed.is_deleting()) {
+    for claimed in cluster.claims.iter().filter(|claimed| !claimed.is_deleting() && !is_shifted(claimed, market)) {
         turn.about(claimed);
         let [node] = claimed.nodes[..] else { continue };
         let Some((condition, at)) = unhealthy(node, turn.settings.provider) else { continue };

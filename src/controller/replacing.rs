@@ -138,7 +138,7 @@ fn are_free(cluster: &Cluster<'_>, going: &[&Claimed<'_>], now: &Snapshot, turn:
         let mut standing = candidates(&open, method, turn.now).into_iter();
         let is_it = |of: &Standing| open.nodes[of.node].claim.as_deref() == Some(claimed.name());
         // that pods have come to their end meanwhile keeps nothing
-        let keeps = |hold: &Hold| *hold == Hold::DoNotDisrupt || hold.is_of_pod();
+        let keeps = |hold: &Hold| [Hold::DoNotDisrupt, Hold::ZoneShifted].contains(hold) || hold.is_of_pod();
         let is_free = |of: Standing| !of.verdict.is_err_and(|holds| holds.iter().any(keeps));
         budget.disrupted <= budget.most && standing.find(is_it).is_some_and(is_free)
     })

@@ -58,6 +58,7 @@ fn leave(claimed: &Claimed<'_>, turn: &mut Turn<'_>) {
     if turn.delete_claim(claimed) {
         turn.say_once_taken(Said::Interrupted {
             claim: Arc::from(claimed.name()),
+            node: claimed.node_name(),
             provider_id: Arc::from(claimed.provider_id()),
             kind: InterruptionKind::CapacityReservationInterrupted,
         });
@@ -129,6 +130,8 @@ mod tests {
             subnet_id: None,
             security_groups: Vec::new(),
             reservation: None,
+            placement_group: None,
+            partition: None,
         };
         let listed = Listed {
             provider_id: ID.into(),

@@ -1,5 +1,7 @@
 //! What a controller says: a host makes log lines, events and metrics of it.
 
+mod why;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +21,7 @@ use crate::observe::{InputError, Protection};
 use crate::placement::{Landed, Loss};
 use crate::plan::Certificate;
 use crate::units::MicroUsd;
+pub use why::{GivenUp, Kept};
 
 /// How a node was bought, as its labels say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -185,10 +188,30 @@ pub enum Said {
     Interrupted {
         /// Of which claim.
         claim: Arc<str>,
+        /// Its node, where there is one.
+        node: Option<Arc<str>>,
         /// Which.
         provider_id: Arc<str>,
         /// What happens to it.
         kind: InterruptionKind,
+    },
+    /// The cloud may take a spot instance away soon; nothing is done.
+    RebalanceRecommended {
+        /// Of which claim.
+        claim: Arc<str>,
+        /// Its node, where there is one.
+        node: Option<Arc<str>>,
+    },
+    /// ARC has shifted away from a zone, or does not any more.
+    ZonalShift {
+        /// A pool that nodes would come from there.
+        pool: Arc<str>,
+        /// Its name.
+        zone: Arc<str>,
+        /// Its id, the same in all accounts.
+        id: Arc<str>,
+        /// Nothing is launched there.
+        is_active: bool,
     },
     /// A claim is as old as it may become, and goes.
     Expired {
@@ -354,41 +377,6 @@ pub enum Said {
     Landed(Landed),
 }
 
-/// What keeps a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
-    /// Nothing is to disrupt it of the controller's own accord.
-    DisruptionBlocked,
-    /// It is not consolidated.
-    Unconsolidatable,
-}
-
-/// Why a claim comes to nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GivenUp {
-    /// None of its offerings can be had now.
-    InsufficientCapacity,
-    /// Its node class cannot be used.
-    NodeClassNotReady,
-    /// There was no instance in time.
-    LaunchTimeout,
-    /// Its node did not register in time.
-    RegistrationTimeout,
-}
-
-impl GivenUp {
-    /// As the reference's metrics call it.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::InsufficientCapacity => "insufficient_capacity",
-            Self::NodeClassNotReady => "nodeclass_not_ready",
-            Self::LaunchTimeout => "launch_timeout",
-            Self::RegistrationTimeout => "registration_timeout",
-        }
-    }
-}
-
 impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -424,8 +412,17 @@ impl fmt::Display for Said {
             Self::InstanceGone { claim, provider_id } => {
                 write!(f, "garbage collected nodeclaim {claim}: {provider_id} is gone")
             }
-            Self::Interrupted { claim, provider_id, kind } => {
+            Self::RebalanceRecommended { claim, .. } => {
+                write!(f, "spot rebalance recommendation for nodeclaim {claim}")
+            }
+            Self::Interrupted { claim, provider_id, kind, .. } => {
                 write!(f, "interrupted nodeclaim {claim}: {} of {provider_id}", kind.label())
+            }
+            Self::ZonalShift { pool, zone, id, is_active: true } => {
+                write!(f, "nodepool {pool}: a zonal shift away from {zone} ({id}) is active, nothing is launched there")
+            }
+            Self::ZonalShift { pool, zone, id, is_active: false } => {
+                write!(f, "nodepool {pool}: the zonal shift away from {zone} ({id}) is over")
             }
             Self::Expired { claim } => write!(f, "deleted expired nodeclaim {claim}"),
             Self::Unhealthy { claim, node, condition } => {

@@ -15,3 +15,4 @@ mod interrupting;
 mod drifting;
 mod repairing;
 mod disruptable;
+mod zonal_shifting;

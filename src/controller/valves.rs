@@ -277,6 +277,8 @@ mod tests {
                 subnet_id: None,
                 security_groups: Vec::new(),
                 reservation: None,
+                placement_group: None,
+                partition: None,
             }),
         };
         played.controller.observe(Event::Cloud(Answer::Listed(Ok(vec![listed]))), played.now);

@@ -17,6 +17,8 @@ pub enum Hold {
     Deleting,
     /// Pods are on their way to it.
     Nominated { until: Timestamp },
+    /// ARC has shifted away from its zone: nothing there is made worse.
+    ZoneShifted,
     /// A person keeps the node.
     DoNotDisrupt,
     /// A person made its claim.
@@ -82,6 +84,7 @@ impl fmt::Display for Hold {
             Self::NotInitialized => f.write_str("it is not initialized"),
             Self::Deleting => f.write_str("it is being deleted"),
             Self::Nominated { until } => write!(f, "pods were nominated for it, until {until}"),
+            Self::ZoneShifted => f.write_str("a zonal shift away from its zone is active"),
             Self::DoNotDisrupt => write!(f, "its annotation {key} is true"),
             Self::NoPool => write!(f, "it has no label {}", labels::NODEPOOL),
             Self::PoolGone { pool } => write!(f, "NodePool {pool} is not there, or cannot be read"),

@@ -104,6 +104,9 @@ fn of_state(node: &Node, now: Timestamp) -> Vec<Hold> {
         holds.push(Hold::Deleting);
     }
     holds.extend(node.disruption.nominated_until.filter(|until| *until > now).map(|until| Hold::Nominated { until }));
+    if node.disruption.zone_shifted {
+        holds.push(Hold::ZoneShifted);
+    }
     if node.disruption.do_not_disrupt {
         holds.push(Hold::DoNotDisrupt);
     }

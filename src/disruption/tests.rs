@@ -80,6 +80,12 @@ fn the_state_of_the_node_may_keep_it() {
         ["its annotation karpenter.sh/do-not-disrupt is true"]
     );
     assert_eq!(of_node(annotated(labels::DO_NOT_DISRUPT, "24h")), [""; 0], "a node knows no durations");
+    let mut shifted = (*load(&with(&[])).0).clone();
+    shifted.nodes[0].disruption.zone_shifted = true;
+    for method in [Method::Empty, Method::Underutilized, Method::Drifted] {
+        let holds = candidates(&shifted, method, now()).remove(0).verdict.unwrap_err();
+        assert!(holds.contains(&Hold::ZoneShifted), "{holds:?}");
+    }
     let (snapshot, _) = load(&with(&[]));
     let mut nominated = (*snapshot).clone();
     nominated.nodes[0].disruption.nominated_until = Some("2026-01-05T12:00:20Z".parse().unwrap());

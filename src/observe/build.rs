@@ -24,6 +24,7 @@ use super::owners::expand_owners;
 use super::pod::read_labels;
 use super::single_pod::refuse_second_users;
 use super::snapshot::{Labels, Limits, Snapshot};
+use crate::api::labels;
 use crate::catalog::Catalog;
 use crate::settings::Settings;
 
@@ -88,13 +89,16 @@ fn build_from(mut objects: Objects, moment: Moment, memory: &mut Memory, expand:
     notes.extend(not_expanded::notes(&mut objects));
     let mut cluster = Cluster::read(&objects, &settings, &mut errors);
     let budgets = read_budgets(&objects, &mut errors);
-    let Offered { pools: node_pools, mut assumptions, .. } = offered;
+    let Offered { pools: node_pools, mut assumptions, shifted, .. } = offered;
     errors.extend(offered.errors);
     notes.extend(offered.notes);
     notes.extend(unused_pools(&node_pools));
     notes.extend(limits_of_nothing(&node_pools));
     let mut nodes = read_nodes(&objects, &mut errors);
     price_nodes(&mut nodes, &node_pools, &objects);
+    for node in nodes.iter_mut().filter(|node| node.claim.is_some()) {
+        node.disruption.zone_shifted = node.label(labels::ZONE).is_some_and(|zone| shifted.contains_key(zone));
+    }
     notes.extend(closed::notes(&objects, &nodes));
     let names = |deleting: bool| nodes.iter().filter(move |node| node.deleting || !deleting);
     let surroundings = Surroundings {

@@ -85,6 +85,7 @@ fn class_types(
 ) -> Result<(Arc<Vec<InstanceType>>, MarketUse), String> {
     match (resolve(class, objects, catalog, errors, assumptions)?, catalog) {
         (Facts::Ec2(mut facts), Catalog::Ec2(of_region)) => {
+            facts.placement_group = of_region.placement_group(&class.name).cloned();
             if settings.feature_gates.reserved_capacity {
                 add_reservations(&mut facts, class, objects, of_region, assumptions);
             }

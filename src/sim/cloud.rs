@@ -165,6 +165,8 @@ impl Cloud {
                 subnet_id: None,
                 security_groups: Vec::new(),
                 reservation: None,
+                placement_group: None,
+                partition: None,
             }),
         });
         Answer::Listed(Ok(running.collect()))

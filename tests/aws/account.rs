@@ -63,6 +63,25 @@ impl Account {
         }
     }
 
+    /// The images that are there have a version, too.
+    pub fn publish_version(&self, kubernetes: &str, version: &str) {
+        let mut faults = self.proxy.faults();
+        let ids: Vec<String> = faults.images.keys().take(2).cloned().collect();
+        let of = [
+            ("x86_64", "standard"),
+            ("x86_64", "nvidia"),
+            ("x86_64", "neuron"),
+            ("arm64", "standard"),
+            ("arm64", "nvidia"),
+        ];
+        for (arch, variant) in of {
+            let image = format!("amazon-eks-node-al2023-{arch}-{variant}-{kubernetes}-{version}");
+            let folder = format!("/aws/service/eks/optimized-ami/{kubernetes}/amazon-linux-2023/{arch}/{variant}");
+            let id = &ids[usize::from(arch == "arm64")];
+            faults.parameters.insert(format!("{folder}/{image}/image_id"), id.clone());
+        }
+    }
+
     /// Clients through the proxy.
     pub async fn clients(&self, mode: Mode) -> Aws {
         clients(&self.proxy.url(), mode).await

@@ -56,7 +56,7 @@ impl Provider {
                 no_dry_runs: false,
                 is_isolated: false,
             },
-            market: MarketSettings { spot_every: minute * 10, is_isolated: false },
+            market: MarketSettings { spot_every: minute * 10, is_isolated: false, shifts_of: None },
             queue: None,
         };
         let ec2 = Ec2::start((aws, world.client.clone(), facts), keeper, settings, teller, Arc::new(|| true));

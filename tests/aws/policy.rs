@@ -60,6 +60,7 @@ fn every_right_is_one_that_the_program_needs() {
     let sources: String = sources.split_whitespace().collect();
     let is_called = |action: &String| {
         let (service, name) = action.split_once(':').unwrap();
+        let service = service.replace('-', "_");
         let mut call = String::new();
         for letter in name.chars() {
             if letter.is_ascii_uppercase() && !call.is_empty() {

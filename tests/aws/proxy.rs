@@ -23,6 +23,7 @@ use hyper_util::rt::TokioExecutor;
 
 pub use faults::{Faults, Throttle};
 use machines::Machines;
+pub use machines::PARTITION;
 use query::Query;
 
 /// A call that came in.
@@ -138,7 +139,8 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     };
     let told = match call.action.as_str() {
         "CreateLaunchTemplate" if told.status == 200 => {
-            shared.machines.lock().unwrap().note_template(&query);
+            let groups = shared.faults.lock().unwrap().placement_groups.clone();
+            shared.machines.lock().unwrap().note_template(&query, &groups);
             told
         }
         "DescribeInstances" => shared.machines.lock().unwrap().amend(told),

@@ -35,7 +35,7 @@ fn the_catalogue_is_what_the_account_says() {
         let aws = account.clients(Mode::ReadsOnly).await;
         let (base, _) = Market::offline(REGION).unwrap();
         let keeper = Arc::new(Keeper::new(aws.clone(), base, teller));
-        let settings = MarketSettings { spot_every: Duration::from_secs(600), is_isolated: false };
+        let settings = MarketSettings { spot_every: Duration::from_secs(600), is_isolated: false, shifts_of: None };
         let keeping = tokio::spawn(async move { keeper.run(settings).await });
         let is_complete = |types: &[InstanceType]| {
             let kind = |name: &str| types.iter().find(|kind| *kind.name == *name);
@@ -105,7 +105,7 @@ fn without_the_right_to_ask_for_zones_they_are_those_of_what_is_offered() {
         let (teller, mut told) = unbounded_channel();
         let (base, _) = Market::offline(REGION).unwrap();
         let keeper = Arc::new(Keeper::new(account.clients(Mode::ReadsOnly).await, base, teller));
-        let settings = MarketSettings { spot_every: Duration::from_secs(600), is_isolated: true };
+        let settings = MarketSettings { spot_every: Duration::from_secs(600), is_isolated: true, shifts_of: None };
         let keeping = tokio::spawn(async move { keeper.run(settings).await });
         let names = tokio::time::timeout(PATIENCE, async {
             loop {
@@ -118,6 +118,48 @@ fn without_the_right_to_ask_for_zones_they_are_those_of_what_is_offered() {
             }
         });
         assert!(names.await.unwrap().contains(&format!("{REGION}a")));
+        keeping.abort();
+    });
+}
+
+#[test]
+fn nothing_can_be_had_in_a_zone_while_it_is_shifted_away_from() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let account = Account::new("1.37").await;
+        account.proxy.faults().shifted.insert("use1-az6".to_owned()); // us-east-1a, as the stand-in has it
+        let (teller, mut told) = unbounded_channel();
+        let (base, _) = Market::offline(REGION).unwrap();
+        let keeper = Arc::new(Keeper::new(account.clients(Mode::ReadsOnly).await, base, teller));
+        let settings = MarketSettings {
+            spot_every: Duration::from_secs(600),
+            is_isolated: true,
+            shifts_of: Some(Arc::from("test")),
+        };
+        let keeping = tokio::spawn(async move { keeper.run(settings).await });
+        // zones where m5.large can be had, once the account has said what is there
+        let mut open_zones = async |is_it: fn(&[String]) -> bool| {
+            let found = tokio::time::timeout(PATIENCE, async {
+                loop {
+                    let Event::Catalog(catalog) = told.recv().await.unwrap().event else { continue };
+                    let types = catalog.instance_types(&NodeClassFacts::default(), &Settings::default());
+                    let large = types.iter().find(|kind| *kind.name == *"m5.large").unwrap();
+                    let open =
+                        large.offerings.iter().filter(|of| of.available && of.capacity_type == CapacityType::OnDemand);
+                    let zones: Vec<String> = open.map(|of| of.zone.to_string()).collect();
+                    if is_it(&zones) {
+                        break zones;
+                    }
+                }
+            });
+            found.await.unwrap()
+        };
+        let zone = format!("{REGION}a");
+        let open = open_zones(|zones| !zones.contains(&format!("{REGION}a"))).await;
+        assert!(open.contains(&format!("{REGION}b")), "{open:?}");
+        account.proxy.faults().shifted.clear();
+        open_zones(|zones| zones.contains(&format!("{REGION}a"))).await;
+        assert!(account.proxy.count("GetManagedResource") >= 2, "{zone} is open again");
         keeping.abort();
     });
 }

@@ -17,7 +17,7 @@ use crate::placement::dice::Dice;
 
 /// What is looked up again after a minute is waited for longer.
 const PATIENCE: Duration = Duration::from_secs(240);
-const KUBERNETES: &str = "1.37";
+pub const KUBERNETES: &str = "1.37";
 
 /// What a test has.
 pub struct World<'w> {

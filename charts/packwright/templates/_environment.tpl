@@ -47,6 +47,8 @@
 {{- end }}
 - name: ISOLATED_VPC
   value: {{ $settings.isolatedVPC | quote }}
+- name: ENABLE_ZONAL_SHIFT
+  value: {{ $settings.enableZonalShift | quote }}
 - name: DISABLE_CLUSTER_STATE_OBSERVABILITY
   value: {{ $settings.disableClusterStateObservability | quote }}
 - name: DISABLE_DRY_RUN

@@ -12,7 +12,12 @@ use aws_sdk_ec2::types::{
     FleetLaunchTemplateConfigRequest, FleetLaunchTemplateSpecificationRequest, FleetType, ResourceType,
     TargetCapacitySpecificationRequest,
 };
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
+use metrics::gauge;
+use tracing::warn;
 
 use super::observed::Need;
 use crate::api::ec2_node_class::EC2NodeClass;
@@ -25,6 +30,7 @@ use crate::cloud::ec2::class_status::{DryRun, Validation, ValidationFailure};
 use crate::cloud::ec2::errors::AwsError;
 use crate::cloud::ec2::launch_template::{Group, LaunchTemplate};
 use crate::cloud::ec2::node_template::Tenancy;
+use crate::cloud::ec2::user_data::MOST_BYTES;
 use crate::cloud::ec2::{NodeTemplate, tags};
 use machine::choose;
 use run_instances::run_instances;
@@ -67,6 +73,7 @@ pub(super) async fn validate(
             return Validation::Failed(ValidationFailure { reason, message: error.to_string() });
         }
     };
+    tell_size(class, &launch_template);
     let launched = tags::of_launch(cluster, class, &template.pool);
     for call in [DryRun::CreateLaunchTemplate, DryRun::CreateFleet, DryRun::RunInstances] {
         let told = match call {
@@ -80,6 +87,18 @@ pub(super) async fn validate(
         }
     }
     Validation::Succeeded
+}
+
+/// How much user data there is: EC2 takes no more than [`MOST_BYTES`].
+fn tell_size(class: &EC2NodeClass, template: &LaunchTemplate) {
+    let encoded = template.content.user_data.as_deref().unwrap_or_default();
+    let bytes = STANDARD.decode(encoded).map_or(0, |text| text.len());
+    let name = class.name_any();
+    let told = u32::try_from(bytes).unwrap_or(u32::MAX);
+    gauge!("karpenter_ec2nodeclasses_userdata_bytes", "nodeclass" => name.clone()).set(f64::from(told));
+    if bytes * 10 > MOST_BYTES * 9 {
+        warn!(controller = "nodeclass", EC2NodeClass = name, "user data have {bytes} of at most {MOST_BYTES} bytes");
+    }
 }
 
 async fn create_launch_template(aws: &Aws, template: &LaunchTemplate) -> Result<(), AwsError> {

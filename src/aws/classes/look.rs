@@ -1,20 +1,25 @@
 //! What selectors find: subnets, security groups, images, capacity reservations and the placement group of a class.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use aws_sdk_ec2::types::{CapacityReservation, CapacityReservationType, Image, SubnetState};
+use aws_sdk_ec2::types::{CapacityReservation, CapacityReservationType, Image, PlacementGroup, SubnetState};
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
+use tokio::time::Instant;
 use tracing::warn;
 
+use super::observed::Need;
+use super::parameters::PINNED;
 use crate::api::ec2_node_class::AMI;
 use crate::api::ec2_node_class::{EC2NodeClassSpec, InstanceMatchCriteria, ReservationType, SecurityGroup};
 use crate::aws::connect::Aws;
 use crate::aws::instances::filters;
 use crate::aws::words::{code, reason};
+use crate::catalog::node_class::PlacementGroupFacts;
 use crate::cloud::ec2::class_status::{FoundReservation, FoundSubnet, Part};
 use crate::cloud::ec2::images::{self, FoundImage, ImageQuery, Sought};
-use crate::cloud::ec2::{ClusterFacts, selectors};
+use crate::cloud::ec2::selectors;
 
 const IMAGES_OF_PAGE: i32 = 1_000;
 /// Parameters that are asked for at once.
@@ -71,24 +76,21 @@ fn is_missing(code: Option<&str>) -> bool {
 }
 
 /// Values of parameters first, then what the images are.
-pub(super) async fn images(
-    aws: &Aws,
-    spec: &EC2NodeClassSpec,
-    cluster: &ClusterFacts,
-    now: Timestamp,
-) -> Part<Vec<AMI>> {
+pub(super) async fn images(need: Need<'_>, spec: &EC2NodeClassSpec, now: Timestamp) -> Part<Vec<AMI>> {
+    let Need { aws, cluster, settings, .. } = need;
     let sought = match images::sought(spec, cluster.version) {
         Ok(sought) => sought,
         Err(error) => return Part::Refused("UnsupportedAlias", error.to_string()),
     };
-    let names: Vec<String> = match &sought {
-        Sought::Alias(_, parameters) => parameters.iter().map(|parameter| parameter.name.clone()).collect(),
-        Sought::Terms { parameters } => parameters.clone(),
+    let kept = |is_mutable: bool| if is_mutable { settings.images_every } else { PINNED };
+    let names: Vec<(String, Duration)> = match &sought {
+        Sought::Alias(_, all) => all.iter().map(|of| (of.name.clone(), kept(of.is_mutable))).collect(),
+        Sought::Terms { parameters } => parameters.iter().map(|name| (name.clone(), kept(true))).collect(),
     };
     // of several terms those that may be read count
     let may_be_refused = matches!(sought, Sought::Terms { .. });
     let values =
-        futures::stream::iter(names).map(|name| parameter(aws, name, may_be_refused)).buffer_unordered(CONCURRENT);
+        futures::stream::iter(names).map(|of| parameter(need, of, may_be_refused)).buffer_unordered(CONCURRENT);
     let values: Vec<Option<(String, String)>> = match values.try_collect().await {
         Ok(values) => values,
         Err(reason) => return Part::Failed(reason),
@@ -106,10 +108,25 @@ pub(super) async fn images(
 }
 
 /// `None`: there is no such parameter, or, where that may be, it may not be read.
-async fn parameter(aws: &Aws, name: String, may_be_refused: bool) -> Result<Option<(String, String)>, String> {
+async fn parameter(
+    Need { aws, parameters, .. }: Need<'_>,
+    (name, kept): (String, Duration),
+    may_be_refused: bool,
+) -> Result<Option<(String, String)>, String> {
+    let now = Instant::now();
+    if let Some(known) = parameters.get(&name, now) {
+        return Ok(known.map(|value| (name, value)));
+    }
     match aws.ssm.get_parameter().name(&name).send().await {
-        Ok(answer) => Ok(answer.parameter().and_then(|found| found.value()).map(|value| (name, value.to_owned()))),
-        Err(error) if is_missing(code(&error)) => Ok(None),
+        Ok(answer) => {
+            let value = answer.parameter().and_then(|found| found.value()).map(str::to_owned);
+            parameters.learn(&name, value.clone(), kept, now);
+            Ok(value.map(|value| (name, value)))
+        }
+        Err(error) if is_missing(code(&error)) => {
+            parameters.learn(&name, None, kept, now);
+            Ok(None)
+        }
         Err(error) if may_be_refused && code(&error).is_some_and(|code| code.starts_with("AccessDenied")) => {
             warn!(controller = "nodeclass", name, "{}", reason("GetParameter", &error));
             Ok(None)
@@ -188,14 +205,19 @@ fn reservation_of(of: &CapacityReservation) -> Option<FoundReservation> {
     })
 }
 
-/// Whether the placement group is there; of a class without one nobody asks.
-pub(super) async fn placement_group(aws: &Aws, spec: &EC2NodeClassSpec) -> Part<bool> {
+/// The placement group, if it is there; of a class without one nobody asks.
+pub(super) async fn placement_group(aws: &Aws, spec: &EC2NodeClassSpec) -> Part<Option<PlacementGroupFacts>> {
     let Some(query) = selectors::placement_group(spec) else { return Part::Unknown };
     match aws.ec2.describe_placement_groups().set_filters(Some(filters(&query))).send().await {
-        Ok(answer) => Part::Found(!answer.placement_groups().is_empty()),
-        Err(error) if is_missing(code(&error)) => Part::Found(false),
+        Ok(answer) => Part::Found(answer.placement_groups().first().and_then(group_of)),
+        Err(error) if is_missing(code(&error)) => Part::Found(None),
         Err(error) => Part::Failed(reason("DescribePlacementGroups", &error)),
     }
+}
+
+fn group_of(of: &PlacementGroup) -> Option<PlacementGroupFacts> {
+    let partitions = of.partition_count().and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
+    Some(PlacementGroupFacts { id: of.group_id()?.into(), partitions })
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use kube::Client;
 use tokio::time::Instant;
 
-use super::{ClassSettings, dry_runs, look, profile};
+use super::{ClassSettings, Parameters, dry_runs, look, profile};
 use crate::api::ec2_node_class::EC2NodeClass;
 use crate::aws::connect::Aws;
 use crate::aws::market::Keeper;
@@ -36,6 +36,8 @@ pub(super) struct Need<'n> {
     pub client: &'n Client,
     /// What there is to be tried out.
     pub market: &'n Keeper,
+    /// What is known of them.
+    pub parameters: &'n Parameters,
 }
 
 /// What was found, and until when each part counts; `None`: nobody has looked.
@@ -70,9 +72,9 @@ impl IsNothing for String {
     }
 }
 
-impl IsNothing for bool {
+impl<T> IsNothing for Option<T> {
     fn is_nothing(&self) -> bool {
-        !self
+        self.is_none()
     }
 }
 
@@ -106,7 +108,8 @@ impl Looks {
     }
 
     /// Looks up what is due, all at once.
-    pub async fn refresh(&mut self, class: &EC2NodeClass, Need { aws, cluster, settings, .. }: Need<'_>) {
+    pub async fn refresh(&mut self, class: &EC2NodeClass, need: Need<'_>) {
+        let Need { aws, cluster, settings, .. } = need;
         let spec = &class.spec;
         self.has_new_addresses |= self.subnets.is_none_or(|due| due <= Instant::now());
         let found = &mut self.observed;
@@ -125,7 +128,7 @@ impl Looks {
                 &mut found.images,
                 &mut self.images,
                 settings.images_every,
-                look::images(aws, spec, cluster, Timestamp::now())
+                look::images(need, spec, Timestamp::now())
             ),
             reservations,
             renew(&mut found.placement_group, &mut self.placement, PLACEMENT_EVERY, look::placement_group(aws, spec)),

@@ -1,13 +1,18 @@
-//! Instance profiles: made for the role of a class, and deleted with it.
+//! Instance profiles: made for the role of a class, and deleted with it, or once nobody needs them.
 //!
 //! Source: karpenter-provider-aws `pkg/providers/instanceprofile` (karpenter-aws 3.4).
 
+use std::collections::BTreeSet;
+
 use aws_sdk_iam::types::{InstanceProfile, Tag};
+use jiff::Timestamp;
 
 use crate::api::ec2_node_class::EC2NodeClass;
+use crate::api::node_claim::NodeClaim;
 use crate::aws::connect::Aws;
 use crate::aws::words::{code, reason};
 use crate::cloud::ec2::class_status::Part;
+use crate::cloud::ec2::instance_profile::Known;
 use crate::cloud::ec2::{ClusterFacts, instance_profile};
 
 const MISSING: &str = "NoSuchEntity";
@@ -86,27 +91,62 @@ async fn get(aws: &Aws, name: &str) -> Result<Option<InstanceProfile>, String> {
 /// # Errors
 /// Why one could not be deleted.
 pub(super) async fn delete_all(aws: &Aws, class: &EC2NodeClass, cluster: &ClusterFacts) -> Result<(), String> {
-    let call = aws.iam.list_instance_profiles().path_prefix(instance_profile::path(cluster, class));
-    let mut pages = call.into_paginator().items().send();
+    for profile in list(aws, &instance_profile::path(cluster, class)).await? {
+        delete(aws, &profile).await?;
+    }
+    Ok(())
+}
+
+/// Deletes those of the cluster that nobody needs: of an earlier role of a class, or of a class that is gone. How many there were.
+///
+/// # Errors
+/// Why they could not be listed, or one not deleted.
+pub async fn tidy_profiles(
+    aws: &Aws,
+    cluster: &ClusterFacts,
+    classes: &[EC2NodeClass],
+    claims: &[NodeClaim],
+    now: Timestamp,
+) -> Result<usize, String> {
+    let found = list(aws, &instance_profile::path_prefix(cluster)).await?;
+    let known: Vec<Known> = found.iter().filter_map(known).collect();
+    let stale: BTreeSet<&str> =
+        instance_profile::stale(&known, classes, claims, cluster, now).iter().map(|of| of.name.as_str()).collect();
+    for profile in found.iter().filter(|of| stale.contains(of.instance_profile_name())) {
+        delete(aws, profile).await?;
+    }
+    Ok(stale.len())
+}
+
+fn known(of: &InstanceProfile) -> Option<Known> {
+    let created = Timestamp::from_second(of.create_date().secs()).ok()?;
+    Some(Known { name: of.instance_profile_name().to_owned(), path: of.path().to_owned(), created })
+}
+
+async fn list(aws: &Aws, path_prefix: &str) -> Result<Vec<InstanceProfile>, String> {
+    let mut pages = aws.iam.list_instance_profiles().path_prefix(path_prefix).into_paginator().items().send();
     let mut found = Vec::new();
     while let Some(profile) = pages.try_next().await.map_err(|error| reason("ListInstanceProfiles", &error))? {
         found.push(profile);
     }
-    for profile in found {
-        let name = profile.instance_profile_name();
-        for role in profile.roles() {
-            let call = aws.iam.remove_role_from_instance_profile().instance_profile_name(name);
-            match call.role_name(role.role_name()).send().await {
-                Err(error) if code(&error) != Some(MISSING) => {
-                    return Err(reason("RemoveRoleFromInstanceProfile", &error));
-                }
-                _ => {}
+    Ok(found)
+}
+
+/// Without its roles, which IAM asks for.
+async fn delete(aws: &Aws, profile: &InstanceProfile) -> Result<(), String> {
+    let name = profile.instance_profile_name();
+    for role in profile.roles() {
+        let call = aws.iam.remove_role_from_instance_profile().instance_profile_name(name);
+        match call.role_name(role.role_name()).send().await {
+            Err(error) if code(&error) != Some(MISSING) => {
+                return Err(reason("RemoveRoleFromInstanceProfile", &error));
             }
+            _ => {}
         }
-        match aws.iam.delete_instance_profile().instance_profile_name(name).send().await {
-            Err(error) if code(&error) != Some(MISSING) => return Err(reason("DeleteInstanceProfile", &error)),
-            _ => tracing::info!(controller = "nodeclass", profile = name, "deleted instance profile"),
-        }
+    }
+    match aws.iam.delete_instance_profile().instance_profile_name(name).send().await {
+        Err(error) if code(&error) != Some(MISSING) => return Err(reason("DeleteInstanceProfile", &error)),
+        _ => tracing::info!(controller = "nodeclass", profile = name, "deleted instance profile"),
     }
     Ok(())
 }

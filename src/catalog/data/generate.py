@@ -12,6 +12,8 @@ import sys
 SOURCE = pathlib.Path(sys.argv[1])
 PREFIX = "karpenter.k8s.aws/instance-"
 REGIONS = ["us-east-1", "us-gov-west-1", "us-gov-east-1"]
+# In yuan.
+CHINA = "cn-north-1"
 # Network cards (interfaces of each) and IPv4 addresses an interface of types that the limits table does not have.
 # Source: the EC2 user guide, "IP addresses per network interface".
 MISSING_LIMITS = {
@@ -29,7 +31,7 @@ COLUMNS = [
     "encryption_in_transit", "hypervisor", "local_nvme_gb", "gpu_name", "gpu_manufacturer", "gpu_count", "gpu_mib",
     "accelerator_name", "accelerator_manufacturer", "accelerator_count", "neuron_cores", "efa_interfaces",
     "network_card_interfaces", "ipv4_per_interface", "branch_interfaces",
-] + [f"micro_usd_{region}" for region in REGIONS]  # fmt: skip
+] + [f"micro_usd_{region}" for region in REGIONS] + [f"micro_cny_{CHINA}"]  # fmt: skip
 
 
 def load(name):
@@ -58,10 +60,10 @@ def row(name, labels, resources, limits, prices):
         label("accelerator-manufacturer"), label("accelerator-count"),
         resources.get("aws.amazon.com/neuroncore", ""), resources.get("vpc.amazonaws.com/efa", ""),
         f"{len(cards)}x{cards[0]}", str(ipv4), str(branch),
-    ] + [micro_usd(prices[region].get(name)) for region in REGIONS]  # fmt: skip
+    ] + [micro(prices[region].get(name)) for region in [*REGIONS, CHINA]]  # fmt: skip
 
 
-def micro_usd(price):
+def micro(price):
     return "" if price is None else str(round(price * 1_000_000))
 
 

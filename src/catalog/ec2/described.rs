@@ -2,7 +2,7 @@
 //!
 //! Source: karpenter-provider-aws `pkg/providers/instancetype`, which computes labels and capacity from these fields.
 
-use super::facts::read;
+use super::facts::{COLUMNS, read};
 use super::{Ec2Facts, labels};
 
 /// What EC2 says of one type. Texts are as EC2 writes them.
@@ -68,7 +68,7 @@ impl Ec2Facts {
 }
 
 /// As the bundled table writes it, without prices.
-fn row(of: &DescribedType) -> [String; 26] {
+fn row(of: &DescribedType) -> [String; COLUMNS] {
     let bundled = Ec2Facts::bundled().get(&of.name);
     let number = |value: Option<i64>| value.map(|value| value.to_string()).unwrap_or_default();
     let device = |device: &Option<DescribedDevice>| {
@@ -107,6 +107,7 @@ fn row(of: &DescribedType) -> [String; 26] {
         format!("{}x{}", of.network_cards, of.interfaces),
         of.ipv4_per_interface.to_string(),
         bundled.map_or(0, |known| known.branch_interfaces).to_string(),
+        String::new(),
         String::new(),
         String::new(),
         String::new(),

@@ -5,6 +5,9 @@ use std::sync::{Arc, LazyLock};
 use super::labels;
 use crate::units::MicroUsd;
 
+/// Of the table.
+pub(super) const COLUMNS: usize = 27;
+
 const BUNDLED: &str = include_str!("../data/ec2_types.tsv");
 
 /// All EC2 instance types of a table, sorted by name.
@@ -37,7 +40,7 @@ pub struct Ec2Type {
     pub branch_interfaces: i64,
     /// Labels that follow from the type alone.
     pub(super) labels: labels::TypeLabels,
-    prices: [Option<MicroUsd>; 3],
+    prices: [Option<MicroUsd>; 4],
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +55,8 @@ pub enum PriceTable {
     UsEast1,
     UsGovWest1,
     UsGovEast1,
+    /// In yuan.
+    CnNorth1,
 }
 
 impl PriceTable {
@@ -61,6 +66,7 @@ impl PriceTable {
             "us-east-1" => Some(Self::UsEast1),
             "us-gov-west-1" => Some(Self::UsGovWest1),
             "us-gov-east-1" => Some(Self::UsGovEast1),
+            "cn-north-1" => Some(Self::CnNorth1),
             _ => None,
         }
     }
@@ -120,7 +126,8 @@ impl Ec2Facts {
         for (i, text) in table.lines().enumerate().skip(1) {
             let fail = |reason: String| FactsError { line: i + 1, reason };
             let cells: Vec<&str> = text.split('\t').collect();
-            let row: [&str; 26] = cells.as_slice().try_into().map_err(|_| fail(format!("{} columns", cells.len())))?;
+            let row: [&str; COLUMNS] =
+                cells.as_slice().try_into().map_err(|_| fail(format!("{} columns", cells.len())))?;
             let ec2_type = read(&row, &mut interner).map_err(fail)?;
             if types.last().is_some_and(|last| last.name >= ec2_type.name) {
                 return Err(fail(format!("{} is out of order", ec2_type.name)));
@@ -131,7 +138,7 @@ impl Ec2Facts {
     }
 }
 
-pub(super) fn read(row: &[&str; 26], interner: &mut labels::Interner) -> Result<Ec2Type, String> {
+pub(super) fn read(row: &[&str; COLUMNS], interner: &mut labels::Interner) -> Result<Ec2Type, String> {
     let [name, arch, vcpus, memory, cpu_manufacturer, clock, ebs, network, encryption, hypervisor, nvme, ..] = *row;
     let [
         ..,
@@ -150,6 +157,7 @@ pub(super) fn read(row: &[&str; 26], interner: &mut labels::Interner) -> Result<
         us_east,
         gov_west,
         gov_east,
+        cn_north,
     ] = *row;
     let (network_cards, interfaces_per_card) =
         cards.split_once('x').ok_or_else(|| format!("'{cards}' is not cards x interfaces"))?;
@@ -190,7 +198,7 @@ pub(super) fn read(row: &[&str; 26], interner: &mut labels::Interner) -> Result<
         ipv4_per_interface: number(ipv4)?,
         branch_interfaces: number(branch)?,
         labels: labels::TypeLabels::read(name, arch, hypervisor, columns, interner),
-        prices: [price(us_east)?, price(gov_west)?, price(gov_east)?],
+        prices: [price(us_east)?, price(gov_west)?, price(gov_east)?, price(cn_north)?],
     })
 }
 

@@ -119,9 +119,20 @@ impl NodeClassLabels {
             (labels::NITRO_SANDBOX, Requirement::does_not_exist()),
             (labels::INSTANCE_TENANCY, Requirement::one_of(["default", "dedicated"])),
         ];
+        let group = class.placement_group.as_ref();
+        let of_group = group.into_iter().flat_map(|group| {
+            let partitions = (1..=group.partitions).map(|number| number.to_string());
+            let partitions = (group.partitions > 0).then(|| Requirement::one_of(partitions));
+            let id = Requirement::only(group.id.clone());
+            let partitions = partitions.unwrap_or_else(Requirement::does_not_exist);
+            [(labels::PLACEMENT_GROUP_ID, id), (labels::PLACEMENT_GROUP_PARTITION, partitions)]
+        });
+        let of_class = of_class.into_iter().chain(of_group);
         let of_type = TYPE_KEYS.into_iter().zip(0..).map(|(key, i)| (key, Source::Type(i)));
-        let of_class = of_class.into_iter().map(|(key, requirement)| (key, Source::Class(requirement)));
-        let of_offerings = OFFERING_KEYS.into_iter().map(|key| (key, Source::Offerings));
+        let of_class = of_class.map(|(key, requirement)| (key, Source::Class(requirement)));
+        let of_offerings =
+            OFFERING_KEYS.into_iter().filter(|key| group.is_none() || *key != labels::PLACEMENT_GROUP_PARTITION);
+        let of_offerings = of_offerings.map(|key| (key, Source::Offerings));
         let all = of_type.chain(of_class).chain(of_offerings);
         let mut sources: Vec<(Arc<str>, Source)> = all.map(|(key, source)| (Arc::from(key), source)).collect();
         sources.sort_by(|a, b| a.0.cmp(&b.0));

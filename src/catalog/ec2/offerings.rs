@@ -13,18 +13,20 @@ use crate::units::MicroUsd;
 /// dearer reservations still sort last.
 const RESERVED_DISCOUNT: i64 = 10_000_000;
 
-/// Sorted by (zone, capacity type, reservation id). Offerings without a price are there but not available.
+/// Sorted by (zone, capacity type, reservation id). Offerings without a price, or in a zone that ARC has
+/// shifted away from, are there but not available.
 pub(super) fn of(ec2_type: &Ec2Type, class: &NodeClassFacts, zones: &[Zone], market: &Market) -> Vec<Offering> {
     let on_demand = market.on_demand(ec2_type);
     let mut offerings = Vec::with_capacity(zones.len() * 2);
     for zone in zones.iter().filter(|zone| market.is_offered(&ec2_type.name, &zone.name)) {
+        let is_open = market.shifted(zone).is_none();
         let labels: Vec<_> = zone.id.iter().map(|id| (Arc::from(labels::ZONE_ID), id.clone())).collect();
         let offering = |capacity_type, price: Option<MicroUsd>| Offering {
             zone: zone.name.clone(),
             capacity_type,
             price: price.unwrap_or(MicroUsd::ZERO),
             mean_price: None,
-            available: price.is_some(),
+            available: price.is_some() && is_open,
             labels: labels.clone(),
             reservation: None,
             price_overlay_applied: false,

@@ -78,4 +78,21 @@ mod tests {
         assert_eq!(offerings("c5.large"), [("us-east-1b".to_owned(), 0, false)], "it has no price");
         assert!(offerings("m5.xlarge").is_empty());
     }
+
+    #[test]
+    fn nothing_can_be_had_in_a_zone_that_is_shifted_away_from() {
+        let (market, _) = Market::offline("us-east-1").unwrap();
+        let zone = |name: &str, id: Option<&str>| Zone { name: Arc::from(name), id: id.map(Arc::from) };
+        let account = Account { zones: Some(vec![zone("us-east-1a", Some("use1-az6"))]), ..Account::default() };
+        let market =
+            market.with_account(account).with_shifted_zones(BTreeSet::from(["use1-az6".into(), "use1-az1".into()]));
+        // the account has told the id of the first zone, and the class that of the second
+        let zones = vec![zone("us-east-1a", None), zone("us-east-1b", Some("use1-az1")), zone("us-east-1c", None)];
+        let class = NodeClassFacts { zones: Some(zones), ..NodeClassFacts::default() };
+        let types = instance_types(market.facts(), &class, &market, &Settings::default());
+        let large = types.iter().find(|kind| &*kind.name == "m5.large").unwrap();
+        let open: BTreeSet<&str> = large.offerings.iter().filter(|of| of.available).map(|of| &*of.zone).collect();
+        assert_eq!(open, BTreeSet::from(["us-east-1c"]));
+        assert_eq!(large.offerings.len(), 6, "they are known all the same");
+    }
 }

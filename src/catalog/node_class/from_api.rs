@@ -16,7 +16,8 @@ const GIB: i64 = 1 << 30;
 
 impl NodeClassFacts {
     /// Reads the fields that the catalogue needs. A status without subnets means every zone. Reservations stay empty:
-    /// [`super::reservations`] finds them, as the status does not say how many instances are free.
+    /// [`super::reservations`] finds them, as the status does not say how many instances are free. So does the placement group, which the
+    /// market knows.
     ///
     /// # Errors
     /// Every field that cannot be read, in the order of the fields; expressions in the kubelet's configuration (the
@@ -53,6 +54,7 @@ impl NodeClassFacts {
                 zones
             }),
             reservations: Vec::new(),
+            placement_group: None,
             images: class.status.iter().flat_map(|status| &status.amis).map(Into::into).collect(),
             hash: spec.static_hash().into(),
         };

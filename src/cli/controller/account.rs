@@ -35,6 +35,10 @@ pub struct AccountArgs {
     #[arg(long, env = "ISOLATED_VPC", default_value = "false", action = clap::ArgAction::Set, num_args = 0..=1,
         default_missing_value = "true", value_parser = boolean, value_name = "BOOL")]
     isolated_vpc: bool,
+    /// Launch nothing in zones that ARC has shifted the cluster away from, and take nothing away there.
+    #[arg(long, env = "ENABLE_ZONAL_SHIFT", default_value = "false", action = clap::ArgAction::Set, num_args = 0..=1,
+        default_missing_value = "true", value_parser = boolean, value_name = "BOOL")]
+    enable_zonal_shift: bool,
     /// Do not try whether node classes may be launched before they are ready.
     #[arg(long, env = "DISABLE_DRY_RUN", default_value = "false", action = clap::ArgAction::Set, num_args = 0..=1,
         default_missing_value = "true", value_parser = boolean, value_name = "BOOL")]
@@ -87,7 +91,11 @@ impl AccountArgs {
         stands: &watch::Receiver<Stand>,
     ) -> Result<Outside, String> {
         let (teller, told) = unbounded_channel();
-        let of_market = MarketSettings { spot_every: self.spot_price_interval, is_isolated: self.isolated_vpc };
+        let of_market = MarketSettings {
+            spot_every: self.spot_price_interval,
+            is_isolated: self.isolated_vpc,
+            shifts_of: self.enable_zonal_shift.then(|| self.cluster_name.as_str().into()),
+        };
         let keeper = Arc::new(Keeper::new(aws.clone(), market.clone(), teller.clone()));
         if settings.shadow {
             tokio::spawn(async move { keeper.run(of_market).await });

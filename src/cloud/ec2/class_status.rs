@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::api::ec2_node_class::{AMI, EC2NodeClass, EC2NodeClassStatus, SecurityGroup};
+use crate::catalog::node_class::PlacementGroupFacts;
 
 /// What was found for a class: each part as the last call that was answered has it, or why the call failed.
 #[derive(Debug, Clone, Default)]
@@ -28,8 +29,8 @@ pub struct Observed {
     pub reservations: Part<Vec<FoundReservation>>,
     /// The name of the profile, which is there.
     pub instance_profile: Part<String>,
-    /// Whether the placement group is there; not looked at where the class names none.
-    pub placement_group: Part<bool>,
+    /// The placement group, if it is there; not looked at where the class names none.
+    pub placement_group: Part<Option<PlacementGroupFacts>>,
     /// Whether launches are allowed.
     pub validation: Validation,
     /// Whether the Service CIDR is known, which AL2023 needs.

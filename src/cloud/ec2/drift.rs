@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::api::ec2_node_class::EC2NodeClass;
+use crate::api::labels;
 use crate::catalog::InstanceType;
 use crate::cloud::Machine;
 use crate::cloud::ec2::images;
@@ -20,6 +21,9 @@ pub const SECURITY_GROUP: &str = "SecurityGroupDrift";
 pub const SUBNET: &str = "SubnetDrift";
 /// The class means other capacity reservations.
 pub const CAPACITY_RESERVATION: &str = "CapacityReservationDrift";
+
+/// The class means another placement group.
+pub const PLACEMENT_GROUP: &str = "PlacementGroupDrift";
 
 /// Why a node has drifted from what was found for its class; `None` too where the class is not ready, or nothing was found yet: what
 /// cannot be looked up is no reason to replace nodes.
@@ -50,7 +54,13 @@ pub fn dynamic(
         return Some(SUBNET);
     }
     let is_known = |id: &Arc<str>| status.capacity_reservations.iter().any(|known| *known.id == **id);
-    machine.reservation.as_ref().is_some_and(|id| !is_known(id)).then_some(CAPACITY_RESERVATION)
+    if machine.reservation.as_ref().is_some_and(|id| !is_known(id)) {
+        return Some(CAPACITY_RESERVATION);
+    }
+    // a selector that has changed is drift of the class: here its name has come to mean another group
+    let meant = kind.and_then(|kind| kind.requirements.get(labels::PLACEMENT_GROUP_ID)?.single_value());
+    let is_other = machine.placement_group.as_ref().zip(meant).is_some_and(|(own, meant)| own != meant);
+    is_other.then_some(PLACEMENT_GROUP)
 }
 
 /// Whether an image is none of those that the type is launched with. An image that serves it beside the newest one counts as drifted,

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{ClusterFacts, KubernetesVersion, NodeTemplate};
 use crate::api::ec2_node_class::EC2NodeClass;
 use crate::api::node_claim::NodeClaim;
+use crate::catalog::node_class::PlacementGroupFacts;
 use crate::catalog::node_class::reservations::Reservations;
 use crate::catalog::{Catalog, InstanceType, Market, NodeClassFacts};
 use crate::settings::Settings;
@@ -79,6 +80,11 @@ pub fn template(class: &Arc<EC2NodeClass>, more: &Value) -> NodeTemplate {
 
 /// All types that a class can have, with a capacity reservation for two m5.large in us-east-1a, and a capacity block.
 pub fn types(class: &EC2NodeClass) -> Arc<Vec<InstanceType>> {
+    types_in(class, None)
+}
+
+/// As [`types`], where its placement group is known.
+pub fn types_in(class: &EC2NodeClass, group: Option<PlacementGroupFacts>) -> Arc<Vec<InstanceType>> {
     let reservation = |id: &str, kind: &str, zone: &str| {
         json!({"CapacityReservationId": id, "InstanceType": "m5.large", "State": "active", "AvailabilityZone": zone,
             "AvailableInstanceCount": 2, "ReservationType": kind})
@@ -92,6 +98,7 @@ pub fn types(class: &EC2NodeClass) -> Arc<Vec<InstanceType>> {
     let reservations = Reservations::parse(&all.to_string()).unwrap();
     let mut facts = NodeClassFacts::from_ec2(class).unwrap();
     facts.reservations = reservations.facts();
+    facts.placement_group = group;
     let (market, _) = Market::offline("us-east-1").unwrap();
     Arc::new(Catalog::Ec2(Box::new(market)).instance_types(&facts, &Settings::default()))
 }

@@ -18,7 +18,8 @@ mod token;
 pub use answer::{Answers, Created, Failure, FleetResponse, answers, refused};
 pub use batch::{Batch, Batches, ClaimOf, batches};
 pub use request::{
-    Allocation, FleetRequest, MOST_OVERRIDES, Override, TargetCapacity, TemplateConfig, Templated, request, templates,
+    Allocation, FleetRequest, MOST_OVERRIDES, MOST_TEMPLATES, Override, TargetCapacity, TemplateConfig, Templated,
+    request, templates,
 };
 pub use subnets::{Addresses, SubnetSpace, addresses_each};
 pub use token::Token;

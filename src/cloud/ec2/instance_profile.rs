@@ -2,6 +2,10 @@
 //!
 //! Source: karpenter-provider-aws `pkg/providers/instanceprofile` (karpenter-aws 3.4).
 
+mod stale;
+
+pub use stale::{Known, PROTECTED, stale};
+
 use sha2::{Digest as _, Sha256};
 
 use super::ClusterFacts;

@@ -46,7 +46,9 @@ pub struct FoundInstance {
     pub is_spot: bool,
     /// `CapacityReservationId`, where the preference is `capacity-reservations-only`.
     pub reservation: Option<String>,
-    /// `Placement.PartitionNumber`.
+    /// `Placement.GroupId`.
+    pub placement_group: Option<String>,
+    /// `Placement.PartitionNumber`; EC2 has no partition 0.
     pub partition: Option<i32>,
     /// Its tags.
     pub tags: Tags,
@@ -122,6 +124,8 @@ impl FoundInstance {
                 subnet_id: self.subnet_id.as_deref().map(Into::into),
                 security_groups: self.security_groups.iter().map(|id| id.as_str().into()).collect(),
                 reservation: self.reservation.as_deref().map(Into::into),
+                placement_group: self.placement_group.as_deref().map(Into::into),
+                partition: self.partition.filter(|number| *number > 0),
             }),
         }
     }
@@ -167,6 +171,7 @@ mod tests {
             security_groups: BTreeSet::new(),
             is_spot,
             reservation: reservation.map(str::to_owned),
+            placement_group: None,
             partition: None,
             tags: Tags::new(),
         };

@@ -224,13 +224,22 @@ pub(super) fn write(said: &Said) {
             provider_id = %provider_id,
             "garbage collecting nodeclaim with no cloudprovider representation"
         ),
-        Said::Interrupted { claim, provider_id, kind } => info!(
+        Said::RebalanceRecommended { claim, .. } => {
+            debug!(controller = "interruption", NodeClaim = %claim, "spot rebalance recommendation");
+        }
+        Said::Interrupted { claim, provider_id, kind, .. } => info!(
             controller = "interruption",
             messageKind = kind.label(),
             NodeClaim = %claim,
             provider_id = %provider_id,
             "initiating delete from interruption message"
         ),
+        Said::ZonalShift { pool, zone, id, is_active: true } => {
+            warn!(controller = "zonalshift", NodePool = %pool, zone = %zone, zone_id = %id, "zonal shift detected: nothing is launched in the zone");
+        }
+        Said::ZonalShift { pool, zone, id, is_active: false } => {
+            info!(controller = "zonalshift", NodePool = %pool, zone = %zone, zone_id = %id, "zonal shift cleared");
+        }
         Said::Expired { claim } => {
             info!(controller = "nodeclaim.expiration", NodeClaim = %claim, "deleted expired nodeclaim");
         }

@@ -48,6 +48,7 @@ const STARTS: &str = "karpenter_pods_startup_duration_seconds";
 const DECISIONS: &str = "packwright_decision_duration_seconds";
 const STEPS: &str = "packwright_step_duration_seconds";
 const CALLS: &str = "aws_sdk_go_request_duration_seconds";
+const ATTEMPTS: &str = "aws_sdk_go_request_attempt_duration_seconds";
 const MESSAGES: &str = "karpenter_interruption_message_queue_duration_seconds";
 const BATCHES: &str = "karpenter_cloudprovider_batcher_batch_time_seconds";
 
@@ -84,7 +85,7 @@ fn own(text: &str) -> String {
 /// Something in this process counts already.
 pub fn start_metrics(scope: Scope) -> Result<Metrics, BuildError> {
     let mut builder = PrometheusBuilder::new().set_quantiles(&QUANTILES)?;
-    for name in [SCHEDULING, DECISIONS, STEPS, CALLS, MESSAGES, BATCHES] {
+    for name in [SCHEDULING, DECISIONS, STEPS, CALLS, ATTEMPTS, MESSAGES, BATCHES] {
         builder = builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), &DURATIONS)?;
     }
     let builder = builder.set_buckets_for_metric(Matcher::Full(CLAIM_ENDS.to_owned()), &ENDS)?;

@@ -88,7 +88,12 @@ impl Events {
         if self.said.len() > MANY {
             self.said.retain(|_, until| *until > now);
         }
-        let Some(Text { about, kind, reason, note }) = text(said) else { return };
+        for text in texts(said) {
+            self.publish(text, world, now);
+        }
+    }
+
+    fn publish(&mut self, Text { about, kind, reason, note }: Text, world: &World, now: Instant) {
         let Some(meta) = world.objects().metadata(about.kind, &about.key) else { return };
         let Some(known) = KINDS.iter().find(|known| known.name == about.kind) else { return };
         let uid = meta.uid.clone().unwrap_or_default();
@@ -146,9 +151,9 @@ impl Events {
 /// Reason and note as the reference has them.
 fn interruption(kind: InterruptionKind) -> (&'static str, &'static str) {
     match kind {
-        InterruptionKind::SpotInterrupted => ("SpotInterrupted", "A spot interruption warning was triggered"),
+        InterruptionKind::SpotInterrupted => ("SpotInterrupted", "Spot interruption warning was triggered"),
         InterruptionKind::RebalanceRecommendation => {
-            ("SpotRebalanceRecommendation", "A spot rebalance recommendation was triggered")
+            ("SpotRebalanceRecommendation", "Spot rebalance recommendation was triggered")
         }
         InterruptionKind::ScheduledChange | InterruptionKind::InstanceImpaired => {
             ("InstanceUnhealthy", "An unhealthy warning was triggered for the instance")
@@ -159,6 +164,26 @@ fn interruption(kind: InterruptionKind) -> (&'static str, &'static str) {
             ("CapacityReservationInterrupted", "The capacity reservation takes its instance back")
         }
     }
+}
+
+/// What the cloud does to an instance is said of its claim and of its node, each with what becomes of it.
+fn texts(said: &Said) -> Vec<Text> {
+    let (claim, node, kind) = match said {
+        Said::Interrupted { claim, node, kind, .. } => (claim, node, *kind),
+        Said::RebalanceRecommended { claim, node } => (claim, node, InterruptionKind::RebalanceRecommendation),
+        _ => return text(said).into_iter().collect(),
+    };
+    let node = node.iter().map(|node| Subject::of_cluster("Node", node));
+    let told = |about: Subject| {
+        let (reason, note) = interruption(kind);
+        if !kind.ends_claim() {
+            return vec![Text { about, kind: EventType::Normal, reason, note: note.to_owned() }];
+        }
+        let ends = format!("Interruption triggered termination for the {}", about.kind);
+        let warning = |reason, note| Text { about: about.clone(), kind: EventType::Warning, reason, note };
+        vec![warning(reason, note.to_owned()), warning("TerminatingOnInterruption", ends)]
+    };
+    node.chain([Subject::of_cluster("NodeClaim", claim)]).flat_map(told).collect()
 }
 
 fn text(said: &Said) -> Option<Text> {
@@ -173,10 +198,6 @@ fn text(said: &Said) -> Option<Text> {
         }
         Said::Nominated { pod, target } => {
             normal(pod.clone(), "Nominated", format!("Pod should schedule on: node/{target}"))
-        }
-        Said::Interrupted { claim, kind, .. } => {
-            let (reason, note) = interruption(*kind);
-            warning(of_claim(claim), reason, format!("{note}: terminating NodeClaim on interruption"))
         }
         Said::Launched { claim, .. } => normal(of_claim(claim), "Launched", transition("Launched")),
         Said::Registered { claim, .. } => normal(of_claim(claim), "Registered", transition("Registered")),
@@ -232,6 +253,18 @@ fn text(said: &Said) -> Option<Text> {
         Said::Protected { pod, how: Protection::Invalid(_) } => {
             warning(pod.clone(), "InvalidDoNotDisruptAnnotation", said.to_string())
         }
+        Said::ZonalShift { pool, zone, id, is_active } => {
+            let about = Subject::of_cluster("NodePool", pool);
+            if *is_active {
+                let note =
+                    format!("Zonal shift detected: offerings in zone {zone} ({id}) are unavailable for this NodePool");
+                warning(about, "ZonalShiftActive", note)
+            } else {
+                let note =
+                    format!("Zonal shift cleared: offerings in zone {zone} ({id}) are restored for this NodePool");
+                normal(about, "ZonalShiftCleared", note)
+            }
+        }
         Said::NoCompatibleTypes { pool } => {
             warning(Subject::of_cluster("NodePool", pool), "NoCompatibleInstanceTypes", said.to_string())
         }
@@ -249,6 +282,32 @@ fn text(said: &Said) -> Option<Text> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_cloud_does_is_said_of_the_node_and_of_the_claim() {
+        let said = |said: &Said| -> Vec<String> {
+            texts(said).into_iter().map(|text| format!("{} {} {:?}", text.about, text.reason, text.kind)).collect()
+        };
+        let interrupted = |node: Option<&str>| Said::Interrupted {
+            claim: "c".into(),
+            node: node.map(Into::into),
+            provider_id: "aws:///a/i-1".into(),
+            kind: InterruptionKind::SpotInterrupted,
+        };
+        assert_eq!(
+            said(&interrupted(Some("n"))),
+            [
+                "Node n SpotInterrupted Warning",
+                "Node n TerminatingOnInterruption Warning",
+                "NodeClaim c SpotInterrupted Warning",
+                "NodeClaim c TerminatingOnInterruption Warning",
+            ]
+        );
+        assert_eq!(said(&interrupted(None)).len(), 2, "there is no node yet");
+        let recommended = Said::RebalanceRecommended { claim: "c".into(), node: Some("n".into()) };
+        let only = ["Node n SpotRebalanceRecommendation Normal", "NodeClaim c SpotRebalanceRecommendation Normal"];
+        assert_eq!(said(&recommended), only, "nothing is done");
+    }
 
     #[test]
     fn nominations_come_ten_at_once_and_five_a_second() {

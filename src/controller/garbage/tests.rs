@@ -25,7 +25,7 @@ fn asked_of(objects: &Objects, garbage: &mut Garbage, second: i64, all_read: boo
     let mut turn = Turn { now: at(second), settings: &settings, writes: &mut writes, step: &mut step };
     let index = Index::of(objects);
     let cluster = Cluster::of(objects, &index, Provider::Ec2, None);
-    super::step(&cluster, garbage, all_read, &mut instances, &mut turn);
+    super::step(&cluster, &Market::default(), garbage, all_read, &mut instances, &mut turn);
     let name = |action: &Action| match action {
         Action::Cloud(Request::List) => "list".to_owned(),
         Action::Cloud(Request::Terminate { provider_id, .. }) => format!("terminate {provider_id}"),

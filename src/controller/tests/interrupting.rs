@@ -7,7 +7,7 @@ use serde_json::json;
 use super::rig::{Rig, class, pod, pool};
 use crate::api::labels;
 use crate::cloud::InterruptionKind;
-use crate::controller::Event;
+use crate::controller::{Event, Said};
 
 #[test]
 fn of_an_instance_that_is_gone_nothing_is_left_to_do_where_no_claim_has_it() {
@@ -48,4 +48,22 @@ fn an_impaired_instance_is_not_drained() {
     rig.settle();
     let is_going = rig.try_get("NodeClaim", &claim).is_none_or(|of| !of["metadata"]["deletionTimestamp"].is_null());
     assert!(is_going, "its claim goes");
+}
+
+#[test]
+fn a_recommendation_is_told_and_nothing_is_done() {
+    let mut rig = Rig::of(vec![class(&json!({})), pool("default", json!({})), pod("web", "1")]);
+    rig.pass(3);
+    let claim = rig.names("NodeClaim").remove(0);
+    let own: Arc<str> = rig.get("NodeClaim", &claim)["status"]["providerID"].as_str().unwrap().into();
+    let kind = InterruptionKind::RebalanceRecommendation;
+    for provider_id in [own.clone(), Arc::from("kwok://unknown")] {
+        rig.controller.observe(Event::Interrupted { provider_id, kind }, rig.now);
+    }
+    rig.pass(30);
+    let name = Arc::from(claim.as_str());
+    let told =
+        |said: &&Said| **said == Said::RebalanceRecommended { claim: Arc::clone(&name), node: Some(name.clone()) };
+    assert_eq!(rig.said.iter().filter(told).count(), 1, "{:?}", rig.said);
+    assert!(rig.controller.is_handled(&own) && rig.get("NodeClaim", &claim)["metadata"]["deletionTimestamp"].is_null());
 }

@@ -217,7 +217,7 @@ impl Rig {
         self.put(next);
     }
 
-    fn observe(&mut self, event: Event) {
+    pub fn observe(&mut self, event: Event) {
         let step = self.controller.observe(event, self.now);
         self.take(step);
     }

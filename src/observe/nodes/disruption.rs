@@ -37,6 +37,7 @@ pub(super) fn of_claim(claim: &NodeClaim, node: Option<&core::Node>, errors: &mu
         drifted: is_true("Drifted").map(drifted),
         nominated_until: None,
         not_ready: node.is_some_and(|node| !is_ready(node)),
+        zone_shifted: false, // whoever knows the market says so
         instance_terminating: is_true("InstanceTerminating").is_some(),
     }
 }

@@ -34,6 +34,9 @@ pub struct NodeDisruption {
     /// The Node says that it is not ready.
     #[serde(skip_serializing_if = "is_default")]
     pub not_ready: bool,
+    /// ARC has shifted away from its zone.
+    #[serde(skip_serializing_if = "is_default")]
+    pub zone_shifted: bool,
     /// The cloud was told to end its instance.
     #[serde(skip_serializing_if = "is_default")]
     pub instance_terminating: bool,

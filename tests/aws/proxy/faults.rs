@@ -35,6 +35,10 @@ pub struct Faults {
     pub parameters: BTreeMap<String, String>,
     /// What the Pricing stand-in says, dollars an hour by type. Spot costs two fifths of it, since long ago.
     pub prices: BTreeMap<String, String>,
+    /// Placement groups by name: id, and how many partitions they have.
+    pub placement_groups: BTreeMap<String, (String, u32)>,
+    /// Zones that ARC has shifted away from, by id.
+    pub shifted: BTreeSet<String>,
     /// Spot prices of a type in a zone since so many hours, dollars an hour.
     pub spot_changes: Vec<(&'static str, &'static str, &'static str, i64)>,
 }

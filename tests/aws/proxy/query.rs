@@ -35,6 +35,7 @@ impl Query {
         let fields: BTreeMap<String, String> = form_urlencoded::parse(body).into_owned().collect();
         let action = fields.get("Action").cloned().unwrap_or_else(|| match uri.path() {
             path if path.starts_with("/clusters/") => "DescribeCluster".to_owned(),
+            path if path.starts_with("/managedresources/") => "GetManagedResource".to_owned(),
             path => path.to_owned(),
         });
         Self { service, action, fields, json: Value::Null }

@@ -53,7 +53,18 @@ pub(super) fn answer(shared: &Shared, query: &Query) -> Option<Answer> {
             Some(response(&call.action, &format!("<imagesSet>{items}</imagesSet>")))
         }
         "DescribeCapacityReservations" => Some(empty(&call.action, "capacityReservationSet")),
-        "DescribePlacementGroups" => Some(empty(&call.action, "placementGroupSet")),
+        "DescribePlacementGroups" => {
+            let asked = |name: &String| query.fields.values().any(|value| value == name);
+            let found = faults.placement_groups.iter().filter(|(name, _)| asked(name));
+            let items = found.map(|(name, (id, partitions))| {
+                format!(
+                    "<item><groupName>{name}</groupName><groupId>{id}</groupId><state>available</state>\
+                     <strategy>partition</strategy><partitionCount>{partitions}</partitionCount></item>"
+                )
+            });
+            let items: String = items.collect();
+            Some(response(&call.action, &format!("<placementGroupSet>{items}</placementGroupSet>")))
+        }
         "DescribeSpotPriceHistory" => {
             let mut items = String::new();
             for (kind, price) in &faults.prices {
@@ -81,9 +92,18 @@ pub(super) fn answer(shared: &Shared, query: &Query) -> Option<Answer> {
             }
             Some(response(&call.action, &format!("<spotPriceHistorySet>{items}</spotPriceHistorySet>")))
         }
+        "GetManagedResource" => {
+            let shift = |zone: &String| {
+                json!({"appliedStatus": "APPLIED", "zonalShiftId": "s", "resourceIdentifier": "r", "awayFrom": zone,
+                    "expiryTime": Timestamp::now().as_second() + 3_600, "startTime": 0, "comment": ""})
+            };
+            let shifts: Vec<_> = faults.shifted.iter().map(shift).collect();
+            Some(Answer::json(200, &json!({"appliedWeights": {}, "zonalShifts": shifts})))
+        }
         "DescribeCluster" => {
             let network = json!({"serviceIpv4Cidr": "10.100.0.0/16"});
-            let cluster = json!({"name": "test", "version": "1.33", "endpoint": "https://cluster.example",
+            let arn = "arn:aws:eks:us-east-1:123456789012:cluster/test";
+            let cluster = json!({"name": "test", "arn": arn, "version": "1.33", "endpoint": "https://cluster.example",
                 "certificateAuthority": {"data": "Y2E="}, "kubernetesNetworkConfig": network});
             Some(Answer::json(200, &json!({"cluster": cluster})))
         }

@@ -137,7 +137,7 @@ fn parts(class: &EC2NodeClass, observed: &Observed) -> Vec<Wanted> {
             Some(_) => Wanted::of(
                 PLACEMENT_GROUP,
                 &observed.placement_group,
-                |is_there| *is_there,
+                Option::is_some,
                 (
                     "PlacementGroupNotFound",
                     "placementGroupSelector did not match any placement group that is available",

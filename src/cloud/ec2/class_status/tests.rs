@@ -94,9 +94,10 @@ fn what_is_missing_has_the_reason_of_the_reference() {
 #[test]
 fn a_placement_group_is_looked_at_only_where_the_class_names_one() {
     let class = bare(&json!({"placementGroupSelector": {"name": "g"}}));
+    let group = PlacementGroupFacts { id: "pg-1".into(), partitions: 0 };
     let of = |part| status(&class, &Observed { placement_group: part, ..observed() }, now());
-    assert!(condition(&of(Part::Found(false)), "PlacementGroupReady").starts_with("False/PlacementGroupNotFound/"));
-    assert_eq!(condition(&of(Part::Found(true)), "PlacementGroupReady"), "True/PlacementGroupReady/");
+    assert!(condition(&of(Part::Found(None)), "PlacementGroupReady").starts_with("False/PlacementGroupNotFound/"));
+    assert_eq!(condition(&of(Part::Found(Some(group))), "PlacementGroupReady"), "True/PlacementGroupReady/");
     assert_eq!(
         condition(&of(Part::Unknown), "Ready"),
         "Unknown/ReconcilingDependents/PlacementGroupReady=Unknown, ValidationSucceeded=Unknown"

@@ -2,7 +2,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::catalog::CapacityType;
-use crate::cloud::ec2::fixtures::{class, types};
+use crate::catalog::node_class::PlacementGroupFacts;
+use crate::cloud::ec2::fixtures::{class, types, types_in};
 
 fn machine() -> Machine {
     Machine {
@@ -13,6 +14,8 @@ fn machine() -> Machine {
         subnet_id: Some("subnet-1".into()),
         security_groups: vec!["sg-2".into(), "sg-1".into()],
         reservation: None,
+        placement_group: None,
+        partition: None,
     }
 }
 
@@ -62,4 +65,20 @@ fn the_image_of_the_claim_counts_until_the_cloud_has_listed_the_instance() {
     assert_eq!(dynamic(&class, kind, Some("ami-old"), None), Some(AMI));
     assert_eq!(dynamic(&class, kind, Some("ami-amd"), None), None);
     assert_eq!(dynamic(&class, None, Some("ami-old"), None), None, "the type is not sold any more");
+}
+
+#[test]
+fn a_name_that_has_come_to_mean_another_placement_group_is_drift() {
+    let class = class(&json!({"placementGroupSelector": {"name": "g"}}), &json!({}));
+    let drift = |meant: Option<&str>, own: Option<&str>| {
+        let group = meant.map(|id| PlacementGroupFacts { id: id.into(), partitions: 0 });
+        let types = types_in(&class, group);
+        let kind = types.iter().find(|kind| &*kind.name == "m5.large");
+        let machine = Machine { placement_group: own.map(Into::into), ..machine() };
+        dynamic(&class, kind, None, Some(&machine))
+    };
+    assert_eq!(drift(Some("pg-1"), Some("pg-1")), None);
+    assert_eq!(drift(Some("pg-2"), Some("pg-1")), Some(PLACEMENT_GROUP));
+    assert_eq!(drift(None, Some("pg-1")), None, "nobody has looked yet");
+    assert_eq!(drift(Some("pg-2"), None), None, "EC2 does not say where it is");
 }

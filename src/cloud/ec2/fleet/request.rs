@@ -14,6 +14,8 @@ use crate::cloud::ec2::{ClusterFacts, user_data};
 
 /// EC2 takes so many pools of capacity in one request (quota of EC2 Fleet).
 pub const MOST_OVERRIDES: usize = 300;
+/// And so many `LaunchTemplateConfigs`, each with another launch template.
+pub const MOST_TEMPLATES: usize = 50;
 
 /// CreateFleet with `Type=instant`; launch templates by name, at the version `$Latest`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -109,7 +111,8 @@ pub struct Templated {
     pub options: Vec<usize>,
 }
 
-/// The launch templates of a batch.
+/// The launch templates of a batch: as many as a request may name, those of the options that are liked most. Where none of these can be had,
+/// they are marked so, and the claim's pods are planned anew with what is left.
 ///
 /// # Errors
 /// No image serves the types, or user data cannot be made: the node class has to change first.
@@ -119,6 +122,7 @@ pub fn templates(cluster: &ClusterFacts, batch: &Batch) -> Result<Vec<Templated>
         |error: user_data::UserDataError| LaunchError::NodeClassNotReady(format!("EC2NodeClass {name}: {error}"));
     groups(&batch.template, &batch.offerings())?
         .into_iter()
+        .take(MOST_TEMPLATES)
         .map(|(group, options)| {
             let template = LaunchTemplate::of(cluster, &batch.template, &group).map_err(not_ready)?;
             Ok(Templated { group, template, options })

@@ -1,7 +1,10 @@
 use serde_json::json;
 
 use super::*;
-use crate::cloud::ec2::fixtures::{claim, class, template};
+use crate::catalog::node_class::PlacementGroupFacts;
+use crate::cloud::ec2::fixtures::{claim, class, option, template, types_in};
+use crate::cloud::node_labels;
+use crate::observe::{read_labels, requirements_of};
 
 #[test]
 fn a_template_has_nothing_of_one_claim_alone() {
@@ -52,4 +55,22 @@ fn a_class_that_is_not_ready_for_its_spec_launches_nothing() {
         "message": "SubnetsReady=False", "observedGeneration": 1, "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
     assert!(refused(&broken, 1).ends_with("EC2NodeClass default: UnhealthyDependents: SubnetsReady=False"));
     assert!(refused(&json!({"conditions": []}), 1).ends_with("it has no status yet"));
+}
+
+#[test]
+fn a_partition_is_a_label_where_the_claim_asks_for_one_and_else_as_ec2_chooses() {
+    let class = class(&json!({"placementGroupSelector": {"name": "g"}}), &json!({}));
+    let types = types_in(&class, Some(PlacementGroupFacts { id: "pg-1".into(), partitions: 7 }));
+    let (kind, offering) = option(&types, "m5.large/us-east-1a/on-demand");
+    let labels = |requirements: serde_json::Value| {
+        let claim = claim(&json!({ "requirements": requirements }));
+        let requirements = requirements_of(&claim.spec.requirements).unwrap();
+        let found = node_labels(&read_labels(None), &requirements, &types[kind], &types[kind].offerings[offering]);
+        let of = |key: &str| found.get(key).map(|value| value.to_string());
+        (of(labels::PLACEMENT_GROUP_ID), of(labels::PLACEMENT_GROUP_PARTITION))
+    };
+    let group = Some("pg-1".to_owned());
+    assert_eq!(labels(json!([])), (group.clone(), None));
+    let third = json!({"key": labels::PLACEMENT_GROUP_PARTITION, "operator": "In", "values": ["3"]});
+    assert_eq!(labels(json!([third])), (group, Some("3".to_owned())));
 }

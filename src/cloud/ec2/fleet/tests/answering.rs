@@ -159,6 +159,7 @@ fn found(id: &str, instance_type: &str) -> FoundInstance {
         security_groups: BTreeSet::new(),
         is_spot: false,
         reservation: None,
+        placement_group: None,
         partition: None,
         tags: crate::cloud::ec2::tags::Tags::new(),
     }

@@ -1,6 +1,10 @@
 //! What is asked for.
 
+use std::collections::BTreeMap;
+
 use super::*;
+use crate::requirements::Requirement;
+use crate::resources::PODS;
 
 #[test]
 fn launches_that_are_alike_are_one_request() {
@@ -119,4 +123,25 @@ fn the_context_is_sent_unless_fewer_values_are_had() {
     relaxed.has_relaxed_min_values = true;
     all[0].node = Some(Ok(Arc::new(relaxed)));
     assert_eq!(asked(&batches(&all).batches[0]).0.context, None);
+}
+
+#[test]
+fn a_fleet_names_no_more_launch_templates_than_ec2_takes_those_that_are_liked_most() {
+    let types = types(&class(&json!({}), &json!({})));
+    let mut kinds: BTreeMap<(Option<&Requirement>, i64), usize> = BTreeMap::new();
+    for (place, kind) in types.iter().enumerate() {
+        kinds.entry((kind.requirements.get(labels::ARCH), kind.capacity.get(PODS))).or_insert(place);
+    }
+    let mut all = launches(&["a"], &[]);
+    let on_demand = |kind: usize| {
+        let mut offerings = types[kind].offerings.iter();
+        offerings.position(|of| of.capacity_type == CapacityType::OnDemand).map(|offering| (kind, offering))
+    };
+    all[0].options = kinds.into_values().filter_map(on_demand).collect();
+    let wanted = all[0].options.len();
+    assert!(wanted > MOST_TEMPLATES, "{wanted} kinds of nodes");
+    let (request, templates) = asked(&batches(&all).batches[0]);
+    assert_eq!((templates.len(), request.configs.len()), (MOST_TEMPLATES, MOST_TEMPLATES));
+    let asked: Vec<usize> = request.overrides().map(|(_, over)| over.option).collect();
+    assert_eq!(asked, (0..MOST_TEMPLATES).collect::<Vec<_>>());
 }

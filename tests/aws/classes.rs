@@ -1,0 +1,86 @@
+//! What is looked up for node classes, and what is left of them.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt as _;
+use packwright::api::ec2_node_class::EC2NodeClass;
+use packwright::api::labels;
+use packwright::api::node_claim::NodeClaim;
+use packwright::aws::{Mode, tidy_profiles};
+use packwright::cloud::ec2::ClusterFacts;
+use serde_json::{Value, json};
+
+use super::account::{Account, REGION, ROLE};
+use super::policy;
+use super::proxy::PARTITION;
+use super::whole::{KUBERNETES, in_world};
+
+#[test]
+fn instance_profiles_of_an_earlier_role_go_and_those_in_use_stay() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let account = Account::new(KUBERNETES).await;
+        let of_class = format!("/karpenter/{REGION}/test/class-uid/");
+        for (name, path) in [("current", &*of_class), ("before", &of_class), ("used", &of_class), ("mine", "/")] {
+            let iam = &account.aws.iam;
+            iam.create_instance_profile().instance_profile_name(name).path(path).send().await.unwrap();
+            iam.add_role_to_instance_profile().instance_profile_name(name).role_name(ROLE).send().await.unwrap();
+        }
+        let read = |value: Value| serde_json::from_value::<EC2NodeClass>(value).unwrap();
+        let class = read(json!({
+            "metadata": {"name": "default", "uid": "class-uid"},
+            "spec": {"role": "another", "subnetSelectorTerms": [], "securityGroupSelectorTerms": []},
+            "status": {"instanceProfile": "current"},
+        }));
+        let claim: NodeClaim = serde_json::from_value(json!({
+            "metadata": {"name": "claim", "annotations": {labels::INSTANCE_PROFILE_NAME: "used"}},
+            "spec": {"requirements": [], "nodeClassRef": {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "default"}},
+        }))
+        .unwrap();
+        let cluster = ClusterFacts { name: "test".into(), region: REGION.into(), ..ClusterFacts::default() };
+        let aws = account.clients(Mode::Acts).await;
+        let now = Timestamp::now();
+        let tidy = async |at| tidy_profiles(&aws, &cluster, &[class.clone()], &[claim.clone()], at).await;
+        assert_eq!(tidy(now).await, Ok(0), "they are young");
+        assert_eq!(tidy(now + SignedDuration::from_hours(2)).await, Ok(1));
+        let left = account.aws.iam.list_instance_profiles().send().await.unwrap();
+        let left: BTreeSet<&str> = left.instance_profiles().iter().map(|of| of.instance_profile_name()).collect();
+        assert_eq!(left, BTreeSet::from(["current", "mine", "used"]));
+        policy::allows(&account.proxy.calls());
+    });
+}
+
+/// And the parameters of a version are asked for once.
+#[test]
+fn nodes_in_a_placement_group_say_which_partition_ec2_has_chosen() {
+    in_world(async |world| {
+        let account = &world.account;
+        account.proxy.faults().placement_groups.insert("racks".to_owned(), ("pg-racks".to_owned(), 3));
+        account.publish_version(KUBERNETES, "v20260101");
+        world.cluster.kubectl(&["apply", "-f", "examples/getting-started/node-class.yaml"]);
+        let spec = r#"{"spec": {"placementGroupSelector": {"name": "racks"}, "amiSelectorTerms": [{"alias": "al2023@v20260101"}]}}"#;
+        world.cluster.kubectl(&["patch", "ec2nodeclass", "default", "--type=merge", "--patch", spec]);
+        let (_joiner, _controller) = (world.joiner(), world.controller());
+        world.cluster.kubectl(&["apply", "-f", "examples/getting-started"]);
+        world.settled(5).await;
+        let partition = PARTITION.to_string();
+        world
+            .until("labels of the partition", async |seen| {
+                let has = |node: &k8s_openapi::api::core::v1::Node| {
+                    let of = node.labels();
+                    of.get(labels::PLACEMENT_GROUP_ID).is_some_and(|id| id == "pg-racks")
+                        && of.get(labels::PLACEMENT_GROUP_PARTITION) == Some(&partition)
+                };
+                (!seen.nodes.is_empty() && seen.nodes.iter().all(has)).then_some(())
+            })
+            .await;
+        let profile = world.until("claims that name their profile", async |seen| {
+            let named = seen.claims.iter().map(|claim| claim.annotations().get(labels::INSTANCE_PROFILE_NAME).cloned());
+            named.collect::<Option<BTreeSet<String>>>()
+        });
+        assert!(profile.await.iter().all(|name| name.starts_with("test_")));
+        assert_eq!(account.proxy.count("GetParameter"), 5);
+        world.clear().await;
+    });
+}
