@@ -36,6 +36,7 @@ demo: build ## Play the getting-started exercise from apply to empty, then plan 
 
 # The tests compile the package itself without optimisation: five minutes of compiling would save one of running.
 test: setup programs ## Run all tests
+	@scripts/setup.sh tests
 	@CARGO_PROFILE_DEV_OPT_LEVEL=0 cargo test --locked
 
 programs: ## Build the programs of the test cluster, where they are missing

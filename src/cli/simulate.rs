@@ -19,13 +19,14 @@ use super::table::{Output, align, table};
 use crate::cloud::Provider;
 use crate::controller::ControllerSettings;
 use crate::host::{Limits, Search};
+use crate::page::of_simulation;
 use crate::sim::{Options, Planted, Report, Scenario, plot, shrink, simulate};
 use crate::solve::Work;
 
 const HELP: &str = "\
 Examples:
   packwright simulate examples/simulations/inflate
-  packwright simulate examples/simulations/day --plot day.svg
+  packwright simulate examples/simulations/day --plot day.svg --report day.html
   packwright simulate examples/simulations/faults --seed 7 --for 30m -o json
   packwright simulate examples/simulations/faults --seeds 1000
 
@@ -49,7 +50,7 @@ pub struct Args {
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
     /// So many seeds, from --seed on, until something does not hold.
-    #[arg(long, value_name = "N", conflicts_with_all = ["plot", "output"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["plot", "report", "output"])]
     seeds: Option<u64>,
     /// How long is simulated [default: as the scenario says].
     #[arg(long = "for", value_parser = super::plan::duration, value_name = "DURATION")]
@@ -63,6 +64,9 @@ pub struct Args {
     /// Write nodes, $/h and waiting pods over time as an SVG.
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
+    /// Write the same and more as one page for a browser.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// How the result is printed.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -158,6 +162,9 @@ fn one(args: &Args, scenario: &Scenario, options: &Options) -> Result<ExitCode, 
         lines.extend(greedy.as_ref().map(|greedy| ("Karpenter's packing", greedy)));
         std::fs::write(path, plot(&lines)?)?;
     }
+    if let Some(path) = &args.report {
+        std::fs::write(path, of_simulation(&args.scenario.display().to_string(), &report, greedy.as_ref())?)?;
+    }
     match args.output {
         Output::Json => {
             println!("{}", serde_json::to_string_pretty(&Printed { report: &report, greedy: greedy.as_ref() })?);
@@ -200,7 +207,7 @@ fn many(scenario: &Scenario, options: &Options, seeds: u64) -> ExitCode {
 }
 
 /// Options with a value that are not what is repeated, but how often and how it is shown.
-const NOT_AGAIN: [&str; 6] = ["--seed", "--seeds", "--for", "--plot", "--output", "-o"];
+const NOT_AGAIN: [&str; 7] = ["--seed", "--seeds", "--for", "--plot", "--report", "--output", "-o"];
 
 /// The command that was typed, for one seed, with the variables that its options are read from.
 fn again(typed: impl Iterator<Item = String>, variable: &dyn Fn(&str) -> Option<String>) -> String {
