@@ -17,6 +17,7 @@ mod charts;
 mod cluster;
 #[cfg(feature = "live")]
 mod conformance;
+mod image;
 mod instances;
 mod karpenter_mix;
 mod licences;

@@ -20,8 +20,9 @@ use crate::cloud::Provider;
 use crate::controller::ControllerSettings;
 use crate::host::{Limits, Search};
 use crate::page::of_simulation;
-use crate::sim::{Options, Planted, Report, Scenario, plot, shrink, simulate};
+use crate::sim::{Alerts, Fired, Options, Planted, Report, Scenario, plot, shrink, simulate};
 use crate::solve::Work;
+use crate::units::MicroUsd;
 
 const HELP: &str = "\
 Examples:
@@ -67,6 +68,12 @@ pub struct Args {
     /// Write the same and more as one page for a browser.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Say when the alert PackwrightManyNodes of the chart would have fired, with this threshold.
+    #[arg(long, value_name = "N", conflicts_with = "seeds")]
+    alert_nodes: Option<usize>,
+    /// Say when the alert PackwrightExpensive of the chart would have fired, with this threshold in dollars.
+    #[arg(long, value_name = "USD", value_parser = MicroUsd::parse_usd, conflicts_with = "seeds")]
+    alert_usd_per_hour: Option<MicroUsd>,
     /// How the result is printed.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -163,13 +170,20 @@ fn one(args: &Args, scenario: &Scenario, options: &Options) -> Result<ExitCode, 
         std::fs::write(path, plot(&lines)?)?;
     }
     if let Some(path) = &args.report {
-        std::fs::write(path, of_simulation(&args.scenario.display().to_string(), &report, greedy.as_ref())?)?;
+        let title = args.scenario.file_name().unwrap_or_default().display().to_string();
+        std::fs::write(path, of_simulation(&title, &report, greedy.as_ref())?)?;
     }
+    let alerts = Alerts { nodes: args.alert_nodes, usd_hour: args.alert_usd_per_hour };
+    let fired = (alerts.nodes.is_some() || alerts.usd_hour.is_some()).then(|| alerts.fired(&report.samples));
     match args.output {
         Output::Json => {
-            println!("{}", serde_json::to_string_pretty(&Printed { report: &report, greedy: greedy.as_ref() })?);
+            let printed = Printed { report: &report, alerts: fired.as_deref(), greedy: greedy.as_ref() };
+            println!("{}", serde_json::to_string_pretty(&printed)?);
         }
-        Output::Table => println!("{}", shown(&report, greedy.as_ref())),
+        Output::Table => {
+            println!("{}", shown(&report, greedy.as_ref()));
+            fired.iter().for_each(|fired| println!("{}", alarms(fired, report.start)));
+        }
     }
     Ok(ExitCode::from(exit::SUCCESS))
 }
@@ -179,7 +193,20 @@ struct Printed<'r> {
     #[serde(flatten)]
     report: &'r Report,
     #[serde(skip_serializing_if = "Option::is_none")]
+    alerts: Option<&'r [Fired]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     greedy: Option<&'r Report>,
+}
+
+/// When whom would have been told.
+fn alarms(fired: &[Fired], start: Timestamp) -> String {
+    let said = fired.iter().map(|of| {
+        let hours = of.at.duration_since(start).as_secs_f64() / 3_600.0;
+        let (when, usd) = (of.at.strftime("%A %H:%M"), MicroUsd(of.usd_hour));
+        format!("{} fires after {hours:.1} h, {when}: {} nodes, {usd}/h", of.alert, of.nodes)
+    });
+    let said = said.collect::<Vec<_>>().join("\n");
+    if said.is_empty() { "no alert fires".to_owned() } else { said }
 }
 
 fn many(scenario: &Scenario, options: &Options, seeds: u64) -> ExitCode {

@@ -57,7 +57,8 @@ pub struct Drawn {
 /// Draws lines over `hours`; `unit` goes before each number.
 pub fn chart(title: &str, unit: &str, hours: f64, lines: &[Line]) -> Chart {
     let most = lines.iter().flat_map(|line| &line.points).map(|(_, value)| *value).fold(0.0, f64::max);
-    let step = nice(most / 4.0);
+    // what is counted has no halves
+    let step = nice(if unit.is_empty() { (most / 4.0).max(1.0) } else { most / 4.0 });
     let top = (most / step).ceil().max(1.0) * step;
     let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
     let x = |hour: f64| rounded(LEFT + (right - LEFT) * hour / hours.max(1e-9));

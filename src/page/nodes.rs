@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::numbers::{amount, counted, percent, usd};
+use super::numbers::{amount, counted, part_of, percent, usd};
 use super::why::Why;
 use super::workloads::Workloads;
 use crate::api::labels;
@@ -264,8 +264,8 @@ pub fn bars(nodes: &[&Drawn], workloads: &Workloads) -> Vec<Bar> {
         let have = room.get(name);
         let mut segments: Vec<Segment> =
             held.iter().filter_map(|(index, of)| segment(*index, of, (name, have), workloads)).collect();
-        // the same order in every bar, daemon pods last
-        segments.sort_by(|a, b| (a.colour == "daemon", a.workload).cmp(&(b.colour == "daemon", b.workload)));
+        // the same order in every bar: those with a colour, the rest, daemon pods
+        segments.sort_by_key(|of| (of.colour == "daemon", of.colour == "rest", of.workload));
         Bar {
             resource: name.rsplit('/').next().unwrap_or(name).to_owned(),
             percent: part(name).round(),
@@ -274,12 +274,6 @@ pub fn bars(nodes: &[&Drawn], workloads: &Workloads) -> Vec<Bar> {
         }
     };
     named.into_iter().map(bar).collect()
-}
-
-/// Both amounts, the unit once.
-fn part_of(name: &str, part: i64, whole: i64) -> String {
-    let part = amount(name, part);
-    format!("{} of {}", part.split(' ').next().unwrap_or_default(), amount(name, whole))
 }
 
 fn segment(index: usize, of: &Held, (name, have): (&str, i64), workloads: &Workloads) -> Option<Segment> {

@@ -40,11 +40,26 @@ pub fn amount(resource: &str, amount: i64) -> String {
         let text = format!("{number:.1}");
         text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
     };
+    let gib = amount as f64 / f64::from(1 << 30);
     match resource {
         CPU if amount == 1_000 => "1 core".to_owned(),
+        CPU if amount >= 1_000_000 => format!("{} cores", thousands(&(amount / 1_000).to_string())),
         CPU => format!("{} cores", short(amount as f64 / 1e3)),
-        MEMORY | EPHEMERAL_STORAGE => format!("{} GiB", short(amount as f64 / f64::from(1 << 30))),
+        MEMORY | EPHEMERAL_STORAGE if gib >= 10_000.0 => format!("{} TiB", short(gib / 1_024.0)),
+        MEMORY | EPHEMERAL_STORAGE => format!("{} GiB", short(gib)),
+        _ if amount >= 0 => thousands(&amount.to_string()),
         _ => amount.to_string(),
+    }
+}
+
+/// Both amounts, a unit that they share once: `3 of 3.9 cores`.
+pub fn part_of(resource: &str, part: i64, whole: i64) -> String {
+    let (part, whole) = (amount(resource, part), amount(resource, whole));
+    match (part.split_once(' '), whole.split_once(' ')) {
+        (Some((number, own)), Some((_, unit))) if own == unit || (own, unit) == ("core", "cores") => {
+            format!("{number} of {whole}")
+        }
+        _ => format!("{part} of {whole}"),
     }
 }
 
@@ -78,6 +93,11 @@ mod tests {
             [amount(CPU, 1_500), amount(CPU, 1_000), amount(MEMORY, 3 << 30)].join(", "),
             "1.5 cores, 1 core, 3 GiB"
         );
+        assert_eq!(
+            part_of(CPU, 1_000, 3_900) + ", " + &part_of(MEMORY, 1 << 30, 20_000 << 30),
+            "1 of 3.9 cores, 1 GiB of 19.5 TiB"
+        );
+        assert_eq!(amount(CPU, 80_409_000), "80,409 cores");
         assert_eq!(counted(1, "pod") + " " + &counted(8_152, "pod"), "1 pod 8,152 pods");
         assert!((percent(1, 3) - 33.33).abs() < 1e-9 && percent(1, 0).abs() < 1e-9 && percent(3, 2) <= 100.0);
     }

@@ -87,6 +87,8 @@ struct LaunchView {
     worst: Option<String>,
     usd_month: String,
     ladder: Vec<Rung>,
+    /// Than Karpenter's packing.
+    is_cheaper: bool,
     /// How good it is, in a sentence.
     verdict: String,
 }
@@ -216,6 +218,7 @@ impl LaunchView {
             worst: (of.worst_usd_hour > of.cost_usd_hour).then(|| usd(of.worst_usd_hour)),
             usd_month: usd(of.cost_usd_month),
             ladder,
+            is_cheaper: below.is_some(),
             verdict: below.into_iter().chain(gap).collect::<Vec<_>>().join("; "),
         }
     }
