@@ -38,7 +38,7 @@ spec:
 ---
 apiVersion: v1
 kind: Node
-metadata: {name: n, labels: {kubernetes.io/hostname: n}}
+metadata: {name: node-1, labels: {kubernetes.io/hostname: node-1}}
 status: {capacity: {cpu: 8, memory: 32Gi, pods: 50}, allocatable: {cpu: 8, memory: 32Gi, pods: 50}}
 ---
 apiVersion: policy/v1
@@ -49,7 +49,7 @@ spec: {maxUnavailable: 1, selector: {matchLabels: {app: web}}}
 apiVersion: v1
 kind: Pod
 metadata: {name: web, labels: {app: web}, annotations: {}}
-spec: {nodeName: n, containers: [{name: c, image: c, resources: {requests: {cpu: 1}}}]}
+spec: {nodeName: node-1, containers: [{name: c, image: c, resources: {requests: {cpu: 1}}}]}
 status: {phase: Running, conditions: [{type: Ready, status: 'True'}]}
 ---
 apiVersion: apps/v1
@@ -100,7 +100,7 @@ fn each_fault_is_found_where_it_is() {
         (
             "name: default}\n      requirements",
             "name: other}\n      requirements",
-            ["error", "nodepools", "NodePool general", "cannot be used"],
+            ["error", "nodepools", "NodePool general", "which is not there"],
         ),
         ("kind: EC2NodeClass\nmetadata", "kind: EC2NodeClass\nmetdata", ["error", "input", "", "metadata"]),
         (

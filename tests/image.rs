@@ -76,7 +76,14 @@ fn inside(unpacked: &Path, args: &[&str]) -> Output {
     if !is_root {
         command.args(["--user", "--map-root-user", "chroot"]);
     }
-    command.arg(unpacked).arg("/usr/local/bin/packwright").args(args).env_clear().output().unwrap()
+    command
+        .arg(unpacked)
+        .arg("/usr/local/bin/packwright")
+        .args(args)
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .output()
+        .unwrap()
 }
 
 #[test]

@@ -42,7 +42,12 @@ pub(super) fn budgets(cluster: &Cluster, mut check: Check) {
         let says = "several PodDisruptionBudgets select its pods: Kubernetes evicts none of them";
         check.find(Level::Warning, name, says, "leave one of them");
     }
-    check.or_well(format!("{} let pods go", counted(snapshot.disruption_budgets.len(), "PodDisruptionBudget")));
+    let budgets = snapshot.disruption_budgets.len();
+    check.or_well(if budgets == 0 {
+        "there is none".to_owned()
+    } else {
+        format!("{}: all let pods go", counted(budgets, "PodDisruptionBudget"))
+    });
 }
 
 /// No pod may ever be evicted, however many are ready.

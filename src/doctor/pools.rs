@@ -3,6 +3,7 @@
 use super::{Check, Cluster, Level, counted};
 use crate::api::ec2_node_class::EC2NodeClass;
 use crate::api::labels;
+use crate::observe::snapshot::PodKey;
 
 pub(super) fn usable(cluster: &Cluster, mut check: Check) {
     let pools = &cluster.snapshot.node_pools;
@@ -11,7 +12,17 @@ pub(super) fn usable(cluster: &Cluster, mut check: Check) {
     }
     for pool in pools {
         let object = format!("NodePool {}", pool.name);
-        if let Some(reason) = &pool.unusable {
+        let class = &pool.node_class;
+        let key = PodKey { namespace: "".into(), name: class.name.clone() };
+        let is_there = match &*class.kind {
+            "EC2NodeClass" => cluster.objects.ec2_node_classes.contains_key(&key),
+            "KWOKNodeClass" => cluster.objects.kwok_node_classes.contains_key(&key),
+            _ => true,
+        };
+        if !is_there {
+            let says = format!("names the {} {}, which is not there", class.kind, class.name);
+            check.find(Level::Error, object, says, "apply it, or name another: nothing is launched without it");
+        } else if let Some(reason) = &pool.unusable {
             check.find(
                 Level::Error,
                 object,
