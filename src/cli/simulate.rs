@@ -202,8 +202,8 @@ struct Printed<'r> {
 fn alarms(fired: &[Fired], start: Timestamp) -> String {
     let said = fired.iter().map(|of| {
         let hours = of.at.duration_since(start).as_secs_f64() / 3_600.0;
-        let (when, usd) = (of.at.strftime("%A %H:%M"), MicroUsd(of.usd_hour));
-        format!("{} fires after {hours:.1} h, {when}: {} nodes, {usd}/h", of.alert, of.nodes)
+        let when = of.at.strftime("%A %H:%M");
+        format!("{} fires after {hours:.1} h, {when}: {} nodes, {}/h", of.alert, of.nodes, of.usd_hour)
     });
     let said = said.collect::<Vec<_>>().join("\n");
     if said.is_empty() { "no alert fires".to_owned() } else { said }

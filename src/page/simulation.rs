@@ -6,6 +6,7 @@ use super::chart::{Chart, Line, chart};
 use super::numbers::{count, rounded, share, usd};
 use super::render;
 use crate::sim::{Report, Sample};
+use crate::units::MicroUsd;
 
 #[derive(Serialize)]
 struct View {
@@ -43,9 +44,9 @@ struct Row {
 /// A template is wrong: none is.
 pub fn of_simulation(title: &str, report: &Report, greedy: Option<&Report>) -> Result<String, minijinja::Error> {
     let hours = report.end.duration_since(report.start).as_secs_f64() / 3_600.0;
-    let bound = report.bound().map(dollars);
-    let cost = dollars(report.cost);
-    let packed = greedy.map(|greedy| dollars(greedy.cost));
+    let bound = report.bound().map(MicroUsd::as_usd);
+    let cost = report.cost.as_usd();
+    let packed = greedy.map(|greedy| greedy.cost.as_usd());
     let most = [Some(cost), bound, packed].into_iter().flatten().fold(0.0, f64::max);
     let rung = |kind, name, amount: f64, note| Rung { kind, name, usd: usd(amount), width: share(amount, most), note };
     let mut ladder = Vec::new();
@@ -80,11 +81,6 @@ fn verdict(cost: f64, packed: Option<f64>) -> String {
     }
 }
 
-#[allow(clippy::cast_precision_loss)] // for people
-fn dollars(micro: i64) -> f64 {
-    micro as f64 / 1e6
-}
-
 type Of = fn(&Sample) -> f64;
 
 #[allow(clippy::cast_precision_loss)] // places on a chart
@@ -95,7 +91,7 @@ fn charts(report: &Report, greedy: Option<&Report>, hours: f64) -> Vec<Chart> {
         all.filter(|(hour, _)| *hour <= hours * 1.0001).collect()
     };
     let panels: [(&str, &str, Of); 3] = [
-        ("Dollars an hour", "$", |sample| dollars(sample.usd_hour)),
+        ("Dollars an hour", "$", |sample| sample.usd_hour.as_usd()),
         ("Nodes", "", |sample| sample.nodes as f64),
         ("Pods that wait", "", |sample| sample.pending as f64),
     ];
@@ -108,7 +104,7 @@ fn charts(report: &Report, greedy: Option<&Report>, hours: f64) -> Vec<Chart> {
             is_dotted: false,
         }));
         if index == 0 && !report.bounds.is_empty() {
-            let bounds = report.bounds.iter().map(|(at, bound)| (rounded(hour(*at)), dollars(*bound))).collect();
+            let bounds = report.bounds.iter().map(|of| (rounded(hour(of.at)), of.usd_hour.as_usd())).collect();
             lines.push(Line { class: "bound", name: "bound", points: bounds, is_dotted: true });
         }
         chart(title, unit, hours, &lines)
@@ -124,7 +120,7 @@ fn rows(report: &Report, greedy: Option<&Report>) -> Vec<Row> {
         greedy: greedy.map_or_else(String::new, of),
     };
     vec![
-        row("cost", &|of| usd(dollars(of.cost))),
+        row("cost", &|of| usd(of.cost.as_usd())),
         row("pod-seconds of waiting", &|of| number(of.pending_pod_seconds)),
         row("most pods waiting at once", &|of| count(of.most_pending)),
         row("most nodes at once", &|of| count(of.samples.iter().map(|sample| sample.nodes).max().unwrap_or(0))),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::report::Sample;
+use super::report::{Sample, as_usd};
 use crate::units::MicroUsd;
 
 /// For so long it has to be so, as the chart's rules have it.
@@ -22,14 +22,14 @@ pub struct Alerts {
 
 /// An alert that fired.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Fired {
     pub alert: &'static str,
     pub at: Timestamp,
     /// Then.
     pub nodes: usize,
-    /// Then, in micro-dollars an hour.
-    pub usd_hour: i64,
+    /// Then.
+    #[serde(serialize_with = "as_usd")]
+    pub usd_hour: MicroUsd,
 }
 
 impl Alerts {
@@ -37,7 +37,7 @@ impl Alerts {
     #[must_use]
     pub fn fired(&self, samples: &[Sample]) -> Vec<Fired> {
         let many = self.nodes.and_then(|most| first(samples, "PackwrightManyNodes", &|of| of.nodes > most));
-        let dear = self.usd_hour.and_then(|most| first(samples, "PackwrightExpensive", &|of| of.usd_hour > most.0));
+        let dear = self.usd_hour.and_then(|most| first(samples, "PackwrightExpensive", &|of| of.usd_hour > most));
         let mut fired: Vec<Fired> = many.into_iter().chain(dear).collect();
         fired.sort_by_key(|fired| fired.at);
         fired
@@ -66,7 +66,7 @@ mod tests {
             at: Timestamp::from_second(60 * minute).unwrap(),
             nodes,
             pending: 0,
-            usd_hour: 1_000_000,
+            usd_hour: MicroUsd(1_000_000),
         };
         let counts = [1, 9, 9, 9, 9, 3, 9, 9, 9, 9, 9, 9, 9];
         let samples: Vec<Sample> = counts.into_iter().zip(0..).map(|(nodes, minute)| sample(minute, nodes)).collect();

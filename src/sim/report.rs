@@ -98,7 +98,7 @@ pub struct BoundAt {
     pub usd_hour: MicroUsd,
 }
 
-fn as_usd<S: Serializer>(amount: &MicroUsd, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn as_usd<S: Serializer>(amount: &MicroUsd, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(amount.as_usd())
 }
 
