@@ -182,7 +182,9 @@ fn one(args: &Args, scenario: &Scenario, options: &Options) -> Result<ExitCode, 
         }
         Output::Table => {
             println!("{}", shown(&report, greedy.as_ref()));
-            fired.iter().for_each(|fired| println!("{}", alarms(fired, report.start)));
+            if let Some(fired) = &fired {
+                println!("{}", alarms(fired, report.start));
+            }
         }
     }
     Ok(ExitCode::from(exit::SUCCESS))

@@ -66,23 +66,19 @@ pub(super) fn selection(cluster: &Cluster, mut check: Check) {
         let object = format!("EC2NodeClass {}", key.name);
         let class = &class.object;
         let status = class.status.as_ref().filter(|status| !status.conditions.is_empty());
-        match status {
-            Some(status) => {
-                let lacks = [
-                    ("subnet", status.subnets.is_empty(), tags(class, true)),
-                    ("security group", status.security_groups.is_empty(), tags(class, false)),
-                ];
-                for (what, _, tags) in lacks.iter().filter(|(_, lacks, _)| *lacks) {
-                    let remedy = format!("tag {what}s with {tags}, in the account and region of the cluster");
-                    check.find(Level::Error, object.clone(), format!("selects no {what}"), remedy);
-                }
-            }
-            None => {
-                let says = "nobody has looked yet for what it selects";
+        if let Some(status) = status {
+            let (subnets, groups) = (status.subnets.is_empty(), status.security_groups.is_empty());
+            for (what, of_subnets, _) in
+                [("subnet", true, subnets), ("security group", false, groups)].iter().filter(|of| of.2)
+            {
                 let remedy =
-                    format!("subnets are to have {}, security groups {}", tags(class, true), tags(class, false));
-                check.find(Level::Note, object.clone(), says, remedy);
+                    format!("tag {what}s with {}, in the account and region of the cluster", tags(class, *of_subnets));
+                check.find(Level::Error, object.clone(), format!("selects no {what}"), remedy);
             }
+        } else {
+            let says = "nobody has looked yet for what it selects";
+            let remedy = format!("subnets are to have {}, security groups {}", tags(class, true), tags(class, false));
+            check.find(Level::Note, object.clone(), says, remedy);
         }
         let terms = class.spec.subnet_selector_terms.iter().map(|term| &term.tags);
         let others: Vec<&String> = terms.filter_map(|tags| tags.get("karpenter.sh/discovery")).collect();

@@ -225,7 +225,7 @@ pub(super) fn provisioner(cluster: &Cluster, mut check: Check) {
     }
     let acts = server.holder.as_ref().filter(|holder| !provisioners.iter().any(|of| holder.starts_with(&of.name)));
     if let Some(holder) = acts {
-        let says = format!("the Lease {} is held by {holder}, which no Deployment here is", LEASE);
+        let says = format!("the Lease {LEASE} is held by {holder}, which no Deployment here is");
         check.find(Level::Warning, "", says, "find that process: two provisioners wait for one another");
     }
     check.or_well("no other provisioner runs");

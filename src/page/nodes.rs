@@ -146,7 +146,9 @@ pub fn drawn(
                 of.fresh = 0; // on a new node all pods are
             }
             let mut daemons = launch.requests.clone();
-            held.values().for_each(|of| daemons.subtract(&of.requests));
+            for of in held.values() {
+                daemons.subtract(&of.requests);
+            }
             if daemons.get(CPU) > 0 || daemons.get(MEMORY) > 0 {
                 let pods = usize::try_from(daemons.get(PODS)).unwrap_or(0);
                 held.insert(workloads.daemons(), Held { pods, fresh: 0, requests: daemons });
@@ -250,7 +252,9 @@ pub fn bars(nodes: &[&Drawn], workloads: &Workloads) -> Vec<Bar> {
         }
     }
     let mut used = Resources::new();
-    held.values().for_each(|of| used.add(&of.requests));
+    for of in held.values() {
+        used.add(&of.requests);
+    }
     let part = |name: &str| percent(used.get(name), room.get(name));
     let fullest = part(CPU).max(part(MEMORY));
     let shown = |name: &Arc<str>| match &**name {
