@@ -12,7 +12,7 @@ GETTING_STARTED := examples/getting-started
 OPENB := benchmarks/instances/openb
 SIMULATIONS := examples/simulations
 
-.PHONY: help setup build release demo test programs cluster lint crds charts models instances bench bench-random bench-throughput bench-loading oracle oldest placement modes simulations live
+.PHONY: help setup build release image push arm64 demo test programs cluster lint crds charts models instances bench bench-random bench-throughput bench-loading oracle oldest placement modes simulations live
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,11 +36,12 @@ demo: build ## Play the getting-started exercise from apply to empty, then plan 
 
 # The tests compile the package itself without optimisation: five minutes of compiling would save one of running.
 test: setup programs ## Run all tests
+	@scripts/setup.sh tests
 	@CARGO_PROFILE_DEV_OPT_LEVEL=0 cargo test --locked
 
 programs: ## Build the programs of the test cluster, where they are missing
 	@tests/cluster/build.sh >/dev/null
-	@tests/cluster/build.sh prometheus karpenter >/dev/null
+	@tests/cluster/build.sh prometheus karpenter crane >/dev/null
 
 cluster: setup ## Run a Kubernetes control plane without containers, and print how to use it
 	@tests/cluster/run.sh
@@ -66,6 +67,26 @@ instances: setup ## Derive the manifests of the benchmark instances from their d
 # Benchmarks measure what ships; the first build of it takes some twenty minutes.
 release: setup
 	@cargo build --quiet --release --locked
+
+image: release ## Assemble the OCI image of the release, without a container engine, in the folder of build products
+	@scripts/image.sh $(RELEASED) $(CARGO_TARGET_DIR)/image
+
+push: ## Push that image: make push TO=REGISTRY/packwright:VERSION
+	@PATH="$$(tests/cluster/build.sh crane):$$PATH" crane push $(CARGO_TARGET_DIR)/image $(TO)
+
+# Untested where it was written: it needs the cross compilers and libraries of the distribution, and has an image of its own.
+ARM64_LIBRARIES := /usr/aarch64-linux-gnu
+arm64: setup ## Cross-build the release for arm64 (untested; needs crossbuild-essential-arm64)
+	@command -v aarch64-linux-gnu-g++ >/dev/null || { echo "please install crossbuild-essential-arm64"; exit 1; }
+	@rustup target add aarch64-unknown-linux-gnu
+	@CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc CXX_aarch64_unknown_linux_gnu=aarch64-linux-gnu-g++ \
+		CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+		BINDGEN_EXTRA_CLANG_ARGS_aarch64_unknown_linux_gnu="--sysroot=$(ARM64_LIBRARIES)" \
+		cargo build --release --locked --target aarch64-unknown-linux-gnu
+	@aarch64-linux-gnu-strip -o $(CARGO_TARGET_DIR)/packwright-arm64 $(CARGO_TARGET_DIR)/aarch64-unknown-linux-gnu/release/packwright
+	@rm -rf $(CARGO_TARGET_DIR)/arm64-libraries && mkdir -p $(CARGO_TARGET_DIR)/arm64-libraries/lib
+	@cd $(ARM64_LIBRARIES)/lib && cp -L ld-linux-aarch64.so.1 libc.so.6 libm.so.6 libgcc_s.so.1 libstdc++.so.6 $(CARGO_TARGET_DIR)/arm64-libraries/lib
+	@ARCHITECTURE=arm64 LIBRARIES=$(CARGO_TARGET_DIR)/arm64-libraries scripts/image.sh $(CARGO_TARGET_DIR)/packwright-arm64 $(CARGO_TARGET_DIR)/image-arm64
 
 bench: release ## Measure what plans cost within 50 ms to 10 s, on every core instance
 	@$(RELEASED) bench -o json --plot benchmarks/results/bench-$$(date +%F).svg > benchmarks/results/bench-$$(date +%F).json

@@ -3,12 +3,13 @@
 #
 #   scripts/setup.sh         what `make test` and `make demo` need
 #   scripts/setup.sh lint    also rustfmt and clippy
+#   scripts/setup.sh tests   also a browser, in which a test looks at pages
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/packwright"
 PATH="$cache/rust:${CARGO_HOME:-$HOME/.cargo}/bin:$PATH" # as in the Makefile
 
-want_lint=${1:-}
+want=${1:-}
 rust_wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 say() { echo "setup: $*" >&2; }
@@ -68,6 +69,15 @@ if ! has curl; then
     need curl "fetches the Rust toolchain"
     packages+=(ca-certificates)
 fi
+# Chromium without its windows, where the system packs it: 100 MB. Elsewhere one that is there already is as good.
+has_browser() { has chromium-headless-shell || has chromium || has chromium-browser || has google-chrome; }
+if [ "$want" = tests ] && ! has_browser && [ -z "${PACKWRIGHT_BROWSER:-}" ]; then
+    if apt-cache show chromium-headless-shell >/dev/null 2>&1; then
+        need chromium-headless-shell "shows the pages of packwright report; a test looks at them"
+    else
+        say "there is no package chromium-headless-shell here: please install Chromium, or the tests of pages fail"
+    fi
+fi
 [ ${#packages[@]} = 0 ] || apt_install "${packages[@]}"
 
 # ---- Rust
@@ -114,7 +124,7 @@ rust_is_new_enough || rust_from_rustup || rust_from_apt || true
 hash -r
 rust_is_new_enough || fail "Rust $rust_wanted or newer is needed, rustup could not fetch it, and the system's packages are older: please install it from https://rustup.rs and run this again"
 
-if [ "$want_lint" = lint ]; then
+if [ "$want" = lint ]; then
     missing=()
     cargo fmt --version >/dev/null 2>&1 || missing+=(rustfmt)
     cargo clippy --version >/dev/null 2>&1 || missing+=(clippy)

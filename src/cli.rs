@@ -9,6 +9,7 @@ pub mod completions;
 #[cfg(feature = "live")]
 pub mod controller;
 pub mod crds;
+pub mod doctor;
 pub mod explain;
 pub mod export;
 mod input;
@@ -16,6 +17,7 @@ pub mod plan;
 #[cfg(feature = "live")]
 pub mod release;
 pub mod replay;
+pub mod report;
 mod searching;
 mod settings;
 pub mod simulate;
@@ -56,6 +58,8 @@ enum Command {
     Controller(Box<controller::Args>),
     /// Print the CustomResourceDefinitions as YAML.
     Crds(crds::Args),
+    /// Say what is to be dealt with before Packwright is installed in a cluster.
+    Doctor(Box<doctor::Args>),
     /// Explain one pod or claim of a plan, and what would make an unschedulable pod schedulable.
     Explain(explain::Args),
     /// Plan, and write the decision into a directory: the Snapshot, the plan, what proves how good it is, and its models.
@@ -67,6 +71,8 @@ enum Command {
     Release(release::Args),
     /// Decide once more what a recorded decision was about, and compare the plans.
     Replay(replay::Args),
+    /// Draw a plan as one page for a browser.
+    Report(Box<report::Args>),
     /// Run the controller on a simulated cluster, with simulated time and faults.
     Simulate(Box<simulate::Args>),
     /// Save what is read of a live cluster or of manifests, to plan on it later or elsewhere, with or without its names.
@@ -97,6 +103,8 @@ pub mod exit {
     pub const WORSE: u8 = 4;
     /// A stored decision does not hold.
     pub const UNPROVEN: u8 = 5;
+    /// Something is to be dealt with before an installation.
+    pub const UNWELL: u8 = 6;
 }
 
 impl Cli {
@@ -121,12 +129,14 @@ impl Cli {
             #[cfg(feature = "live")]
             Command::Controller(args) => controller::run(&args),
             Command::Crds(args) => crds::run(&args),
+            Command::Doctor(args) => doctor::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Export(args) => export::run(&args),
             Command::Plan(args) => plan::run(&args),
             #[cfg(feature = "live")]
             Command::Release(args) => release::run(&args),
             Command::Replay(args) => replay::run(&args),
+            Command::Report(args) => report::run(&args),
             Command::Simulate(args) => simulate::run(&args),
             Command::Snapshot(args) => snapshot::run(&args),
             Command::Solve(args) => solve::run(&args),

@@ -5,6 +5,7 @@ mod kubeconfig;
 mod words;
 mod document;
 pub mod read;
+pub mod examine;
 pub mod watch;
 pub mod apply;
 pub mod follow;

@@ -107,6 +107,14 @@ pub fn explain(question: &Question, subject: Subject) -> Explanation {
     explanation
 }
 
+/// Why launches of the decision are bought as they are, by their index in the plan: what [`explain`] says of a claim, without
+/// planning again.
+pub fn claims<'q>(question: &'q Question) -> impl FnMut(usize) -> Claim + 'q {
+    let problem = Problem::new(question.snapshot);
+    let places = Places::of(question.snapshot, &question.decision.plan);
+    move |launch| claim(question, &problem, &places, launch)
+}
+
 fn claim(question: &Question, problem: &Problem, places: &Places, launch: usize) -> Claim {
     let target = Target::Launch(launch);
     let pods = places.planned(target);

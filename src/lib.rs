@@ -24,6 +24,7 @@ pub mod host;
 pub mod consolidation;
 pub mod explain;
 pub mod what_if;
+pub mod doctor;
 pub mod placement;
 pub mod cloud;
 pub mod controller;
@@ -32,5 +33,6 @@ pub mod aws;
 #[cfg(feature = "live")]
 pub mod cluster;
 pub mod sim;
+pub mod page;
 pub mod bench;
 pub mod cli;

@@ -18,9 +18,10 @@
 //! | `evictions` | as disruption budgets allow them |
 //! | `invariants` | what must hold while it runs |
 //! | `settled`, `places` | what must hold when everything has come to rest |
-//! | `report`, `plot`, `bound` | what came of it |
+//! | `report`, `plot`, `bound`, `alerts` | what came of it |
 //! | `shrink` | which faults a failure needs |
 
+mod alerts;
 mod api;
 mod bound;
 mod chance;
@@ -54,6 +55,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub use alerts::{Alerts, Fired};
 pub use invariants::{Broken, Planted};
 pub use plot::plot;
 pub use report::{BoundAt, Report, Sample};

@@ -8,7 +8,7 @@ mod source;
 use source::Source;
 
 /// The stages in the order of the data; a module imports only the ones before it.
-const STAGES: [&str; 26] = [
+const STAGES: [&str; 28] = [
     "units",
     "random",
     "resources",
@@ -27,18 +27,20 @@ const STAGES: [&str; 26] = [
     "consolidation",
     "explain",
     "what_if",
+    "doctor",
     "placement",
     "cloud",
     "controller",
     "aws",
     "cluster",
     "sim",
+    "page",
     "bench",
     "cli",
 ];
 
 /// Stages that decide: no I/O, no async, no clock, no environment, no randomness, no output.
-const PURE: [&str; 11] = [
+const PURE: [&str; 13] = [
     "units",
     "resources",
     "requirements",
@@ -47,9 +49,11 @@ const PURE: [&str; 11] = [
     "solve",
     "scheduler",
     "plan",
+    "doctor",
     "placement",
     "cloud",
     "controller",
+    "page",
 ];
 
 /// (module, modules that it must not know although they come before it)

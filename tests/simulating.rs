@@ -222,3 +222,48 @@ fn a_scenario_that_cannot_be_read_is_one_clear_error() {
     assert_eq!(code, Some(2), "{errors}");
     assert!(errors.contains("there is no object of the kind Simulation"), "{errors}");
 }
+
+/// docs/runaway.md: its first hours.
+#[test]
+fn a_limit_holds_a_runaway_and_an_alert_tells_of_it() {
+    let scenario = "examples/simulations/runaway";
+    let limited = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("runaway-{}", std::process::id()));
+    std::fs::create_dir_all(&limited).unwrap();
+    for file in ["scenario.yaml", "pool.yaml"] {
+        let text = std::fs::read_to_string(format!("{scenario}/{file}")).unwrap();
+        let text = text.replace("limits: {}", "limits: {packwright.dev/usd-per-hour: 10}");
+        std::fs::write(limited.join(file), text).unwrap();
+    }
+    let options = [
+        "--greedy",
+        "--no-comparison",
+        "--for",
+        "150m",
+        "--alert-nodes",
+        "40",
+        "--alert-usd-per-hour",
+        "100",
+        "-o",
+        "json",
+    ];
+    let simulated = |scenario: &str| -> Value {
+        let (code, shown, errors) = run(&[&["simulate", scenario], &options[..]].concat());
+        assert_eq!(code, Some(0), "{errors}");
+        serde_json::from_str(&shown).unwrap()
+    };
+    let (free, held) = (simulated(scenario), simulated(limited.to_str().unwrap()));
+    std::fs::remove_dir_all(limited).unwrap();
+    let most = |report: &Value, field: &str| {
+        let samples = report["samples"].as_array().unwrap();
+        samples.iter().map(|sample| sample[field].as_f64().unwrap()).fold(0.0, f64::max)
+    };
+    assert!((most(&free, "nodes") - 84.0).abs() < 0.5, "a node for each replica: {free:#}");
+    assert!((8.0..=10.0).contains(&most(&held, "usd_hour")), "{held:#}");
+    assert!(most(&held, "pending") > 0.0, "pods wait in place of nodes");
+    for report in [&free, &held] {
+        let alerts = report["alerts"].as_array().unwrap();
+        assert_eq!(alerts.len(), 1, "{alerts:?}");
+        assert_eq!(alerts[0]["alert"], "PackwrightManyNodes");
+        assert!(alerts[0]["at"].as_str().unwrap().starts_with("2026-01-09T18:"), "{alerts:?}");
+    }
+}

@@ -19,13 +19,15 @@ use super::table::{Output, align, table};
 use crate::cloud::Provider;
 use crate::controller::ControllerSettings;
 use crate::host::{Limits, Search};
-use crate::sim::{Options, Planted, Report, Scenario, plot, shrink, simulate};
+use crate::page::of_simulation;
+use crate::sim::{Alerts, Fired, Options, Planted, Report, Scenario, plot, shrink, simulate};
 use crate::solve::Work;
+use crate::units::MicroUsd;
 
 const HELP: &str = "\
 Examples:
   packwright simulate examples/simulations/inflate
-  packwright simulate examples/simulations/day --plot day.svg
+  packwright simulate examples/simulations/day --plot day.svg --report day.html
   packwright simulate examples/simulations/faults --seed 7 --for 30m -o json
   packwright simulate examples/simulations/faults --seeds 1000
 
@@ -49,7 +51,7 @@ pub struct Args {
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
     /// So many seeds, from --seed on, until something does not hold.
-    #[arg(long, value_name = "N", conflicts_with_all = ["plot", "output"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["plot", "report", "output"])]
     seeds: Option<u64>,
     /// How long is simulated [default: as the scenario says].
     #[arg(long = "for", value_parser = super::plan::duration, value_name = "DURATION")]
@@ -63,6 +65,15 @@ pub struct Args {
     /// Write nodes, $/h and waiting pods over time as an SVG.
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
+    /// Write the same and more as one page for a browser.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Say when the alert PackwrightManyNodes of the chart would have fired, with this threshold.
+    #[arg(long, value_name = "N", conflicts_with = "seeds")]
+    alert_nodes: Option<usize>,
+    /// Say when the alert PackwrightExpensive of the chart would have fired, with this threshold in dollars.
+    #[arg(long, value_name = "USD", value_parser = MicroUsd::parse_usd, conflicts_with = "seeds")]
+    alert_usd_per_hour: Option<MicroUsd>,
     /// How the result is printed.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -158,11 +169,23 @@ fn one(args: &Args, scenario: &Scenario, options: &Options) -> Result<ExitCode, 
         lines.extend(greedy.as_ref().map(|greedy| ("Karpenter's packing", greedy)));
         std::fs::write(path, plot(&lines)?)?;
     }
+    if let Some(path) = &args.report {
+        let title = args.scenario.file_name().unwrap_or_default().display().to_string();
+        std::fs::write(path, of_simulation(&title, &report, greedy.as_ref())?)?;
+    }
+    let alerts = Alerts { nodes: args.alert_nodes, usd_hour: args.alert_usd_per_hour };
+    let fired = (alerts.nodes.is_some() || alerts.usd_hour.is_some()).then(|| alerts.fired(&report.samples));
     match args.output {
         Output::Json => {
-            println!("{}", serde_json::to_string_pretty(&Printed { report: &report, greedy: greedy.as_ref() })?);
+            let printed = Printed { report: &report, alerts: fired.as_deref(), greedy: greedy.as_ref() };
+            println!("{}", serde_json::to_string_pretty(&printed)?);
         }
-        Output::Table => println!("{}", shown(&report, greedy.as_ref())),
+        Output::Table => {
+            println!("{}", shown(&report, greedy.as_ref()));
+            if let Some(fired) = &fired {
+                println!("{}", alarms(fired, report.start));
+            }
+        }
     }
     Ok(ExitCode::from(exit::SUCCESS))
 }
@@ -172,7 +195,20 @@ struct Printed<'r> {
     #[serde(flatten)]
     report: &'r Report,
     #[serde(skip_serializing_if = "Option::is_none")]
+    alerts: Option<&'r [Fired]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     greedy: Option<&'r Report>,
+}
+
+/// When whom would have been told.
+fn alarms(fired: &[Fired], start: Timestamp) -> String {
+    let said = fired.iter().map(|of| {
+        let hours = of.at.duration_since(start).as_secs_f64() / 3_600.0;
+        let when = of.at.strftime("%A %H:%M");
+        format!("{} fires after {hours:.1} h, {when}: {} nodes, {}/h", of.alert, of.nodes, of.usd_hour)
+    });
+    let said = said.collect::<Vec<_>>().join("\n");
+    if said.is_empty() { "no alert fires".to_owned() } else { said }
 }
 
 fn many(scenario: &Scenario, options: &Options, seeds: u64) -> ExitCode {
@@ -200,7 +236,7 @@ fn many(scenario: &Scenario, options: &Options, seeds: u64) -> ExitCode {
 }
 
 /// Options with a value that are not what is repeated, but how often and how it is shown.
-const NOT_AGAIN: [&str; 6] = ["--seed", "--seeds", "--for", "--plot", "--output", "-o"];
+const NOT_AGAIN: [&str; 7] = ["--seed", "--seeds", "--for", "--plot", "--report", "--output", "-o"];
 
 /// The command that was typed, for one seed, with the variables that its options are read from.
 fn again(typed: impl Iterator<Item = String>, variable: &dyn Fn(&str) -> Option<String>) -> String {

@@ -4,7 +4,7 @@
 # missing.
 #
 #   build.sh              those that every cluster has
-#   build.sh FAMILY...    those: prometheus has promtool, karpenter has Karpenter with nodes that kwok plays
+#   build.sh FAMILY...    those: prometheus has promtool, crane has crane, karpenter has Karpenter with nodes that kwok plays
 #
 #   KUBERNETES=1.37    which Kubernetes: a folder programs/kubernetes-*
 set -euo pipefail

@@ -1,0 +1,134 @@
+//! What is to be dealt with before Packwright is installed in a cluster, and what to do about it. Nothing is changed.
+//!
+//! | file | what is looked at |
+//! |---|---|
+//! | `server` | versions, kinds and whose they are, rights, who provisions, the queue of interruptions |
+//! | `pools` | NodePools and node classes |
+//! | `pods` | disruption budgets, pods that stay, requests, daemonsets |
+//! | `back` | what Karpenter would ignore or not do after moving back |
+
+mod back;
+mod pods;
+mod pools;
+pub mod server;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::observe::{InputError, Objects, Snapshot};
+use server::Server;
+
+/// How bad something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// It does not work like this.
+    Error,
+    /// It works, and somebody will be surprised.
+    Warning,
+    /// To know.
+    Note,
+    /// Looked at, and well.
+    Ok,
+}
+
+/// What a check has found.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Finding {
+    pub level: Level,
+    /// Which check.
+    pub check: &'static str,
+    /// `NodePool general`; empty where it is about the cluster.
+    pub object: String,
+    pub says: String,
+    /// What helps; empty where nothing has to be done.
+    pub remedy: String,
+}
+
+/// The cluster as it is.
+pub struct Cluster<'c> {
+    pub objects: &'c Objects,
+    pub snapshot: &'c Snapshot,
+    /// What of the input could not be used.
+    pub errors: &'c [InputError],
+    /// Where it is a live one.
+    pub server: Option<&'c Server>,
+}
+
+/// Findings of one check.
+struct Check<'f> {
+    name: &'static str,
+    findings: &'f mut Vec<Finding>,
+    found: usize,
+}
+
+impl Check<'_> {
+    fn find(&mut self, level: Level, object: impl Into<String>, says: impl Into<String>, remedy: impl Into<String>) {
+        let (object, says, remedy) = (object.into(), says.into(), remedy.into());
+        self.findings.push(Finding { level, check: self.name, object, says, remedy });
+        self.found += 1;
+    }
+
+    /// Said where nothing has been found.
+    fn or_well(self, says: impl Into<String>) {
+        if self.found == 0 {
+            let (object, remedy) = (String::new(), String::new());
+            self.findings.push(Finding { level: Level::Ok, check: self.name, object, says: says.into(), remedy });
+        }
+    }
+}
+
+/// Looks at everything; the worst first.
+#[must_use]
+pub fn examine(cluster: &Cluster) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut check = |name: &'static str, of: &dyn Fn(&Cluster, Check)| {
+        of(cluster, Check { name, findings: &mut findings, found: 0 });
+    };
+    check("input", &input);
+    check("versions", &server::versions);
+    if cluster.server.is_some() {
+        check("kinds", &server::kinds);
+        check("rights", &server::rights);
+        check("provisioner", &server::provisioner);
+    }
+    check("queue", &server::queue);
+    check("nodepools", &pools::usable);
+    check("limits", &pools::limits);
+    check("selection", &pools::selection);
+    check("budgets", &pods::budgets);
+    check("do-not-disrupt", &pods::do_not_disrupt);
+    check("requests", &pods::requests);
+    check("daemonsets", &pods::daemon_sets);
+    check("moving-back", &back::back);
+    findings.sort();
+    findings
+}
+
+fn input(cluster: &Cluster, mut check: Check) {
+    for error in cluster.errors {
+        check.find(Level::Error, "", error.to_string(), "put it right: until then it is as if it were not there");
+    }
+    check.or_well("every object that plans look at can be read");
+}
+
+/// Equal things once, with their number: `Deployment shop/web (12 pods)`.
+fn joined(names: impl Iterator<Item = String>, noun: &str) -> Vec<String> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for name in names {
+        *counts.entry(name).or_default() += 1;
+    }
+    counts.into_iter().map(|(name, count)| format!("{name} ({})", counted(count, noun))).collect()
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// The first few, and how many there are beyond.
+fn some(names: &[String]) -> String {
+    const MOST: usize = 5;
+    let shown = names.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
+    if names.len() > MOST { format!("{shown} and {} more", names.len() - MOST) } else { shown }
+}

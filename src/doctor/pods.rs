@@ -1,0 +1,139 @@
+//! Pods: what keeps them where they are, and what they ask for.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::policy::v1::PodDisruptionBudgetSpec;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::{Check, Cluster, Level, counted, joined, some};
+use crate::explain::edit::object_of;
+use crate::observe::snapshot::{Node, NodePool, Pod};
+use crate::requirements::Undefined;
+use crate::resources::{CPU, MEMORY};
+use crate::units::MicroUsd;
+
+/// Percent of the smallest node that daemonsets may take before it is said.
+const MUCH: i64 = 25;
+
+pub(super) fn budgets(cluster: &Cluster, mut check: Check) {
+    let snapshot = cluster.snapshot;
+    for (index, budget) in snapshot.disruption_budgets.iter().enumerate() {
+        let object = format!("PodDisruptionBudget {}", budget.key);
+        let pods: Vec<&Pod> = snapshot.pods.iter().filter(|pod| pod.disruption.budgets.contains(&index)).collect();
+        if pods.is_empty() || budget.disruptions_allowed > 0 {
+            continue;
+        }
+        let held: BTreeSet<&str> = pods.iter().filter_map(|pod| pod.node.as_deref()).collect();
+        let nodes: Vec<&Node> = snapshot.nodes.iter().filter(|node| held.contains(&*node.name)).collect();
+        let usd = nodes.iter().filter_map(|node| node.price).sum::<MicroUsd>();
+        let spec = cluster.objects.disruption_budgets.get(&budget.key).and_then(|of| of.object.spec.as_ref());
+        let when =
+            if spec.is_some_and(|spec| is_closed(spec, pods.len())) { "never lets" } else { "does not let, just now," };
+        let says = format!(
+            "{when} any of its {} be evicted: {} cannot be taken away by choice ({usd}/h)",
+            counted(pods.len(), "pod"),
+            counted(nodes.len(), "node")
+        );
+        let remedy = "maxUnavailable: 1, or a replica more; a terminationGracePeriod of the NodePool ends drains that wait for it";
+        check.find(Level::Warning, object, says, remedy);
+    }
+    let twice = snapshot.pods.iter().enumerate().filter(|(_, pod)| pod.disruption.budgets.len() > 1);
+    for name in joined(twice.map(|(index, _)| object_of(snapshot, index)), "pod") {
+        let says = "several PodDisruptionBudgets select its pods: Kubernetes evicts none of them";
+        check.find(Level::Warning, name, says, "leave one of them");
+    }
+    let budgets = snapshot.disruption_budgets.len();
+    check.or_well(if budgets == 0 {
+        "there is none".to_owned()
+    } else {
+        format!("{}: all let pods go", counted(budgets, "PodDisruptionBudget"))
+    });
+}
+
+/// No pod may ever be evicted, however many are ready.
+fn is_closed(spec: &PodDisruptionBudgetSpec, pods: usize) -> bool {
+    let is = |of: &Option<IntOrString>, count: &dyn Fn(usize) -> bool, percent: &str| match of {
+        Some(IntOrString::Int(number)) => usize::try_from(*number).is_ok_and(count),
+        Some(IntOrString::String(text)) => text == percent,
+        None => false,
+    };
+    is(&spec.max_unavailable, &|most| most == 0, "0%") || is(&spec.min_available, &|least| least >= pods, "100%")
+}
+
+pub(super) fn do_not_disrupt(cluster: &Cluster, mut check: Check) {
+    let snapshot = cluster.snapshot;
+    let is_kept = |pod: &Pod| pod.disruption.do_not_disrupt.is_some_and(|of| of.is_active(snapshot.taken_at));
+    let pods = snapshot.pods.iter().enumerate().filter(|(_, pod)| pod.node.is_some() && is_kept(pod));
+    let kept = joined(pods.map(|(index, _)| object_of(snapshot, index)), "pod");
+    if !kept.is_empty() {
+        let says = format!("karpenter.sh/do-not-disrupt keeps the nodes of {}", some(&kept));
+        check.find(
+            Level::Note,
+            "",
+            says,
+            "packwright explain constraints says what that costs; a duration such as \"2h\" ends by itself",
+        );
+    }
+    let nodes: Vec<String> =
+        snapshot.nodes.iter().filter(|node| node.disruption.do_not_disrupt).map(|node| node.name.to_string()).collect();
+    if !nodes.is_empty() {
+        let says = format!("karpenter.sh/do-not-disrupt keeps {}", some(&nodes));
+        check.find(Level::Note, "", says, "take the annotation off nodes that may go");
+    }
+    check.or_well("nothing is kept by karpenter.sh/do-not-disrupt");
+}
+
+pub(super) fn requests(cluster: &Cluster, mut check: Check) {
+    let snapshot = cluster.snapshot;
+    let asks_nothing = |pod: &Pod| {
+        let requests = &pod.template.spec.requests;
+        requests.get(CPU) == 0 && requests.get(MEMORY) == 0 && !pod.is_daemon() && !pod.is_mirror()
+    };
+    let pods = snapshot.pods.iter().enumerate().filter(|(_, pod)| asks_nothing(pod));
+    let without = joined(pods.map(|(index, _)| object_of(snapshot, index)), "pod");
+    if !without.is_empty() {
+        let says = format!("request neither cpu nor memory, and count as nothing: {}", some(&without));
+        check.find(Level::Warning, "", says, "give them requests; a LimitRange gives defaults to a namespace");
+    }
+    check.or_well("every pod requests cpu or memory");
+}
+
+pub(super) fn daemon_sets(cluster: &Cluster, mut check: Check) {
+    let snapshot = cluster.snapshot;
+    let all = &snapshot.daemon_sets;
+    for of in all {
+        let requests = &of.template.spec.requests;
+        if requests.get(CPU) == 0 && requests.get(MEMORY) == 0 {
+            let says = "requests neither cpu nor memory: each node has less room than plans count with";
+            check.find(Level::Warning, format!("DaemonSet {}", of.key), says, "give it requests");
+        } else if of.template.spec.priority_class.is_none() && of.template.spec.priority <= 0 {
+            let says = "has no priority: on a new node it waits in kube-scheduler's queue behind the pods that wait for the node";
+            let remedy = "priorityClassName: system-node-critical; new nodes open sooner then (docs/placement.md)";
+            check.find(Level::Note, format!("DaemonSet {}", of.key), says, remedy);
+        }
+    }
+    for resource in [CPU, MEMORY] {
+        let taken: i64 = all.iter().map(|of| of.template.spec.requests.get(resource)).sum();
+        for pool in &snapshot.node_pools {
+            let Some((name, room)) = smallest(pool, resource) else { continue };
+            let part = if room > 0 { taken.saturating_mul(100) / room } else { 0 };
+            if part >= MUCH {
+                let says = format!(
+                    "daemonsets take up to {part} % of the {resource} of {name}, the smallest type that it may launch"
+                );
+                let remedy = "ask for larger types: karpenter.k8s.aws/instance-cpu with Gt, or fewer of instance-size";
+                check.find(Level::Note, format!("NodePool {}", pool.name), says, remedy);
+            }
+        }
+    }
+    check.or_well(format!("{}, each with requests and a priority", counted(all.len(), "DaemonSet")));
+}
+
+/// The type of the pool that has least of a resource.
+fn smallest<'p>(pool: &'p NodePool, resource: &str) -> Option<(&'p str, i64)> {
+    let allowed = pool
+        .instance_types
+        .iter()
+        .filter(|kind| kind.requirements.compatible(&pool.requirements, Undefined::AllowWellKnown).is_ok());
+    allowed.map(|kind| (&*kind.name, kind.allocatable.get(resource))).min_by_key(|(_, room)| *room)
+}

@@ -1,0 +1,226 @@
+//! `packwright doctor`: each thing that it finds is there, and gone once what it says is done.
+
+use std::io::Write as _;
+use std::process::{Output, Stdio};
+
+use serde_json::Value;
+
+use crate::cli::packwright;
+
+const CLASS: &str = "
+apiVersion: karpenter.k8s.aws/v1
+kind: EC2NodeClass
+metadata: {name: default}
+spec:
+  amiFamily: AL2023
+  role: nodes
+  subnetSelectorTerms: [{tags: {karpenter.sh/discovery: mine}}]
+  securityGroupSelectorTerms: [{tags: {karpenter.sh/discovery: mine}}]
+status:
+  conditions: [{type: Ready, status: 'True', reason: Ready, message: '', lastTransitionTime: '2026-01-05T11:00:00Z'}]
+  subnets: [{id: subnet-1, zone: us-east-1a}]
+  securityGroups: [{id: sg-1}]
+---
+";
+
+const WELL: &str = "
+apiVersion: karpenter.sh/v1
+kind: NodePool
+metadata: {name: general}
+spec:
+  limits: {cpu: 100}
+  template:
+    spec:
+      nodeClassRef: {group: karpenter.k8s.aws, kind: EC2NodeClass, name: default}
+      requirements:
+      - {key: karpenter.sh/capacity-type, operator: In, values: [on-demand]}
+      - {key: karpenter.k8s.aws/instance-size, operator: In, values: [2xlarge]}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: node-1, labels: {kubernetes.io/hostname: node-1}}
+status: {capacity: {cpu: 8, memory: 32Gi, pods: 50}, allocatable: {cpu: 8, memory: 32Gi, pods: 50}}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: web}
+spec: {maxUnavailable: 1, selector: {matchLabels: {app: web}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web, labels: {app: web}, annotations: {}}
+spec: {nodeName: node-1, containers: [{name: c, image: c, resources: {requests: {cpu: 1}}}]}
+status: {phase: Running, conditions: [{type: Ready, status: 'True'}]}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: logs}
+spec:
+  selector: {matchLabels: {app: logs}}
+  template:
+    metadata: {labels: {app: logs}}
+    spec: {priorityClassName: system-node-critical, containers: [{name: c, image: c, resources: {requests: {cpu: 100m}}}]}
+";
+
+fn doctor(args: &[&str], manifests: &str) -> Output {
+    let mut command = packwright(&["doctor", "-f", "-"]);
+    let mut child =
+        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let _ = child.stdin.take().unwrap().write_all(manifests.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn findings(output: &Output) -> Vec<[String; 4]> {
+    let printed: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    let text = |of: &Value, field: &str| of[field].as_str().unwrap().to_owned();
+    let all = printed["findings"].as_array().unwrap().iter();
+    all.map(|of| ["level", "check", "object", "says"].map(|field| text(of, field))).collect()
+}
+
+#[test]
+fn a_cluster_that_is_well_has_nothing_to_deal_with() {
+    let output = doctor(&["-o", "json"], &[CLASS, WELL].concat());
+    let found = findings(&output);
+    assert!(found.iter().all(|[level, ..]| level == "ok"), "{found:#?}");
+    assert!(found.len() >= 10, "{found:#?}");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+/// A change of the manifests, and what is found then: level, check, object and a part of what is said.
+#[test]
+fn each_fault_is_found_where_it_is() {
+    let cases = [
+        ("limits: {cpu: 100}", "limits: {}", ["warning", "limits", "NodePool general", "has no limits"]),
+        (
+            "limits: {cpu: 100}",
+            "limits: {packwright.dev/usd-per-hour: 5}",
+            ["warning", "moving-back", "NodePool general", "ignores the limit"],
+        ),
+        ("values: [on-demand]", "values: [spot]", ["note", "queue", "", "nobody is told of interruptions"]),
+        (
+            "name: default}\n      requirements",
+            "name: other}\n      requirements",
+            ["error", "nodepools", "NodePool general", "which is not there"],
+        ),
+        ("kind: EC2NodeClass\nmetadata", "kind: EC2NodeClass\nmetdata", ["error", "input", "", "metadata"]),
+        (
+            "  subnets: [{id: subnet-1, zone: us-east-1a}]\n",
+            "",
+            ["error", "selection", "EC2NodeClass default", "selects no subnet"],
+        ),
+        (
+            "maxUnavailable: 1",
+            "maxUnavailable: 0",
+            ["warning", "budgets", "PodDisruptionBudget default/web", "never lets any of its 1 pod"],
+        ),
+        (
+            "annotations: {}",
+            "annotations: {karpenter.sh/do-not-disrupt: 'true'}",
+            ["note", "do-not-disrupt", "", "Pod default/web (1 pod)"],
+        ),
+        ("requests: {cpu: 1}", "requests: {}", ["warning", "requests", "", "Pod default/web"]),
+        (
+            "requests: {cpu: 100m}",
+            "requests: {}",
+            ["warning", "daemonsets", "DaemonSet default/logs", "requests neither cpu nor memory"],
+        ),
+        (
+            "priorityClassName: system-node-critical, ",
+            "",
+            ["note", "daemonsets", "DaemonSet default/logs", "has no priority"],
+        ),
+        ("requests: {cpu: 100m}", "requests: {cpu: 3}", ["note", "daemonsets", "NodePool general", "% of the cpu of"]),
+        (
+            "annotations: {}",
+            "annotations: {packwright.dev/eviction-cost-usd: '1'}",
+            ["note", "moving-back", "Pod default/web (1 pod)", "ignores the annotation"],
+        ),
+    ];
+    let well = [CLASS, WELL].concat();
+    for (from, to, [level, check, object, says]) in cases {
+        assert!(well.contains(from), "{from}");
+        let output = doctor(&["-o", "json"], &well.replace(from, to));
+        let found = findings(&output);
+        let is_it = |of: &[String; 4]| of[0] == level && of[1] == check && of[2] == object && of[3].contains(says);
+        assert!(found.iter().any(is_it), "{to}: {found:#?}");
+        let has_errors = found.iter().any(|[level, ..]| level == "error");
+        assert_eq!(output.status.code(), Some(if has_errors { 6 } else { 0 }), "{to}");
+        assert!(level != "error" || has_errors);
+    }
+}
+
+#[test]
+fn the_table_says_what_to_do_and_nothing_read_is_an_error() {
+    let output = doctor(&[], &[CLASS, &WELL.replace("limits: {cpu: 100}", "limits: {}")].concat());
+    let table = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(
+        lines[0].starts_with("warning  limits") && lines[1].trim_start().starts_with("-> set spec.limits"),
+        "{table}"
+    );
+    assert!(table.ends_with("0 errors, 1 warning\n"), "{table}");
+    assert_eq!(doctor(&[], "").status.code(), Some(2));
+}
+
+#[cfg(feature = "live")]
+mod live {
+    use super::findings;
+    use crate::cli::packwright;
+    use crate::cluster::{Cluster, ShownOnPanic};
+
+    /// Karpenter as its chart installs it, as far as the doctor looks at it.
+    const KARPENTER: &str = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: karpenter, namespace: kube-system, labels: \
+        {app.kubernetes.io/name: karpenter}}, spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: \
+        {containers: [{name: controller, image: 'karpenter/controller:1.8.1', env: [{name: CLUSTER_NAME, value: mine}], resources: \
+        {requests: {cpu: 1}}}]}}}}";
+
+    #[test]
+    fn a_live_cluster_is_examined_before_and_after_an_installation() {
+        let cluster = Cluster::start();
+        let _logs = ShownOnPanic(&cluster);
+        let kubeconfig = cluster.folder.join("kubeconfig");
+        let examined = |args: &[&str]| {
+            let kubeconfig = kubeconfig.to_str().unwrap();
+            let output =
+                packwright(&[&["doctor", "-o", "json", "--kubeconfig", kubeconfig], args].concat()).output().unwrap();
+            (findings(&output), output.status.code())
+        };
+        let of = |found: &[[String; 4]], level: &str, check: &str, says: &str| {
+            found.iter().any(|of| of[0] == level && of[1] == check && of[3].contains(says))
+        };
+
+        let (found, code) = examined(&[]);
+        assert_eq!(code, Some(6));
+        assert!(of(&found, "error", "kinds", "is not installed"), "{found:#?}");
+        assert!(of(&found, "ok", "versions", "Kubernetes v1."), "{found:#?}");
+        assert!(of(&found, "ok", "rights", "you may do all"), "{found:#?}");
+
+        cluster.install_kinds();
+        let manifest = cluster.folder.join("karpenter.yaml");
+        std::fs::write(&manifest, KARPENTER).unwrap();
+        cluster.kubectl(&["apply", "-f", manifest.to_str().unwrap()]);
+        cluster.kubectl(&["apply", "-f", "examples/getting-started"]);
+        let (found, code) = examined(&["--service-account", "nobody"]);
+        assert_eq!(code, Some(6), "{found:#?}");
+        assert!(of(&found, "error", "rights", "system:serviceaccount:kube-system:nobody may not: "), "{found:#?}");
+        assert!(of(&found, "ok", "kinds", "no release takes them with it"), "{found:#?}");
+        assert!(of(&found, "note", "provisioner", "Karpenter 1.8.1 provisions"), "{found:#?}");
+        assert!(of(&found, "warning", "queue", "spot is bought by default"), "{found:#?}");
+        assert!(of(&found, "warning", "selection", "the cluster is mine"), "{found:#?}");
+
+        // as Karpenter's chart has them
+        cluster.kubectl(&["annotate", "crd", "nodepools.karpenter.sh", "helm.sh/resource-policy-"]);
+        let chart = cluster.run("helm", &["install", "packwright", "charts/packwright", "--namespace", "kube-system"]);
+        assert!(chart.status.success(), "{}", String::from_utf8_lossy(&chart.stderr));
+        let versions =
+            || cluster.kubectl(&["get", "all,nodepools,crds", "-A", "-o", "jsonpath={.items[*].metadata.generation}"]);
+        let before = versions();
+        let (found, code) = examined(&["--service-account", "packwright"]);
+        assert!(of(&found, "ok", "rights", "packwright may do all"), "{found:#?}");
+        assert!(
+            of(&found, "warning", "kinds", "belongs to the release packwright-crd, and goes with it"),
+            "{found:#?}"
+        );
+        assert_eq!((code, versions()), (Some(0), before), "{found:#?}");
+    }
+}
