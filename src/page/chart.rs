@@ -148,8 +148,9 @@ mod tests {
 
     #[test]
     fn steps_are_round_and_no_peak_is_lost() {
-        assert_eq!([0.0, 0.3, 1.7, 24.0, 260.0].map(nice), [0.001, 0.5, 2.0, 25.0, 500.0]);
-        assert_eq!([0.1, 3.4, 20.0].map(of_time), [0.25, 6.0, 24.0]);
+        let texts = |steps: &[f64]| steps.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(texts(&[0.0, 0.3, 1.7, 24.0, 260.0].map(nice)), ["0.001", "0.5", "2", "25", "500"]);
+        assert_eq!(texts(&[0.1, 3.4, 20.0].map(of_time)), ["0.25", "6", "24"]);
         let mut points: Vec<(f64, f64)> = (0..10_000_u32).map(|minute| (f64::from(minute) / 60.0, 1.0)).collect();
         points[7_777].1 = 9.0;
         let thin = thinned(&points);

@@ -98,7 +98,7 @@ pub fn step(observed: &Observed, mode: Mode, limits: &Limits, now: Timestamp) ->
 
 /// By controller, the lowest turn of its pods that are to bind on nodes which let nobody in yet.
 fn earliest(observed: &Observed, nodes: &BTreeMap<&Arc<str>, &NodeState>) -> BTreeMap<Arc<str>, usize> {
-    let lets_in = |node: &&NodeState| node.is_open() || node.reserved_since().is_some();
+    let lets_in = |node: &&NodeState| node.is_open() || node.is_reserved();
     let mut earliest: BTreeMap<Arc<str>, usize> = BTreeMap::new();
     for (_, claim) in observed.claims.iter().filter(|(name, _)| !nodes.get(name).is_some_and(lets_in)) {
         for planned in &claim.plan.pods {
@@ -113,12 +113,9 @@ fn earliest(observed: &Observed, nodes: &BTreeMap<&Arc<str>, &NodeState>) -> BTr
 }
 
 impl NodeState {
-    /// Since when it lets in those that it is kept for; `Some(None)`: nobody can read that.
-    fn reserved_since(&self) -> Option<Option<Timestamp>> {
-        match self.reservation {
-            Reservation::Reserved { since, .. } => Some(since),
-            _ => None,
-        }
+    /// Whether it lets in those that it is kept for.
+    fn is_reserved(&self) -> bool {
+        matches!(self.reservation, Reservation::Reserved { .. })
     }
 
     fn is_open(&self) -> bool {
@@ -252,8 +249,8 @@ impl Maker<'_> {
         }
         match self.mode {
             Mode::Reserve => {
-                if let Some(since) = node.and_then(NodeState::reserved_since) {
-                    self.let_in(claim, awaited, since);
+                if let Some(Reservation::Reserved { since, .. }) = node.map(|node| &node.reservation) {
+                    self.let_in(claim, awaited, *since);
                 }
                 for (pod, why) in &awaited.lost {
                     self.lose(name, Some(pod.key.to_string()), LossReason::Unchangeable(why.clone()));

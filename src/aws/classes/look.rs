@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::observed::Need;
-use super::parameters::PINNED;
+use super::parameters::{Missing, PINNED};
 use crate::api::ec2_node_class::AMI;
 use crate::api::ec2_node_class::{EC2NodeClassSpec, InstanceMatchCriteria, ReservationType, SecurityGroup};
 use crate::aws::connect::Aws;
@@ -115,16 +115,16 @@ async fn parameter(
 ) -> Result<Option<(String, String)>, String> {
     let now = Instant::now();
     if let Some(known) = parameters.get(&name, now) {
-        return Ok(known.map(|value| (name, value)));
+        return Ok(known.ok().map(|value| (name, value)));
     }
     match aws.ssm.get_parameter().name(&name).send().await {
         Ok(answer) => {
             let value = answer.parameter().and_then(|found| found.value()).map(str::to_owned);
-            parameters.learn(&name, value.clone(), kept, now);
+            parameters.learn(&name, value.clone().ok_or(Missing), kept, now);
             Ok(value.map(|value| (name, value)))
         }
         Err(error) if is_missing(code(&error)) => {
-            parameters.learn(&name, None, kept, now);
+            parameters.learn(&name, Err(Missing), kept, now);
             Ok(None)
         }
         Err(error) if may_be_refused && code(&error).is_some_and(|code| code.starts_with("AccessDenied")) => {

@@ -14,20 +14,27 @@ pub(super) const PINNED: Duration = Duration::from_secs(24 * 60 * 60);
 /// Of one that is not there: somebody may just be making it.
 const MISSING: Duration = Duration::from_secs(60);
 
-/// By name; `None`: it is not there.
+/// What SSM has said of a parameter: its value, or that there is none.
+pub(in crate::aws) type Value = Result<String, Missing>;
+
+/// There is no such parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::aws) struct Missing;
+
+/// By name.
 #[derive(Debug, Default)]
-pub(in crate::aws) struct Parameters(Mutex<BTreeMap<String, (Option<String>, Instant)>>);
+pub(in crate::aws) struct Parameters(Mutex<BTreeMap<String, (Value, Instant)>>);
 
 impl Parameters {
     /// What is known of one and still counts.
-    pub fn get(&self, name: &str, now: Instant) -> Option<Option<String>> {
+    pub fn get(&self, name: &str, now: Instant) -> Option<Value> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(name).filter(|(_, until)| *until > now).map(|(value, _)| value.clone())
     }
 
     /// What SSM has just said, which counts for a time.
-    pub fn learn(&self, name: &str, value: Option<String>, time: Duration, now: Instant) {
-        let until = now + if value.is_some() { time } else { time.min(MISSING) };
+    pub fn learn(&self, name: &str, value: Value, time: Duration, now: Instant) {
+        let until = now + if value.is_ok() { time } else { time.min(MISSING) };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, (_, until)| *until > now);
         all.insert(name.to_owned(), (value, until));
@@ -42,12 +49,12 @@ mod tests {
     fn what_is_pinned_is_asked_for_once_a_day_and_what_is_missing_sooner() {
         let (parameters, now) = (Parameters::default(), Instant::now());
         assert_eq!(parameters.get("a", now), None, "it has to be asked for");
-        let value = Some("ami-1".to_owned());
+        let value: Value = Ok("ami-1".to_owned());
         parameters.learn("a", value.clone(), PINNED, now);
-        parameters.learn("b", None, PINNED, now);
+        parameters.learn("b", Err(Missing), PINNED, now);
         parameters.learn("c", value.clone(), Duration::from_secs(90), now);
         let known = |seconds: u64| ["a", "b", "c"].map(|name| parameters.get(name, now + Duration::from_secs(seconds)));
-        assert_eq!(known(59), [Some(value.clone()), Some(None), Some(value.clone())]);
+        assert_eq!(known(59), [Some(value.clone()), Some(Err(Missing)), Some(value.clone())]);
         assert_eq!(known(60), [Some(value.clone()), None, Some(value.clone())]);
         assert_eq!(known(90), [Some(value), None, None]);
         assert_eq!(known(86_400), [None, None, None]);

@@ -11,6 +11,7 @@ use crate::units::MicroUsd;
 /// Of a node with a NodeClaim.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
 pub struct NodeDisruption {
     /// `expireAfter` of the claim after its creation; `None`: never.
     #[serde(skip_serializing_if = "is_default")]

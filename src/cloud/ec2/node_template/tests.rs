@@ -66,7 +66,7 @@ fn a_partition_is_a_label_where_the_claim_asks_for_one_and_else_as_ec2_chooses()
         let claim = claim(&json!({ "requirements": requirements }));
         let requirements = requirements_of(&claim.spec.requirements).unwrap();
         let found = node_labels(&read_labels(None), &requirements, &types[kind], &types[kind].offerings[offering]);
-        let of = |key: &str| found.get(key).map(|value| value.to_string());
+        let of = |key: &str| found.get(key).map(ToString::to_string);
         (of(labels::PLACEMENT_GROUP_ID), of(labels::PLACEMENT_GROUP_PARTITION))
     };
     let group = Some("pg-1".to_owned());
