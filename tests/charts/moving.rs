@@ -1,9 +1,7 @@
 //! docs/moving.md, with Karpenter's own program and nodes of kwok: whatever helm does, and whoever acts, nothing that is there goes.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::fs;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::Api;
@@ -13,49 +11,9 @@ use packwright::api::labels;
 use super::chart;
 use super::installing::{Nodes, helm};
 use crate::cluster::{Cluster, ShownOnPanic};
+use crate::controlling::Seen;
 use crate::controlling::process::Process;
-use crate::controlling::{Seen, free_port};
 use crate::following::poll::until;
-
-/// Karpenter with the provider that makes nodes for kwok. It ends with this value.
-struct Karpenter(Child);
-
-impl Karpenter {
-    fn start(cluster: &Cluster) -> Self {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/build.sh");
-        let built = Command::new(script).arg("karpenter").output().unwrap();
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        let folder = PathBuf::from(String::from_utf8(built.stdout).unwrap().trim());
-        let log = File::options().create(true).append(true).open(cluster.folder.join("logs/karpenter.log")).unwrap();
-        let child = Command::new(folder.join("karpenter"))
-            .env("KUBECONFIG", cluster.folder.join("kubeconfig"))
-            .env("SYSTEM_NAMESPACE", "kube-system")
-            .env("LEADER_ELECTION_NAMESPACE", "kube-system")
-            .env("KARPENTER_SERVICE", "karpenter")
-            .env("METRICS_PORT", free_port().to_string())
-            .env("HEALTH_PROBE_PORT", free_port().to_string())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        Self(child)
-    }
-
-    /// As Kubernetes does it: it gives its Lease back.
-    fn stop(mut self) {
-        let id = rustix::process::Pid::from_raw(i32::try_from(self.0.id()).unwrap()).unwrap();
-        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-impl Drop for Karpenter {
-    fn drop(&mut self) {
-        let _ = self.0.kill(); // it may have ended by itself
-        let _ = self.0.wait();
-    }
-}
 
 /// Uids of NodeClaims and their nodes by name, all of which are there to stay.
 async fn standing(client: &Client) -> Result<BTreeMap<String, String>, Error> {
@@ -154,7 +112,7 @@ async fn move_there_and_back(cluster: &Cluster) {
     run(&["install", "karpenter-crd", &kinds]);
     cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]);
 
-    let karpenter = Karpenter::start(cluster);
+    let karpenter = Process::karpenter(cluster, &[]);
     let manifests = cluster.folder.join("moving.yaml");
     fs::write(&manifests, MANIFESTS).unwrap();
     cluster.kubectl(&["apply", "-f", manifests.to_str().unwrap()]);
@@ -216,7 +174,7 @@ async fn move_there_and_back(cluster: &Cluster) {
     run(&["upgrade", "--install", "karpenter-crd", &kinds, "--take-ownership"]);
     run(&["uninstall", "packwright-crd"]);
     assert_unchanged("helm uninstall packwright-crd", &of_both, &client).await;
-    let _karpenter = Karpenter::start(cluster);
+    let _karpenter = Process::karpenter(cluster, &[]);
     until("Karpenter that leads", async || {
         let leases: Api<Lease> = Api::namespaced(client.clone(), "kube-system");
         let lease = leases.get("karpenter-leader-election").await?;

@@ -160,10 +160,23 @@ async fn in_namespace(client: &Client) {
     assert!(made.is_ok() || matches!(made, Err(kube::Error::Api(status)) if status.code == 409));
 }
 
+/// Who provides the nodes.
+#[derive(Clone, Copy, PartialEq)]
+enum Provisioner {
+    Packwright,
+    Karpenter,
+}
+
 /// A controller that has read everything.
-async fn started(cluster: &Cluster) -> Process {
+async fn started(cluster: &Cluster, who: Provisioner) -> Process {
     let port = free_port();
     let health = port.to_string();
+    if who == Provisioner::Karpenter {
+        let environment = [("DISABLE_LEADER_ELECTION", "true"), ("HEALTH_PROBE_PORT", &*health)];
+        let controller = Process::karpenter(cluster, &environment);
+        until("Karpenter that is ready", async || Ok(is_ready(port).then_some(()))).await;
+        return controller;
+    }
     let mut args = vec!["--disable-leader-election", "--metrics-port", "0", "--health-probe-port", &health];
     let more = env::var("PACKWRIGHT_CONTROLLER_ARGS").unwrap_or_default();
     args.extend(more.split_whitespace());
@@ -181,14 +194,20 @@ fn is_ready(port: u16) -> bool {
 }
 
 /// Applies a manifest, waits for its pods, and prints a row.
-async fn measure(cluster: &Cluster, client: &Client, what: &str, namespace: &str, pods: usize, manifest: &str) {
-    let controller = started(cluster).await;
+async fn measure(
+    (cluster, client): (&Cluster, &Client),
+    who: Provisioner,
+    (what, namespace, pods): (&str, &str, usize),
+    manifest: &str,
+) {
+    let controller = started(cluster, who).await;
     let before = used(controller.id());
     let (took, ()) = tokio::join!(running(client, namespace, pods), apply(cluster, manifest));
     let after = used(controller.id());
     let (nodes, usd) = if namespace == "wide" { cost(client).await } else { (0, 0.0) };
+    let beside = if who == Provisioner::Karpenter { ", with Karpenter" } else { "" };
     println!(
-        "| {what} | {pods} | {:.1} | {nodes} | {usd:.2} | {:.1} | {:.1} | {} |",
+        "| {what}{beside} | {pods} | {:.1} | {nodes} | {usd:.2} | {:.1} | {:.1} | {} |",
         took.as_secs_f64(),
         after.0 - before.0,
         after.1 - before.1,
@@ -230,13 +249,14 @@ fn from_apply_to_ready_and_from_empty_to_gone() {
         let rows = env::var("PACKWRIGHT_ROWS").unwrap_or_else(|_| "inflate,arm64,wide,plain".to_owned());
         let is_asked = |row: &str| rows.split(',').any(|asked| asked == row);
         for _ in 0..if is_asked("inflate") { rounds } else { 0 } {
-            measure(cluster, &client, "inflate", "default", 5, "examples/getting-started").await;
+            measure((cluster, &client), Provisioner::Packwright, ("inflate", "default", 5), "examples/getting-started")
+                .await;
             empty(cluster, &client, "inflate", &["scale", "deployment", "inflate", "--replicas=0"]).await;
             cluster.kubectl(&["delete", "-f", "examples/getting-started"]);
         }
         if is_asked("arm64") {
             cluster.kubectl(&["apply", "-f", "examples/graviton.yaml", "-f", "examples/node-class.yaml"]);
-            measure(cluster, &client, "arm64", "default", 1, &graviton).await;
+            measure((cluster, &client), Provisioner::Packwright, ("arm64", "default", 1), &graviton).await;
             empty(cluster, &client, "arm64", &["delete", "deployment", "arm"]).await;
             cluster.kubectl(&["delete", "-f", "examples/graviton.yaml"]);
         }
@@ -246,8 +266,10 @@ fn from_apply_to_ready_and_from_empty_to_gone() {
             without(pods, manifest).await;
             cluster.kubectl(&["apply", "-f", "benchmarks/instances/karpenter-wide/pools.yaml"]);
             for _ in 0..rounds {
-                measure(cluster, &client, what, "wide", pods, manifest).await;
-                empty(cluster, &client, what, &["delete", "deployment", "-n", "wide", "--all"]).await;
+                for who in [Provisioner::Packwright, Provisioner::Karpenter] {
+                    measure((cluster, &client), who, (what, "wide", pods), manifest).await;
+                    empty(cluster, &client, what, &["delete", "deployment", "-n", "wide", "--all"]).await;
+                }
             }
         }
     });
@@ -266,7 +288,7 @@ async fn until_left(client: &Client, start: Instant, nodes: usize) -> f64 {
 }
 
 async fn empty(cluster: &Cluster, client: &Client, what: &str, args: &[&str]) {
-    let _controller = started(cluster).await;
+    let _controller = started(cluster, Provisioner::Packwright).await;
     let start = Instant::now();
     let nodes = Seen::of(client).await.unwrap().nodes.len();
     cluster.kubectl(args);

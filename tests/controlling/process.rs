@@ -1,10 +1,11 @@
-//! A controller in a process of its own.
+//! A controller in a process of its own: ours, or Karpenter's.
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::Path;
-use std::process::{Child, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
+use super::free_port;
 use crate::cli::packwright;
 use crate::cluster::Cluster;
 
@@ -35,16 +36,33 @@ impl Process {
         environment: &BTreeMap<String, String>,
         args: &[&str],
     ) -> Self {
-        let log = File::options().create(true).append(true).open(cluster.folder.join("logs/controller.log")).unwrap();
-        let child = packwright(&["controller", "--kubeconfig", kubeconfig.to_str().unwrap()])
-            .args(args)
-            .envs(environment)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        Self(child)
+        let mut command = packwright(&["controller", "--kubeconfig", kubeconfig.to_str().unwrap()]);
+        command.args(args).envs(environment);
+        Self::spawn(cluster, command, "controller.log")
+    }
+
+    /// Karpenter's own program, with the provider that makes nodes for kwok, and more variables.
+    pub fn karpenter(cluster: &Cluster, environment: &[(&str, &str)]) -> Self {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/build.sh");
+        let built = Command::new(script).arg("karpenter").output().unwrap();
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        let folder = PathBuf::from(String::from_utf8(built.stdout).unwrap().trim());
+        let mut command = Command::new(folder.join("karpenter"));
+        command
+            .env("KUBECONFIG", cluster.folder.join("kubeconfig"))
+            .env("SYSTEM_NAMESPACE", "kube-system")
+            .env("LEADER_ELECTION_NAMESPACE", "kube-system")
+            .env("KARPENTER_SERVICE", "karpenter")
+            .env("METRICS_PORT", free_port().to_string())
+            .env("HEALTH_PROBE_PORT", free_port().to_string())
+            .envs(environment.iter().copied());
+        Self::spawn(cluster, command, "karpenter.log")
+    }
+
+    fn spawn(cluster: &Cluster, mut command: Command, log: &str) -> Self {
+        let log = File::options().create(true).append(true).open(cluster.folder.join("logs").join(log)).unwrap();
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        Self(command.spawn().unwrap())
     }
 
     pub fn id(&self) -> u32 {
@@ -61,7 +79,7 @@ impl Process {
         let id = i32::try_from(self.0.id()).unwrap();
         rustix::process::kill_process(rustix::process::Pid::from_raw(id).unwrap(), rustix::process::Signal::TERM)
             .unwrap();
-        assert_eq!(self.0.wait().unwrap().code(), Some(0));
+        assert_eq!(self.0.wait().unwrap().code(), Some(0), "it gives its Lease back");
     }
 }
 
