@@ -45,6 +45,8 @@ struct Shared {
     /// Answers to calls with a client token: what was asked, and what was said.
     tokens: Mutex<BTreeMap<String, (Query, Answer)>>,
     machines: Mutex<Machines>,
+    /// Of each client token: the same request sent again waits for the answer to the first.
+    turns: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// What is said.
@@ -73,6 +75,7 @@ impl Proxy {
             calls: Mutex::default(),
             tokens: Mutex::default(),
             machines: Mutex::default(),
+            turns: Mutex::default(),
         });
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -112,7 +115,12 @@ impl Proxy {
     }
 }
 
+/// Whoever asked may hang up meanwhile: what was asked for is done all the same.
 async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    tokio::spawn(serve(shared, request)).await.unwrap()
+}
+
+async fn serve(shared: Arc<Shared>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let query = Query::read(&parts.headers, &parts.uri, &body);
@@ -126,6 +134,11 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     if let Some(refusal) = verdict.refusal {
         return query.error(&refusal).respond();
     }
+    let turn = query.client_token().map(|token| shared.turn(token));
+    let _turn = match &turn {
+        Some(turn) => Some(turn.lock().await),
+        None => None,
+    };
     if let Some(known) = shared.known(&query) {
         return if verdict.is_lost { cut() } else { known.respond() };
     }
@@ -190,6 +203,11 @@ impl Shared {
         let kind = answered.headers().get(header::CONTENT_TYPE).map_or("", |kind| kind.to_str().unwrap()).to_owned();
         let status = answered.status().as_u16();
         Answer { status, kind, body: answered.into_body().collect().await.unwrap().to_bytes() }
+    }
+
+    fn turn(&self, token: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.entry(token.to_owned()).or_default().clone()
     }
 
     /// To a call with a client token that was used before: the same answer to the same request, a refusal to another.
