@@ -94,8 +94,11 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Ok(read) => read,
         Err(sentence) => return refuse(&sentence),
     };
-    if raw.is_empty() && unreadable.is_empty() {
-        return refuse("nothing was read: no object is in the input");
+    if raw.is_empty() && server.is_none() {
+        for error in &unreadable {
+            eprintln!("error: {error}");
+        }
+        return Ok(ExitCode::from(exit::INVALID_INPUT));
     }
     let region = args.catalog.region(region_of_nodes(&raw).as_deref());
     let (catalog, assumptions) = match super::plan::catalog(&args.catalog, &region) {

@@ -126,7 +126,12 @@ pub(super) fn daemon_sets(cluster: &Cluster, mut check: Check) {
             }
         }
     }
-    check.or_well(format!("{}, each with requests and a priority", counted(all.len(), "DaemonSet")));
+    let count = all.len();
+    check.or_well(if count == 0 {
+        "there is none".to_owned()
+    } else {
+        format!("{}, each with requests and a priority", counted(count, "DaemonSet"))
+    });
 }
 
 /// The type of the pool that has least of a resource.
