@@ -27,6 +27,7 @@
 //! | `search` | until nothing is found |
 //! | `apart` | the same in a process of its own |
 //! | `why` | why a node is still there |
+//! | `held` | what keeps the nodes that stay |
 //! | `report` | as people and programs read it |
 
 mod allowed;
@@ -34,6 +35,7 @@ pub mod apart;
 mod choice;
 mod cut;
 mod effort;
+mod held;
 mod ideas;
 mod means;
 mod must;

@@ -64,14 +64,14 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         (plan::report(&loaded, decision, started.elapsed()), launched(&loaded.snapshot, &decision.plan))
     });
     let current = of_launch.as_ref().map_or_else(|| Snapshot::clone(&loaded.snapshot), |(_, after)| after.clone());
+    let policy = args.consolidation.consolidation.policy();
     let found = (scope != Scope::Launch).then(|| {
-        let policy = args.consolidation.consolidation.policy();
         let since = Instant::now();
         let time = || limits.time.saturating_sub(since.elapsed());
         let manner = Manner::all(&policy, Budgets::Together, limits);
         consolidate(&current, manner, current.taken_at, &time)
     });
-    let found = found.map(|found| (consolidation::report::Report::of(&current, &found), found));
+    let found = found.map(|found| (consolidation::report::Report::of(&current, &policy, &found), found));
     let (mut notes, errors) = (loaded.notes.clone(), loaded.errors.iter().map(ToString::to_string).collect::<Vec<_>>());
     if let Some((report, _)) = &of_launch {
         notes.clone_from(&report.notes);

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::held::{Held, held};
 use super::means::Means;
-use super::{Command, Consolidation};
+use super::{Command, Consolidation, Policy};
 use crate::observe::Snapshot;
 use crate::plan::Launch;
 use crate::units::MicroUsd;
@@ -29,6 +30,8 @@ pub struct Report {
     pub commands: Vec<CommandReport>,
     /// Candidates that were not looked at, as the budget of their pool is used up.
     pub held_back: Vec<HeldBack>,
+    /// What keeps the nodes that stay, whatever they cost.
+    pub held: Vec<Held>,
     /// Sets of nodes that were tried.
     pub trials: usize,
     /// There was not the time to find nothing more.
@@ -88,9 +91,9 @@ pub struct HeldBack {
 }
 
 impl Report {
-    /// `snapshot`: of the search.
+    /// `snapshot`, `policy`: of the search.
     #[must_use]
-    pub fn of(snapshot: &Snapshot, consolidation: &Consolidation) -> Self {
+    pub fn of(snapshot: &Snapshot, policy: &Policy, consolidation: &Consolidation) -> Self {
         let Consolidation { commands, after, .. } = consolidation;
         let cost = |of: &Snapshot| of.nodes.iter().filter_map(|node| node.price).sum::<MicroUsd>().as_usd();
         let saved: MicroUsd = commands.iter().map(|command| command.saved).sum();
@@ -109,6 +112,7 @@ impl Report {
             pods_moved: commands.iter().map(|command| command.moves.len()).sum(),
             commands: commands.iter().map(|command| CommandReport::of(snapshot, command)).collect(),
             held_back: held_back.collect(),
+            held: held(snapshot, policy, commands),
             trials: consolidation.trials,
             stopped: consolidation.stopped,
         }

@@ -251,12 +251,7 @@ impl Search<'_> {
         if self.manner.budgets == Budgets::Together && !there.contains(&*node.name) {
             return false;
         }
-        let policy = self.policies.of_node(node);
-        if policy.is_off() {
-            return false;
-        }
-        let age = node.created_at.and_then(|created| Duration::try_from(self.now.duration_since(created)).ok());
-        policy.least_age.is_zero() || age.is_some_and(|age| age >= policy.least_age)
+        self.policies.leave_alone(node, self.now).is_none()
     }
 
     /// Tries every idea once; whether something was found.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::cut::commands;
 use super::effort::{Effort, TimeLeft};
 use super::near::Surroundings;
-use super::policies::Policies;
+use super::policies::{LeftAlone, Policies};
 use super::release::Facts;
 use super::report::CommandReport;
 use super::trial::{NoTrial, Trial, Wanted};
@@ -79,6 +79,10 @@ pub fn why(snapshot: &Snapshot, index: usize, policy: &Policy, limits: Limits, t
     let method = if of_pods.reschedule_cost.is_empty() { Method::Empty } else { Method::Underutilized };
     let held = |holds: Vec<Hold>| holds.iter().map(HeldBy::of).collect::<Vec<_>>();
     let drift_holds = node.disruption.drifted.as_ref().map(|_| held(holds(Method::Drifted)));
+    let mut holds_now = held(holds(method));
+    if method == Method::Underutilized {
+        holds_now.extend(Policies::of(snapshot, policy).leave_alone(node, now).map(HeldBy::of_policy));
+    }
     let alone = alone(snapshot, index, policy, limits, time);
     let start = settled(snapshot, &BTreeSet::new());
     let found = consolidate(&start, Manner::all(policy, Budgets::Together, limits), now, time);
@@ -90,7 +94,7 @@ pub fn why(snapshot: &Snapshot, index: usize, policy: &Policy, limits: Limits, t
         capacity_type: node.label(labels::CAPACITY_TYPE).map(str::to_owned),
         price_usd_hour: node.price.map(MicroUsd::as_usd),
         pods: of_pods.pods.len(),
-        holds: held(holds(method)),
+        holds: holds_now,
         drift_holds,
         goes: goes.map(|command| CommandReport::of(snapshot, command)),
         alone,
@@ -100,6 +104,10 @@ pub fn why(snapshot: &Snapshot, index: usize, policy: &Policy, limits: Limits, t
 impl HeldBy {
     fn of(hold: &Hold) -> Self {
         Self { why: hold.to_string(), until: hold.until() }
+    }
+
+    fn of_policy(left: LeftAlone) -> Self {
+        Self { why: left.to_string(), until: left.until() }
     }
 }
 

@@ -64,6 +64,33 @@ impl Hold {
         }
     }
 
+    /// What it is, in a few words, whatever node it keeps.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NotInitialized => "not initialized",
+            Self::Deleting => "being deleted",
+            Self::Nominated { .. } => "pods on their way to it",
+            Self::ZoneShifted => "a zonal shift away from its zone",
+            Self::DoNotDisrupt => "its annotation karpenter.sh/do-not-disrupt",
+            Self::NoPool => "no label karpenter.sh/nodepool",
+            Self::PoolGone { .. } => "a NodePool that is not there, or cannot be read",
+            Self::NoTypes { .. } => "a NodePool without instance types",
+            Self::StaticPool { .. } => "a NodePool that keeps a number of nodes",
+            Self::PodDoNotDisrupt { .. } => "a pod with the annotation karpenter.sh/do-not-disrupt",
+            Self::Budget { .. } => "a PodDisruptionBudget",
+            Self::SeveralBudgets { .. } => "a pod with several PodDisruptionBudgets",
+            Self::NotIdle { .. } => "consolidateAfter, which is not over",
+            Self::NeverIdle { .. } => "consolidateAfter Never",
+            Self::OnlyWhenEmpty { .. } => "consolidationPolicy WhenEmpty",
+            Self::TypeUnknown { .. } => "an instance type that its NodePool does not have",
+            Self::LabelMissing { .. } => "a label without which its price is not known",
+            Self::NotEmpty => "pods",
+            Self::Empty => "no pods",
+            Self::NotDrifted => "not drifted",
+        }
+    }
+
     /// Whether it says that the node is none of this method's, rather than that something keeps it.
     #[must_use]
     pub fn is_of_method(&self) -> bool {

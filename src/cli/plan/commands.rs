@@ -60,7 +60,7 @@ pub(super) fn run(args: &Args, loaded: LoadOutcome) -> Result<ExitCode, Box<dyn 
     let time = || limits.time.saturating_sub(since.elapsed());
     let manner = Manner::all(&policy, Budgets::Together, limits);
     let found = consolidate(&current, manner, current.taken_at, &time);
-    let consolidation = Report::of(&current, &found);
+    let consolidation = Report::of(&current, &policy, &found);
     let LoadOutcome { snapshot, errors, .. } = loaded;
     let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
     let (region, assumptions) = (snapshot.region.clone(), snapshot.assumptions.clone());
@@ -149,6 +149,12 @@ fn text(report: &Report, is_wide: bool) -> String {
             held.reason,
             counted(held.nodes, "candidate")
         );
+    }
+    if !report.held.is_empty() {
+        text.push_str("what keeps nodes (packwright explain node/NAME says more of one):\n");
+    }
+    for of in &report.held {
+        let _ = writeln!(text, "  {}: {}, such as {}", of.why, counted(of.nodes, "node"), of.example);
     }
     if report.stopped {
         let _ = writeln!(

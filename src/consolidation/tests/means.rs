@@ -68,7 +68,7 @@ fn alternatives_that_were_dear_until_now_are_left_out() {
 fn the_report_says_where_there_is_no_history() {
     let mut snapshot = oversized();
     let lacks = |snapshot: &Snapshot| {
-        let report = Report::of(snapshot, &found(snapshot, &Policy::default(), Budgets::Together));
+        let report = Report::of(snapshot, &Policy::default(), &found(snapshot, &Policy::default(), Budgets::Together));
         report.commands.iter().map(|command| command.lacks_price_history).collect::<Vec<_>>()
     };
     assert_eq!(lacks(&snapshot), [true], "the node is a spot node");

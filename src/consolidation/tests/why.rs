@@ -1,6 +1,7 @@
 //! Why a node is still there.
 
 use super::*;
+use crate::consolidation::held::held;
 use crate::consolidation::why::{Alone, Why, why};
 use crate::observe::snapshot::DoNotDisrupt;
 
@@ -51,4 +52,39 @@ fn pods_without_another_place_are_named() {
     snapshot.node_pools[0].limits.nodes = Some(1);
     let Alone::NoPlace { pods } = asked(&snapshot, 0).alone else { panic!("there is room for one node") };
     assert_eq!(pods, ["default/a-0"]);
+}
+
+#[test]
+fn a_policy_that_asks_for_an_age_keeps_a_node_of_unknown_age_and_says_so() {
+    let mut snapshot = halves();
+    snapshot.nodes[0].created_at = None;
+    snapshot.nodes[1].created_at = Some(snapshot.taken_at);
+    let limits = Limits::of_work(Work::OF_A_TRIAL, Search::Integer);
+    let calm = |node| why(&snapshot, node, &Policy::calm(), limits, &|| Duration::MAX);
+    let (unknown, young) = (calm(0), calm(1));
+    assert!(unknown.goes.is_none() && unknown.holds[0].why.contains("creationTimestamp is missing"));
+    assert_eq!(unknown.holds[0].until, None);
+    let hour = jiff::SignedDuration::from_hours(1);
+    assert_eq!(young.holds[0].until, Some(snapshot.taken_at + hour));
+    assert!(asked(&snapshot, 0).holds.is_empty(), "frugal asks for no age");
+}
+
+#[test]
+fn what_keeps_the_nodes_that_stay_is_counted_by_kind() {
+    let mut snapshot = halves();
+    snapshot.pods[0].disruption.do_not_disrupt = Some(DoNotDisrupt::Open);
+    let of = |snapshot: &Snapshot, commands: &[Command]| -> Vec<(&str, usize, String)> {
+        let held = held(snapshot, &Policy::default(), commands);
+        held.into_iter().map(|of| (of.why, of.nodes, of.example.to_string())).collect()
+    };
+    let pod = "a pod with the annotation karpenter.sh/do-not-disrupt";
+    let commands = all(&snapshot);
+    assert_eq!(removed(&commands), [["b"]]);
+    assert_eq!(of(&snapshot, &commands), [(pod, 1, "a".to_owned())]);
+    // an empty node is asked as one: that it is empty does not keep it
+    snapshot.pods.remove(1);
+    snapshot.nodes[1].claim = None;
+    assert_eq!(of(&snapshot, &[])[0].0, pod);
+    assert_eq!(of(&snapshot, &[])[1].1, 1);
+    assert_eq!(of(&snapshot, &[]).len(), 2);
 }
