@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use aws_sdk_iam::types::InstanceProfile;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use packwright::api::ec2_node_class::EC2NodeClass;
@@ -41,11 +42,12 @@ fn instance_profiles_of_an_earlier_role_go_and_those_in_use_stay() {
         let cluster = ClusterFacts { name: "test".into(), region: REGION.into(), ..ClusterFacts::default() };
         let aws = account.clients(Mode::Acts).await;
         let now = Timestamp::now();
-        let tidy = async |at| tidy_profiles(&aws, &cluster, &[class.clone()], &[claim.clone()], at).await;
+        let (classes, claims) = ([class], [claim]);
+        let tidy = async |at| tidy_profiles(&aws, &cluster, &classes, &claims, at).await;
         assert_eq!(tidy(now).await, Ok(0), "they are young");
         assert_eq!(tidy(now + SignedDuration::from_hours(2)).await, Ok(1));
         let left = account.aws.iam.list_instance_profiles().send().await.unwrap();
-        let left: BTreeSet<&str> = left.instance_profiles().iter().map(|of| of.instance_profile_name()).collect();
+        let left: BTreeSet<&str> = left.instance_profiles().iter().map(InstanceProfile::instance_profile_name).collect();
         assert_eq!(left, BTreeSet::from(["current", "mine", "used"]));
         policy::allows(&account.proxy.calls());
     });
