@@ -24,8 +24,8 @@ const GIVE_UP: Duration = Duration::from_secs(5 * 60);
 /// So many pods are let in and not bound at once. kube-scheduler takes those that it may try in the order in which it has tried them
 /// last, and not in the one in which they are let in; spreads hold in that one alone. So many are half a second's work for it.
 const LET_IN: usize = 64;
-/// One that was let in so long ago does not count any more.
-const BINDS: Duration = Duration::from_secs(3);
+/// One that was let in so long ago does not count any more: it waits for its volumes, or was tried in vain.
+const BINDS: Duration = Duration::from_secs(1);
 
 /// What was said and refused so far; a process that does not know says it again.
 #[derive(Debug, Default)]
@@ -44,21 +44,21 @@ impl Following {
         self.refused.insert(Arc::from(pod), (now + GIVE_UP, reason.to_owned()));
     }
 
-    /// Whether one more pod may be let in now.
-    fn lets_in(&mut self, pod: &Arc<str>, now: Timestamp) -> bool {
-        if self.let_in.contains_key(pod) {
-            return true;
-        }
-        let has_room = self.let_in.len() < LET_IN;
-        if has_room {
-            self.let_in.insert(pod.clone(), now);
-        }
-        has_room
+    /// Those that are bound, have had their time, or cannot be written for now make room.
+    fn forget_let_in(&mut self, observed: &Observed, turn: &Turn<'_>) {
+        let waits = |uid: &Arc<str>| {
+            let pod = observed.pods.get(uid).filter(|pod| pod.node.is_none() && pod.unchangeable.is_none());
+            pod.is_some_and(|pod| {
+                let subject = Subject { kind: "Pod", key: pod.key.clone() };
+                !matches!(turn.writes.may(&subject, Some(&pod.version.resource), turn.now), Err(Some(_)))
+            })
+        };
+        self.let_in.retain(|uid, since| *since + BINDS > turn.now && waits(uid));
     }
 
-    fn forget_bound(&mut self, observed: &Observed, now: Timestamp) {
-        let waits = |uid: &Arc<str>| observed.pods.get(uid).is_some_and(|pod| pod.node.is_none());
-        self.let_in.retain(|uid, since| waits(uid) && *since + BINDS > now);
+    /// Whether one more pod may be let in now.
+    fn has_room(&self, pod: &Arc<str>) -> bool {
+        self.let_in.len() < LET_IN || self.let_in.contains_key(pod)
     }
 
     fn refusals(&mut self, now: Timestamp) -> Refusals {
@@ -123,15 +123,20 @@ pub(super) fn step(cluster: &Cluster<'_>, observed: &Observed, following: &mut F
     if let Some(next) = step.next {
         turn.step_again(next);
     }
-    following.forget_bound(observed, turn.now);
+    following.forget_let_in(observed, turn);
     for action in step.actions {
         if let What::Register { node, .. } = &action.what {
             tell_missing_taint(observed, node, turn);
         }
-        if matches!(action.what, What::Tolerate { .. }) && !following.lets_in(&action.patch.version.uid, turn.now) {
-            // or as soon as one is bound
-            turn.step_again(following.let_in.values().min().map_or(turn.now, |since| *since + BINDS));
-            break; // they come last
+        if matches!(action.what, What::Tolerate { .. }) {
+            let uid = action.patch.version.uid.clone();
+            if !following.has_room(&uid) {
+                // or as soon as one is bound
+                turn.step_again(following.let_in.values().min().map_or(turn.now, |since| *since + BINDS));
+            } else if send(action.patch, turn) {
+                following.let_in.entry(uid).or_insert(turn.now);
+            }
+            continue;
         }
         let opens = match &action.what {
             What::Register { node, .. } | What::Open { node, .. } => Some(node),
@@ -174,7 +179,8 @@ fn waits(observed: &Observed, node: &Arc<str>, turn: &Turn<'_>) -> bool {
     pods.any(|pod| turn.writes.is_sent(&Subject { kind: "Pod", key: pod.key.clone() }))
 }
 
-fn send(patch: ObjectPatch, turn: &mut Turn<'_>) {
+/// Whether it is sent: an object has one write at a time, and a pause after one that failed.
+fn send(patch: ObjectPatch, turn: &mut Turn<'_>) -> bool {
     use placement::Subject as Of;
     let ObjectPatch { subject, version, body } = patch;
     let pod = |namespace: Arc<str>, name: Arc<str>| {
@@ -186,5 +192,5 @@ fn send(patch: ObjectPatch, turn: &mut Turn<'_>) {
         Of::Pod(namespace, name) => (pod(namespace, name), Verb::Patch(body)),
         Of::PodStatus(namespace, name) => (pod(namespace, name), Verb::PatchStatus(body)),
     };
-    turn.write_version(subject, Some(&version.resource), verb);
+    turn.write_version(subject, Some(&version.resource), verb)
 }

@@ -12,8 +12,8 @@ use super::observed::Version;
 pub struct Action {
     /// For people.
     pub what: What,
-    /// Within its phase, first the lower ones.
-    pub round: usize,
+    /// Within its phase, first the lower ones: of pods the round of their controller, and their turn.
+    pub order: (usize, usize),
     /// For the API server.
     pub patch: ObjectPatch,
 }

@@ -85,7 +85,7 @@ fn of_node(node: &NodeState, what: What, mut metadata: Value, spec: Value) -> Ac
         body["spec"] = spec;
     }
     let patch = ObjectPatch { subject: Subject::Node(node.name.clone()), version: node.version.clone(), body };
-    Action { what, round: 0, patch }
+    Action { what, order: (0, 0), patch }
 }
 
 /// One more toleration.
@@ -106,5 +106,5 @@ pub(super) fn nominate(pod: &PodState, node: &NodeState) -> Action {
 fn of_pod(pod: &PodState, what: What, subject: Subject, part: &str, value: &Value) -> Action {
     let metadata = json!({"uid": pod.version.uid, "resourceVersion": pod.version.resource});
     let body = json!({"metadata": metadata, part: value});
-    Action { what, round: 0, patch: ObjectPatch { subject, version: pod.version.clone(), body } }
+    Action { what, order: (0, 0), patch: ObjectPatch { subject, version: pod.version.clone(), body } }
 }

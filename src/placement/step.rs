@@ -90,7 +90,7 @@ pub fn step(observed: &Observed, mode: Mode, limits: &Limits, now: Timestamp) ->
     }
     maker.take_turns();
     let mut step = maker.step;
-    step.actions.sort_by(|a, b| (a.what.phase(), a.round, &a.what).cmp(&(b.what.phase(), b.round, &b.what)));
+    step.actions.sort_by(|a, b| (a.what.phase(), a.order, &a.what).cmp(&(b.what.phase(), b.order, &b.what)));
     step.losses.sort();
     step.losses.dedup();
     step
@@ -281,18 +281,17 @@ impl Maker<'_> {
         }
     }
 
-    /// The controllers take turns: many patches are on their way at once, and those of one would overtake each other.
+    /// The controllers whose pods mind each other take turns, and all other pods with them: many patches are on their way at once, and
+    /// those of one would overtake each other.
     fn take_turns(&mut self) {
         let mut let_in = std::mem::take(&mut self.let_in);
         let_in.sort_by_key(|(turn, ..)| *turn);
-        let mut rounds: BTreeMap<Arc<str>, usize> = BTreeMap::new();
-        for (_, controller, action) in let_in {
-            let round = controller.map_or(0, |controller| {
-                let next = rounds.entry(controller).or_default();
-                *next += 1;
-                *next
-            });
-            self.act(Action { round, ..action });
+        let mut rounds: BTreeMap<Option<Arc<str>>, usize> = BTreeMap::new();
+        for (turn, controller, action) in let_in {
+            let round = rounds.entry(controller).or_default();
+            *round += 1;
+            let order = (*round, turn);
+            self.act(Action { order, ..action });
         }
     }
 }

@@ -68,6 +68,20 @@ fn pods_are_let_in_by_their_turns_whatever_their_names_and_nodes() {
 }
 
 #[test]
+fn pods_that_mind_nobody_are_let_in_by_their_turns_whatever_they_are_called() {
+    let mut sim = Sim::new(Mode::Reserve);
+    sim.pod("batch", None);
+    sim.pod("payments", None);
+    sim.claim("c", &["batch", "payments"]);
+    sim.plan("c", |plan| (plan["pods"][0]["turn"], plan["pods"][1]["turn"]) = (json!(1), json!(0)));
+    sim.node("n", "c");
+    sim.ready("n");
+    sim.step();
+    sim.step();
+    assert_eq!(sim.step(), ["let pod shop/payments on the node of c", "let pod shop/batch on the node of c"]);
+}
+
+#[test]
 fn a_pod_whose_spread_counts_on_an_earlier_one_waits_for_its_node_for_some_seconds() {
     let mut sim = Sim::new(Mode::Reserve);
     for (turn, (pod, claim)) in [("p1", "c"), ("p2", "d"), ("alone", "d")].into_iter().enumerate() {

@@ -296,6 +296,56 @@ fn the_policy_lets_packwright_keep_pods_from_nodes_and_change_nothing_else_of_th
         let metadata = json!({"annotations": {labels::RESERVED_AT: null, labels::DRAINED_AT: null}});
         allowed(&[], &[labels::PLANNED], &json!({"metadata": metadata})).await;
 
+        // labels that EC2 decides later
+        let labelled = |labels: Value| json!({"metadata": {"labels": labels}});
+        assert_eq!(
+            refusal_of(&ours, name, None, &labelled(json!({labels::PLACEMENT_GROUP_PARTITION: "3"}))).await,
+            None
+        );
+        let reserved = labelled(json!({labels::CAPACITY_TYPE: "reserved", labels::CAPACITY_RESERVATION_ID: "cr-1"}));
+        assert_eq!(refusal_of(&nodes, name, None, &reserved).await, None, "an administrator");
+        for patch in [json!({labels::CAPACITY_TYPE: "spot"}), json!({labels::CAPACITY_RESERVATION_ID: null})] {
+            let why = refusal_of(&ours, name, None, &labelled(patch.clone())).await.unwrap_or_default();
+            assert!(why.contains(POLICY_OF_NODES), "the reservation has not ended: {patch}: {why:?}");
+        }
+        let ended = labelled(json!({labels::CAPACITY_TYPE: "on-demand", labels::CAPACITY_RESERVATION_ID: null}));
+        assert_eq!(refusal_of(&ours, name, None, &ended).await, None);
+
+        // the cordon's taint stays as long as the cordon
+        cluster.kubectl(&["cordon", name]);
+        let cordon = taint(labels::TAINT_UNSCHEDULABLE, "", "NoSchedule");
+        until("the taint of the cordon", async || {
+            let taints = nodes.get(name).await?.spec.unwrap_or_default().taints.unwrap_or_default();
+            Ok(taints.iter().any(|taint| taint.key == labels::TAINT_UNSCHEDULABLE).then_some(()))
+        })
+        .await;
+        let bare = tainted(&[], &[labels::TAINT_UNSCHEDULABLE]).await;
+        let why = refusal_of(&ours, name, None, &bare).await.unwrap_or_default();
+        assert!(why.contains(POLICY_OF_NODES), "{cordon}: {why:?}");
+        allowed(&[], &[labels::TAINT_UNSCHEDULABLE], &json!({"metadata": {}, "unschedulable": null})).await;
+
+        // a node that came without the taint that nodes are born with
+        let adopted = "policy-adopted";
+        create(&nodes, json!({"metadata": {"name": adopted}})).await.unwrap();
+        let adopting = |effect: &str| {
+            let mut owner = owner("NodeClaim", "karpenter.sh/v1");
+            owner["name"] = json!(name);
+            json!({
+                "metadata": {
+                    "labels": {labels::REGISTERED: "true", "of-claim": "x"},
+                    "finalizers": [labels::FINALIZER_TERMINATION],
+                    "ownerReferences": [owner],
+                },
+                "spec": {"unschedulable": true, "taints": [taint("of-claim", "x", effect), cordon]},
+            })
+        };
+        let why = refusal_of(&ours, adopted, None, &adopting("NoExecute")).await.unwrap_or_default();
+        assert!(why.contains(POLICY_OF_NODES), "it would evict what runs there: {why:?}");
+        assert_eq!(refusal_of(&ours, adopted, None, &adopting("NoSchedule")).await, None);
+        let done = json!({"metadata": {"finalizers": []}});
+        assert_eq!(refusal_of(&nodes, adopted, None, &done).await, None);
+        nodes.delete(adopted, &DeleteParams::default()).await.unwrap();
+
         // and its end
         let disrupted = json!({"key": labels::TAINT_DISRUPTED, "effect": "NoSchedule"});
         let marks = json!({"labels": {labels::INITIALIZED: "true", labels::EXCLUDE_BALANCERS: "karpenter"}});
