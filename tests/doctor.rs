@@ -163,6 +163,19 @@ fn the_table_says_what_to_do_and_nothing_read_is_an_error() {
 }
 
 #[cfg(feature = "live")]
+#[test]
+fn a_kubeconfig_and_its_context_go_together_and_manifests_do_not() {
+    let refused = |args: &[&str]| {
+        let output = packwright(&[&["doctor"], args].concat()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let both = refused(&["--kubeconfig", "no-such-file", "--context", "c"]);
+    assert!(both.contains("no-such-file"), "{both}");
+    assert!(refused(&["--context", "c", "-f", "x"]).contains("cannot be used with"));
+}
+
+#[cfg(feature = "live")]
 mod live {
     use super::findings;
     use crate::cli::packwright;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Lines};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -39,6 +39,8 @@ impl Drop for Folder {
 struct Registry {
     process: Child,
     address: String,
+    /// What it says, which it must be able to.
+    _said: Lines<BufReader<ChildStderr>>,
 }
 
 impl Registry {
@@ -48,12 +50,10 @@ impl Registry {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let port = lines
-            .map_while(Result::ok)
-            .find_map(|line| line.rsplit_once(':').or(line.rsplit_once(' ')).map(|of| of.1.to_owned()));
-        let port: u16 = port.and_then(|port| port.trim().parse().ok()).expect("it says on which port it serves");
-        Self { process, address: format!("127.0.0.1:{port}") }
+        let mut said = BufReader::new(process.stderr.take().unwrap()).lines();
+        let port = |line: String| line.rsplit_once("serving on port ").map(|(_, port)| port.trim().to_owned());
+        let port = said.by_ref().map_while(Result::ok).find_map(port).expect("it says on which port it serves");
+        Self { process, address: format!("127.0.0.1:{port}"), _said: said }
     }
 }
 

@@ -39,20 +39,24 @@ Exit codes, the first that applies:
 /// Reads a live cluster or manifests; changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-#[group(id = "examined", required = true, multiple = false)]
+#[group(id = "examined", required = true, multiple = true)]
+#[cfg_attr(not(feature = "live"), group(args = ["filename"]))]
 #[cfg_attr(feature = "live", group(args = ["filename", "kubeconfig", "context"]))]
 pub struct Args {
     /// Files, directories, or - for standard input. What only a live cluster knows is left out then.
     #[arg(short, long = "filename", value_name = "PATH")]
+    #[cfg_attr(feature = "live", arg(conflicts_with_all = ["kubeconfig", "context"]))]
     filename: Vec<PathBuf>,
     #[cfg(feature = "live")]
     #[command(flatten)]
     cluster: ClusterArgs,
     /// Where the controller is, or will be.
+    #[cfg(feature = "live")]
     #[arg(long, default_value = "kube-system", value_name = "NAME")]
     namespace: String,
     /// Ask for the rights of this ServiceAccount of the namespace, to be the controller; else for yours, to install it.
     #[arg(long, value_name = "NAME")]
+    #[cfg(feature = "live")]
     service_account: Option<String>,
     #[command(flatten)]
     catalog: CatalogArgs,
