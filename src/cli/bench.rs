@@ -104,7 +104,10 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Err(sentence) => return Ok(refuse(&sentence)),
     };
     let results = match (&args.read, args.random) {
-        (_, Some(count)) => random(count, args.instances.as_ref())?,
+        (_, Some(count)) => match random(count, args.instances.as_ref())? {
+            results if results.rows.is_empty() => return Ok(refuse(NO_QUESTION)),
+            results => results,
+        },
         (Some(path), _) => match read(path) {
             Ok(results) => results,
             Err(sentence) => return Ok(refuse(&sentence)),
@@ -159,6 +162,7 @@ fn wanted(args: &Args) -> Vec<Instance> {
     instances::all().into_iter().filter(is_wanted).collect()
 }
 
+const NO_QUESTION: &str = "--instances: no random question has such a name; -o json prints them";
 const NO_INSTANCE: &str = "--instances: no instance has such a name; --list prints them";
 
 fn progress(steps: usize) -> Result<ProgressBar, Box<dyn std::error::Error>> {

@@ -32,7 +32,7 @@ Examples:
 #[command(after_help = format!("{EXAMPLES}\n\n{}", plan::EXIT_CODES))]
 pub struct Args {
     /// Where the page is written.
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// What stands at its top.
     #[arg(long, default_value = "The plan")]

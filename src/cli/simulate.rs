@@ -151,6 +151,12 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
 }
 
 fn one(args: &Args, scenario: &Scenario, options: &Options) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    for path in args.plot.iter().chain(&args.report) {
+        if path.parent().is_some_and(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+            eprintln!("error: {}: its folder does not exist", path.display());
+            return Ok(ExitCode::from(exit::INVALID_INPUT));
+        }
+    }
     // on a core of its own: it takes about as long
     let greedy = (!args.no_comparison && !args.greedy).then(|| {
         let limits = Limits { search: Search::Greedy, ..options.limits };
