@@ -56,6 +56,8 @@ pub(super) enum NotWorth {
     Late {
         saved: MicroUsd,
         once: MicroUsd,
+        /// `None`: nothing is paid back by a node whose age is over.
+        time: Option<Duration>,
     },
     /// It would be worth it at the prices of now alone.
     AtMeans(Box<Self>),
@@ -90,12 +92,14 @@ impl fmt::Display for NotWorth {
             Self::TooLittle { saved, least } => {
                 write!(f, "it saves ${:.4}/h, and the policy asks for ${:.4}/h", saved.as_usd(), least.as_usd())
             }
-            Self::Late { saved, once } => write!(
-                f,
-                "it saves ${:.4}/h, and evictions and boots of ${:.4} are not paid back in time",
-                saved.as_usd(),
-                once.as_usd()
-            ),
+            Self::Late { saved, once, time } => {
+                let (saved, once) = (saved.as_usd(), once.as_usd());
+                write!(f, "it saves ${saved:.4}/h, and evictions and boots of ${once:.4} are not paid back ")?;
+                match time {
+                    None => f.write_str("by a node that is past its expireAfter, and goes anyway"),
+                    Some(time) => write!(f, "in the {:.1} h that count", time.as_secs_f64() / 3_600.0),
+                }
+            }
         }
     }
 }
@@ -131,7 +135,7 @@ impl Facts<'_> {
             let count = i64::try_from(command.launches.len()).unwrap_or(i64::MAX);
             let slack = |bill: Bill| {
                 let slack = bill.saved() - policy.least(bill.price) - paid_back - MicroUsd(1);
-                let why = || too_little(policy, bill.saved(), bill.price, command.once);
+                let why = || too_little(policy, bill.saved(), bill.price, (command.once, lasts));
                 if slack < MicroUsd::ZERO { Err(why()) } else { Ok(MicroUsd(slack.0 / count)) }
             };
             let (by_now, by_mean) = (slack(now)?, slack(mean).map_err(NotWorth::at_means)?);
@@ -151,7 +155,7 @@ impl Facts<'_> {
         let check = |saved: MicroUsd, price: MicroUsd| {
             let pays = policy.net(saved, command.once + hurdles, lasts) >= MicroUsd::ZERO;
             let is_enough = saved >= policy.least(price) && pays;
-            if is_enough { Ok(()) } else { Err(too_little(policy, saved, price, command.once)) }
+            if is_enough { Ok(()) } else { Err(too_little(policy, saved, price, (command.once, lasts))) }
         };
         check(saved, now.price)?;
         check(saved_at_means, mean.price).map_err(NotWorth::at_means)?;
@@ -219,9 +223,14 @@ impl Facts<'_> {
     }
 }
 
-fn too_little(policy: &Policy, saved: MicroUsd, price: MicroUsd, once: MicroUsd) -> NotWorth {
+fn too_little(policy: &Policy, saved: MicroUsd, price: MicroUsd, (once, lasts): (MicroUsd, Duration)) -> NotWorth {
+    let time = Some(policy.horizon.min(lasts)).filter(|time| !time.is_zero());
     let least = policy.least(price);
-    if saved < least.max(MicroUsd(1)) { NotWorth::TooLittle { saved, least } } else { NotWorth::Late { saved, once } }
+    if saved < least.max(MicroUsd(1)) {
+        NotWorth::TooLittle { saved, least }
+    } else {
+        NotWorth::Late { saved, once, time }
+    }
 }
 
 /// How many types a launch may become.
