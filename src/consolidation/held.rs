@@ -39,7 +39,9 @@ pub fn held(snapshot: &Snapshot, policy: &Policy, commands: &[Command]) -> Vec<H
         let is_empty = holds.contains(&Hold::Empty);
         let holds = if is_empty { if_empty.verdict.err().unwrap_or_default() } else { holds };
         let of_node: BTreeSet<&'static str> = holds.iter().map(Hold::kind).collect();
-        of_node.into_iter().for_each(|kind| add(kind, &node.name));
+        for kind in of_node {
+            add(kind, &node.name);
+        }
         if let Some(left) = policies.leave_alone(node, now).filter(|_| !is_empty) {
             add(left.kind(), &node.name);
         }
