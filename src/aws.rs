@@ -27,6 +27,7 @@ mod health;
 mod instances;
 mod launcher;
 mod queue;
+mod reserved;
 mod tagging;
 mod templates;
 mod terminate;

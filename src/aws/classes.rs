@@ -106,18 +106,23 @@ impl Classes {
             };
             tokio::select! {
                 event = seen.next() => match event {
-                    Some(Ok(event)) => note(&mut entries, event),
+                    Some(Ok(event)) => self.forget(note(&mut entries, event)),
                     Some(Err(error)) => debug!(controller = "nodeclass", "EC2NodeClasses cannot be watched for now: {error}"),
                     None => return,
                 },
                 // one that is slow holds up no other
-                Some(looked) = looking.next() => take(&mut entries, looked),
+                Some(looked) = looking.next() => self.forget(take(&mut entries, looked)),
                 () = time => {
                     let most = CONCURRENT - looking.len();
                     looking.extend(self.due(&mut entries, most).into_iter().map(|(class, looks)| self.look(class, looks)));
                 }
             }
         }
+    }
+
+    /// Classes that are gone: what was found for them does not count any more.
+    fn forget(&self, gone: impl IntoIterator<Item = String>) {
+        gone.into_iter().for_each(|class| self.market.forget_class(&class));
     }
 
     /// Those for which it is time; from now on they are being looked at.
@@ -169,8 +174,8 @@ impl Classes {
         if let Some(free) = looks.take_free_addresses() {
             self.addresses.lock().unwrap_or_else(std::sync::PoisonError::into_inner).learn(free);
         }
-        if let Some(found) = looks.observed().reservations.found() {
-            self.market.learn_reservations(&class.name_any(), found);
+        if let Some((asked, found)) = looks.reservations() {
+            self.market.learn_reservations(&class.name_any(), asked, found);
         }
         let has_group = class.spec.placement_group_selector.is_some();
         match looks.observed().placement_group.found() {
@@ -224,36 +229,38 @@ impl Classes {
     }
 }
 
-/// What was found is of the spec that it was found for.
-fn take(entries: &mut BTreeMap<String, Entry>, Looked { class, looks, next }: Looked) {
-    let Some(entry) = entries.get_mut(&class.name_any()).filter(|entry| entry.class.metadata.uid == class.metadata.uid)
-    else {
-        return;
-    };
+/// What was found is of the spec that it was found for. The class, where it has gone meanwhile.
+fn take(entries: &mut BTreeMap<String, Entry>, Looked { class, looks, next }: Looked) -> Option<String> {
+    let Some(entry) = entries.get_mut(&class.name_any()) else { return Some(class.name_any()) };
+    if entry.class.metadata.uid != class.metadata.uid {
+        return None;
+    }
     if entry.class.metadata.generation == class.metadata.generation {
         entry.looks = looks;
     }
     entry.is_looked_at = false;
     entry.due = Some(entry.due.map_or(next, |due| due.min(next)));
+    None
 }
 
-/// One whose spec has changed, or that is about to go, is looked at at once.
-fn note(entries: &mut BTreeMap<String, Entry>, event: watcher::Event<DynamicObject>) {
+/// One whose spec has changed, or that is about to go, is looked at at once. Those that are gone.
+fn note(entries: &mut BTreeMap<String, Entry>, event: watcher::Event<DynamicObject>) -> Vec<String> {
     let object = match event {
         watcher::Event::Apply(object) | watcher::Event::InitApply(object) => object,
         watcher::Event::Delete(object) => {
             entries.remove(&object.name_any());
-            return;
+            return vec![object.name_any()];
         }
         watcher::Event::Init => {
             for entry in entries.values_mut() {
                 entry.is_listed = false;
             }
-            return;
+            return Vec::new();
         }
         watcher::Event::InitDone => {
+            let gone = entries.iter().filter(|(_, entry)| !entry.is_listed).map(|(name, _)| name.clone()).collect();
             entries.retain(|_, entry| entry.is_listed);
-            return;
+            return gone;
         }
     };
     let name = object.name_any();
@@ -263,14 +270,14 @@ fn note(entries: &mut BTreeMap<String, Entry>, event: watcher::Event<DynamicObje
         Err(error) => {
             warn!(controller = "nodeclass", EC2NodeClass = name, "it cannot be read: {error}");
             entries.remove(&name);
-            return;
+            return vec![name];
         }
     };
     let same = entries.get_mut(&name).filter(|entry| entry.class.metadata.uid == class.metadata.uid);
     let Some(entry) = same else {
         let due = Some(Instant::now());
         entries.insert(name, Entry { class, looks: Looks::default(), due, is_looked_at: false, is_listed: true });
-        return;
+        return Vec::new();
     };
     let of = |class: &EC2NodeClass| {
         let meta = &class.metadata;
@@ -284,4 +291,34 @@ fn note(entries: &mut BTreeMap<String, Entry>, event: watcher::Event<DynamicObje
     }
     entry.class = class;
     entry.is_listed = true;
+    Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_that_are_gone_are_told_once_nobody_looks_at_them() {
+        let object = |name: &str| -> DynamicObject {
+            serde_json::from_value(json!({
+                "apiVersion": "karpenter.k8s.aws/v1", "kind": "EC2NodeClass", "metadata": {"name": name, "uid": name},
+                "spec": {"role": "r", "subnetSelectorTerms": [], "securityGroupSelectorTerms": []},
+            }))
+            .unwrap()
+        };
+        let mut entries = BTreeMap::new();
+        let nobody: [&str; 0] = [];
+        for name in ["a", "b", "c"] {
+            assert_eq!(note(&mut entries, watcher::Event::Apply(object(name))), nobody);
+        }
+        let class = entries["a"].class.clone();
+        let looked = || Looked { class: class.clone(), looks: Looks::default(), next: Instant::now() };
+        assert_eq!(take(&mut entries, looked()), None);
+        assert_eq!(note(&mut entries, watcher::Event::Delete(object("a"))), ["a"]);
+        assert_eq!(take(&mut entries, looked()).as_deref(), Some("a"), "what was found meanwhile was told");
+        assert_eq!(note(&mut entries, watcher::Event::Init), nobody);
+        assert_eq!(note(&mut entries, watcher::Event::InitApply(object("b"))), nobody);
+        assert_eq!(note(&mut entries, watcher::Event::InitDone), ["c"], "it went while nobody watched");
+    }
 }

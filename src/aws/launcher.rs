@@ -269,20 +269,17 @@ impl Launcher {
         if !said.unavailable.is_empty() {
             tell(&self.teller, Event::Cloud(Answer::Unavailable(said.unavailable)));
         }
-        let mut reserved: BTreeMap<Arc<str>, u32> = BTreeMap::new();
         for answer in &said.answers {
             if let Answer::Launched { result: Ok(instance), .. } = answer {
                 self.remember(instance, &asked.tags);
-                if let Some(reservation) = &instance.offering.reservation {
-                    *reserved.entry(reservation.id.clone()).or_default() += 1;
-                }
             }
         }
-        self.market.take_reserved(&reserved);
         self.answer(said.answers);
     }
 
+    /// What was launched has taken of its capacity reservation, also where it was found only afterwards.
     fn answer(&self, answers: Vec<Answer>) {
+        self.market.take_reserved(&reserved(&answers));
         for answer in answers {
             if let Answer::Launched { claim, result } = &answer {
                 match result {
@@ -325,6 +322,19 @@ fn count_failure(batch: &Batch, asked: &FleetRequest, failure: &Failure) {
         "zone_id" => zone_id.unwrap_or_default(), "capacity_type" => asked.capacity.name(),
         "reason" => failure.error.code.clone())
     .increment(1);
+}
+
+/// How many were launched into each capacity reservation, by id.
+fn reserved(answers: &[Answer]) -> BTreeMap<Arc<str>, u32> {
+    let mut reserved = BTreeMap::new();
+    for answer in answers {
+        if let Answer::Launched { result: Ok(instance), .. } = answer
+            && let Some(reservation) = &instance.offering.reservation
+        {
+            *reserved.entry(reservation.id.clone()).or_default() += 1;
+        }
+    }
+    reserved
 }
 
 fn earlier_id(of: &FoundInstance) -> Arc<str> {

@@ -10,9 +10,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use metrics::gauge;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::connect::Aws;
+use super::reserved::Reserved;
 use super::told::{Teller, tell};
 use super::zonal_shift::Resource;
 use super::{prices, spot, types};
@@ -56,8 +58,7 @@ struct Known {
     spot: SpotHistory,
     /// Newest prices and means, as of the last answer.
     spot_prices: SpotPrices,
-    /// Capacity reservations of each class, by its name.
-    reservations: BTreeMap<String, Vec<ReservationFacts>>,
+    reservations: Reserved,
     /// Placement groups of classes, by the name of the class.
     placement_groups: BTreeMap<String, PlacementGroupFacts>,
     /// Zones that ARC has shifted away from, by id.
@@ -83,7 +84,7 @@ impl Keeper {
                 account: Account::default(),
                 spot: SpotHistory::default(),
                 spot_prices: SpotPrices::default(),
-                reservations: BTreeMap::new(),
+                reservations: Reserved::default(),
                 placement_groups: BTreeMap::new(),
                 shifted: BTreeSet::new(),
             }),
@@ -170,37 +171,33 @@ impl Keeper {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).catalog()
     }
 
-    /// What is free of the capacity reservations that a class selects.
-    pub(super) fn learn_reservations(&self, class: &str, found: &[FoundReservation]) {
-        let facts: Vec<ReservationFacts> = found.iter().filter(|of| of.is_active).map(facts_of).collect();
-        let is_known = {
-            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            known.reservations.get(class).map_or(facts.is_empty(), |known| *known == facts)
-        };
-        if !is_known {
-            self.tell(|known| drop(known.reservations.insert(class.to_owned(), facts)));
-        }
+    /// What is free of the capacity reservations that a class selects, and when EC2 was asked.
+    pub(super) fn learn_reservations(&self, class: &str, asked: Instant, found: &[FoundReservation]) {
+        let facts = found.iter().filter(|of| of.is_active).map(facts_of).collect();
+        self.tell_if(|known| known.reservations.learn(class, asked, facts));
+    }
+
+    /// A class is gone: nothing that it selected counts any more.
+    pub(super) fn forget_class(&self, class: &str) {
+        self.tell_if(|known| known.placement_groups.remove(class).is_some() | known.reservations.forget(class));
     }
 
     /// Launches have taken so much of capacity reservations, by id: it is not free any more, before EC2 is asked again.
     pub(super) fn take_reserved(&self, taken: &BTreeMap<Arc<str>, u32>) {
         if !taken.is_empty() {
-            self.tell(|known| take_reserved(known.reservations.values_mut().flatten(), taken));
+            self.tell(|known| known.reservations.take(taken, Instant::now()));
         }
     }
 
     /// What the selector of a class means; `None`: it has none, or there is no such group.
     pub(super) fn learn_placement_group(&self, class: &str, group: Option<&PlacementGroupFacts>) {
-        let is_known = {
-            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            known.placement_groups.get(class) == group
-        };
-        if !is_known {
-            self.tell(|known| match group {
-                Some(group) => drop(known.placement_groups.insert(class.to_owned(), group.clone())),
-                None => drop(known.placement_groups.remove(class)),
-            });
-        }
+        self.tell_if(|known| {
+            let before = match group {
+                Some(group) => known.placement_groups.insert(class.to_owned(), group.clone()),
+                None => known.placement_groups.remove(class),
+            };
+            before.as_ref() != group
+        });
     }
 
     async fn ask_types(&self) -> Result<String, String> {
@@ -244,26 +241,29 @@ impl Keeper {
     }
 
     fn tell(&self, change: impl FnOnce(&mut Known)) {
+        self.tell_if(|known| {
+            change(known);
+            true
+        });
+    }
+
+    /// Where the change says that there was one.
+    fn tell_if(&self, change: impl FnOnce(&mut Known) -> bool) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut known);
-        tell(&self.teller, Event::Catalog(Box::new(known.catalog())));
+        if change(&mut known) {
+            tell(&self.teller, Event::Catalog(Box::new(known.catalog())));
+        }
     }
 }
 
 impl Known {
     fn catalog(&self) -> Catalog {
         let market = self.base.clone().with_account(self.account.clone()).with_shifted_zones(self.shifted.clone());
-        let market = market.with_reservations(Reservations::of_account(self.reservations.values().flatten().cloned()));
+        let market = market.with_reservations(Reservations::of_account(self.reservations.facts().cloned()));
         let market = market.with_placement_groups(self.placement_groups.clone());
         let spot = &self.spot_prices;
         let market = if spot.is_empty() { market } else { market.with_spot_prices(spot.clone()) };
         Catalog::Ec2(Box::new(market))
-    }
-}
-
-fn take_reserved<'r>(all: impl Iterator<Item = &'r mut ReservationFacts>, taken: &BTreeMap<Arc<str>, u32>) {
-    for reservation in all {
-        reservation.free = reservation.free.saturating_sub(taken.get(&reservation.id).copied().unwrap_or(0));
     }
 }
 
@@ -318,25 +318,4 @@ impl Rhythm {
 
 fn seconds(time: SystemTime) -> f64 {
     time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_launches_have_taken_is_not_free_any_more() {
-        let reservation = |id: &str, free| ReservationFacts {
-            id: id.into(),
-            zone: "a".into(),
-            instance_type: "m5.large".into(),
-            kind: "default".into(),
-            interruptible: false,
-            free,
-        };
-        // two classes select the first
-        let mut all = [reservation("cr-1", 3), reservation("cr-1", 3), reservation("cr-2", 1), reservation("cr-3", 1)];
-        take_reserved(all.iter_mut(), &BTreeMap::from([("cr-1".into(), 2), ("cr-2".into(), 2)]));
-        assert_eq!(all.map(|of| of.free), [1, 1, 0, 1]);
-    }
 }

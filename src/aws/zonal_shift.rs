@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use aws_sdk_arczonalshift::types::{AppliedStatus, ZonalShiftInResource};
+use aws_sdk_arczonalshift::operation::get_managed_resource::GetManagedResourceOutput;
+use aws_sdk_arczonalshift::types::{AppliedStatus, AutoshiftAppliedStatus};
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
@@ -27,7 +28,7 @@ impl Resource {
         Self { cluster, arn: OnceCell::new() }
     }
 
-    /// Its zonal shifts; `None`: the cluster is not registered with ARC, which may change.
+    /// Its zonal shifts and autoshifts; `None`: the cluster is not registered with ARC, which may change.
     ///
     /// # Errors
     /// Why ARC, or EKS, does not say.
@@ -42,7 +43,7 @@ impl Resource {
             }
             Ok(answer) => answer,
         };
-        Ok(Some(answer.zonal_shifts().iter().filter_map(shift).collect()))
+        Ok(Some(shifts(&answer)))
     }
 }
 
@@ -51,10 +52,41 @@ async fn arn_of(aws: &Aws, cluster: &str) -> Result<String, String> {
     found.arn.ok_or_else(|| "DescribeCluster: expected the ARN of the cluster, found none".to_owned())
 }
 
-fn shift(of: &ZonalShiftInResource) -> Option<ZonalShift> {
-    Some(ZonalShift {
+fn shifts(of: &GetManagedResourceOutput) -> Vec<ZonalShift> {
+    let begun_by_users = of.zonal_shifts().iter().map(|of| ZonalShift {
         away_from: Arc::from(of.away_from()),
-        expires: Timestamp::new(of.expiry_time().secs(), 0).ok()?,
+        expires: Timestamp::new(of.expiry_time().secs(), 0).ok(),
         is_applied: *of.applied_status() == AppliedStatus::Applied,
-    })
+    });
+    let begun_by_aws = of.autoshifts().iter().map(|of| ZonalShift {
+        away_from: Arc::from(of.away_from()),
+        expires: None,
+        is_applied: *of.applied_status() == AutoshiftAppliedStatus::Applied,
+    });
+    begun_by_users.chain(begun_by_aws).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_arczonalshift::types::AutoshiftInResource;
+    use aws_smithy_types::DateTime;
+
+    use super::*;
+
+    #[test]
+    fn an_autoshift_counts_for_as_long_as_it_is_listed() {
+        let autoshift = |zone: &str, status| {
+            let of = AutoshiftInResource::builder().away_from(zone).applied_status(status);
+            of.start_time(DateTime::from_secs(0)).build().unwrap()
+        };
+        let answer = GetManagedResourceOutput::builder()
+            .applied_weights("use1-az1", 0.0)
+            .set_zonal_shifts(Some(Vec::new()))
+            .autoshifts(autoshift("use1-az1", AutoshiftAppliedStatus::Applied))
+            .autoshifts(autoshift("use1-az2", AutoshiftAppliedStatus::NotApplied))
+            .build()
+            .unwrap();
+        let shift = |zone: &str, is_applied| ZonalShift { away_from: zone.into(), expires: None, is_applied };
+        assert_eq!(shifts(&answer), [shift("use1-az1", true), shift("use1-az2", false)]);
+    }
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use super::Policy;
 use super::effort::Effort;
+use super::without::takes_moved;
 use crate::api::labels;
 use crate::disruption::Candidate;
 use crate::observe::Snapshot;
@@ -136,7 +137,7 @@ impl<'s> Scene<'s> {
             .collect();
         let mut fixed: BTreeMap<usize, Resources> = BTreeMap::new();
         for (_, node) in snapshot.nodes.iter().enumerate().filter(|(index, _)| !going.contains(index)) {
-            if !node.deleting {
+            if takes_moved(node) {
                 fixed.entry(number(kind_of(node))).or_default().add(&free(node));
             }
         }

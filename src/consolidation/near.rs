@@ -5,9 +5,10 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::without::takes_moved;
 use crate::model::rules::keep_out;
 use crate::observe::Snapshot;
-use crate::observe::snapshot::{Labels, Node, NodePool, NodeStage, Pod, PodSpec, PodTemplate};
+use crate::observe::snapshot::{Labels, Node, NodePool, Pod, PodSpec, PodTemplate};
 use crate::resources::Resources;
 use crate::scheduler::selects;
 
@@ -32,7 +33,7 @@ impl Surroundings {
     pub fn of(snapshot: &Snapshot) -> Self {
         let index: HashMap<Arc<str>, usize> =
             snapshot.nodes.iter().enumerate().map(|(index, node)| (node.name.clone(), index)).collect();
-        let takes = |node: &&Node| node.stage == NodeStage::Initialized && !node.deleting;
+        let takes = |node: &&Node| takes_moved(node);
         let mut free: Vec<Option<Resources>> =
             snapshot.nodes.iter().map(|node| Some(node).filter(takes).map(|node| node.allocatable.clone())).collect();
         let mut pods = vec![Vec::new(); snapshot.nodes.len()];

@@ -25,13 +25,13 @@ pub(super) struct Without {
 const ANY_PERMILLE: i64 = 1_000_000;
 
 impl Without {
-    /// Pods do not move to nodes that are not ready yet either. Where one spot node goes and spot may come for spot, launches have as
+    /// Pods do not move to nodes that are not ready yet either, nor into a zone that is shifted away from. Where one spot node goes and spot may come for spot, launches have as
     /// many alternatives as there are: the release asks for many, and cuts them at the price of the node.
     pub fn of(snapshot: Snapshot, removed: &BTreeSet<Arc<str>>) -> Self {
         let is_spot_for_spot = is_spot_for_spot(&snapshot, removed);
         let mut without = snapshot;
         for node in &mut without.nodes {
-            node.deleting |= node.stage != NodeStage::Initialized || removed.contains(&node.name);
+            node.deleting |= !takes_moved(node) || removed.contains(&node.name);
         }
         let mut moving = BTreeMap::new();
         for (index, pod) in without.pods.iter_mut().enumerate() {
@@ -46,6 +46,11 @@ impl Without {
         }
         Self { snapshot: Arc::new(without), moving }
     }
+}
+
+/// Whether pods of nodes that go may move to a node.
+pub(super) fn takes_moved(node: &Node) -> bool {
+    node.stage == NodeStage::Initialized && !node.deleting && !node.disruption.zone_shifted
 }
 
 fn is_spot_for_spot(snapshot: &Snapshot, removed: &BTreeSet<Arc<str>>) -> bool {

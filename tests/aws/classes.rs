@@ -24,7 +24,10 @@ fn instance_profiles_of_an_earlier_role_go_and_those_in_use_stay() {
     runtime.block_on(async {
         let account = Account::new(KUBERNETES).await;
         let of_class = format!("/karpenter/{REGION}/test/class-uid/");
-        for (name, path) in [("current", &*of_class), ("before", &of_class), ("used", &of_class), ("mine", "/")] {
+        let of_class = &*of_class;
+        for (name, path) in
+            [("current", of_class), ("before", of_class), ("earlier", of_class), ("used", of_class), ("mine", "/")]
+        {
             let iam = &account.aws.iam;
             iam.create_instance_profile().instance_profile_name(name).path(path).send().await.unwrap();
             iam.add_role_to_instance_profile().instance_profile_name(name).role_name(ROLE).send().await.unwrap();
@@ -45,7 +48,12 @@ fn instance_profiles_of_an_earlier_role_go_and_those_in_use_stay() {
         let now = Timestamp::now();
         let tidy = async |at| tidy_profiles(&aws, &cluster, from_ref(&class), from_ref(&claim), at).await;
         assert_eq!(tidy(now).await, Ok(0), "they are young");
-        assert_eq!(tidy(now + SignedDuration::from_hours(2)).await, Ok(1));
+        let later = now + SignedDuration::from_hours(2);
+        account.proxy.faults().forbidden.insert("DeleteInstanceProfile".to_owned());
+        let refused = tidy(later).await.unwrap_err();
+        assert!(["before", "earlier"].iter().all(|name| refused.contains(name)), "both were tried: {refused}");
+        account.proxy.faults().forbidden.clear();
+        assert_eq!(tidy(later).await, Ok(2));
         let left = account.aws.iam.list_instance_profiles().send().await.unwrap();
         let left: BTreeSet<&str> = left.instance_profiles().iter().map(InstanceProfile::instance_profile_name).collect();
         assert_eq!(left, BTreeSet::from(["current", "mine", "used"]));

@@ -13,7 +13,7 @@ use crate::api::ec2_node_class::EC2NodeClass;
 use crate::aws::connect::Aws;
 use crate::aws::market::Keeper;
 use crate::cloud::ec2::ClusterFacts;
-use crate::cloud::ec2::class_status::{Observed, Part, Validation};
+use crate::cloud::ec2::class_status::{FoundReservation, Observed, Part, Validation};
 
 /// The reference's intervals.
 const GROUPS_EVERY: Duration = Duration::from_secs(5 * 60);
@@ -50,6 +50,8 @@ pub(super) struct Looks {
     groups: Option<Instant>,
     images: Option<Instant>,
     reservations: Option<Instant>,
+    /// When EC2 was asked for them last.
+    reservations_asked: Option<Instant>,
     placement: Option<Instant>,
     profile: Option<Instant>,
     validation: Option<Instant>,
@@ -111,13 +113,18 @@ impl Looks {
     pub async fn refresh(&mut self, class: &EC2NodeClass, need: Need<'_>) {
         let Need { aws, cluster, settings, .. } = need;
         let spec = &class.spec;
-        self.has_new_addresses |= self.subnets.is_none_or(|due| due <= Instant::now());
+        let now = Instant::now();
+        self.has_new_addresses |= self.subnets.is_none_or(|due| due <= now);
         let found = &mut self.observed;
         found.has_service_cidr = cluster.service_cidr.is_some();
         found.reserved_capacity = cluster.reserved_capacity;
         let reservations = async {
             if cluster.reserved_capacity {
-                let ask = look::reservations(aws, spec);
+                let asked = &mut self.reservations_asked;
+                let ask = async {
+                    *asked = Some(now);
+                    look::reservations(aws, spec).await
+                };
                 renew(&mut found.reservations, &mut self.reservations, RESERVATIONS_EVERY, ask).await;
             }
         };
@@ -167,6 +174,11 @@ impl Looks {
         }
         let subnets = self.observed.subnets.found()?;
         Some(subnets.iter().map(|subnet| (subnet.id.clone(), subnet.free_addresses)).collect())
+    }
+
+    /// The capacity reservations as of the last answer, and when EC2 was asked.
+    pub fn reservations(&self) -> Option<(Instant, &[FoundReservation])> {
+        Some((self.reservations_asked?, self.observed.reservations.found()?))
     }
 
     /// When something is due.

@@ -97,10 +97,11 @@ pub(super) async fn delete_all(aws: &Aws, class: &EC2NodeClass, cluster: &Cluste
     Ok(())
 }
 
-/// Deletes those of the cluster that nobody needs: of an earlier role of a class, or of a class that is gone. How many there were.
+/// Deletes those of the cluster that nobody needs: of an earlier role of a class, or of a class that is gone. How many there were. One that
+/// cannot be deleted keeps no other.
 ///
 /// # Errors
-/// Why they could not be listed, or one not deleted.
+/// Why they could not be listed, or which could not be deleted, and why.
 pub async fn tidy_profiles(
     aws: &Aws,
     cluster: &ClusterFacts,
@@ -112,10 +113,13 @@ pub async fn tidy_profiles(
     let known: Vec<Known> = found.iter().filter_map(known).collect();
     let stale: BTreeSet<&str> =
         instance_profile::stale(&known, classes, claims, cluster, now).iter().map(|of| of.name.as_str()).collect();
+    let mut failures: Vec<String> = Vec::new();
     for profile in found.iter().filter(|of| stale.contains(of.instance_profile_name())) {
-        delete(aws, profile).await?;
+        if let Err(reason) = delete(aws, profile).await {
+            failures.push(format!("instance profile {}: {reason}", profile.instance_profile_name()));
+        }
     }
-    Ok(stale.len())
+    if failures.is_empty() { Ok(stale.len()) } else { Err(failures.join("; ")) }
 }
 
 fn known(of: &InstanceProfile) -> Option<Known> {

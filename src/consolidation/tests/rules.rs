@@ -176,6 +176,17 @@ fn pods_move_to_the_nodes_of_another_pool_and_its_budget_is_its_own() {
 }
 
 #[test]
+fn no_pods_move_into_a_zone_that_is_shifted_away_from() {
+    let mut snapshot = scattered(2);
+    let command = all(&snapshot).remove(0);
+    assert!(are_valid(&snapshot, &[&command]));
+    let to = snapshot.nodes.iter().position(|node| node.name == command.moves[0].to).unwrap();
+    snapshot.nodes[to].disruption.zone_shifted = true;
+    assert!(!are_valid(&snapshot, &[&command]), "the shift has begun since");
+    assert_eq!(all(&snapshot), []);
+}
+
+#[test]
 fn pods_that_wait_get_the_room_that_there_is() {
     let mut snapshot = scattered(2);
     let mut waiting = snapshot.pods[0].clone();

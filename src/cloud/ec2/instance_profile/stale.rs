@@ -27,8 +27,8 @@ pub struct Known {
     pub created: Timestamp,
 }
 
-/// Those that may be deleted. A claim that does not say which profile its instance has keeps all of its class, and where its class is gone
-/// those of all classes that are.
+/// Those that may be deleted. A claim that does not say which profile its instance has keeps all of its class, and those of all classes that
+/// are gone: its class may have been made anew, under its name and with another uid.
 #[must_use]
 pub fn stale<'k>(
     known: &'k [Known],
@@ -41,6 +41,7 @@ pub fn stale<'k>(
     let mut uids: BTreeMap<&str, &str> = BTreeMap::new();
     for class in classes {
         current.extend(class.status.as_ref().and_then(|status| status.instance_profile.clone()));
+        current.extend(class.spec.instance_profile.clone());
         current.extend(class.spec.role.as_ref().map(|role| name(cluster, class, role)));
         let (Some(name), Some(uid)) = (&class.metadata.name, &class.metadata.uid) else { continue };
         uids.insert(name, uid);
@@ -50,7 +51,7 @@ pub fn stale<'k>(
     for claim in claims {
         match claim.metadata.annotations.as_ref().and_then(|of| of.get(labels::INSTANCE_PROFILE_NAME)) {
             Some(name) => drop(used.insert(name)),
-            None => drop(kept.insert(uids.get(&*claim.spec.node_class_ref.name).copied())),
+            None => kept.extend([None, uids.get(&*claim.spec.node_class_ref.name).copied()]),
         }
     }
     let there: BTreeSet<&str> = uids.into_values().collect();
@@ -113,8 +114,22 @@ mod tests {
         };
         let in_use = claim("a", Some("a-in-use"));
         assert_eq!(stale(std::slice::from_ref(&in_use)), ["a-before", "gone"]);
-        assert_eq!(stale(&[in_use.clone(), claim("a", None)]), ["gone"], "nobody knows which one that has");
-        assert_eq!(stale(&[in_use.clone(), claim("b", None)]), ["a-before", "gone"]);
+        let nothing: [&str; 0] = [];
+        assert_eq!(stale(&[in_use.clone(), claim("a", None)]), nothing, "nobody knows which one that has");
+        assert_eq!(stale(&[in_use.clone(), claim("b", None)]), ["a-before"], "it may be of an earlier class b");
         assert_eq!(stale(&[in_use, claim("removed", None)]), ["a-before"], "it may be that class's");
+    }
+
+    #[test]
+    fn a_profile_that_a_new_class_names_stays() {
+        let cluster = ClusterFacts { name: "prod".into(), region: "us-east-1".into(), ..ClusterFacts::default() };
+        let path = format!("{}uid-gone/", path_prefix(&cluster));
+        let known = [Known { name: "generated".into(), path, created: Timestamp::UNIX_EPOCH }];
+        let now = Timestamp::UNIX_EPOCH + 2 * PROTECTED;
+        let mut class = class("a", "");
+        (class.spec.role, class.status) = (None, None);
+        assert_eq!(stale(&known, std::slice::from_ref(&class), &[], &cluster, now), [&known[0]]);
+        class.spec.instance_profile = Some("generated".into());
+        assert!(stale(&known, &[class], &[], &cluster, now).is_empty(), "nobody has written its status yet");
     }
 }
