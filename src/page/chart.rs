@@ -78,7 +78,8 @@ pub fn chart(title: &str, unit: &str, hours: f64, lines: &[Line]) -> Chart {
         }
     });
     let drawn: Vec<Drawn> = drawn.collect();
-    let decimals = if step < 0.1 { 2 } else { usize::from(step < 1.0) };
+    let is_whole = |decimals: &i32| (step * 10_f64.powi(*decimals) + 1e-9).fract() < 1e-6;
+    let decimals = (0..4).take_while(|decimals| !is_whole(decimals)).count();
     let down = (0_u32..=8).map(|index| f64::from(index) * step).take_while(|value| *value <= top * 1.001);
     let across_step = of_time(hours / 7.0);
     let across = (0_u32..=30).map(|index| f64::from(index) * across_step).take_while(|hour| *hour <= hours * 1.001);

@@ -285,7 +285,7 @@ impl Maker<'_> {
     /// those of one would overtake each other.
     fn take_turns(&mut self) {
         let mut let_in = std::mem::take(&mut self.let_in);
-        let_in.sort_by_key(|(turn, ..)| *turn);
+        let_in.sort_by(|(a, _, one), (b, _, other)| (a, &one.what).cmp(&(b, &other.what)));
         let mut rounds: BTreeMap<Option<Arc<str>>, usize> = BTreeMap::new();
         for (turn, controller, action) in let_in {
             let round = rounds.entry(controller).or_default();
