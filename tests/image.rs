@@ -49,10 +49,11 @@ impl Registry {
             .spawn()
             .unwrap();
         let lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        // its line begins with the time, which has colons, too
         let port = lines
             .map_while(Result::ok)
-            .find_map(|line| line.rsplit_once(':').or(line.rsplit_once(' ')).map(|of| of.1.to_owned()));
-        let port: u16 = port.and_then(|port| port.trim().parse().ok()).expect("it says on which port it serves");
+            .find_map(|line| line.rsplit([' ', ':']).next().and_then(|port| port.parse::<u16>().ok()))
+            .expect("it says on which port it serves");
         Self { process, address: format!("127.0.0.1:{port}") }
     }
 }

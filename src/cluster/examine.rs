@@ -183,12 +183,11 @@ fn plays(reading: &Reading) -> bool {
 /// (namespace, identity) of Leases that are renewed: as for the controller, in whatever namespace, or where only that may be read.
 async fn holders(client: &Client, namespace: &str) -> Vec<(String, String)> {
     let named = ListParams::default().fields(&format!("metadata.name={LEASE}"));
-    let leases = match Api::<Lease>::all(client.clone()).list(&named).await {
-        Ok(leases) => leases.items,
-        Err(_) => {
-            let lease = Api::<Lease>::namespaced(client.clone(), namespace).get_opt(LEASE).await;
-            lease.ok().flatten().into_iter().collect()
-        }
+    let leases = if let Ok(leases) = Api::<Lease>::all(client.clone()).list(&named).await {
+        leases.items
+    } else {
+        let lease = Api::<Lease>::namespaced(client.clone(), namespace).get_opt(LEASE).await;
+        lease.ok().flatten().into_iter().collect()
     };
     let now = jiff::Timestamp::now().as_second();
     let held = leases.into_iter().filter_map(|lease| {
