@@ -7,6 +7,7 @@
 #   ARCHITECTURE=arm64    of the program; that of this machine without it
 #   LIBRARIES=FOLDER      where the libraries of another architecture are, as `lib/...` in it; without it those of this machine
 set -euo pipefail
+umask 022 # the user of the image reads what root owns
 cd "$(dirname "$0")/.."
 program=$(realpath "$1") out=$(realpath -m "$2")
 architecture=${ARCHITECTURE:-$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')}
@@ -41,12 +42,21 @@ else
         install -D -m 755 "$(realpath "$library")" "$root$library"
     done
 fi
-scripts/bill-of-materials.py --bill "$root/usr/share/doc/packwright/sbom.cdx.json" --licences "$root/usr/share/doc/packwright/licences.txt"
-cp LICENSE NOTICE "$root/usr/share/doc/packwright/"
+case $architecture in
+amd64) target=x86_64-unknown-linux-gnu ;;
+arm64) target=aarch64-unknown-linux-gnu ;;
+*) echo "image: no such architecture: $architecture (amd64, arm64)" >&2 && exit 2 ;;
+esac
+documents="$root/usr/share/doc/packwright"
+scripts/bill-of-materials.py --target "$target" --bill "$documents/sbom.cdx.json" --licences "$documents/licences.txt"
+install -m 644 LICENSE NOTICE "$documents/"
 
 # ---- the image
 
+# whatever the modes of the checkout and of the libraries are: all may read, and write in /tmp alone
+chmod -R u=rwX,go=rX "$root" && chmod 1777 "$root/tmp"
 tar --create --file "$work/layer.tar" --directory "$root" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner .
+: >"$work/registry.log" # it is looked at before the registry may have begun
 crane registry serve --address 127.0.0.1:0 >"$work/registry.log" 2>&1 &
 registry=$!
 port=

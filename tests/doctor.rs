@@ -114,6 +114,11 @@ fn each_fault_is_found_where_it_is() {
             ["warning", "budgets", "PodDisruptionBudget default/web", "never lets any of its 1 pod"],
         ),
         (
+            "maxUnavailable: 1",
+            "minAvailable: 90%",
+            ["warning", "budgets", "PodDisruptionBudget default/web", "does not let, with 1 as now, any of its 1 pod"],
+        ),
+        (
             "annotations: {}",
             "annotations: {karpenter.sh/do-not-disrupt: 'true'}",
             ["note", "do-not-disrupt", "", "Pod default/web (1 pod)"],
@@ -150,6 +155,23 @@ fn each_fault_is_found_where_it_is() {
 }
 
 #[test]
+fn daemonsets_count_where_they_run() {
+    let large = WELL.replace("requests: {cpu: 100m}", "requests: {cpu: 3}");
+    let arm = "spec: {nodeSelector: {kubernetes.io/arch: arm64}, priorityClassName";
+    let elsewhere = large.replace("spec: {priorityClassName", arm).replace(
+        "requirements:\n",
+        "requirements:\n      - {key: kubernetes.io/arch, operator: In, values: [amd64]}\n",
+    );
+    let is_full = |manifests: &str| {
+        let found = findings(&doctor(&["-o", "json"], &[CLASS, manifests].concat()));
+        found.iter().any(|of| of[1] == "daemonsets" && of[3].contains("% of the cpu of"))
+    };
+    assert!(is_full(&large) && elsewhere.contains(arm) && elsewhere.contains("[amd64]"));
+    assert!(!is_full(&elsewhere));
+    assert!(is_full(&elsewhere.replace("[amd64]", "[arm64]")));
+}
+
+#[test]
 fn the_table_says_what_to_do_and_nothing_read_is_an_error() {
     let output = doctor(&[], &[CLASS, &WELL.replace("limits: {cpu: 100}", "limits: {}")].concat());
     let table = String::from_utf8(output.stdout).unwrap();
@@ -160,6 +182,8 @@ fn the_table_says_what_to_do_and_nothing_read_is_an_error() {
     );
     assert!(table.ends_with("0 errors, 1 warning\n"), "{table}");
     assert_eq!(doctor(&[], "").status.code(), Some(2));
+    let asked = doctor(&["--service-account", "karpenter"], WELL);
+    assert_eq!(asked.status.code(), Some(2), "manifests have no rights");
 }
 
 #[cfg(feature = "live")]
@@ -177,6 +201,12 @@ fn a_kubeconfig_and_its_context_go_together_and_manifests_do_not() {
 
 #[cfg(feature = "live")]
 mod live {
+    use std::collections::BTreeSet;
+
+    use packwright::cluster::examine::of_controller;
+    use packwright::observe::read_paths;
+    use packwright::placement::Mode;
+
     use super::findings;
     use crate::cli::packwright;
     use crate::cluster::{Cluster, ShownOnPanic};
@@ -203,8 +233,8 @@ mod live {
         };
 
         let (found, code) = examined(&[]);
-        assert_eq!(code, Some(6));
-        assert!(of(&found, "error", "kinds", "is not installed"), "{found:#?}");
+        assert_eq!(code, Some(0), "nothing is wrong with a cluster that has no Packwright yet: {found:#?}");
+        assert!(of(&found, "note", "kinds", "not installed yet"), "{found:#?}");
         assert!(of(&found, "ok", "versions", "Kubernetes v1."), "{found:#?}");
         assert!(of(&found, "ok", "rights", "you may do all"), "{found:#?}");
 
@@ -213,11 +243,21 @@ mod live {
         std::fs::write(&manifest, KARPENTER).unwrap();
         cluster.kubectl(&["apply", "-f", manifest.to_str().unwrap()]);
         cluster.kubectl(&["apply", "-f", "examples/getting-started"]);
+        let lease = cluster.folder.join("lease.yaml");
+        let now = jiff::Timestamp::now();
+        let held = format!(
+            "{{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {{name: karpenter-leader-election, namespace: default}}, \
+             spec: {{holderIdentity: elsewhere_1, leaseDurationSeconds: 3600, renewTime: '{now:.6}'}}}}"
+        );
+        std::fs::write(&lease, held).unwrap();
+        cluster.kubectl(&["apply", "-f", lease.to_str().unwrap()]);
         let (found, code) = examined(&["--service-account", "nobody"]);
         assert_eq!(code, Some(6), "{found:#?}");
         assert!(of(&found, "error", "rights", "system:serviceaccount:kube-system:nobody may not: "), "{found:#?}");
         assert!(of(&found, "ok", "kinds", "no release takes them with it"), "{found:#?}");
         assert!(of(&found, "note", "provisioner", "Karpenter 1.8.1 provisions"), "{found:#?}");
+        let holder = "default/karpenter-leader-election is held by elsewhere_1";
+        assert!(of(&found, "warning", "provisioner", holder), "{found:#?}");
         assert!(of(&found, "warning", "queue", "spot is bought by default"), "{found:#?}");
         assert!(of(&found, "warning", "selection", "the cluster is mine"), "{found:#?}");
 
@@ -235,5 +275,62 @@ mod live {
             "{found:#?}"
         );
         assert_eq!((code, versions()), (Some(0), before), "{found:#?}");
+
+        // without the one right that following the plan needs beyond those of Karpenter
+        cluster.kubectl(&["delete", "clusterrolebinding", "packwright-placement"]);
+        let (found, _) = examined(&["--service-account", "packwright"]);
+        assert!(of(&found, "error", "rights", "patch pods"), "{found:#?}");
+        let (found, _) = examined(&["--service-account", "packwright", "--placement", "Nominate"]);
+        assert!(of(&found, "error", "rights", "patch pods/status"), "{found:#?}");
+        cluster.kubectl(&["delete", "crd", "nodeoverlays.karpenter.sh"]);
+        let (found, code) = examined(&[]);
+        assert!(code == Some(6) && of(&found, "error", "kinds", "is not installed"), "{found:#?}");
+
+        // who may read, and not ask for the rights of others
+        cluster.kubectl(&["apply", "-f", "examples/reader.yaml"]);
+        cluster.kubectl(&["create", "serviceaccount", "reader"]);
+        let binding = ["create", "clusterrolebinding", "reader", "--clusterrole=packwright-reader"];
+        cluster.kubectl(&[&binding[..], &["--serviceaccount=default:reader"]].concat());
+        let name = cluster.kubectl(&["config", "view", "-o", "jsonpath={.clusters[0].name}"]);
+        let token = format!("--token={}", cluster.kubectl(&["create", "token", "reader"]).trim());
+        cluster.kubectl(&["config", "set-credentials", "reader", &token]);
+        cluster.kubectl(&["config", "set-context", "reader", "--cluster", &name, "--user=reader"]);
+        let (found, _) = examined(&["--context", "reader", "--service-account", "packwright"]);
+        assert!(of(&found, "warning", "rights", "cannot be asked"), "{found:#?}");
+    }
+
+    /// A right that is in the chart and that nobody asks for would be missed by whoever brings a ServiceAccount of their own.
+    #[test]
+    fn every_right_of_the_chart_is_asked_for() {
+        let cluster = Cluster::start();
+        for mode in [Mode::Reserve, Mode::Nominate, Mode::Observe] {
+            let placement = format!("settings.placement={mode:?}");
+            let chart = cluster.run("helm", &["template", "packwright", "charts/packwright", "--set", &placement]);
+            let rendered = cluster.folder.join("chart.yaml");
+            std::fs::write(&rendered, chart.stdout).unwrap();
+            let (objects, errors) = read_paths(&[rendered]);
+            assert!(errors.is_empty(), "{errors:?}");
+            let roles =
+                objects.iter().filter(|of| of.value["kind"].as_str().is_some_and(|kind| kind.ends_with("Role")));
+            let mut granted = BTreeSet::new();
+            for rule in roles.flat_map(|of| of.value["rules"].as_array().unwrap()) {
+                let all = |field: &str| {
+                    let values = rule[field].as_array().unwrap().iter();
+                    values.map(|of| of.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+                };
+                for (group, resource) in all("apiGroups")
+                    .into_iter()
+                    .flat_map(|group| all("resources").into_iter().map(move |of| (group.clone(), of)))
+                {
+                    // what is listed is read one by one, too
+                    let verbs = all("verbs").into_iter().filter(|verb| verb != "get");
+                    granted.extend(verbs.map(|verb| (verb, group.clone(), resource.clone())));
+                }
+            }
+            let asked = of_controller(mode, true).into_iter();
+            let asked: BTreeSet<_> =
+                asked.map(|(verb, group, of, _)| (verb.to_owned(), group.to_owned(), of)).collect();
+            assert_eq!(asked, granted, "{mode:?}");
+        }
     }
 }

@@ -100,7 +100,7 @@ pub struct Args {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "PascalCase")]
-enum Placement {
+pub(super) enum Placement {
     /// New nodes are reserved for their planned pods.
     Reserve,
     /// Planned pods are nominated for their node.
@@ -110,7 +110,7 @@ enum Placement {
 }
 
 impl Placement {
-    fn mode(self) -> Mode {
+    pub(super) fn mode(self) -> Mode {
         match self {
             Self::Reserve => Mode::Reserve,
             Self::Nominate => Mode::Nominate,

@@ -12,6 +12,8 @@ use serde::Serialize;
 use super::catalog::CatalogArgs;
 #[cfg(feature = "live")]
 use super::cluster::{ClusterArgs, Waiting};
+#[cfg(feature = "live")]
+use super::controller::Placement;
 use super::exit;
 use super::settings::SettingsArgs;
 use super::table::Output;
@@ -55,9 +57,13 @@ pub struct Args {
     #[arg(long, default_value = "kube-system", value_name = "NAME")]
     namespace: String,
     /// Ask for the rights of this ServiceAccount of the namespace, to be the controller; else for yours, to install it.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "filename")]
     #[cfg(feature = "live")]
     service_account: Option<String>,
+    /// How that controller is to place pods: each way needs other rights.
+    #[cfg(feature = "live")]
+    #[arg(long, value_enum, default_value = "Reserve", requires = "service_account", value_name = "MODE")]
+    placement: Placement,
     #[command(flatten)]
     catalog: CatalogArgs,
     #[command(flatten)]
@@ -150,7 +156,8 @@ impl Args {
     #[cfg(feature = "live")]
     fn read_live(&self) -> Result<Read, String> {
         use crate::cluster::examine::{Account, examine};
-        let account = self.service_account.clone().map_or(Account::Own, Account::ServiceAccount);
+        let as_controller = |name| Account::ServiceAccount(name, self.placement.mode());
+        let account = self.service_account.clone().map_or(Account::Own, as_controller);
         let waiting = Waiting::default();
         let read = examine(&self.cluster.target(), &self.namespace, &account, &|progress| waiting.show(&progress));
         waiting.end();

@@ -6,8 +6,10 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudgetSpec;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{Check, Cluster, Level, counted, joined, some};
+use crate::catalog::InstanceType;
 use crate::explain::edit::object_of;
-use crate::observe::snapshot::{Node, NodePool, Pod};
+use crate::model::rules;
+use crate::observe::snapshot::{DaemonSet, Node, NodePool, Pod, PodSpec, Taint};
 use crate::requirements::Undefined;
 use crate::resources::{CPU, MEMORY};
 use crate::units::MicroUsd;
@@ -27,8 +29,11 @@ pub(super) fn budgets(cluster: &Cluster, mut check: Check) {
         let nodes: Vec<&Node> = snapshot.nodes.iter().filter(|node| held.contains(&*node.name)).collect();
         let usd = nodes.iter().filter_map(|node| node.price).sum::<MicroUsd>();
         let spec = cluster.objects.disruption_budgets.get(&budget.key).and_then(|of| of.object.spec.as_ref());
-        let when =
-            if spec.is_some_and(|spec| is_closed(spec, pods.len())) { "never lets" } else { "does not let, just now," };
+        let when = match spec {
+            Some(spec) if is_closed(spec) => "never lets".to_owned(),
+            Some(spec) if needs_all(spec, pods.len()) => format!("does not let, with {} as now,", pods.len()),
+            _ => "does not let, just now,".to_owned(),
+        };
         let says = format!(
             "{when} any of its {} be evicted: {} cannot be taken away by choice ({usd}/h)",
             counted(pods.len(), "pod"),
@@ -50,14 +55,27 @@ pub(super) fn budgets(cluster: &Cluster, mut check: Check) {
     });
 }
 
-/// No pod may ever be evicted, however many are ready.
-fn is_closed(spec: &PodDisruptionBudgetSpec, pods: usize) -> bool {
-    let is = |of: &Option<IntOrString>, count: &dyn Fn(usize) -> bool, percent: &str| match of {
-        Some(IntOrString::Int(number)) => usize::try_from(*number).is_ok_and(count),
-        Some(IntOrString::String(text)) => text == percent,
+/// No pod may ever be evicted, however many there are.
+fn is_closed(spec: &PodDisruptionBudgetSpec) -> bool {
+    let is = |of: &Option<IntOrString>, text: &str| match of {
+        Some(IntOrString::Int(number)) => *number == 0 && text == "0%",
+        Some(IntOrString::String(given)) => given == text,
         None => false,
     };
-    is(&spec.max_unavailable, &|most| most == 0, "0%") || is(&spec.min_available, &|least| least >= pods, "100%")
+    is(&spec.max_unavailable, "0%") || is(&spec.min_available, "100%")
+}
+
+/// None of so many pods may be evicted, also where all are ready; of more, one may. Percents are rounded up, as Kubernetes does.
+fn needs_all(spec: &PodDisruptionBudgetSpec, pods: usize) -> bool {
+    let least = match &spec.min_available {
+        Some(IntOrString::Int(number)) => usize::try_from(*number).ok(),
+        Some(IntOrString::String(text)) => {
+            let percent = text.strip_suffix('%').and_then(|of| of.parse::<usize>().ok());
+            percent.map(|percent| percent.saturating_mul(pods).div_ceil(100))
+        }
+        None => None,
+    };
+    least.is_some_and(|least| least >= pods)
 }
 
 pub(super) fn do_not_disrupt(cluster: &Cluster, mut check: Check) {
@@ -112,18 +130,19 @@ pub(super) fn daemon_sets(cluster: &Cluster, mut check: Check) {
             check.find(Level::Note, format!("DaemonSet {}", of.key), says, remedy);
         }
     }
-    for resource in [CPU, MEMORY] {
-        let taken: i64 = all.iter().map(|of| of.template.spec.requests.get(resource)).sum();
-        for pool in &snapshot.node_pools {
-            let Some((name, room)) = smallest(pool, resource) else { continue };
-            let part = if room > 0 { taken.saturating_mul(100) / room } else { 0 };
-            if part >= MUCH {
-                let says = format!(
-                    "daemonsets take up to {part} % of the {resource} of {name}, the smallest type that it may launch"
-                );
-                let remedy = "ask for larger types: karpenter.k8s.aws/instance-cpu with Gt, or fewer of instance-size";
-                check.find(Level::Note, format!("NodePool {}", pool.name), says, remedy);
-            }
+    for pool in &snapshot.node_pools {
+        let smallest = [CPU, MEMORY].into_iter().filter_map(|resource| {
+            let (kind, room) = smallest(pool, resource)?;
+            let taken: i64 = running(pool, kind, all).map(|of| of.template.spec.requests.get(resource)).sum();
+            Some((if room > 0 { taken.saturating_mul(100) / room } else { 0 }, resource, kind))
+        });
+        if let Some((part, resource, kind)) = smallest.max_by_key(|of| of.0).filter(|of| of.0 >= MUCH) {
+            let says = format!(
+                "daemonsets take {part} % of the {resource} of {}, the type with least of it that it may launch",
+                kind.name
+            );
+            let remedy = "ask for larger types: karpenter.k8s.aws/instance-cpu with Gt, or fewer of instance-size";
+            check.find(Level::Note, format!("NodePool {}", pool.name), says, remedy);
         }
     }
     let count = all.len();
@@ -134,11 +153,20 @@ pub(super) fn daemon_sets(cluster: &Cluster, mut check: Check) {
     });
 }
 
-/// The type of the pool that has least of a resource.
-fn smallest<'p>(pool: &'p NodePool, resource: &str) -> Option<(&'p str, i64)> {
+/// The type of the pool that has least of a resource, and how much.
+fn smallest<'p>(pool: &'p NodePool, resource: &str) -> Option<(&'p InstanceType, i64)> {
     let allowed = pool
         .instance_types
         .iter()
         .filter(|kind| kind.requirements.compatible(&pool.requirements, Undefined::AllowWellKnown).is_ok());
-    allowed.map(|kind| (&*kind.name, kind.allocatable.get(resource))).min_by_key(|(_, room)| *room)
+    allowed.map(|kind| (kind, kind.allocatable.get(resource))).min_by_key(|(_, room)| *room)
+}
+
+/// The daemonsets that run on nodes of a type.
+fn running<'s>(pool: &NodePool, kind: &InstanceType, all: &'s [DaemonSet]) -> impl Iterator<Item = &'s DaemonSet> {
+    let mut node = rules::once_initialized(&pool.requirements);
+    node.add_all(&kind.requirements);
+    let runs = move |spec: &PodSpec, taints: &[Taint]| rules::must_run(spec, taints, &node, Undefined::AllowWellKnown);
+    let taints = pool.taints.clone();
+    all.iter().filter(move |of| runs(&of.template.spec, &taints))
 }

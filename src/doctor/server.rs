@@ -18,10 +18,12 @@ pub struct Server {
     pub account: String,
     /// Rights that were asked for.
     pub rights: Vec<Right>,
+    /// Why none could be asked for.
+    pub not_asked: Option<String>,
     /// Deployments of provisioners; `None` where they may not be listed.
     pub provisioners: Option<Vec<Provisioner>>,
-    /// Who holds the Lease of provisioners.
-    pub holder: Option<String>,
+    /// Who holds a Lease of provisioners: (its namespace, their identity).
+    pub holders: Vec<(String, String)>,
 }
 
 /// A CustomResourceDefinition.
@@ -168,9 +170,18 @@ pub(super) fn kinds(cluster: &Cluster, mut check: Check) {
         return check.find(Level::Warning, "", says, "ask with the rights of an administrator");
     };
     let object = |of: &InstalledKind| format!("CustomResourceDefinition {}", of.name);
+    // who has no Packwright yet is to install them with it
+    let is_before = !provisioners(cluster).iter().any(|of| of.app == "packwright");
+    let missing: Vec<String> = kinds.iter().filter(|of| !of.is_installed).map(|of| of.name.clone()).collect();
+    if is_before && !missing.is_empty() {
+        let says = format!("CustomResourceDefinitions that are not installed yet: {}", some(&missing));
+        check.find(Level::Note, "", says, INSTALL);
+    }
     for of in kinds {
         if !of.is_installed {
-            check.find(Level::Error, object(of), "is not installed", INSTALL);
+            if !is_before {
+                check.find(Level::Error, object(of), "is not installed", INSTALL);
+            }
         } else if !of.is_served {
             check.find(Level::Error, object(of), "is installed without the version that is read", INSTALL);
         } else if let Some(release) = of.release.as_ref().filter(|_| !of.is_kept) {
@@ -188,6 +199,10 @@ pub(super) fn kinds(cluster: &Cluster, mut check: Check) {
 
 pub(super) fn rights(cluster: &Cluster, mut check: Check) {
     let Some(server) = cluster.server else { return };
+    if let Some(reason) = &server.not_asked {
+        let says = format!("what {} may do cannot be asked: {reason}", server.account);
+        return check.find(Level::Warning, "", says, "ask with the rights of an administrator");
+    }
     let named = |of: &&Right| {
         let group = if of.group.is_empty() { String::new() } else { format!(".{}", of.group) };
         format!("{} {}{group}", of.verb, of.resource)
@@ -223,10 +238,11 @@ pub(super) fn provisioner(cluster: &Cluster, mut check: Check) {
         let says = format!("Karpenter{version} provisions: beside it Packwright waits for the Lease, or is a shadow");
         check.find(Level::Note, of.object(), says, "docs/moving.md has the steps from one to the other");
     }
-    let acts = server.holder.as_ref().filter(|holder| !provisioners.iter().any(|of| holder.starts_with(&of.name)));
-    if let Some(holder) = acts {
-        let says = format!("the Lease {LEASE} is held by {holder}, which no Deployment here is");
-        check.find(Level::Warning, "", says, "find that process: two provisioners wait for one another");
+    for (namespace, holder) in &server.holders {
+        if !provisioners.iter().any(|of| holder.starts_with(&of.name)) {
+            let says = format!("the Lease {namespace}/{LEASE} is held by {holder}, which no Deployment here is");
+            check.find(Level::Warning, "", says, "find that process: two provisioners wait for one another");
+        }
     }
     check.or_well("no other provisioner runs");
 }
