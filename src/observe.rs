@@ -57,7 +57,7 @@ pub use live_pods::{LeftOut, Unplanned};
 pub use market::{Offered, market};
 pub use memory::{Memo, Memory};
 pub use nodes::{is_ephemeral_key, node_taints, requirements_of, taints};
-pub use not_read::NotRead;
+pub use not_read::{NotRead, UNKNOWN_KIND};
 pub use objects::Objects;
 pub use pod::{read_labels, tolerations};
 pub use read::{RawObject, read_paths, read_text};

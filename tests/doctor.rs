@@ -282,6 +282,7 @@ mod live {
         assert!(of(&found, "error", "rights", "patch pods"), "{found:#?}");
         let (found, _) = examined(&["--service-account", "packwright", "--placement", "Nominate"]);
         assert!(of(&found, "error", "rights", "patch pods/status"), "{found:#?}");
+        cluster.kubectl(&["annotate", "crd", "nodeoverlays.karpenter.sh", "packwright.dev/allow-deletion=true"]);
         cluster.kubectl(&["delete", "crd", "nodeoverlays.karpenter.sh"]);
         let (found, code) = examined(&[]);
         assert!(code == Some(6) && of(&found, "error", "kinds", "is not installed"), "{found:#?}");

@@ -13,7 +13,7 @@ use super::connect::{ConnectError, Connection, Progress, Target};
 use super::document::Document;
 use super::words::with_causes;
 use crate::observe::input::Origin;
-use crate::observe::not_read::{Lack, RIGHTS};
+use crate::observe::not_read::{Lack, RIGHTS, UNKNOWN_KIND};
 use crate::observe::objects::{KnownKind, decided_by};
 use crate::observe::{NotRead, RawObject};
 
@@ -139,7 +139,7 @@ impl Lister<'_> {
 /// Why a request failed.
 pub(super) fn reason(error: &Error) -> String {
     match error {
-        Error::Api(status) if status.code == 404 => "the cluster does not know the kind".to_owned(),
+        Error::Api(status) if status.code == 404 => UNKNOWN_KIND.to_owned(),
         Error::Api(status) if !status.message.is_empty() => status.message.clone(),
         other => with_causes(other),
     }

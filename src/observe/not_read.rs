@@ -11,6 +11,9 @@ use super::read::RawObject;
 const API_VERSION: &str = "packwright.dev/v1alpha1";
 const KIND: &str = "NotRead";
 
+/// Why objects of a kind cannot be read that a cluster has not got.
+pub const UNKNOWN_KIND: &str = "the cluster does not know the kind";
+
 /// What could not be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
