@@ -188,6 +188,32 @@ pub struct Machine {
     pub partition: Option<i32>,
 }
 
+#[cfg(test)]
+impl Machine {
+    /// On demand in zone `a`, and nothing else.
+    #[must_use]
+    pub fn example(instance_type: &str) -> Self {
+        Self {
+            instance_type: instance_type.into(),
+            zone: "a".into(),
+            capacity_type: CapacityType::OnDemand,
+            image_id: "ami-1".into(),
+            subnet_id: None,
+            security_groups: Vec::new(),
+            reservation: None,
+            placement_group: None,
+            partition: None,
+        }
+    }
+
+    /// As a list shows one of nobody's.
+    #[must_use]
+    pub fn listed(self, provider_id: &str, launched_at: Timestamp) -> Listed {
+        let (provider_id, machine) = (provider_id.into(), Some(self));
+        Listed { provider_id, claim: None, launch: None, claim_name: None, launched_at, pool: None, machine }
+    }
+}
+
 /// What the cloud does to instances, under the reference's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum InterruptionKind {

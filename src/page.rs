@@ -13,6 +13,7 @@
 //! | `*.html`, `style.css`, `script.js` | how it looks |
 
 mod chart;
+mod ladder;
 mod moves;
 mod nodes;
 mod numbers;
@@ -30,10 +31,11 @@ pub use plan::{Consolidated, Launched, Planned, of_plan};
 pub use simulation::of_simulation;
 
 /// The templates; those whose name ends with `.html` escape every text.
-const TEMPLATES: [(&str, &str); 3] = [
+const TEMPLATES: [(&str, &str); 4] = [
     ("base.html", include_str!("page/base.html")),
     ("plan.html", include_str!("page/plan.html")),
     ("simulation.html", include_str!("page/simulation.html")),
+    ("ladder.html", include_str!("page/ladder.html")),
 ];
 
 /// What every page has.

@@ -65,8 +65,7 @@ fn label(claimed: &Claimed<'_>, wanted: &Map<String, Value>, turn: &mut Turn<'_>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::CapacityType;
-    use crate::cloud::{Answer, Listed};
+    use crate::cloud::Answer;
     use crate::controller::Step;
     use crate::controller::action::{Action, Verb, Write};
     use crate::controller::index::Index;
@@ -109,25 +108,11 @@ mod tests {
             garbage.has_listed_since(LAUNCHED_AT.parse().unwrap(), &mut turn);
             turn.step.actions.clear();
             let machine = Machine {
-                instance_type: "m5.large".into(),
-                zone: "a".into(),
-                capacity_type: CapacityType::OnDemand,
-                image_id: "ami-1".into(),
-                subnet_id: None,
-                security_groups: Vec::new(),
-                reservation: None,
                 placement_group: Some(group.into()),
                 partition: Some(partition).filter(|number| *number > 0),
+                ..Machine::example("m5.large")
             };
-            let listed = Listed {
-                provider_id: ID.into(),
-                claim: None,
-                launch: None,
-                claim_name: None,
-                launched_at: now,
-                pool: None,
-                machine: Some(machine),
-            };
+            let listed = machine.listed(ID, now);
             garbage.take(&Answer::Listed(Ok(vec![listed])), now, &mut Vec::new());
         }
         super::step(&cluster, &mut garbage, &mut turn);

@@ -84,7 +84,7 @@ fn relabel(claimed: &Claimed<'_>, turn: &mut Turn<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloud::{Answer, Listed, Machine};
+    use crate::cloud::{Answer, Machine};
     use crate::controller::Step;
     use crate::controller::action::{Action, Verb, Write};
     use crate::controller::index::Index;
@@ -122,26 +122,7 @@ mod tests {
         let cluster = Cluster::of(&objects, &index, Provider::Ec2, None);
         garbage.has_listed_since("2025-12-31T00:00:00Z".parse().unwrap(), &mut turn);
         turn.step.actions.clear();
-        let machine = Machine {
-            instance_type: "p5.48xlarge".into(),
-            zone: "a".into(),
-            capacity_type: bought,
-            image_id: "ami-1".into(),
-            subnet_id: None,
-            security_groups: Vec::new(),
-            reservation: None,
-            placement_group: None,
-            partition: None,
-        };
-        let listed = Listed {
-            provider_id: ID.into(),
-            claim: None,
-            launch: None,
-            claim_name: None,
-            launched_at: now,
-            pool: None,
-            machine: Some(machine),
-        };
+        let listed = Machine { capacity_type: bought, ..Machine::example("p5.48xlarge") }.listed(ID, now);
         garbage.take(&Answer::Listed(Ok(vec![listed])), now, &mut Vec::new());
         super::step(&cluster, &garbage, &mut turn);
         let name = |action: &Action| match action {

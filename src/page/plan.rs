@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::ladder::Rung;
 use super::moves::{Moves, Share, launches, removed, strip};
 use super::nodes::{Card, State, cards, drawn};
-use super::numbers::{count, counted, share, usd};
+use super::numbers::{count, counted, usd};
 use super::render;
 use super::why::Why;
 use super::workloads::{Workload, Workloads};
@@ -93,16 +94,6 @@ struct LaunchView {
     verdict: String,
 }
 
-/// A cost beside others.
-#[derive(Serialize)]
-struct Rung {
-    kind: &'static str,
-    name: &'static str,
-    usd_hour: String,
-    width: f64,
-    note: String,
-}
-
 #[derive(Serialize)]
 struct Unplaced {
     reason: Arc<str>,
@@ -185,13 +176,7 @@ impl LaunchView {
         let bound = of.gap.map(|_| of.bound_usd_hour);
         let greedy = of.greedy_usd_hour;
         let most = [Some(of.cost_usd_hour), bound, greedy].into_iter().flatten().fold(0.0, f64::max);
-        let rung = |kind, name, usd_hour: f64, note: String| Rung {
-            kind,
-            name,
-            usd_hour: usd(usd_hour),
-            width: share(usd_hour, most),
-            note,
-        };
+        let rung = |kind, name, usd_hour: f64, note: String| Rung::of(kind, name, usd_hour, most, note);
         let left = |pods: usize| if pods == 0 { String::new() } else { format!("without {}", counted(pods, "pod")) };
         let mut ladder = Vec::new();
         ladder.extend(

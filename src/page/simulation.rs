@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::chart::{Chart, Line, chart};
-use super::numbers::{count, rounded, share, usd};
+use super::ladder::Rung;
+use super::numbers::{count, rounded, usd};
 use super::render;
 use crate::sim::{Report, Sample};
 use crate::units::MicroUsd;
@@ -23,15 +24,6 @@ struct View {
 }
 
 #[derive(Serialize)]
-struct Rung {
-    kind: &'static str,
-    name: &'static str,
-    usd: String,
-    width: f64,
-    note: &'static str,
-}
-
-#[derive(Serialize)]
 struct Row {
     name: &'static str,
     own: String,
@@ -48,7 +40,7 @@ pub fn of_simulation(title: &str, report: &Report, greedy: Option<&Report>) -> R
     let cost = report.cost.as_usd();
     let packed = greedy.map(|greedy| greedy.cost.as_usd());
     let most = [Some(cost), bound, packed].into_iter().flatten().fold(0.0, f64::max);
-    let rung = |kind, name, amount: f64, note| Rung { kind, name, usd: usd(amount), width: share(amount, most), note };
+    let rung = |kind, name, amount: f64, note: &str| Rung::of(kind, name, amount, most, note);
     let mut ladder = Vec::new();
     ladder.extend(
         packed.map(|packed| rung("greedy", "Karpenter's packing", packed, "the same controller, deciding with it")),

@@ -96,6 +96,18 @@ fn a_node_without_the_taint_of_its_birth_registers_and_that_is_said() {
 }
 
 #[test]
+fn pods_that_cannot_be_written_for_now_keep_no_other_from_being_let_in() {
+    let mut objects = vec![class(&json!({})), pool("default", json!({}))];
+    objects.extend((0..70).map(|index| pod(&format!("stuck-{index:02}"), "50m")));
+    objects.push(pod("web", "10m")); // the smallest has the last turn
+    let mut rig = Rig::of(objects);
+    (rig.failing, rig.is_asleep) = (Some("stuck"), true);
+    rig.pass(20);
+    let is_let_in = |name: &str| rig.get("Pod", name)["spec"]["tolerations"].is_array();
+    assert!(is_let_in("web") && !is_let_in("stuck-00"));
+}
+
+#[test]
 fn pools_and_their_claims_are_stamped_and_a_takeover_drifts_nothing() {
     let theirs = |name: &str, drifted: bool| {
         let conditions = if drifted {

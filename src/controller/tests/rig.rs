@@ -34,6 +34,10 @@ pub struct Rig {
     pub requests: Vec<String>,
     /// How often the pods of a node were listed.
     pub looks: usize,
+    /// Writes of pods whose names begin so fail.
+    pub failing: Option<&'static str>,
+    /// kube-scheduler binds nothing.
+    pub is_asleep: bool,
 }
 
 impl Rig {
@@ -41,7 +45,18 @@ impl Rig {
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
         let controller = Controller::new(settings, Catalog::Fixed(kwok::instance_types()));
         let (objects_by_key, said, requests) = (BTreeMap::new(), Vec::new(), Vec::new());
-        let mut rig = Self { controller, objects: objects_by_key, now, count: 0, next: None, said, requests, looks: 0 };
+        let mut rig = Self {
+            controller,
+            objects: objects_by_key,
+            now,
+            count: 0,
+            next: None,
+            said,
+            requests,
+            looks: 0,
+            failing: None,
+            is_asleep: false,
+        };
         for kind in KINDS {
             rig.controller.observe(Event::Listed { kind: kind.name, objects: Vec::new() }, now);
         }
@@ -174,7 +189,9 @@ impl Rig {
         self.next = step.next;
         let done = step.actions.iter().map(describe).collect();
         self.take(step);
-        self.bind_planned();
+        if !self.is_asleep {
+            self.bind_planned();
+        }
         done
     }
 
@@ -260,6 +277,9 @@ impl Rig {
 
     fn write(&mut self, subject: &Subject, verb: Verb) -> Outcome {
         let at = (subject.kind, subject.key.clone());
+        if subject.kind == "Pod" && self.failing.is_some_and(|start| subject.key.name.starts_with(start)) {
+            return Outcome::Failed("a webhook does not answer".to_owned());
+        }
         match verb {
             Verb::Create(_) if self.objects.contains_key(&at) => return Outcome::Outdated,
             Verb::Create(object) => {

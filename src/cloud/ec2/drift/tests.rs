@@ -1,21 +1,16 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::catalog::CapacityType;
 use crate::catalog::node_class::PlacementGroupFacts;
 use crate::cloud::ec2::fixtures::{class, types, types_in};
 
 fn machine() -> Machine {
     Machine {
-        instance_type: "m5.large".into(),
         zone: "us-east-1a".into(),
-        capacity_type: CapacityType::OnDemand,
         image_id: "ami-amd".into(),
         subnet_id: Some("subnet-1".into()),
         security_groups: vec!["sg-2".into(), "sg-1".into()],
-        reservation: None,
-        placement_group: None,
-        partition: None,
+        ..Machine::example("m5.large")
     }
 }
 
