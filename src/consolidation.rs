@@ -63,7 +63,7 @@ use crate::plan::Launch;
 use crate::units::MicroUsd;
 
 pub use allowed::after_allowed;
-pub use policy::Policy;
+pub use policy::{EvictionLimit, Policy};
 pub use search::{Budgets, Consolidation, Found, Manner, consolidate, consolidate_now};
 pub use valid::are_valid;
 pub use without::{launched, settled, under_way};

@@ -16,9 +16,9 @@ use super::catalog::{CatalogArgs, Region};
 use super::exit;
 use super::input::{Input, InputArgs};
 use super::searching::Searching;
-use super::settings::SettingsArgs;
+use super::settings::{SettingsArgs, count};
 use crate::catalog::Catalog;
-use crate::consolidation::Policy;
+use crate::consolidation::{EvictionLimit, Policy};
 use crate::host::worker::{Progress, Worker, decide_apart_from};
 use crate::host::{self, Decision, Limits, Search};
 use crate::observe::{self, LoadOptions, LoadOutcome, region_of_nodes};
@@ -139,6 +139,17 @@ pub(super) struct ConsolidationArgs {
     /// one; any takes every saving, and moves pods for nothing.
     #[arg(long, value_enum, default_value_t = When::Frugal)]
     pub(super) consolidation: When,
+    /// The most pods that commands may move, of drifted nodes and of those that cost too much: what saves most for them is planned. A
+    /// single node may have more.
+    #[arg(long, value_parser = count, value_name = "N")]
+    pub(super) max_evictions: Option<usize>,
+}
+
+impl ConsolidationArgs {
+    pub(super) fn policy(&self) -> Policy {
+        let evictions_left = self.max_evictions.map(|most| EvictionLimit { most, evicted: 0 });
+        Policy { evictions_left, ..self.consolidation.policy() }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

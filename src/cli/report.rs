@@ -64,7 +64,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         (plan::report(&loaded, decision, started.elapsed()), launched(&loaded.snapshot, &decision.plan))
     });
     let current = of_launch.as_ref().map_or_else(|| Snapshot::clone(&loaded.snapshot), |(_, after)| after.clone());
-    let policy = args.consolidation.consolidation.policy();
+    let policy = args.consolidation.policy();
     let found = (scope != Scope::Launch).then(|| {
         let since = Instant::now();
         let time = || limits.time.saturating_sub(since.elapsed());

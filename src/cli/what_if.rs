@@ -89,7 +89,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     };
     let Changes { set, drop: dropped, limit, replicas } = &args.changes;
     let changes: Vec<Change> = [set, dropped, limit, replicas].into_iter().flatten().cloned().collect();
-    let policy = args.consolidation.consolidation.policy();
+    let policy = args.consolidation.policy();
     let manner = Manner { scope: args.consolidation.scope.planned(), policy: &policy, limits: args.question.limits() };
     let step = Step::start();
     let mut show = |change: &str, answer: Option<&Answer>| match answer {

@@ -19,7 +19,7 @@ use crate::observe::Snapshot;
 #[must_use]
 pub fn after_allowed(snapshot: &Snapshot, commands: &[Command], now: Timestamp, time: TimeLeft<'_>) -> Snapshot {
     let start = settled(snapshot, &BTreeSet::new());
-    let mut room = Room::new(&start, Budgets::Together, now);
+    let mut room = Room::new(&start, (Budgets::Together, None), now);
     let mut current = start.clone();
     let mut allowed: Vec<Command> = Vec::new();
     let mut standing: Option<(Method, BTreeMap<Arc<str>, Candidate>)> = None;

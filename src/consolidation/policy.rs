@@ -7,6 +7,24 @@ use serde::{Deserialize, Serialize};
 use crate::observe::snapshot::ConsolidationRule;
 use crate::units::MicroUsd;
 
+/// How many pods may be evicted by choice in a window of time: those of all commands for drifted and for underutilized nodes together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvictionLimit {
+    /// Within the window.
+    pub most: usize,
+    /// So many of them were evicted before.
+    pub evicted: usize,
+}
+
+impl EvictionLimit {
+    /// Whether so many pods of a command may be evicted besides. Those of one node may be where none were: a node that has more of them
+    /// than the limit would stay forever.
+    #[must_use]
+    pub fn allows(self, pods: usize, nodes: usize) -> bool {
+        self.evicted.saturating_add(pods) <= self.most || (self.evicted == 0 && nodes == 1)
+    }
+}
+
 /// When a command is worth it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
@@ -29,6 +47,8 @@ pub struct Policy {
     /// Of each pool what is saved has to be, as a part of what its nodes cost, at least half of what is disturbed, as a part of what
     /// disturbing all of it would be.
     pub balanced: bool,
+    /// Of all commands of a plan, whatever pools ask for; `None`: none.
+    pub evictions_left: Option<EvictionLimit>,
 }
 
 impl Default for Policy {
@@ -44,6 +64,7 @@ impl Default for Policy {
             one_for_one: false,
             saves: true,
             balanced: false,
+            evictions_left: None,
         }
     }
 }
@@ -94,6 +115,7 @@ impl Policy {
             one_for_one: self.one_for_one || other.one_for_one,
             saves: self.saves && other.saves,
             balanced: self.balanced || other.balanced,
+            evictions_left: self.evictions_left.or(other.evictions_left),
         }
     }
 

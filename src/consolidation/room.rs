@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::policy::EvictionLimit;
 use super::{Budgets, Command};
 use crate::disruption::{Candidate, Evictions, Method, allowance};
 use crate::observe::Snapshot;
@@ -19,11 +20,12 @@ pub(super) struct Room<'s> {
     /// How many nodes of each pool go.
     removed: BTreeMap<Arc<str>, usize>,
     evicted: Evictions,
+    limit: Option<EvictionLimit>,
 }
 
 impl<'s> Room<'s> {
-    pub fn new(start: &'s Snapshot, budgets: Budgets, now: Timestamp) -> Self {
-        Self { start, budgets, now, removed: BTreeMap::new(), evicted: Evictions::default() }
+    pub fn new(start: &'s Snapshot, (budgets, limit): (Budgets, Option<EvictionLimit>), now: Timestamp) -> Self {
+        Self { start, budgets, now, removed: BTreeMap::new(), evicted: Evictions::default(), limit }
     }
 
     /// How many nodes of a pool may still go.
@@ -45,8 +47,21 @@ impl<'s> Room<'s> {
         counts.iter().all(|(pool, count)| *count <= self.left(current, pool, method))
     }
 
-    /// Whether PodDisruptionBudgets have room for the evictions of a command.
+    /// Whether the pods of these nodes may be evicted besides.
+    pub fn has_for_pods(&self, pods: usize, nodes: usize) -> bool {
+        self.limit.is_none_or(|limit| limit.allows(pods, nodes))
+    }
+
+    /// Whether fewer pods may be evicted than if nothing had been evicted before.
+    pub fn is_partly_used(&self) -> bool {
+        self.limit.is_some_and(|limit| limit.evicted > 0)
+    }
+
+    /// Whether PodDisruptionBudgets have room for the evictions of a command, and the limit of all of them.
     pub fn lets_move(&self, current: &Snapshot, command: &Command) -> bool {
+        if !self.has_for_pods(command.moves.len(), command.removed.len()) {
+            return false;
+        }
         let none = Evictions::default();
         let others = if self.budgets == Budgets::Together { &self.evicted } else { &none };
         evictions(current, command).fit(current, others, command.removed.len() == 1)
@@ -58,6 +73,9 @@ impl<'s> Room<'s> {
             if let Some(pool) = node.and_then(|node| node.pool.clone()) {
                 *self.removed.entry(pool).or_default() += 1;
             }
+        }
+        if let Some(limit) = self.limit.as_mut() {
+            limit.evicted += command.moves.len();
         }
         self.evicted.add(&evictions(current, command));
     }

@@ -43,6 +43,8 @@ pub struct Consolidation {
     pub stopped: bool,
     /// Candidates that were not looked at, as the budget of their pool is used up: (pool, method, how many).
     pub held_back: Vec<(Arc<str>, Method, usize)>,
+    /// More may be found once the pods that were evicted before, and those of the commands, do not count any more.
+    pub is_limited: bool,
 }
 
 /// What the controller is told of it.
@@ -52,14 +54,14 @@ pub struct Found {
     pub commands: Vec<Command>,
     /// Nodes that were in a set that was tried.
     pub examined: BTreeSet<Arc<str>>,
-    /// There was nothing more to try: it came to its end, and no budget held it back.
+    /// There was nothing more to try: it came to its end, and no budget or limit held it back.
     pub is_whole: bool,
 }
 
 impl Found {
     #[must_use]
     pub fn of(found: Consolidation) -> Self {
-        let is_whole = !found.stopped && found.held_back.is_empty();
+        let is_whole = !found.stopped && found.held_back.is_empty() && !found.is_limited;
         Self { commands: found.commands, examined: found.examined, is_whole }
     }
 }
@@ -120,7 +122,7 @@ pub fn consolidate(snapshot: &Snapshot, manner: Manner<'_>, now: Timestamp, time
             now,
             order,
             effort: &effort,
-            room: Room::new(&start, manner.budgets, now),
+            room: Room::new(&start, (manner.budgets, manner.policy.evictions_left), now),
             commands: Vec::new(),
             examined: BTreeSet::new(),
         };
@@ -131,12 +133,14 @@ pub fn consolidate(snapshot: &Snapshot, manner: Manner<'_>, now: Timestamp, time
         examined.append(&mut search.examined);
         if best.as_ref().is_none_or(|(known, _)| is_better(worth, *known)) {
             let held_back = search.held_back();
+            let is_limited = search.room.is_partly_used();
             let Search { current, commands, .. } = search;
             let after = match manner.budgets {
                 Budgets::Together => after(&start, &commands),
                 Budgets::Each => current,
             };
-            let found = Consolidation { commands, after, trials, examined: BTreeSet::new(), stopped, held_back };
+            let examined = BTreeSet::new();
+            let found = Consolidation { commands, after, trials, examined, stopped, held_back, is_limited };
             best = Some((worth, found));
         }
         if Policies::of(&start, manner.policy).are_off() {
@@ -150,6 +154,7 @@ pub fn consolidate(snapshot: &Snapshot, manner: Manner<'_>, now: Timestamp, time
         examined: BTreeSet::new(),
         stopped,
         held_back: Vec::new(),
+        is_limited: false,
     };
     let found = best.map_or_else(nothing, |(_, found)| found);
     Consolidation { trials, examined, stopped, ..found }
@@ -280,7 +285,7 @@ impl Search<'_> {
     fn underutilized(&self) -> Vec<Candidate> {
         let there: HashSet<&str> = self.start.nodes.iter().map(|node| &*node.name).collect();
         let mut all = self.candidates(Method::Underutilized);
-        all.retain(|candidate| self.may_go(candidate, &there));
+        all.retain(|candidate| self.may_go(candidate, &there) && self.room.has_for_pods(candidate.pods.len(), 1));
         all
     }
 

@@ -7,7 +7,7 @@
 //!
 //! Source: the reference's `disruption/controller.go` (karpenter-core 4.1, 4.8). Several commands at once are ours.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,8 +25,8 @@ use super::said::Said;
 use super::saving::Saving;
 use super::static_drift;
 use super::turn::{Turn, later};
-use super::valves::Room;
-use crate::consolidation::{Command, Found, Move, Policy, are_valid, settled, under_way};
+use super::valves::{Room, Valve};
+use crate::consolidation::{Command, EvictionLimit, Found, Move, Policy, are_valid, settled, under_way};
 use crate::disruption::{Evictions, Method, candidates};
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{Node, NodeStage, PodKey};
@@ -47,6 +47,8 @@ const STUCK: Duration = Duration::from_secs(5 * 60);
 const UNDER_WAY: Duration = Duration::from_secs(15 * 60);
 /// An answer of a cluster as it was so long ago is none.
 const OLD: Duration = Duration::from_secs(60);
+/// Evictions of so long are limited together.
+const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// What is asked, and the commands that are being begun; another process begins anew.
 #[derive(Debug, Default)]
@@ -66,6 +68,10 @@ pub(super) struct Consolidating {
     begun: Vec<Begun>,
     /// Of commands that are carried out, since when, the pods that go to nodes that were there.
     under_way: Vec<(Timestamp, Vec<Move>)>,
+    /// Pods of commands that were carried out within the last hour, and when.
+    evicted: VecDeque<(Timestamp, usize)>,
+    /// It was said that there are as many as may be.
+    is_held_back: bool,
     /// Static pools of which a drifted node was to be replaced, until when no other one is.
     paused: BTreeMap<Arc<str>, Timestamp>,
     /// Nodes, by name, and when they were in a set that was tried, or became known.
@@ -210,6 +216,7 @@ impl Consolidating {
         if !turn.is_time(later(at, if is_calm { pause } else { pause.max(PATIENCE) })) {
             return;
         }
+        let Some(policy) = self.limited(policy, views, turn) else { return };
         self.at = Some(turn.now);
         self.is_stirred = false;
         self.drifted.values_mut().for_each(|is_asked| *is_asked = true);
@@ -220,6 +227,28 @@ impl Consolidating {
         *question += 1;
         self.asked = Some(Asked { question: *question, at: turn.now, snapshot: now.clone() });
         turn.step.actions.push(Action::Consolidate { question: *question, snapshot: now, policy });
+    }
+
+    /// The policy with what the limit of evictions leaves; `None`: it leaves nothing.
+    fn limited(&mut self, policy: Policy, views: &mut Views<'_>, turn: &mut Turn<'_>) -> Option<Policy> {
+        self.evicted.retain(|(at, _)| later(*at, HOUR) > turn.now);
+        let Some(most) = turn.settings.valves.evictions_per_hour else { return Some(policy) };
+        let limit = EvictionLimit { most, evicted: self.evicted.iter().map(|(_, pods)| pods).sum() };
+        if limit.evicted < most {
+            self.is_held_back = false;
+            return Some(Policy { evictions_left: Some(limit), ..policy });
+        }
+        if let Some((first, _)) = self.evicted.front() {
+            turn.step_again(later(*first, HOUR));
+        }
+        if !std::mem::replace(&mut self.is_held_back, true) {
+            let now = views.of(View::AsCommanded);
+            let pools = now.node_pools.iter().filter(|pool| pool.unusable.is_none());
+            pools.for_each(|pool| {
+                turn.say(Said::HeldBack { valve: Valve::EvictionsPerHour, pool: pool.name.clone(), claims: 0 })
+            });
+        }
+        None
     }
 
     /// Begins all commands of an answer that may be; whether there is one.
@@ -313,6 +342,7 @@ impl Consolidating {
                 Stage::Beginning => self.begun.push(begun),
                 Stage::Dropped => {}
                 Stage::UnderWay => {
+                    self.evicted.push_back((turn.now, begun.command().moves.len()));
                     let moves = begun.command().moves.iter().filter(|of| is_there(&of.to, cluster));
                     self.under_way.push((turn.now, moves.cloned().collect()));
                 }

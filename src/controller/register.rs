@@ -21,8 +21,9 @@ use crate::placement::{
 /// A pod that the API server does not let us change is left alone for so long.
 const GIVE_UP: Duration = Duration::from_secs(5 * 60);
 
-/// So many pods are let in and not bound at once. kube-scheduler takes those that it may try in the order in which it has tried them
-/// last, and not in the one in which they are let in; spreads hold in that one alone. So many are half a second's work for it.
+/// So many pods that mind where others are, are let in and not bound at once. kube-scheduler takes those that it may try in the order in
+/// which it has tried them last, and not in the one in which they are let in; spreads hold in that one alone. So many are half a
+/// second's work for it. All others are let in as fast as they can be written.
 const LET_IN: usize = 64;
 /// One that was let in so long ago does not count any more: it waits for its volumes, or was tried in vain.
 const BINDS: Duration = Duration::from_secs(1);
@@ -34,7 +35,7 @@ pub(super) struct Following {
     refused: BTreeMap<Arc<str>, (Timestamp, String)>,
     told: BTreeSet<Loss>,
     landed: BTreeMap<Arc<str>, Landed>,
-    /// Pods that were let in and are not bound, by uid, since when.
+    /// Pods that mind where others are, were let in and are not bound, by uid, since when.
     let_in: BTreeMap<Arc<str>, Timestamp>,
     memory: Memory,
 }
@@ -130,7 +131,9 @@ pub(super) fn step(cluster: &Cluster<'_>, observed: &Observed, following: &mut F
         }
         if matches!(action.what, What::Tolerate { .. }) {
             let uid = action.patch.version.uid.clone();
-            if !following.has_room(&uid) {
+            if observed.pods.get(&uid).is_none_or(|pod| pod.in_turn_with.is_none()) {
+                send(action.patch, turn);
+            } else if !following.has_room(&uid) {
                 // or as soon as one is bound
                 turn.step_again(following.let_in.values().min().map_or(turn.now, |since| *since + BINDS));
             } else if send(action.patch, turn) {

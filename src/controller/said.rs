@@ -360,7 +360,7 @@ pub enum Said {
         /// Since it was deleted.
         lasted: Duration,
     },
-    /// A valve binds: launches of a pool wait, or its decisions are made by Karpenter's packing alone.
+    /// A valve binds: launches of a pool wait, its decisions are made by Karpenter's packing alone, or its nodes stay.
     HeldBack {
         /// Which valve.
         valve: Valve,
@@ -468,6 +468,9 @@ impl fmt::Display for Said {
             Self::AwaitingVolumes { node } => write!(f, "node {node} awaits the detachment of its volumes"),
             Self::NodeGone { node, .. } => write!(f, "deleted node {node}"),
             Self::ClaimGone { claim, .. } => write!(f, "deleted nodeclaim {claim}"),
+            Self::HeldBack { valve: valve @ Valve::EvictionsPerHour, pool, .. } => {
+                write!(f, "nodepool {pool}: {valve} is reached, so nodes that pods use stay for now")
+            }
             Self::HeldBack { valve, pool, claims: 0 } => {
                 write!(f, "nodepool {pool}: {valve} is reached, so its pods are packed as Karpenter does")
             }

@@ -29,6 +29,8 @@ pub struct Valves {
     pub launches_per_minute: Option<usize>,
     /// Seconds that deciding may take within an hour. After that Karpenter's own packing decides, which takes moments.
     pub solver_seconds_per_hour: Option<u64>,
+    /// Pods that are evicted by choice within an hour, those of empty nodes aside.
+    pub evictions_per_hour: Option<usize>,
 }
 
 /// Which of them.
@@ -39,6 +41,7 @@ pub enum Valve {
     NodePoolUsdPerHour,
     LaunchesPerMinute,
     SolverSecondsPerHour,
+    EvictionsPerHour,
 }
 
 impl Valve {
@@ -51,6 +54,7 @@ impl Valve {
             Self::NodePoolUsdPerHour => "nodepool_usd_per_hour",
             Self::LaunchesPerMinute => "launches_per_minute",
             Self::SolverSecondsPerHour => "solver_seconds_per_hour",
+            Self::EvictionsPerHour => "evictions_per_hour",
         }
     }
 }
@@ -63,6 +67,7 @@ impl fmt::Display for Valve {
             Self::NodePoolUsdPerHour => "the most that nodes of this NodePool may cost an hour",
             Self::LaunchesPerMinute => "the most nodes that may be launched within a minute",
             Self::SolverSecondsPerHour => "the most time that deciding may take within an hour",
+            Self::EvictionsPerHour => "the most pods that may be evicted by choice within an hour",
         })
     }
 }

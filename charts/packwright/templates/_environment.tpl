@@ -99,4 +99,8 @@
 - name: PACKWRIGHT_MAX_SOLVER_SECONDS_PER_HOUR
   value: {{ . | quote }}
 {{- end }}
+{{- with $settings.limits.evictionsPerHour }}
+- name: PACKWRIGHT_MAX_EVICTIONS_PER_HOUR
+  value: {{ . | quote }}
+{{- end }}
 {{- end }}

@@ -25,6 +25,9 @@ pub struct LimitArgs {
     /// The most seconds that deciding may take within an hour; for the rest of it Karpenter's own packing decides.
     #[arg(long, env = "PACKWRIGHT_MAX_SOLVER_SECONDS_PER_HOUR", value_name = "SECONDS")]
     max_solver_seconds_per_hour: Option<u64>,
+    /// The most pods that are evicted within an hour as nodes are consolidated or drifted; where none was, one node may go with more.
+    #[arg(long, env = "PACKWRIGHT_MAX_EVICTIONS_PER_HOUR", value_name = "N", value_parser = count)]
+    max_evictions_per_hour: Option<usize>,
 }
 
 impl LimitArgs {
@@ -35,6 +38,7 @@ impl LimitArgs {
             pool_usd_per_hour: self.nodepool_max_usd_per_hour.iter().cloned().collect(),
             launches_per_minute: self.max_launches_per_minute,
             solver_seconds_per_hour: self.max_solver_seconds_per_hour,
+            evictions_per_hour: self.max_evictions_per_hour,
         }
     }
 }

@@ -55,7 +55,7 @@ pub(super) fn run(args: &Args, loaded: LoadOutcome) -> Result<ExitCode, Box<dyn 
         }
         (None, Snapshot::clone(&loaded.snapshot))
     };
-    let policy = args.consolidation.consolidation.policy();
+    let policy = args.consolidation.policy();
     let since = Instant::now();
     let time = || limits.time.saturating_sub(since.elapsed());
     let manner = Manner::all(&policy, Budgets::Together, limits);

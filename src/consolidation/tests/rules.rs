@@ -204,3 +204,26 @@ fn pods_that_wait_get_the_room_that_there_is() {
     assert!(after.pods.iter().all(|pod| pod.node.is_some()));
     assert_eq!(all(&after), [], "what was free is not any more");
 }
+
+#[test]
+fn no_more_pods_move_than_may_and_those_do_for_which_most_is_saved() {
+    // there is room for all pods on one of the large ones; c has the fewest
+    let nodes: [Filled; 4] = [
+        ("a", FOUR, "on-demand", &[900, 900]),
+        ("b", FOUR, "on-demand", &[1_000, 900]),
+        ("c", EIGHT, "on-demand", &[900, 900]),
+        ("d", EIGHT, "on-demand", &[500, 500, 500, 400]),
+    ];
+    let snapshot = cluster(&unlimited(), &only(&[FOUR, EIGHT]), &nodes);
+    let moved = |most, evicted| {
+        let policy = Policy { evictions_left: Some(EvictionLimit { most, evicted }), ..Policy::default() };
+        let found = found(&snapshot, &policy, Budgets::Together);
+        let moves: usize = found.commands.iter().map(|command| command.moves.len()).sum();
+        (removed(&found.commands).concat().join(" "), moves, found.is_limited)
+    };
+    assert_eq!(moved(2, 0), ("c".to_owned(), 2, true));
+    assert_eq!(moved(3, 1), ("c".to_owned(), 2, true));
+    assert_eq!(moved(2, 1), (String::new(), 0, true));
+    assert_eq!(moved(1, 0), ("c".to_owned(), 2, true), "one node may have more pods than the limit");
+    assert_eq!(moved(6, 0).1, 6);
+}

@@ -372,3 +372,22 @@ fn a_node_that_has_just_drifted_is_replaced_soon_however_long_nothing_was_found(
     rig.pass(15);
     assert_eq!(begun(&rig), 1, "{:?}", rig.said.last());
 }
+
+#[test]
+fn within_an_hour_no_more_pods_are_evicted_than_may_be() {
+    let mut settings = ControllerSettings::default();
+    settings.valves.evictions_per_hour = Some(1);
+    let small = pool("default", json!({"disruption": {"budgets": [{"nodes": "100%"}]}}));
+    let names = ["a", "b", "c", "d"];
+    let full = names.map(|name| owned(&format!("{name}-full"), "1300m"));
+    let pods = [names.map(|name| owned(name, "600m")).to_vec(), full.to_vec()].concat();
+    let mut rig = Rig::new(settings, [vec![class(&json!({})), small], pods].concat());
+    rig.pass(120);
+    assert_eq!(rig.names("Node").len(), 4);
+    names.iter().for_each(|name| rig.delete("Pod", &format!("{name}-full")));
+    let is_told = |rig: &Rig| rig.said.iter().filter(|said| said.to_string().contains("evicted by choice")).count();
+    rig.pass(50 * 60);
+    assert_eq!((rig.names("Node").len(), is_told(&rig)), (3, 1), "{:?}", rig.said);
+    rig.pass(20 * 60);
+    assert_eq!((rig.names("Node").len(), is_told(&rig)), (2, 2), "{:?}", rig.said);
+}

@@ -98,8 +98,20 @@ fn a_node_without_the_taint_of_its_birth_registers_and_that_is_said() {
 #[test]
 fn pods_that_cannot_be_written_for_now_keep_no_other_from_being_let_in() {
     let mut objects = vec![class(&json!({})), pool("default", json!({}))];
-    objects.extend((0..70).map(|index| pod(&format!("stuck-{index:02}"), "50m")));
-    objects.push(pod("web", "10m")); // the smallest has the last turn
+    // those that mind where others are, are let in some at a time
+    let minding = |name: &str, cpu: &str| {
+        let mut pod = pod(name, cpu);
+        pod["metadata"]["labels"] = json!({"app": "web"});
+        pod["metadata"]["ownerReferences"] =
+            json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "web", "controller": true}]);
+        pod["spec"]["topologySpreadConstraints"] = json!([{
+            "maxSkew": 100, "topologyKey": labels::HOSTNAME, "whenUnsatisfiable": "DoNotSchedule",
+            "labelSelector": {"matchLabels": {"app": "web"}},
+        }]);
+        pod
+    };
+    objects.extend((0..70).map(|index| minding(&format!("stuck-{index:02}"), "50m")));
+    objects.push(minding("web", "10m")); // the smallest has the last turn
     let mut rig = Rig::of(objects);
     (rig.failing, rig.is_asleep) = (Some("stuck"), true);
     rig.pass(20);
