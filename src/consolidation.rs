@@ -17,6 +17,7 @@
 //! | `cut` | a trial as commands that need not wait for one another |
 //! | `release` | which commands are worth it, and what the cloud may choose for them |
 //! | `means` | what they come to at the mean prices of the last 24 hours |
+//! | `least` | what no choice of nodes can come to less than |
 //! | `choice` | which nodes to keep, as a small integer program over the whole cluster |
 //! | `ideas` | which sets are tried, the most promising first |
 //! | `must` | what goes whatever it saves |
@@ -37,6 +38,7 @@ mod cut;
 mod effort;
 mod held;
 mod ideas;
+mod least;
 mod means;
 mod must;
 mod near;
@@ -63,6 +65,7 @@ use crate::plan::Launch;
 use crate::units::MicroUsd;
 
 pub use allowed::after_allowed;
+pub use least::Outlook;
 pub use policy::{EvictionLimit, Policy};
 pub use search::{Budgets, Consolidation, Found, Manner, consolidate, consolidate_now};
 pub use valid::are_valid;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::held::{Held, held};
+use super::least::Outlook;
 use super::means::Means;
 use super::{Command, Consolidation, Policy};
 use crate::observe::Snapshot;
@@ -23,6 +24,12 @@ pub struct Report {
     /// What all commands save at least; what replaces drifted nodes may cost more.
     pub saved_usd_hour: f64,
     pub saved_usd_month: f64,
+    /// After all commands, with evictions and boots spread over the horizon.
+    pub comes_to_usd_hour: f64,
+    /// The same is at least so much whatever commands are carried out, proven.
+    pub least_usd_hour: f64,
+    /// What is left between both, as a part of the former.
+    pub gap: f64,
     pub nodes_removed: usize,
     pub nodes_launched: usize,
     pub pods_moved: usize,
@@ -97,6 +104,7 @@ impl Report {
         let Consolidation { commands, after, .. } = consolidation;
         let cost = |of: &Snapshot| of.nodes.iter().filter_map(|node| node.price).sum::<MicroUsd>().as_usd();
         let saved: MicroUsd = commands.iter().map(|command| command.saved).sum();
+        let outlook = Outlook::of((snapshot, after), commands, policy, snapshot.taken_at);
         let held_back = consolidation.held_back.iter().map(|(pool, method, nodes)| HeldBack {
             nodepool: pool.clone(),
             reason: method.label(),
@@ -107,6 +115,9 @@ impl Report {
             after_usd_hour: cost(after),
             saved_usd_hour: saved.as_usd(),
             saved_usd_month: saved.saturating_mul(HOURS_PER_MONTH).as_usd(),
+            comes_to_usd_hour: outlook.cost.as_usd(),
+            least_usd_hour: outlook.least.as_usd(),
+            gap: outlook.gap(),
             nodes_removed: commands.iter().map(|command| command.removed.len()).sum(),
             nodes_launched: commands.iter().map(|command| command.launches.len()).sum(),
             pods_moved: commands.iter().map(|command| command.moves.len()).sum(),

@@ -1,3 +1,4 @@
+mod least;
 mod means;
 mod policies;
 mod rules;

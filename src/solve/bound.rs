@@ -18,7 +18,7 @@ use proof::{Demand, GroupDemand, Worth};
 pub use proof::{LeftProof, LimitPrice, PodWorth, Proof};
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::model::{Problem, fits};
@@ -39,6 +39,34 @@ impl<'p, 's> Bounds<'p, 's> {
     #[must_use]
     pub fn new(problem: &'p Problem<'s>) -> Self {
         Self { problem, classes: Classes::of(problem), free: OnceCell::new() }
+    }
+
+    /// Where nodes that are there (by index into `Problem::nodes`) cost something, and may go: what no choice of those that stay and of what
+    /// is bought can cost less than. What is bought costs its price and `boot`, a part of it, besides.
+    #[must_use]
+    pub fn with_prices_of_nodes(
+        problem: &'p Problem<'s>,
+        prices: &BTreeMap<usize, MicroUsd>,
+        boot: (u64, u64),
+    ) -> Self {
+        Self { problem, classes: Classes::of(problem).with_prices(prices, boot), free: OnceCell::new() }
+    }
+
+    /// Whether a node that is there (by index into `Problem::nodes`) may hold so many pods of these groups at once, by what bounds know of
+    /// nodes.
+    #[must_use]
+    pub fn may_hold(&self, node: usize, pods: &BTreeMap<usize, usize>) -> bool {
+        let Some(supply) = self.classes.nodes.iter().find(|supply| supply.nodes.contains(&node)) else { return false };
+        let mut used = vec![0_i64; self.classes.dims];
+        let is_held = |(&group, &count): (&usize, &usize)| {
+            let amounts = &self.problem.groups[group].amounts;
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            used.iter_mut().zip(amounts).for_each(|(used, of)| *used = used.saturating_add(of.saturating_mul(count)));
+            let class = self.classes.of_group[group];
+            class.is_some_and(|class| supply.holds.contains(class))
+                && count <= i64::from(self.classes.most_on_a_node[group])
+        };
+        pods.iter().all(is_held) && fits(&used, &self.problem.nodes[node].room)
     }
 
     /// Whether no shape and no node can hold a pod of the group, whatever the plan.

@@ -135,6 +135,13 @@ fn text(report: &Report, is_wide: bool) -> String {
             counted(report.pods_moved, "pod"),
         ),
     };
+    let _ = writeln!(
+        text,
+        "comes to ${:.4}/h with evictions and boots spread over a day; proven: at least ${:.4}/h whatever is done (gap {:.1} %)",
+        report.comes_to_usd_hour,
+        report.least_usd_hour,
+        100.0 * report.gap,
+    );
     if report.commands.iter().any(|command| command.lacks_price_history) {
         let _ = writeln!(
             text,

@@ -39,6 +39,8 @@ pub struct Classes {
     pub limits: Vec<Limit>,
     /// Existing nodes joined by the classes that they may hold.
     pub nodes: Vec<Supply>,
+    /// Existing nodes that cost something and need not be kept; none of them is in `nodes`.
+    pub kept: Vec<Keep>,
 }
 
 /// A kind of node that can be bought.
@@ -80,6 +82,16 @@ pub struct Supply {
     pub nodes: Vec<usize>,
 }
 
+/// A node that is there, for a price.
+#[derive(Clone)]
+pub struct Keep {
+    pub holds: FixedBitSet,
+    pub zone: Option<usize>,
+    /// Not negative.
+    pub room: Amounts,
+    pub price: MicroUsd,
+}
+
 /// What decides where a group may run: alternatives of its node requirements, and the pools and nodes that it tolerates.
 type Signature = (Vec<SetId>, Vec<bool>, Vec<bool>);
 
@@ -89,6 +101,29 @@ impl Classes {
         let mut classes = self.clone();
         classes.shapes.iter_mut().for_each(|shape| shape.price = MicroUsd::ZERO);
         classes
+    }
+
+    /// The same where some of the nodes that are there (by index into `Problem::nodes`) cost something, and what can be bought costs
+    /// more: its price times `part` of it besides.
+    pub fn with_prices(mut self, prices: &BTreeMap<usize, MicroUsd>, (part, of): (u64, u64)) -> Self {
+        for Supply { holds, zone, rooms, nodes } in &mut self.nodes {
+            let (mut others, mut rooms_of_others) = (Vec::new(), Vec::new());
+            for (node, room) in nodes.drain(..).zip(rooms.drain(..)) {
+                if let Some(&price) = prices.get(&node) {
+                    self.kept.push(Keep { holds: holds.clone(), zone: *zone, room, price });
+                } else {
+                    others.push(node);
+                    rooms_of_others.push(room);
+                }
+            }
+            (*nodes, *rooms) = (others, rooms_of_others);
+        }
+        self.nodes.retain(|supply| !supply.nodes.is_empty());
+        for shape in &mut self.shapes {
+            let more = i128::from(shape.price.0) * i128::from(part) / i128::from(of.max(1));
+            shape.price = MicroUsd(shape.price.0.saturating_add(i64::try_from(more).unwrap_or(i64::MAX)));
+        }
+        self
     }
 
     /// A set of classes as the LP tells them apart, ascending.
@@ -195,6 +230,7 @@ impl Classes {
             shapes,
             limits,
             nodes: nodes.collect(),
+            kept: Vec::new(),
         };
         for (group, model) in problem.groups.iter().enumerate() {
             let class = class_of[of_group[group]];

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use fixedbitset::FixedBitSet;
 use serde::{Deserialize, Serialize};
 
-use super::classes::{Classes, Shape, Supply};
+use super::classes::{Classes, Keep, Shape, Supply};
 use super::lp::Prices;
 use super::proof::{Demand, Worth};
 use crate::model::Amounts;
@@ -91,6 +91,12 @@ impl<'h> Holding<'h> {
 
     pub fn of_shape(&mut self, shape: &Shape) -> i64 {
         let (most, prices) = self.held(&shape.holds, shape.zone).at_a_glance(&shape.room);
+        self.used.insert(prices);
+        most
+    }
+
+    pub fn of_kept(&mut self, kept: &Keep) -> i64 {
+        let (most, prices) = self.held(&kept.holds, kept.zone).at_a_glance(&kept.room);
         self.used.insert(prices);
         most
     }

@@ -72,7 +72,8 @@ pub fn to_atto(usd: f64) -> i128 {
 /// The largest room of any shape or node by dimension: the unit in which the LP measures.
 fn scale(classes: &Classes) -> Vec<i64> {
     let totals: Vec<Amounts> = classes.nodes.iter().map(Supply::total).collect();
-    let rooms = || classes.shapes.iter().map(|shape| &shape.room).chain(&totals);
+    let of_nodes = || classes.kept.iter().map(|kept| &kept.room).chain(&totals);
+    let rooms = || classes.shapes.iter().map(|shape| &shape.room).chain(of_nodes());
     (0..classes.dims).map(|dim| rooms().map(|room| room[dim]).max().unwrap_or(1).max(1)).collect()
 }
 
@@ -83,9 +84,10 @@ fn merged(classes: &Classes) -> usize {
 
 impl<'c> ResourceLp<'c> {
     /// ```text
-    /// minimise   sum_m sum_r F_mr m_mr + sum_l b_l q_l - sum_i (d_i - left_i) sum_r s_ir p_k(i)r
+    /// minimise   sum_m sum_r F_mr m_mr + sum_l b_l q_l + sum_j w_j - sum_i (d_i - left_i) sum_r s_ir p_k(i)r
     /// order_n_k_r   p_kr <= m_mr                                 for every class k of the set m with number n
     /// shape_o       sum_r A_or m_H(o)r <= c_o + sum_l a_ol q_l   for every shape o
+    /// keep_j        sum_r B_jr m_H(j)r <= f_j + w_j              for every node j that is there for a price
     /// ```
     /// What the dual maximises is the negative of it: not every solver reads a file that maximises.
     pub fn of(classes: &'c Classes, demand: &Demand) -> Self {
@@ -106,6 +108,7 @@ impl<'c> ResourceLp<'c> {
         }
         lp.add_order();
         lp.add_shapes(classes);
+        lp.add_kept(classes);
         lp
     }
 
@@ -130,7 +133,8 @@ impl<'c> ResourceLp<'c> {
     /// `m_n_r`: the dearest price over the classes that one set of shapes or nodes may hold.
     fn add_dearest(&mut self, classes: &Classes) {
         let of_shapes = classes.shapes.iter().map(|shape| &shape.holds);
-        let all = of_shapes.chain(classes.nodes.iter().map(|node| &node.holds));
+        let of_nodes = classes.nodes.iter().map(|node| &node.holds).chain(classes.kept.iter().map(|kept| &kept.holds));
+        let all = of_shapes.chain(of_nodes);
         let sets: BTreeSet<Vec<usize>> = all.map(|holds| classes.merged_set(holds)).collect();
         for (n, holds) in sets.into_iter().filter(|holds| holds.len() > 1).enumerate() {
             let column = |r: usize| price(format!("m_{n}_{r}"), 0.0, MOST_OF_A_RESOURCE);
@@ -166,6 +170,16 @@ impl<'c> ResourceLp<'c> {
             };
             let entries: Vec<(usize, f64)> = rooms.chain(shape.uses.iter().map(used)).collect();
             self.program.add_row(format!("shape_{o}"), RowBound::AtMost(shape.price.as_usd()), entries);
+        }
+    }
+
+    /// `w_j`: what a node that is there is worth beyond its price.
+    fn add_kept(&mut self, classes: &Classes) {
+        for (j, kept) in classes.kept.iter().enumerate() {
+            let beyond = self.program.add_column(price(format!("w_{j}"), 1.0, f64::INFINITY));
+            let columns = self.columns_of(classes, &kept.holds).iter().copied();
+            let entries: Vec<_> = columns.zip(scaled(&kept.room, &self.scale)).chain([(beyond, -1.0)]).collect();
+            self.program.add_row(format!("keep_{j}"), RowBound::AtMost(kept.price.as_usd()), entries);
         }
     }
 

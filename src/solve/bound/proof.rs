@@ -2,7 +2,8 @@
 //!
 //! Let a pod of group i be worth v_i, and a unit of a pool's limit l. A shape holds pods worth at most V, and costs its
 //! price and what it uses of limits. If V <= cost x theta for every shape, then every plan costs at least (value of the pods
-//! that it places - what free nodes and reservations hold) / theta - what all that limits leave is worth. All pods that a
+//! that it places - what free nodes and reservations hold) / theta - what all that limits leave is worth. A node that is there for a
+//! price takes off what it holds beyond that. All pods that a
 //! plan may leave are counted at their largest values. Units: values in nano-dollars, rounded against us.
 
 use std::cmp::Reverse;
@@ -187,6 +188,10 @@ pub fn prove(
     let mut total: i128 = demand.groups.iter().zip(values).map(worth).sum();
     total -= left_at_most(demand, values);
     total -= classes.nodes.iter().map(|supply| i128::from(holding.of_supply(supply))).sum::<i128>();
+    for kept in &classes.kept {
+        // it holds no more than it is worth, or is not kept
+        total -= (i128::from(holding.of_kept(kept)) - i128::from(kept.price.0.max(0)) * 1_000).max(0);
+    }
     for shape in &classes.shapes {
         if let Some(times) = shape.most {
             total -= i128::from(holding.of_shape(shape)) * i128::from(times);
