@@ -20,7 +20,9 @@
 //! | `least` | what no choice of nodes can come to less than |
 //! | `choice` | which nodes to keep, as a small integer program over the whole cluster |
 //! | `ideas` | which sets are tried, the most promising first |
+//! | `rounds` | what each pod that moves has to win besides |
 //! | `must` | what goes whatever it saves |
+//! | `most` | as many nodes as can go with nothing coming for them |
 //! | `room` | what budgets leave |
 //! | `valid` | whether commands may be carried out in the cluster as it is |
 //! | `allowed` | commands of another cluster, as far as they may be carried out in this one |
@@ -41,12 +43,14 @@ mod ideas;
 mod least;
 mod means;
 mod must;
+mod most;
 mod near;
 mod policies;
 mod policy;
 mod release;
 pub mod report;
 mod room;
+mod rounds;
 mod search;
 mod trial;
 mod valid;

@@ -29,19 +29,6 @@ pub(super) enum Order {
     LargeFirst,
 }
 
-impl Order {
-    pub const ALL: [Self; 2] = [Self::SmallFirst, Self::LargeFirst];
-
-    /// What each pod that moves has to win, one pass after another, in thousandths of what the cluster costs for each of its pods within
-    /// the horizon: what wins most for the least goes first.
-    pub fn hurdles(self) -> &'static [i64] {
-        match self {
-            Self::SmallFirst => &[1_000, 500, 200, 50, 0],
-            Self::LargeFirst => &[0],
-        }
-    }
-}
-
 /// Sets of candidates, by index: large parts of all, then each alone, then neighbours in two orders, then all; or the other way around.
 /// Every node is in one of each kind. `turn`: those of one kind begin elsewhere with every other one.
 pub(super) fn ideas(snapshot: &Snapshot, candidates: &[Candidate], (order, turn): (Order, u64)) -> Vec<Vec<usize>> {
@@ -52,7 +39,7 @@ pub(super) fn ideas(snapshot: &Snapshot, candidates: &[Candidate], (order, turn)
     let mut part = count / 2;
     while count >= MANY && part >= MANY / 2 {
         ideas.push(by_ratio[..part].to_vec());
-        part /= 2;
+        part = part * 3 / 4;
     }
     let begin = |kind: &mut Vec<Vec<usize>>| {
         let elsewhere = usize::try_from(SplitMix64(turn).next() >> 32).unwrap_or(0);
@@ -104,7 +91,7 @@ pub(super) fn draws(count: usize, dice: &mut SplitMix64) -> Vec<Vec<usize>> {
 }
 
 /// What of the price of a node nobody uses, micro-dollars an hour: by the resource of which its pods use the largest part.
-fn wasted(snapshot: &Snapshot, candidate: &Candidate) -> i64 {
+pub(super) fn wasted(snapshot: &Snapshot, candidate: &Candidate) -> i64 {
     let node = &snapshot.nodes[candidate.node];
     let mut used = Resources::new();
     for &pod in &candidate.pods {

@@ -21,15 +21,7 @@ impl Search<'_> {
     /// All empty nodes that budgets allow, at once.
     pub fn remove_empty(&mut self) {
         let mut empty = self.candidates(Method::Empty);
-        let mut left: BTreeMap<Arc<str>, usize> = BTreeMap::new();
-        empty.retain(|candidate| {
-            let pool = pool_of(&self.current, candidate);
-            let of_pool = || self.room.left(&self.current, &pool, Method::Empty);
-            let left = left.entry(pool.clone()).or_insert_with(of_pool);
-            let is_within = *left > 0;
-            *left = left.saturating_sub(1);
-            is_within
-        });
+        self.keep_within_budgets(&mut empty, Method::Empty);
         if empty.is_empty() {
             return;
         }
@@ -39,6 +31,19 @@ impl Search<'_> {
         let once = self.manner.policy.evictions(empty.iter().map(|of| of.eviction_price).sum());
         let (launches, moves) = (Vec::new(), Vec::new());
         self.note(vec![Command { method: Method::Empty, removed, launches, moves, saved, once }]);
+    }
+
+    /// Leaves the first of these that the budgets of their pools allow together.
+    pub fn keep_within_budgets(&self, all: &mut Vec<Candidate>, method: Method) {
+        let mut left: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+        all.retain(|candidate| {
+            let pool = pool_of(&self.current, candidate);
+            let of_pool = || self.room.left(&self.current, &pool, method);
+            let left = left.entry(pool.clone()).or_insert_with(of_pool);
+            let is_within = *left > 0;
+            *left = left.saturating_sub(1);
+            is_within
+        });
     }
 
     /// Drifted nodes go one by one, whatever that costs: those first that nobody would miss, then the oldest drift.

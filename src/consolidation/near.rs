@@ -55,6 +55,11 @@ impl Surroundings {
         Self { free, pods, index, limited, alike: Alike::of(snapshot) }
     }
 
+    /// What is free on a node that takes pods, by index into `Snapshot::nodes`.
+    pub fn free(&self, node: usize) -> Option<&Resources> {
+        self.free[node].as_ref()
+    }
+
     /// The cluster as the pods of these nodes see it: the nodes that they can move to, and besides, as nodes that take no pods, those
     /// of pods that rules bind to them, and those that count for limits.
     pub fn part(&self, snapshot: &Snapshot, removed: &BTreeSet<Arc<str>>) -> Snapshot {

@@ -1,7 +1,7 @@
 //! Sets of nodes are tried until nothing is found.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,15 +16,15 @@ use super::near::Surroundings;
 use super::policies::Policies;
 use super::release::Facts;
 use super::room::{Room, pool_of};
-use super::trial::{Trial, Wanted};
+use super::rounds::next_hurdle;
+use super::trial::{NoTrial, Trial, Wanted};
 use super::valid::are_valid;
 use super::without::{after, settled, under_way};
 use super::{Command, Policy};
 use crate::api::labels;
 use crate::disruption::{Candidate, Method, candidates};
-use crate::host::Limits;
+use crate::host::{self, Limits};
 use crate::observe::Snapshot;
-use crate::plan::Launch;
 use crate::random::SplitMix64;
 use crate::solve::{Pace, Work};
 use crate::units::MicroUsd;
@@ -104,60 +104,43 @@ impl<'p> Manner<'p> {
 /// left.
 #[must_use]
 pub fn consolidate(snapshot: &Snapshot, manner: Manner<'_>, now: Timestamp, time: TimeLeft<'_>) -> Consolidation {
-    let all = time();
     let mut start = snapshot.clone();
     start.pods.retain(|pod| !pod.is_pending());
-    let mut best: Option<(Worth, Consolidation)> = None;
-    let (mut trials, mut stopped, mut examined) = (0, false, BTreeSet::new());
-    // the first leaves as much as it had
-    for (order, kept) in Order::ALL.into_iter().zip([all / 2, Duration::ZERO]) {
-        let effort = Effort::new(time, kept, manner.trials.div_ceil(Order::ALL.len()));
-        let mut search = Search {
-            start: &start,
-            current: start.clone(),
-            surroundings: Surroundings::of(&start),
-            policies: Policies::of(&start, manner.policy),
-            hurdle: MicroUsd::ZERO,
-            manner,
-            now,
-            order,
-            effort: &effort,
-            room: Room::new(&start, (manner.budgets, manner.policy.evictions_left), now),
-            commands: Vec::new(),
-            examined: BTreeSet::new(),
-        };
-        search.run();
-        stopped |= effort.is_over();
-        trials += effort.tried();
-        let worth = search.worth();
-        examined.append(&mut search.examined);
-        if best.as_ref().is_none_or(|(known, _)| is_better(worth, *known)) {
-            let held_back = search.held_back();
-            let is_limited = search.room.is_partly_used();
-            let Search { current, commands, .. } = search;
-            let after = match manner.budgets {
-                Budgets::Together => after(&start, &commands),
-                Budgets::Each => current,
-            };
-            let examined = BTreeSet::new();
-            let found = Consolidation { commands, after, trials, examined, stopped, held_back, is_limited };
-            best = Some((worth, found));
-        }
-        if Policies::of(&start, manner.policy).are_off() {
-            break;
-        }
-    }
-    let nothing = || Consolidation {
+    // small steps leave as much time as they had
+    let half = manner.trials.div_ceil(2);
+    let (first, second) = (Effort::new(time, time() / 2, half), Effort::new(time, Duration::ZERO, half));
+    let mut search = Search {
+        start: &start,
+        surroundings: Surroundings::of(&start),
+        current: start.clone(),
+        policies: Policies::of(&start, manner.policy),
+        hurdle: MicroUsd::ZERO,
+        manner,
+        now,
+        order: Order::SmallFirst,
+        effort: &first,
+        room: Room::new(&start, (manner.budgets, manner.policy.evictions_left), now),
         commands: Vec::new(),
-        after: start.clone(),
-        trials,
         examined: BTreeSet::new(),
-        stopped,
-        held_back: Vec::new(),
-        is_limited: false,
+        least: HashMap::new(),
     };
-    let found = best.map_or_else(nothing, |(_, found)| found);
-    Consolidation { trials, examined, stopped, ..found }
+    search.remove_empty();
+    search.replace_drifted();
+    if !search.policies.are_off() {
+        search.remove_most();
+        search.rounds();
+        (search.order, search.effort) = (Order::LargeFirst, &second);
+        search.until_nothing_is_found();
+    }
+    let stopped = search.effort.is_over();
+    let (held_back, is_limited) = (search.held_back(), search.room.is_partly_used());
+    let Search { current, commands, examined, .. } = search;
+    let after = match manner.budgets {
+        Budgets::Together => after(&start, &commands),
+        Budgets::Each => current,
+    };
+    let trials = first.tried() + second.tried();
+    Consolidation { commands, after, trials, examined, stopped, held_back, is_limited }
 }
 
 /// What may be done now in a cluster in which pods may wait: they get the room that there is. `limits`: of the whole search; `turn`:
@@ -177,28 +160,11 @@ pub fn consolidate_now(snapshot: &Snapshot, policy: &Policy, limits: Limits, tur
 /// For each integer program over the whole cluster, where time counts.
 const OF_A_CHOICE: Duration = Duration::from_millis(200);
 
+/// More than single nodes are tried again where a pod has to win so many times less.
+const WIDE: i64 = 4;
+
 /// Commands of one set are checked one by one up to so many, else together: a checker looks at the whole cluster.
 const ONE_BY_ONE: usize = 8;
-
-/// What a plan comes to.
-#[derive(Debug, Clone, Copy)]
-struct Worth {
-    /// Nodes that go because they have to.
-    must: usize,
-    /// Within the horizon.
-    saved: MicroUsd,
-    moves: usize,
-}
-
-/// Whether one takes more nodes away that have to go, or else saves clearly more, or as much with fewer moves.
-fn is_better(one: Worth, other: Worth) -> bool {
-    if one.must != other.must {
-        return one.must > other.must;
-    }
-    // half a percent of what is saved
-    let clearly = one.saved.max(other.saved).max(MicroUsd::ZERO).0 / 200;
-    if (one.saved.0 - other.saved.0).abs() > clearly { one.saved > other.saved } else { one.moves < other.moves }
-}
 
 fn cost(snapshot: &Snapshot) -> MicroUsd {
     snapshot.nodes.iter().filter_map(|node| node.price).sum()
@@ -218,32 +184,48 @@ pub(super) struct Search<'s> {
     pub room: Room<'s>,
     commands: Vec<Command>,
     pub examined: BTreeSet<Arc<str>>,
+    /// What comes for a set costs at least so much of an hour in the cluster as it is. In the rounds before the last this is taken to hold
+    /// after a command, too: room becomes less.
+    least: HashMap<Vec<Arc<str>>, MicroUsd>, // looked up only
 }
 
 impl Search<'_> {
-    fn run(&mut self) {
-        self.remove_empty();
-        self.replace_drifted();
-        if self.policies.are_off() {
-            return;
-        }
-        let mut dice = SplitMix64(self.manner.turn + 1);
-        let pods = i64::try_from(self.current.pods.len()).unwrap_or(i64::MAX).max(1);
-        let of_a_pod = self.manner.policy.net(cost(self.start), MicroUsd::ZERO, Duration::MAX).0 / pods;
-        for permille in self.order.hurdles() {
-            self.hurdle = MicroUsd(of_a_pod.saturating_mul(*permille) / 1_000);
-            while !self.effort.is_over() && (self.pass() || (*permille == 0 && self.draw_lots(&mut dice))) {}
+    /// What wins most for each pod that moves, round after round.
+    fn rounds(&mut self) {
+        let of_a_pod = self.won(cost(self.start), self.current.pods.len());
+        let (mut last, mut asked) = (None, None);
+        while let Some(hurdle) = next_hurdle(last, self.most_won(), of_a_pod).filter(|_| !self.effort.is_over()) {
+            self.hurdle = hurdle;
+            // large sets, and programs over the whole cluster, take time
+            let is_wide = hurdle.saturating_mul(WIDE) <= *asked.get_or_insert(hurdle);
+            if is_wide {
+                asked = Some(hurdle);
+            }
+            if hurdle == MicroUsd::ZERO {
+                self.least.clear();
+            }
+            while !self.effort.is_over() && self.pass(is_wide) {}
+            last = Some(hurdle);
         }
     }
 
-    fn worth(&self) -> Worth {
-        let once = self.commands.iter().map(|command| command.once).sum();
-        let bought = self.commands.iter().flat_map(|command| &command.launches).map(Launch::price).sum();
-        let saved = self.commands.iter().map(Command::price).sum::<MicroUsd>() - bought;
-        let moves = self.commands.iter().map(|command| command.moves.len()).sum();
-        let must = self.commands.iter().filter(|command| command.method != Method::Underutilized);
-        let must = must.map(|command| command.removed.len()).sum();
-        Worth { must, saved: self.manner.policy.net(saved, once, Duration::MAX), moves }
+    /// Many nodes at once find what is left when the rounds are over, and so do sets by lot.
+    fn until_nothing_is_found(&mut self) {
+        let mut dice = SplitMix64(self.manner.turn + 1);
+        self.hurdle = MicroUsd::ZERO;
+        while !self.effort.is_over() && (self.pass(true) || self.draw_lots(&mut dice)) {}
+    }
+
+    /// What each of so many pods wins where nodes of this hourly price go, and nothing comes for them.
+    fn won(&self, price: MicroUsd, pods: usize) -> MicroUsd {
+        let pods = i64::try_from(pods).unwrap_or(i64::MAX).max(1);
+        MicroUsd(self.manner.policy.net(price, MicroUsd::ZERO, Duration::MAX).0 / pods)
+    }
+
+    /// The most of any candidate: a set of them wins no more.
+    fn most_won(&self) -> MicroUsd {
+        let all = self.underutilized();
+        all.iter().map(|of| self.won(of.price.unwrap_or_default(), of.pods.len())).max().unwrap_or_default()
     }
 
     pub fn candidates(&self, method: Method) -> Vec<Candidate> {
@@ -259,14 +241,17 @@ impl Search<'_> {
         self.policies.leave_alone(node, self.now).is_none()
     }
 
-    /// Tries every idea once; whether something was found.
-    fn pass(&mut self) -> bool {
+    /// Tries every idea once, or single nodes alone; whether something was found.
+    fn pass(&mut self, is_wide: bool) -> bool {
         let before = self.commands.len();
         let mut tried: HashSet<Vec<Arc<str>>> = HashSet::new();
-        self.try_choices();
+        if is_wide {
+            self.try_choices();
+        }
         'again: loop {
             let all = self.underutilized();
-            for idea in ideas(&self.current, &all, (self.order, self.manner.turn)) {
+            let ideas = ideas(&self.current, &all, (self.order, self.manner.turn));
+            for idea in ideas.into_iter().filter(|idea| is_wide || idea.len() == 1) {
                 if self.effort.is_over() {
                     break 'again;
                 }
@@ -282,7 +267,7 @@ impl Search<'_> {
     }
 
     /// Candidates that may be moved for less.
-    fn underutilized(&self) -> Vec<Candidate> {
+    pub fn underutilized(&self) -> Vec<Candidate> {
         let there: HashSet<&str> = self.start.nodes.iter().map(|node| &*node.name).collect();
         let mut all = self.candidates(Method::Underutilized);
         all.retain(|candidate| self.may_go(candidate, &there) && self.room.has_for_pods(candidate.pods.len(), 1));
@@ -341,7 +326,7 @@ impl Search<'_> {
     }
 
     /// What a command for these has to be worth in this round.
-    fn policy<'c>(&self, nodes: impl IntoIterator<Item = &'c Candidate>) -> Policy {
+    pub fn policy<'c>(&self, nodes: impl IntoIterator<Item = &'c Candidate>) -> Policy {
         Policy { hurdle: self.hurdle, ..self.policies.of_all(&self.current, nodes) }
     }
 
@@ -356,13 +341,38 @@ impl Search<'_> {
         if worth < MicroUsd::ZERO {
             return false; // also where nothing has to come for them
         }
+        if self.least.get(names).is_some_and(|least| *least >= worth) {
+            return false;
+        }
         let wanted = Wanted { price, worth: Some(worth), may_buy: self.may_buy(nodes) };
         let removed: BTreeSet<Arc<str>> = names.iter().cloned().collect();
-        let limits = self.manner.limits;
+        // whether one node goes for another hardly takes a program, and there are many to ask for in each round
+        let is_quick = self.hurdle > MicroUsd::ZERO && nodes.len() == 1;
+        let search = if is_quick { host::Search::Greedy } else { self.manner.limits.search };
+        let limits = Limits { search, ..self.manner.limits };
         let cluster = (&self.current, &self.surroundings);
-        let Ok(trial) = Trial::of(cluster, &removed, &wanted, (limits, self.effort)) else {
-            return false;
+        let trial = match Trial::of(cluster, &removed, &wanted, (limits, self.effort)) {
+            Ok(trial) => trial,
+            Err(why) => {
+                let least = match why {
+                    NoTrial::NoPlace(_) | NoTrial::TooDear { least: None, .. } => MicroUsd(i64::MAX),
+                    NoTrial::TooDear { least: Some(least), .. } => least,
+                    NoTrial::Late => return false,
+                };
+                self.least.insert(names.to_vec(), least);
+                return false;
+            }
         };
+        let is_kept = self.keep_of(&trial, nodes, names);
+        let cost = trial.plan.cost();
+        if !is_kept && cost > MicroUsd::ZERO && !is_quick {
+            self.least.insert(names.to_vec(), cost); // nothing cheaper was found
+        }
+        is_kept
+    }
+
+    /// Keeps what is worth it of a trial of these nodes.
+    pub fn keep_of(&mut self, trial: &Trial, nodes: &[&Candidate], names: &[Arc<str>]) -> bool {
         let by_name: BTreeMap<Arc<str>, Candidate> =
             names.iter().cloned().zip(nodes.iter().copied().cloned()).collect();
         let facts = Facts {
@@ -372,7 +382,7 @@ impl Search<'_> {
             hurdle: self.hurdle,
             now: self.now,
         };
-        let commands = commands(&self.current, &trial, names, Method::Underutilized);
+        let commands = commands(&self.current, trial, names, Method::Underutilized);
         let mut released: Vec<Command> =
             commands.into_iter().filter_map(|command| facts.released(command).ok()).collect();
         // what is won for the least goes first
@@ -423,6 +433,9 @@ impl Search<'_> {
             Budgets::Each => after(&self.current, &commands),
         };
         self.surroundings = Surroundings::of(&self.current);
+        if self.hurdle == MicroUsd::ZERO {
+            self.least.clear();
+        }
         self.commands.extend(commands);
     }
 
@@ -443,20 +456,5 @@ impl Search<'_> {
             }
         }
         counts.into_iter().map(|((pool, _), (method, count))| (pool, method, count)).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_small_saving_is_better_than_none_and_few_moves_than_many_for_the_same() {
-        let of = |must, saved, moves| Worth { must, saved: MicroUsd(saved), moves };
-        assert!(is_better(of(0, 10, 20), of(0, 0, 0)));
-        assert!(!is_better(of(0, 0, 0), of(0, 10, 20)));
-        assert!(is_better(of(0, 1_000, 5), of(0, 1_004, 9)));
-        assert!(is_better(of(0, 1_010, 9), of(0, 1_000, 5)));
-        assert!(is_better(of(2, -50, 9), of(1, 0, 0)), "what has to go goes whatever it costs");
     }
 }

@@ -36,8 +36,8 @@ const TIME_OF_A_POD: Duration = Duration::from_micros(700);
 pub(super) enum NoTrial {
     /// These pods find no place elsewhere that is ready or can be bought.
     NoPlace(Vec<PodKey>),
-    /// Karpenter's packing of them costs far more than what goes, of an hour.
-    TooDear(MicroUsd),
+    /// Karpenter's packing of them costs so much of an hour, and any other one at least so much; `None`: no other one is looked for.
+    TooDear { roughly: MicroUsd, least: Option<MicroUsd> },
     /// There was not the time.
     Late,
 }
@@ -79,15 +79,16 @@ impl Trial {
         }
         let draft = plan::build(&problem, &solution);
         let roughly = draft.cost();
-        if let Some(worth) = wanted.worth.filter(|worth| roughly >= *worth)
-            && Bounds::new(&problem).where_unplaced(&solution.unplaced).of_resources().bound >= worth
-        {
-            return Err(NoTrial::TooDear(roughly));
+        if wanted.worth.is_some() && roughly.0.saturating_mul(100) > wanted.price.0.saturating_mul(HOPEFUL) {
+            return Err(NoTrial::TooDear { roughly, least: None });
+        }
+        if let Some(worth) = wanted.worth.filter(|worth| roughly >= *worth) {
+            let least = Bounds::new(&problem).where_unplaced(&solution.unplaced).of_resources().bound;
+            if least >= worth {
+                return Err(NoTrial::TooDear { roughly, least: Some(least) });
+            }
         }
         drop(problem);
-        if wanted.worth.is_some() && roughly.0.saturating_mul(100) > wanted.price.0.saturating_mul(HOPEFUL) {
-            return Err(NoTrial::TooDear(roughly));
-        }
         let pods = u32::try_from(without.moving.len()).unwrap_or(u32::MAX);
         let usual = LEAST_TIME + TIME_OF_A_POD.saturating_mul(pods);
         let (time, is_enough) = match limits.work.pace {

@@ -127,7 +127,7 @@ fn alone(snapshot: &Snapshot, index: usize, policy: &Policy, limits: Limits, tim
     let trial = match trial {
         Ok(trial) => trial,
         Err(NoTrial::Late) => return Alone::Unknown,
-        Err(NoTrial::TooDear(price)) => return Alone::Dearer { price_usd_hour: price.as_usd() },
+        Err(NoTrial::TooDear { roughly, .. }) => return Alone::Dearer { price_usd_hour: roughly.as_usd() },
         Err(NoTrial::NoPlace(pods)) => {
             return Alone::NoPlace { pods: pods.iter().map(ToString::to_string).collect() };
         }

@@ -227,3 +227,25 @@ fn no_more_pods_move_than_may_and_those_do_for_which_most_is_saved() {
     assert_eq!(moved(1, 0), ("c".to_owned(), 2, true), "one node may have more pods than the limit");
     assert_eq!(moved(6, 0).1, 6);
 }
+
+#[test]
+fn as_many_nodes_as_can_go_at_once_and_each_pod_moves_once() {
+    // c has nowhere to go; what is free on e takes the pods of the others
+    let nodes: [Filled; 5] = [
+        ("a", FOUR, "on-demand", &[100]),
+        ("b", FOUR, "on-demand", &[200]),
+        ("c", FOUR, "on-demand", &[3_700]),
+        ("d", FOUR, "on-demand", &[300]),
+        ("e", FOUR, "on-demand", &[3_000]),
+    ];
+    let snapshot = cluster(&unlimited(), &only(&[FOUR]), &nodes);
+    for budgets in [Budgets::Together, Budgets::Each] {
+        let commands = found(&snapshot, &Policy::default(), budgets).commands;
+        let mut gone = removed(&commands).concat();
+        gone.sort_unstable();
+        assert_eq!(gone, ["a", "b", "d"]);
+        let moves: Vec<&Move> = commands.iter().flat_map(|command| &command.moves).collect();
+        assert_eq!(moves.len(), 3, "{moves:?}");
+        assert!(moves.iter().all(|of| !gone.contains(&&*of.to)), "{moves:?}");
+    }
+}
