@@ -95,7 +95,7 @@ pub use world::World;
 use crate::catalog::{Catalog, Learned};
 use crate::cloud::{Answer, Provider};
 use crate::host::{Decision, Search};
-use crate::observe::snapshot::NodePool;
+use crate::observe::snapshot::{NodePool, Pod};
 use crate::observe::{Memory, is_launchable};
 use crate::plan::Target;
 use crate::solve::carried::Carried;
@@ -129,7 +129,7 @@ use turn::Turn;
 use unavailable::Unavailable;
 use unseen::unseen;
 use valves::{Recent, Room, Valve};
-use waiting::{awaited_nodes, coming, waiting_pods};
+use waiting::{awaited_nodes, coming, last_try, waiting_pods};
 use writes::Writes;
 use zonal_shift::ZonalShifts;
 
@@ -481,6 +481,10 @@ impl Controller {
         let spend = Spend::of(&cluster, self.market.pools(), &mut self.prices);
         let mut room = Room::of(&self.settings.valves, &cluster, &spend, &mut self.recent, now);
         let mut turn = Turn { now, settings: &self.settings, writes: &mut self.writes, step };
+        // kube-scheduler takes those first that it has tried first
+        let tried = |pod: &Pod| last_try(self.world.objects(), pod);
+        let plan = decision.plan.clone().exchanged(&asked.snapshot, tried);
+        let decision = &Decision { plan, ..decision.clone() };
         let done = carry_out(&asked, decision, &self.world, &mut room, &mut turn);
         self.nominated.extend(done.nodes.into_iter().map(|node| (node, now + NOMINATION)));
         self.buffers.decided(&asked.snapshot, &decision.plan, &done.created, now);

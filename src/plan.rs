@@ -6,6 +6,7 @@ pub mod daemons;
 pub mod failure;
 pub mod types;
 mod build;
+mod exchange;
 mod names;
 pub mod preferences;
 mod reasons;

@@ -12,7 +12,8 @@ use k8s_openapi::api::core::v1::{Pod, PodCondition};
 use super::cluster::Cluster;
 use super::conditions::{INITIALIZED, since};
 use super::turn::later;
-use crate::observe::{belongs_to_node, has_ended};
+use crate::observe::objects::Objects;
+use crate::observe::{belongs_to_node, has_ended, snapshot};
 use crate::placement::{Observed, Reservation, Successors, successors};
 
 /// Nodes that are kept for pods which are still on nodes that go.
@@ -49,6 +50,15 @@ pub(super) fn is_provisionable(pod: &Pod) -> bool {
 pub(super) fn is_untried(pod: &Pod) -> bool {
     let gates = pod.spec.as_ref().and_then(|spec| spec.scheduling_gates.as_ref());
     scheduled(pod).is_none() && gates.is_none_or(Vec::is_empty) && is_open(pod)
+}
+
+/// When kube-scheduler has tried a pod that waits, in its order; those last that it has not. It says that in whole seconds, and what it
+/// writes down later has a higher version.
+pub(super) fn last_try(objects: &Objects, pod: &snapshot::Pod) -> (bool, Option<Timestamp>, u64) {
+    let object = objects.pods.get(&pod.key).map(|pod| &pod.object);
+    let at = object.and_then(|object| scheduled(object)?.last_transition_time.as_ref()).map(|time| time.0);
+    let version = object.and_then(|object| object.metadata.resource_version.as_ref()?.parse().ok());
+    (at.is_none(), at, version.unwrap_or(u64::MAX))
 }
 
 /// The uids of the pods that have no node coming.
