@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::consolidation::{Budgets, Manner, Policy, consolidate, launched};
+use crate::consolidation::{Budgets, Manner, Outlook, Policy, consolidate, launched};
 use crate::host::sequence::sequence;
 use crate::host::{Limits, Search, decide};
 use crate::observe::Snapshot;
@@ -25,8 +25,11 @@ pub struct Row {
     pub pods: usize,
     /// Before, dollars an hour.
     pub before: f64,
-    /// No cluster for these pods costs less, dollars an hour.
+    /// Whatever commands are carried out, it comes to at least so much: dollars an hour, evictions and boots spread over a day as the policy
+    /// counts them.
     pub bound: f64,
+    /// Ours comes to so much.
+    pub comes_to: f64,
     pub reference: Side,
     pub ours: Side,
 }
@@ -97,13 +100,15 @@ pub fn measure(name: &str, churn: u32, cluster: &Snapshot, policy: &Policy, time
     let frontier = frontier.collect();
     let evictions = found.commands.iter().map(|command| command.moves.len()).sum();
     let ours = Side { after: cost(&found.after).as_usd(), evictions, seconds, stopped: found.stopped, frontier };
+    let outlook = Outlook::of((cluster, &found.after), &found.commands, policy, now);
     Row {
         cluster: name.to_owned(),
         churn,
         nodes: cluster.nodes.len(),
         pods: cluster.pods.len(),
         before: cost(cluster).as_usd(),
-        bound: bound(cluster, time),
+        bound: outlook.least.as_usd(),
+        comes_to: outlook.cost.as_usd(),
         reference,
         ours,
     }
@@ -111,12 +116,4 @@ pub fn measure(name: &str, churn: u32, cluster: &Snapshot, policy: &Policy, time
 
 fn cost(cluster: &Snapshot) -> MicroUsd {
     cluster.nodes.iter().filter_map(|node| node.price).sum()
-}
-
-/// Of all pods on new nodes.
-fn bound(cluster: &Snapshot, time: Duration) -> f64 {
-    let mut empty = cluster.clone();
-    empty.nodes.clear();
-    empty.pods.iter_mut().for_each(|pod| pod.node = None);
-    decide(&Arc::new(empty), Limits::of_time(time, Search::Integer)).certificate.bound.as_usd()
 }

@@ -12,14 +12,13 @@ use jiff::Timestamp;
 use regex::Regex;
 
 use super::exit;
-use super::plan::duration;
+use super::plan::{When, duration};
 use super::table::{Output, align, table};
 use crate::bench::compare::{Change, What, broken_promises, changes};
 use crate::bench::instances::{self, Instance};
 use crate::bench::measure::{machine, measure};
 use crate::bench::results::{Results, Row};
 use crate::bench::{bounds, churn, plot};
-use crate::consolidation::Policy;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -52,6 +51,9 @@ pub struct Args {
     #[arg(long, value_name = "PERCENTS", value_delimiter = ',', num_args = 0..=1, default_missing_value = "0,20,30,40",
           value_parser = clap::value_parser!(u32).range(0..=99), conflicts_with_all = ["random", "list", "prove", "read", "compare", "plot"])]
     churn: Option<Vec<u32>>,
+    /// When a saving is worth it to ours; the reference's sequence knows no such thing.
+    #[arg(long, value_enum, default_value_t = When::Any, requires = "churn")]
+    consolidation: When,
     /// Print the names of the instances and what they are, and measure nothing.
     #[arg(long)]
     list: bool,
@@ -186,7 +188,7 @@ fn churned(args: &Args, percents: &[u32]) -> Result<ExitCode, Box<dyn std::error
         for &percent in percents {
             bar.set_message(format!("{} {percent} %", instance.name));
             let cluster = churn::cluster(&snapshot, percent, 42);
-            rows.push(churn::measure(&instance.name, percent, &cluster, &Policy::anything(), time));
+            rows.push(churn::measure(&instance.name, percent, &cluster, &args.consolidation.policy(), time));
             bar.inc(1);
         }
     }
@@ -208,6 +210,8 @@ fn churned(args: &Args, percents: &[u32]) -> Result<ExitCode, Box<dyn std::error
                 "OURS",
                 "MOVED",
                 "S",
+                "COMES TO",
+                "GAP",
             ]);
             let cut = |side: &churn::Side| format!("{:.1}{}", side.seconds, if side.stopped { "+" } else { "" });
             for row in &rows {
@@ -224,9 +228,11 @@ fn churned(args: &Args, percents: &[u32]) -> Result<ExitCode, Box<dyn std::error
                     format!("{:.2}", row.ours.after),
                     row.ours.evictions.to_string(),
                     cut(&row.ours),
+                    format!("{:.2}", row.comes_to),
+                    format!("{:.1} %", 100.0 * (1.0 - row.bound / row.comes_to)),
                 ]);
             }
-            writeln!(out, "{}", align(shown, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]))?;
+            writeln!(out, "{}", align(shown, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]))?;
         }
     }
     Ok(ExitCode::from(exit::SUCCESS))
