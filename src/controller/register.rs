@@ -22,9 +22,9 @@ use crate::placement::{
 const GIVE_UP: Duration = Duration::from_secs(5 * 60);
 
 /// So many pods that mind where others are, are let in and not bound at once. kube-scheduler takes those that it may try in the order in
-/// which it has tried them last, and not in the one in which they are let in; spreads hold in that one alone. So many are half a
-/// second's work for it. All others are let in as fast as they can be written.
-const LET_IN: usize = 64;
+/// which it has tried them last, and not in the one in which they are let in; spreads hold in that one alone. So many are two
+/// seconds' work for it. All others are let in as fast as they can be written.
+const LET_IN: usize = 256;
 /// One that was let in so long ago does not count any more: it waits for its volumes, or was tried in vain.
 const BINDS: Duration = Duration::from_secs(1);
 
