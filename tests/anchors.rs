@@ -88,7 +88,7 @@ fn decide(paths: &[PathBuf]) -> Decision {
 }
 
 fn assert_close(decision: &Decision, karpenter_usd_hour: f64) {
-    let cost = decision.greedy.expect("no time limit").cost.as_usd();
+    let cost = decision.greedy.as_ref().expect("no time limit").cost.as_usd();
     let off = cost / karpenter_usd_hour - 1.0;
     assert!(off.abs() <= 0.03, "${cost:.2}/h is {:.1} % off Karpenter's ${karpenter_usd_hour:.2}/h", 100.0 * off);
 }

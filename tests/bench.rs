@@ -35,6 +35,7 @@ fn row(instance: &str, cost: f64, bound: f64) -> Row {
         elapsed_ms: 3.0,
         late_ms: -1_997.0,
         peak_memory_mib: None,
+        is_worse_than_greedy: false,
         pods_packed_after: 0,
         stage: "columns".to_owned(),
         stop: "complete".to_owned(),
@@ -64,7 +65,7 @@ fn every_instance_loads_and_is_the_same_every_time() {
 fn changes_beyond_the_threshold_are_named_and_broken_promises_always() {
     let before = results(vec![row("a", 1.0, 0.9), row("b", 1.0, 0.9), row("gone", 1.0, 0.9)]);
     let mut dearer_than_greedy = row("new", 2.1, 0.9);
-    dearer_than_greedy.late_ms = 221.0;
+    (dearer_than_greedy.late_ms, dearer_than_greedy.is_worse_than_greedy) = (221.0, true);
     let after = results(vec![row("a", 1.005, 0.8), row("b", 0.9, 0.95), dearer_than_greedy]);
     let found: Vec<(String, What, bool)> = changes(&before, &after, 0.01)
         .into_iter()
@@ -76,10 +77,18 @@ fn changes_beyond_the_threshold_are_named_and_broken_promises_always() {
         ("b", What::Bound, false),
         ("new", What::Promise, true),
         ("new", What::Promise, true),
+        ("gone", What::NotMeasured, false),
     ];
     assert_eq!(found, expected.map(|(instance, what, is_worse)| (instance.to_owned(), what, is_worse)));
     let mut left = row("a", 0.5, 0.1);
     left.pods_unplaced = 3;
+    let mut heavy = row("heavy", 1.0, 0.9);
+    heavy.peak_memory_mib = Some(100);
+    let light = results(vec![heavy.clone()]);
+    (heavy.peak_memory_mib, heavy.first_ms) = (Some(120), Some(20.0));
+    let found = changes(&light, &results(vec![heavy]), 0.01);
+    let found: Vec<(What, bool)> = found.into_iter().map(|change| (change.what, change.is_worse)).collect();
+    assert_eq!(found, [(What::Memory, true), (What::FirstAnswer, true)]);
     let worse = changes(&before, &results(vec![left]), 0.01);
     assert_eq!((worse.len(), worse[0].what, worse[0].is_worse), (1, What::PodsUnplaced, true));
 }

@@ -79,7 +79,7 @@ fn said(answers: &[Told]) -> Vec<u8> {
 /// The best answer, and what a solver process says that is not done yet.
 fn better(snapshot: &Arc<Snapshot>) -> (Decision, Told) {
     let decision = decide(snapshot, Search::Integer);
-    assert!(decision.plan.cost() < decision.greedy.unwrap().cost);
+    assert!(decision.plan.cost() < decision.greedy.as_ref().unwrap().cost);
     let told = Told { stop: Stop::Unfinished, ..Told::of(&decision, None) };
     (decision, told)
 }
@@ -115,7 +115,7 @@ fn failure(decision: &Decision) -> (Stop, &Cause, usize) {
 
 fn assert_greedy_stands(decision: &Decision) {
     assert_eq!(decision.certificate.stage, Stage::Greedy);
-    assert_eq!(Some(decision.plan.cost()), decision.greedy.map(|greedy| greedy.cost));
+    assert_eq!(Some(decision.plan.cost()), decision.greedy.as_ref().map(|greedy| greedy.cost));
     assert!(decision.plan.unplaced.is_empty());
 }
 
@@ -319,7 +319,7 @@ fn a_solver_that_is_killed_at_work_costs_one_solve() {
     assert_eq!((stop, cause), (Stop::Failed, &Cause::Killed { signal: 9 }));
     assert!(answers > 0);
     assert!(decision.plan.unplaced.is_empty());
-    assert!(decision.plan.cost() <= decision.greedy.unwrap().cost);
+    assert!(decision.plan.cost() <= decision.greedy.as_ref().unwrap().cost);
     assert!(decision.certificate.bound > MicroUsd::ZERO);
     assert!(host::accepts(&snapshot, &decision.plan).is_ok());
     assert_gone(pid.unwrap().as_raw_nonzero().get().try_into().unwrap());

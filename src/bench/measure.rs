@@ -1,5 +1,7 @@
 //! Whole decisions under a time limit.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +11,7 @@ use super::node_groups;
 use super::results::{Machine, Row};
 use crate::host::{self, Decision, Limits, Search};
 use crate::observe::Snapshot;
-use crate::plan::Stop;
+use crate::plan::{Checked, Outcome, Plan, Stop, preferences};
 
 /// Decides every question of an instance within each time limit; `done` is told of each row.
 ///
@@ -47,10 +49,10 @@ fn row(snapshot: &Arc<Snapshot>, time: Duration) -> Row {
     let started = Instant::now();
     let decision = host::decide(snapshot, Limits::of_time(time, Search::Integer));
     let elapsed = started.elapsed();
-    Row { peak_memory_mib: peak_memory_mib(), ..of_decision(&decision, time, elapsed) }
+    Row { peak_memory_mib: peak_memory_mib(), ..of_decision(snapshot, &decision, time, elapsed) }
 }
 
-fn of_decision(decision: &Decision, time: Duration, elapsed: Duration) -> Row {
+fn of_decision(snapshot: &Snapshot, decision: &Decision, time: Duration, elapsed: Duration) -> Row {
     let plan = &decision.plan;
     let best = decision.answers.iter().rev().take_while(|answer| answer.cost == plan.cost()).last();
     let name = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
@@ -65,8 +67,9 @@ fn of_decision(decision: &Decision, time: Duration, elapsed: Duration) -> Row {
         nodes: plan.launches.len(),
         cost_usd_hour: plan.cost().as_usd(),
         bound_usd_hour: certificate.bound.as_usd(),
-        greedy_usd_hour: decision.greedy.map(|greedy| greedy.cost.as_usd()),
-        greedy_pods_unplaced: decision.greedy.map(|greedy| greedy.unplaced),
+        greedy_usd_hour: decision.greedy.as_ref().map(|greedy| greedy.cost.as_usd()),
+        greedy_pods_unplaced: decision.greedy.as_ref().map(|greedy| greedy.unplaced),
+        is_worse_than_greedy: decision.greedy.as_ref().is_some_and(|greedy| is_worse(snapshot, plan, greedy)),
         node_groups_usd_hour: None,
         best_bound_usd_hour: None,
         first_ms: decision.answers.first().map(|answer| milliseconds(answer.at)),
@@ -78,6 +81,18 @@ fn of_decision(decision: &Decision, time: Duration, elapsed: Duration) -> Row {
         stage: serde_json::to_value(certificate.stage).map(name).unwrap_or_default(),
         stop: serde_json::to_value(certificate.stop).map(name).unwrap_or_default(),
     }
+}
+
+/// Level by level, counted anew: how the search compares its answers is not asked.
+fn is_worse(snapshot: &Snapshot, plan: &Plan<Checked>, greedy: &Outcome) -> bool {
+    let mut left: BTreeMap<Reverse<i32>, usize> = BTreeMap::new();
+    snapshot.pending().for_each(|(_, pod)| _ = left.entry(Reverse(pod.template.spec.priority)).or_default());
+    for unplaced in &plan.unplaced {
+        *left.entry(Reverse(snapshot.pods[unplaced.pod].template.spec.priority)).or_default() += 1;
+    }
+    let left: Vec<usize> = left.into_values().collect();
+    let violated = preferences::violated(snapshot, plan);
+    (left, violated, plan.cost()) > (greedy.left.clone(), greedy.violated, greedy.cost)
 }
 
 fn joined(a: Row, b: &Row) -> Row {
@@ -99,6 +114,7 @@ fn joined(a: Row, b: &Row) -> Row {
         best_ms: worst(a.best_ms, b.best_ms),
         elapsed_ms: a.elapsed_ms.max(b.elapsed_ms),
         late_ms: a.late_ms.max(b.late_ms),
+        is_worse_than_greedy: a.is_worse_than_greedy || b.is_worse_than_greedy,
         pods_packed_after: a.pods_packed_after + b.pods_packed_after,
         stage: if a.stage == b.stage { a.stage } else { "several".to_owned() },
         stop: if a.stop == b.stop { a.stop } else { "several".to_owned() },

@@ -51,6 +51,9 @@ pub struct Row {
     pub late_ms: f64,
     /// Of the process while it planned; null where the system does not tell.
     pub peak_memory_mib: Option<u64>,
+    /// Its plans are worse than Karpenter's packing: by pods left, priority by priority, then preferences, then cost.
+    #[serde(default)]
+    pub is_worse_than_greedy: bool,
     /// Pods that were packed after the integer program, under rules that it does not hold.
     #[serde(default)]
     pub pods_packed_after: usize,

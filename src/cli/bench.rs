@@ -371,6 +371,9 @@ fn sentence(change: &Change) -> String {
         What::PodsUnplaced => "pods left",
         What::Cost => "$/h",
         What::Bound => "proven bound, $/h",
+        What::Memory => "peak memory, MiB",
+        What::FirstAnswer => "first answer, ms",
+        What::NotMeasured => return format!("not measured now: {instance} within {time_limit_ms} ms"),
         What::Promise => {
             return format!("broken promise: {instance} within {time_limit_ms} ms: {after} where {before} is allowed");
         }

@@ -313,7 +313,7 @@ fn refuse(sentence: &str) -> ExitCode {
 
 /// The plan in words, with what is to be said of the input.
 pub(super) fn report(loaded: &LoadOutcome, decision: &Decision, elapsed: Duration) -> Report {
-    let mut report = Report::of(&loaded.snapshot, &decision.plan, &decision.certificate, decision.greedy);
+    let mut report = Report::of(&loaded.snapshot, &decision.plan, &decision.certificate, decision.greedy.as_ref());
     report.summary.elapsed_ms = (elapsed.as_secs_f64() * 1e4).round() / 10.0;
     report.notes.splice(0..0, loaded.notes.iter().cloned());
     if loaded.snapshot.pending().next().is_none() {

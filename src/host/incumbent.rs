@@ -31,9 +31,12 @@ pub(super) enum Offered {
 
 impl<'s> Incumbent<'s> {
     /// Hands the first answer over.
-    pub fn new(snapshot: &'s Snapshot, decision: Decision, sink: &'s dyn Fn(Decision)) -> Self {
+    pub fn new(snapshot: &'s Snapshot, mut decision: Decision, sink: &'s dyn Fn(Decision)) -> Self {
         let yardstick = Yardstick::new(snapshot);
         let levels = yardstick.measure(&decision.plan);
+        if let Some(greedy) = &mut decision.greedy {
+            (greedy.left, greedy.violated) = (levels.left.clone(), levels.violated);
+        }
         let mut incumbent = Self { decision, snapshot, yardstick, levels, sink };
         incumbent.count_left();
         incumbent.tell();

@@ -19,7 +19,7 @@ use crate::solve::bound::{self, Bound, Bounds, Proof, Values};
 use crate::solve::carried::Carried;
 use crate::solve::greedy::{self, Order, Worked};
 use crate::solve::integer::{self, News, Searched};
-use crate::solve::{Ended, Place, Solution, Work, few};
+use crate::solve::{Ended, Pace, Place, Solution, Work, few};
 use crate::units::MicroUsd;
 
 /// Time kept for the first answer, as a multiple of what formulating the decision took.
@@ -48,7 +48,9 @@ impl<'p> First<'p> {
         let mut refused = Vec::new();
         let write = || {
             let draft = plan::build(problem, &solution);
-            let greedy = (!solution.stopped).then(|| Outcome { cost: draft.cost(), unplaced: draft.unplaced.len() });
+            let (cost, unplaced) = (draft.cost(), draft.unplaced.len());
+            // whoever compares answers counts the rest
+            let greedy = (!solution.stopped).then(|| Outcome { cost, unplaced, left: Vec::new(), violated: 0 });
             (repair::checked(problem.snapshot, draft, &mut refused), greedy)
         };
         let ((plan, greedy), writing) = timed(write);
@@ -122,7 +124,9 @@ pub(super) fn run(
             News::Columns(searched) => best.keep_columns(searched),
         };
         ended = integer::improve(&problem, (&solution, &worked), carried, work, (&left, all_time), &mut hear);
-        best.try_everything(work, &stop);
+        // half of the time that is left for each
+        let end = if work.pace == Pace::Time { left() / 2.0 } else { 0.0 };
+        best.try_everything(work, &|| left() <= end);
         let is_better;
         (every_way, is_better) = best.try_assignments(work, &stop);
         if is_better {

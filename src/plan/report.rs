@@ -44,6 +44,8 @@ pub struct Summary {
     pub greedy_usd_hour: Option<f64>,
     /// How many pods karpenter's own packing leaves.
     pub greedy_pods_unplaced: Option<usize>,
+    /// Weight of the preferences that it gives up.
+    pub greedy_preferences_violated: Option<i64>,
     /// (cost - bound) / cost, 0 where the cost is 0; null where pods are left and none is placed, and where no bound is
     /// known.
     pub gap: Option<f64>,
@@ -120,7 +122,7 @@ impl Report {
         snapshot: &Snapshot,
         plan: &Plan<State>,
         certificate: &Certificate,
-        greedy: Option<Outcome>,
+        greedy: Option<&Outcome>,
     ) -> Self {
         let mut on_launch: Vec<Vec<String>> = vec![Vec::new(); plan.launches.len()];
         let mut on_node: Vec<Vec<String>> = vec![Vec::new(); snapshot.nodes.len()];
@@ -157,7 +159,7 @@ impl FailureReport {
 }
 
 impl Summary {
-    fn of<State>(snapshot: &Snapshot, plan: &Plan<State>, certificate: &Certificate, greedy: Option<Outcome>) -> Self {
+    fn of<State>(snapshot: &Snapshot, plan: &Plan<State>, certificate: &Certificate, greedy: Option<&Outcome>) -> Self {
         let cost = certificate.objective;
         let says_nothing = plan.assignments.is_empty() && !plan.unplaced.is_empty();
         let is_unknown = cost.0 > 0 && certificate.bound.0 <= 0;
@@ -170,6 +172,7 @@ impl Summary {
             bound_usd_hour: certificate.bound.as_usd(),
             greedy_usd_hour: greedy.map(|greedy| greedy.cost.as_usd()),
             greedy_pods_unplaced: greedy.map(|greedy| greedy.unplaced),
+            greedy_preferences_violated: greedy.map(|greedy| greedy.violated),
             gap,
             stage: certificate.stage,
             stop: certificate.stop,

@@ -211,12 +211,16 @@ impl LeftBound {
 }
 
 /// What a packing comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Outcome {
     /// Micro-dollars an hour.
     pub cost: MicroUsd,
     /// Pods that it leaves.
     pub unplaced: usize,
+    /// The same by priority of the pending pods, highest first.
+    pub left: Vec<usize>,
+    /// Weight of the preferences that the placed pods do not get.
+    pub violated: i64,
 }
 
 /// The stage that produced the answer.

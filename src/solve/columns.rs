@@ -57,6 +57,9 @@ pub enum Pace {
 /// Of no more pods than this every packing that could be cheaper is tried.
 pub const FEW_PODS: u32 = 100;
 
+/// More than anybody has time for.
+const UNLIMITED: usize = 1_000_000_000;
+
 impl Work {
     /// As much as the time allows.
     pub const IN_TIME: Self = Self {
@@ -65,12 +68,13 @@ impl Work {
         dive_rounds: 3,
         cells: [160, 320],
         search_steps: 2_000,
-        exact_steps: 1_000_000,
-        ways: 1_500,
+        exact_steps: UNLIMITED,
+        ways: UNLIMITED,
     };
 
     /// The same answer on every machine: rounds and steps that take about as long as [`Work::IN_TIME`] is given.
-    pub const LIMITED: Self = Self { pace: Pace::Work, rounds: 200, ..Self::IN_TIME };
+    pub const LIMITED: Self =
+        Self { pace: Pace::Work, rounds: 200, exact_steps: 1_000_000, ways: 1_500, ..Self::IN_TIME };
 
     /// Of one set of nodes among many that are tried.
     pub const OF_A_TRIAL: Self =
@@ -238,7 +242,9 @@ fn search(
     }
     by_turns(&task, &mut generator, time, &mut best);
     if demands.iter().sum::<u32>() <= FEW_PODS && !stop() && !best.is_optimal(generator.bound) {
-        best.finish(&generator.center, work.exact_steps, &stop);
+        // the bound, and the ways to place the pods by other rules, are still to be looked for
+        let end = if work.pace == Pace::Time { time() / 2.0 } else { 0.0 };
+        best.finish(&generator.center, work.exact_steps, &|| time() <= end);
     }
     (best.sink)(News::Columns(&generator.columns, &generator.center, None));
     Ended::Searched

@@ -29,6 +29,8 @@ use profiles::{Profiles, wanted};
 const MOST_PODS: usize = 12;
 /// Places tried for a way that may be carried out.
 const STEPS: usize = 130;
+/// So many places are tried between two looks at the clock.
+const POLL: usize = 256;
 
 /// Offers every way to place the pods that could be better than what is known; `judge` answers with what is known after
 /// it, and takes what it tries off the ways. Returns whether all were offered: there are few pods, and neither work limit
@@ -203,6 +205,10 @@ impl<'f, 's> Search<'f, 's> {
             return;
         }
         self.steps -= 1;
+        if self.steps.is_multiple_of(POLL) && (self.stop)() {
+            self.steps = 0;
+            return;
+        }
         if !self.counts.may_hold(self.problem, &self.company, &self.placed(), &self.queue[position..]) {
             return;
         }

@@ -187,11 +187,12 @@ pub fn outcome(report: &Report) -> String {
         let least = if pods == at_least { "as many".to_owned() } else { format!("at least {at_least}") };
         let _ = writeln!(text, "{}{of} left: proven, every plan{than} leaves {least}", counted(pods, "pod"));
     }
-    if s.preferences_violated > 0 {
+    if s.preferences_violated > 0 || s.greedy_preferences_violated.is_some_and(|of| of > 0) {
         let _ = writeln!(
             text,
-            "preferences given up: weight {}; the bound is of plans that may give up more",
-            s.preferences_violated
+            "preferences given up: weight {}{}; the bound is of plans that may give up more",
+            s.preferences_violated,
+            s.greedy_preferences_violated.map_or_else(String::new, |of| format!(" (by karpenter's packing {of})")),
         );
     }
     if s.pods_packed_after > 0 {

@@ -11,6 +11,11 @@ use crate::solve::knapsack::give;
 use crate::solve::knapsack::multipliers::{CLOSE_ENOUGH, Relaxation};
 use crate::solve::knapsack::table::{at_prices, fits, profit, whole, worth};
 
+/// Of what was left before so many numbers are remembered: some 32 MiB.
+const MOST_SEEN: usize = 4_000_000;
+/// Fillings of one node that are told apart: more take longer to make than anybody has time to try them.
+const MOST_FILLINGS: usize = 100_000;
+
 /// Nano-dollars in a micro-dollar.
 const NANO: i64 = 1_000;
 
@@ -217,11 +222,13 @@ impl<'e> Exact<'e> {
         };
         if self.rows.is_empty() {
             // where bins share nothing, the pods that are left say all
-            let seen = self.seen.entry(self.left.clone()).or_insert(i64::MAX);
-            if bound >= *seen {
-                return true;
+            let has_room = self.seen.len() * self.order.len() < MOST_SEEN;
+            match self.seen.get_mut(&self.left) {
+                Some(seen) if bound >= *seen => return true,
+                Some(seen) => *seen = bound,
+                None if has_room => _ = self.seen.insert(self.left.clone(), bound),
+                None => {}
             }
-            *seen = bound;
         }
         let mut found: Vec<(i64, Pattern)> = Vec::new();
         let mut is_complete = true;
@@ -282,6 +289,9 @@ impl<'e> Exact<'e> {
                 count < self.left[item].min(of.most) && fits(&of.size, &filling.room) > 0
             };
             if !items.iter().any(adds) {
+                if filling.found.len() >= MOST_FILLINGS {
+                    return false;
+                }
                 let mut counts = filling.counts.clone();
                 counts.sort_unstable();
                 let waste = self.bins[class][bin].price - filling.value;
