@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use super::exit;
 use super::table::{Output, align, table};
+use crate::plan::Stop;
 use crate::verify::{Verdict, decision, verify};
 
 const EXAMPLES: &str = "\
@@ -45,7 +46,17 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let mut out = std::io::stdout().lock();
     match args.output {
         Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(&verdict)?)?,
-        Output::Table => writeln!(out, "{}", listed(&verdict))?,
+        Output::Table => {
+            writeln!(out, "{}", listed(&verdict))?;
+            let why = match decision.certificate.stop {
+                Stop::EveryWay => "that every way to place its pods was tried",
+                Stop::Complete => "that the search found nothing more",
+                _ => "",
+            };
+            if !why.is_empty() {
+                writeln!(out, "not re-derived: {why}")?;
+            }
+        }
     }
     for fault in &verdict.faults {
         eprintln!("error: {fault}");

@@ -124,8 +124,8 @@ pub(super) fn run(
             News::Columns(searched) => best.keep_columns(searched),
         };
         ended = integer::improve(&problem, (&solution, &worked), carried, work, (&left, all_time), &mut hear);
-        // half of the time that is left for each
-        let end = if work.pace == Pace::Time { left() / 2.0 } else { 0.0 };
+        // half of the time that is left for each, where both follow
+        let end = if work.pace == Pace::Time && few::are_few(&problem) { left() / 2.0 } else { 0.0 };
         best.try_everything(work, &|| left() <= end);
         let is_better;
         (every_way, is_better) = best.try_assignments(work, &stop);

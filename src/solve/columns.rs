@@ -243,7 +243,7 @@ fn search(
     by_turns(&task, &mut generator, time, &mut best);
     if demands.iter().sum::<u32>() <= FEW_PODS && !stop() && !best.is_optimal(generator.bound) {
         // the bound, and the ways to place the pods by other rules, are still to be looked for
-        let end = if work.pace == Pace::Time { time() / 2.0 } else { 0.0 };
+        let end = if work.pace == Pace::Time { time() / 4.0 } else { 0.0 };
         best.finish(&generator.center, work.exact_steps, &|| time() <= end);
     }
     (best.sink)(News::Columns(&generator.columns, &generator.center, None));

@@ -45,8 +45,7 @@ pub fn search(
 ) -> bool {
     // daemon pods of new nodes count for nobody here: what is found is judged, and may not be all that there is
     let minds_daemons = problem.groups.iter().any(|group| group.minds_daemons);
-    let pods: usize = problem.groups.iter().map(|group| group.pods.len()).sum();
-    if pods == 0 || pods > MOST_PODS {
+    if !are_few(problem) {
         return false;
     }
     let mut search = Search::new(problem, priorities, known, ways, stop, judge);
@@ -57,6 +56,12 @@ pub fn search(
         && search.steps > 0
         && search.ways > 0
         && !stop()
+}
+
+/// Whether there are pods, and few enough.
+pub fn are_few(problem: &Problem) -> bool {
+    let pods: usize = problem.groups.iter().map(|group| group.pods.len()).sum();
+    (1..=MOST_PODS).contains(&pods)
 }
 
 /// What is decided comes to at least this.
