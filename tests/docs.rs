@@ -25,7 +25,7 @@ fn name(page: &Path) -> String {
 }
 
 /// What a block of a page needs, after `sh`. An `example` has names of nobody's cluster, or does not end.
-const NEEDS: [&str; 5] = ["aws", "build", "cluster", "example", "time"];
+const NEEDS: [&str; 6] = ["aws", "build", "cluster", "example", "highspy", "time"];
 
 /// What lines of commands begin with.
 const PROGRAMS: [&str; 5] = ["packwright ", "make ", "helm ", "kubectl ", "aws "];
@@ -104,6 +104,25 @@ fn the_commands_for_a_cluster_work() {
         }
     }
     assert!(tried >= 7, "only {tried} blocks of commands found");
+}
+
+/// The models of a decision, solved again with HiGHS for Python; and what is stored of them is compared.
+#[test]
+fn models_are_studied_with_highspy() {
+    let mut install = Command::new(root().join("tests/python.sh"));
+    let made =
+        install.arg("highspy").arg(root().join("tests/docs/requirements.txt")).stdin(Stdio::null()).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let programs = Path::new(String::from_utf8(made.stdout).unwrap().trim()).join("bin");
+    let page = root().join("docs/studying.md");
+    let blocks = commands(&fs::read_to_string(&page).unwrap(), &name(&page), Some("highspy"));
+    assert_eq!(blocks.len(), 1);
+    assert_works(&name(&page), &blocks[0], &mut shell(&blocks[0], Some(&programs)));
+    let edit = r#"sed -i 's/"objective": \([0-9]\)/"objective": 9\1/' "$decision/models.json""#;
+    let wrong = blocks[0].replace("python ", &format!("{edit}\npython "));
+    let output = shell(&wrong, Some(&programs)).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{wrong}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("NOT as stored"), "{output:?}");
 }
 
 /// How GitHub calls a heading.
