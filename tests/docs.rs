@@ -189,6 +189,16 @@ fn the_book_names_every_page() {
     }
 }
 
+#[test]
+fn the_map_names_every_module() {
+    let map = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let modules = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let modules =
+        modules.lines().filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';'));
+    let missing: Vec<&str> = modules.filter(|module| !map.contains(&format!("`{module}`"))).collect();
+    assert!(missing.is_empty(), "docs/architecture.md does not name {missing:?}");
+}
+
 /// Figures that a measurement is still to fill in are written `@NAME@`.
 #[test]
 fn no_page_waits_for_a_figure() {
