@@ -44,7 +44,7 @@ fn the_page_of_labels_has_every_name() {
             // values of a label are no names
             if !constant.starts_with("CAPACITY_") || value.contains('/') {
                 assert!(!said.is_empty(), "src/api/labels.rs does not say what {constant} is");
-                let _ = write!(page, "| `{value}` | {} |\n", said.join(" ").replace('|', "\\|"));
+                let _ = writeln!(page, "| `{value}` | {} |", said.join(" ").replace('|', "\\|"));
                 names += 1;
             }
             said.clear();
@@ -99,9 +99,9 @@ fn the_page_of_settings_has_every_flag() {
                 argument.get_possible_values().iter().map(|of| code(of.get_name())).filter(|_| !is_flag).collect();
             let possible = if possible.is_empty() { String::new() } else { format!(" ({})", possible.join(", ")) };
             let help = help.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
-            let _ = write!(
+            let _ = writeln!(
                 page,
-                "| `--{}` | {} | {default} | {help}{possible} |\n",
+                "| `--{}` | {} | {default} | {help}{possible} |",
                 argument.get_long().unwrap(),
                 code(variable)
             );
