@@ -12,7 +12,7 @@ GETTING_STARTED := examples/getting-started
 OPENB := benchmarks/instances/openb
 SIMULATIONS := examples/simulations
 
-.PHONY: help setup build release image push arm64 demo test programs cluster lint crds charts models instances bench bench-random bench-throughput bench-loading oracle oldest placement modes simulations live
+.PHONY: help setup build release image push arm64 demo test programs cluster lint crds charts pages models instances bench bench-random bench-throughput bench-loading oracle oldest placement modes simulations live
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ crds: setup ## Write the CRDs into charts/packwright-crd
 charts: setup ## Write the pages of the charts' values
 	@UPDATE_CHARTS=1 cargo test --quiet --locked --test integration charts::values
 
+pages: setup ## Write the pages of docs that list labels and settings
+	@UPDATE_PAGES=1 cargo test --quiet --locked --test integration reference::
+
 models: setup ## Write the models of the small cases into models/golden
 	@UPDATE_MODELS=1 cargo test --quiet --locked --test integration models::the_committed
 
@@ -74,11 +77,10 @@ image: release ## Assemble the OCI image of the release, without a container eng
 push: ## Push that image: make push TO=REGISTRY/packwright:VERSION
 	@PATH="$$(tests/cluster/build.sh crane):$$PATH" crane push $(CARGO_TARGET_DIR)/image $(TO)
 
-# Untested where it was written: it needs the cross compilers and libraries of the distribution, and has an image of its own.
+# Never run so far. Its set-up installs what it needs: cross compilers and libraries of the distribution, and the target of Rust.
 ARM64_LIBRARIES := /usr/aarch64-linux-gnu
-arm64: setup ## Cross-build the release for arm64 (untested; needs crossbuild-essential-arm64)
-	@command -v aarch64-linux-gnu-g++ >/dev/null || { echo "please install crossbuild-essential-arm64"; exit 1; }
-	@rustup target add aarch64-unknown-linux-gnu
+arm64: ## Cross-build release and image for arm64, with crossbuild-essential-arm64 and a Rust of rustup (never run so far)
+	@scripts/setup.sh arm64
 	@CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc CXX_aarch64_unknown_linux_gnu=aarch64-linux-gnu-g++ \
 		CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
 		BINDGEN_EXTRA_CLANG_ARGS_aarch64_unknown_linux_gnu="--sysroot=$(ARM64_LIBRARIES)" \

@@ -29,7 +29,7 @@ root="$work/root"
 mkdir -p "$root"/{usr/local/bin,usr/share/doc/packwright,etc,tmp}
 chmod 1777 "$root/tmp"
 install -m 755 "$program" "$root/usr/local/bin/packwright"
-strip "$root/usr/local/bin/packwright" 2>/dev/null || true # symbols are half of it; another architecture has its own strip
+strip "$root/usr/local/bin/packwright" 2>/dev/null || true # symbols are a third of it; another architecture has its own strip
 # whom calls of AWS are trusted to
 install -D -m 644 /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
 echo "packwright:x:65532:65532::/tmp:/usr/local/bin/packwright" >"$root/etc/passwd"

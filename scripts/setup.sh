@@ -4,6 +4,7 @@
 #   scripts/setup.sh         what `make test` and `make demo` need
 #   scripts/setup.sh lint    also rustfmt and clippy
 #   scripts/setup.sh tests   also a browser, in which a test looks at pages
+#   scripts/setup.sh arm64   also what a build for arm64 needs elsewhere: a cross compiler, its libraries, the target of Rust
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/packwright"
@@ -78,6 +79,9 @@ if [ "$want" = tests ] && ! has_browser && [ -z "${PACKWRIGHT_BROWSER:-}" ]; the
         say "there is no package chromium-headless-shell here: please install Chromium, or the tests of pages fail"
     fi
 fi
+if [ "$want" = arm64 ] && ! has aarch64-linux-gnu-g++; then
+    need crossbuild-essential-arm64 "compiles HiGHS for arm64, and has the libraries that the image holds"
+fi
 [ ${#packages[@]} = 0 ] || apt_install "${packages[@]}"
 
 # ---- Rust
@@ -132,5 +136,14 @@ if [ "$want" = lint ]; then
         has rustup || fail "lint needs ${missing[*]}, and this Rust was not installed by rustup: please install them beside it"
         say "installing ${missing[*]} with rustup: format and lint checks"
         rustup component add "${missing[@]}" >&2 || fail "rustup could not install ${missing[*]}"
+    fi
+fi
+
+if [ "$want" = arm64 ]; then
+    target=aarch64-unknown-linux-gnu
+    if ! [ -d "$(rustc --print sysroot)/lib/rustlib/$target/lib" ]; then
+        has rustup || fail "a build for arm64 needs Rust's target $target, and this Rust was not installed by rustup: please install it beside it"
+        say "installing the target $target with rustup: the standard library for arm64"
+        rustup target add "$target" >&2 || fail "rustup could not install the target $target"
     fi
 fi

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::observe::{InputError, Objects, Snapshot, UNKNOWN_KIND};
+use crate::observe::{InputError, Objects, Snapshot, UNKNOWN_KIND, notes_of_pools};
 use server::Server;
 
 /// How bad something is.
@@ -52,6 +52,8 @@ pub struct Cluster<'c> {
     pub snapshot: &'c Snapshot,
     /// What of the input could not be used.
     pub errors: &'c [InputError],
+    /// What plans note of it.
+    pub notes: &'c [String],
     /// Where it is a live one.
     pub server: Option<&'c Server>,
 }
@@ -96,13 +98,14 @@ pub fn examine(cluster: &Cluster) -> Vec<Finding> {
     check("queue", &server::queue);
     check("nodepools", &pools::usable);
     check("limits", &pools::limits);
+    check("pool-budgets", &pools::budgets);
     check("selection", &pools::selection);
     check("budgets", &pods::budgets);
     check("do-not-disrupt", &pods::do_not_disrupt);
     check("requests", &pods::requests);
     check("daemonsets", &pods::daemon_sets);
     check("moving-back", &back::back);
-    findings.sort();
+    findings.sort_by_key(|of| of.level); // stable
     findings
 }
 
@@ -110,7 +113,19 @@ fn input(cluster: &Cluster, mut check: Check) {
     // which kinds a live cluster has is looked at by itself
     let is_of_kind = |error: &InputError| cluster.server.is_some() && error.message.contains(UNKNOWN_KIND);
     for error in cluster.errors.iter().filter(|error| !is_of_kind(error)) {
-        check.find(Level::Error, "", error.to_string(), "put it right: until then it is as if it were not there");
+        check.find(Level::Error, "", error.to_string(), "put it right: until then plans do without it");
+    }
+    // what the other checks say
+    let of_pools = notes_of_pools(&cluster.snapshot.node_pools);
+    let is_said = |assumption: &String| {
+        let mut missing = pools::missing_classes(cluster);
+        missing.any(|class| assumption.starts_with(&format!("{class} is not in the input")))
+    };
+    for note in cluster.notes.iter().filter(|note| !of_pools.contains(note)) {
+        check.find(Level::Note, "", note, "");
+    }
+    for assumption in cluster.snapshot.assumptions.iter().filter(|assumption| !is_said(assumption)) {
+        check.find(Level::Note, "", format!("assumed: {assumption}"), "");
     }
     check.or_well("every object that plans look at can be read");
 }

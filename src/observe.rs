@@ -30,6 +30,7 @@ mod daemon_sets;
 mod disruption;
 mod nodes;
 mod pools;
+mod idle_limits;
 mod launchable;
 mod market;
 mod gates;
@@ -44,15 +45,18 @@ use std::path::PathBuf;
 
 use k8s_openapi::api::core::v1::Pod;
 
+pub use budgets::{LetsGo, WhenAllRun, when_all_run};
 pub use buffers::{BufferProblem, BufferState, buffer_states};
 pub use build::{LoadOptions, LoadOutcome, Moment, build, build_observed};
 pub use daemon_sets::daemon_rules;
 pub use disruption::{
-    Protection, belongs_to_node, eviction_cost, is_daemon_pod, is_do_not_disrupt, is_mirror_pod, protection,
+    Protection, belongs_to_node, eviction_cost, is_daemon_pod, is_do_not_disrupt, is_mirror_pod, is_protection,
+    protection,
 };
 pub use gates::GatesByInput;
+pub use idle_limits::idle_limits;
 pub use input::{InputError, Origin};
-pub use launchable::{OverlayState, is_launchable, serves, types_of_class};
+pub use launchable::{OverlayState, is_launchable, notes_of_pools, serves, types_of_class, unmet_requirements};
 pub use live_pods::{LeftOut, Unplanned};
 pub use market::{Offered, market};
 pub use memory::{Memo, Memory};

@@ -55,7 +55,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub use alerts::{Alerts, Fired};
+pub use alerts::{Alerts, EXPENSIVE, Fired, MANY_NODES};
 pub use invariants::{Broken, Planted};
 pub use plot::plot;
 pub use report::{BoundAt, Report, Sample};
@@ -200,6 +200,7 @@ pub fn simulate(scenario: &Scenario, options: &Options, progress: &mut dyn FnMut
     let (start, end) = (simulation.now, after(simulation.now, scenario.spec.time));
     let whole = end.duration_since(start).as_secs_f64().max(1.0);
     simulation.run_until(end, &mut |now| progress(now.duration_since(start).as_secs_f64() / whole));
+    simulation.note_sample();
     simulation.report.end(end, MicroUsd(simulation.cloud.spent(end)));
     if simulation.report.broken.is_none() {
         simulation.come_to_rest();
@@ -287,6 +288,9 @@ impl<'s> Simulation<'s> {
             }
             self.happen(what);
             self.spread_word();
+            if !self.is_settling {
+                self.report.see(self.mirror.nodes, self.mirror.waiting);
+            }
             if let Some(broken) = self.broken() {
                 self.report.broken = Some(broken);
                 return;
@@ -434,11 +438,15 @@ impl<'s> Simulation<'s> {
         }
     }
 
-    fn sample(&mut self) {
-        let pending = self.mirror.waiting;
-        let nodes = self.api.all("Node").count();
+    fn note_sample(&mut self) {
         let usd_hour = MicroUsd(self.cloud.rate());
-        self.report.samples.push(Sample { at: self.now, nodes, pending, usd_hour });
+        self.report.sample(self.now, self.mirror.nodes, self.mirror.waiting, usd_hour);
+    }
+
+    fn sample(&mut self) {
+        if !self.is_settling {
+            self.note_sample();
+        }
         self.queue.put(after(self.now, SAMPLES), Happening::Sample);
         self.check_state();
         self.state_budgets();

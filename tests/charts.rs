@@ -1,7 +1,7 @@
 //! The charts as people use them: their values, what helm does with them, alerts and dashboards.
 
 #[cfg(feature = "live")]
-mod installing;
+pub mod installing;
 #[cfg(feature = "live")]
 mod moving;
 #[cfg(feature = "live")]

@@ -7,7 +7,9 @@ mod measuring;
 pub mod process;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -35,6 +37,17 @@ pub fn on_cluster(test: impl AsyncFnOnce(&Cluster, Client)) {
         let _logs = ShownOnPanic(&cluster);
         test(&cluster, cluster.client().await).await;
     });
+}
+
+/// A kubeconfig with a token of a ServiceAccount.
+pub fn as_account(cluster: &Cluster, namespace: &str, account: &str) -> PathBuf {
+    let token = cluster.kubectl(&["create", "token", account, "-n", namespace]);
+    let own = fs::read_to_string(cluster.folder.join("kubeconfig")).unwrap();
+    let (before, after) = own.split_once("{token: ").unwrap();
+    let (_, after) = after.split_once('}').unwrap();
+    let path = cluster.folder.join(format!("{namespace}-{account}.kubeconfig"));
+    fs::write(&path, format!("{before}{{token: {}}}{after}", token.trim())).unwrap();
+    path
 }
 
 /// A port that nobody listens on.

@@ -11,7 +11,8 @@ fn root() -> &'static Path {
 
 /// Every page, relative to the root.
 fn pages() -> Vec<PathBuf> {
-    let folders = [root().to_owned(), root().join("docs"), root().join("models"), root().join("charts/packwright")];
+    let folders =
+        ["", "docs", "models", "charts/packwright", "charts/packwright-crd"].map(|folder| root().join(folder));
     let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()));
     let mut pages: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|end| end == "md")).collect();
     pages.sort();
@@ -23,47 +24,105 @@ fn name(page: &Path) -> String {
     page.strip_prefix(root()).unwrap().display().to_string()
 }
 
-/// What a block of a page needs, after `sh`.
-const NEEDS: [&str; 3] = ["aws", "build", "cluster"];
+/// What a block of a page needs, after `sh`. An `example` has names of nobody's cluster, or does not end.
+const NEEDS: [&str; 6] = ["aws", "build", "cluster", "example", "highspy", "time"];
 
-/// The blocks of shell commands of a page that need nothing but the program.
-fn commands(text: &str, page: &str) -> Vec<String> {
+/// What lines of commands begin with.
+const PROGRAMS: [&str; 5] = ["packwright ", "make ", "helm ", "kubectl ", "aws "];
+
+/// The blocks of shell commands of a page that need nothing but the program, or this.
+fn commands(text: &str, page: &str, needed: Option<&str>) -> Vec<String> {
     let mut found = Vec::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         let Some(kind) = line.trim().strip_prefix("```") else { continue };
         let block: Vec<&str> = lines.by_ref().take_while(|line| line.trim() != "```").collect();
         match kind.split_once(' ') {
-            None if kind == "sh" => found.push(block.join("\n")),
-            Some(("sh", need)) => assert!(NEEDS.contains(&need), "{page}: commands that need {need}"),
-            _ => {}
+            None if kind == "sh" => found.extend(needed.is_none().then(|| block.join("\n"))),
+            Some(("sh", need)) => {
+                assert!(NEEDS.contains(&need), "{page}: commands that need {need}");
+                found.extend((needed == Some(need)).then(|| block.join("\n")));
+            }
+            _ => {
+                let is_command = |line: &&&str| PROGRAMS.iter().any(|program| line.trim().starts_with(program));
+                let hidden = block.iter().find(is_command);
+                assert!(hidden.is_none(), "{page}: a command that nobody runs is to be in a block of sh: {hidden:?}");
+            }
         }
     }
     found
 }
 
-/// As a person would, in the root of the checkout.
+/// A shell as a person has it in the root of the checkout, with the program.
+fn shell(script: &str, programs: Option<&Path>) -> Command {
+    let own = Path::new(env!("CARGO_BIN_EXE_packwright")).parent().unwrap();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = programs.into_iter().chain([own]).map(Path::to_owned).chain(std::env::split_paths(&path));
+    let mut command = Command::new("bash");
+    command
+        .args(["-euo", "pipefail", "-c", script])
+        .current_dir(root())
+        .env("PATH", std::env::join_paths(path).unwrap())
+        .env("TMPDIR", env!("CARGO_TARGET_TMPDIR"))
+        .stdin(Stdio::null());
+    command
+}
+
+fn assert_works(page: &str, block: &str, command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{page}:\n{block}\n{}", String::from_utf8_lossy(&output.stderr));
+}
+
 #[test]
 fn the_commands_of_the_pages_work() {
-    let program = Path::new(env!("CARGO_BIN_EXE_packwright"));
-    let path = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
     let mut tried = 0;
     for page in pages() {
-        for block in commands(&fs::read_to_string(&page).unwrap(), &name(&page)) {
-            let output = Command::new("bash")
-                .args(["-euo", "pipefail", "-c", &block])
-                .current_dir(root())
-                .env("PATH", &path)
-                .env("TMPDIR", env!("CARGO_TARGET_TMPDIR"))
-                .stdin(Stdio::null())
-                .output()
-                .unwrap();
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert!(output.status.success(), "{}:\n{block}\n{said}", name(&page));
+        for block in commands(&fs::read_to_string(&page).unwrap(), &name(&page), None) {
+            assert_works(&name(&page), &block, &mut shell(&block, None));
             tried += 1;
         }
     }
-    assert!(tried >= 5, "only {tried} blocks of commands found");
+    assert!(tried >= 15, "only {tried} blocks of commands found");
+}
+
+/// On a real control plane, with nodes that kwok plays. The page that installs the kinds comes first.
+#[cfg(feature = "live")]
+#[test]
+fn the_commands_for_a_cluster_work() {
+    let cluster = crate::cluster::Cluster::start();
+    let _logs = crate::cluster::ShownOnPanic(&cluster);
+    let _nodes = crate::charts::installing::Nodes::two(&cluster);
+    let mut pages = pages();
+    pages.sort_by_key(|page| !page.starts_with(root().join("charts/packwright-crd")));
+    let mut tried = 0;
+    for page in pages {
+        for block in commands(&fs::read_to_string(&page).unwrap(), &name(&page), Some("cluster")) {
+            let mut shell = shell(&block, Some(&cluster.folder.join("bin")));
+            shell.env("KUBECONFIG", cluster.folder.join("kubeconfig"));
+            assert_works(&name(&page), &block, &mut shell);
+            tried += 1;
+        }
+    }
+    assert!(tried >= 7, "only {tried} blocks of commands found");
+}
+
+/// The models of a decision, solved again with HiGHS for Python; and what is stored of them is compared.
+#[test]
+fn models_are_studied_with_highspy() {
+    let mut install = Command::new(root().join("tests/python.sh"));
+    let made =
+        install.arg("highspy").arg(root().join("tests/docs/requirements.txt")).stdin(Stdio::null()).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let programs = Path::new(String::from_utf8(made.stdout).unwrap().trim()).join("bin");
+    let page = root().join("docs/studying.md");
+    let blocks = commands(&fs::read_to_string(&page).unwrap(), &name(&page), Some("highspy"));
+    assert_eq!(blocks.len(), 1);
+    assert_works(&name(&page), &blocks[0], &mut shell(&blocks[0], Some(&programs)));
+    let edit = r#"sed -i 's/"objective": \([0-9]\)/"objective": 9\1/' "$decision/models.json""#;
+    let wrong = blocks[0].replace("python ", &format!("{edit}\npython "));
+    let output = shell(&wrong, Some(&programs)).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{wrong}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("NOT as stored"), "{output:?}");
 }
 
 /// How GitHub calls a heading.
@@ -124,5 +183,30 @@ fn the_book_names_every_page() {
     for page in pages().iter().filter(|page| page.parent() == Some(&root().join("docs"))) {
         let file = page.file_name().unwrap().to_str().unwrap();
         assert!(file == "README.md" || book.contains(&format!("]({file})")), "docs/README.md does not name {file}");
+        let text = fs::read_to_string(page).unwrap();
+        let leads_back = text.trim_end().ends_with("[All pages](README.md)");
+        assert!(file == "README.md" || leads_back, "{file} does not lead back to docs/README.md");
+    }
+}
+
+#[test]
+fn the_map_names_every_module() {
+    let map = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let modules = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let modules =
+        modules.lines().filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';'));
+    let missing: Vec<&str> = modules.filter(|module| !map.contains(&format!("`{module}`"))).collect();
+    assert!(missing.is_empty(), "docs/architecture.md does not name {missing:?}");
+}
+
+/// Figures that a measurement is still to fill in are written `@NAME@`.
+#[test]
+fn no_page_waits_for_a_figure() {
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        let between = text.split('@').skip(1).step_by(2);
+        let is_name = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+        let waiting: Vec<&str> = between.filter(|word| is_name(word)).collect();
+        assert!(waiting.is_empty(), "{}: {waiting:?}", name(&page));
     }
 }

@@ -36,15 +36,15 @@ impl Drop for Folder {
 }
 
 /// A registry on loopback. It ends with this value.
-struct Registry {
+pub struct Registry {
     process: Child,
-    address: String,
+    pub address: String,
     /// What it says, which it must be able to.
     _said: Lines<BufReader<ChildStderr>>,
 }
 
 impl Registry {
-    fn start(crane: &Path) -> Self {
+    pub fn start(crane: &Path) -> Self {
         let mut process = Command::new(crane)
             .args(["registry", "serve", "--address", "127.0.0.1:0"])
             .stderr(Stdio::piped())
@@ -62,6 +62,12 @@ impl Drop for Registry {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// The program, compiled once from its Go module.
+pub fn crane() -> PathBuf {
+    let tools = ran(Command::new("tests/cluster/build.sh").arg("crane"));
+    Path::new(tools.trim()).join("crane")
 }
 
 /// The one blob that a descriptor names.
@@ -164,8 +170,7 @@ fn the_image_runs_by_itself_and_can_be_pushed() {
     }
     assert!(texts.contains(" HiGHS\n\nPermission is hereby granted"), "that of the solver is in a folder of its crate");
 
-    let tools = ran(Command::new("tests/cluster/build.sh").arg("crane"));
-    let crane = Path::new(tools.trim()).join("crane");
+    let crane = crane();
     let registry = Registry::start(&crane);
     let pushed = format!("{}/packwright:test", registry.address);
     ran(Command::new(&crane).arg("push").arg(&layout).arg(&pushed));

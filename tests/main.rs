@@ -35,8 +35,10 @@ mod models;
 mod following;
 #[cfg(feature = "live")]
 mod controlling;
+mod packaging;
 mod placement;
 mod scenarios;
+mod reference;
 mod report;
 mod short_of_room;
 mod simulating;

@@ -122,6 +122,25 @@ fn a_large_cluster_is_joined_to_a_few_bars() {
     assert!(written.len() < 4_000_000, "{} bytes", written.len());
 }
 
+/// The bound is that of plans that leave as few pods: Karpenter's packing, which leaves more, may cost less.
+#[test]
+fn a_plan_that_leaves_pods_claims_nothing_of_plans_that_leave_more() {
+    let args = ["report", "-f", "examples/short-of-room", "--work-limits", "usual", "--out", "FILE"];
+    let (_, dom) = page("short", &args, 3);
+    let plan = packwright(&["plan", "-f", "examples/short-of-room", "--work-limits", "usual"]).output().unwrap();
+    let plan = String::from_utf8(plan.stdout).unwrap();
+    assert!(
+        dom.contains("no plan that leaves as few pods costs less") && !dom.contains("no plan for these pods"),
+        "{dom}"
+    );
+    let remarks: Vec<&str> =
+        plan.lines().filter(|line| line.contains("left: proven") || line.contains("packed after")).collect();
+    assert!(!remarks.is_empty(), "{plan}");
+    for remark in remarks {
+        assert!(dom.contains(remark), "{remark} is not shown:\n{dom}");
+    }
+}
+
 /// Two half-empty nodes of which one is enough: the page shows both sides.
 #[test]
 fn what_goes_is_shown_before_and_after() {
@@ -146,8 +165,10 @@ fn what_goes_is_shown_before_and_after() {
 
 #[test]
 fn a_simulation_shows_its_cost_against_the_bound() {
-    let args = ["simulate", "examples/simulations/inflate", "--report", "FILE"];
+    let args = ["simulate", "examples/simulations/inflate", "--alert-nodes", "1", "--report", "FILE"];
     let (_, dom) = page("simulation", &args, 0);
+    assert!(dom.contains("PackwrightManyNodes fires after "), "{dom}");
+    assert_eq!((count(&dom, "<circle class=\"alert\""), count(&dom, "<text class=\"alert\"")), (1, 1), "{dom}");
     assert_eq!(count(&dom, "<svg "), 3, "{dom}");
     for line in ["line plan", "line greedy", "line bound"] {
         assert!(dom.contains(&format!("<path class=\"{line}\" d=\"M")), "{line}:\n{dom}");

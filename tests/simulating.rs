@@ -25,6 +25,15 @@ fn the_exercise_gets_its_nodes_and_ends_empty_and_a_seed_is_a_simulation() {
     let bounds: Vec<f64> =
         report["bounds"].as_array().unwrap().iter().map(|of| of["usd_hour"].as_f64().unwrap()).collect();
     assert!(bounds.iter().any(|bound| *bound > 0.0) && bounds.last() == Some(&0.0), "{bounds:?}");
+    for of in [&report, &report["greedy"]] {
+        let number = |field: &str| of[field].as_u64().unwrap();
+        assert!(number("taken_away") > 0 && number("taken_away") <= number("launches"), "{of:#}");
+        assert_eq!((number("most_pending"), number("most_nodes")), (5, number("launches")), "{of:#}");
+        let waited = of["samples"].as_array().unwrap().iter().map(|sample| sample["pending"].as_u64().unwrap()).max();
+        assert_eq!(waited, Some(5), "pods that wait for less than a minute are seen: {of:#}");
+        assert_eq!(of["samples"].as_array().unwrap().last().unwrap()["at"], of["end"], "{of:#}");
+    }
+    assert_eq!(report["scenario"], "inflate");
     assert_eq!(run(&args).1, first, "the same seed, the same simulation");
 }
 

@@ -30,14 +30,13 @@ use super::connect::Aws;
 use super::facts::Facts;
 use super::market::Keeper;
 use crate::api::ec2_node_class::EC2NodeClass;
+use crate::api::labels::FINALIZER_EC2_NODE_CLASS as FINALIZER;
 use crate::cloud::ec2::class_status;
 use crate::cloud::ec2::fleet::Addresses;
 use observed::{Looks, Need};
 pub(super) use parameters::Parameters;
 pub use profile::tidy_profiles;
 
-/// Who waits for the end of a class.
-const FINALIZER: &str = "karpenter.k8s.aws/termination";
 /// Classes that are looked at at once, as in the reference.
 const CONCURRENT: usize = 10;
 /// What could not be done is tried again after so long.

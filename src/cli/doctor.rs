@@ -111,16 +111,23 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         return Ok(ExitCode::from(exit::INVALID_INPUT));
     }
     let region = args.catalog.region(region_of_nodes(&raw).as_deref());
-    let (catalog, assumptions) = match super::plan::catalog(&args.catalog, &region) {
-        Ok(catalog) => catalog,
+    // what is assumed of prices bears on nothing here
+    let catalog = match super::plan::catalog(&args.catalog, &region) {
+        Ok((catalog, _)) => catalog,
         Err(sentence) => return refuse(&sentence),
     };
     let objects = Objects::collect(raw.clone());
     let region = Arc::from(region.name);
+    let assumptions = Vec::new();
     let options = LoadOptions { settings, region, taken_at: Timestamp::now(), catalog, assumptions, gates };
     let loaded = observe::of_read(raw, unreadable, options);
-    let cluster =
-        Cluster { objects: &objects, snapshot: &loaded.snapshot, errors: &loaded.errors, server: server.as_ref() };
+    let cluster = Cluster {
+        objects: &objects,
+        snapshot: &loaded.snapshot,
+        errors: &loaded.errors,
+        notes: &loaded.notes,
+        server: server.as_ref(),
+    };
     let findings = examine(&cluster);
     let count = |level: Level| findings.iter().filter(|of| of.level == level).count();
     let (errors, warnings) = (count(Level::Error), count(Level::Warning));

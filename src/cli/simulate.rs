@@ -19,6 +19,7 @@ use super::table::{Output, align, table};
 use crate::cloud::Provider;
 use crate::controller::ControllerSettings;
 use crate::host::{Limits, Search};
+use crate::observe::{Objects, market, notes_of_pools};
 use crate::page::of_simulation;
 use crate::sim::{Alerts, Fired, Options, Planted, Report, Scenario, plot, shrink, simulate};
 use crate::solve::Work;
@@ -126,6 +127,10 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Ok((catalog, _)) => catalog,
         Err(sentence) => return refuse(&sentence),
     };
+    let objects = Objects::collect(scenario.manifests.iter().map(|(_, object)| object.clone()));
+    for note in notes_of_pools(&market(&objects, &catalog, &decision).pools) {
+        eprintln!("note: {note}");
+    }
     let settings = ControllerSettings {
         decision,
         provider: Provider::Ec2,
@@ -175,21 +180,24 @@ fn one(args: &Args, scenario: &Scenario, options: &Options) -> Result<ExitCode, 
         lines.extend(greedy.as_ref().map(|greedy| ("Karpenter's packing", greedy)));
         std::fs::write(path, plot(&lines)?)?;
     }
-    if let Some(path) = &args.report {
-        let title = args.scenario.file_name().unwrap_or_default().display().to_string();
-        std::fs::write(path, of_simulation(&title, &report, greedy.as_ref())?)?;
-    }
     let alerts = Alerts { nodes: args.alert_nodes, usd_hour: args.alert_usd_per_hour };
     let fired = (alerts.nodes.is_some() || alerts.usd_hour.is_some()).then(|| alerts.fired(&report.samples));
+    let name = args.scenario.file_name().unwrap_or_default().display().to_string();
+    if let Some(path) = &args.report {
+        let alerts = fired.as_deref().map(|fired| (&alerts, fired));
+        std::fs::write(path, of_simulation(&name, &report, greedy.as_ref(), alerts)?)?;
+    }
     match args.output {
         Output::Json => {
-            let printed = Printed { report: &report, alerts: fired.as_deref(), greedy: greedy.as_ref() };
+            let (alerts, greedy) = (fired.as_deref(), greedy.as_ref());
+            let printed = Printed { scenario: &name, report: &report, alerts, greedy };
             println!("{}", serde_json::to_string_pretty(&printed)?);
         }
         Output::Table => {
             println!("{}", shown(&report, greedy.as_ref()));
             if let Some(fired) = &fired {
-                println!("{}", alarms(fired, report.start));
+                let said = fired.iter().map(|of| of.said(report.start)).collect::<Vec<_>>().join("\n");
+                println!("{}", if said.is_empty() { "no alert fires" } else { &said });
             }
         }
     }
@@ -198,23 +206,14 @@ fn one(args: &Args, scenario: &Scenario, options: &Options) -> Result<ExitCode, 
 
 #[derive(Serialize)]
 struct Printed<'r> {
+    /// Its folder.
+    scenario: &'r str,
     #[serde(flatten)]
     report: &'r Report,
     #[serde(skip_serializing_if = "Option::is_none")]
     alerts: Option<&'r [Fired]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     greedy: Option<&'r Report>,
-}
-
-/// When whom would have been told.
-fn alarms(fired: &[Fired], start: Timestamp) -> String {
-    let said = fired.iter().map(|of| {
-        let hours = of.at.duration_since(start).as_secs_f64() / 3_600.0;
-        let when = of.at.strftime("%A %H:%M");
-        format!("{} fires after {hours:.1} h, {when}: {} nodes, {}/h", of.alert, of.nodes, of.usd_hour)
-    });
-    let said = said.collect::<Vec<_>>().join("\n");
-    if said.is_empty() { "no alert fires".to_owned() } else { said }
 }
 
 fn many(scenario: &Scenario, options: &Options, seeds: u64) -> ExitCode {
@@ -305,17 +304,17 @@ fn bar(what: &'static str, length: u64) -> ProgressBar {
 }
 
 fn shown(report: &Report, greedy: Option<&Report>) -> String {
-    let mut table = table(&["", "packwright", "Karpenter's packing"]);
+    let header = ["", "packwright", "Karpenter's packing"];
+    let columns = if greedy.is_some() { 3 } else { 2 };
+    let mut table = table(&header[..columns]);
     let mut row = |name: &str, of: &dyn Fn(&Report) -> String| {
-        table.add_row([name.to_owned(), of(report), greedy.map_or_else(String::new, of)]);
+        table.add_row([name.to_owned()].into_iter().chain([Some(report), greedy].into_iter().flatten().map(of)));
     };
     row("cost", &|report| report.cost.to_string());
     row("pod-seconds of waiting", &|report| report.pending_pod_seconds.to_string());
     row("pods of jobs done", &|report| format!("{} of {}", report.jobs_done, report.arrivals));
     row("instances launched", &|report| report.launches.to_string());
-    row("most nodes at once", &|report| {
-        report.samples.iter().map(|sample| sample.nodes).max().unwrap_or(0).to_string()
-    });
+    row("most nodes at once", &|report| report.most_nodes.to_string());
     row("nodes at the end", &|report| report.samples.last().map_or(0, |sample| sample.nodes).to_string());
     row("most pods waiting", &|report| report.most_pending.to_string());
     row("decisions", &|report| report.decisions.to_string());
@@ -324,7 +323,7 @@ fn shown(report: &Report, greedy: Option<&Report>) -> String {
     row("pods evicted for that", &|report| report.evicted.to_string());
     row("the last one after, h", &|report| {
         let after = |at: Timestamp| format!("{:.1}", at.duration_since(report.start).as_secs_f64() / 3_600.0);
-        report.last_evicted.map_or_else(String::new, after)
+        report.last_evicted.map_or_else(|| "-".to_owned(), after)
     });
     row("launches and writes that failed", &|report| report.failures.to_string());
     row("restarts and pauses", &|report| (report.restarts + report.pauses).to_string());

@@ -59,20 +59,32 @@ impl Target {
         of_config(config, context, progress)
     }
 
-    /// As [`Target::connect`], to stay: from inside a cluster it is that cluster where no other is named, and nothing is heard for as
-    /// long as a watch may be silent.
+    /// As [`Target::connect`]; from inside a cluster it is that cluster where no other is named.
+    ///
+    /// # Errors
+    /// As [`Target::connect`].
+    pub async fn connect_inside(&self, progress: &dyn Fn(Progress)) -> Result<Connection, ConnectError> {
+        let (mut config, context) = self.configuration_inside().await?;
+        config.read_timeout = Some(READ_TIMEOUT);
+        of_config(config, context, progress)
+    }
+
+    /// As [`Target::connect_inside`], to stay: nothing is heard for as long as a watch may be silent.
     ///
     /// # Errors
     /// As [`Target::connect`].
     pub async fn connect_to_stay(&self, progress: &dyn Fn(Progress)) -> Result<Connection, ConnectError> {
-        let is_inside = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
-        let (config, context) = if is_inside && self.kubeconfig.is_none() && self.context.is_none() {
-            let inside = Config::incluster().map_err(|error| ConnectError::Kubeconfig(with_causes(&error)))?;
-            (inside, "in-cluster".to_owned())
-        } else {
-            configuration(self).await.map_err(ConnectError::Kubeconfig)?
-        };
+        let (config, context) = self.configuration_inside().await?;
         of_config(config, context, progress)
+    }
+
+    async fn configuration_inside(&self) -> Result<(Config, String), ConnectError> {
+        let is_inside = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+        if is_inside && self.kubeconfig.is_none() && self.context.is_none() {
+            let inside = Config::incluster().map_err(|error| ConnectError::Kubeconfig(with_causes(&error)))?;
+            return Ok((inside, "in-cluster".to_owned()));
+        }
+        configuration(self).await.map_err(ConnectError::Kubeconfig)
     }
 }
 

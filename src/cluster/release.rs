@@ -67,7 +67,7 @@ pub fn release(target: &Target, wanted: &Wanted, progress: &dyn Fn(Progress)) ->
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| ConnectError::Kubeconfig(format!("failed to start: {error}")))?;
     runtime.block_on(async {
-        let connection = target.connect(progress).await?;
+        let connection = target.connect_inside(progress).await?;
         let context = || connection.context.clone();
         let listed = list(&Api::all(connection.client.clone())).await;
         let nodes = listed.map_err(|error| ConnectError::Client { context: context(), reason: reason(&error) })?;

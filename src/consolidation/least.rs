@@ -21,6 +21,7 @@ use crate::catalog::CapacityType;
 use crate::disruption::{Candidate, Method, candidates};
 use crate::model::Problem;
 use crate::observe::Snapshot;
+use crate::observe::snapshot::Limits;
 use crate::solve::bound::Bounds;
 use crate::units::MicroUsd;
 
@@ -118,7 +119,7 @@ fn free_market(snapshot: &Snapshot, going: &BTreeMap<usize, Going>) -> Snapshot 
     let no_spot = !snapshot.settings.feature_gates.spot_to_spot_consolidation && going.keys().all(is_spot);
     let reserved = |id: &str| going.keys().filter(|of| label(of, labels::CAPACITY_RESERVATION_ID) == Some(id)).count();
     for pool in &mut left.node_pools {
-        pool.limits = Default::default();
+        pool.limits = Limits::default();
         for kind in Arc::make_mut(&mut pool.instance_types) {
             for offering in &mut kind.offerings {
                 offering.available &= !(no_spot && offering.capacity_type == CapacityType::Spot);
@@ -152,7 +153,9 @@ fn strange(problem: &Problem, going: &BTreeMap<usize, Going>) -> BTreeSet<usize>
         let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
         let groups: Option<Vec<usize>> = of.pods.iter().map(|pod| group_of.get(pod).copied()).collect();
         let Some(groups) = groups else { return false };
-        groups.into_iter().for_each(|group| *counts.entry(group).or_default() += 1);
+        for group in groups {
+            *counts.entry(group).or_default() += 1;
+        }
         known.get(node).is_some_and(|node| bounds.may_hold(*node, &counts))
     };
     going.iter().filter(|of| !is_at_home(of)).map(|(node, _)| *node).collect()

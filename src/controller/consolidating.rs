@@ -245,7 +245,7 @@ impl Consolidating {
             let now = views.of(View::AsCommanded);
             let pools = now.node_pools.iter().filter(|pool| pool.unusable.is_none());
             pools.for_each(|pool| {
-                turn.say(Said::HeldBack { valve: Valve::EvictionsPerHour, pool: pool.name.clone(), claims: 0 })
+                turn.say(Said::HeldBack { valve: Valve::EvictionsPerHour, pool: pool.name.clone(), claims: 0 });
             });
         }
         None

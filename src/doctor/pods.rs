@@ -1,15 +1,15 @@
 //! Pods: what keeps them where they are, and what they ask for.
 
 use std::collections::BTreeSet;
-
-use k8s_openapi::api::policy::v1::PodDisruptionBudgetSpec;
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use std::sync::Arc;
 
 use super::{Check, Cluster, Level, counted, joined, some};
+use crate::api::labels;
 use crate::catalog::InstanceType;
 use crate::explain::edit::object_of;
 use crate::model::rules;
 use crate::observe::snapshot::{DaemonSet, Node, NodePool, Pod, PodSpec, Taint};
+use crate::observe::{LetsGo, is_protection, when_all_run};
 use crate::requirements::Undefined;
 use crate::resources::{CPU, MEMORY};
 use crate::units::MicroUsd;
@@ -19,70 +19,73 @@ const MUCH: i64 = 25;
 
 pub(super) fn budgets(cluster: &Cluster, mut check: Check) {
     let snapshot = cluster.snapshot;
-    for (index, budget) in snapshot.disruption_budgets.iter().enumerate() {
+    let budgets = when_all_run(cluster.objects, snapshot);
+    let mut selecting = vec![0; snapshot.pods.len()];
+    for budget in &budgets {
         let object = format!("PodDisruptionBudget {}", budget.key);
-        let pods: Vec<&Pod> = snapshot.pods.iter().filter(|pod| pod.disruption.budgets.contains(&index)).collect();
-        if pods.is_empty() || budget.disruptions_allowed > 0 {
+        if budget.pods.is_empty() {
+            let remedy = "look at its selector and its namespace, unless its pods are still to come";
+            check.find(Level::Note, object, "selects no pod", remedy);
             continue;
         }
-        let held: BTreeSet<&str> = pods.iter().filter_map(|pod| pod.node.as_deref()).collect();
-        let nodes: Vec<&Node> = snapshot.nodes.iter().filter(|node| held.contains(&*node.name)).collect();
-        let usd = nodes.iter().filter_map(|node| node.price).sum::<MicroUsd>();
-        let spec = cluster.objects.disruption_budgets.get(&budget.key).and_then(|of| of.object.spec.as_ref());
-        let when = match spec {
-            Some(spec) if is_closed(spec) => "never lets".to_owned(),
-            Some(spec) if needs_all(spec, pods.len()) => format!("does not let, with {} as now,", pods.len()),
-            _ => "does not let, just now,".to_owned(),
+        budget.pods.iter().for_each(|&pod| selecting[pod] += 1);
+        let held: BTreeSet<&str> = budget.pods.iter().filter_map(|&pod| snapshot.pods[pod].node.as_deref()).collect();
+        let allowed = snapshot.disruption_budgets.iter().find(|of| of.key == budget.key);
+        let lets_one_go = if held.is_empty() {
+            budget.lets_go == LetsGo::Some
+        } else {
+            allowed.is_none_or(|of| of.disruptions_allowed > 0)
         };
-        let says = format!(
-            "{when} any of its {} be evicted: {} cannot be taken away by choice ({usd}/h)",
-            counted(pods.len(), "pod"),
-            counted(nodes.len(), "node")
-        );
+        if lets_one_go {
+            continue;
+        }
+        let when = match budget.lets_go {
+            LetsGo::Never => "never lets".to_owned(),
+            LetsGo::NoneOfSoMany => format!("does not let, with {} as now,", budget.pods.len()),
+            LetsGo::Some => "does not let, just now,".to_owned(),
+        };
+        let nodes: Vec<&Node> = snapshot.nodes.iter().filter(|node| held.contains(&*node.name)).collect();
+        let kept = if nodes.is_empty() {
+            "nodes that they come to cannot be taken away by choice".to_owned()
+        } else {
+            let usd = nodes.iter().filter_map(|node| node.price).sum::<MicroUsd>();
+            format!("{} cannot be taken away by choice ({usd}/h)", counted(nodes.len(), "node"))
+        };
+        let says = format!("{when} any of its {} be evicted: {kept}", counted(budget.pods.len(), "pod"));
         let remedy = "maxUnavailable: 1, or a replica more; a terminationGracePeriod of the NodePool ends drains that wait for it";
         check.find(Level::Warning, object, says, remedy);
     }
-    let twice = snapshot.pods.iter().enumerate().filter(|(_, pod)| pod.disruption.budgets.len() > 1);
+    let twice = selecting.iter().enumerate().filter(|(_, count)| **count > 1);
     for name in joined(twice.map(|(index, _)| object_of(snapshot, index)), "pod") {
         let says = "several PodDisruptionBudgets select its pods: Kubernetes evicts none of them";
         check.find(Level::Warning, name, says, "leave one of them");
     }
-    let budgets = snapshot.disruption_budgets.len();
-    check.or_well(if budgets == 0 {
+    check.or_well(if budgets.is_empty() {
         "there is none".to_owned()
     } else {
-        format!("{}: all let pods go", counted(budgets, "PodDisruptionBudget"))
+        format!("{}: all let pods go", counted(budgets.len(), "PodDisruptionBudget"))
     });
-}
-
-/// No pod may ever be evicted, however many there are.
-fn is_closed(spec: &PodDisruptionBudgetSpec) -> bool {
-    let is = |of: &Option<IntOrString>, text: &str| match of {
-        Some(IntOrString::Int(number)) => *number == 0 && text == "0%",
-        Some(IntOrString::String(given)) => given == text,
-        None => false,
-    };
-    is(&spec.max_unavailable, "0%") || is(&spec.min_available, "100%")
-}
-
-/// None of so many pods may be evicted, also where all are ready; of more, one may. Percents are rounded up, as Kubernetes does.
-fn needs_all(spec: &PodDisruptionBudgetSpec, pods: usize) -> bool {
-    let least = match &spec.min_available {
-        Some(IntOrString::Int(number)) => usize::try_from(*number).ok(),
-        Some(IntOrString::String(text)) => {
-            let percent = text.strip_suffix('%').and_then(|of| of.parse::<usize>().ok());
-            percent.map(|percent| percent.saturating_mul(pods).div_ceil(100))
-        }
-        None => None,
-    };
-    least.is_some_and(|least| least >= pods)
 }
 
 pub(super) fn do_not_disrupt(cluster: &Cluster, mut check: Check) {
     let snapshot = cluster.snapshot;
-    let is_kept = |pod: &Pod| pod.disruption.do_not_disrupt.is_some_and(|of| of.is_active(snapshot.taken_at));
-    let pods = snapshot.pods.iter().enumerate().filter(|(_, pod)| pod.node.is_some() && is_kept(pod));
-    let kept = joined(pods.map(|(index, _)| object_of(snapshot, index)), "pod");
+    let is_true = |of: &Arc<str>| &**of == "true";
+    let written = |pod: &Pod| pod.template.annotations.get(labels::DO_NOT_DISRUPT).cloned();
+    let is_kept = |pod: &Pod| match pod.node {
+        Some(_) => pod.disruption.do_not_disrupt.is_some_and(|of| of.is_active(snapshot.taken_at)),
+        None => written(pod).is_some_and(|of| is_protection(&of)),
+    };
+    let named = |is_it: &dyn Fn(&Pod) -> bool| {
+        let pods = snapshot.pods.iter().enumerate().filter(|(_, pod)| is_it(pod));
+        joined(pods.map(|(index, _)| object_of(snapshot, index)), "pod")
+    };
+    let mistyped = |pod: &Pod| written(pod).is_some_and(|of| !is_protection(&of) && &*of != "false");
+    let mistyped = named(&mistyped);
+    if !mistyped.is_empty() {
+        let says = format!("karpenter.sh/do-not-disrupt protects nothing, as it is not readable: {}", some(&mistyped));
+        check.find(Level::Warning, "", says, "write \"true\", or a duration such as \"2h\"");
+    }
+    let kept = named(&is_kept);
     if !kept.is_empty() {
         let says = format!("karpenter.sh/do-not-disrupt keeps the nodes of {}", some(&kept));
         check.find(
@@ -97,6 +100,17 @@ pub(super) fn do_not_disrupt(cluster: &Cluster, mut check: Check) {
     if !nodes.is_empty() {
         let says = format!("karpenter.sh/do-not-disrupt keeps {}", some(&nodes));
         check.find(Level::Note, "", says, "take the annotation off nodes that may go");
+    }
+    for pool in
+        snapshot.node_pools.iter().filter(|pool| pool.annotations.get(labels::DO_NOT_DISRUPT).is_some_and(is_true))
+    {
+        let says = "each of its nodes gets karpenter.sh/do-not-disrupt: none goes by choice";
+        check.find(
+            Level::Note,
+            format!("NodePool {}", pool.name),
+            says,
+            "take the annotation out of spec.template.metadata",
+        );
     }
     check.or_well("nothing is kept by karpenter.sh/do-not-disrupt");
 }
@@ -113,7 +127,7 @@ pub(super) fn requests(cluster: &Cluster, mut check: Check) {
         let says = format!("request neither cpu nor memory, and count as nothing: {}", some(&without));
         check.find(Level::Warning, "", says, "give them requests; a LimitRange gives defaults to a namespace");
     }
-    check.or_well("every pod requests cpu or memory");
+    check.or_well(if snapshot.pods.is_empty() { "there is no pod" } else { "every pod requests cpu or memory" });
 }
 
 pub(super) fn daemon_sets(cluster: &Cluster, mut check: Check) {
@@ -124,7 +138,7 @@ pub(super) fn daemon_sets(cluster: &Cluster, mut check: Check) {
         if requests.get(CPU) == 0 && requests.get(MEMORY) == 0 {
             let says = "requests neither cpu nor memory: each node has less room than plans count with";
             check.find(Level::Warning, format!("DaemonSet {}", of.key), says, "give it requests");
-        } else if of.template.spec.priority_class.is_none() && of.template.spec.priority <= 0 {
+        } else if of.template.spec.priority <= 0 {
             let says = "has no priority: on a new node it waits in kube-scheduler's queue behind the pods that wait for the node";
             let remedy = "priorityClassName: system-node-critical; new nodes open sooner then (docs/placement.md)";
             check.find(Level::Note, format!("DaemonSet {}", of.key), says, remedy);

@@ -1,9 +1,11 @@
 //! NodePools and node classes.
 
-use super::{Check, Cluster, Level, counted};
+use super::{Check, Cluster, Level, counted, some};
 use crate::api::ec2_node_class::EC2NodeClass;
 use crate::api::labels;
-use crate::observe::snapshot::PodKey;
+use crate::api::node_pool::Budget;
+use crate::observe::snapshot::{NodeClassRef, PodKey};
+use crate::observe::{idle_limits, is_launchable, unmet_requirements};
 
 pub(super) fn usable(cluster: &Cluster, mut check: Check) {
     let pools = &cluster.snapshot.node_pools;
@@ -13,13 +15,7 @@ pub(super) fn usable(cluster: &Cluster, mut check: Check) {
     for pool in pools {
         let object = format!("NodePool {}", pool.name);
         let class = &pool.node_class;
-        let key = PodKey { namespace: "".into(), name: class.name.clone() };
-        let is_there = match &*class.kind {
-            "EC2NodeClass" => cluster.objects.ec2_node_classes.contains_key(&key),
-            "KWOKNodeClass" => cluster.objects.kwok_node_classes.contains_key(&key),
-            _ => true,
-        };
-        if !is_there {
+        if is_missing(cluster, class) {
             let says = format!("names the {} {}, which is not there", class.kind, class.name);
             check.find(Level::Error, object, says, "apply it, or name another: nothing is launched without it");
         } else if let Some(reason) = &pool.unusable {
@@ -30,32 +26,82 @@ pub(super) fn usable(cluster: &Cluster, mut check: Check) {
                 "until then its nodes stay and no other comes",
             );
         } else if pool.instance_types.is_empty() {
-            let says = format!("has no instance type: {} {} offers none", pool.node_class.kind, pool.node_class.name);
+            let says = format!("has no instance type: {} {} offers none", class.kind, class.name);
+            check.find(Level::Error, object, says, "look at its node class");
+        } else if !is_launchable(pool) {
+            let unmet = unmet_requirements(pool).join("; ");
+            let says = if unmet.is_empty() { String::new() } else { format!(": {unmet}") };
             check.find(
                 Level::Error,
                 object,
-                says,
-                "look at its node class and its requirements: packwright types --requirements ...",
+                format!("no instance type satisfies its requirements{says}"),
+                "look for what there is: packwright types --requirements ...",
             );
         }
     }
     check.or_well(format!("{}, each of use", counted(pools.len(), "NodePool")));
 }
 
+/// Whether a node class is needed that is not there. Manifests without any leave it to whoever applies them, as those of examples do.
+fn is_missing(cluster: &Cluster, class: &NodeClassRef) -> bool {
+    let key = PodKey { namespace: "".into(), name: class.name.clone() };
+    let is_live = cluster.server.is_some();
+    let of_kind = |is_there: bool, is_none: bool| !is_there && (is_live || !is_none);
+    let (ec2, kwok) = (&cluster.objects.ec2_node_classes, &cluster.objects.kwok_node_classes);
+    match &*class.kind {
+        "EC2NodeClass" => of_kind(ec2.contains_key(&key), ec2.is_empty()),
+        "KWOKNodeClass" => of_kind(kwok.contains_key(&key), kwok.is_empty()),
+        _ => false,
+    }
+}
+
+/// Kind and name of those that NodePools name and that are not there.
+pub(super) fn missing_classes(cluster: &Cluster) -> impl Iterator<Item = String> {
+    let classes = cluster.snapshot.node_pools.iter().map(|pool| &pool.node_class);
+    classes.filter(|class| is_missing(cluster, class)).map(|class| format!("{} {}", class.kind, class.name))
+}
+
 pub(super) fn limits(cluster: &Cluster, mut check: Check) {
     let pools = &cluster.snapshot.node_pools;
-    for pool in pools.iter().filter(|pool| pool.replicas.is_none()) {
-        let limits = &pool.limits;
-        if limits.resources.is_empty() && limits.nodes.is_none() && limits.usd_per_hour.is_none() {
+    for pool in pools {
+        let (object, limits) = (format!("NodePool {}", pool.name), &pool.limits);
+        let idle = idle_limits(pool);
+        let is_limited =
+            limits.resources.iter().count() > idle.len() || limits.nodes.is_some() || limits.usd_per_hour.is_some();
+        if !is_limited && pool.replicas.is_none() {
+            let says = if idle.is_empty() { "has no limits" } else { "has no limits that bind" };
             check.find(
                 Level::Warning,
-                format!("NodePool {}", pool.name),
-                "has no limits: what makes pods without end makes nodes without end",
+                object.clone(),
+                format!("{says}: what makes pods without end makes nodes without end"),
                 format!("set spec.limits: cpu, nodes, or {} in dollars (docs/alerts.md)", labels::LIMIT_USD_PER_HOUR),
             );
         }
+        for (_, says) in idle {
+            check.find(Level::Warning, object.clone(), says, "name a resource that nodes have");
+        }
     }
-    check.or_well("every NodePool has limits");
+    check.or_well(if pools.is_empty() { "there is no NodePool" } else { "every NodePool has limits" });
+}
+
+/// Those of NodePools.
+pub(super) fn budgets(cluster: &Cluster, mut check: Check) {
+    let pools = &cluster.snapshot.node_pools;
+    for pool in pools {
+        let closed = |budget: &&Budget| budget.schedule.is_none() && ["0", "0%"].contains(&budget.nodes.as_str());
+        for budget in pool.disruption.budgets.iter().filter(closed) {
+            let of = match &budget.reasons[..] {
+                [] => String::new(),
+                reasons => {
+                    format!(" that are {}", some(&reasons.iter().map(|of| format!("{of:?}")).collect::<Vec<_>>()))
+                }
+            };
+            let says = format!("its budget of {} nodes, at any time, keeps all its nodes{of}", budget.nodes);
+            let remedy = "give it a schedule and a duration, or allow one node";
+            check.find(Level::Note, format!("NodePool {}", pool.name), says, remedy);
+        }
+    }
+    check.or_well(if pools.is_empty() { "there is no NodePool" } else { "none keeps nodes for ever" });
 }
 
 pub(super) fn selection(cluster: &Cluster, mut check: Check) {
@@ -77,8 +123,10 @@ pub(super) fn selection(cluster: &Cluster, mut check: Check) {
             }
         } else {
             let says = "nobody has looked yet for what it selects";
-            let remedy = format!("subnets are to have {}, security groups {}", tags(class, true), tags(class, false));
-            check.find(Level::Note, object.clone(), says, remedy);
+            let wanted = [("subnets", tags(class, true)), ("security groups", tags(class, false))];
+            let wanted = wanted.iter().filter(|(_, tags)| !tags.is_empty()); // none is an error by itself
+            let remedy: Vec<String> = wanted.map(|(what, tags)| format!("{what} are to have {tags}")).collect();
+            check.find(Level::Note, object.clone(), says, remedy.join(", "));
         }
         let terms = class.spec.subnet_selector_terms.iter().map(|term| &term.tags);
         let others: Vec<&String> = terms.filter_map(|tags| tags.get("karpenter.sh/discovery")).collect();

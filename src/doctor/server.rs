@@ -6,6 +6,8 @@ use k8s_openapi::api::apps::v1::Deployment;
 
 use super::{Check, Cluster, Level, some};
 use crate::api::labels;
+use crate::observe::is_launchable;
+use crate::observe::snapshot::NodePool;
 
 /// What only a live cluster knows.
 #[derive(Debug, Clone, Default)]
@@ -155,11 +157,12 @@ pub(super) fn versions(cluster: &Cluster, mut check: Check) {
             );
         }
     }
-    let said = cluster.server.map_or_else(
-        || format!("manifests do not say which Kubernetes they are for: {range} are tested"),
-        |server| format!("Kubernetes {}", server.version),
-    );
-    check.or_well(said);
+    let Some(server) = cluster.server else {
+        let says = "not looked at, and neither are kinds, rights and provisioner: manifests do not say it";
+        let remedy = format!("packwright doctor --context NAME looks at a cluster; Kubernetes {range} are tested");
+        return check.find(Level::Note, "", says, remedy);
+    };
+    check.or_well(format!("Kubernetes {}", server.version));
 }
 
 pub(super) fn kinds(cluster: &Cluster, mut check: Check) {
@@ -248,20 +251,21 @@ pub(super) fn provisioner(cluster: &Cluster, mut check: Check) {
 }
 
 pub(super) fn queue(cluster: &Cluster, mut check: Check) {
-    let spot: Vec<&str> =
-        cluster.snapshot.node_pools.iter().filter(|pool| allows_spot(pool)).map(|pool| &*pool.name).collect();
+    let buys = |pool: &&NodePool| pool.unusable.is_none() && is_launchable(pool) && allows_spot(pool);
+    let spot: Vec<String> =
+        cluster.snapshot.node_pools.iter().filter(buys).map(|pool| format!("NodePool {}", pool.name)).collect();
     let known = provisioners(cluster);
     let with_queue = known.iter().any(|of| of.variable("INTERRUPTION_QUEUE").is_some());
     if !spot.is_empty() && !with_queue {
         let level = if known.is_empty() { Level::Note } else { Level::Warning };
-        let says = format!("spot is bought by {}, and nobody is told of interruptions", spot.join(", "));
+        let says = format!("may buy spot, and nobody is told of interruptions: {}", some(&spot));
         let remedy = "make the queue and its rules (docs/aws.md), and set settings.interruptionQueue to its name";
         check.find(level, "", says, remedy);
     }
     check.or_well(if spot.is_empty() { "no NodePool buys spot" } else { "interruptions are told of" });
 }
 
-fn allows_spot(pool: &crate::observe::snapshot::NodePool) -> bool {
+fn allows_spot(pool: &NodePool) -> bool {
     let is_ec2 = pool.node_class.kind.starts_with("EC2");
     is_ec2 && pool.requirements.get(labels::CAPACITY_TYPE).is_none_or(|of| of.allows(labels::CAPACITY_SPOT))
 }

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::input::{FieldError, FieldResult as _, InputError};
 use super::objects::{ObjectKey, Objects, Sourced};
 use super::selectors::label_selector;
-use super::snapshot::{LabelSelector, Labels, Pod, PodDisruptionBudget, PodKey, PodTemplate};
+use super::snapshot::{LabelSelector, Labels, Pod, PodDisruptionBudget, PodKey, PodTemplate, Snapshot};
 
 /// A PodDisruptionBudget as it is written.
 pub(super) struct Budget {
@@ -53,14 +53,18 @@ impl Budget {
         *self.key.namespace == *namespace && self.selector.matches(labels)
     }
 
-    /// `expected`: the pods that it selects, of which so many are healthy.
-    fn among(self, expected: usize, healthy: usize) -> PodDisruptionBudget {
-        let least = match self.least {
+    /// How many of the pods that it selects must stay.
+    fn least_of(&self, expected: usize) -> usize {
+        match self.least {
             Least::AllBut(most) => expected.saturating_sub(most.of(expected)),
             Least::These(least) => least.of(expected),
             Least::All => expected,
-        };
-        let spare = healthy.saturating_sub(least);
+        }
+    }
+
+    /// `expected`: the pods that it selects, of which so many are healthy.
+    fn among(self, expected: usize, healthy: usize) -> PodDisruptionBudget {
+        let spare = healthy.saturating_sub(self.least_of(expected));
         PodDisruptionBudget {
             key: PodKey { namespace: self.key.namespace, name: self.key.name },
             disruptions_allowed: self.allowed.unwrap_or_else(|| u32::try_from(spare).unwrap_or(u32::MAX)),
@@ -113,6 +117,48 @@ fn read_amount(amount: &IntOrString) -> Result<Amount, FieldError> {
         IntOrString::String(text) => format!("'{text}'"),
     };
     read.ok_or_else(|| FieldError::new("", format!("expected a number or a percentage such as 50%, found {found}")))
+}
+
+/// What a PodDisruptionBudget says of all pods that it selects, those without a node included: what it comes to once they run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WhenAllRun {
+    pub key: PodKey,
+    /// Indices into `Snapshot::pods`.
+    pub pods: Vec<usize>,
+    pub lets_go: LetsGo,
+}
+
+/// Of healthy pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LetsGo {
+    /// None, however many there are.
+    Never,
+    /// None of so many; of more it may.
+    NoneOfSoMany,
+    Some,
+}
+
+/// The budgets that can be read, by name.
+#[must_use]
+pub fn when_all_run(objects: &Objects, snapshot: &Snapshot) -> Vec<WhenAllRun> {
+    let all = read_budgets(objects, &mut Vec::new()).into_iter();
+    let of = |budget: Budget| {
+        let pods = snapshot
+            .pods
+            .iter()
+            .enumerate()
+            .filter(|(_, pod)| !pod.buffer && budget.selects(&pod.key.namespace, &pod.template.labels));
+        let pods: Vec<usize> = pods.map(|(index, _)| index).collect();
+        let lets_go = if budget.blocks_fully {
+            LetsGo::Never
+        } else if budget.least_of(pods.len()) >= pods.len() {
+            LetsGo::NoneOfSoMany
+        } else {
+            LetsGo::Some
+        };
+        WhenAllRun { key: budget.key, pods, lets_go }
+    };
+    all.map(of).collect()
 }
 
 /// Notes on every bound pod which budgets select it, and returns the budgets in the order of their names. Where a status is

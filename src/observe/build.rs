@@ -13,7 +13,7 @@ use super::cluster::Cluster;
 use super::daemon_sets::read_daemon_sets;
 use super::gates::{self, GatesByInput};
 use super::input::InputError;
-use super::launchable::{limits_of_nothing, price_nodes, unused_pools};
+use super::launchable::{notes_of_pools, price_nodes};
 use super::live_pods::{LeftOut, Surroundings, Unplanned, read_pods};
 use super::market::{Offered, market};
 use super::memory::Memory;
@@ -92,8 +92,7 @@ fn build_from(mut objects: Objects, moment: Moment, memory: &mut Memory, expand:
     let Offered { pools: node_pools, mut assumptions, shifted, .. } = offered;
     errors.extend(offered.errors);
     notes.extend(offered.notes);
-    notes.extend(unused_pools(&node_pools));
-    notes.extend(limits_of_nothing(&node_pools));
+    notes.extend(notes_of_pools(&node_pools));
     let mut nodes = read_nodes(&objects, &mut errors);
     price_nodes(&mut nodes, &node_pools, &objects);
     for node in nodes.iter_mut().filter(|node| node.claim.is_some()) {

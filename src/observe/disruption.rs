@@ -114,6 +114,16 @@ pub enum Protection {
     Invalid(String),
 }
 
+fn protected_seconds(value: &str) -> Option<u64> {
+    Duration(value.to_owned()).seconds().ok().filter(|seconds| *seconds > 0)
+}
+
+/// Whether a value of `karpenter.sh/do-not-disrupt` protects a pod, from its start on.
+#[must_use]
+pub fn is_protection(value: &str) -> bool {
+    value == "true" || protected_seconds(value).is_some()
+}
+
 /// Whether and for how long a pod is not to be disrupted.
 #[must_use]
 pub fn protection(pod: &core::Pod, now: Timestamp) -> Protection {
@@ -121,8 +131,7 @@ pub fn protection(pod: &core::Pod, now: Timestamp) -> Protection {
     if value == "true" {
         return Protection::Open;
     }
-    let seconds = Duration(value.to_owned()).seconds().ok().filter(|seconds| *seconds > 0);
-    let Some(seconds) = seconds else { return Protection::Invalid(value.to_owned()) };
+    let Some(seconds) = protected_seconds(value) else { return Protection::Invalid(value.to_owned()) };
     let started = pod.status.as_ref().and_then(|status| status.start_time.as_ref());
     let Some(started) = started.map(|start| start.0) else { return Protection::Open };
     let until = started.checked_add(std::time::Duration::from_secs(seconds)).unwrap_or(Timestamp::MAX);

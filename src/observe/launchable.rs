@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::idle_limits::idle_limits;
 use super::input::{FieldError, FieldResult as _, InputError};
 use super::objects::{ObjectKey, Objects, Sourced, Table};
 use super::pools::{not_ready, read_requirements};
@@ -114,7 +115,7 @@ pub fn types_of_class(
 }
 
 /// One sentence for each pool that no planned node can come from.
-pub(super) fn unused_pools(pools: &[NodePool]) -> Vec<String> {
+fn unused_pools(pools: &[NodePool]) -> Vec<String> {
     let reason = |pool: &NodePool| {
         if let Some(reason) = &pool.unusable {
             return Some(format!("NodePool {} is not used: {reason}", pool.name));
@@ -131,21 +132,13 @@ pub(super) fn unused_pools(pools: &[NodePool]) -> Vec<String> {
     pools.iter().filter_map(reason).collect()
 }
 
-/// Limits of what no instance type has: they never bind, and the name may be mistyped.
-pub(super) fn limits_of_nothing(pools: &[NodePool]) -> Vec<String> {
-    let mut notes = Vec::new();
-    for pool in pools.iter().filter(|pool| !pool.instance_types.is_empty()) {
-        let amounts = || pool.instance_types.iter().flat_map(|kind| kind.capacity.iter());
-        for (limit, _) in pool.limits.resources.iter().filter(|(limit, _)| !amounts().any(|(name, _)| name == *limit)) {
-            let hint = nearest_name(limit, amounts().map(|(name, _)| &**name));
-            let hint = hint.map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
-            notes.push(format!(
-                "NodePool {}: spec.limits.{limit} never binds: no instance type has that resource{hint}",
-                pool.name
-            ));
-        }
-    }
-    notes
+/// What plans note of NodePools.
+#[must_use]
+pub fn notes_of_pools(pools: &[NodePool]) -> Vec<String> {
+    let idle = pools
+        .iter()
+        .flat_map(|pool| idle_limits(pool).into_iter().map(|(_, says)| format!("NodePool {}: {says}", pool.name)));
+    unused_pools(pools).into_iter().chain(idle).collect()
 }
 
 /// Whether a pool's requirements leave an instance type that can be had.
@@ -161,7 +154,8 @@ pub fn is_launchable(pool: &NodePool) -> bool {
 const MOST_VALUES: usize = 8;
 
 /// The requirements of the pool that rule out every type, each by itself, and the values that there are.
-fn unmet_requirements(pool: &NodePool) -> Vec<String> {
+#[must_use]
+pub fn unmet_requirements(pool: &NodePool) -> Vec<String> {
     let types = || pool.instance_types.iter();
     let offerings = || types().flat_map(|t| t.offerings.iter().filter(|o| o.available));
     let one = |(key, requirement): (&Arc<str>, &Requirement)| {

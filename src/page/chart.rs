@@ -27,6 +27,15 @@ pub struct Line<'l> {
     pub is_dotted: bool,
 }
 
+/// A value above which an alert fires.
+pub struct Threshold {
+    /// Of the alert.
+    pub name: &'static str,
+    pub value: f64,
+    /// The hour at which it does.
+    pub fires: Option<f64>,
+}
+
 #[derive(Debug, Serialize)]
 pub struct Chart {
     pub title: String,
@@ -40,6 +49,7 @@ pub struct Chart {
     pub across: Vec<(f64, String)>,
     pub down: Vec<(f64, String)>,
     pub lines: Vec<Drawn>,
+    pub threshold: Option<DrawnThreshold>,
     /// For the script: hours at the left and the right end, and of every line its points.
     pub data: String,
 }
@@ -54,9 +64,18 @@ pub struct Drawn {
     pub dots: Vec<(f64, f64)>,
 }
 
-/// Draws lines over `hours`; `unit` goes before each number.
-pub fn chart(title: &str, unit: &str, hours: f64, lines: &[Line]) -> Chart {
-    let most = lines.iter().flat_map(|line| &line.points).map(|(_, value)| *value).fold(0.0, f64::max);
+#[derive(Debug, Serialize)]
+pub struct DrawnThreshold {
+    pub name: &'static str,
+    pub y: f64,
+    /// Where it fires.
+    pub x: Option<f64>,
+}
+
+/// Draws lines over `hours`, and the threshold of an alert; `unit` goes before each number.
+pub fn chart(title: &str, unit: &str, hours: f64, lines: &[Line], threshold: Option<&Threshold>) -> Chart {
+    let values = lines.iter().flat_map(|line| &line.points).map(|(_, value)| *value);
+    let most = values.chain(threshold.map(|of| of.value)).fold(0.0, f64::max);
     // what is counted has no halves
     let step = nice(if unit.is_empty() { (most / 4.0).max(1.0) } else { most / 4.0 });
     let top = (most / step).ceil().max(1.0) * step;
@@ -96,6 +115,7 @@ pub fn chart(title: &str, unit: &str, hours: f64, lines: &[Line]) -> Chart {
         across: across.map(|hour| (x(hour), time(hour, across_step))).collect(),
         down: down.map(|value| (y(value), format!("{unit}{value:.decimals$}"))).collect(),
         lines: drawn,
+        threshold: threshold.map(|of| DrawnThreshold { name: of.name, y: y(of.value), x: of.fires.map(x) }),
         data: data.to_string(),
     }
 }
@@ -161,8 +181,11 @@ mod tests {
             thin.len()
         );
         let line = Line { class: "a", name: "a", points, is_dotted: false };
-        let chart = chart("a", "$", 168.0, &[line]);
+        let chart = chart("a", "$", 168.0, &[line], Some(&Threshold { name: "b", value: 99.0, fires: Some(84.0) }));
         assert_eq!(chart.down.first().map(|(_, label)| label.as_str()), Some("$0.0"));
+        let threshold = chart.threshold.unwrap();
+        let middle = f64::midpoint(chart.left, chart.right);
+        assert!(threshold.y > TOP && threshold.x.is_some_and(|x| (x - middle).abs() < 1.0), "{threshold:?}");
         assert!(chart.down.iter().all(|(place, _)| (TOP..=chart.bottom).contains(place)), "{:?}", chart.down);
     }
 }

@@ -92,6 +92,7 @@ struct LaunchView {
     is_cheaper: bool,
     /// How good it is, in a sentence.
     verdict: String,
+    remarks: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -178,21 +179,21 @@ impl LaunchView {
         let most = [Some(of.cost_usd_hour), bound, greedy].into_iter().flatten().fold(0.0, f64::max);
         let rung = |kind, name, usd_hour: f64, note: String| Rung::of(kind, name, usd_hour, most, note);
         let left = |pods: usize| if pods == 0 { String::new() } else { format!("without {}", counted(pods, "pod")) };
+        // one that leaves more may well cost less
+        let whose = if of.pods_unplaced == 0 { "for these pods" } else { "that leaves as few pods" };
         let mut ladder = Vec::new();
         ladder.extend(
             greedy.map(|cost| rung("greedy", "Karpenter's packing", cost, left(of.greedy_pods_unplaced.unwrap_or(0)))),
         );
         ladder.push(rung("plan", "this plan", of.cost_usd_hour, left(of.pods_unplaced)));
-        ladder.extend(
-            bound.map(|bound| rung("bound", "proven bound", bound, "no plan for these pods costs less".to_owned())),
-        );
+        ladder.extend(bound.map(|bound| rung("bound", "proven bound", bound, format!("no plan {whose} costs less"))));
         let same_pods = of.greedy_pods_unplaced == Some(of.pods_unplaced);
         let below = greedy
             .filter(|greedy| same_pods && *greedy > of.cost_usd_hour)
             .map(|greedy| format!("{:.0} % below Karpenter's packing", 100.0 * (greedy - of.cost_usd_hour) / greedy));
         let gap = of.gap.map(|gap| match gap {
-            gap if gap <= 0.0 => "proven: no plan is cheaper".to_owned(),
-            gap => format!("at most {:.1} % above the cheapest that there can be", 100.0 * gap / (1.0 - gap)),
+            gap if gap <= 0.0 => format!("proven: no plan {whose} is cheaper"),
+            gap => format!("proven: no plan {whose} saves more than {:.1} % of it", 100.0 * gap),
         });
         Self {
             nothing: (of.nodes == 0).then(|| nothing(of.pods_placed, of.pods_unplaced)),
@@ -204,6 +205,7 @@ impl LaunchView {
             usd_month: usd(of.cost_usd_month),
             ladder,
             is_cheaper: below.is_some(),
+            remarks: of.remarks(),
             verdict: below.into_iter().chain(gap).collect::<Vec<_>>().join("; "),
         }
     }

@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use super::chart::{Chart, Line, chart};
+use super::chart::{Chart, Line, Threshold, chart};
 use super::ladder::Rung;
 use super::numbers::{count, rounded, usd};
 use super::render;
-use crate::sim::{Report, Sample};
+use crate::sim::{Alerts, EXPENSIVE, Fired, MANY_NODES, Report, Sample};
 use crate::units::MicroUsd;
 
 #[derive(Serialize)]
@@ -18,6 +18,8 @@ struct View {
     verdict: String,
     ladder: Vec<Rung>,
     charts: Vec<Chart>,
+    /// Where alerts are looked at: those that fired.
+    fired: Option<Vec<String>>,
     rows: Vec<Row>,
     has_greedy: bool,
     has_bound: bool,
@@ -30,11 +32,17 @@ struct Row {
     greedy: String,
 }
 
-/// The page of a simulation, beside the same hours with Karpenter's packing where they were simulated too.
+/// The page of a simulation, beside the same hours with Karpenter's packing where they were simulated too, with the alerts that are
+/// looked at and those that fired.
 ///
 /// # Errors
 /// A template is wrong: none is.
-pub fn of_simulation(title: &str, report: &Report, greedy: Option<&Report>) -> Result<String, minijinja::Error> {
+pub fn of_simulation(
+    title: &str,
+    report: &Report,
+    greedy: Option<&Report>,
+    alerts: Option<(&Alerts, &[Fired])>,
+) -> Result<String, minijinja::Error> {
     let hours = report.end.duration_since(report.start).as_secs_f64() / 3_600.0;
     let bound = report.bound().map(MicroUsd::as_usd);
     let cost = report.cost.as_usd();
@@ -54,7 +62,8 @@ pub fn of_simulation(title: &str, report: &Report, greedy: Option<&Report>) -> R
         cost: usd(cost),
         verdict: verdict(cost, packed),
         ladder,
-        charts: charts(report, greedy, hours),
+        charts: charts(report, greedy, hours, alerts),
+        fired: alerts.map(|(_, fired)| fired.iter().map(|of| of.said(report.start)).collect()),
         rows: rows(report, greedy),
         has_greedy: greedy.is_some(),
         has_bound: bound.is_some(),
@@ -76,12 +85,21 @@ fn verdict(cost: f64, packed: Option<f64>) -> String {
 type Of = fn(&Sample) -> f64;
 
 #[allow(clippy::cast_precision_loss)] // places on a chart
-fn charts(report: &Report, greedy: Option<&Report>, hours: f64) -> Vec<Chart> {
+fn charts(report: &Report, greedy: Option<&Report>, hours: f64, alerts: Option<(&Alerts, &[Fired])>) -> Vec<Chart> {
     let hour = |at: jiff::Timestamp| at.duration_since(report.start).as_secs_f64() / 3_600.0;
     let points = |of: &Report, value: Of| -> Vec<(f64, f64)> {
         let all = of.samples.iter().map(|sample| (hour(sample.at), value(sample)));
         all.filter(|(hour, _)| *hour <= hours * 1.0001).collect()
     };
+    let threshold = |value: f64, name: &'static str, fired: &[Fired]| {
+        let fired = fired.iter().find(|of| of.alert == name);
+        Threshold { name, value, fires: fired.map(|of| hour(of.at)) }
+    };
+    // of dollars and of nodes
+    let thresholds: [Option<Threshold>; 2] = alerts.map_or([None, None], |(of, fired)| {
+        let usd_hour = of.usd_hour.map(|most| threshold(most.as_usd(), EXPENSIVE, fired));
+        [usd_hour, of.nodes.map(|most| threshold(most as f64, MANY_NODES, fired))]
+    });
     let panels: [(&str, &str, Of); 3] = [
         ("Dollars an hour", "$", |sample| sample.usd_hour.as_usd()),
         ("Nodes", "", |sample| sample.nodes as f64),
@@ -99,7 +117,7 @@ fn charts(report: &Report, greedy: Option<&Report>, hours: f64) -> Vec<Chart> {
             let bounds = report.bounds.iter().map(|of| (rounded(hour(of.at)), of.usd_hour.as_usd())).collect();
             lines.push(Line { class: "bound", name: "bound", points: bounds, is_dotted: true });
         }
-        chart(title, unit, hours, &lines)
+        chart(title, unit, hours, &lines, thresholds.get(index).and_then(Option::as_ref))
     };
     panels.into_iter().enumerate().map(panel).collect()
 }
@@ -115,7 +133,7 @@ fn rows(report: &Report, greedy: Option<&Report>) -> Vec<Row> {
         row("cost", &|of| usd(of.cost.as_usd())),
         row("pod-seconds of waiting", &|of| number(of.pending_pod_seconds)),
         row("most pods waiting at once", &|of| count(of.most_pending)),
-        row("most nodes at once", &|of| count(of.samples.iter().map(|sample| sample.nodes).max().unwrap_or(0))),
+        row("most nodes at once", &|of| count(of.most_nodes)),
         row("instances launched", &|of| number(of.launches)),
         row("pods of jobs done", &|of| format!("{} of {}", number(of.jobs_done), number(of.arrivals))),
         row("decisions", &|of| number(of.decisions)),

@@ -188,6 +188,39 @@ impl Summary {
     }
 }
 
+impl Summary {
+    /// Sentences beside the figures: how many pods every plan leaves, and what the bound and the integer program do not hold.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        for &LeftBound { priority, pods, at_least } in self.left.iter().filter(|left| left.at_least > 0) {
+            let (of, than) = match self.left.len() {
+                1 => (String::new(), ""),
+                _ => (format!(" of priority {priority}"), " that leaves no more of higher priorities"),
+            };
+            let least = if pods == at_least { "as many".to_owned() } else { format!("at least {at_least}") };
+            remarks.push(format!("{}{of} left: proven, every plan{than} leaves {least}", counted(pods, "pod")));
+        }
+        let of_greedy = self.greedy_preferences_violated.filter(|of| *of != self.preferences_violated);
+        if self.preferences_violated > 0 || of_greedy.is_some() {
+            remarks.push(format!(
+                "preferences given up: weight {}{}; the bound is of plans that may give up more",
+                self.preferences_violated,
+                of_greedy.map_or_else(String::new, |of| format!(" (by karpenter's packing {of})")),
+            ));
+        }
+        if self.pods_packed_after > 0 {
+            let pods = counted(self.pods_packed_after, "pod");
+            remarks.push(format!("{pods} packed after the integer program, under rules that it does not hold"));
+        }
+        remarks
+    }
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
 /// One sentence for each minimum of a pool that launches did not keep.
 fn relaxed_min_values<State>(snapshot: &Snapshot, plan: &Plan<State>) -> Vec<String> {
     let mut counts: BTreeMap<(&str, &str, u32, u32), usize> = BTreeMap::new();

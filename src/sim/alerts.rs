@@ -11,6 +11,10 @@ use crate::units::MicroUsd;
 /// For so long it has to be so, as the chart's rules have it.
 const FOR: Duration = Duration::from_secs(5 * 60);
 
+/// Alerts of the chart.
+pub const MANY_NODES: &str = "PackwrightManyNodes";
+pub const EXPENSIVE: &str = "PackwrightExpensive";
+
 /// Thresholds, of alerts that are on.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Alerts {
@@ -32,12 +36,26 @@ pub struct Fired {
     pub usd_hour: MicroUsd,
 }
 
+impl Fired {
+    /// When whom would have been told.
+    #[must_use]
+    pub fn said(&self, start: Timestamp) -> String {
+        let minutes = self.at.duration_since(start).as_secs() / 60;
+        let after = match minutes {
+            0..120 => format!("{minutes} min"),
+            _ => format!("{} h {} min", minutes / 60, minutes % 60),
+        };
+        let when = self.at.strftime("%A %H:%M");
+        format!("{} fires after {after}, {when}: {} nodes, {}/h", self.alert, self.nodes, self.usd_hour)
+    }
+}
+
 impl Alerts {
     /// The first time of each that fired.
     #[must_use]
     pub fn fired(&self, samples: &[Sample]) -> Vec<Fired> {
-        let many = self.nodes.and_then(|most| first(samples, "PackwrightManyNodes", &|of| of.nodes > most));
-        let dear = self.usd_hour.and_then(|most| first(samples, "PackwrightExpensive", &|of| of.usd_hour > most));
+        let many = self.nodes.and_then(|most| first(samples, MANY_NODES, &|of| of.nodes > most));
+        let dear = self.usd_hour.and_then(|most| first(samples, EXPENSIVE, &|of| of.usd_hour > most));
         let mut fired: Vec<Fired> = many.into_iter().chain(dear).collect();
         fired.sort_by_key(|fired| fired.at);
         fired

@@ -74,6 +74,8 @@ pub(super) struct Invariants {
     reserved: BTreeMap<Arc<str>, Timestamp>,
     /// Instances that the controller takes away although nobody else wants that, by provider id.
     disrupted: BTreeSet<Arc<str>>,
+    /// Those of them of which the claim was deleted, also when they are gone.
+    taken_away: BTreeSet<Arc<str>>,
     /// Instances of which the claim says that they are on their way out, by provider id.
     ending: BTreeSet<Arc<str>>,
     /// The planned pods of claims that are under way: all that there are, by the claim's name, and those that the process which

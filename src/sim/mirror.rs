@@ -38,6 +38,8 @@ pub(super) struct Mirror {
     pub unbound: BTreeMap<(Timestamp, Arc<str>), Unbound>,
     /// How many of them kube-scheduler looks at.
     pub waiting: usize,
+    /// How many nodes there are.
+    pub nodes: usize,
     /// By the uid of the owner, or of the pod where it has none.
     templates: HashMap<String, Option<Arc<PodTemplate>>>,
     /// Where each pod is, by uid.
@@ -78,6 +80,7 @@ impl Mirror {
 
     fn note_node(&mut self, change: &Change) {
         let name = change.subject.key.name.clone();
+        self.nodes = self.nodes + usize::from(change.after.is_some()) - usize::from(change.before.is_some());
         let Some(object) = &change.after else {
             self.changes += 1;
             return self.cluster.remove_node(&name);

@@ -36,8 +36,8 @@ pub struct Report {
     pub decisions: u64,
     /// Commands that take nodes away because their pods fit elsewhere, or for less.
     pub consolidations: u64,
-    /// Nodes that were taken away although neither a person, the cloud nor their age had asked for it, and pods that were evicted from
-    /// them, the last one at this time.
+    /// Nodes that were taken away although neither a person, the cloud nor their age had asked for it: their claims were deleted, and
+    /// not only closed for a while. And pods that were evicted from them, the last one at this time.
     pub taken_away: u64,
     pub evicted: u64,
     pub last_evicted: Option<Timestamp>,
@@ -51,14 +51,16 @@ pub struct Report {
     pub pauses: u64,
     /// Launches and writes that failed.
     pub failures: u64,
-    /// Pods that waited for a node, at most at once (of the samples) and times the seconds for which they did.
+    /// Nodes that there were at most at once.
+    pub most_nodes: usize,
+    /// Pods that waited for a node, at most at once and times the seconds for which they did.
     pub most_pending: usize,
     pub pending_pod_seconds: u64,
     /// An invariant that does not hold, if one does not.
     pub broken: Option<Broken>,
     /// What everything would cost at least at some moments.
     pub bounds: Vec<BoundAt>,
-    /// Minute by minute.
+    /// Minute by minute, until the end.
     pub samples: Vec<Sample>,
     /// Real time, of which so much was spent deciding and stepping.
     #[serde(skip)]
@@ -72,6 +74,9 @@ pub struct Report {
     /// Waiting pods times nanoseconds.
     #[serde(skip)]
     pub(super) pending: u128,
+    /// Pods that waited at most at once since the last sample.
+    #[serde(skip)]
+    waited: usize,
 }
 
 /// The state of things at a time.
@@ -81,7 +86,7 @@ pub struct Sample {
     pub at: Timestamp,
     /// Nodes that there are.
     pub nodes: usize,
-    /// Pods without a node.
+    /// Pods without a node, the most at once since the sample before: most wait for less than a minute.
     pub pending: usize,
     /// What runs.
     #[serde(serialize_with = "as_usd")]
@@ -126,6 +131,7 @@ impl Report {
             restarts: 0,
             pauses: 0,
             failures: 0,
+            most_nodes: 0,
             most_pending: 0,
             pending_pod_seconds: 0,
             broken: None,
@@ -136,7 +142,21 @@ impl Report {
             stepping: Duration::ZERO,
             observing: Duration::ZERO,
             pending: 0,
+            waited: 0,
         }
+    }
+
+    /// After each thing that happens, until the end.
+    pub(super) fn see(&mut self, nodes: usize, waiting: usize) {
+        self.most_nodes = self.most_nodes.max(nodes);
+        self.most_pending = self.most_pending.max(waiting);
+        self.waited = self.waited.max(waiting);
+    }
+
+    /// The state of things at a time.
+    pub(super) fn sample(&mut self, at: Timestamp, nodes: usize, waiting: usize, usd_hour: MicroUsd) {
+        let pending = std::mem::replace(&mut self.waited, waiting).max(waiting);
+        self.samples.push(Sample { at, nodes, pending, usd_hour });
     }
 
     pub(super) fn note(&mut self, said: &Said) {
@@ -148,7 +168,6 @@ impl Report {
         self.end = end;
         self.cost = cost;
         self.pending_pod_seconds = u64::try_from(self.pending / 1_000_000_000).unwrap_or(u64::MAX);
-        self.most_pending = self.samples.iter().map(|sample| sample.pending).max().unwrap_or(0);
     }
 
     /// What the pods of these hours would cost at least, from the mean of the moments that were asked.

@@ -9,8 +9,8 @@ use crate::api::labels;
 use crate::api::reading::nearest_name;
 use crate::catalog::{CapacityType, InstanceType};
 use crate::explain::edit::{Edit, PoolEdit, edited, limit_of};
-use crate::observe::Snapshot;
 use crate::observe::snapshot::NodePool;
+use crate::observe::{Snapshot, idle_limits};
 use crate::requirements::Requirement;
 use crate::resources::Resources;
 use crate::units::{MicroUsd, Quantity};
@@ -168,7 +168,12 @@ fn limited(snapshot: &Snapshot, name: &str, amount: Option<&str>) -> Result<Snap
         }
         None => PoolEdit::DropLimit(resource.into()),
     };
-    Ok(edited(snapshot, &[], &[Edit::Pool(index, edit)]))
+    let limited = edited(snapshot, &[], &[Edit::Pool(index, edit)]);
+    let pool = &limited.node_pools[index];
+    match idle_limits(pool).into_iter().find(|(limit, _)| **limit == *resource) {
+        Some((_, says)) => Err(format!("NodePool {}: {says}", pool.name)),
+        None => Ok(limited),
+    }
 }
 
 /// The pool whose name comes before a dot, and what stands behind it. Both may have dots.

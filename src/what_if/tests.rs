@@ -188,6 +188,10 @@ fn what_is_not_there_is_said_with_what_is() {
         (dropped(labels::ZONE, "x"), "it is one of test-zone-a, test-zone-b"),
         (dropped("kubernetes.io/arhc", "amd64"), "has the label kubernetes.io/arhc; did you mean kubernetes.io/arch?"),
         (limit("defualt.cpu", Some("4")), "no NodePool defualt: there is default; did you mean default?"),
+        (
+            limit("default.cpus", Some("4")),
+            "spec.limits.cpus never binds: no instance type has that resource (did you mean cpu?)",
+        ),
         (limit("default.cpu", None), "NodePool default has no limit of cpu"),
         (limit("default.cpu", Some("lots")), "expected an amount such as 100, 1500m or 64Gi, or none, found 'lots'"),
         (limit("default.nodes", Some("-1")), "expected no negative amount, found '-1'"),

@@ -1,4 +1,4 @@
-//! moto's server in a process of its own (`tests/aws/moto.sh` installs it).
+//! moto's server in a process of its own (`tests/python.sh` installs it).
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -16,8 +16,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Moto {
     pub fn start() -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/aws/moto.sh");
-        let installed = Command::new(script).stderr(Stdio::inherit()).output().unwrap();
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+        let requirements = tests.join("aws/requirements.txt");
+        let mut install = Command::new(tests.join("python.sh"));
+        let installed = install.arg("moto").arg(requirements).stderr(Stdio::inherit()).output().unwrap();
         assert!(installed.status.success(), "moto could not be installed; the script says why on the error output");
         let folder = String::from_utf8(installed.stdout).unwrap();
         let python = Path::new(folder.trim_end()).join("bin/python");

@@ -3,8 +3,10 @@
 use serde_json::Value;
 
 use super::chart;
+use crate::cli::packwright;
 use crate::cluster::Cluster;
-use crate::controlling::on_cluster;
+use crate::controlling::{as_account, on_cluster};
+use crate::image::{Registry, crane};
 
 /// As the page of the chart says it, with the resources that Karpenter's own instructions give.
 const INSTALL: [&str; 22] = [
@@ -122,6 +124,54 @@ fn it_is_installed_upgraded_rolled_back_and_uninstalled() {
         for kinds in [namespaced, of_the_cluster] {
             let left = cluster.kubectl(&[&["get", kinds, "-o", "name"], &own[..]].concat());
             assert_eq!(left, "", "left behind");
+        }
+    });
+}
+
+/// What the Job of an uninstallation does, with the rights that it has: nodes of these tests have no kubelet that would run it.
+#[test]
+fn an_uninstallation_opens_nodes_that_are_reserved() {
+    on_cluster(async |cluster, _| {
+        let _nodes = Nodes::two(cluster);
+        cluster.kubectl(&["taint", "node", "charts-a", "packwright.dev/planned=claim:NoSchedule"]);
+        cluster.kubectl(&["taint", "node", "charts-b", "team=a:NoSchedule"]);
+        let hook =
+            ["template", "packwright", "charts/packwright", "-n", "kube-system", "-s", "templates/release-hook.yaml"];
+        let objects: Vec<Value> = serde_saphyr::from_multiple(&helm(cluster, &hook)).unwrap();
+        let (jobs, rights): (Vec<&Value>, Vec<&Value>) = objects.iter().partition(|of| of["kind"] == "Job");
+        let file = cluster.folder.join("hook.json");
+        std::fs::write(&file, serde_json::json!({"apiVersion": "v1", "kind": "List", "items": rights}).to_string())
+            .unwrap();
+        cluster.kubectl(&["apply", "-f", file.to_str().unwrap()]);
+        let pod = &jobs[0]["spec"]["template"]["spec"];
+        let account = pod["serviceAccountName"].as_str().unwrap();
+        let args: Vec<&str> =
+            pod["containers"][0]["args"].as_array().unwrap().iter().map(|of| of.as_str().unwrap()).collect();
+        let output = packwright(&args).env("KUBECONFIG", as_account(cluster, "kube-system", account)).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        let taints = |node: &str| cluster.kubectl(&["get", "node", node, "-o", "jsonpath={.spec.taints[*].key}"]);
+        assert_eq!((taints("charts-a").as_str(), taints("charts-b").as_str()), ("", "team"));
+        cluster.kubectl(&["delete", "-f", file.to_str().unwrap()]);
+    });
+}
+
+/// As those who publish charts do.
+#[test]
+fn the_charts_are_packed_and_pushed_to_a_registry() {
+    on_cluster(async |cluster, _| {
+        let registry = Registry::start(&crane());
+        let to = format!("oci://{}/charts", registry.address);
+        let folder = cluster.folder.join("packed");
+        std::fs::create_dir_all(&folder).unwrap();
+        for name in ["packwright", "packwright-crd"] {
+            helm(cluster, &["package", chart(name).to_str().unwrap(), "-d", folder.to_str().unwrap()]);
+            let packed = folder.join(format!("{name}-{}.tgz", env!("CARGO_PKG_VERSION")));
+            helm(cluster, &["push", packed.to_str().unwrap(), &to, "--plain-http"]);
+            let pushed = format!("{to}/{name}");
+            let there = helm(cluster, &["show", "chart", &pushed, "--plain-http"]);
+            assert!(there.contains(&format!("name: {name}\n")), "{there}");
+            let of = |what: &str| helm(cluster, &["template", "packwright", what, "-n", "kube-system", "--plain-http"]);
+            assert_eq!(of(&pushed), of(chart(name).to_str().unwrap()), "{name}");
         }
     });
 }

@@ -149,8 +149,9 @@ async fn move_there_and_back(cluster: &Cluster) {
 
     // 3. and 4. Packwright acts, and makes nodes for new pods
     karpenter.stop();
-    run(&["upgrade", "packwright", "charts/packwright", "--set", "serviceAccount.name=karpenter", "--wait"]);
-    let packwright = Process::start(cluster, &ports);
+    let values = ["--set", "serviceAccount.name=karpenter", "--set", "settings.consolidation=off"];
+    run(&[&["upgrade", "packwright", "charts/packwright"], &values[..], &["--wait"]].concat());
+    let packwright = Process::start(cluster, &[&ports[..], &["--consolidation", "off"]].concat());
     until("NodeClaims that are taken over", async || {
         let seen = Seen::of(&client).await?;
         Ok(seen.claims.iter().all(|claim| claim.annotations().contains_key(labels::PLANNED_PODS)).then_some(()))

@@ -13,7 +13,7 @@ use packwright::observe::objects::KINDS;
 use serde_json::Value;
 
 use super::process::Process;
-use super::{Seen, free_port, gone, on_cluster, settled};
+use super::{Seen, as_account, free_port, gone, on_cluster, settled};
 use crate::cli::packwright;
 use crate::cluster::Cluster;
 use crate::following::poll::until;
@@ -49,13 +49,7 @@ impl<'c> Release<'c> {
 
     /// With a token of its ServiceAccount.
     fn kubeconfig(&self) -> PathBuf {
-        let token = self.cluster.kubectl(&["create", "token", &self.account(), "-n", self.name]);
-        let own = fs::read_to_string(self.cluster.folder.join("kubeconfig")).unwrap();
-        let (before, after) = own.split_once("{token: ").unwrap();
-        let (_, after) = after.split_once('}').unwrap();
-        let path = self.cluster.folder.join(format!("{}.kubeconfig", self.name));
-        fs::write(&path, format!("{before}{{token: {}}}{after}", token.trim())).unwrap();
-        path
+        as_account(self.cluster, self.name, &self.account())
     }
 
     /// The variables that its container has, but for what is different here.
@@ -92,7 +86,7 @@ impl<'c> Release<'c> {
 
 impl Drop for Release<'_> {
     fn drop(&mut self) {
-        self.cluster.run("helm", &["uninstall", self.name, "--namespace", self.name, "--wait"]);
+        self.cluster.run("helm", &["uninstall", self.name, "--namespace", self.name, "--wait", "--no-hooks"]);
         // other tests look where it is
         self.cluster.run("kubectl", &["delete", "lease", "-n", self.name, "--all"]);
     }

@@ -54,6 +54,19 @@ annotations:
 {{- end }}
 {{- end }}
 
+{{- define "packwright.containerSecurityContext" -}}
+allowPrivilegeEscalation: false
+capabilities:
+  drop: [ALL]
+privileged: false
+readOnlyRootFilesystem: true
+runAsGroup: 65532
+runAsNonRoot: true
+runAsUser: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
 {{/* Affinity whose terms about pods are about this Deployment, where they do not say about which. */}}
 {{- define "packwright.affinity" -}}
 {{- $selector := dict "matchLabels" (include "packwright.selectorLabels" . | fromYaml) }}

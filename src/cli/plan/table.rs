@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use crate::cli::table::{align, table};
 use crate::cli::words::counted;
+use crate::plan::Stop;
 use crate::plan::report::{LaunchReport, NodeReport, Report};
-use crate::plan::{LeftBound, Stop};
 use crate::resources::{CPU, MEMORY};
 
 /// Pods that are not placed and have one reason: as many are named, the rest is a number.
@@ -179,25 +179,8 @@ pub fn outcome(report: &Report) -> String {
         "proven bound {bound}, karpenter's packing {greedy}, planned in {:.0} ms{stopped}",
         s.elapsed_ms
     );
-    for &LeftBound { priority, pods, at_least } in s.left.iter().filter(|left| left.at_least > 0) {
-        let (of, than) = match s.left.len() {
-            1 => (String::new(), ""),
-            _ => (format!(" of priority {priority}"), " that leaves no more of higher priorities"),
-        };
-        let least = if pods == at_least { "as many".to_owned() } else { format!("at least {at_least}") };
-        let _ = writeln!(text, "{}{of} left: proven, every plan{than} leaves {least}", counted(pods, "pod"));
-    }
-    if s.preferences_violated > 0 || s.greedy_preferences_violated.is_some_and(|of| of > 0) {
-        let _ = writeln!(
-            text,
-            "preferences given up: weight {}{}; the bound is of plans that may give up more",
-            s.preferences_violated,
-            s.greedy_preferences_violated.map_or_else(String::new, |of| format!(" (by karpenter's packing {of})")),
-        );
-    }
-    if s.pods_packed_after > 0 {
-        let pods = counted(s.pods_packed_after, "pod");
-        let _ = writeln!(text, "{pods} packed after the integer program, under rules that it does not hold");
+    for remark in s.remarks() {
+        let _ = writeln!(text, "{remark}");
     }
     if let Some(failure) = &s.failure {
         let _ = writeln!(text, "failed: {}", failure.sentence);

@@ -384,7 +384,9 @@ fn within_an_hour_no_more_pods_are_evicted_than_may_be() {
     let mut rig = Rig::new(settings, [vec![class(&json!({})), small], pods].concat());
     rig.pass(120);
     assert_eq!(rig.names("Node").len(), 4);
-    names.iter().for_each(|name| rig.delete("Pod", &format!("{name}-full")));
+    for name in &names {
+        rig.delete("Pod", &format!("{name}-full"));
+    }
     let is_told = |rig: &Rig| rig.said.iter().filter(|said| said.to_string().contains("evicted by choice")).count();
     rig.pass(50 * 60);
     assert_eq!((rig.names("Node").len(), is_told(&rig)), (3, 1), "{:?}", rig.said);

@@ -49,6 +49,9 @@ impl Simulation<'_> {
         let node = self.api.of_instance("Node", id).map(|(_, node)| node.clone());
         if let Some(node) = node.filter(|node| !is_asked_for && !is_deleting(node) && is_ready(node)) {
             self.disrupt(id.into(), &node);
+            if self.invariants.disrupted.contains(id) && self.invariants.taken_away.insert(id.into()) {
+                self.report.taken_away += 1;
+            }
         }
     }
 
@@ -66,7 +69,6 @@ impl Simulation<'_> {
         let is_left_out =
             self.invariants.is_late && !self.api.pods_on(text(node, "/metadata/name")).any(|(_, pod)| leaves(pod));
         if !is_left_out && self.invariants.disrupted.insert(id) {
-            self.report.taken_away += 1;
             self.check_budget(pool_of(node));
         }
     }
