@@ -71,7 +71,7 @@ use crate::units::MicroUsd;
 pub use allowed::after_allowed;
 pub use least::Outlook;
 pub use policy::{EvictionLimit, Policy};
-pub use search::{Budgets, Consolidation, Found, Manner, consolidate, consolidate_now};
+pub use search::{Budgets, Consolidation, Found, Manner, consolidate, consolidate_now, consolidate_with_outlook};
 pub use valid::are_valid;
 pub use without::{launched, settled, under_way};
 

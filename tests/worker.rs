@@ -442,7 +442,10 @@ fn nodes_that_may_go_are_found_in_another_process_as_in_this_one() {
     let policy = Policy::default();
     let here = Found::of(consolidate_now(&snapshot, &policy, limits, 7));
     assert!(!here.commands.is_empty());
-    assert_eq!(consolidate_apart(&snapshot, &policy, limits, 7, &real(None)).unwrap(), here);
+    let apart = consolidate_apart(&snapshot, &policy, limits, 7, &real(None)).unwrap();
+    let outlook = apart.outlook.expect("a controller is told");
+    assert!(outlook.least.as_usd() > 0.0 && outlook.least <= outlook.cost, "{outlook:?}");
+    assert_eq!(Found { outlook: None, ..apart }, here);
 }
 
 #[test]

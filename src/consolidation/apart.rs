@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Policy;
-use super::search::{Found, consolidate_now};
+use super::search::{Found, consolidate_with_outlook};
 use crate::host::Limits;
 use crate::host::worker::message::{self, Hello};
 use crate::host::worker::{PackedSnapshot, Process, Worker};
@@ -26,7 +26,7 @@ struct Question {
     snapshot: PackedSnapshot,
 }
 
-/// As [`consolidate_now`].
+/// As [`consolidate_with_outlook`].
 ///
 /// # Errors
 /// The process cannot be started, says nothing in time, or ends before; in one sentence.
@@ -80,5 +80,5 @@ pub fn serve(mut from: impl BufRead + Send + 'static, to: &mut dyn Write) -> io:
         let _ = io::copy(&mut from, &mut io::sink());
         std::process::exit(0);
     });
-    message::write(to, &Found::of(consolidate_now(&snapshot, &policy, limits, turn)))
+    message::write(to, &consolidate_with_outlook(&snapshot, &policy, limits, turn))
 }

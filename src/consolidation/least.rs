@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::policies::Policies;
 use super::without::takes_moved;
@@ -26,7 +27,7 @@ use crate::solve::bound::Bounds;
 use crate::units::MicroUsd;
 
 /// What a cluster costs of an hour after commands, and what it costs at least whatever is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outlook {
     /// Nodes of known price after the commands, with the evictions and boots of these spread over the horizon.
     pub cost: MicroUsd,
@@ -38,9 +39,7 @@ impl Outlook {
     /// `before`, `after`: the cluster before and after these commands.
     #[must_use]
     pub fn of((before, after): (&Snapshot, &Snapshot), commands: &[Command], policy: &Policy, now: Timestamp) -> Self {
-        let once = commands.iter().map(|command| command.once.0).sum::<i64>();
-        let cost = MicroUsd(price(after).0.saturating_add(spread(MicroUsd(once), policy).0));
-        Self { cost, least: least(before, policy, now) }
+        Self { cost: cost(after, commands, policy), least: least(before, policy, now) }
     }
 
     /// What is left to save at most, as a part of what it costs.
@@ -48,6 +47,12 @@ impl Outlook {
     pub fn gap(&self) -> f64 {
         if self.cost.0 > 0 { (self.cost - self.least).as_usd() / self.cost.as_usd() } else { 0.0 }
     }
+}
+
+/// Of the cluster after these commands.
+pub(super) fn cost(after: &Snapshot, commands: &[Command], policy: &Policy) -> MicroUsd {
+    let once = commands.iter().map(|command| command.once.0).sum::<i64>();
+    MicroUsd(price(after).0.saturating_add(spread(MicroUsd(once), policy).0))
 }
 
 fn price(snapshot: &Snapshot) -> MicroUsd {
@@ -68,7 +73,7 @@ struct Going {
 }
 
 /// Pods that wait are not counted.
-fn least(snapshot: &Snapshot, policy: &Policy, now: Timestamp) -> MicroUsd {
+pub(super) fn least(snapshot: &Snapshot, policy: &Policy, now: Timestamp) -> MicroUsd {
     let mut snapshot = snapshot.clone();
     snapshot.pods.retain(|pod| !pod.is_pending());
     let snapshot = &snapshot;

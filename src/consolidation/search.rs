@@ -12,6 +12,7 @@ use super::choice::choices;
 use super::cut::commands;
 use super::effort::{Effort, TimeLeft};
 use super::ideas::{Order, draws, ideas};
+use super::least::{Outlook, cost as cost_after, least};
 use super::near::Surroundings;
 use super::policies::Policies;
 use super::release::Facts;
@@ -56,13 +57,15 @@ pub struct Found {
     pub examined: BTreeSet<Arc<str>>,
     /// There was nothing more to try: it came to its end, and no budget or limit held it back.
     pub is_whole: bool,
+    /// What it comes to, and at least; `None`: nobody has asked.
+    pub outlook: Option<Outlook>,
 }
 
 impl Found {
     #[must_use]
     pub fn of(found: Consolidation) -> Self {
         let is_whole = !found.stopped && found.held_back.is_empty() && !found.is_limited;
-        Self { commands: found.commands, examined: found.examined, is_whole }
+        Self { commands: found.commands, examined: found.examined, is_whole, outlook: None }
     }
 }
 
@@ -141,6 +144,17 @@ pub fn consolidate(snapshot: &Snapshot, manner: Manner<'_>, now: Timestamp, time
     };
     let trials = first.tried() + second.tried();
     Consolidation { commands, after, trials, examined, stopped, held_back, is_limited }
+}
+
+/// As [`consolidate_now`], with what it comes to; the bound takes of the time.
+#[must_use]
+pub fn consolidate_with_outlook(snapshot: &Snapshot, policy: &Policy, limits: Limits, turn: u64) -> Found {
+    let started = Instant::now();
+    let least = least(&settled(snapshot, &BTreeSet::new()), policy, snapshot.taken_at);
+    let limits = Limits { time: limits.time.saturating_sub(started.elapsed()), ..limits };
+    let found = consolidate_now(snapshot, policy, limits, turn);
+    let outlook = Outlook { cost: cost_after(&found.after, &found.commands, policy), least };
+    Found { outlook: Some(outlook), ..Found::of(found) }
 }
 
 /// What may be done now in a cluster in which pods may wait: they get the room that there is. `limits`: of the whole search; `turn`:

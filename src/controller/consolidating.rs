@@ -102,7 +102,8 @@ impl Consolidating {
     /// `None`: the search has broken down.
     pub fn answered(&mut self, question: u64, found: Option<Found>, said: &mut Vec<Said>) {
         let Some(Asked { at, snapshot, .. }) = self.asked.take_if(|asked| asked.question == question) else { return };
-        let Found { commands, examined, is_whole } = found.unwrap_or_default();
+        let Found { commands, examined, is_whole, outlook } = found.unwrap_or_default();
+        said.extend(outlook.map(Said::Outlook));
         let mut known = BTreeMap::new();
         for standing in candidates(&snapshot, Method::Underutilized, at).into_iter().filter(|of| of.verdict.is_ok()) {
             let name = &snapshot.nodes[standing.node].name;

@@ -17,6 +17,7 @@ use super::spend::Spend;
 use super::valves::Valve;
 use crate::api::labels;
 use crate::cloud::InterruptionKind;
+use crate::consolidation::Outlook;
 use crate::observe::{InputError, Protection};
 use crate::placement::{Landed, Loss};
 use crate::plan::Certificate;
@@ -265,6 +266,8 @@ pub enum Said {
     Consolidating(Saving),
     /// They would if this were no shadow.
     WouldConsolidate(Saving),
+    /// What the cluster comes to after the commands that were found, and at least whatever is done.
+    Outlook(Outlook),
     /// Nodes were looked at whether they are to go because something else is cheaper.
     Examined {
         /// How many.
@@ -438,6 +441,9 @@ impl fmt::Display for Said {
             Self::Consolidating(saving) => write!(f, "disrupting node(s) {saving}"),
             Self::Examined { nodes, oldest } => {
                 write!(f, "examined {nodes} node(s) for consolidation, the others within {} s", oldest.as_secs())
+            }
+            Self::Outlook(Outlook { cost, least }) => {
+                write!(f, "nodes may come to {cost}/h, and to no less than {least}/h whatever is done")
             }
             Self::WouldConsolidate(saving) => write!(f, "would disrupt node(s) {saving}"),
             Self::Replacing { claim, pool, pods, instance_type } => {

@@ -268,6 +268,10 @@ pub(super) fn write(said: &Said) {
             nodes = saving.nodes.join(", "),
             "disrupting node(s)"
         ),
+        Said::Outlook(of) => {
+            let (cost, least) = (of.cost.as_usd(), of.least.as_usd());
+            debug!(controller = "disruption", usd_per_hour = cost, least_usd_per_hour = least, "{said}");
+        }
         Said::Examined { nodes, oldest } => {
             debug!(controller = "disruption", nodes, oldest_seconds = oldest.as_secs(), "examined node(s)");
         }

@@ -135,6 +135,11 @@ fn describe() {
         "packwright_consolidation_oldest_unexamined_seconds",
         "So long ago one of the nodes that might go was in a set that was tried."
     );
+    describe_gauge!(
+        "packwright_consolidation_usd_per_hour",
+        "What nodes come to after the consolidation that was found last."
+    );
+    describe_gauge!("packwright_consolidation_least_usd_per_hour", "What they come to at least, whatever is done.");
     describe_counter!("packwright_placement_lost_total", "Pods and claims for which the plan could not be guaranteed.");
 }
 
@@ -160,6 +165,10 @@ pub(super) fn count(said: &Said, world: &World) {
             disrupted(claim, &reason, world);
         }
         Said::Consolidating(saving) => decided(saving.decision(), saving.method.label(), saving.consolidation_type()),
+        Said::Outlook(outlook) => {
+            gauge!("packwright_consolidation_usd_per_hour").set(outlook.cost.as_usd());
+            gauge!("packwright_consolidation_least_usd_per_hour").set(outlook.least.as_usd());
+        }
         Said::Examined { oldest, .. } => {
             gauge!("packwright_consolidation_oldest_unexamined_seconds").set(oldest.as_secs_f64());
         }
