@@ -50,7 +50,7 @@ fn explained(subject: &str, manifests: &str) -> Value {
 }
 
 fn planned(manifests: &str) -> Value {
-    json(&["plan", "--time-limit", "60s"], manifests)
+    json(&["plan", "--work-limits", "usual"], manifests)
 }
 
 fn cost(manifests: &str) -> f64 {

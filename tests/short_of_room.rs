@@ -14,7 +14,7 @@ fn packwright(args: &[&str]) -> std::process::Output {
 fn exported(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("short-of-room").join(name);
     let out = folder.to_str().expect("a path in UTF-8");
-    let output = packwright(&["export", "-f", EXAMPLE, "--out", out, "--time-limit", "120s"]);
+    let output = packwright(&["export", "-f", EXAMPLE, "--out", out, "--work-limits", "usual"]);
     assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
     folder
 }
@@ -31,7 +31,7 @@ fn verified(folder: &Path) -> (Option<i32>, Value) {
 
 #[test]
 fn fewer_pods_are_left_than_by_karpenters_packing_and_how_few_is_proven() {
-    let output = packwright(&["plan", "-f", EXAMPLE, "--time-limit", "120s", "-o", "json"]);
+    let output = packwright(&["plan", "-f", EXAMPLE, "--work-limits", "usual", "-o", "json"]);
     assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     let summary = &json["summary"];
@@ -43,7 +43,7 @@ fn fewer_pods_are_left_than_by_karpenters_packing_and_how_few_is_proven() {
     assert_eq!((level["priority"].as_i64(), level["pods"].as_u64()), (Some(0), Some(left)));
     let at_least = level["at_least"].as_u64().unwrap();
     assert!(0 < at_least && at_least <= left && left <= at_least + 4, "{left} left, at least {at_least}");
-    let table = packwright(&["plan", "-f", EXAMPLE, "--time-limit", "120s"]).stdout;
+    let table = packwright(&["plan", "-f", EXAMPLE, "--work-limits", "usual"]).stdout;
     let sentence = format!("{left} pods left: proven, every plan leaves at least {at_least}\n");
     assert!(String::from_utf8_lossy(&table).contains(&sentence), "{sentence}");
 }
@@ -86,7 +86,7 @@ fn a_stored_proof_of_what_is_left_holds_and_nothing_changed_in_it_goes_unnoticed
 
 #[test]
 fn a_solver_process_finds_as_much_and_is_not_believed_unseen() {
-    let output = packwright(&["plan", "-f", EXAMPLE, "--time-limit", "120s", "--isolate", "-o", "json"]);
+    let output = packwright(&["plan", "-f", EXAMPLE, "--work-limits", "usual", "--isolate", "-o", "json"]);
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     let level = &json["summary"]["left"][0];
     let (pods, at_least) = (level["pods"].as_u64().unwrap(), level["at_least"].as_u64().unwrap());

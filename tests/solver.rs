@@ -9,6 +9,7 @@ use packwright::host::{self, Decision, Limits, Search};
 use packwright::observe::{self, GatesByInput, LoadOptions, Snapshot};
 use packwright::plan::preferences;
 use packwright::settings::Settings;
+use packwright::solve::Work;
 
 /// No test takes that long.
 pub const IN_TIME: Duration = Duration::from_secs(600);
@@ -49,7 +50,7 @@ pub fn load(test: &str, manifests: &[String]) -> Arc<Snapshot> {
 }
 
 pub fn decide(snapshot: &Arc<Snapshot>, search: Search) -> Decision {
-    host::decide(snapshot, Limits::of_time(IN_TIME, search))
+    host::decide(snapshot, Limits::of_work(Work::LIMITED, search))
 }
 
 /// Names of the pods that are left, without their numbers.

@@ -21,7 +21,7 @@ fn exported_with(name: &str, flags: &[&str]) -> PathBuf {
 fn exported_from(name: &str, manifests: &str, flags: &[&str]) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("verify").join(name);
     let out = folder.to_str().expect("a path in UTF-8");
-    let output = packwright(&[&["export", "-f", manifests, "--out", out, "--time-limit", "60s"], flags].concat());
+    let output = packwright(&[&["export", "-f", manifests, "--out", out, "--work-limits", "usual"], flags].concat());
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     folder
 }
@@ -218,7 +218,7 @@ fn pods_that_exclude_only_their_own_kind_are_not_bounded_as_if_they_excluded_eac
     let out = folder.join("decision");
     let (pods, out_path) = (pods.to_str().unwrap(), out.to_str().unwrap());
     let output =
-        packwright(&["export", "-f", pods, "-f", &pool, "-f", &class, "--out", out_path, "--time-limit", "60s"]);
+        packwright(&["export", "-f", pods, "-f", &pool, "-f", &class, "--out", out_path, "--work-limits", "usual"]);
     assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{out_path}: 1 launches, 0 pods left\n"));
     assert_eq!(verified(&out), (Some(0), String::new()));
 }
@@ -247,7 +247,7 @@ fn replicas_of_a_stateful_set_are_bounded_like_those_of_a_deployment() {
         std::fs::write(&workload, manifest).unwrap();
         let out = folder.join(name);
         let (workload, out_path) = (workload.to_str().unwrap(), out.to_str().unwrap());
-        let args = ["export", "-f", workload, "-f", &pool, "-f", &class, "--out", out_path, "--time-limit", "60s"];
+        let args = ["export", "-f", workload, "-f", &pool, "-f", &class, "--out", out_path, "--work-limits", "usual"];
         let output = packwright(&args);
         assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{out_path}: 3 launches, 0 pods left\n"), "{name}");
         assert_eq!(verified(&out), (Some(0), String::new()), "{name}");
@@ -277,7 +277,7 @@ fn a_spread_over_zones_is_bounded_where_the_pool_sells_in_some_of_them_only() {
     let class = format!("{root}/examples/getting-started/node-class.yaml");
     let (pool, workload, out_path) = (pool.to_str().unwrap(), workload.to_str().unwrap(), out.to_str().unwrap());
     let output =
-        packwright(&["export", "-f", workload, "-f", pool, "-f", &class, "--out", out_path, "--time-limit", "60s"]);
+        packwright(&["export", "-f", workload, "-f", pool, "-f", &class, "--out", out_path, "--work-limits", "usual"]);
     assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{out_path}: 4 launches, 0 pods left\n"));
     assert_eq!(verified(&out), (Some(0), String::new()));
 }

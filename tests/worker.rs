@@ -20,6 +20,7 @@ use packwright::host::{self, Decision, Limits, Search, decide_from};
 use packwright::observe::Snapshot;
 use packwright::plan::failure::{Cause, Failure};
 use packwright::plan::{Stage, Stop, Target};
+use packwright::solve::Work;
 use packwright::solve::bound::{LeftProof, PodWorth, Proof};
 use packwright::solve::carried::Carried;
 use packwright::units::MicroUsd;
@@ -47,7 +48,7 @@ fn question(test: &str) -> Arc<Snapshot> {
 }
 
 fn limits(time: Duration) -> Limits {
-    Limits::of_time(time, Search::Integer)
+    Limits { time, ..Limits::of_work(Work::LIMITED, Search::Integer) }
 }
 
 /// A program that says `says` and then does `then`.
@@ -328,7 +329,7 @@ fn a_solver_that_is_killed_at_work_costs_one_solve() {
 /// `packwright plan`, with so much memory for the solver.
 fn starved(path: &str, memory: &str, output: &str) -> String {
     let path = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
-    let args = ["plan", "-f", &path, "--time-limit", "10m", "--memory-limit", memory, "-o", output];
+    let args = ["plan", "-f", &path, "--work-limits", "usual", "--memory-limit", memory, "-o", output];
     let output = packwright(&args).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "that of the plan: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
@@ -353,7 +354,7 @@ fn a_solver_that_is_starved_costs_one_solve() {
 #[test]
 fn enough_memory_is_enough() {
     let exercise = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/getting-started");
-    let args = ["plan", "-f", exercise, "--time-limit", "10m", "--memory-limit", "1Gi", "-o", "json"];
+    let args = ["plan", "-f", exercise, "--work-limits", "usual", "--memory-limit", "1Gi", "-o", "json"];
     let output = packwright(&args).output().unwrap();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&report["summary"]["stop"], &report["summary"]["failure"]), (&"optimal".into(), &Value::Null));
@@ -438,7 +439,7 @@ fn half_empty(test: &str) -> Arc<Snapshot> {
 #[test]
 fn nodes_that_may_go_are_found_in_another_process_as_in_this_one() {
     let snapshot = half_empty("consolidate");
-    let limits = Limits { time: IN_TIME, ..Limits::of_work(packwright::solve::Work::LIMITED, Search::Integer) };
+    let limits = Limits { time: IN_TIME, ..Limits::of_work(Work::LIMITED, Search::Integer) };
     let policy = Policy::default();
     let here = Found::of(consolidate_now(&snapshot, &policy, limits, 7));
     assert!(!here.commands.is_empty());

@@ -14,6 +14,7 @@ use crate::host::{Limits, decide};
 use crate::observe::RawObject;
 use crate::observe::input::Origin;
 use crate::observe::objects::KINDS;
+use crate::solve::Work;
 use crate::units::MicroUsd;
 
 pub(super) struct Played {
@@ -101,7 +102,7 @@ impl Played {
             let asked = step.actions.iter().position(|action| matches!(action, Action::Decide { .. }));
             if let Some(asked) = asked {
                 let Action::Decide { question, snapshot, search, .. } = step.actions.remove(asked) else { continue };
-                let decision = Box::new(decide(&snapshot, Limits::of_time(Duration::from_secs(60), search)));
+                let decision = Box::new(decide(&snapshot, Limits::of_work(Work::LIMITED, search)));
                 let mut decided = self.controller.observe(Event::Decided { question, decision }, self.now);
                 decided.said.splice(0..0, step.said.drain(..));
                 self.take_in(step);

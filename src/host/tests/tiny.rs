@@ -12,7 +12,7 @@ use crate::host::{Limits, Search, decide};
 use crate::model::{Problem, affinity_alternatives, volume_alternatives};
 use crate::plan::{self, Stop, check};
 use crate::requirements::{Requirement, Requirements, Undefined};
-use crate::solve::{NewNode, Place, Solution};
+use crate::solve::{NewNode, Place, Solution, Work};
 use crate::units::MicroUsd;
 
 /// One offering of one type of one pool, by index.
@@ -129,7 +129,7 @@ impl<'p, 's> Exhaustive<'p, 's> {
 fn no_plan_of_a_tiny_world_is_cheaper_than_the_bound() {
     let greedy = searched(NO_HURRY);
     assert!(greedy.worlds > 100 && greedy.dearer > 0, "the search finds nothing: {greedy:?}");
-    let integer = searched(Limits { search: Search::Integer, ..NO_HURRY });
+    let integer = searched(Limits::of_work(Work::LIMITED, Search::Integer));
     assert!(integer.dearer <= greedy.dearer && integer.optimal * 4 > integer.worlds, "{integer:?} {greedy:?}");
 }
 
