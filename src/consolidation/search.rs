@@ -174,9 +174,6 @@ pub fn consolidate_now(snapshot: &Snapshot, policy: &Policy, limits: Limits, tur
 /// For each integer program over the whole cluster, where time counts.
 const OF_A_CHOICE: Duration = Duration::from_millis(200);
 
-/// More than single nodes are tried again where a pod has to win so many times less.
-const WIDE: i64 = 4;
-
 /// Commands of one set are checked one by one up to so many, else together: a checker looks at the whole cluster.
 const ONE_BY_ONE: usize = 8;
 
@@ -204,21 +201,17 @@ pub(super) struct Search<'s> {
 }
 
 impl Search<'_> {
-    /// What wins most for each pod that moves, round after round.
+    /// What wins most for each pod that moves, round after round: single nodes, as large sets and programs over the whole cluster take
+    /// the time of many rounds, and move everything at once.
     fn rounds(&mut self) {
         let of_a_pod = self.won(cost(self.start), self.current.pods.len());
-        let (mut last, mut asked) = (None, None);
+        let mut last = None;
         while let Some(hurdle) = next_hurdle(last, self.most_won(), of_a_pod).filter(|_| !self.effort.is_over()) {
             self.hurdle = hurdle;
-            // large sets, and programs over the whole cluster, take time
-            let is_wide = hurdle.saturating_mul(WIDE) <= *asked.get_or_insert(hurdle);
-            if is_wide {
-                asked = Some(hurdle);
-            }
             if hurdle == MicroUsd::ZERO {
                 self.least.clear();
             }
-            while !self.effort.is_over() && self.pass(is_wide) {}
+            while !self.effort.is_over() && self.pass(false) {}
             last = Some(hurdle);
         }
     }

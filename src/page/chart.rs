@@ -182,7 +182,7 @@ mod tests {
         );
         let line = Line { class: "a", name: "a", points, is_dotted: false };
         let chart = chart("a", "$", 168.0, &[line], Some(&Threshold { name: "b", value: 99.0, fires: Some(84.0) }));
-        assert_eq!(chart.down.first().map(|(_, label)| label.as_str()), Some("$0.0"));
+        assert_eq!(chart.down.first().map(|(_, label)| label.as_str()), Some("$0"));
         let threshold = chart.threshold.unwrap();
         let middle = f64::midpoint(chart.left, chart.right);
         assert!(threshold.y > TOP && threshold.x.is_some_and(|x| (x - middle).abs() < 1.0), "{threshold:?}");

@@ -99,7 +99,7 @@ fn a_limit_is_of_the_pool_with_the_longest_name_that_fits() {
         [0, 1].map(|pool| changed.node_pools[pool].limits.clone())
     };
     assert_eq!(limits("default.cpu", "1500m")[0].resources.get("cpu"), 1_500);
-    assert_eq!(limits("default.b.nvidia.com/gpu", "3")[1].resources.get("nvidia.com/gpu"), 3);
+    assert_eq!(limits("default.b.ephemeral-storage", "3Gi")[1].resources.get("ephemeral-storage"), 3 << 30);
     assert_eq!(limits("default.nodes", "7")[0].nodes, Some(7));
     let spend = limits("default.b.packwright.dev/usd-per-hour", "2.5")[1].usd_per_hour;
     assert_eq!(spend.map(|cap| cap.0), Some(2_500_000));
