@@ -22,6 +22,7 @@
 //! | `ideas` | which sets are tried, the most promising first |
 //! | `rounds` | what each pod that moves has to win besides |
 //! | `must` | what goes whatever it saves |
+//! | `fuse` | commands that move the same pods are one |
 //! | `most` | as many nodes as can go with nothing coming for them |
 //! | `room` | what budgets leave |
 //! | `valid` | whether commands may be carried out in the cluster as it is |
@@ -38,6 +39,7 @@ pub mod apart;
 mod choice;
 mod cut;
 mod effort;
+mod fuse;
 mod held;
 mod ideas;
 mod least;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::choice::choices;
 use super::cut::commands;
 use super::effort::{Effort, TimeLeft};
+use super::fuse::fused;
 use super::ideas::{Order, draws, ideas};
 use super::least::{Outlook, cost as cost_after, least};
 use super::near::Surroundings;
@@ -137,9 +138,13 @@ pub fn consolidate(snapshot: &Snapshot, manner: Manner<'_>, now: Timestamp, time
     }
     let stopped = search.effort.is_over();
     let (held_back, is_limited) = (search.held_back(), search.room.is_partly_used());
-    let Search { current, commands, examined, .. } = search;
+    let Search { current, mut commands, examined, policies, .. } = search;
     let after = match manner.budgets {
-        Budgets::Together => after(&start, &commands),
+        Budgets::Together => {
+            let room = Room::new(&start, (manner.budgets, manner.policy.evictions_left), now);
+            commands = fused(&start, commands, &policies, &room);
+            after(&start, &commands)
+        }
         Budgets::Each => current,
     };
     let trials = first.tried() + second.tried();

@@ -15,7 +15,8 @@ fn examples() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let mut examples: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     // a Simulation is for `packwright simulate`, and no API server knows it; a cluster as kubectl shows it is to be looked at
-    examples.retain(|path| !path.ends_with("simulations") && !path.ends_with("half-empty"));
+    let others = ["simulations", "half-empty", "models"]; // folders of simulations, a dump of a cluster, and a script
+    examples.retain(|path| !others.iter().any(|other| path.ends_with(other)));
     examples.sort();
     examples
 }
