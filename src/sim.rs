@@ -125,6 +125,7 @@ enum Happening {
     Told(Arc<str>),
     Ends(Arc<str>),
     Unblocked(Subject),
+    Changed(usize),
     Scale(usize, u64),
     Daily(usize),
     Comes(usize, Draw),
@@ -259,12 +260,28 @@ impl<'s> Simulation<'s> {
         self.spread_word();
         self.start_leader(Duration::ZERO);
         self.begin_workloads();
+        self.begin_changes();
         self.begin_faults();
         self.begin_prices();
         self.queue.put(self.now, Happening::Sample);
         if self.options.planted.is_some() {
             let half = after(self.now, self.scenario.spec.time / 2);
             self.queue.put(half, Happening::Planted);
+        }
+    }
+
+    /// Plans what a person changes.
+    fn begin_changes(&mut self) {
+        for (index, change) in self.scenario.spec.changes.iter().enumerate() {
+            self.queue.put(after(self.now, change.at), Happening::Changed(index));
+        }
+    }
+
+    fn change_manifest(&mut self, index: usize) {
+        let scenario = self.scenario;
+        let change = &scenario.spec.changes[index];
+        if let Some((subject, _)) = scenario.changed(change) {
+            drop(self.api.patch(&subject, &change.patch, false)); // it may be gone by now
         }
     }
 
@@ -331,8 +348,13 @@ impl<'s> Simulation<'s> {
             Happening::Resumes(life) => self.resume(life),
             Happening::Deposed(life) => self.depose(life),
             Happening::Prices(number) => self.change_prices(number),
-            Happening::Scale(..) | Happening::Daily(_) | Happening::Comes(..) | Happening::Arrival(..)
+            Happening::Changed(_)
+            | Happening::Scale(..)
+            | Happening::Daily(_)
+            | Happening::Comes(..)
+            | Happening::Arrival(..)
                 if self.is_settling => {}
+            Happening::Changed(index) => self.change_manifest(index),
             Happening::Scale(index, replicas) => self.scale(index, replicas),
             Happening::Daily(index) => self.scale_daily(index),
             Happening::Comes(index, draw) => self.come(index, draw),

@@ -1,6 +1,7 @@
 //! `packwright controller` on a real control plane: nodes come with the pods that need them, and go with them.
 
-mod chart;
+pub mod chart;
+mod consolidating;
 mod keeping;
 mod leading;
 mod measuring;

@@ -182,6 +182,20 @@ fn where_nothing_changes_consolidation_comes_to_its_end() {
 }
 
 #[test]
+fn a_hundred_drifted_nodes_are_replaced_a_tenth_of_them_at_a_time() {
+    let (code, shown, errors) =
+        run(&["simulate", "examples/simulations/upgrade", "--no-comparison", "--greedy", "-o", "json"]);
+    assert_eq!(code, Some(0), "{errors}");
+    let report: Value = serde_json::from_str(&shown).unwrap();
+    let nodes: Vec<u64> =
+        report["samples"].as_array().unwrap().iter().map(|sample| sample["nodes"].as_u64().unwrap()).collect();
+    assert_eq!((nodes[19], nodes.last()), (100, Some(&100)), "before and after: {nodes:?}");
+    // a command more than the budget allows at a time breaks a rule of the simulation
+    assert!((101..=111).contains(nodes.iter().max().unwrap()), "others come before they go: {nodes:?}");
+    assert_eq!(report["consolidations"].as_u64(), Some(100), "each of them: {report:#}");
+}
+
+#[test]
 fn pods_of_a_trace_come_when_it_says() {
     let path = "examples/simulations/openb";
     let (code, shown, errors) = run(&["simulate", path, "--no-comparison", "--for", "30m", "-o", "json"]);
@@ -217,6 +231,10 @@ fn a_scenario_that_cannot_be_read_is_one_clear_error() {
         ("spec: {faults: {conflicts: 2}}", "spec.faults.conflicts: expected a number from 0 to 1"),
         ("spec: {faults: {restarts: 1ns}}", "spec.faults.restarts: expected at least 1s, found 1ns"),
         ("spec: {machines: {answer: 0s}}", "spec.machines.answer: expected at least 1ms, found 0ns"),
+        (
+            "spec: {changes: [{at: 1m, kind: NodePool, name: none, patch: {}}]}",
+            "spec.changes[0]: NodePool none is not among the manifests",
+        ),
         ("spec: {spotPrices: {every: 1h, by: 3}}", "spec.spotPrices.by: expected a number from 0 to 1"),
     ];
     for (spec, expected) in cases {

@@ -223,7 +223,7 @@ pub(super) fn whole_seconds(time: Timestamp) -> Timestamp {
 }
 
 /// RFC 7386. Whether that changes anything.
-fn merge(target: &mut Value, patch: &Value) -> bool {
+pub(super) fn merge(target: &mut Value, patch: &Value) -> bool {
     let Value::Object(fields) = patch else {
         let has_changed = target != patch;
         if has_changed {

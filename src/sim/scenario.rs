@@ -12,10 +12,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 pub use faults::Faults;
-pub use spec::{Around, Daily, Machines, ScaleStep, Spec, SpotPriceChanges, Trace, Workload};
+pub use spec::{Around, Daily, Machines, ManifestChange, ScaleStep, Spec, SpotPriceChanges, Trace, Workload};
 
-use super::api::subject_of;
+use super::api::{merge, subject_of};
 use super::trace::read_trace;
+use crate::controller::Subject;
 use crate::observe::objects::{KINDS, Objects};
 use crate::observe::{RawObject, read_paths};
 
@@ -83,8 +84,34 @@ impl Scenario {
         for (index, workload) in scenario.spec.workloads.iter().enumerate() {
             errors.extend(scenario.fault_of(workload).map(|fault| format!("spec.workloads[{index}]: {fault}")));
         }
+        for (index, change) in scenario.spec.changes.iter().enumerate() {
+            let faults = scenario.faults_of_change(change).into_iter();
+            errors.extend(faults.map(|fault| format!("spec.changes[{index}]: {fault}")));
+        }
         errors.extend(scenario.spec.faults_of_numbers());
         if errors.is_empty() { Ok(scenario) } else { Err(errors) }
+    }
+
+    /// The object that a change is about; `None` where there is no such manifest.
+    pub(super) fn changed(&self, change: &ManifestChange) -> Option<(Subject, &RawObject)> {
+        let namespace = change.namespace.as_deref();
+        let is_it = |of: &Subject| {
+            let is_in_it = namespace.unwrap_or(if is_of_cluster(of.kind) { "" } else { "default" });
+            of.kind == change.kind && *of.key.name == *change.name && *of.key.namespace == *is_in_it
+        };
+        let mut all = self.manifests.iter().map(|(kind, object)| (subject_of(kind, &object.value), object));
+        all.find(|(subject, _)| is_it(subject))
+    }
+
+    /// The object has to be there, and what becomes of it has to be readable.
+    fn faults_of_change(&self, change: &ManifestChange) -> Vec<String> {
+        let Some((_, object)) = self.changed(change) else {
+            let named = change.namespace.iter().chain([&change.name]).cloned().collect::<Vec<_>>().join("/");
+            return vec![format!("{} {named} is not among the manifests", change.kind)];
+        };
+        let mut changed = object.clone();
+        merge(&mut changed.value, &change.patch);
+        Objects::collect(vec![changed]).errors.iter().map(ToString::to_string).collect()
     }
 
     fn fault_of(&self, workload: &Workload) -> Option<String> {
@@ -161,8 +188,7 @@ fn looked_up(kind: &str, mut object: RawObject) -> RawObject {
     object
 }
 
-/// Objects of namespaces without one are in the default namespace.
-fn namespaced(kind: &str, mut object: RawObject) -> RawObject {
+fn is_of_cluster(kind: &str) -> bool {
     let of_cluster = [
         "Node",
         "Namespace",
@@ -177,8 +203,13 @@ fn namespaced(kind: &str, mut object: RawObject) -> RawObject {
         "EC2NodeClass",
         "KWOKNodeClass",
     ];
+    of_cluster.contains(&kind)
+}
+
+/// Objects of namespaces without one are in the default namespace.
+fn namespaced(kind: &str, mut object: RawObject) -> RawObject {
     let metadata = &mut object.value["metadata"];
-    if !of_cluster.contains(&kind) && metadata["namespace"].is_null() && metadata.is_object() {
+    if !is_of_cluster(kind) && metadata["namespace"].is_null() && metadata.is_object() {
         metadata["namespace"] = Value::from("default");
     }
     object

@@ -18,6 +18,7 @@ use packwright::api::labels;
 use packwright::catalog::{Catalog, NodeClassFacts};
 use packwright::settings::Settings;
 
+use super::consolidating::consolidate;
 use super::process::Process;
 use super::{Seen, free_port, on_cluster};
 use crate::cluster::Cluster;
@@ -228,6 +229,12 @@ fn from_apply_to_ready_and_from_empty_to_gone() {
     on_cluster(async |cluster, client| {
         in_namespace(&client).await;
         let rounds: usize = env::var("PACKWRIGHT_ROUNDS").map_or(3, |text| text.parse().unwrap());
+        let rows = env::var("PACKWRIGHT_ROWS").unwrap_or_else(|_| "inflate,arm64,consolidation,wide,plain".to_owned());
+        let is_asked = |row: &str| rows.split(',').any(|asked| asked == row);
+        if is_asked("consolidation") {
+            println!("| consolidation of | nodes before | after | commands | pods moved | seconds |");
+            consolidate(cluster, &client, 100).await;
+        }
         let file = |name: &str, text: &str| {
             let path = cluster.folder.join(name);
             fs::write(&path, text).unwrap();
@@ -246,8 +253,6 @@ fn from_apply_to_ready_and_from_empty_to_gone() {
             cluster.kubectl(&["delete", "-f", &enough]);
         };
         println!("| what | pods | ready, s | nodes | $/h | CPU, s | of solving, s | peak MiB |");
-        let rows = env::var("PACKWRIGHT_ROWS").unwrap_or_else(|_| "inflate,arm64,wide,plain".to_owned());
-        let is_asked = |row: &str| rows.split(',').any(|asked| asked == row);
         for _ in 0..if is_asked("inflate") { rounds } else { 0 } {
             measure((cluster, &client), Provisioner::Packwright, ("inflate", "default", 5), "examples/getting-started")
                 .await;

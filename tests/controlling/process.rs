@@ -19,7 +19,7 @@ enum Whose {
 }
 
 /// Other tests serve beside it, and nobody waits for a lease of one that was killed.
-const ALONE: [&str; 5] = ["--disable-leader-election", "--metrics-port", "0", "--health-probe-port", "0"];
+pub const ALONE: [&str; 5] = ["--disable-leader-election", "--metrics-port", "0", "--health-probe-port", "0"];
 
 impl Process {
     pub fn alone(cluster: &Cluster) -> Self {

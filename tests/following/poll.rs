@@ -10,13 +10,22 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 const IN_TIME: Duration = Duration::from_secs(60);
 
 /// Looks until something is there.
-pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<Option<T>, Error>) -> T {
+pub async fn until<T>(what: &str, look: impl AsyncFnMut() -> Result<Option<T>, Error>) -> T {
+    until_within(IN_TIME, what, look).await
+}
+
+/// As [`until`], for what takes longer.
+pub async fn until_within<T>(
+    limit: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Result<Option<T>, Error>,
+) -> T {
     let started = Instant::now();
     loop {
         if let Some(found) = look().await.unwrap() {
             return found;
         }
-        assert!(started.elapsed() < IN_TIME, "waited in vain for {what}");
+        assert!(started.elapsed() < limit, "waited in vain for {what}");
         tokio::time::sleep(BETWEEN_LOOKS).await;
     }
 }

@@ -63,6 +63,34 @@ fn a_budget_that_ends_with_time_lets_nodes_go_then() {
 }
 
 #[test]
+fn a_budget_of_office_hours_holds_from_its_minute_to_its_minute() {
+    let office = json!({"nodes": "0", "schedule": "0 9 * * mon-fri", "duration": "8h"});
+    let disruption = json!({"disruption": {"consolidateAfter": "30s", "budgets": [office]}});
+    let pods = ["early", "late"].map(|name| pod(name, "1500m"));
+    let mut rig = Rig::of([vec![class(&json!({})), pool("default", disruption)], pods.to_vec()].concat());
+    let until = |rig: &mut Rig, time: &str| {
+        let at: jiff::Timestamp = format!("2026-01-01T{time}Z").parse().unwrap(); // a Thursday
+        rig.pass(u64::try_from(at.duration_since(rig.now).as_secs()).unwrap());
+    };
+    until(&mut rig, "08:59:20");
+    let [early, late] =
+        ["early", "late"].map(|name| rig.get("Pod", name)["spec"]["nodeName"].as_str().unwrap().to_owned());
+    rig.delete("Pod", "early");
+    until(&mut rig, "08:59:35");
+    rig.delete("Pod", "late");
+    until(&mut rig, "08:59:59");
+    assert!(rig.try_get("Node", &early).is_none_or(|_| is_closed(&rig, &early)), "its time came ten seconds before");
+    until(&mut rig, "16:59:59");
+    assert_eq!(
+        (rig.names("Node"), is_closed(&rig, &late)),
+        (vec![late.clone()], false),
+        "its time came five seconds after"
+    );
+    until(&mut rig, "17:00:01");
+    assert!(is_closed(&rig, &late));
+}
+
+#[test]
 fn a_claim_that_somebody_has_changed_is_not_deleted_as_it_was() {
     let (mut rig, node) = emptied(&json!({"consolidateAfter": "30s"}));
     for _ in 0..60 {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::super::api::subject_of;
 use super::super::trace::Arrival;
@@ -26,6 +27,9 @@ pub struct Spec {
     /// What comes and goes.
     #[serde(default)]
     pub workloads: Vec<Workload>,
+    /// What a person changes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<ManifestChange>,
     /// How nodes and pods behave.
     #[serde(default)]
     pub machines: Machines,
@@ -107,6 +111,24 @@ pub enum Around {
     Last,
     /// What they were at the start: it is noise.
     Start,
+}
+
+/// A change of an object of the manifests, as `kubectl patch --type=merge` makes it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ManifestChange {
+    /// After the start.
+    #[serde(with = "span")]
+    pub at: Duration,
+    /// Of the object.
+    pub kind: String,
+    /// `default` where it is not given, for kinds that have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Of the object.
+    pub name: String,
+    /// RFC 7386.
+    pub patch: Value,
 }
 
 /// A change of replicas.
