@@ -59,6 +59,7 @@ pub fn search(
 }
 
 /// Whether there are pods, and few enough.
+#[must_use]
 pub fn are_few(problem: &Problem) -> bool {
     let pods: usize = problem.groups.iter().map(|group| group.pods.len()).sum();
     (1..=MOST_PODS).contains(&pods)
