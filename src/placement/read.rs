@@ -40,16 +40,10 @@ pub struct Objects {
 /// Pods, by uid, that the API server does not let us change, with what it said.
 pub type Refusals = BTreeMap<Arc<str>, String>;
 
-/// Reads what matters; what cannot be read costs one claim.
+/// Reads what matters, with what was read before; what cannot be read costs one claim. Of claims that have been where they should be
+/// for a while only the pods that are not bound are looked at.
 #[must_use]
-pub fn read(objects: &Objects, refusals: &Refusals) -> Observed {
-    read_again(objects, refusals, &mut Memory::default(), Timestamp::MIN)
-}
-
-/// As [`read`], with what was read before. Of claims that have been where they should be for a while only the pods that are not
-/// bound are looked at.
-#[must_use]
-pub fn read_again(objects: &Objects, refusals: &Refusals, memory: &mut Memory, now: Timestamp) -> Observed {
+pub fn read(objects: &Objects, refusals: &Refusals, memory: &mut Memory, now: Timestamp) -> Observed {
     let claims = claims(objects, memory, now);
     let pods = pods(objects, &claims, refusals, memory);
     let nodes = nodes(objects, &claims, memory);
