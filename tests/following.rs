@@ -8,6 +8,7 @@ pub mod poll;
 mod policy;
 mod processes;
 mod releasing;
+mod replacement;
 mod world;
 
 use std::time::Duration;
