@@ -353,7 +353,8 @@ impl Controller {
                 self.spend = spend;
             }
             overlays::step(&cluster, &self.market, &mut turn);
-            statics::step(&cluster, &self.market, &mut self.statics, &mut turn);
+            let room = || Room::of(&self.settings.valves, &cluster, &self.spend, &mut self.recent, now);
+            statics::step(&cluster, &self.market, (&mut self.statics, room), &mut turn);
         }
         adopt::step(&cluster, &mut turn);
         hash::step(&cluster, &self.market, &mut turn);

@@ -9,7 +9,7 @@ use super::{Amounts, Dims, rules};
 use fixedbitset::FixedBitSet;
 
 use crate::api::labels;
-use crate::catalog::{CapacityType, InstanceType, Offering};
+use crate::catalog::{CapacityType, InstanceType, Offering, OfferingFilter};
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{DaemonSet, HostPort, NodePool, PodSpec};
 use crate::requirements::{Requirement, Requirements, Undefined};
@@ -244,12 +244,12 @@ fn pool_model<'a>(snapshot: &'a Snapshot, index: usize, dims: &Dims) -> PoolMode
         .iter()
         .filter(|daemon| rules::must_run(&daemon.template.spec, &pool.taints, &ready, Undefined::AllowWellKnown))
         .collect();
-    let must_have = labels_to_be_had(pool, &requirements);
+    let (must_have, asked) = (labels_to_be_had(pool, &requirements), OfferingFilter::of(&requirements));
     let mut overheads: HashMap<Vec<usize>, (Resources, Vec<HostPort>)> = HashMap::new();
     let types = pool.instance_types.iter().filter_map(|instance_type| {
-        requirements.intersects(&instance_type.requirements).ok()?;
-        let sold =
-            |o: &&Offering| o.available && o.satisfies(&requirements) && has_labels(instance_type, o, &must_have);
+        // the shorter of the two is gone through
+        instance_type.requirements.intersects(&requirements).ok()?;
+        let sold = |o: &&Offering| o.available && asked.takes(o) && has_labels(instance_type, o, &must_have);
         let offerings: Vec<&Offering> = instance_type.offerings.iter().filter(sold).collect();
         if offerings.is_empty() {
             return None;
@@ -259,16 +259,14 @@ fn pool_model<'a>(snapshot: &'a Snapshot, index: usize, dims: &Dims) -> PoolMode
         let (overhead, ports) = overheads
             .entry(running)
             .or_insert_with_key(|running| overhead(running.iter().map(|&daemon| daemons[daemon])));
-        let mut left = instance_type.allocatable.clone();
-        left.subtract(overhead);
-        let mut most = instance_type.allocatable.clone();
+        let mut most = Resources::new();
         for daemon in daemons.iter().filter(|d| surely_runs_on(&d.template.spec, &ready, instance_type)) {
-            most.subtract(&daemon.template.spec.requests);
+            most.add(&daemon.template.spec.requests);
         }
         Some(TypeModel {
             instance_type,
-            room: dims.amounts(&left),
-            most_room: dims.amounts(&most),
+            room: dims.left(&instance_type.allocatable, overhead),
+            most_room: dims.left(&instance_type.allocatable, &most),
             counts: pool.limits.resources.iter().map(|(name, _)| instance_type.capacity.get(name)).collect(),
             daemon_overhead: overhead.clone(),
             daemon_ports: ports.clone(),
