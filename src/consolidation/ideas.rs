@@ -41,16 +41,7 @@ pub(super) fn ideas(snapshot: &Snapshot, candidates: &[Candidate], (order, turn)
         ideas.push(by_ratio[..part].to_vec());
         part = part * 3 / 4;
     }
-    let begin = |kind: &mut Vec<Vec<usize>>| {
-        let elsewhere = usize::try_from(SplitMix64(turn).next() >> 32).unwrap_or(0);
-        if turn % 2 == 1 && !kind.is_empty() {
-            let count = kind.len();
-            kind.rotate_left(elsewhere % count);
-        }
-    };
-    let mut singles: Vec<Vec<usize>> = by_ratio.iter().map(|one| vec![*one]).collect();
-    begin(&mut singles);
-    ideas.extend(singles);
+    ideas.extend(singles(candidates, turn));
     let waste: Vec<i64> = candidates.iter().map(|of| wasted(snapshot, of)).collect();
     let mut by_waste = by_ratio.clone();
     by_waste.sort_by_key(|one| std::cmp::Reverse(waste[*one]));
@@ -58,7 +49,7 @@ pub(super) fn ideas(snapshot: &Snapshot, candidates: &[Candidate], (order, turn)
         for order in [&by_waste, &by_ratio] {
             let starts = (0..count.saturating_sub(size - 1)).step_by((size / 2).max(1));
             let mut windows: Vec<Vec<usize>> = starts.map(|start| order[start..start + size].to_vec()).collect();
-            begin(&mut windows);
+            begin(&mut windows, turn);
             ideas.extend(windows);
         }
     }
@@ -74,6 +65,24 @@ pub(super) fn ideas(snapshot: &Snapshot, candidates: &[Candidate], (order, turn)
     let mut seen = BTreeSet::new();
     ideas.retain(|idea| seen.insert(idea.clone()));
     ideas
+}
+
+/// Each candidate alone, by index, in the order in which [`ideas`] has them.
+pub(super) fn singles(candidates: &[Candidate], turn: u64) -> Vec<Vec<usize>> {
+    let mut by_ratio: Vec<usize> = (0..candidates.len()).collect();
+    by_ratio.sort_by(|a, b| by_savings(&candidates[*a], &candidates[*b]));
+    let mut singles = by_ratio.into_iter().map(|one| vec![one]).collect();
+    begin(&mut singles, turn);
+    singles
+}
+
+/// Sets of one kind begin elsewhere with every other turn.
+fn begin(kind: &mut Vec<Vec<usize>>, turn: u64) {
+    if turn % 2 == 1 && !kind.is_empty() {
+        let elsewhere = usize::try_from(SplitMix64(turn).next() >> 32).unwrap_or(0);
+        let count = kind.len();
+        kind.rotate_left(elsewhere % count);
+    }
 }
 
 /// Sets by lot, by index: what no neighbourhood has together.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::without::takes_moved;
 use crate::model::rules::keep_out;
+use crate::model::types_on_sale;
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{Labels, Node, NodePool, Pod, PodSpec, PodTemplate};
 use crate::resources::Resources;
@@ -26,6 +27,8 @@ pub(super) struct Surroundings {
     index: HashMap<Arc<str>, usize>, // looked up only
     /// Nodes that count for the limits of a pool.
     limited: Vec<usize>,
+    /// With the types alone that can be bought: most of what a catalogue has no pool allows.
+    node_pools: Vec<NodePool>,
     alike: Alike,
 }
 
@@ -52,7 +55,9 @@ impl Surroundings {
             snapshot.node_pools.iter().filter(is_limited).map(|pool| &pool.name).collect();
         let counts = |&index: &usize| snapshot.nodes[index].pool.as_ref().is_some_and(|pool| limited.contains(pool));
         let limited = (0..snapshot.nodes.len()).filter(counts).collect();
-        Self { free, pods, index, limited, alike: Alike::of(snapshot) }
+        let on_sale = |pool: &NodePool| NodePool { instance_types: Arc::new(types_on_sale(pool)), ..pool.clone() };
+        let node_pools = snapshot.node_pools.iter().map(on_sale).collect();
+        Self { free, pods, index, limited, node_pools, alike: Alike::of(snapshot) }
     }
 
     /// What is free on a node that takes pods, by index into `Snapshot::nodes`.
@@ -84,7 +89,7 @@ impl Surroundings {
             settings: snapshot.settings.clone(),
             pods: pods.iter().map(|&pod| snapshot.pods[pod].clone()).collect(),
             nodes: nodes.collect(),
-            node_pools: snapshot.node_pools.clone(),
+            node_pools: self.node_pools.clone(),
             daemon_sets: snapshot.daemon_sets.clone(),
             disruption_budgets: snapshot.disruption_budgets.clone(),
             namespaces: snapshot.namespaces.clone(),

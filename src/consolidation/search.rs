@@ -12,7 +12,7 @@ use super::choice::choices;
 use super::cut::commands;
 use super::effort::{Effort, TimeLeft};
 use super::fuse::fused;
-use super::ideas::{Order, draws, ideas};
+use super::ideas::{Order, draws, ideas, singles};
 use super::least::{Outlook, cost as cost_after, least};
 use super::near::Surroundings;
 use super::policies::Policies;
@@ -90,6 +90,15 @@ pub struct Manner<'p> {
     pub trials: usize,
     /// Searches that may end early begin elsewhere each time.
     pub turn: u64,
+    pub algorithm: Algorithm,
+}
+
+/// What looks for commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithm {
+    Own,
+    /// As the reference does, one command.
+    Reference,
 }
 
 /// Where work ends a search, not time, so many sets of nodes are tried.
@@ -100,7 +109,7 @@ impl<'p> Manner<'p> {
     #[must_use]
     pub fn all(policy: &'p Policy, budgets: Budgets, limits: Limits) -> Self {
         let of_trial = Limits { work: Work { pace: limits.work.pace, ..Work::OF_A_TRIAL }, ..limits };
-        Self { policy, budgets, limits: of_trial, trials: usize::MAX, turn: 0 }
+        Self { policy, budgets, limits: of_trial, trials: usize::MAX, turn: 0, algorithm: Algorithm::Own }
     }
 }
 
@@ -130,11 +139,17 @@ pub fn consolidate(snapshot: &Snapshot, manner: Manner<'_>, now: Timestamp, time
     };
     search.remove_empty();
     search.replace_drifted();
-    if !search.policies.are_off() {
-        search.remove_most();
-        search.rounds();
-        (search.order, search.effort) = (Order::LargeFirst, &second);
-        search.until_nothing_is_found();
+    match manner.algorithm {
+        _ if search.policies.are_off() => {}
+        // what has to go goes first
+        Algorithm::Reference if !search.commands.is_empty() => {}
+        Algorithm::Reference => search.next_as_reference(),
+        Algorithm::Own => {
+            search.remove_most();
+            search.rounds();
+            (search.order, search.effort) = (Order::LargeFirst, &second);
+            search.until_nothing_is_found();
+        }
     }
     let stopped = search.effort.is_over();
     let (held_back, is_limited) = (search.held_back(), search.room.is_partly_used());
@@ -175,6 +190,25 @@ pub fn consolidate_now(snapshot: &Snapshot, policy: &Policy, limits: Limits, tur
     let manner = Manner { trials, turn, ..Manner::all(policy, Budgets::Together, limits) };
     consolidate(&settled(snapshot, &BTreeSet::new()), manner, snapshot.taken_at, &time)
 }
+
+/// The next command that the reference would find: everything that is empty or has drifted, or else one set of nodes that costs less
+/// without it. What a saving has to be worth it does not ask; `policy` says what is off. `turn` as in [`consolidate_now`].
+#[must_use]
+pub fn consolidate_as_reference(snapshot: &Snapshot, policy: &Policy, limits: Limits, turn: u64) -> Consolidation {
+    let saves = policy.saves;
+    let policy = Policy { saves, evictions_left: policy.evictions_left, ..Policy::anything() };
+    let manner = Manner {
+        trials: TRIALS_AS_REFERENCE,
+        turn,
+        algorithm: Algorithm::Reference,
+        ..Manner::all(&policy, Budgets::Together, limits)
+    };
+    consolidate(&settled(snapshot, &BTreeSet::new()), manner, snapshot.taken_at, &|| limits.time)
+}
+
+/// Twice as many sets as it looks at at a time: a binary search, and single nodes, more of which follow the next time. (The reference
+/// looks at all of them that it can in three minutes.)
+const TRIALS_AS_REFERENCE: usize = 100;
 
 /// For each integer program over the whole cluster, where time counts.
 const OF_A_CHOICE: Duration = Duration::from_millis(200);
@@ -262,8 +296,9 @@ impl Search<'_> {
         }
         'again: loop {
             let all = self.underutilized();
-            let ideas = ideas(&self.current, &all, (self.order, self.manner.turn));
-            for idea in ideas.into_iter().filter(|idea| is_wide || idea.len() == 1) {
+            let turn = self.manner.turn;
+            let ideas = if is_wide { ideas(&self.current, &all, (self.order, turn)) } else { singles(&all, turn) };
+            for idea in ideas {
                 if self.effort.is_over() {
                     break 'again;
                 }
@@ -324,7 +359,7 @@ impl Search<'_> {
     }
 
     /// Whether new nodes may come for these: spot nodes for spot nodes only where the gate is open.
-    fn may_buy(&self, nodes: &[&Candidate]) -> bool {
+    pub fn may_buy(&self, nodes: &[&Candidate]) -> bool {
         let is_spot =
             |of: &&Candidate| self.current.nodes[of.node].label(labels::CAPACITY_TYPE) == Some(labels::CAPACITY_SPOT);
         self.current.settings.feature_gates.spot_to_spot_consolidation || !nodes.iter().all(is_spot)
