@@ -33,7 +33,7 @@ impl Search<'_> {
     }
 
     fn prefix(&mut self) -> Option<Command> {
-        let mut ranked = self.underutilized();
+        let mut ranked = Vec::clone(&self.underutilized());
         ranked.sort_by(by_savings);
         self.keep_within_budgets(&mut ranked, Method::Underutilized);
         ranked.truncate(MOST);
@@ -54,7 +54,7 @@ impl Search<'_> {
 
     /// Of each pool the next, pools by name. Where there are more than are tried at once the next ones follow the next time.
     fn single(&mut self) -> Option<Command> {
-        let mut ranked = self.underutilized();
+        let mut ranked = Vec::clone(&self.underutilized());
         ranked.sort_by(by_savings);
         let mut turns: Vec<(usize, Arc<str>, Candidate)> = Vec::new();
         let mut taken: BTreeMap<Arc<str>, usize> = BTreeMap::new();

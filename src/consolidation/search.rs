@@ -136,6 +136,7 @@ pub fn consolidate(snapshot: &Snapshot, manner: Manner<'_>, now: Timestamp, time
         commands: Vec::new(),
         examined: BTreeSet::new(),
         least: HashMap::new(),
+        standing: None,
     };
     search.remove_empty();
     search.replace_drifted();
@@ -237,6 +238,8 @@ pub(super) struct Search<'s> {
     /// What comes for a set costs at least so much of an hour in the cluster as it is. In the rounds before the last this is taken to hold
     /// after a command, too: room becomes less.
     least: HashMap<Vec<Arc<str>>, MicroUsd>, // looked up only
+    /// What [`Self::underutilized`] has found in the cluster as it is.
+    standing: Option<Arc<Vec<Candidate>>>,
 }
 
 impl Search<'_> {
@@ -269,7 +272,7 @@ impl Search<'_> {
     }
 
     /// The most of any candidate: a set of them wins no more.
-    fn most_won(&self) -> MicroUsd {
+    fn most_won(&mut self) -> MicroUsd {
         let all = self.underutilized();
         all.iter().map(|of| self.won(of.price.unwrap_or_default(), of.pods.len())).max().unwrap_or_default()
     }
@@ -314,7 +317,16 @@ impl Search<'_> {
     }
 
     /// Candidates that may be moved for less.
-    pub fn underutilized(&self) -> Vec<Candidate> {
+    pub fn underutilized(&mut self) -> Arc<Vec<Candidate>> {
+        if let Some(known) = &self.standing {
+            return known.clone();
+        }
+        let found = Arc::new(self.find_underutilized());
+        self.standing = Some(found.clone());
+        found
+    }
+
+    fn find_underutilized(&self) -> Vec<Candidate> {
         let there: HashSet<&str> = self.start.nodes.iter().map(|node| &*node.name).collect();
         let mut all = self.candidates(Method::Underutilized);
         all.retain(|candidate| self.may_go(candidate, &there) && self.room.has_for_pods(candidate.pods.len(), 1));
@@ -332,7 +344,7 @@ impl Search<'_> {
                 Pace::Time => Some(OF_A_CHOICE.min(self.effort.time() / 10)),
                 Pace::Work => None,
             };
-            for choice in choices(&self.current, &all, &self.policy(&all), &allowed, (time, self.effort)) {
+            for choice in choices(&self.current, &all, &self.policy(all.iter()), &allowed, (time, self.effort)) {
                 if self.effort.is_over() {
                     return;
                 }
@@ -480,6 +492,7 @@ impl Search<'_> {
             Budgets::Each => after(&self.current, &commands),
         };
         self.surroundings = Surroundings::of(&self.current);
+        self.standing = None;
         if self.hurdle == MicroUsd::ZERO {
             self.least.clear();
         }
