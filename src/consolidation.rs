@@ -29,6 +29,7 @@
 //! | `allowed` | commands of another cluster, as far as they may be carried out in this one |
 //! | `effort` | how much may still be done |
 //! | `search` | until nothing is found |
+//! | `reference` | the next command that the reference would find |
 //! | `apart` | the same in a process of its own |
 //! | `why` | why a node is still there |
 //! | `held` | what keeps the nodes that stay |
@@ -50,6 +51,7 @@ mod near;
 mod policies;
 mod policy;
 mod release;
+mod reference;
 pub mod report;
 mod room;
 mod rounds;
@@ -73,7 +75,10 @@ use crate::units::MicroUsd;
 pub use allowed::after_allowed;
 pub use least::Outlook;
 pub use policy::{EvictionLimit, Policy};
-pub use search::{Budgets, Consolidation, Found, Manner, consolidate, consolidate_now, consolidate_with_outlook};
+pub use search::{
+    Budgets, Consolidation, Found, Manner, consolidate, consolidate_as_reference, consolidate_now,
+    consolidate_with_outlook,
+};
 pub use valid::are_valid;
 pub use without::{launched, settled, under_way};
 

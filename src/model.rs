@@ -17,7 +17,7 @@ pub use domains::{DomainId, KeyId, Keys};
 pub use groups::{Group, ports_conflict};
 pub use limits::Limit;
 pub use nodes::NodeModel;
-pub use pools::{Brought, BroughtCount, OfferingIndex, PoolModel, RemainingLimits, TypeModel};
+pub use pools::{Brought, BroughtCount, OfferingIndex, PoolModel, RemainingLimits, TypeModel, types_on_sale};
 pub use rules::{SoftTaints, admits};
 pub use topology::{
     NodeFilter, Placement, Source, Topology, TopologyId, TopologyKind, affinity_alternatives, domain_of_node,

@@ -57,10 +57,10 @@ pub struct Args {
     /// How long is simulated [default: as the scenario says].
     #[arg(long = "for", value_parser = super::plan::duration, value_name = "DURATION")]
     time: Option<Duration>,
-    /// Decide with Karpenter's packing alone.
+    /// Decide as Karpenter does: with its packing, and with its sequence of commands where nodes that are used go.
     #[arg(long)]
     greedy: bool,
-    /// Neither a bound, nor what Karpenter's packing would have cost.
+    /// Neither a bound, nor what deciding as Karpenter does would have cost.
     #[arg(long)]
     no_comparison: bool,
     /// Write nodes, $/h and waiting pods over time as an SVG.
@@ -173,11 +173,11 @@ fn one(args: &Args, scenario: &Scenario, options: &Options) -> Result<ExitCode, 
     if report.broken.is_some() {
         return Ok(failed(scenario, options, report));
     }
-    let greedy = greedy.map(|beside| with_progress("the same with Karpenter's packing", |_| beside.join()));
-    let greedy = greedy.transpose().map_err(|_| "the simulation with Karpenter's packing broke down")?;
+    let greedy = greedy.map(|beside| with_progress("the same as Karpenter", |_| beside.join()));
+    let greedy = greedy.transpose().map_err(|_| "the simulation as Karpenter broke down")?;
     if let Some(path) = &args.plot {
         let mut lines = vec![("packwright", &report)];
-        lines.extend(greedy.as_ref().map(|greedy| ("Karpenter's packing", greedy)));
+        lines.extend(greedy.as_ref().map(|greedy| ("as Karpenter", greedy)));
         std::fs::write(path, plot(&lines)?)?;
     }
     let alerts = Alerts { nodes: args.alert_nodes, usd_hour: args.alert_usd_per_hour };
@@ -304,7 +304,7 @@ fn bar(what: &'static str, length: u64) -> ProgressBar {
 }
 
 fn shown(report: &Report, greedy: Option<&Report>) -> String {
-    let header = ["", "packwright", "Karpenter's packing"];
+    let header = ["", "packwright", "as Karpenter"];
     let columns = if greedy.is_some() { 3 } else { 2 };
     let mut table = table(&header[..columns]);
     let mut row = |name: &str, of: &dyn Fn(&Report) -> String| {

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use super::trial::Trial;
 use super::{Command, Move, Removed};
+use crate::api::labels;
 use crate::disruption::Method;
 use crate::observe::Snapshot;
-use crate::plan::{Launch, Target};
+use crate::plan::{Launch, Offer, Target};
+use crate::requirements::{Requirement, Requirements};
 use crate::units::MicroUsd;
 
 /// Sets of things that belong together: the parent of each, itself where it stands for its set.
@@ -82,4 +84,16 @@ fn free(name: &Arc<str>, snapshot: &Snapshot) -> Arc<str> {
         free = format!("{name}-{number}").into();
     }
     free
+}
+
+/// Leaves these of the offers of a launch, and has its claim ask for no others.
+pub(super) fn offer_only(launch: &mut Launch, offers: Vec<Offer>) {
+    if offers.len() < launch.offers.len() {
+        let mut requirements = Requirements::clone(&launch.requirements);
+        let of = |name: fn(&Offer) -> &Arc<str>| Requirement::one_of(offers.iter().map(name).cloned());
+        requirements.add(labels::INSTANCE_TYPE, of(|offer| &offer.instance_type));
+        requirements.add(labels::ZONE, of(|offer| &offer.zone));
+        launch.requirements = Arc::new(requirements);
+        launch.offers = Arc::new(offers);
+    }
 }

@@ -22,8 +22,8 @@ const PARTS: u32 = 2;
 impl Search<'_> {
     /// Takes away the longest run of candidates that a binary search finds, and those after it that can go with them.
     pub fn remove_most(&mut self) {
-        let mut all = self.underutilized();
-        all.retain(|of| self.is_worth_alone(of));
+        let all = self.underutilized();
+        let mut all: Vec<Candidate> = all.iter().filter(|of| self.is_worth_alone(of)).cloned().collect();
         all.sort_by(by_savings);
         self.keep_within_budgets(&mut all, Method::Underutilized);
         // nothing can be bought here

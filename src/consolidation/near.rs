@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::without::takes_moved;
+use crate::catalog::InstanceType;
 use crate::model::rules::keep_out;
+use crate::model::types_on_sale;
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{Labels, Node, NodePool, Pod, PodSpec, PodTemplate};
 use crate::resources::Resources;
@@ -15,6 +17,8 @@ use crate::scheduler::selects;
 /// Pods may move to so many nodes, and so many more for each of them: those with the most room.
 const NEAR: usize = 40;
 const NEAR_A_POD: usize = 2;
+
+type Types = Arc<Vec<InstanceType>>;
 
 /// What is known of each node, by index into `Snapshot::nodes`.
 pub(super) struct Surroundings {
@@ -26,6 +30,8 @@ pub(super) struct Surroundings {
     index: HashMap<Arc<str>, usize>, // looked up only
     /// Nodes that count for the limits of a pool.
     limited: Vec<usize>,
+    /// By pool, its types and those of them that can be bought: most of what a catalogue has no pool allows.
+    on_sale: Vec<(Types, Types)>,
     alike: Alike,
 }
 
@@ -52,7 +58,9 @@ impl Surroundings {
             snapshot.node_pools.iter().filter(is_limited).map(|pool| &pool.name).collect();
         let counts = |&index: &usize| snapshot.nodes[index].pool.as_ref().is_some_and(|pool| limited.contains(pool));
         let limited = (0..snapshot.nodes.len()).filter(counts).collect();
-        Self { free, pods, index, limited, alike: Alike::of(snapshot) }
+        let sold = |pool: &NodePool| (pool.instance_types.clone(), Arc::new(types_on_sale(pool)));
+        let on_sale = snapshot.node_pools.iter().map(sold).collect();
+        Self { free, pods, index, limited, on_sale, alike: Alike::of(snapshot) }
     }
 
     /// What is free on a node that takes pods, by index into `Snapshot::nodes`.
@@ -84,7 +92,7 @@ impl Surroundings {
             settings: snapshot.settings.clone(),
             pods: pods.iter().map(|&pod| snapshot.pods[pod].clone()).collect(),
             nodes: nodes.collect(),
-            node_pools: snapshot.node_pools.clone(),
+            node_pools: snapshot.node_pools.iter().zip(&self.on_sale).map(with_types_on_sale).collect(),
             daemon_sets: snapshot.daemon_sets.clone(),
             disruption_budgets: snapshot.disruption_budgets.clone(),
             namespaces: snapshot.namespaces.clone(),
@@ -128,6 +136,12 @@ impl Surroundings {
         let times = |(name, amount): (&Arc<str>, i64)| free.get(name) / amount.max(1);
         least.iter().map(times).min().unwrap_or(0)
     }
+}
+
+/// A pool with the types alone that can be bought, unless it has become another one.
+fn with_types_on_sale((pool, (all, sold)): (&NodePool, &(Types, Types))) -> NodePool {
+    let instance_types = if Arc::ptr_eq(&pool.instance_types, all) { sold } else { &pool.instance_types };
+    NodePool { instance_types: instance_types.clone(), ..pool.clone() }
 }
 
 fn requests(pod: &Pod) -> &Resources {

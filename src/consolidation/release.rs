@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::cut::offer_only;
 use super::means::{Bill, Means};
 use super::policies::Policies;
 use super::{Command, Policy};
@@ -18,7 +19,6 @@ use crate::disruption::{Candidate, RescheduleCost};
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{Node, Pod};
 use crate::plan::{Launch, Offer};
-use crate::requirements::{Requirement, Requirements};
 use crate::units::MicroUsd;
 
 /// Where one spot node replaces one, it may become so many types at least: else interruptions follow one another.
@@ -262,15 +262,4 @@ fn cheapen(launch: &mut Launch, by_now: MicroUsd, by_mean: MicroUsd, means: Mean
     let is_cheap = |offer: &&Offer| offer.price <= most && of.of(offer) <= most_on_average;
     let offers = launch.offers.iter().filter(is_cheap).cloned().collect();
     offer_only(launch, offers);
-}
-
-fn offer_only(launch: &mut Launch, offers: Vec<Offer>) {
-    if offers.len() < launch.offers.len() {
-        let mut requirements = Requirements::clone(&launch.requirements);
-        let of = |name: fn(&Offer) -> &Arc<str>| Requirement::one_of(offers.iter().map(name).cloned());
-        requirements.add(labels::INSTANCE_TYPE, of(|offer| &offer.instance_type));
-        requirements.add(labels::ZONE, of(|offer| &offer.zone));
-        launch.requirements = Arc::new(requirements);
-        launch.offers = Arc::new(offers);
-    }
 }

@@ -90,6 +90,15 @@ pub struct Manner<'p> {
     pub trials: usize,
     /// Searches that may end early begin elsewhere each time.
     pub turn: u64,
+    pub algorithm: Algorithm,
+}
+
+/// What looks for commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithm {
+    Own,
+    /// As the reference does, one command.
+    Reference,
 }
 
 /// Where work ends a search, not time, so many sets of nodes are tried.
@@ -100,7 +109,7 @@ impl<'p> Manner<'p> {
     #[must_use]
     pub fn all(policy: &'p Policy, budgets: Budgets, limits: Limits) -> Self {
         let of_trial = Limits { work: Work { pace: limits.work.pace, ..Work::OF_A_TRIAL }, ..limits };
-        Self { policy, budgets, limits: of_trial, trials: usize::MAX, turn: 0 }
+        Self { policy, budgets, limits: of_trial, trials: usize::MAX, turn: 0, algorithm: Algorithm::Own }
     }
 }
 
@@ -126,14 +135,21 @@ pub fn consolidate(snapshot: &Snapshot, manner: Manner<'_>, now: Timestamp, time
         commands: Vec::new(),
         examined: BTreeSet::new(),
         least: HashMap::new(),
+        standing: None,
     };
     search.remove_empty();
     search.replace_drifted();
-    if !search.policies.are_off() {
-        search.remove_most();
-        search.rounds();
-        search.effort = &second;
-        search.until_nothing_is_found();
+    match manner.algorithm {
+        _ if search.policies.are_off() => {}
+        // what has to go goes first
+        Algorithm::Reference if !search.commands.is_empty() => {}
+        Algorithm::Reference => search.next_as_reference(),
+        Algorithm::Own => {
+            search.remove_most();
+            search.rounds();
+            search.effort = &second;
+            search.until_nothing_is_found();
+        }
     }
     let stopped = search.effort.is_over();
     let (held_back, is_limited) = (search.held_back(), search.room.is_partly_used());
@@ -175,6 +191,25 @@ pub fn consolidate_now(snapshot: &Snapshot, policy: &Policy, limits: Limits, tur
     consolidate(&settled(snapshot, &BTreeSet::new()), manner, snapshot.taken_at, &time)
 }
 
+/// The next command that the reference would find: everything that is empty or has drifted, or else one set of nodes that costs less
+/// without it. What a saving has to be worth it does not ask; `policy` says what is off. `turn` as in [`consolidate_now`].
+#[must_use]
+pub fn consolidate_as_reference(snapshot: &Snapshot, policy: &Policy, limits: Limits, turn: u64) -> Consolidation {
+    let saves = policy.saves;
+    let policy = Policy { saves, evictions_left: policy.evictions_left, ..Policy::anything() };
+    let manner = Manner {
+        trials: TRIALS_AS_REFERENCE,
+        turn,
+        algorithm: Algorithm::Reference,
+        ..Manner::all(&policy, Budgets::Together, limits)
+    };
+    consolidate(&settled(snapshot, &BTreeSet::new()), manner, snapshot.taken_at, &|| limits.time)
+}
+
+/// Twice as many sets as it looks at at a time: a binary search, and single nodes, more of which follow the next time. (The reference
+/// looks at all of them that it can in three minutes.)
+const TRIALS_AS_REFERENCE: usize = 100;
+
 /// For each integer program over the whole cluster, where time counts.
 const OF_A_CHOICE: Duration = Duration::from_millis(200);
 
@@ -201,6 +236,8 @@ pub(super) struct Search<'s> {
     /// What comes for a set costs at least so much of an hour in the cluster as it is. In the rounds before the last this is taken to hold
     /// after a command, too: room becomes less.
     least: HashMap<Vec<Arc<str>>, MicroUsd>, // looked up only
+    /// What [`Self::underutilized`] has found in the cluster as it is.
+    standing: Option<Arc<Vec<Candidate>>>,
 }
 
 impl Search<'_> {
@@ -233,7 +270,7 @@ impl Search<'_> {
     }
 
     /// The most of any candidate: a set of them wins no more.
-    fn most_won(&self) -> MicroUsd {
+    fn most_won(&mut self) -> MicroUsd {
         let all = self.underutilized();
         all.iter().map(|of| self.won(of.price.unwrap_or_default(), of.pods.len())).max().unwrap_or_default()
     }
@@ -277,7 +314,16 @@ impl Search<'_> {
     }
 
     /// Candidates that may be moved for less.
-    pub fn underutilized(&self) -> Vec<Candidate> {
+    pub fn underutilized(&mut self) -> Arc<Vec<Candidate>> {
+        if let Some(known) = &self.standing {
+            return known.clone();
+        }
+        let found = Arc::new(self.find_underutilized());
+        self.standing = Some(found.clone());
+        found
+    }
+
+    fn find_underutilized(&self) -> Vec<Candidate> {
         let there: HashSet<&str> = self.start.nodes.iter().map(|node| &*node.name).collect();
         let mut all = self.candidates(Method::Underutilized);
         all.retain(|candidate| self.may_go(candidate, &there) && self.room.has_for_pods(candidate.pods.len(), 1));
@@ -295,7 +341,7 @@ impl Search<'_> {
                 Pace::Time => Some(OF_A_CHOICE.min(self.effort.time() / 10)),
                 Pace::Work => None,
             };
-            for choice in choices(&self.current, &all, &self.policy(&all), &allowed, (time, self.effort)) {
+            for choice in choices(&self.current, &all, &self.policy(all.iter()), &allowed, (time, self.effort)) {
                 if self.effort.is_over() {
                     return;
                 }
@@ -322,7 +368,7 @@ impl Search<'_> {
     }
 
     /// Whether new nodes may come for these: spot nodes for spot nodes only where the gate is open.
-    fn may_buy(&self, nodes: &[&Candidate]) -> bool {
+    pub fn may_buy(&self, nodes: &[&Candidate]) -> bool {
         let is_spot =
             |of: &&Candidate| self.current.nodes[of.node].label(labels::CAPACITY_TYPE) == Some(labels::CAPACITY_SPOT);
         self.current.settings.feature_gates.spot_to_spot_consolidation || !nodes.iter().all(is_spot)
@@ -443,6 +489,7 @@ impl Search<'_> {
             Budgets::Each => after(&self.current, &commands),
         };
         self.surroundings = Surroundings::of(&self.current);
+        self.standing = None;
         if self.hurdle == MicroUsd::ZERO {
             self.least.clear();
         }

@@ -1,6 +1,7 @@
 mod least;
 mod means;
 mod policies;
+mod reference;
 mod rules;
 mod why;
 

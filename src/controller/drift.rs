@@ -17,6 +17,7 @@ use super::market::Market;
 use super::said::Said;
 use super::turn::{Turn, later};
 use crate::api::labels;
+use crate::catalog::InstanceType;
 use crate::cloud::ec2;
 use crate::observe::requirements_of;
 use crate::observe::snapshot::NodePool;
@@ -48,12 +49,13 @@ impl<'m> Wanted<'m> {
 /// Sets the condition of the claims that are looked at, and takes it away from those that are what they should be again.
 pub(super) fn step(cluster: &Cluster<'_>, market: &Market, garbage: &Garbage, turn: &mut Turn<'_>) {
     let mut pools: BTreeMap<&str, Option<Wanted<'_>>> = BTreeMap::new();
+    let mut classes: BTreeMap<&str, String> = BTreeMap::new();
     for claimed in cluster.claims.iter().filter(|claimed| !claimed.is_deleting()) {
         let Some(name) = claimed.pool() else { continue };
         let Some(wanted) = pools.entry(name).or_insert_with(|| Wanted::of(cluster, market, name)) else { continue };
         turn.about(claimed);
         let reason = if claimed.is(LAUNCHED) {
-            reason(claimed, wanted, turn).or_else(|| class_reason(cluster, claimed, wanted, garbage))
+            reason(claimed, wanted, turn).or_else(|| class_reason(cluster, claimed, wanted, (garbage, &mut classes)))
         } else {
             None
         };
@@ -78,28 +80,35 @@ fn reason(claimed: &Claimed<'_>, wanted: &Wanted<'_>, turn: &mut Turn<'_>) -> Op
 }
 
 /// What a class asks for now, if it is one of EC2.
-fn class_reason(
-    cluster: &Cluster<'_>,
-    claimed: &Claimed<'_>,
+fn class_reason<'c>(
+    cluster: &Cluster<'c>,
+    claimed: &Claimed<'c>,
     wanted: &Wanted<'_>,
-    garbage: &Garbage,
+    (garbage, classes): (&Garbage, &mut BTreeMap<&'c str, String>),
 ) -> Option<&'static str> {
     let of = &claimed.claim.spec.node_class_ref;
     let class = class_hash::class_of(&of.kind, &of.name, cluster.objects)?;
-    if class_hash::of_claim(claimed).is_some_and(|hash| hash != class.spec.static_hash()) {
+    let hash = classes.entry(&of.name).or_insert_with(|| class.spec.static_hash());
+    if class_hash::of_claim(claimed).is_some_and(|of_claim| of_claim != *hash) {
         return Some(ec2::drift::NODE_CLASS);
     }
     let label = claimed.claim.metadata.labels.as_ref().and_then(|labels| labels.get(labels::INSTANCE_TYPE));
-    let kind = label.and_then(|name| wanted.pool.instance_types.iter().find(|kind| *kind.name == **name));
+    let kind = label.and_then(|name| kind_of(wanted.pool, name));
     let status = claimed.claim.status.as_ref()?;
     let machine = status.provider_id.as_deref().and_then(|id| garbage.machine(id));
     ec2::drift::dynamic(class, kind, status.image_id.as_deref(), machine)
 }
 
+/// They are sorted by name.
+fn kind_of<'p>(pool: &'p NodePool, name: &str) -> Option<&'p InstanceType> {
+    let found = pool.instance_types.binary_search_by(|kind| (*kind.name).cmp(name));
+    found.ok().map(|index| &pool.instance_types[index])
+}
+
 /// Whether the type is still sold where and as the claim has it, if it can be had now or not. A node on a reservation is as
 /// good without it.
 fn is_offered<'l>(pool: &NodePool, label: impl Fn(&str) -> Option<&'l str>) -> bool {
-    let kind = pool.instance_types.iter().find(|kind| label(labels::INSTANCE_TYPE) == Some(&*kind.name));
+    let kind = label(labels::INSTANCE_TYPE).and_then(|name| kind_of(pool, name));
     let capacity_type = label(labels::CAPACITY_TYPE);
     let is_reserved = capacity_type == Some(labels::CAPACITY_RESERVED);
     let is_it = |sold: &str| capacity_type == Some(sold) || (is_reserved && sold == labels::CAPACITY_ON_DEMAND);

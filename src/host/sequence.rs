@@ -24,7 +24,7 @@ pub use replacement::Replacement;
 use simulation::{emptied, simulate};
 
 /// A multi-node command removes at most so many nodes.
-const MOST: usize = 101;
+pub const MOST: usize = 101;
 
 /// How a command was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

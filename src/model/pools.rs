@@ -223,6 +223,36 @@ fn has_labels(instance_type: &InstanceType, offering: &Offering, must_have: &[Ar
     must_have.iter().all(|key| instance_type.requirements.contains_key(key) || offering.label(key).is_some())
 }
 
+/// What of a pool's types a [`PoolModel`] of it has: whoever formulates many problems of one cluster looks for them once.
+#[must_use]
+pub fn types_on_sale(pool: &NodePool) -> Vec<InstanceType> {
+    let requirements = of_new_node(pool);
+    let (must_have, asked) = (labels_to_be_had(pool, &requirements), OfferingFilter::of(&requirements));
+    let is_sold = |of: &&InstanceType| !sold(of, (&requirements, asked), &must_have).is_empty();
+    pool.instance_types.iter().filter(is_sold).cloned().collect()
+}
+
+/// The pool's requirements and the placeholder hostname.
+fn of_new_node(pool: &NodePool) -> Requirements {
+    let mut requirements = pool.requirements.clone();
+    requirements.replace(labels::HOSTNAME, Requirement::one_of([NEW_NODE]));
+    requirements
+}
+
+/// The available offerings of a type that these requirements allow.
+fn sold<'t>(
+    kind: &'t InstanceType,
+    (requirements, asked): (&Requirements, OfferingFilter<'_>),
+    must_have: &[Arc<str>],
+) -> Vec<&'t Offering> {
+    // the shorter of the two is gone through
+    if kind.requirements.intersects(requirements).is_err() {
+        return Vec::new();
+    }
+    let is_sold = |of: &&Offering| of.available && asked.takes(of) && has_labels(kind, of, must_have);
+    kind.offerings.iter().filter(is_sold).collect()
+}
+
 pub(super) fn build<'a>(snapshot: &'a Snapshot, dims: &Dims) -> Vec<PoolModel<'a>> {
     let usable = |pool: &NodePool| pool.unusable.is_none() && pool.replicas.is_none();
     let mut order: Vec<usize> = (0..snapshot.node_pools.len()).filter(|&i| usable(&snapshot.node_pools[i])).collect();
@@ -236,8 +266,7 @@ pub(super) fn build<'a>(snapshot: &'a Snapshot, dims: &Dims) -> Vec<PoolModel<'a
 
 fn pool_model<'a>(snapshot: &'a Snapshot, index: usize, dims: &Dims) -> PoolModel<'a> {
     let pool = &snapshot.node_pools[index];
-    let mut requirements = pool.requirements.clone();
-    requirements.replace(labels::HOSTNAME, Requirement::one_of([NEW_NODE]));
+    let requirements = of_new_node(pool);
     let ready = rules::once_initialized(&requirements);
     let daemons: Vec<&DaemonSet> = snapshot
         .daemon_sets
@@ -247,10 +276,7 @@ fn pool_model<'a>(snapshot: &'a Snapshot, index: usize, dims: &Dims) -> PoolMode
     let (must_have, asked) = (labels_to_be_had(pool, &requirements), OfferingFilter::of(&requirements));
     let mut overheads: HashMap<Vec<usize>, (Resources, Vec<HostPort>)> = HashMap::new();
     let types = pool.instance_types.iter().filter_map(|instance_type| {
-        // the shorter of the two is gone through
-        instance_type.requirements.intersects(&requirements).ok()?;
-        let sold = |o: &&Offering| o.available && asked.takes(o) && has_labels(instance_type, o, &must_have);
-        let offerings: Vec<&Offering> = instance_type.offerings.iter().filter(sold).collect();
+        let offerings = sold(instance_type, (&requirements, asked), &must_have);
         if offerings.is_empty() {
             return None;
         }

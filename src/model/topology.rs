@@ -320,6 +320,8 @@ impl<'p> Builder<'p> {
     fn count_bound(&self, nodes: &[NodeModel], bound: &[Bound], topologies: &mut [Topology]) {
         let selecting = Selecting::of(&self.identities);
         let mut selected: HashMap<(&str, *const PodTemplate), Vec<TopologyId>> = HashMap::new();
+        // of nodes that are no domains any more, by index: many pods that a rule counts may be on one
+        let mut labels: HashMap<usize, Requirements> = HashMap::new();
         for Bound { pod, index, node, owned } in bound {
             let pod = &self.snapshot.pods[*pod];
             let counted =
@@ -335,7 +337,7 @@ impl<'p> Builder<'p> {
                     continue;
                 }
                 let Some(node) = node else {
-                    self.count_on_deleting(*index, topology);
+                    self.count_on_deleting(*index, &mut labels, topology);
                     continue;
                 };
                 if topology.filter.admits_node(&nodes[*node])
@@ -362,11 +364,14 @@ struct Bound {
 
 impl Builder<'_> {
     /// A pod that stays on a deleting node counts, although the node is no domain any more.
-    fn count_on_deleting(&self, node: usize, topology: &mut Topology) {
-        let node = &self.snapshot.nodes[node];
+    fn count_on_deleting(&self, index: usize, labels: &mut HashMap<usize, Requirements>, topology: &mut Topology) {
+        let node = &self.snapshot.nodes[index];
         if topology.key == Keys::HOST {
             topology.elsewhere += 1;
-        } else if topology.filter.admits(&Requirements::from_labels(&node.labels), &node.taints)
+            return;
+        }
+        let labels = labels.entry(index).or_insert_with(|| Requirements::sharing_labels(&node.labels));
+        if topology.filter.admits(labels, &node.taints)
             && let Some(value) = node.label(self.keys.name(topology.key))
             && let Some(domain) = self.keys.domain(topology.key, value)
         {

@@ -32,7 +32,7 @@ struct Row {
     greedy: String,
 }
 
-/// The page of a simulation, beside the same hours with Karpenter's packing where they were simulated too, with the alerts that are
+/// The page of a simulation, beside the same hours decided as Karpenter does where they were simulated too, with the alerts that are
 /// looked at and those that fired.
 ///
 /// # Errors
@@ -51,7 +51,7 @@ pub fn of_simulation(
     let rung = |kind, name, amount: f64, note: &str| Rung::of(kind, name, amount, most, note);
     let mut ladder = Vec::new();
     ladder.extend(
-        packed.map(|packed| rung("greedy", "Karpenter's packing", packed, "the same controller, deciding with it")),
+        packed.map(|packed| rung("greedy", "as Karpenter", packed, "the same controller, deciding as it does")),
     );
     ladder.push(rung("plan", "packwright", cost, ""));
     ladder.extend(bound.map(|bound| rung("bound", "bound", bound, "whatever is bought for its pods")));
@@ -76,7 +76,7 @@ fn verdict(cost: f64, packed: Option<f64>) -> String {
         Some(packed) if packed > 0.0 => {
             let part = 100.0 * (packed - cost) / packed;
             let than = if part < 0.0 { "above" } else { "below" };
-            format!("{:.1} % {than} what Karpenter's packing costs in the same hours", part.abs())
+            format!("{:.1} % {than} what deciding as Karpenter costs in the same hours", part.abs())
         }
         _ => String::new(),
     }
@@ -109,7 +109,7 @@ fn charts(report: &Report, greedy: Option<&Report>, hours: f64, alerts: Option<(
         let mut lines = vec![Line { class: "plan", name: "packwright", points: points(report, of), is_dotted: false }];
         lines.extend(greedy.map(|greedy| Line {
             class: "greedy",
-            name: "Karpenter's packing",
+            name: "as Karpenter",
             points: points(greedy, of),
             is_dotted: false,
         }));

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::observed::{Observed, PodState, Unchangeable};
+use super::observed::{ClaimState, NodeState, Observed, PodState, Unchangeable};
 use super::planned::{ExpectedPods, taint_value};
+use super::reservation::Reservation;
 use super::tolerations::{MOST, count, has, is_ours};
 
 /// The pods of one claim that are not bound yet.
@@ -57,7 +58,7 @@ pub(super) fn awaited(observed: &Observed) -> BTreeMap<Arc<str>, Awaited<'_>> {
     let values: BTreeSet<String> = observed.claims.keys().map(|claim| taint_value(claim)).collect();
     let mut left: BTreeSet<&Arc<str>> = BTreeSet::new();
     let mut all = BTreeMap::new();
-    for (name, claim) in &observed.claims {
+    for (name, claim) in by_opening(observed) {
         let mut awaited = Awaited { value: taint_value(name), ..Awaited::default() };
         for pod in claim.plan.pods.iter().filter_map(|pod| observed.pods.get(&pod.uid)) {
             if pod.node.is_none() {
@@ -83,6 +84,21 @@ pub(super) fn awaited(observed: &Observed) -> BTreeMap<Arc<str>, Awaited<'_>> {
         all.insert(name.clone(), awaited);
     }
     all
+}
+
+/// Claims in the order in which new pods take their places: those first whose node lets them in, the one that has waited longest before
+/// the others. By their names alone one might be passed over for as long as others of the same pods come.
+fn by_opening(observed: &Observed) -> Vec<(&Arc<str>, &ClaimState)> {
+    let opened = |node: &NodeState| match node.reservation {
+        Reservation::Reserved { since, .. } => (0, since),
+        Reservation::Cordoned { since } => (1, since),
+        _ => (2, None),
+    };
+    let nodes: BTreeMap<&Arc<str>, _> =
+        observed.nodes.iter().filter_map(|node| Some((node.claim.as_ref()?, opened(node)))).collect();
+    let mut claims: Vec<_> = observed.claims.iter().collect();
+    claims.sort_by_key(|(name, _)| nodes.get(name).copied().unwrap_or((2, None))); // stable: then by name
+    claims
 }
 
 /// How many places are left after the pods that have them or get them now, and those pods.

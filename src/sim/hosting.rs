@@ -12,11 +12,15 @@ use super::queue::after;
 use super::{Happening, Planted, Seen, Simulation};
 use crate::api::labels;
 use crate::cloud::{Answer, Launch, LaunchError, Request};
-use crate::consolidation::{Found, consolidate_now};
+use crate::consolidation::{Found, consolidate_as_reference, consolidate_now};
 use crate::controller::{Action, Event, Outcome, Step, Subject, Verb, Write};
+use crate::disruption::Method;
 use crate::host::{Limits, Search, decide_from};
 use crate::observe::objects::KINDS;
 use crate::observe::{Origin, RawObject};
+
+/// The reference looks at a command once more after so long, before it is carried out.
+const VALIDATION: Duration = Duration::from_secs(15);
 
 impl Simulation<'_> {
     /// Nothing of a kind is seen until it is listed again.
@@ -137,9 +141,17 @@ impl Simulation<'_> {
                 Action::Decide { .. } if self.is_planted(Planted::Undecided) => {}
                 Action::Consolidate { question, snapshot, policy } => {
                     let started = std::time::Instant::now();
-                    let found = consolidate_now(&snapshot, &policy, self.options.limits, question);
+                    let limits = self.options.limits;
+                    let (found, wait) = match limits.search {
+                        Search::Integer => (consolidate_now(&snapshot, &policy, limits, question), Duration::ZERO),
+                        Search::Greedy => {
+                            let found = consolidate_as_reference(&snapshot, &policy, limits, question);
+                            let is_optional = found.commands.iter().any(|of| of.method == Method::Underutilized);
+                            (found, if is_optional { VALIDATION } else { Duration::ZERO })
+                        }
+                    };
                     self.report.deciding += started.elapsed();
-                    let at = after(self.now, self.scenario.spec.machines.decision);
+                    let at = after(self.now, self.scenario.spec.machines.decision + wait);
                     let event = Event::Consolidated { question, found: Some(Found::of(found)) };
                     self.queue.put(at, Happening::Heard(life, Box::new(event)));
                 }

@@ -75,6 +75,26 @@ fn a_pod_takes_a_place_of_one_claim_only() {
 }
 
 #[test]
+fn pods_go_where_they_are_let_in_before_where_they_would_have_to_wait() {
+    let mut sim = replacement();
+    let claim = sim.claims["c"].clone();
+    // its name comes first, and its node later
+    sim.claim("b", &[]);
+    sim.claims.get_mut("b").unwrap()["metadata"]["annotations"] = claim["metadata"]["annotations"].clone();
+    sim.pod("a", Some("o"));
+    assert_eq!(sim.step(), ["let pod shop/a on the node of c"], "it has none yet");
+    sim.node("m", "b");
+    sim.pod("d", Some("o"));
+    assert_eq!(sim.step(), ["register and cordon node m", "let pod shop/d on the node of c"]);
+    sim.pod("e", Some("o"));
+    assert_eq!(sim.step(), [""; 0], "{:?}", sim.tolerations("e"));
+    sim.pass(1);
+    sim.ready("m");
+    assert_eq!(sim.step(), ["reserve node m for the pods of b"]);
+    assert_eq!(sim.step(), ["let pod shop/e on the node of b"]);
+}
+
+#[test]
 fn a_pod_that_one_claim_plans_takes_no_place_of_another() {
     let mut sim = replacement();
     sim.pod("a", Some("o"));
