@@ -172,12 +172,15 @@ pub(super) fn count(said: &Said, world: &World) {
         Said::Examined { oldest, .. } => {
             gauge!("packwright_consolidation_oldest_unexamined_seconds").set(oldest.as_secs_f64());
         }
-        Said::Replacing { pool, .. } => counter!("karpenter_nodeclaims_created_total", "nodepool" => pool.to_string(),
-            "reason" => "underutilized", "min_values_relaxed" => "false")
+        Said::Replacing { pool, method, .. } => {
+            counter!("karpenter_nodeclaims_created_total", "nodepool" => pool.to_string(),
+            "reason" => method.label(), "min_values_relaxed" => "false")
+            .increment(1)
+        }
+        Said::NotReplaced { method, .. } => counter!("karpenter_voluntary_disruption_queue_failures_total",
+            "decision" => "replace", "reason" => method.label(), "consolidation_type" => "")
         .increment(1),
-        Said::NotReplaced { .. } => counter!("karpenter_voluntary_disruption_queue_failures_total",
-            "decision" => "replace", "reason" => "underutilized", "consolidation_type" => "")
-        .increment(1),
+        Said::InstanceGone { claim, .. } => disrupted(claim, "garbage_collected", world),
         Said::GaveUp { claim, why, .. } => disrupted(claim, why.label(), world),
         Said::Expired { claim } => disrupted(claim, "expired", world),
         Said::Interrupted { claim, kind, .. } => disrupted(claim, kind.label(), world),

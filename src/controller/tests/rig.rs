@@ -273,7 +273,7 @@ impl Rig {
                 }
                 Action::Decide { question, snapshot, .. } => {
                     let decision = Box::new(decide(&snapshot, Limits::of_work(Work::IN_TIME, Search::Greedy)));
-                    self.observe(Event::Decided { question, decision });
+                    self.observe(Event::Decided { question, decision: Some(decision) });
                 }
             }
         }
