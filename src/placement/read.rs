@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, PodSpec, Taint};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::daemons::{Daemons, daemons, lacking};
@@ -170,10 +170,9 @@ fn look_closer(
     daemons: &[Daemons],
     bound: &BTreeSet<&str>,
 ) {
-    let startup: Vec<&str> = claim.spec.startup_taints.iter().map(|taint| taint.key.as_str()).collect();
-    let is_passing = |key: &str| startup.contains(&key) || is_ephemeral_key(key);
-    let passing: Vec<&str> =
-        state.taints.iter().map(|taint| taint.key.as_str()).filter(|key| is_passing(key)).collect();
+    let is_startup = |of: &Taint| claim.spec.startup_taints.iter().any(|s| s.key == of.key && s.effect == of.effect);
+    let passing = state.taints.iter().filter(|taint| is_startup(taint) || is_ephemeral_key(&taint.key));
+    let passing: Vec<&str> = passing.map(|taint| taint.key.as_str()).collect();
     if let Some(taint) = passing.first() {
         state.starting.get_or_insert_with(|| format!("it still has the taint {taint}"));
     }
