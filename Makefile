@@ -43,6 +43,9 @@ programs: ## Build the programs of the test cluster, where they are missing
 	@tests/cluster/build.sh >/dev/null
 	@tests/cluster/build.sh prometheus karpenter crane >/dev/null
 
+kills: setup programs ## Kill a controller that launches, 50 times at random moments, on a real control plane
+	@PACKWRIGHT_KILLS=50 CARGO_PROFILE_DEV_OPT_LEVEL=0 cargo test --locked --test integration killed_at_any_moment -- --nocapture
+
 cluster: setup ## Run a Kubernetes control plane without containers, and print how to use it
 	@tests/cluster/run.sh
 

@@ -192,19 +192,3 @@ fn a_startup_taint_is_one_of_that_effect() {
     assert_eq!(rig.condition("NodeClaim", &node, "Initialized").as_deref(), Some("True/Initialized"));
     assert_eq!(rig.get("Pod", "web")["spec"]["nodeName"], *node);
 }
-
-#[test]
-fn a_node_that_vanishes_before_it_is_initialized_was_registered_all_the_same() {
-    let mut rig = Rig::of(vec![class(&json!({})), dedicated(), pod("web", "1")]);
-    let mut web = rig.get("Pod", "web").clone();
-    web["spec"]["tolerations"] = json!([{"key": "dedicated", "operator": "Exists"}]);
-    rig.put(web);
-    rig.pass(10);
-    let node = rig.names("Node").remove(0);
-    assert_eq!(rig.condition("NodeClaim", &node, "Registered").as_deref(), Some("True/Registered"));
-    rig.delete("Node", &node);
-    for _ in 0..20 {
-        rig.step();
-        assert_eq!(rig.condition("NodeClaim", &node, "Registered").as_deref(), Some("True/Registered"));
-    }
-}
