@@ -12,7 +12,7 @@ GETTING_STARTED := examples/getting-started
 OPENB := benchmarks/instances/openb
 SIMULATIONS := examples/simulations
 
-.PHONY: help setup build release image push arm64 demo test programs cluster lint crds charts pages models instances bench bench-random bench-throughput bench-loading oracle oldest placement modes simulations live
+.PHONY: help setup build release image push arm64 demo test programs cluster kills lint crds charts pages models instances bench bench-random bench-throughput bench-loading oracle oldest placement modes simulations live
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -59,7 +59,7 @@ pub(super) fn carry_out(
         placed: plan.assignments.len(),
         unplaced: plan.unplaced.len(),
         certificate: Box::new(decision.certificate.clone()),
-        took: decision.answers.last().map_or(Duration::ZERO, |last| last.at),
+        took: Duration::try_from(turn.now.duration_since(asked.at)).unwrap_or_default(),
     });
     let mut created = BTreeMap::new();
     for launch in launched(snapshot, plan, wanted, room, turn) {
