@@ -8,14 +8,16 @@ use super::tolerations::is_ours;
 use crate::api::labels;
 
 /// A hash of everything in a pod that decides where it may run, except what differs from one replica to the next and what
-/// binding or we add: the node, our tolerations, the names of its volume claims.
+/// binding or we add: the node, our tolerations, the names of its volume claims, and the labels of its node's zone and region, which newer API
+/// servers give to pods as they are bound (feature PodTopologyLabelsAdmission).
 #[must_use]
 pub fn signature(pod: &Pod) -> String {
     let empty = PodSpec::default();
     let spec = pod.spec.as_ref().unwrap_or(&empty);
     let own = [labels::STATEFUL_SET_POD_NAME, labels::POD_INDEX, "batch.kubernetes.io/job-completion-index"];
-    let pod_labels: Vec<_> =
-        pod.metadata.labels.iter().flatten().filter(|(key, _)| !own.contains(&key.as_str())).collect();
+    let of_node = [labels::ZONE, labels::REGION];
+    let is_of_all = |key: &str| !own.contains(&key) && !of_node.contains(&key);
+    let pod_labels: Vec<_> = pod.metadata.labels.iter().flatten().filter(|(key, _)| is_of_all(key)).collect();
     let tolerations: Vec<&Toleration> = spec.tolerations.iter().flatten().filter(|found| !is_ours(found)).collect();
     let decisive = json!({
         "namespace": pod.metadata.namespace,
@@ -65,6 +67,10 @@ mod tests {
         let plain = of(&spec("1", &json!({})));
         let ours = json!({"key": labels::PLANNED, "operator": "Equal", "value": "claim", "effect": "NoSchedule"});
         assert_eq!(of(&spec("1", &json!({"nodeName": "n", "tolerations": [ours]}))), plain);
+        let with = |labels: Value| signature(&serde_json::from_value(json!({"metadata": {"labels": labels}})).unwrap());
+        let bound = json!({"app": "a", "topology.kubernetes.io/zone": "z", "topology.kubernetes.io/region": "r"});
+        assert_eq!(with(bound), with(json!({"app": "a"})), "the API server says where it is bound");
+        assert_ne!(with(json!({"app": "a"})), with(json!({"app": "b"})));
     }
 
     #[test]

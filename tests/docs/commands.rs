@@ -55,7 +55,7 @@ fn words(line: &str) -> Vec<String> {
         match word {
             "|" | "&&" | "||" | "#" | ";" => break,
             ">" | "2>" | "<" => drop(rest.next()),
-            _ if word.starts_with('#') => break,
+            _ if word.starts_with('#') || word.starts_with("<<") => break,
             // what is left out
             "..." => {}
             _ => found.push(word.trim_end_matches([';', ')']).replace(['"', '\''], "")),
