@@ -10,7 +10,7 @@ use crate::catalog::InstanceType;
 use crate::model::rules::keep_out;
 use crate::model::types_on_sale;
 use crate::observe::Snapshot;
-use crate::observe::snapshot::{Labels, Node, NodePool, Pod, PodSpec, PodTemplate};
+use crate::observe::snapshot::{Labels, Node, NodePool, OnSale, Pod, PodSpec, PodTemplate};
 use crate::resources::Resources;
 use crate::scheduler::selects;
 
@@ -31,7 +31,7 @@ pub(super) struct Surroundings {
     /// Nodes that count for the limits of a pool.
     limited: Vec<usize>,
     /// By pool, its types and those of them that can be bought: most of what a catalogue has no pool allows.
-    on_sale: Vec<(Types, Types)>,
+    on_sale: Vec<(Types, Types, OnSale)>,
     alike: Alike,
 }
 
@@ -58,7 +58,7 @@ impl Surroundings {
             snapshot.node_pools.iter().filter(is_limited).map(|pool| &pool.name).collect();
         let counts = |&index: &usize| snapshot.nodes[index].pool.as_ref().is_some_and(|pool| limited.contains(pool));
         let limited = (0..snapshot.nodes.len()).filter(counts).collect();
-        let sold = |pool: &NodePool| (pool.instance_types.clone(), Arc::new(types_on_sale(pool)));
+        let sold = |pool: &NodePool| (pool.instance_types.clone(), Arc::new(types_on_sale(pool)), OnSale::default());
         let on_sale = snapshot.node_pools.iter().map(sold).collect();
         Self { free, pods, index, limited, on_sale, alike: Alike::of(snapshot) }
     }
@@ -139,9 +139,11 @@ impl Surroundings {
 }
 
 /// A pool with the types alone that can be bought, unless it has become another one.
-fn with_types_on_sale((pool, (all, sold)): (&NodePool, &(Types, Types))) -> NodePool {
-    let instance_types = if Arc::ptr_eq(&pool.instance_types, all) { sold } else { &pool.instance_types };
-    NodePool { instance_types: instance_types.clone(), ..pool.clone() }
+fn with_types_on_sale((pool, (all, sold, on_sale)): (&NodePool, &(Types, Types, OnSale))) -> NodePool {
+    if !Arc::ptr_eq(&pool.instance_types, all) {
+        return pool.clone();
+    }
+    NodePool { instance_types: sold.clone(), on_sale: on_sale.clone(), ..pool.clone() }
 }
 
 fn requests(pod: &Pod) -> &Resources {

@@ -14,8 +14,10 @@ use crate::api::labels;
 use crate::catalog::CapacityType;
 use crate::disruption::tests::world::{load, merged, node, now, pod, pool};
 use crate::host::{Limits, Search};
+use crate::model::Problem;
 use crate::observe::Snapshot;
 use crate::random::SplitMix64;
+use crate::requirements::Requirement;
 use crate::solve::Work;
 
 /// A node: name, type, capacity type, and the millicores of each of its pods.
@@ -288,4 +290,19 @@ fn protected_pods_stay_and_what_is_found_is_never_dearer() {
             assert!(used <= node.allocatable.get("cpu"), "{round}: {} is too full", node.name);
         }
     }
+}
+
+#[test]
+fn what_is_on_sale_is_looked_for_again_where_a_copy_of_a_pool_is_another_one() {
+    let snapshot = cluster(&unlimited(), &only(&[FOUR, EIGHT]), &[("a", FOUR, "on-demand", &[3_000])]);
+    let types = |of: &Snapshot| Problem::new(of).pools.first().map_or(0, |pool| pool.types.len());
+    assert_eq!([types(&snapshot), types(&snapshot.clone())], [2, 2]);
+    let mut narrow = snapshot.clone();
+    narrow.node_pools[0].requirements.add(labels::INSTANCE_TYPE, Requirement::one_of([FOUR]));
+    assert_eq!(types(&narrow), 1, "other requirements");
+    let mut sold_out = snapshot.clone();
+    for kind in Arc::make_mut(&mut sold_out.node_pools[0].instance_types) {
+        kind.offerings.iter_mut().for_each(|offering| offering.available = false);
+    }
+    assert_eq!([types(&sold_out), types(&snapshot)], [0, 2], "other types");
 }

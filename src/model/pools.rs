@@ -11,7 +11,7 @@ use fixedbitset::FixedBitSet;
 use crate::api::labels;
 use crate::catalog::{CapacityType, InstanceType, Offering, OfferingFilter};
 use crate::observe::Snapshot;
-use crate::observe::snapshot::{DaemonSet, HostPort, NodePool, PodSpec};
+use crate::observe::snapshot::{DaemonSet, HostPort, NodePool, PodSpec, Sold};
 use crate::requirements::{Requirement, Requirements, Undefined};
 use crate::resources::Resources;
 use crate::units::MicroUsd;
@@ -223,13 +223,10 @@ fn has_labels(instance_type: &InstanceType, offering: &Offering, must_have: &[Ar
     must_have.iter().all(|key| instance_type.requirements.contains_key(key) || offering.label(key).is_some())
 }
 
-/// What of a pool's types a [`PoolModel`] of it has: whoever formulates many problems of one cluster looks for them once.
+/// What of a pool's types a [`PoolModel`] of it has.
 #[must_use]
 pub fn types_on_sale(pool: &NodePool) -> Vec<InstanceType> {
-    let requirements = of_new_node(pool);
-    let (must_have, asked) = (labels_to_be_had(pool, &requirements), OfferingFilter::of(&requirements));
-    let is_sold = |of: &&InstanceType| !sold(of, (&requirements, asked), &must_have).is_empty();
-    pool.instance_types.iter().filter(is_sold).cloned().collect()
+    on_sale(pool, &of_new_node(pool)).iter().map(|(kind, _)| pool.instance_types[*kind].clone()).collect()
 }
 
 /// The pool's requirements and the placeholder hostname.
@@ -239,18 +236,20 @@ fn of_new_node(pool: &NodePool) -> Requirements {
     requirements
 }
 
-/// The available offerings of a type that these requirements allow.
-fn sold<'t>(
-    kind: &'t InstanceType,
-    (requirements, asked): (&Requirements, OfferingFilter<'_>),
-    must_have: &[Arc<str>],
-) -> Vec<&'t Offering> {
-    // the shorter of the two is gone through
-    if kind.requirements.intersects(requirements).is_err() {
-        return Vec::new();
-    }
-    let is_sold = |of: &&Offering| of.available && asked.takes(of) && has_labels(kind, of, must_have);
-    kind.offerings.iter().filter(is_sold).collect()
+/// The types that can be bought as these requirements of a new node ask, in their available offerings.
+fn on_sale(pool: &NodePool, requirements: &Requirements) -> Sold {
+    pool.sold(|| {
+        let (must_have, asked) = (labels_to_be_had(pool, requirements), OfferingFilter::of(requirements));
+        let of_type = |(index, kind): (usize, &InstanceType)| {
+            // the shorter of the two is gone through
+            kind.requirements.intersects(requirements).ok()?;
+            let is_sold = |of: &Offering| of.available && asked.takes(of) && has_labels(kind, of, &must_have);
+            let offerings = kind.offerings.iter().enumerate().filter(|(_, of)| is_sold(of)).map(|(index, _)| index);
+            let offerings: Vec<usize> = offerings.collect();
+            (!offerings.is_empty()).then_some((index, offerings))
+        };
+        pool.instance_types.iter().enumerate().filter_map(of_type).collect()
+    })
 }
 
 pub(super) fn build<'a>(snapshot: &'a Snapshot, dims: &Dims) -> Vec<PoolModel<'a>> {
@@ -273,13 +272,11 @@ fn pool_model<'a>(snapshot: &'a Snapshot, index: usize, dims: &Dims) -> PoolMode
         .iter()
         .filter(|daemon| rules::must_run(&daemon.template.spec, &pool.taints, &ready, Undefined::AllowWellKnown))
         .collect();
-    let (must_have, asked) = (labels_to_be_had(pool, &requirements), OfferingFilter::of(&requirements));
     let mut overheads: HashMap<Vec<usize>, (Resources, Vec<HostPort>)> = HashMap::new();
-    let types = pool.instance_types.iter().filter_map(|instance_type| {
-        let offerings = sold(instance_type, (&requirements, asked), &must_have);
-        if offerings.is_empty() {
-            return None;
-        }
+    let sold = on_sale(pool, &requirements);
+    let types = sold.iter().map(|(kind, offerings)| {
+        let instance_type = &pool.instance_types[*kind];
+        let offerings: Vec<&Offering> = offerings.iter().map(|offering| &instance_type.offerings[*offering]).collect();
         let running: Vec<usize> =
             (0..daemons.len()).filter(|&d| may_run_on(&daemons[d].template.spec, instance_type, &offerings)).collect();
         let (overhead, ports) = overheads
@@ -289,7 +286,7 @@ fn pool_model<'a>(snapshot: &'a Snapshot, index: usize, dims: &Dims) -> PoolMode
         for daemon in daemons.iter().filter(|d| surely_runs_on(&d.template.spec, &ready, instance_type)) {
             most.add(&daemon.template.spec.requests);
         }
-        Some(TypeModel {
+        TypeModel {
             instance_type,
             room: dims.left(&instance_type.allocatable, overhead),
             most_room: dims.left(&instance_type.allocatable, &most),
@@ -297,7 +294,7 @@ fn pool_model<'a>(snapshot: &'a Snapshot, index: usize, dims: &Dims) -> PoolMode
             daemon_overhead: overhead.clone(),
             daemon_ports: ports.clone(),
             offerings,
-        })
+        }
     });
     let types: Vec<TypeModel> = types.collect();
     let has_reservations = types.iter().flat_map(|kind| &kind.offerings).any(|offering| offering.reservation.is_some());

@@ -10,7 +10,7 @@ use super::nodes::read_taints;
 use super::objects::{ObjectKey, Objects, Sourced};
 use super::pod::read_labels;
 use super::requests::read_resources;
-use super::snapshot::{ConsolidationRule, Disruption, Limits, NodeClassRef, NodePool};
+use super::snapshot::{ConsolidationRule, Disruption, Limits, NodeClassRef, NodePool, OnSale};
 use crate::api::duration::Duration;
 use crate::api::labels;
 use crate::api::node_class_reference::NodeClassReference;
@@ -139,6 +139,7 @@ fn read_pool(key: &ObjectKey, pool: &api::NodePool) -> Result<NodePool, FieldErr
             budgets: pool.spec.disruption.budgets.clone(),
         },
         instance_types: Arc::default(),
+        on_sale: OnSale::default(),
         unusable,
     })
 }

@@ -15,7 +15,7 @@ pub use pod::{
     PodSpec, PodTemplate, SelectorRequirement, Toleration, TolerationOperator, TopologySpreadConstraint, Volume,
     WhenUnsatisfiable,
 };
-pub use pool::{ConsolidationRule, Disruption, Limits, NodeClassRef, NodePool, Taint, TaintEffect};
+pub use pool::{ConsolidationRule, Disruption, Limits, NodeClassRef, NodePool, OnSale, Sold, Taint, TaintEffect};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

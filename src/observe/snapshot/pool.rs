@@ -1,6 +1,7 @@
 //! NodePools joined with their node class and instance types.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,57 @@ pub struct NodePool {
     pub instance_types: Arc<Vec<InstanceType>>,
     /// Why it cannot be used now, in one sentence (not ready, being deleted, class missing, an invalid field).
     pub unusable: Option<Arc<str>>,
+    /// What it sells of its types, once somebody has looked.
+    #[serde(skip)]
+    pub on_sale: OnSale,
+}
+
+/// Which types of a pool can be bought, and in which offerings, by index: found once, and known to all copies of the pool, of which a
+/// search makes thousands. A copy with other types, requirements or labels does not use it.
+#[derive(Clone, Default)]
+pub struct OnSale(Arc<OnceLock<Known>>);
+
+/// With what it was found for. The types are held, so that nobody changes them where they are.
+struct Known {
+    types: Arc<Vec<InstanceType>>,
+    requirements: Requirements,
+    labels: Labels,
+    sold: Sold,
+}
+
+/// Types with their offerings, by index.
+pub type Sold = Arc<Vec<(usize, Vec<usize>)>>;
+
+impl NodePool {
+    /// What `find` has found for this pool, or finds now.
+    pub fn sold(&self, find: impl FnOnce() -> Vec<(usize, Vec<usize>)>) -> Sold {
+        let is_same = |known: &Known| {
+            Arc::ptr_eq(&known.types, &self.instance_types)
+                && known.requirements == self.requirements
+                && known.labels == self.labels
+        };
+        if let Some(known) = self.on_sale.0.get() {
+            return if is_same(known) { known.sold.clone() } else { Arc::new(find()) };
+        }
+        let sold: Sold = Arc::new(find());
+        let (types, requirements, labels) =
+            (self.instance_types.clone(), self.requirements.clone(), self.labels.clone());
+        drop(self.on_sale.0.set(Known { types, requirements, labels, sold: sold.clone() })); // another one was faster
+        sold
+    }
+}
+
+/// It says nothing that the pool does not.
+impl PartialEq for OnSale {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for OnSale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.get().is_some() { "known" } else { "unknown" })
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use super::{GPU, Size, TEAM, TEAMS, ZONES};
 use crate::api::labels;
 use crate::catalog::{CapacityType, InstanceType, Offering, Overhead, Reservation};
 use crate::host::tests::dice::Dice;
-use crate::observe::snapshot::{Disruption, Labels, Limits, NodeClassRef, NodePool, Taint, TaintEffect};
+use crate::observe::snapshot::{Disruption, Labels, Limits, NodeClassRef, NodePool, OnSale, Taint, TaintEffect};
 use crate::requirements::{Requirement, Requirements};
 use crate::resources::{CPU, MEMORY, PODS, Resources};
 use crate::units::MicroUsd;
@@ -86,6 +86,7 @@ fn pool(dice: &mut Dice, name: &str, types: &Arc<Vec<InstanceType>>) -> NodePool
         expire_after_seconds: None,
         termination_grace_period_seconds: None,
         disruption: Disruption { consolidation_policy: "WhenEmpty".into(), ..Disruption::default() },
+        on_sale: OnSale::default(),
         instance_types: types.clone(),
         unusable: dice.percent(5).then(|| "the node class is not ready".into()),
     }

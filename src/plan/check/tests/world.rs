@@ -64,6 +64,7 @@ pub fn pool(name: &str, taints: Vec<Taint>) -> NodePool {
         expire_after_seconds: None,
         termination_grace_period_seconds: None,
         disruption: Disruption { consolidation_policy: "WhenEmpty".into(), ..Disruption::default() },
+        on_sale: OnSale::default(),
         instance_types: Arc::new(instance_types()),
         unusable: None,
     }
