@@ -80,9 +80,9 @@ image: release ## Assemble the OCI image of the release, without a container eng
 push: ## Push that image: make push TO=REGISTRY/packwright:VERSION
 	@PATH="$$(tests/cluster/build.sh crane):$$PATH" crane push $(CARGO_TARGET_DIR)/image $(TO)
 
-# Never run so far. Its set-up installs what it needs: cross compilers and libraries of the distribution, and the target of Rust.
+# Run as far as aws-sdk-ec2 so far (docs/image.md). Its set-up installs cross compilers and libraries of the distribution, and the target of Rust.
 ARM64_LIBRARIES := /usr/aarch64-linux-gnu
-arm64: ## Cross-build release and image for arm64, with crossbuild-essential-arm64 and a Rust of rustup (never run so far)
+arm64: ## Cross-build release and image for arm64, with crossbuild-essential-arm64 and a Rust of rustup
 	@scripts/setup.sh arm64
 	@CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc CXX_aarch64_unknown_linux_gnu=aarch64-linux-gnu-g++ \
 		CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
