@@ -12,7 +12,7 @@ GETTING_STARTED := examples/getting-started
 OPENB := benchmarks/instances/openb
 SIMULATIONS := examples/simulations
 
-.PHONY: help setup build release image push arm64 demo test programs cluster lint crds charts pages models instances bench bench-random bench-throughput bench-loading oracle oldest placement modes simulations live
+.PHONY: help setup build release image push arm64 demo test programs cluster kills lint crds charts pages models instances bench bench-random bench-throughput bench-loading oracle oldest placement modes simulations live
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ test: setup programs ## Run all tests
 programs: ## Build the programs of the test cluster, where they are missing
 	@tests/cluster/build.sh >/dev/null
 	@tests/cluster/build.sh prometheus karpenter crane >/dev/null
+
+kills: setup programs ## Kill a controller that launches, 50 times at random moments, on a real control plane
+	@PACKWRIGHT_KILLS=50 CARGO_PROFILE_DEV_OPT_LEVEL=0 cargo test --locked --test integration killed_at_any_moment -- --nocapture
 
 cluster: setup ## Run a Kubernetes control plane without containers, and print how to use it
 	@tests/cluster/run.sh

@@ -18,7 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use ec2::Ec2Facts;
-pub use instance_type::{CapacityType, InstanceType, Offering, Overhead, Reservation};
+pub use instance_type::{CapacityType, InstanceType, Offering, OfferingFilter, Overhead, Reservation};
 pub use learned::{Learned, NodeKind};
 pub use market::{Market, SpotPrices};
 pub use node_class::NodeClassFacts;

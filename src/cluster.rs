@@ -6,9 +6,7 @@ mod words;
 mod document;
 pub mod read;
 pub mod examine;
-pub mod watch;
 pub mod apply;
-pub mod follow;
 pub mod release;
 pub mod events;
 pub mod write;
@@ -20,6 +18,5 @@ pub mod serve;
 
 pub use connect::{ConnectError, Connection, Progress, Target};
 pub use control::{Cloud, Hosting, Listener, Outside, control};
-pub use follow::{Event, Following, follow};
 pub use lease::{Election, Stand, resign, stand};
 pub use read::{Reading, read, read_connected};

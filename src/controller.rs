@@ -94,6 +94,7 @@ pub use world::World;
 
 use crate::catalog::{Catalog, Learned};
 use crate::cloud::{Answer, Provider};
+use crate::consolidation::Policy;
 use crate::host::{Decision, Search};
 use crate::observe::snapshot::{NodePool, Pod};
 use crate::observe::{Memory, is_launchable};
@@ -181,6 +182,8 @@ pub struct Controller {
     questions: u64,
     carried: Arc<Carried>,
     recent: Recent,
+    /// Deciding has taken all the time that it may within this hour, and that was said.
+    is_held: bool,
     /// What nodes cost, as it was said last.
     spend: Spend,
     prices: Prices,
@@ -225,6 +228,7 @@ impl Controller {
             questions: 0,
             carried: Arc::default(),
             recent: Recent::default(),
+            is_held: false,
             spend: Spend::default(),
             prices: Prices::default(),
             usages: Usages::default(),
@@ -293,9 +297,11 @@ impl Controller {
                 self.catalog.learn(&self.learned);
                 self.market = Market::default();
             }
-            Event::Decided { question, decision } => self.decided(question, &decision, now, &mut step),
+            Event::Decided { question, decision } => self.decided(question, decision.as_deref(), now, &mut step),
             Event::Consolidated { question, found } => {
-                self.consolidating.answered(question, found, &mut step.said);
+                if let Some(asked_at) = self.consolidating.answered(question, found, &mut step.said) {
+                    self.recent.note_decision(asked_at, now);
+                }
             }
         }
         step
@@ -353,7 +359,8 @@ impl Controller {
                 self.spend = spend;
             }
             overlays::step(&cluster, &self.market, &mut turn);
-            statics::step(&cluster, &self.market, &mut self.statics, &mut turn);
+            let room = || Room::of(&self.settings.valves, &cluster, &self.spend, &mut self.recent, now);
+            statics::step(&cluster, &self.market, (&mut self.statics, room), &mut turn);
         }
         adopt::step(&cluster, &mut turn);
         hash::step(&cluster, &self.market, &mut turn);
@@ -430,8 +437,17 @@ impl Controller {
         waiting.extend(buffers.as_deref());
         let decides = !is_busy && self.batch.step(&waiting, &mut turn);
         if !is_busy && !decides {
+            // Karpenter's packing decides on launches then, and what is there may stay for as long
+            let may_search = self.recent.search(&self.settings.valves, now) == Search::Integer;
+            let policy = if may_search { self.settings.consolidation } else { Policy::off() };
+            if !may_search && !std::mem::replace(&mut self.is_held, true) {
+                let (valve, claims) = (Valve::SolverSecondsPerHour, 0);
+                let pools = self.market.pools().iter().filter(|pool| pool.unusable.is_none());
+                pools.for_each(|pool| turn.say(Said::HeldBack { valve, pool: pool.name.clone(), claims }));
+            }
+            self.is_held &= !may_search;
             let room = || Room::of(&self.settings.valves, &cluster, &self.spend, &mut self.recent, now);
-            let asking = (self.settings.consolidation, self.batch.is_at_rest(), &mut self.questions);
+            let asking = (policy, self.batch.is_at_rest(), &mut self.questions);
             let has_begun = self.consolidating.step(&cluster, &mut views, room, asking, &mut turn);
             let room = || Room::of(&self.settings.valves, &cluster, &self.spend, &mut self.recent, now);
             if has_begun | self.consolidating.replace_static(&cluster, &mut views, room, &mut turn) {
@@ -449,7 +465,7 @@ impl Controller {
             }
             self.questions += 1;
             let question = self.questions;
-            self.asked = Some(Asked { question, snapshot: asked.clone() });
+            self.asked = Some(Asked { question, at: now, snapshot: asked.clone() });
             let (carried, search) = (self.carried.clone(), self.recent.search(&self.settings.valves, now));
             if search == Search::Greedy {
                 let pools = asked.node_pools.iter().filter(|pool| pool.unusable.is_none());
@@ -470,12 +486,11 @@ impl Controller {
         step
     }
 
-    fn decided(&mut self, question: u64, decision: &Decision, now: Timestamp, step: &mut Step) {
+    fn decided(&mut self, question: u64, decision: Option<&Decision>, now: Timestamp, step: &mut Step) {
         let Some(asked) = self.asked.take_if(|asked| asked.question == question) else { return };
+        self.recent.note_decision(asked.at, now);
+        let Some(decision) = decision else { return };
         self.carried = Arc::new(decision.carried(&asked.snapshot));
-        if let Some(last) = decision.answers.last() {
-            self.recent.note_decision(last.at, now);
-        }
         let mut cluster = Cluster::of(self.world.objects(), self.world.index(), self.settings.provider, None);
         cluster.unseen = unseen(&cluster, &self.garbage, &self.instances, self.market.pools());
         let spend = Spend::of(&cluster, self.market.pools(), &mut self.prices);

@@ -63,7 +63,7 @@ pub use memory::{Memo, Memory};
 pub use nodes::{is_ephemeral_key, node_taints, requirements_of, taints};
 pub use not_read::{NotRead, UNKNOWN_KIND};
 pub use objects::Objects;
-pub use pod::{read_labels, tolerations};
+pub use pod::{COPIED_FROM_NODES, read_labels, tolerations};
 pub use read::{RawObject, read_paths, read_text};
 pub use requests::{amounts, node_allocatable, pod_requests};
 pub use selectors::label_selector_of;

@@ -32,7 +32,7 @@ pub use memory::Memory;
 pub use mode::{Limits, Mode};
 pub use observed::Observed;
 pub use planned::{ClaimPlan, ExpectedPods, PlannedPod};
-pub use read::{Objects, Refusals, is_initialized, read, read_again};
+pub use read::{Objects, Refusals, is_initialized, read};
 pub use release::release;
 pub use reservation::Reservation;
 pub use step::{Loss, LossReason, Step, step};

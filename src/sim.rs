@@ -66,6 +66,7 @@ use crate::catalog::Catalog;
 use crate::cloud::Request;
 use crate::controller::{ControllerSettings, Event, Subject, Write};
 use crate::host::Limits;
+use crate::observe::COPIED_FROM_NODES;
 use crate::units::MicroUsd;
 use api::{Api, Change};
 use chance::{Chance, Draw, Purpose};
@@ -435,7 +436,7 @@ impl<'s> Simulation<'s> {
             }
             let (subject, is_marked) = (pod.subject.clone(), pod.is_marked);
             let body = match &node {
-                Some(node) => serde_json::json!({"spec": {"nodeName": node}}),
+                Some(node) => self.binding(node),
                 None if is_marked => {
                     if let Some(pod) = self.mirror.unbound.get_mut(&key) {
                         pod.tried_at = Some(changes);
@@ -458,6 +459,15 @@ impl<'s> Simulation<'s> {
                 self.show(&change);
             }
         }
+    }
+
+    /// What binding makes of a pod: the API server copies labels of the node.
+    fn binding(&self, node: &str) -> serde_json::Value {
+        let object = self.api.get(&Subject::of_cluster("Node", node));
+        let labels = object.and_then(|object| object["metadata"]["labels"].as_object());
+        let copied = labels.into_iter().flatten().filter(|(key, _)| COPIED_FROM_NODES.contains(&key.as_str()));
+        let copied: serde_json::Map<_, _> = copied.map(|(key, value)| (key.clone(), value.clone())).collect();
+        serde_json::json!({"metadata": {"labels": copied}, "spec": {"nodeName": node}})
     }
 
     fn note_sample(&mut self) {

@@ -1,6 +1,7 @@
 //! The AWS provider against moto, which plays AWS on loopback, behind a proxy of the tests that adds what goes wrong in the real one.
 
 mod account;
+mod ailing;
 mod classes;
 mod joiner;
 mod launching;

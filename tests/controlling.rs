@@ -15,10 +15,12 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, ListParams};
 use kube::{Client, Error, ResourceExt as _};
 use packwright::api::labels;
 use packwright::api::node_claim::NodeClaim;
+use serde_json::json;
 
 use crate::cluster::{Cluster, ShownOnPanic};
 use crate::following::poll::until;
@@ -152,36 +154,78 @@ fn the_exercise_gets_its_nodes_and_they_go_with_its_pods() {
     });
 }
 
+/// The limit of the pool is 100 cores.
+const MOST: usize = 60;
+
 #[test]
 fn killed_at_any_moment_of_a_scale_up_it_loses_nothing_and_doubles_nothing() {
     on_cluster(async |cluster, client| {
         cluster.kubectl(&["apply", "-f", "examples/getting-started"]);
+        // however many nodes there are, they need not go one after another
+        let disruption =
+            json!({"budgets": [{"nodes": "100%"}], "consolidateAfter": "0s", "consolidationPolicy": "WhenEmpty"});
+        let patch = json!({"spec": {"disruption": disruption}}).to_string();
+        cluster.kubectl(&["patch", "nodepool", "default", "--type=merge", "--patch", &patch]);
         let dice = &mut Dice::new(61);
         let moments: usize = std::env::var("PACKWRIGHT_KILLS").map_or(6, |text| text.parse().unwrap());
-        for round in 0..moments {
-            let pods = 3 + dice.below(10);
+        let (mut pods, mut round) = (3, 0);
+        while round < moments {
+            // always more, so that there is no room for them
+            pods += 2 + dice.below(4);
+            if pods > MOST {
+                let _controller = Process::alone(cluster);
+                cluster.kubectl(&["scale", "deployment", "inflate", "--replicas=0"]);
+                gone(&client).await;
+                pods = 3;
+            }
             cluster.kubectl(&["scale", "deployment", "inflate", &format!("--replicas={pods}")]);
-            let life = Duration::from_millis(200 + dice.below(5_000) as u64);
+            let life = Duration::from_millis(200 + dice.below(3_500) as u64);
             let killed = Process::alone(cluster);
             let settling = Box::pin(settled(&client, pods));
             match futures::future::select(settling, Box::pin(tokio::time::sleep(life))).await {
-                futures::future::Either::Left(_) => {}
+                futures::future::Either::Left(_) => {} // it was over before: another round
                 futures::future::Either::Right(((), settling)) => {
                     killed.kill();
+                    round += 1;
                     let _next = Process::alone(cluster);
                     let seen = settling.await;
                     let ids: BTreeSet<&str> =
                         seen.nodes.iter().filter_map(|node| node.spec.as_ref()?.provider_id.as_deref()).collect();
                     assert_eq!(ids.len(), seen.claims.len(), "round {round}, killed after {life:?}");
                     let used = seen.running().len();
+                    println!("{round}: killed after {life:?}, {pods} pods on {used} of {} nodes", seen.nodes.len());
                     assert!(seen.nodes.len() <= used + 1, "round {round}: {used} of {} nodes used", seen.nodes.len());
                 }
             }
         }
         let _controller = Process::alone(cluster);
-        // however many there are by now, they need not go one after another
-        let budgets = r#"{"spec": {"disruption": {"budgets": [{"nodes": "100%"}]}}}"#;
-        cluster.kubectl(&["patch", "nodepool", "default", "--type=merge", "--patch", budgets]);
+        cluster.kubectl(&["scale", "deployment", "inflate", "--replicas=0"]);
+        gone(&client).await;
+        cluster.kubectl(&["delete", "-f", "examples/getting-started"]);
+    });
+}
+
+#[test]
+fn a_budget_that_allows_no_eviction_holds_a_node_and_that_is_said() {
+    on_cluster(async |cluster, client| {
+        let _controller = Process::alone(cluster);
+        cluster.kubectl(&["apply", "-f", "examples/getting-started"]);
+        let before = settled(&client, 5).await;
+        cluster.kubectl(&["create", "poddisruptionbudget", "none", "--selector=app=inflate", "--max-unavailable=0"]);
+        let claim = before.claims[0].name_any();
+        cluster.kubectl(&["delete", "nodeclaim", &claim, "--wait=false"]);
+        let events: Api<Event> = Api::namespaced(client.clone(), "default");
+        let said = until("an event", async || {
+            let events = events.list(&ListParams::default()).await?;
+            Ok(events.into_iter().find(|event| event.reason.as_deref() == Some("FailedDraining")))
+        })
+        .await;
+        assert!(said.note.unwrap_or_default().contains("disruption budget"));
+        assert_eq!(Seen::of(&client).await.unwrap().running(), before.running(), "nobody was evicted");
+        cluster.kubectl(&["delete", "poddisruptionbudget", "none"]);
+        let claims: Api<NodeClaim> = Api::all(client.clone());
+        until("the end of the node", async || Ok(claims.get_opt(&claim).await?.is_none().then_some(()))).await;
+        settled(&client, 5).await;
         cluster.kubectl(&["scale", "deployment", "inflate", "--replicas=0"]);
         gone(&client).await;
         cluster.kubectl(&["delete", "-f", "examples/getting-started"]);

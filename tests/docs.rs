@@ -1,5 +1,7 @@
 //! The pages: their commands work, their links lead somewhere, and messages that they explain exist.
 
+mod commands;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

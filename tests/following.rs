@@ -1,4 +1,4 @@
-//! Following the plan, on a real control plane: planned pods bind where they are planned, in spite of what else happens.
+//! The controller follows plans, on a real control plane: planned pods bind where they are planned, in spite of what else happens.
 
 mod faults;
 mod follower;
@@ -11,23 +11,15 @@ mod releasing;
 mod replacement;
 mod world;
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use kube::{Client, Error};
+use kube::Error;
 
-use crate::cluster::{Cluster, on_shared_cluster};
+use crate::controlling::on_cluster;
 use crate::placement::dice::Dice;
 use poll::until;
 use world::World;
-
-/// A follower follows every claim of the cluster: the tests here run one after another.
-fn on_cluster(test: impl AsyncFnOnce(&Cluster, Client)) {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    on_shared_cluster(test);
-}
 
 /// The pause between two nodes that come one after another.
 const BETWEEN_NODES: Duration = Duration::from_millis(100);

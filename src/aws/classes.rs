@@ -29,6 +29,7 @@ use super::Leads;
 use super::connect::Aws;
 use super::facts::Facts;
 use super::market::Keeper;
+use super::templates::Templates;
 use crate::api::ec2_node_class::EC2NodeClass;
 use crate::api::labels::FINALIZER_EC2_NODE_CLASS as FINALIZER;
 use crate::cloud::ec2::class_status;
@@ -65,6 +66,7 @@ pub(super) struct Classes {
     pub market: Arc<Keeper>,
     pub leads: Leads,
     pub parameters: Parameters,
+    pub templates: Arc<Templates>,
 }
 
 /// A class, what was found for it, and when it is looked at next.
@@ -168,6 +170,7 @@ impl Classes {
             client: &self.client,
             market: &self.market,
             parameters: &self.parameters,
+            templates: &self.templates,
         };
         Box::pin(looks.refresh(class, need)).await;
         if let Some(free) = looks.take_free_addresses() {

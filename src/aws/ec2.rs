@@ -33,7 +33,7 @@ use crate::controller::Event;
 /// Launch templates are looked through so often for those that nobody needs.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 
-/// The reference's `instanceprofile.garbagecollection`.
+/// The reference's `instanceprofile.garbagecollection`, which looks at once when it begins, too.
 const PROFILES_EVERY: Duration = Duration::from_secs(30 * 60);
 
 /// What the loops are told.
@@ -95,6 +95,7 @@ impl Ec2 {
             market: market.clone(),
             leads: leads.clone(),
             parameters: Parameters::default(),
+            templates: templates.clone(),
         };
         let mut loops = JoinSet::new();
         loops.spawn(Arc::new(launcher).run(launching));
@@ -161,8 +162,8 @@ async fn tidy(aws: Aws, client: Client, facts: Facts, templates: Arc<Templates>,
 async fn tidy_instance_profiles(aws: Aws, client: Client, facts: Facts, leads: Leads) {
     let (classes, claims) = (Api::<EC2NodeClass>::all(client.clone()), Api::<NodeClaim>::all(client));
     loop {
-        tokio::time::sleep(PROFILES_EVERY).await;
         if !leads() {
+            tokio::time::sleep(TIDY_EVERY).await;
             continue;
         }
         let all = ListParams::default();
@@ -175,5 +176,6 @@ async fn tidy_instance_profiles(aws: Aws, client: Client, facts: Facts, leads: L
         if let Err(reason) = told {
             warn!(controller = "instanceprofile.garbagecollection", "{reason}");
         }
+        tokio::time::sleep(PROFILES_EVERY).await;
     }
 }

@@ -9,7 +9,7 @@ use aws_sdk_ec2::types::{LaunchTemplate as Ec2LaunchTemplate, ResourceType};
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
-pub(super) use request::{data as launch_template_data, tag_specification, tags, volume_type};
+pub(super) use request::{tag_specification, tags, volume_type};
 
 use super::connect::Aws;
 use super::instances::filters;

@@ -105,6 +105,31 @@ impl Overhead {
     }
 }
 
+/// What requirements ask of offerings, looked up once for many of them.
+#[derive(Debug, Clone, Copy)]
+pub struct OfferingFilter<'r> {
+    requirements: &'r Requirements,
+    zone: Option<&'r Requirement>,
+    capacity_type: Option<&'r Requirement>,
+}
+
+impl<'r> OfferingFilter<'r> {
+    #[must_use]
+    pub fn of(requirements: &'r Requirements) -> Self {
+        let (zone, capacity_type) = (requirements.get(labels::ZONE), requirements.get(labels::CAPACITY_TYPE));
+        Self { requirements, zone, capacity_type }
+    }
+
+    /// Whether the requirements allow every label that comes with the offering.
+    #[must_use]
+    pub fn takes(&self, offering: &Offering) -> bool {
+        let Self { requirements, zone, capacity_type } = self;
+        zone.is_none_or(|zone| zone.allows(&offering.zone))
+            && capacity_type.is_none_or(|of| of.allows(offering.capacity_type.label()))
+            && offering.labels.iter().all(|(key, value)| requirements.get(key).is_none_or(|of| of.allows(value)))
+    }
+}
+
 impl Offering {
     /// The mean of the last 24 hours, or the price of now where there is no history.
     #[must_use]
@@ -131,10 +156,7 @@ impl Offering {
     /// Whether it has the zone, capacity type and other labels that the requirements ask for.
     #[must_use]
     pub fn satisfies(&self, requirements: &Requirements) -> bool {
-        let allows = |key: &str, value: &str| requirements.get(key).is_none_or(|r| r.allows(value));
-        allows(labels::ZONE, &self.zone)
-            && allows(labels::CAPACITY_TYPE, self.capacity_type.label())
-            && self.labels.iter().all(|(key, value)| allows(key, value))
+        OfferingFilter::of(requirements).takes(self)
     }
 
     /// The labels that a node bought through this offering carries because of it.

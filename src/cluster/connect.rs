@@ -74,7 +74,9 @@ impl Target {
     /// # Errors
     /// As [`Target::connect`].
     pub async fn connect_to_stay(&self, progress: &dyn Fn(Progress)) -> Result<Connection, ConnectError> {
-        let (config, context) = self.configuration_inside().await?;
+        let (mut config, context) = self.configuration_inside().await?;
+        // the controller asks again when it is time, and has to hear a 429: a PodDisruptionBudget says so that it allows no eviction
+        config.default_retry = false;
         of_config(config, context, progress)
     }
 

@@ -1,5 +1,6 @@
 //! The live host of the controller: watches, steps, does what the step asks, and tells it what became of that.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use kube::Client;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::decisions::Recorder;
 use super::events::{Seen, events, pods_of};
@@ -303,8 +304,10 @@ impl Doer {
             Action::Consolidate { question, snapshot, policy } => {
                 let (limits, worker) = (self.hosting.limits, self.hosting.worker.clone());
                 tokio::task::spawn_blocking(move || {
-                    let found = consolidate_apart(&snapshot, &policy, limits, question, &worker);
-                    let found = found.inspect_err(|error| warn!(controller = "disruption", "{error}")).ok();
+                    let looking = || consolidate_apart(&snapshot, &policy, limits, question, &worker);
+                    let found = catch_unwind(AssertUnwindSafe(looking)).ok(); // a panic has told why itself
+                    let found = found
+                        .and_then(|found| found.inspect_err(|error| warn!(controller = "disruption", "{error}")).ok());
                     let _ = sender.send(Event::Consolidated { question, found });
                 });
             }
@@ -312,9 +315,17 @@ impl Doer {
                 let (limits, worker) = (Limits { search, ..self.hosting.limits }, self.hosting.worker.clone());
                 let recorder = self.hosting.recorder.clone();
                 tokio::task::spawn_blocking(move || {
-                    let decision = decide_apart_from(&snapshot, carried.clone(), limits, &worker, &mut |_| {});
+                    let deciding = || decide_apart_from(&snapshot, carried.clone(), limits, &worker, &mut |_| {});
+                    let Ok(decision) = catch_unwind(AssertUnwindSafe(deciding)) else {
+                        error!(
+                            controller = "provisioner",
+                            "deciding has broken down: the pods wait for the next decision"
+                        );
+                        let _ = sender.send(Event::Decided { question, decision: None });
+                        return;
+                    };
                     let recorded = recorder.map(|recorder| (recorder, decision.clone()));
-                    let _ = sender.send(Event::Decided { question, decision: Box::new(decision) });
+                    let _ = sender.send(Event::Decided { question, decision: Some(Box::new(decision)) });
                     if let Some((recorder, decision)) = recorded {
                         recorder.record(question, Question { snapshot, carried, limits }, decision);
                     }

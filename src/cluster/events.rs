@@ -47,13 +47,15 @@ struct Reader {
     /// The list that is being read.
     listing: Vec<RawObject>,
     is_told: bool,
+    /// It was seen, and can be read no more.
+    is_lost: bool,
 }
 
 impl Reader {
     fn new(kind: &'static KnownKind, resource: &ApiResource) -> Self {
         let types = TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() };
         let origin = Origin { file: Arc::from("cluster"), ..Origin::default() };
-        Self { kind, types, origin, listing: Vec::new(), is_told: false }
+        Self { kind, types, origin, listing: Vec::new(), is_told: false, is_lost: false }
     }
 
     fn read(&mut self, event: Result<watcher::Event<Document>, watcher::Error>) -> Option<Seen> {
@@ -68,7 +70,7 @@ impl Reader {
                 None
             }
             Ok(watcher::Event::InitDone) => {
-                self.is_told = true;
+                (self.is_told, self.is_lost) = (true, false);
                 Some(Ok(Event::Listed { kind, objects: std::mem::take(&mut self.listing) }))
             }
             Ok(watcher::Event::Apply(object)) => {
@@ -80,10 +82,16 @@ impl Reader {
                 Some(Ok(Event::Gone { kind, key, uid }))
             }
             Err(error) if !self.is_told && !NEEDED.contains(&kind) && is_absent(&error) => {
-                self.is_told = true;
+                (self.is_told, self.is_lost) = (true, true); // it was never seen
                 Some(Ok(Event::Listed { kind, objects: Vec::new() }))
             }
-            Err(error) if is_absent(&error) && self.is_told && !NEEDED.contains(&kind) => None,
+            Err(error) if is_absent(&error) && !NEEDED.contains(&kind) => {
+                let was_lost = std::mem::replace(&mut self.is_lost, true);
+                let why = || {
+                    format!("{kind} objects cannot be read any more, and stay as they were: {}", with_causes(&error))
+                };
+                (!was_lost).then(|| Err(why()))
+            }
             Err(error) => Some(Err(format!("{kind} objects: {}", with_causes(&error)))),
         }
     }

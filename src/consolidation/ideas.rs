@@ -21,20 +21,18 @@ const FEW: usize = 40;
 const DRAWS: usize = 2;
 const LARGEST_DRAW: u64 = 12;
 
-/// In which order sets are tried. Neither is always better: moving pods to nodes that stay moves fewest of them, and many nodes at
-/// once find what no smaller step leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
-    SmallFirst,
-    LargeFirst,
+/// Each candidate alone, by index, those first that save most for what they disturb. `turn`: with every other one it begins elsewhere.
+pub(super) fn singles(candidates: &[Candidate], turn: u64) -> Vec<Vec<usize>> {
+    let mut singles: Vec<Vec<usize>> = ranked(candidates).into_iter().map(|one| vec![one]).collect();
+    begin_elsewhere(&mut singles, turn);
+    singles
 }
 
-/// Sets of candidates, by index: large parts of all, then each alone, then neighbours in two orders, then all; or the other way around.
+/// Sets of candidates, by index, the largest first: large parts of all, neighbours in two orders, each alone, and all of a few.
 /// Every node is in one of each kind. `turn`: those of one kind begin elsewhere with every other one.
-pub(super) fn ideas(snapshot: &Snapshot, candidates: &[Candidate], (order, turn): (Order, u64)) -> Vec<Vec<usize>> {
+pub(super) fn ideas(snapshot: &Snapshot, candidates: &[Candidate], turn: u64) -> Vec<Vec<usize>> {
     let count = candidates.len();
-    let mut by_ratio: Vec<usize> = (0..count).collect();
-    by_ratio.sort_by(|a, b| by_savings(&candidates[*a], &candidates[*b]));
+    let by_ratio = ranked(candidates);
     let mut ideas: Vec<Vec<usize>> = Vec::new();
     let mut part = count / 2;
     while count >= MANY && part >= MANY / 2 {
@@ -49,16 +47,14 @@ pub(super) fn ideas(snapshot: &Snapshot, candidates: &[Candidate], (order, turn)
         for order in [&by_waste, &by_ratio] {
             let starts = (0..count.saturating_sub(size - 1)).step_by((size / 2).max(1));
             let mut windows: Vec<Vec<usize>> = starts.map(|start| order[start..start + size].to_vec()).collect();
-            begin(&mut windows, turn);
+            begin_elsewhere(&mut windows, turn);
             ideas.extend(windows);
         }
     }
     if (2..=FEW).contains(&count) {
         ideas.push(by_ratio);
     }
-    if order == Order::LargeFirst {
-        ideas.sort_by_key(|idea| std::cmp::Reverse(idea.len())); // stable
-    }
+    ideas.sort_by_key(|idea| std::cmp::Reverse(idea.len())); // stable
     for idea in &mut ideas {
         idea.sort_unstable();
     }
@@ -67,21 +63,17 @@ pub(super) fn ideas(snapshot: &Snapshot, candidates: &[Candidate], (order, turn)
     ideas
 }
 
-/// Each candidate alone, by index, in the order in which [`ideas`] has them.
-pub(super) fn singles(candidates: &[Candidate], turn: u64) -> Vec<Vec<usize>> {
-    let mut by_ratio: Vec<usize> = (0..candidates.len()).collect();
-    by_ratio.sort_by(|a, b| by_savings(&candidates[*a], &candidates[*b]));
-    let mut singles = by_ratio.into_iter().map(|one| vec![one]).collect();
-    begin(&mut singles, turn);
-    singles
+/// By what they save for what they disturb.
+fn ranked(candidates: &[Candidate]) -> Vec<usize> {
+    let mut ranked: Vec<usize> = (0..candidates.len()).collect();
+    ranked.sort_by(|a, b| by_savings(&candidates[*a], &candidates[*b]));
+    ranked
 }
 
-/// Sets of one kind begin elsewhere with every other turn.
-fn begin(kind: &mut Vec<Vec<usize>>, turn: u64) {
+fn begin_elsewhere(kind: &mut [Vec<usize>], turn: u64) {
     if turn % 2 == 1 && !kind.is_empty() {
         let elsewhere = usize::try_from(SplitMix64(turn).next() >> 32).unwrap_or(0);
-        let count = kind.len();
-        kind.rotate_left(elsewhere % count);
+        kind.rotate_left(elsewhere % kind.len());
     }
 }
 

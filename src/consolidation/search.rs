@@ -12,7 +12,7 @@ use super::choice::choices;
 use super::cut::commands;
 use super::effort::{Effort, TimeLeft};
 use super::fuse::fused;
-use super::ideas::{Order, draws, ideas, singles};
+use super::ideas::{draws, ideas, singles};
 use super::least::{Outlook, cost as cost_after, least};
 use super::near::Surroundings;
 use super::policies::Policies;
@@ -130,7 +130,6 @@ pub fn consolidate(snapshot: &Snapshot, manner: Manner<'_>, now: Timestamp, time
         hurdle: MicroUsd::ZERO,
         manner,
         now,
-        order: Order::SmallFirst,
         effort: &first,
         room: Room::new(&start, (manner.budgets, manner.policy.evictions_left), now),
         commands: Vec::new(),
@@ -148,7 +147,7 @@ pub fn consolidate(snapshot: &Snapshot, manner: Manner<'_>, now: Timestamp, time
         Algorithm::Own => {
             search.remove_most();
             search.rounds();
-            (search.order, search.effort) = (Order::LargeFirst, &second);
+            search.effort = &second;
             search.until_nothing_is_found();
         }
     }
@@ -230,7 +229,6 @@ pub(super) struct Search<'s> {
     hurdle: MicroUsd,
     pub manner: Manner<'s>,
     pub now: Timestamp,
-    order: Order,
     pub effort: &'s Effort<'s>,
     pub room: Room<'s>,
     commands: Vec<Command>,
@@ -300,8 +298,7 @@ impl Search<'_> {
         'again: loop {
             let all = self.underutilized();
             let turn = self.manner.turn;
-            let ideas = if is_wide { ideas(&self.current, &all, (self.order, turn)) } else { singles(&all, turn) };
-            for idea in ideas {
+            for idea in if is_wide { ideas(&self.current, &all, turn) } else { singles(&all, turn) } {
                 if self.effort.is_over() {
                     break 'again;
                 }

@@ -70,10 +70,8 @@ impl Trial {
         if solution.stopped {
             return Err(NoTrial::Late);
         }
-        let keys = |pods: &mut dyn Iterator<Item = &usize>| {
-            pods.map(|&pod| without.snapshot.pods[pod].key.clone()).collect::<Vec<PodKey>>()
-        };
-        let left = keys(&mut solution.unplaced.iter().filter(|pod| without.moving.contains_key(*pod)));
+        let left = solution.unplaced.iter().filter(|pod| without.moving.contains_key(*pod));
+        let left: Vec<PodKey> = left.map(|&pod| without.snapshot.pods[pod].key.clone()).collect();
         if !left.is_empty() {
             return Err(NoTrial::NoPlace(left));
         }
@@ -97,13 +95,19 @@ impl Trial {
         };
         // where nothing has to be bought, or may be, there is nothing cheaper
         let is_searched = roughly.0 > 0 && wanted.may_buy && is_enough && limits.search == Search::Integer;
-        let plan = if is_searched {
-            decide(&without.snapshot, Limits { time, worth: wanted.worth, ..limits }).plan
-        } else {
-            check(&without.snapshot, draft).map_err(|_| NoTrial::NoPlace(Vec::new()))?
-        };
-        let placed: BTreeSet<usize> = plan.assignments.iter().map(|of| of.pod).collect();
-        let left = keys(&mut without.moving.keys().filter(|pod| !placed.contains(*pod)));
-        if left.is_empty() { Ok(Self { without, plan }) } else { Err(NoTrial::NoPlace(left)) }
+        let limits = Limits { time, worth: wanted.worth, ..limits };
+        let searched = is_searched.then(|| decide(&without.snapshot, limits).plan);
+        // on a busy machine the time may be up before anything is found: the packing above is there
+        if let Some(plan) = searched.filter(|plan| has_all(&without, plan)) {
+            return Ok(Self { without, plan });
+        }
+        let plan = check(&without.snapshot, draft).map_err(|_| NoTrial::NoPlace(Vec::new()))?;
+        if has_all(&without, &plan) { Ok(Self { without, plan }) } else { Err(NoTrial::NoPlace(Vec::new())) }
     }
+}
+
+/// Whether every pod that moves has a place.
+fn has_all(without: &Without, plan: &Plan<Checked>) -> bool {
+    let placed: BTreeSet<usize> = plan.assignments.iter().map(|of| of.pod).collect();
+    without.moving.keys().all(|pod| placed.contains(pod))
 }

@@ -261,11 +261,18 @@ impl Begun {
             }
             *left = rest;
         }
+        let method = self.command.method;
         for of in &self.to_make {
             let pool = &now.node_pools[of.pool];
             if create_claim(pool, of.claim.clone(), &of.plan, cluster.objects, turn) {
                 let (claim, pool, pods) = (of.name.clone(), pool.name.clone(), of.pods);
-                turn.say_once_taken(Said::Replacing { claim, pool, pods, instance_type: of.instance_type.clone() });
+                turn.say_once_taken(Said::Replacing {
+                    claim,
+                    pool,
+                    pods,
+                    instance_type: of.instance_type.clone(),
+                    method,
+                });
             }
         }
         if !self.to_make.is_empty() {

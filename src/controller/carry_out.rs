@@ -17,15 +17,18 @@ use crate::api::labels;
 use crate::host::Decision;
 use crate::observe::Snapshot;
 use crate::observe::snapshot::NodeStage;
+use crate::observe::snapshot::PodKey;
 use crate::placement::signature::signature;
 use crate::placement::{ClaimPlan, ExpectedPods, PlannedPod};
 use crate::plan::claims::node_claim;
 use crate::plan::{Checked, Launch, Plan, Target};
+use jiff::Timestamp;
 
 /// A question that is being answered.
 #[derive(Debug)]
 pub(super) struct Asked {
     pub question: u64,
+    pub at: Timestamp,
     pub snapshot: Arc<Snapshot>,
 }
 
@@ -46,7 +49,7 @@ pub(super) fn carry_out(
     room: &mut Room,
     turn: &mut Turn<'_>,
 ) -> Done {
-    let Asked { question, snapshot } = asked;
+    let Asked { question, snapshot, .. } = asked;
     let plan = &decision.plan;
     let wanted: Vec<usize> =
         (0..plan.launches.len()).filter(|launch| is_wanted(snapshot, plan, *launch, world)).collect();
@@ -56,7 +59,7 @@ pub(super) fn carry_out(
         placed: plan.assignments.len(),
         unplaced: plan.unplaced.len(),
         certificate: Box::new(decision.certificate.clone()),
-        took: decision.answers.last().map_or(Duration::ZERO, |last| last.at),
+        took: Duration::try_from(turn.now.duration_since(asked.at)).unwrap_or_default(),
     });
     let mut created = BTreeMap::new();
     for launch in launched(snapshot, plan, wanted, room, turn) {
@@ -177,6 +180,11 @@ fn create(
             pods: pods.pods.len(),
             instance_type: launch.offers.first().map_or_else(|| Arc::from(""), |offer| offer.instance_type.clone()),
         });
+        let target = Subject::of_cluster("NodeClaim", &launch.name);
+        for pod in &pods.pods {
+            let key = PodKey { namespace: pod.namespace.clone(), name: pod.name.clone() };
+            turn.say_once_taken(Said::Nominated { pod: Subject { kind: "Pod", key }, target: target.clone() });
+        }
         launch.name.clone()
     })
 }
@@ -219,7 +227,7 @@ fn join(snapshot: &Snapshot, node: usize, pods: Vec<usize>, world: &World, turn:
     let node = &snapshot.nodes[node];
     for pod in &pods {
         let subject = Subject { kind: "Pod", key: snapshot.pods[*pod].key.clone() };
-        turn.say(Said::Nominated { pod: subject, target: node.name.clone() });
+        turn.say(Said::Nominated { pod: subject, target: Subject::of_cluster("Node", &node.name) });
     }
     // one that is kept for others lets in whom its claim plans, also once it is initialized
     let is_shut = node.stage != NodeStage::Initialized || is_kept(world, &node.name);

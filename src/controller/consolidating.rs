@@ -100,8 +100,8 @@ impl Consolidating {
     }
 
     /// `None`: the search has broken down.
-    pub fn answered(&mut self, question: u64, found: Option<Found>, said: &mut Vec<Said>) {
-        let Some(Asked { at, snapshot, .. }) = self.asked.take_if(|asked| asked.question == question) else { return };
+    pub fn answered(&mut self, question: u64, found: Option<Found>, said: &mut Vec<Said>) -> Option<Timestamp> {
+        let Asked { at, snapshot, .. } = self.asked.take_if(|asked| asked.question == question)?;
         let Found { commands, examined, is_whole, outlook } = found.unwrap_or_default();
         said.extend(outlook.map(Said::Outlook));
         let mut known = BTreeMap::new();
@@ -118,6 +118,7 @@ impl Consolidating {
             });
         said.push(Said::Examined { nodes: examined.len(), oldest });
         self.answer = Some(Answer { at, snapshot, commands, is_whole });
+        Some(at)
     }
 
     /// Claims that go for commands that are being begun.

@@ -91,8 +91,8 @@ pub enum Event {
     Decided {
         /// The number of the question.
         question: u64,
-        /// The answer.
-        decision: Box<Decision>,
+        /// The answer; `None`: deciding has broken down.
+        decision: Option<Box<Decision>>,
     },
     /// Nodes that may go, where that was asked.
     Consolidated {

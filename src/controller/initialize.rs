@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, Taint};
 use serde_json::json;
 
 use super::claim_status::{Noted, note};
@@ -34,6 +34,12 @@ pub(super) fn step(cluster: &Cluster<'_>, turn: &mut Turn<'_>) {
 
 fn of_claim(claimed: &Claimed<'_>, turn: &mut Turn<'_>) {
     let node = match &claimed.nodes[..] {
+        // what has registered once is not given up for it: its instance may be gone, which others find
+        [] if claimed.is(REGISTERED) => {
+            let (reason, message) = NODE_NOT_FOUND;
+            note(claimed, json!({}), &[(INITIALIZED, "Unknown", reason, message)], turn);
+            return;
+        }
         [] => return absent(claimed, turn),
         [node] => *node,
         _ => {
@@ -91,7 +97,8 @@ fn unready(claimed: &Claimed<'_>, node: &Node) -> Option<(&'static str, String)>
         return Some(("NodeNotReady", "the kubelet does not say that it is ready".to_owned()));
     }
     let startup = &claimed.claim.spec.startup_taints;
-    if let Some(key) = taint_keys(node).find(|key| startup.iter().any(|taint| taint.key == **key)) {
+    let is_startup = |of: &&Taint| startup.iter().any(|taint| taint.key == of.key && taint.effect == of.effect);
+    if let Some(Taint { key, .. }) = taints(node).find(is_startup) {
         return Some(("StartupTaintsExist", format!("it still has the startup taint {key}")));
     }
     if let Some(key) = taint_keys(node).find(|key| is_ephemeral_key(key)) {
@@ -103,8 +110,12 @@ fn unready(claimed: &Claimed<'_>, node: &Node) -> Option<(&'static str, String)>
     missing.map(|(name, _)| ("ResourceNotRegistered", format!("its allocatable has no {name} yet")))
 }
 
+fn taints(node: &Node) -> impl Iterator<Item = &Taint> {
+    node.spec.iter().flat_map(|spec| spec.taints.iter().flatten())
+}
+
 fn taint_keys(node: &Node) -> impl Iterator<Item = &str> {
-    node.spec.iter().flat_map(|spec| spec.taints.iter().flatten()).map(|taint| taint.key.as_str())
+    taints(node).map(|taint| taint.key.as_str())
 }
 
 fn has(node: &Node, label: &str) -> bool {

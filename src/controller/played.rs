@@ -103,7 +103,8 @@ impl Played {
             if let Some(asked) = asked {
                 let Action::Decide { question, snapshot, search, .. } = step.actions.remove(asked) else { continue };
                 let decision = Box::new(decide(&snapshot, Limits::of_work(Work::LIMITED, search)));
-                let mut decided = self.controller.observe(Event::Decided { question, decision }, self.now);
+                let mut decided =
+                    self.controller.observe(Event::Decided { question, decision: Some(decision) }, self.now);
                 decided.said.splice(0..0, step.said.drain(..));
                 self.take_in(step);
                 return decided;

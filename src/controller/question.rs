@@ -10,8 +10,9 @@ use super::conditions::{READY, is_true};
 use super::market::Market;
 use super::settings::ControllerSettings;
 use super::waiting::{Coming, is_provisionable, is_untried};
+use crate::api::labels;
 use crate::observe::objects::Objects;
-use crate::observe::snapshot::Node;
+use crate::observe::snapshot::{Node, Taint, TaintEffect};
 use crate::observe::{LoadOutcome, Memory, Moment, Snapshot, build_observed};
 use crate::placement::signature::signature;
 
@@ -64,7 +65,8 @@ impl<'k> Views<'k> {
             View::AsCommanded if self.known.leaving.is_empty() => View::AsExpected,
             other => other,
         };
-        let is_as_now = self.coming.leaving.is_empty() && self.coming.staying.is_empty();
+        let Coming { leaving, closed, staying, .. } = self.coming;
+        let is_as_now = leaving.is_empty() && closed.is_empty() && staying.is_empty();
         let view = if view == View::AsExpected && is_as_now { View::Now } else { view };
         if let Some(seen) = self.seen.get(&view) {
             return seen.clone();
@@ -88,6 +90,11 @@ impl<'k> Views<'k> {
     fn take(&mut self, view: View) -> Arc<Snapshot> {
         snapshot(self.objects, self.coming, &mut self.known, view, self.now).snapshot
     }
+}
+
+/// What keeps all others away from a node with places for pods that do not exist yet.
+fn for_others() -> Taint {
+    Taint { key: Arc::from(labels::PLANNED), value: Arc::from(""), effect: TaintEffect::NoSchedule }
 }
 
 /// The Snapshot of a tick. Of pods that are not bound only those count for which kube-scheduler has found no room, and those
@@ -141,6 +148,9 @@ fn snapshot(objects: &Objects, coming: &Coming, known: &mut Known<'_>, view: Vie
         for node in &mut snapshot.nodes {
             let of_claim = node.claim.as_ref().and_then(|claim| nominated.get(claim));
             node.disruption.nominated_until = nominated.get(&node.name).or(of_claim).copied();
+            if view >= View::AsExpected && coming.closed.contains(&node.name) {
+                node.taints.push(for_others());
+            }
         }
         snapshot.nodes.extend(unseen.iter().cloned());
         let stays = |uid: &Arc<str>| {

@@ -15,7 +15,7 @@ use super::turn::Turn;
 use crate::api::labels;
 use crate::observe::objects::ObjectKey;
 use crate::placement::{
-    self, Landed, Loss, Memory, ObjectPatch, Observed, Refusals, What, is_initialized, landed, read_again,
+    self, Landed, Loss, Memory, ObjectPatch, Observed, Refusals, What, is_initialized, landed, read,
 };
 
 /// A pod that the API server does not let us change is left alone for so long.
@@ -72,7 +72,7 @@ impl Following {
 pub(super) fn observe(cluster: &Cluster<'_>, following: &mut Following, now: Timestamp) -> Observed {
     let refusals = following.refusals(now);
     let objects = objects(cluster, &mut following.memory, now);
-    read_again(&objects, &refusals, &mut following.memory, now)
+    read(&objects, &refusals, &mut following.memory, now)
 }
 
 /// The claims with their nodes, those that they replace, and the pods that they plan; nodes that are kept for somebody, with

@@ -105,7 +105,7 @@ fn take_further(
     turn: &mut Turn<'_>,
 ) {
     if let Some(why) = failure(replaces, (going, with), turn) {
-        return give_up(&why, with, turn);
+        return give_up(&why, (going, with), turn);
     }
     if !with.iter().all(|claimed| claimed.is(INITIALIZED)) {
         return;
@@ -177,7 +177,8 @@ pub(super) fn is_marked(claimed: &Claimed<'_>) -> bool {
 }
 
 /// What was to replace others is a node like any other, and kept for nobody who is still to be made.
-fn give_up(why: &str, with: &[&Claimed<'_>], turn: &mut Turn<'_>) {
+fn give_up(why: &str, (going, with): (&[&Claimed<'_>], &[&Claimed<'_>]), turn: &mut Turn<'_>) {
+    let method = going.iter().find_map(|claimed| method_of(claimed)).unwrap_or(Method::Underutilized);
     let mut is_told = false;
     for claimed in with {
         let written = claimed.claim.metadata.annotations.as_ref().and_then(|of| of.get(labels::PLANNED_PODS));
@@ -188,7 +189,7 @@ fn give_up(why: &str, with: &[&Claimed<'_>], turn: &mut Turn<'_>) {
             && !is_told
         {
             is_told = true;
-            turn.say_once_taken(Said::NotReplaced { claim: Arc::from(claimed.name()), why: why.to_owned() });
+            turn.say_once_taken(Said::NotReplaced { claim: Arc::from(claimed.name()), method, why: why.to_owned() });
         }
     }
 }

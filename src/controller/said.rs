@@ -18,6 +18,7 @@ use super::valves::Valve;
 use crate::api::labels;
 use crate::cloud::InterruptionKind;
 use crate::consolidation::Outlook;
+use crate::disruption::Method;
 use crate::observe::{InputError, Protection};
 use crate::placement::{Landed, Loss};
 use crate::plan::Certificate;
@@ -110,8 +111,8 @@ pub enum Said {
     Nominated {
         /// Which.
         pod: Subject,
-        /// Where.
-        target: Arc<str>,
+        /// Where: a Node, or a NodeClaim that is being made.
+        target: Subject,
     },
     /// An instance runs.
     Launched {
@@ -285,6 +286,8 @@ pub enum Said {
         pods: usize,
         /// What is bought if it can be had.
         instance_type: Arc<str>,
+        /// Why the others go.
+        method: Method,
     },
     /// Claims go once this one and those that come with it are initialized.
     AwaitingReplacement {
@@ -295,6 +298,8 @@ pub enum Said {
     NotReplaced {
         /// One of those that came.
         claim: Arc<str>,
+        /// Why they were to go.
+        method: Method,
         /// In one sentence.
         why: String,
     },
@@ -398,7 +403,7 @@ impl fmt::Display for Said {
                 write!(f, "would create a nodeclaim of nodepool {pool} for {pods} pod(s): {instance_type}, {price} $/h")
             }
             Self::FailedScheduling { pod, reason } => write!(f, "{pod}: {reason}"),
-            Self::Nominated { pod, target } => write!(f, "{pod} should schedule on {target}"),
+            Self::Nominated { pod, target } => write!(f, "{pod} should schedule on {}", target.key.name),
             Self::Launched { claim, provider_id, instance_type, zone } => {
                 write!(f, "launched nodeclaim {claim}: {instance_type} in {zone}, {provider_id}")
             }
@@ -446,11 +451,11 @@ impl fmt::Display for Said {
                 write!(f, "nodes may come to {cost}/h, and to no less than {least}/h whatever is done")
             }
             Self::WouldConsolidate(saving) => write!(f, "would disrupt node(s) {saving}"),
-            Self::Replacing { claim, pool, pods, instance_type } => {
+            Self::Replacing { claim, pool, pods, instance_type, .. } => {
                 write!(f, "created nodeclaim {claim} of nodepool {pool} for {pods} pod(s) that move: {instance_type}")
             }
             Self::AwaitingReplacement { claim } => write!(f, "nodeclaim {claim} is waited for to disrupt others"),
-            Self::NotReplaced { claim, why } => write!(f, "nodeclaim {claim} replaces nothing: {why}"),
+            Self::NotReplaced { claim, why, .. } => write!(f, "nodeclaim {claim} replaces nothing: {why}"),
             Self::Evicting { pod } => write!(f, "evicting {pod}"),
             Self::Deleting { pod, grace, deadline } => write!(
                 f,

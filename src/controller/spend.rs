@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::cluster::{Claimed, Cluster};
 use crate::api::labels;
+use crate::api::node_claim::NodeClaim;
 use crate::catalog::{InstanceType, Offering};
 use crate::cloud;
 use crate::observe::snapshot::NodePool;
@@ -44,7 +45,7 @@ impl Spend {
                 continue;
             };
             let before = known.get(claimed.uid()).or_else(|| prices.chosen.get(claimed.uid())).copied();
-            let (first, dearest) = before.unwrap_or_else(|| prices_of(claimed, &pool.instance_types));
+            let (first, dearest) = before.unwrap_or_else(|| prices_of(claimed.claim, &pool.instance_types));
             prices.chosen.insert(Arc::from(claimed.uid()), (first, dearest));
             // one that nobody offers any more costs what it was to cost
             let bought = bought(claimed, &pool.instance_types).map(|offering| offering.price);
@@ -79,8 +80,8 @@ impl Spend {
 }
 
 /// Of the first option of a claim, and of the dearest.
-fn prices_of(claimed: &Claimed<'_>, types: &[InstanceType]) -> (MicroUsd, MicroUsd) {
-    let options = cloud::options(types, claimed.claim);
+pub(super) fn prices_of(claim: &NodeClaim, types: &[InstanceType]) -> (MicroUsd, MicroUsd) {
+    let options = cloud::options(types, claim);
     let of = |&(kind, offering): &(usize, usize)| types[kind].offerings[offering].price;
     (options.first().map(of).unwrap_or_default(), options.iter().map(of).max().unwrap_or_default())
 }

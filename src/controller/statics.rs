@@ -17,22 +17,34 @@ use super::idle::is_kept;
 use super::market::Market;
 use super::replacing::replaced;
 use super::said::Said;
+use super::spend::prices_of;
 use super::turn::{Turn, later};
+use super::valves::Room;
+use crate::api::node_claim::NodeClaim;
 use crate::observe::snapshot::NodePool;
 use crate::observe::{belongs_to_node, eviction_cost, has_ended, is_do_not_disrupt};
 use crate::placement::ClaimPlan;
 use crate::plan::claims::unplanned_claim;
+use crate::units::MicroUsd;
 
 /// After a launch that came to nothing the pool gets no other one for so long.
 const AGAIN: Duration = Duration::from_secs(30);
 const OVERPROVISIONED: &str = "Overprovisioned";
 
-/// Pools whose last launch came to nothing, until when they wait; a process that does not know tries once more.
+/// What a valve has held back is asked for again after so long.
+const HELD_BACK: Duration = Duration::from_secs(10);
+
+/// Pools whose last launch came to nothing or was held back, until when they wait; a process that does not know tries once more.
 #[derive(Debug, Default)]
 pub(super) struct Statics(BTreeMap<Arc<str>, Timestamp>);
 
-/// Creates what is missing, as far as `limits.nodes` allows, and deletes what is too much.
-pub(super) fn step(cluster: &Cluster<'_>, market: &Market, statics: &mut Statics, turn: &mut Turn<'_>) {
+/// Creates what is missing, as far as `limits.nodes` and the safety valves allow, and deletes what is too much.
+pub(super) fn step(
+    cluster: &Cluster<'_>,
+    market: &Market,
+    (statics, room): (&mut Statics, impl FnOnce() -> Room),
+    turn: &mut Turn<'_>,
+) {
     if !turn.settings.decision.feature_gates.static_capacity {
         return;
     }
@@ -40,7 +52,7 @@ pub(super) fn step(cluster: &Cluster<'_>, market: &Market, statics: &mut Statics
     if market.pools().iter().all(|pool| pool.replicas.is_none()) {
         return;
     }
-    let replaced = replaced(cluster);
+    let (replaced, mut room) = (replaced(cluster), room());
     for pool in market.pools() {
         let Some(replicas) = pool.replicas.and_then(|count| usize::try_from(count).ok()) else { continue };
         let claims: Vec<&Claimed<'_>> =
@@ -54,7 +66,7 @@ pub(super) fn step(cluster: &Cluster<'_>, market: &Market, statics: &mut Statics
             Ordering::Less => {
                 let limit = pool.limits.nodes.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(0));
                 let missing = (replicas - staying.len()).min(limit.saturating_sub(claims.len()));
-                create(cluster, pool, missing, statics, turn);
+                create(cluster, pool, missing, (&mut *statics, &mut room), turn);
             }
             Ordering::Greater => remove(cluster, &staying, replicas, turn),
             Ordering::Equal => {}
@@ -62,7 +74,13 @@ pub(super) fn step(cluster: &Cluster<'_>, market: &Market, statics: &mut Statics
     }
 }
 
-fn create(cluster: &Cluster<'_>, pool: &NodePool, missing: usize, statics: &Statics, turn: &mut Turn<'_>) {
+fn create(
+    cluster: &Cluster<'_>,
+    pool: &NodePool,
+    missing: usize,
+    (statics, room): (&mut Statics, &mut Room),
+    turn: &mut Turn<'_>,
+) {
     let object = cluster.pool(&pool.name);
     let is_ready = object.is_some_and(|object| {
         let conditions = object.status.as_ref().map_or(&[][..], |status| &status.conditions);
@@ -75,14 +93,27 @@ fn create(cluster: &Cluster<'_>, pool: &NodePool, missing: usize, statics: &Stat
     if let Some(until) = statics.0.get(&pool.name) {
         return turn.look_again(*until);
     }
+    let dearest = dearest(pool);
     for number in 0..missing {
         let seed = format!("{} {} {number}", pool.uid, turn.now);
         let name = free_name(&pool.name, &seed, cluster.objects);
+        if let Err(valve) = room.take(&pool.name, dearest) {
+            let again = later(turn.now, HELD_BACK);
+            statics.0.insert(pool.name.clone(), again);
+            turn.look_again(again);
+            return turn.say(Said::HeldBack { valve, pool: pool.name.clone(), claims: missing - number });
+        }
         if create_claim(pool, unplanned_claim(pool, &name), &ClaimPlan::default(), cluster.objects, turn) {
             let instance_type = Arc::from("any");
             turn.say_once_taken(Said::Creating { claim: name, pool: pool.name.clone(), pods: 0, instance_type });
         }
     }
+}
+
+/// The most that a node of it may cost.
+fn dearest(pool: &NodePool) -> MicroUsd {
+    let claim: Result<NodeClaim, _> = serde_json::from_value(unplanned_claim(pool, &pool.name));
+    claim.map_or(MicroUsd::ZERO, |claim| prices_of(&claim, &pool.instance_types).1)
 }
 
 /// First those that are not launched, then those whose pods are the cheapest to move; those that somebody protects come last.

@@ -86,7 +86,9 @@ impl Recent {
         self.launched.insert(claim, now);
     }
 
-    pub fn note_decision(&mut self, took: Duration, now: Timestamp) {
+    /// One that was asked for then, and has come now.
+    pub fn note_decision(&mut self, asked_at: Timestamp, now: Timestamp) {
+        let took = Duration::try_from(now.duration_since(asked_at)).unwrap_or_default();
         self.decided.push_back((now, took));
     }
 
@@ -197,10 +199,11 @@ mod tests {
     fn who_has_decided_for_too_long_leaves_it_to_the_greedy_for_the_rest_of_the_hour() {
         let valves = Valves { solver_seconds_per_hour: Some(10), ..Valves::default() };
         let at = |minute: i64| Timestamp::from_second(60 * minute).unwrap();
+        let six_seconds_before = |at: Timestamp| at - Duration::from_secs(6);
         let mut recent = Recent::default();
-        recent.note_decision(Duration::from_secs(6), at(0));
+        recent.note_decision(six_seconds_before(at(0)), at(0));
         assert_eq!(recent.search(&valves, at(1)), Search::Integer);
-        recent.note_decision(Duration::from_secs(6), at(1));
+        recent.note_decision(six_seconds_before(at(1)), at(1));
         assert_eq!(recent.search(&valves, at(1)), Search::Greedy);
         assert_eq!(recent.search(&Valves::default(), at(1)), Search::Integer, "nobody limits it");
         assert_eq!(recent.search(&valves, at(59)), Search::Greedy);

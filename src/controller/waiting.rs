@@ -80,6 +80,8 @@ pub(super) struct Coming {
     pub until: Option<Timestamp>,
     /// Pods of nodes that go, by uid, and where room is kept for those that come for them.
     pub leaving: HashMap<Arc<str>, Arc<str>>,
+    /// Nodes and claims with places for pods that nobody has seen yet: the room looks free, and is not.
+    pub closed: BTreeSet<Arc<str>>,
     /// Pods of nodes that go, by uid, for which nothing is planned before these nodes are deleted.
     pub staying: HashSet<Arc<str>>,
 }
@@ -94,7 +96,7 @@ pub(super) fn coming(cluster: &Cluster<'_>, observed: &Observed, now: Timestamp)
         let Some(state) = observed.claims.get(claimed.name()) else { continue };
         let node = nodes.get(claimed.name());
         let is_open = node.is_some_and(|node| matches!(node.reservation, Reservation::Open | Reservation::Leftover));
-        let Successors { newcomers, leaving } = successors.remove(claimed.name()).unwrap_or_default();
+        let Successors { newcomers, leaving, to_come } = successors.remove(claimed.name()).unwrap_or_default();
         let unbound = || {
             let uids = state.plan.pods.iter().map(|planned| &planned.uid).chain(&newcomers);
             uids.filter_map(|uid| observed.pods.get(uid)).filter(|pod| pod.node.is_none())
@@ -115,6 +117,9 @@ pub(super) fn coming(cluster: &Cluster<'_>, observed: &Observed, now: Timestamp)
         found.pods.extend(unbound().map(|pod| (pod.version.uid.clone(), name.clone())));
         if found.pods.len() > known || !leaving.is_empty() {
             found.nodes.insert(name.clone());
+        }
+        if to_come > 0 {
+            found.closed.insert(name.clone());
         }
         found.leaving.extend(leaving.into_iter().map(|uid| (uid, name.clone())));
     }

@@ -56,6 +56,12 @@ impl Dims {
         self.0.iter().map(|name| resources.get(name)).collect()
     }
 
+    /// What is left of `all` once `taken` is gone; overdrawn where that is more.
+    #[must_use]
+    pub fn left(&self, all: &Resources, taken: &Resources) -> Amounts {
+        self.0.iter().map(|name| all.get(name).saturating_sub(taken.get(name))).collect()
+    }
+
     #[must_use]
     pub fn zero(&self) -> Amounts {
         vec![0; self.len()].into_boxed_slice()

@@ -9,7 +9,7 @@ use super::{Amounts, Dims, rules};
 use fixedbitset::FixedBitSet;
 
 use crate::api::labels;
-use crate::catalog::{CapacityType, InstanceType, Offering};
+use crate::catalog::{CapacityType, InstanceType, Offering, OfferingFilter};
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{DaemonSet, HostPort, NodePool, PodSpec};
 use crate::requirements::{Requirement, Requirements, Undefined};
@@ -227,8 +227,8 @@ fn has_labels(instance_type: &InstanceType, offering: &Offering, must_have: &[Ar
 #[must_use]
 pub fn types_on_sale(pool: &NodePool) -> Vec<InstanceType> {
     let requirements = of_new_node(pool);
-    let must_have = labels_to_be_had(pool, &requirements);
-    let is_sold = |of: &&InstanceType| !sold(of, &requirements, &must_have).is_empty();
+    let (must_have, asked) = (labels_to_be_had(pool, &requirements), OfferingFilter::of(&requirements));
+    let is_sold = |of: &&InstanceType| !sold(of, (&requirements, asked), &must_have).is_empty();
     pool.instance_types.iter().filter(is_sold).cloned().collect()
 }
 
@@ -240,11 +240,16 @@ fn of_new_node(pool: &NodePool) -> Requirements {
 }
 
 /// The available offerings of a type that these requirements allow.
-fn sold<'t>(kind: &'t InstanceType, requirements: &Requirements, must_have: &[Arc<str>]) -> Vec<&'t Offering> {
-    if requirements.intersects(&kind.requirements).is_err() {
+fn sold<'t>(
+    kind: &'t InstanceType,
+    (requirements, asked): (&Requirements, OfferingFilter<'_>),
+    must_have: &[Arc<str>],
+) -> Vec<&'t Offering> {
+    // the shorter of the two is gone through
+    if kind.requirements.intersects(requirements).is_err() {
         return Vec::new();
     }
-    let is_sold = |of: &&Offering| of.available && of.satisfies(requirements) && has_labels(kind, of, must_have);
+    let is_sold = |of: &&Offering| of.available && asked.takes(of) && has_labels(kind, of, must_have);
     kind.offerings.iter().filter(is_sold).collect()
 }
 
@@ -268,10 +273,10 @@ fn pool_model<'a>(snapshot: &'a Snapshot, index: usize, dims: &Dims) -> PoolMode
         .iter()
         .filter(|daemon| rules::must_run(&daemon.template.spec, &pool.taints, &ready, Undefined::AllowWellKnown))
         .collect();
-    let must_have = labels_to_be_had(pool, &requirements);
+    let (must_have, asked) = (labels_to_be_had(pool, &requirements), OfferingFilter::of(&requirements));
     let mut overheads: HashMap<Vec<usize>, (Resources, Vec<HostPort>)> = HashMap::new();
     let types = pool.instance_types.iter().filter_map(|instance_type| {
-        let offerings = sold(instance_type, &requirements, &must_have);
+        let offerings = sold(instance_type, (&requirements, asked), &must_have);
         if offerings.is_empty() {
             return None;
         }
@@ -280,16 +285,14 @@ fn pool_model<'a>(snapshot: &'a Snapshot, index: usize, dims: &Dims) -> PoolMode
         let (overhead, ports) = overheads
             .entry(running)
             .or_insert_with_key(|running| overhead(running.iter().map(|&daemon| daemons[daemon])));
-        let mut left = instance_type.allocatable.clone();
-        left.subtract(overhead);
-        let mut most = instance_type.allocatable.clone();
+        let mut most = Resources::new();
         for daemon in daemons.iter().filter(|d| surely_runs_on(&d.template.spec, &ready, instance_type)) {
-            most.subtract(&daemon.template.spec.requests);
+            most.add(&daemon.template.spec.requests);
         }
         Some(TypeModel {
             instance_type,
-            room: dims.amounts(&left),
-            most_room: dims.amounts(&most),
+            room: dims.left(&instance_type.allocatable, overhead),
+            most_room: dims.left(&instance_type.allocatable, &most),
             counts: pool.limits.resources.iter().map(|(name, _)| instance_type.capacity.get(name)).collect(),
             daemon_overhead: overhead.clone(),
             daemon_ports: ports.clone(),

@@ -444,7 +444,7 @@ fn can_create(pool: &PoolModel, term: &Requirements, key: &str, value: &Arc<str>
     node.add(key, Requirement::one_of([value.clone()]));
     let mut types = pool.types.iter();
     types.any(|kind| {
-        node.intersects(&kind.instance_type.requirements).is_ok() && kind.offerings.iter().any(|o| o.satisfies(&node))
+        kind.instance_type.requirements.intersects(&node).is_ok() && kind.offerings.iter().any(|o| o.satisfies(&node))
     })
 }
 

@@ -33,8 +33,12 @@ pub(super) struct PodSource<'a> {
 /// The template, and in one sentence why such a pod is not for us to place, if it is not.
 pub(super) type TemplateAndRefusal = (PodTemplate, Option<Arc<str>>);
 
-/// Reads a pod; paths in errors start at the pod's spec. Tolerations that following an earlier plan has added do not count:
-/// with them pods of one owner would differ.
+/// Labels that the API server copies from the node to a pod which is bound (its admission plugin `PodTopologyLabels`, on by default
+/// since Kubernetes 1.35): the pod that takes its place elsewhere comes without them.
+pub const COPIED_FROM_NODES: [&str; 2] = [labels::ZONE, labels::REGION];
+
+/// Reads a pod; paths in errors start at the pod's spec. Tolerations that following an earlier plan has added and labels that binding
+/// has added do not count: with them pods of one owner would differ.
 pub(super) fn read_template(source: PodSource<'_>, cluster: &mut Cluster) -> Result<TemplateAndRefusal, FieldError> {
     let PodSource { namespace, .. } = source;
     let (spec, refused) = if source.admitted {
@@ -46,7 +50,8 @@ pub(super) fn read_template(source: PodSource<'_>, cluster: &mut Cluster) -> Res
         }
     };
     let spec = spec.as_ref();
-    let pod_labels = read_labels(source.labels);
+    let mut pod_labels = read_labels(source.labels);
+    pod_labels.retain(|key, _| !COPIED_FROM_NODES.contains(&&**key));
     let identity = PodIdentity { namespace, labels: &pod_labels };
     let mut refusal = refused_claims(spec).or_else(|| refused_selector(spec)).or(refused);
     let defaults = cluster.limit_ranges.get(namespace).filter(|_| !source.admitted);

@@ -139,6 +139,8 @@ pub struct Successors {
     pub newcomers: Vec<Arc<str>>,
     /// Pods that are still where they have to leave, by uid.
     pub leaving: Vec<Arc<str>>,
+    /// How many are neither: those whose places they take are gone, and they do not exist yet.
+    pub to_come: usize,
 }
 
 /// Of every claim that expects some, by name.
@@ -148,6 +150,10 @@ pub fn successors(observed: &Observed) -> BTreeMap<Arc<str>, Successors> {
         return BTreeMap::new();
     }
     let uids = |pods: &[&PodState]| pods.iter().map(|pod| pod.version.uid.clone()).collect();
-    let of = |awaited: Awaited<'_>| Successors { newcomers: uids(&awaited.newcomers), leaving: uids(&awaited.leaving) };
+    let of = |awaited: Awaited<'_>| Successors {
+        newcomers: uids(&awaited.newcomers),
+        leaving: uids(&awaited.leaving),
+        to_come: awaited.to_come - awaited.leaving.len(),
+    };
     awaited(observed).into_iter().map(|(claim, awaited)| (claim, of(awaited))).collect()
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, PodSpec, Taint};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::daemons::{Daemons, daemons, lacking};
@@ -40,16 +40,10 @@ pub struct Objects {
 /// Pods, by uid, that the API server does not let us change, with what it said.
 pub type Refusals = BTreeMap<Arc<str>, String>;
 
-/// Reads what matters; what cannot be read costs one claim.
+/// Reads what matters, with what was read before; what cannot be read costs one claim. Of claims that have been where they should be
+/// for a while only the pods that are not bound are looked at.
 #[must_use]
-pub fn read(objects: &Objects, refusals: &Refusals) -> Observed {
-    read_again(objects, refusals, &mut Memory::default(), Timestamp::MIN)
-}
-
-/// As [`read`], with what was read before. Of claims that have been where they should be for a while only the pods that are not
-/// bound are looked at.
-#[must_use]
-pub fn read_again(objects: &Objects, refusals: &Refusals, memory: &mut Memory, now: Timestamp) -> Observed {
+pub fn read(objects: &Objects, refusals: &Refusals, memory: &mut Memory, now: Timestamp) -> Observed {
     let claims = claims(objects, memory, now);
     let pods = pods(objects, &claims, refusals, memory);
     let nodes = nodes(objects, &claims, memory);
@@ -176,10 +170,9 @@ fn look_closer(
     daemons: &[Daemons],
     bound: &BTreeSet<&str>,
 ) {
-    let startup: Vec<&str> = claim.spec.startup_taints.iter().map(|taint| taint.key.as_str()).collect();
-    let is_passing = |key: &str| startup.contains(&key) || is_ephemeral_key(key);
-    let passing: Vec<&str> =
-        state.taints.iter().map(|taint| taint.key.as_str()).filter(|key| is_passing(key)).collect();
+    let is_startup = |of: &Taint| claim.spec.startup_taints.iter().any(|s| s.key == of.key && s.effect == of.effect);
+    let passing = state.taints.iter().filter(|taint| is_startup(taint) || is_ephemeral_key(&taint.key));
+    let passing: Vec<&str> = passing.map(|taint| taint.key.as_str()).collect();
     if let Some(taint) = passing.first() {
         state.starting.get_or_insert_with(|| format!("it still has the taint {taint}"));
     }

@@ -6,16 +6,17 @@ use serde_json::{Value, json};
 use super::planned::digest;
 use super::tolerations::is_ours;
 use crate::api::labels;
+use crate::observe::COPIED_FROM_NODES;
 
 /// A hash of everything in a pod that decides where it may run, except what differs from one replica to the next and what
-/// binding or we add: the node, our tolerations, the names of its volume claims.
+/// binding or we add: the node and labels copied from it, our tolerations, the names of its volume claims.
 #[must_use]
 pub fn signature(pod: &Pod) -> String {
     let empty = PodSpec::default();
     let spec = pod.spec.as_ref().unwrap_or(&empty);
     let own = [labels::STATEFUL_SET_POD_NAME, labels::POD_INDEX, "batch.kubernetes.io/job-completion-index"];
-    let pod_labels: Vec<_> =
-        pod.metadata.labels.iter().flatten().filter(|(key, _)| !own.contains(&key.as_str())).collect();
+    let is_own = |key: &str| own.contains(&key) || COPIED_FROM_NODES.contains(&key);
+    let pod_labels: Vec<_> = pod.metadata.labels.iter().flatten().filter(|(key, _)| !is_own(key)).collect();
     let tolerations: Vec<&Toleration> = spec.tolerations.iter().flatten().filter(|found| !is_ours(found)).collect();
     let decisive = json!({
         "namespace": pod.metadata.namespace,
@@ -64,7 +65,9 @@ mod tests {
     fn what_binding_and_we_add_does_not_count() {
         let plain = of(&spec("1", &json!({})));
         let ours = json!({"key": labels::PLANNED, "operator": "Equal", "value": "claim", "effect": "NoSchedule"});
-        assert_eq!(of(&spec("1", &json!({"nodeName": "n", "tolerations": [ours]}))), plain);
+        let bound = spec("1", &json!({"nodeName": "n", "tolerations": [ours]}));
+        let meta = json!({"namespace": "shop", "labels": {labels::ZONE: "a", labels::REGION: "r"}});
+        assert_eq!(signature(&serde_json::from_value(json!({"metadata": meta, "spec": bound})).unwrap()), plain);
     }
 
     #[test]

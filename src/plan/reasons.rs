@@ -95,6 +95,7 @@ impl<'p, 's> Reasons<'p, 's> {
             .collect();
         // there is nothing wrong with the pod
         let is_crowded_out = causes.iter().all(|cause| cause.contains(USED_UP));
+        let causes: Vec<Cause> = causes.into_iter().chain(self.sold_out()).collect();
         format!("{}{}", if is_crowded_out { "" } else { "no NodePool can hold it: " }, causes.join("; "))
     }
 
@@ -117,8 +118,22 @@ impl<'p, 's> Reasons<'p, 's> {
             .node_pools
             .iter()
             .filter_map(|pool| pool.unusable.as_ref().map(|reason| format!("NodePool {}: {reason}", pool.name)));
-        let unusable: Vec<String> = unusable.collect();
+        let unusable: Vec<String> = unusable.chain(self.sold_out()).collect();
         if unusable.is_empty() { "there is no NodePool that can launch nodes".to_owned() } else { unusable.join("; ") }
+    }
+
+    /// The pools of which the cloud has nothing at the moment.
+    fn sold_out(&self) -> Option<String> {
+        let has_something = |index: usize| self.problem.pools.iter().any(|pool| pool.index == index);
+        let pools = self
+            .problem
+            .snapshot
+            .node_pools
+            .iter()
+            .enumerate()
+            .filter(|(index, pool)| pool.unusable.is_none() && pool.replicas.is_none() && !has_something(*index));
+        let names: Vec<&str> = pools.map(|(_, pool)| &*pool.name).collect();
+        (!names.is_empty()).then(|| format!("nothing that NodePool {} allows can be had now", names.join(", ")))
     }
 
     fn excluded(&mut self, group: &'p Group<'s>) -> Rc<Excluded> {

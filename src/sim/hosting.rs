@@ -166,7 +166,7 @@ impl Simulation<'_> {
                     self.report.deciding += started.elapsed();
                     self.report.decisions += 1;
                     let at = after(self.now, self.scenario.spec.machines.decision);
-                    let event = Event::Decided { question, decision: Box::new(decision) };
+                    let event = Event::Decided { question, decision: Some(Box::new(decision)) };
                     self.queue.put(at, Happening::Heard(life, Box::new(event)));
                 }
             }

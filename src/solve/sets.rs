@@ -98,7 +98,7 @@ fn matching_types(pool: &PoolModel, set: &Requirements) -> FixedBitSet {
     let mut found = FixedBitSet::with_capacity(pool.types.len());
     let must_have = pool.labels_to_be_had(set);
     for (index, kind) in pool.types.iter().enumerate() {
-        let matches = set.intersects(&kind.instance_type.requirements).is_ok()
+        let matches = kind.instance_type.requirements.intersects(set).is_ok()
             && kind.offerings.iter().any(|offering| kind.sells(offering, set, &must_have));
         found.set(index, matches);
     }

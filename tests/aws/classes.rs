@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::slice::from_ref;
 
-use aws_sdk_iam::types::InstanceProfile;
+use aws_sdk_iam::types::{InstanceProfile, Tag};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use packwright::api::ec2_node_class::EC2NodeClass;
@@ -58,6 +58,39 @@ fn instance_profiles_of_an_earlier_role_go_and_those_in_use_stay() {
         let left: BTreeSet<&str> = left.instance_profiles().iter().map(InstanceProfile::instance_profile_name).collect();
         assert_eq!(left, BTreeSet::from(["current", "mine", "used"]));
         policy::allows(&account.proxy.calls());
+    });
+}
+
+/// By the controller itself: it looks once it begins.
+#[test]
+fn a_profile_that_a_class_left_behind_goes() {
+    in_world(async |world| {
+        let account = &world.account;
+        let iam = account.clients(Mode::Acts).await.iam;
+        let tags = [
+            ("kubernetes.io/cluster/test", "owned"),
+            ("eks:eks-cluster-name", "test"),
+            ("topology.kubernetes.io/region", REGION),
+            ("karpenter.k8s.aws/ec2nodeclass", "gone"),
+        ];
+        let tags = tags.map(|(key, value)| Tag::builder().key(key).value(value).build().unwrap());
+        let path = format!("/karpenter/{REGION}/test/uid-of-a-class-that-is-gone/");
+        let call = iam.create_instance_profile().instance_profile_name("left-behind").path(path);
+        call.set_tags(Some(tags.to_vec())).send().await.unwrap();
+        iam.add_role_to_instance_profile().instance_profile_name("left-behind").role_name(ROLE).send().await.unwrap();
+        account.proxy.faults().old_profiles = true;
+        world.cluster.kubectl(&["apply", "-f", "examples/getting-started"]);
+        let (_joiner, _controller) = (world.joiner(), world.controller());
+        world
+            .until("the end of the profile that was left behind", async |_| {
+                let left = account.aws.iam.list_instance_profiles().send().await.unwrap();
+                let names: Vec<&str> =
+                    left.instance_profiles().iter().map(InstanceProfile::instance_profile_name).collect();
+                (names.len() == 1 && names[0].starts_with("test_")).then_some(())
+            })
+            .await;
+        world.settled(5).await;
+        world.clear().await;
     });
 }
 

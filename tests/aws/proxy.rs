@@ -21,10 +21,10 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-pub use faults::{Faults, Throttle};
+pub use faults::{Ailment, Faults, Throttle};
 use machines::Machines;
 pub use machines::PARTITION;
-use query::Query;
+pub use query::Query;
 
 /// A call that came in.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +42,8 @@ struct Shared {
     client: Client<HttpConnector, Full<Bytes>>,
     faults: Mutex<Faults>,
     calls: Mutex<Vec<Call>>,
+    /// Those among them that change something and were not refused, and what was answered.
+    changes: Mutex<Vec<(Query, String)>>,
     /// Answers to calls with a client token: what was asked, and what was said.
     tokens: Mutex<BTreeMap<String, (Query, Answer)>>,
     machines: Mutex<Machines>,
@@ -51,7 +53,7 @@ struct Shared {
 
 /// What is said.
 #[derive(Debug, Clone)]
-struct Answer {
+pub struct Answer {
     status: u16,
     kind: String,
     body: Bytes,
@@ -73,6 +75,7 @@ impl Proxy {
             client: Client::builder(TokioExecutor::new()).build(HttpConnector::new()),
             faults: Mutex::default(),
             calls: Mutex::default(),
+            changes: Mutex::default(),
             tokens: Mutex::default(),
             machines: Mutex::default(),
             turns: Mutex::default(),
@@ -103,6 +106,11 @@ impl Proxy {
     /// The calls that came so far.
     pub fn calls(&self) -> Vec<Call> {
         self.shared.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Calls that change something, dry runs among them, and their answers.
+    pub fn changes(&self) -> Vec<(Query, String)> {
+        self.shared.changes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How often something was called, dry runs left out.
@@ -157,8 +165,13 @@ async fn serve(shared: Arc<Shared>, request: Request) -> Response {
             told
         }
         "DescribeInstances" => shared.machines.lock().unwrap().amend(told),
+        "ListInstanceProfiles" if shared.faults.lock().unwrap().old_profiles => stand_in::older(told),
         _ => told,
     };
+    if !packwright::aws::calls::only_reads(&call.action) {
+        let text = String::from_utf8_lossy(&told.body).into_owned();
+        shared.changes.lock().unwrap_or_else(PoisonError::into_inner).push((query.clone(), text));
+    }
     shared.remember(&query, &told);
     if verdict.is_lost { cut() } else { told.respond() }
 }

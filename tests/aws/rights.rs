@@ -38,6 +38,23 @@ fn a_class_names_the_right_that_is_missing() {
         assert!(message.contains("ec2:RunInstances"), "{message}");
         until("Ready", "False").await;
 
+        // a fleet is tried with a launch template that is there: the policy asks for its tags
+        forbid(&["CreateFleet"]);
+        change("fleet");
+        let what = "a condition that says that fleets may not be made";
+        world
+            .until(what, async |_| {
+                let (status, reason, _) = condition(world, "ValidationSucceeded").await?;
+                (status == "False" && reason == "CreateFleetAuthCheckFailed").then_some(())
+            })
+            .await;
+        let made = world.account.proxy.changes();
+        let fleets = made.iter().filter(|(query, _)| query.call().action == "CreateFleet").count();
+        assert!(
+            fleets > 0 && world.account.proxy.count("CreateFleet") == 0,
+            "only dry runs, the first of which went well"
+        );
+
         forbid(&["DescribeSubnets"]);
         change("subnets");
         let what = "a condition that says that subnets may not be looked up";

@@ -45,6 +45,7 @@ pub fn in_world(test: impl AsyncFnOnce(&World<'_>)) {
         let world = World { cluster: &cluster, client, account };
         test(&world).await;
         policy::allows(&world.account.proxy.calls());
+        println!("{} questions to the policy", policy::judge::allows(&world.account.proxy.changes()));
     });
     *last = Some(cluster);
 }
@@ -94,6 +95,12 @@ impl World<'_> {
             (seen.is_settled(pods) && ids == claimed(&seen)).then_some(seen)
         })
         .await
+    }
+
+    /// Nodes go for other reasons than consolidation alone.
+    pub fn stays_as_it_is(&self) {
+        let never = r#"{"spec": {"disruption": {"consolidateAfter": "Never"}}}"#;
+        self.cluster.kubectl(&["patch", "nodepool", "default", "--type=merge", "--patch", never]);
     }
 
     /// The pods go, and everything with them: at once, whatever the pool says.

@@ -1,11 +1,15 @@
 //! What helm does with the charts on a real API server.
 
+use std::process::Command;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use kube::config::Kubeconfig;
 use serde_json::Value;
 
 use super::chart;
-use crate::cli::packwright;
 use crate::cluster::Cluster;
-use crate::controlling::{as_account, on_cluster};
+use crate::controlling::on_cluster;
 use crate::image::{Registry, crane};
 
 /// As the page of the chart says it, with the resources that Karpenter's own instructions give.
@@ -128,7 +132,38 @@ fn it_is_installed_upgraded_rolled_back_and_uninstalled() {
     });
 }
 
-/// What the Job of an uninstallation does, with the rights that it has: nodes of these tests have no kubelet that would run it.
+/// The program as a pod finds itself: variables that say where the API server is, the token of its ServiceAccount and the certificate of the
+/// API server in files, and no kubeconfig. The files are in a mount namespace that goes with the program.
+fn in_a_pod(cluster: &Cluster, namespace: &str, account: &str, args: &[&str]) -> Command {
+    const MOUNTED: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+    let server = Kubeconfig::read_from(cluster.folder.join("kubeconfig")).unwrap().clusters[0].cluster.clone().unwrap();
+    let token = cluster.kubectl(&["create", "token", account, "-n", namespace]);
+    let files = cluster.folder.join("serviceaccount");
+    std::fs::create_dir_all(&files).unwrap();
+    std::fs::write(files.join("token"), token.trim()).unwrap();
+    std::fs::write(files.join("namespace"), namespace).unwrap();
+    let certificate = match (&server.certificate_authority_data, &server.certificate_authority) {
+        (Some(data), _) => STANDARD.decode(data).unwrap(),
+        (None, Some(file)) => std::fs::read(file).unwrap(),
+        (None, None) => panic!("the API server's certificate is in the kubeconfig"),
+    };
+    std::fs::write(files.join("ca.crt"), certificate).unwrap();
+    let (host, port) = server.server.as_deref().unwrap().trim_start_matches("https://").rsplit_once(':').unwrap();
+    let script = r#"mount -t tmpfs none /run && mkdir -p "$1" && cp "$2"/* "$1" && shift 2 && exec "$@""#;
+    let mut command = Command::new("unshare");
+    command
+        .args(["--user", "--map-root-user", "--mount", "sh", "-euc", script, "pod", MOUNTED])
+        .args([files.as_os_str(), env!("CARGO_BIN_EXE_packwright").as_ref()])
+        .args(args)
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("KUBERNETES_SERVICE_HOST", host)
+        .env("KUBERNETES_SERVICE_PORT", port.trim_end_matches('/'));
+    command
+}
+
+/// What the Job of an uninstallation does, with the rights that it has and as its pod would: nodes of these tests have no kubelet that would
+/// run it.
 #[test]
 fn an_uninstallation_opens_nodes_that_are_reserved() {
     on_cluster(async |cluster, _| {
@@ -147,7 +182,7 @@ fn an_uninstallation_opens_nodes_that_are_reserved() {
         let account = pod["serviceAccountName"].as_str().unwrap();
         let args: Vec<&str> =
             pod["containers"][0]["args"].as_array().unwrap().iter().map(|of| of.as_str().unwrap()).collect();
-        let output = packwright(&args).env("KUBECONFIG", as_account(cluster, "kube-system", account)).output().unwrap();
+        let output = in_a_pod(cluster, "kube-system", account, &args).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
         let taints = |node: &str| cluster.kubectl(&["get", "node", node, "-o", "jsonpath={.spec.taints[*].key}"]);
         assert_eq!((taints("charts-a").as_str(), taints("charts-b").as_str()), ("", "team"));

@@ -7,6 +7,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::apps::v1::Deployment;
+use kube::Client;
 use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
 use packwright::observe::objects::KINDS;
@@ -21,13 +22,13 @@ use crate::following::poll::until;
 const CHART: &str = "charts/packwright";
 
 /// An installation of the chart. It goes with this value.
-struct Release<'c> {
+pub struct Release<'c> {
     cluster: &'c Cluster,
     name: &'static str,
 }
 
 impl<'c> Release<'c> {
-    fn install(cluster: &'c Cluster, name: &'static str, values: &[&str]) -> Self {
+    pub fn install(cluster: &'c Cluster, name: &'static str, values: &[&str]) -> Self {
         let args = ["install", name, CHART, "--namespace", name, "--create-namespace"];
         let sets = values.iter().flat_map(|value| ["--set", *value]);
         let output = cluster.run("helm", &args.into_iter().chain(sets).collect::<Vec<_>>());
@@ -40,6 +41,11 @@ impl<'c> Release<'c> {
             if self.name.contains("packwright") { self.name.to_owned() } else { format!("{}-packwright", self.name) };
         self.cluster.kubectl(&["get", "serviceaccount", &name, "-n", self.name]);
         name
+    }
+
+    /// With the rights of its ServiceAccount.
+    pub async fn client(&self) -> Client {
+        self.cluster.client_as(&self.user(), &["system:serviceaccounts", "system:authenticated"]).await
     }
 
     /// How its ServiceAccount is called in requests.

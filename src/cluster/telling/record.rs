@@ -197,7 +197,8 @@ fn text(said: &Said) -> Option<Text> {
             warning(pod.clone(), "FailedScheduling", format!("Failed to schedule pod, {reason}"))
         }
         Said::Nominated { pod, target } => {
-            normal(pod.clone(), "Nominated", format!("Pod should schedule on: node/{target}"))
+            let kind = target.kind.to_lowercase();
+            normal(pod.clone(), "Nominated", format!("Pod should schedule on: {kind}/{}", target.key.name))
         }
         Said::Launched { claim, .. } => normal(of_claim(claim), "Launched", transition("Launched")),
         Said::Registered { claim, .. } => normal(of_claim(claim), "Registered", transition("Registered")),
@@ -214,8 +215,9 @@ fn text(said: &Said) -> Option<Text> {
         Said::Disrupting { claim, reason } => {
             normal(of_claim(claim), "DisruptionTerminating", format!("Disrupting NodeClaim: {reason}"))
         }
-        Said::Replacing { claim, .. } => {
-            normal(of_claim(claim), "DisruptionLaunching", "Launching NodeClaim: Underutilized".to_owned())
+        Said::Replacing { claim, method, .. } => {
+            let note = format!("Launching NodeClaim: {}", method.label_of_reason());
+            normal(of_claim(claim), "DisruptionLaunching", note)
         }
         Said::AwaitingReplacement { claim } => {
             let note = "Waiting on readiness to continue disruption".to_owned();

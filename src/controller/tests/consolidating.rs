@@ -298,6 +298,28 @@ fn the_room_of_what_comes_for_others_is_given_to_nobody_else_and_their_pods_are_
 }
 
 #[test]
+fn the_room_is_kept_also_in_the_moment_when_one_pod_is_gone_and_the_next_is_not_there() {
+    let mut rig = oversized();
+    let old = rig.names("Node").remove(0);
+    never_ready(&mut rig);
+    shrink(&mut rig);
+    let new = until_replaced(&mut rig);
+    rig.pass(10);
+    rig.change("Node", &old, |node| node["spec"]["unschedulable"] = json!(true));
+    rig.delete("Pod", "web");
+    rig.put(owned("late", "1500m"));
+    rig.pass(10);
+    rig.put(owned("successor", "1"));
+    rig.pass(10);
+    let planned = |pod: &str| {
+        let mut plans = plans(&rig).into_iter();
+        plans.find_map(|(name, plan)| plan.pods.iter().any(|planned| *planned.name == *pod).then_some(name))
+    };
+    assert!(planned("late").is_some_and(|name| name != new && name != old), "{:?}", rig.said);
+    assert_eq!(planned("successor"), None, "its place is kept: {:?}", rig.said);
+}
+
+#[test]
 fn a_node_that_is_kept_for_others_lets_in_whom_a_decision_sends_there_also_once_it_is_initialized() {
     let mut rig = oversized();
     shrink(&mut rig);

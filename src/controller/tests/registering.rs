@@ -166,3 +166,29 @@ fn pools_and_their_claims_are_stamped_and_a_takeover_drifts_nothing() {
     let of_new = rig.names("NodeClaim").into_iter().find(|name| name.starts_with("default-")).unwrap();
     assert_eq!(hash(&rig, "NodeClaim", &of_new), hash(&rig, "NodePool", "default"));
 }
+
+/// Dedicated nodes that a daemon prepares: the key of both taints is the same.
+fn dedicated() -> Value {
+    let taint = |effect: &str| json!([{"key": "dedicated", "value": "two", "effect": effect}]);
+    let (taints, startup) = (taint("NoExecute"), taint("NoSchedule"));
+    let mut pool = pool("default", json!({}));
+    pool["spec"]["template"]["spec"]["taints"] = taints;
+    pool["spec"]["template"]["spec"]["startupTaints"] = startup;
+    pool
+}
+
+#[test]
+fn a_startup_taint_is_one_of_that_effect() {
+    let mut web = pod("web", "1");
+    web["spec"]["tolerations"] = json!([{"key": "dedicated", "operator": "Exists"}]);
+    let mut rig = Rig::of(vec![class(&json!({})), dedicated(), web]);
+    rig.pass(10);
+    let node = rig.names("Node").remove(0);
+    assert_eq!(rig.condition("NodeClaim", &node, "Initialized").as_deref(), Some("Unknown/StartupTaintsExist"));
+    rig.change("Node", &node, |node| {
+        node["spec"]["taints"].as_array_mut().unwrap().retain(|taint| taint["effect"] != "NoSchedule");
+    });
+    rig.pass(10);
+    assert_eq!(rig.condition("NodeClaim", &node, "Initialized").as_deref(), Some("True/Initialized"));
+    assert_eq!(rig.get("Pod", "web")["spec"]["nodeName"], *node);
+}

@@ -13,9 +13,9 @@ use crate::cloud::{self, Request};
 use crate::consolidation::{Found, consolidate_now};
 use crate::controller::{Action, Controller, ControllerSettings, Event, Outcome, Said, Step, Subject, Verb, Write};
 use crate::host::{Limits, Search, decide};
-use crate::observe::RawObject;
 use crate::observe::input::Origin;
 use crate::observe::objects::{KINDS, ObjectKey};
+use crate::observe::{COPIED_FROM_NODES, RawObject};
 use crate::placement::ClaimPlan;
 use crate::solve::Work;
 
@@ -217,9 +217,13 @@ impl Rig {
         }
         for (pod, node) in planned {
             if self.try_get("Pod", &pod).is_some_and(|pod| pod["spec"]["nodeName"].is_null()) {
+                let of_node = self.get("Node", &node)["metadata"]["labels"].clone();
                 self.change("Pod", &pod, |pod| {
                     pod["spec"]["nodeName"] = json!(node);
                     pod["status"] = json!({"phase": "Running"});
+                    for key in COPIED_FROM_NODES.into_iter().filter(|key| of_node[key].is_string()) {
+                        pod["metadata"]["labels"][key] = of_node[key].clone();
+                    }
                 });
             }
         }
@@ -269,7 +273,7 @@ impl Rig {
                 }
                 Action::Decide { question, snapshot, .. } => {
                     let decision = Box::new(decide(&snapshot, Limits::of_work(Work::IN_TIME, Search::Greedy)));
-                    self.observe(Event::Decided { question, decision });
+                    self.observe(Event::Decided { question, decision: Some(decision) });
                 }
             }
         }

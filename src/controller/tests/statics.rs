@@ -40,6 +40,24 @@ fn a_static_pool_has_its_replicas_within_its_limit() {
 }
 
 #[test]
+fn safety_valves_hold_it_back_and_say_so() {
+    let mut settings = ControllerSettings::default();
+    settings.decision.feature_gates.static_capacity = true;
+    settings.valves.nodes = Some(2);
+    let mut rig = Rig::new(settings.clone(), vec![class(&json!({})), fixed(5, &json!({}))]);
+    rig.pass(60);
+    assert_eq!(rig.names("Node").len(), 2);
+    let held: Vec<String> = rig.said.iter().map(ToString::to_string).filter(|said| said.contains("most")).collect();
+    assert!((1..=8).contains(&held.len()), "said every ten seconds at most: {held:?}");
+    (settings.valves.nodes, settings.valves.launches_per_minute) = (None, Some(1));
+    rig.restart_by(settings);
+    rig.pass(50);
+    assert_eq!(rig.names("Node").len(), 3, "one in a minute: {:?}", rig.said);
+    rig.pass(130);
+    assert_eq!(rig.names("Node").len(), 5);
+}
+
+#[test]
 fn it_takes_pods_but_nothing_is_launched_in_it_for_them() {
     let mut rig = Rig::of(vec![class(&json!({})), fixed(1, &json!({}))]);
     rig.pass(3);

@@ -7,10 +7,14 @@ use crate::settings::Settings;
 
 /// The template of a pod spec in namespace `shop` with labels `app=web, rev=2`, and its refusal.
 fn read(spec: Value) -> Result<TemplateAndRefusal, FieldError> {
+    read_labelled(spec, &[("app", "web"), ("rev", "2")])
+}
+
+fn read_labelled(spec: Value, own: &[(&str, &str)]) -> Result<TemplateAndRefusal, FieldError> {
     let spec: core::PodSpec = serde_json::from_value(spec).expect("a pod spec");
     let (objects, settings) = (Objects::default(), Settings::default());
     let mut cluster = Cluster::read(&objects, &settings, &mut Vec::new());
-    let own = BTreeMap::from([("app".to_owned(), "web".to_owned()), ("rev".to_owned(), "2".to_owned())]);
+    let own = own.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     let source = PodSource {
         namespace: &Arc::from("shop"),
         name: "p",
@@ -34,6 +38,13 @@ fn node_affinity(terms: &Value) -> Value {
 
 fn expression(key: &str, operator: &str) -> Value {
     json!({"matchExpressions": [{"key": key, "operator": operator}]})
+}
+
+#[test]
+fn labels_that_binding_adds_make_no_other_pod() {
+    let bound = [("app", "web"), ("rev", "2"), (labels::ZONE, "a"), (labels::REGION, "r")];
+    let spec = json!({"containers": []});
+    assert_eq!(read_labelled(spec.clone(), &bound).unwrap(), read(spec).unwrap());
 }
 
 #[test]

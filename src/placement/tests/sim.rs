@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::api::labels;
 use crate::placement::{
-    ClaimPlan, Limits, Mode, ObjectPatch, Objects, Observed, Refusals, Step, Subject, What, read, step,
+    ClaimPlan, Limits, Memory, Mode, ObjectPatch, Objects, Observed, Refusals, Step, Subject, What, read, step,
 };
 
 #[derive(Clone)]
@@ -170,7 +170,7 @@ impl Sim {
             claims: typed(self.claims.values()),
             namespaces: typed([&self.namespace].into_iter()),
         };
-        read(&objects, &self.refusals)
+        read(&objects, &self.refusals, &mut Memory::default(), Timestamp::MIN)
     }
 
     pub fn decide(&self) -> Step {

@@ -39,8 +39,25 @@ pub struct Faults {
     pub placement_groups: BTreeMap<String, (String, u32)>,
     /// Zones that ARC has shifted away from, by id.
     pub shifted: BTreeSet<String>,
+    /// Every instance profile was made two hours ago.
+    pub old_profiles: bool,
+    /// What DescribeInstanceStatus says of instances; the others are well.
+    pub ailments: BTreeMap<String, Ailment>,
     /// Spot prices of a type in a zone since so many hours, dollars an hour.
     pub spot_changes: Vec<(&'static str, &'static str, &'static str, i64)>,
+}
+
+/// What is wrong with an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ailment {
+    /// Its own check fails, for ten minutes by now.
+    Impaired,
+    /// The check fails, since half a minute.
+    ImpairedOfLate,
+    /// Its hardware is to be retired.
+    Retirement,
+    /// It was to be rebooted, and was.
+    RebootOver,
 }
 
 /// A token bucket.

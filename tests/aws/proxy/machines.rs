@@ -57,10 +57,9 @@ impl Machines {
         for part in parts {
             amended += ID;
             let id = part.split('<').next().unwrap_or_default();
-            let Some(Forgotten { security_groups, placement_group }) = self.instances.get(id) else {
-                amended += part;
-                continue;
-            };
+            // one whose launch is not answered yet: moto says that it has the default group
+            let forgotten = self.instances.get(id).cloned().unwrap_or_default();
+            let Forgotten { security_groups, placement_group } = forgotten;
             let items: Vec<String> =
                 security_groups.iter().map(|group| format!("<item><groupId>{group}</groupId></item>")).collect();
             let part = sets.replace_all(part, format!("<groupSet>{}</groupSet>", items.concat()));

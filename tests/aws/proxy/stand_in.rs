@@ -1,15 +1,16 @@
 //! What moto does not have: architectures of images, prices, spot price history of other than one type, parameters of EKS images, capacity reservations, placement
-//! groups, and the cluster.
+//! groups, what is wrong with instances, and the cluster.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use axum::body::Bytes;
 use jiff::{SignedDuration, Timestamp};
+use regex::Regex;
 use serde_json::json;
 
 use super::query::Query;
-use super::{Answer, Shared};
+use super::{Ailment, Answer, Shared};
 
 /// `None`: moto is asked.
 pub(super) fn answer(shared: &Shared, query: &Query) -> Option<Answer> {
@@ -92,6 +93,11 @@ pub(super) fn answer(shared: &Shared, query: &Query) -> Option<Answer> {
             }
             Some(response(&call.action, &format!("<spotPriceHistorySet>{items}</spotPriceHistorySet>")))
         }
+        "DescribeInstanceStatus" => {
+            let asked = query.fields.values().filter(|value| value.starts_with("i-"));
+            let items: String = asked.map(|id| status(id, faults.ailments.get(id).copied())).collect();
+            Some(response(&call.action, &format!("<instanceStatusSet>{items}</instanceStatusSet>")))
+        }
         "GetManagedResource" => {
             let shift = |zone: &String| {
                 json!({"appliedStatus": "APPLIED", "zonalShiftId": "s", "resourceIdentifier": "r", "awayFrom": zone,
@@ -109,6 +115,48 @@ pub(super) fn answer(shared: &Shared, query: &Query) -> Option<Answer> {
         }
         _ => None,
     }
+}
+
+/// As EC2 tells how an instance is.
+fn status(id: &str, ailment: Option<Ailment>) -> String {
+    let check = |minutes: Option<f64>| match minutes {
+        None => "<status>ok</status>".to_owned(),
+        Some(minutes) => {
+            let since = Timestamp::now() - SignedDuration::from_secs_f64(minutes * 60.0);
+            format!(
+                "<status>impaired</status><details><item><name>reachability</name><status>failed</status>\
+                 <impairedSince>{since:.3}</impairedSince></item></details>"
+            )
+        }
+    };
+    let event = |code: &str, text: &str| {
+        let before = Timestamp::now() + SignedDuration::from_hours(48);
+        format!(
+            "<eventsSet><item><code>{code}</code><description>{text}</description><notBefore>{before:.3}</notBefore></item>\
+             </eventsSet>"
+        )
+    };
+    let (minutes, events) = match ailment {
+        None => (None, String::new()),
+        Some(Ailment::Impaired) => (Some(10.0), String::new()),
+        Some(Ailment::ImpairedOfLate) => (Some(0.5), String::new()),
+        Some(Ailment::Retirement) => (None, event("instance-retirement", "The hardware is degraded")),
+        Some(Ailment::RebootOver) => (None, event("instance-reboot", "[Completed] It was rebooted")),
+    };
+    format!(
+        "<item><instanceId>{id}</instanceId><instanceState><code>16</code><name>running</name></instanceState>{events}\
+         <systemStatus>{}</systemStatus><instanceStatus>{}</instanceStatus></item>",
+        check(None),
+        check(minutes)
+    )
+}
+
+/// As if they had been made two hours ago.
+pub(super) fn older(answer: Answer) -> Answer {
+    let made = Regex::new("<CreateDate>[^<]*</CreateDate>").unwrap();
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    let at = format!("<CreateDate>{:.0}</CreateDate>", Timestamp::now() - SignedDuration::from_hours(2));
+    Answer { body: made.replace_all(&text, at).into_owned().into(), ..answer }
 }
 
 /// Ten messages at a time; no wait, as there is something to be read.

@@ -192,11 +192,12 @@ fn dry_runs_say_which_right_is_missing() {
         of(DryRun::RunInstances, "InvalidParameterValue", "Value (x) for parameter iamInstanceProfile.name is invalid");
     assert!(matches!(profile, Some(Validation::Unknown(_))), "IAM is late: {profile:?}");
     assert!(matches!(of(DryRun::RunInstances, "RequestLimitExceeded", ""), Some(Validation::Unknown(_))));
+    let missing = of(DryRun::CreateFleet, "InvalidLaunchTemplateName.NotFoundException", "");
+    assert!(matches!(missing, Some(Validation::Unknown(_))), "EC2 is late: {missing:?}");
     for (call, code) in [
         (DryRun::RunInstances, "Unsupported"),
         (DryRun::RunInstances, "InsufficientFreeAddressesInSubnet"),
         (DryRun::RunInstances, "VcpuLimitExceeded"),
-        (DryRun::CreateFleet, "InvalidLaunchTemplateName.NotFoundException"),
     ] {
         assert_eq!(of(call, code, ""), None, "{code} says that rights are enough");
     }

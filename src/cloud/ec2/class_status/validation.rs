@@ -1,4 +1,4 @@
-//! Whether AWS would let nodes of a class be launched, as dry runs say.
+//! Whether AWS would let nodes of a class be launched, as a launch template and dry runs say.
 
 use crate::api::ec2_node_class::EC2NodeClass;
 use crate::api::validate::Validate as _;
@@ -50,8 +50,10 @@ impl Validation {
             Class::DryRun | Class::AlreadyExists | Class::Limit(Scope::Type) => None,
             // and to come to a lack of capacity
             Class::InsufficientCapacity(scope) if scope != Scope::Spot => None,
-            // its creation was a dry run, too
-            Class::NotFound if call == DryRun::CreateFleet && error.is_launch_template_missing() => None,
+            // it was made a moment ago, and EC2 does not know of it everywhere yet
+            Class::NotFound if error.is_launch_template_missing() => {
+                Some(Self::Unknown(format!("{name}: {}", short(&error.to_string()))))
+            }
             Class::Unauthorized => {
                 let message = format!("the controller may not call {name} for this class: {}", short(&error.message));
                 Some(Self::Failed(ValidationFailure { reason, message }))

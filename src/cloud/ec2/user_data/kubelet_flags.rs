@@ -43,8 +43,9 @@ pub(super) fn node_labels(bootstrap: &Bootstrap<'_>) -> String {
 }
 
 fn taints(bootstrap: &Bootstrap<'_>) -> String {
-    let taint = |taint: &k8s_openapi::api::core::v1::Taint| {
-        format!("{}={}:{}", taint.key, taint.value.as_deref().unwrap_or_default(), taint.effect)
+    let taint = |taint: &k8s_openapi::api::core::v1::Taint| match taint.value.as_deref() {
+        Some(value) if !value.is_empty() => format!("{}={value}:{}", taint.key, taint.effect),
+        _ => format!("{}:{}", taint.key, taint.effect),
     };
     let taints: Vec<String> = bootstrap.taints.iter().map(taint).collect();
     format!("--register-with-taints=\"{}\"", taints.join(","))

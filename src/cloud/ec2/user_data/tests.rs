@@ -1,3 +1,5 @@
+mod examples;
+
 use serde_json::{Value, json};
 use toml::Table;
 
@@ -87,7 +89,7 @@ fn al2_calls_bootstrap_sh_after_the_script_of_the_user() {
         "#!/bin/bash -xe\nexec > >(tee /var/log/user-data.log|logger -t user-data -s 2>/dev/console) 2>&1\n\
          /etc/eks/bootstrap.sh 'prod' --apiserver-endpoint 'https://api.example.com' \\\n--b64-cluster-ca 'Y2E=' \\\n\
          --dns-cluster-ip '10.100.0.10' \\\n--use-max-pods false \\\n--kubelet-extra-args '--node-labels=\"{LABELS}\" \
-         --register-with-taints=\"dedicated=gpu:NoSchedule,cni=:NoExecute,karpenter.sh/unregistered=:NoExecute\" \
+         --register-with-taints=\"dedicated=gpu:NoSchedule,cni:NoExecute,karpenter.sh/unregistered:NoExecute\" \
          --max-pods=29 --pods-per-core=4 --eviction-hard=\"memory.available<5%\" --cpu-cfs-quota=false' \\\n\
          --local-disks raid0\n"
     );
