@@ -193,6 +193,7 @@ fn a_hundred_drifted_nodes_are_replaced_a_tenth_of_them_at_a_time() {
     // a command more than the budget allows at a time breaks a rule of the simulation
     assert!((101..=111).contains(nodes.iter().max().unwrap()), "others come before they go: {nodes:?}");
     assert_eq!(report["consolidations"].as_u64(), Some(100), "each of them: {report:#}");
+    assert_eq!(report["launches"].as_u64(), Some(200), "nothing is bought a second time: {report:#}");
 }
 
 #[test]

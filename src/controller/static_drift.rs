@@ -40,6 +40,9 @@ pub(super) fn begin(
     turn: &mut Turn<'_>,
 ) -> Replaced {
     let mut found = Replaced::default();
+    if !is_any_static(cluster) {
+        return found; // every step asks
+    }
     let may_go = |claimed: &&Claimed<'_>| {
         let is_free = !claimed.is_deleting() && !in_hand.contains(claimed.name());
         let waits = claimed.pool().is_some_and(|pool| paused.contains_key(pool));
@@ -80,6 +83,9 @@ pub(super) fn begin(
 /// The pods of nodes that are closed and wait for the one that comes for them, by uid: these nodes are there whatever pods need, so
 /// nobody plans for their pods before they are deleted.
 pub(super) fn staying(cluster: &Cluster<'_>) -> HashSet<Arc<str>> {
+    if !is_any_static(cluster) {
+        return HashSet::new();
+    }
     let waits = |claimed: &&Claimed<'_>| is_static(claimed, cluster) && !claimed.is_deleting() && is_marked(claimed);
     let nodes = cluster.our_claims().filter(waits).flat_map(|claimed| &claimed.nodes);
     let names = nodes.filter_map(|node| node.metadata.name.as_deref());
@@ -87,6 +93,11 @@ pub(super) fn staying(cluster: &Cluster<'_>) -> HashSet<Arc<str>> {
         .flat_map(|name| cluster.pods_on(name))
         .filter_map(|(_, pod)| pod.metadata.uid.as_deref().map(Arc::from))
         .collect()
+}
+
+/// Whether some pool has `spec.replicas`.
+fn is_any_static(cluster: &Cluster<'_>) -> bool {
+    cluster.objects.node_pools.values().any(|pool| pool.object.spec.replicas.is_some())
 }
 
 /// Whether a claim is of a pool with `spec.replicas`.
