@@ -119,9 +119,9 @@ impl<'p> Manner<'p> {
 pub fn consolidate(snapshot: &Snapshot, manner: Manner<'_>, now: Timestamp, time: TimeLeft<'_>) -> Consolidation {
     let mut start = snapshot.clone();
     start.pods.retain(|pod| !pod.is_pending());
-    // small steps leave as much time as they had
+    // small steps have two thirds of the time: whoever moves few pods gets what they find alone
     let half = manner.trials.div_ceil(2);
-    let (first, second) = (Effort::new(time, time() / 2, half), Effort::new(time, Duration::ZERO, half));
+    let (first, second) = (Effort::new(time, time() / 3, half), Effort::new(time, Duration::ZERO, half));
     let mut search = Search {
         start: &start,
         surroundings: Surroundings::of(&start),
