@@ -160,7 +160,7 @@ fn image_of(of: &Image) -> Option<FoundImage> {
 pub(super) async fn reservations(aws: &Aws, spec: &EC2NodeClassSpec) -> Part<Vec<FoundReservation>> {
     let mut found = Vec::new();
     for query in selectors::capacity_reservations(spec) {
-        let ids = (!query.ids.is_empty()).then(|| query.ids.clone());
+        let ids = query.id.map(|id| vec![id]);
         let call = aws.ec2.describe_capacity_reservations().set_capacity_reservation_ids(ids);
         let mut pages = call.set_filters(Some(filters(&query.filters))).into_paginator().items().send();
         loop {
@@ -208,9 +208,13 @@ fn reservation_of(of: &CapacityReservation) -> Option<FoundReservation> {
 /// The placement group, if it is there; of a class without one nobody asks.
 pub(super) async fn placement_group(aws: &Aws, spec: &EC2NodeClassSpec) -> Part<Option<PlacementGroupFacts>> {
     let Some(query) = selectors::placement_group(spec) else { return Part::Unknown };
-    match aws.ec2.describe_placement_groups().set_filters(Some(filters(&query))).send().await {
+    let ids = query.id.map(|id| vec![id]);
+    let call = aws.ec2.describe_placement_groups().set_group_ids(ids).set_filters(Some(filters(&query.filters)));
+    match call.send().await {
         Ok(answer) => Part::Found(answer.placement_groups().first().and_then(group_of)),
-        Err(error) if is_missing(code(&error)) => Part::Found(None),
+        Err(error) if is_missing(code(&error)) || code(&error) == Some("InvalidPlacementGroup.Unknown") => {
+            Part::Found(None)
+        }
         Err(error) => Part::Failed(reason("DescribePlacementGroups", &error)),
     }
 }

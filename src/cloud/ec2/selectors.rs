@@ -28,22 +28,21 @@ pub fn security_groups(spec: &EC2NodeClassSpec) -> Vec<Vec<Filter>> {
     by_name.chain(tagged).filter(|filters| !filters.is_empty()).collect()
 }
 
-/// A call of DescribeCapacityReservations.
+/// A call of DescribeCapacityReservations or DescribePlacementGroups.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReservationQuery {
-    /// `CapacityReservationIds`, which no filter can name; empty: all that the filters let through.
-    pub ids: Vec<String>,
+pub struct Query {
+    /// What no filter of these calls can name. A call with an id that is not there fails whole, so each has one.
+    pub id: Option<String>,
     /// All must match.
     pub filters: Vec<Filter>,
 }
 
 /// Calls of DescribeCapacityReservations; only active ones are of use.
 #[must_use]
-pub fn capacity_reservations(spec: &EC2NodeClassSpec) -> Vec<ReservationQuery> {
+pub fn capacity_reservations(spec: &EC2NodeClassSpec) -> Vec<Query> {
     let active = || Filter::new("state", ["active"]);
     let terms = &spec.capacity_reservation_selector_terms;
-    let ids: Vec<String> = terms.iter().filter_map(|term| term.id.clone()).collect();
-    let by_id = (!ids.is_empty()).then(|| ReservationQuery { ids, filters: vec![active()] });
+    let by_id = terms.iter().filter_map(|term| Some(Query { id: Some(term.id.clone()?), filters: vec![active()] }));
     let others = terms.iter().filter(|term| term.id.is_none()).map(|term| {
         let mut filters = vec![active()];
         filters.extend(term.owner_id.as_ref().map(|owner| Filter::new("owner-id", [owner.as_str()])));
@@ -55,19 +54,18 @@ pub fn capacity_reservations(spec: &EC2NodeClassSpec) -> Vec<ReservationQuery> {
             Filter::new("instance-match-criteria", [name])
         }));
         filters.extend(Filter::of_tags(&term.tags));
-        ReservationQuery { ids: Vec::new(), filters }
+        Query { id: None, filters }
     });
-    by_id.into_iter().chain(others).collect()
+    by_id.chain(others).collect()
 }
 
 /// The call of DescribePlacementGroups, if the class names a group.
 #[must_use]
-pub fn placement_group(spec: &EC2NodeClassSpec) -> Option<Vec<Filter>> {
+pub fn placement_group(spec: &EC2NodeClassSpec) -> Option<Query> {
     let selector = spec.placement_group_selector.as_ref()?;
     let mut filters = vec![Filter::new("state", ["available"])];
-    filters.extend(selector.id.as_ref().map(|id| Filter::new("group-id", [id.as_str()])));
     filters.extend(selector.name.as_ref().map(|name| Filter::new("group-name", [name.as_str()])));
-    Some(filters)
+    Some(Query { id: selector.id.clone(), filters })
 }
 
 /// All that have one of these names, in one call.
@@ -86,7 +84,7 @@ mod tests {
             "subnetSelectorTerms": [{"tags": {"a": "b", "c": "*"}}, {"id": "subnet-1"}, {"id": "subnet-2"}],
             "securityGroupSelectorTerms": [{"name": "nodes"}, {"id": "sg-1"}, {"tags": {"a": "b"}}],
             "capacityReservationSelectorTerms": [
-                {"id": "cr-1"}, {"tags": {"a": "b"}, "ownerID": "123456789012", "instanceMatchCriteria": "targeted"}
+                {"id": "cr-1"}, {"id": "cr-2"}, {"tags": {"a": "b"}, "ownerID": "123456789012", "instanceMatchCriteria": "targeted"}
             ],
             "placementGroupSelector": {"name": "group"}
         }))
@@ -112,9 +110,10 @@ mod tests {
             ]
         );
         let reservations = capacity_reservations(&spec());
-        assert_eq!(reservations[0].ids, ["cr-1"]);
+        let ids: Vec<Option<&str>> = reservations.iter().map(|query| query.id.as_deref()).collect();
+        assert_eq!(ids, [Some("cr-1"), Some("cr-2"), None], "one that is gone takes no other with it");
         assert_eq!(
-            reservations[1].filters,
+            reservations[2].filters,
             [
                 filter("state", &["active"]),
                 filter("owner-id", &["123456789012"]),
@@ -123,7 +122,12 @@ mod tests {
             ]
         );
         let group = placement_group(&spec()).unwrap();
-        assert_eq!(group, [filter("state", &["available"]), filter("group-name", &["group"])]);
+        let filters = vec![filter("state", &["available"]), filter("group-name", &["group"])];
+        assert_eq!(group, Query { id: None, filters });
+        let by_id: EC2NodeClassSpec =
+            serde_json::from_value(json!({"placementGroupSelector": {"id": "pg-1"}})).unwrap();
+        let filters = vec![filter("state", &["available"])];
+        assert_eq!(placement_group(&by_id), Some(Query { id: Some("pg-1".to_owned()), filters }));
     }
 
     #[test]
