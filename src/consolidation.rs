@@ -75,10 +75,8 @@ use crate::units::MicroUsd;
 pub use allowed::after_allowed;
 pub use least::Outlook;
 pub use policy::{EvictionLimit, Policy};
-pub use search::{
-    Budgets, Consolidation, Found, Manner, consolidate, consolidate_as_reference, consolidate_now,
-    consolidate_with_outlook,
-};
+pub use reference::consolidate_as_reference;
+pub use search::{Budgets, Consolidation, Found, Manner, consolidate, consolidate_now, consolidate_with_outlook};
 pub use valid::are_valid;
 pub use without::{launched, settled, under_way};
 

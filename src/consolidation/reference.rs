@@ -8,21 +8,42 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Command;
 use super::cut::{commands, offer_only};
 use super::room::pool_of;
-use super::search::Search;
+use super::search::{Algorithm, Budgets, Consolidation, Manner, Search, consolidate};
 use super::trial::{Trial, Wanted};
+use super::without::settled;
+use super::{Command, Policy};
 use crate::api::labels;
 use crate::catalog::CapacityType;
 use crate::disruption::{Candidate, Method, by_savings};
 use crate::host::sequence::MOST;
 use crate::host::{self, Limits};
+use crate::observe::Snapshot;
 use crate::plan::{Launch, Offer};
 use crate::units::MicroUsd;
 
 /// One spot node is replaced by another only where so many types are cheaper, of which so many are named.
 const SPOT_TO_SPOT: usize = 15;
+
+/// The next command that the reference would find: everything that is empty or has drifted, or else one set of nodes that costs less
+/// without it. What a saving has to be worth it does not ask; `policy` says what is off. `turn` as in [`super::consolidate_now`].
+#[must_use]
+pub fn consolidate_as_reference(snapshot: &Snapshot, policy: &Policy, limits: Limits, turn: u64) -> Consolidation {
+    let saves = policy.saves;
+    let policy = Policy { saves, evictions_left: policy.evictions_left, ..Policy::anything() };
+    let manner = Manner {
+        trials: TRIALS_AS_REFERENCE,
+        turn,
+        algorithm: Algorithm::Reference,
+        ..Manner::all(&policy, Budgets::Together, limits)
+    };
+    consolidate(&settled(snapshot, &BTreeSet::new()), manner, snapshot.taken_at, &|| limits.time)
+}
+
+/// Twice as many sets as it looks at at a time: a binary search, and single nodes, more of which follow the next time. (The reference
+/// looks at all of them that it can in three minutes.)
+const TRIALS_AS_REFERENCE: usize = 100;
 
 impl Search<'_> {
     /// One command at a time: several nodes, or else one.

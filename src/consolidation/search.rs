@@ -191,25 +191,6 @@ pub fn consolidate_now(snapshot: &Snapshot, policy: &Policy, limits: Limits, tur
     consolidate(&settled(snapshot, &BTreeSet::new()), manner, snapshot.taken_at, &time)
 }
 
-/// The next command that the reference would find: everything that is empty or has drifted, or else one set of nodes that costs less
-/// without it. What a saving has to be worth it does not ask; `policy` says what is off. `turn` as in [`consolidate_now`].
-#[must_use]
-pub fn consolidate_as_reference(snapshot: &Snapshot, policy: &Policy, limits: Limits, turn: u64) -> Consolidation {
-    let saves = policy.saves;
-    let policy = Policy { saves, evictions_left: policy.evictions_left, ..Policy::anything() };
-    let manner = Manner {
-        trials: TRIALS_AS_REFERENCE,
-        turn,
-        algorithm: Algorithm::Reference,
-        ..Manner::all(&policy, Budgets::Together, limits)
-    };
-    consolidate(&settled(snapshot, &BTreeSet::new()), manner, snapshot.taken_at, &|| limits.time)
-}
-
-/// Twice as many sets as it looks at at a time: a binary search, and single nodes, more of which follow the next time. (The reference
-/// looks at all of them that it can in three minutes.)
-const TRIALS_AS_REFERENCE: usize = 100;
-
 /// For each integer program over the whole cluster, where time counts.
 const OF_A_CHOICE: Duration = Duration::from_millis(200);
 
