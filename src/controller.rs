@@ -182,8 +182,6 @@ pub struct Controller {
     questions: u64,
     carried: Arc<Carried>,
     recent: Recent,
-    /// Deciding has taken all the time that it may within this hour, and that was said.
-    is_held: bool,
     /// What nodes cost, as it was said last.
     spend: Spend,
     prices: Prices,
@@ -228,7 +226,6 @@ impl Controller {
             questions: 0,
             carried: Arc::default(),
             recent: Recent::default(),
-            is_held: false,
             spend: Spend::default(),
             prices: Prices::default(),
             usages: Usages::default(),
@@ -438,14 +435,8 @@ impl Controller {
         let decides = !is_busy && self.batch.step(&waiting, &mut turn);
         if !is_busy && !decides {
             // Karpenter's packing decides on launches then, and what is there may stay for as long
-            let may_search = self.recent.search(&self.settings.valves, now) == Search::Integer;
+            let may_search = self.recent.lets_search(self.market.pools(), &mut turn);
             let policy = if may_search { self.settings.consolidation } else { Policy::off() };
-            if !may_search && !std::mem::replace(&mut self.is_held, true) {
-                let (valve, claims) = (Valve::SolverSecondsPerHour, 0);
-                let pools = self.market.pools().iter().filter(|pool| pool.unusable.is_none());
-                pools.for_each(|pool| turn.say(Said::HeldBack { valve, pool: pool.name.clone(), claims }));
-            }
-            self.is_held &= !may_search;
             let room = || Room::of(&self.settings.valves, &cluster, &self.spend, &mut self.recent, now);
             let asking = (policy, self.batch.is_at_rest(), &mut self.questions);
             let has_begun = self.consolidating.step(&cluster, &mut views, room, asking, &mut turn);

@@ -13,9 +13,12 @@ use super::words::{error, named};
 use super::{Leads, batch};
 use crate::cloud::Answer;
 use crate::cloud::ec2::Filter;
-use crate::cloud::ec2::errors::AwsError;
+use crate::cloud::ec2::errors::{AwsError, Class};
 use crate::cloud::ec2::listing::{FoundInstance, InstanceState, parse_provider_id};
 use crate::controller::Event;
+
+/// A call that was refused is halved so often: enough to find one of 500, and too few to make a storm of it where all are refused.
+const HALVINGS: usize = 20;
 
 const NOT_FOUND: &str = "InvalidInstanceID.NotFound";
 /// Errors of some of the instances of a call; the last is of those that are protected.
@@ -88,10 +91,11 @@ impl Terminator {
         told
     }
 
-    /// All in one call. Where EC2 refuses them all because of some, those are answered, and the others asked for again.
+    /// All in one call. Where EC2 refuses them all because of some, those are answered, and the others asked for again; where it does not
+    /// say because of which, by halves.
     async fn end_all(&self, ids: Vec<String>) -> Vec<(String, Result<bool, String>)> {
         let mut told = Vec::new();
-        let mut calls = vec![ids];
+        let (mut calls, mut halved) = (vec![ids], 0);
         while let Some(mut ids) = calls.pop() {
             if ids.is_empty() {
                 continue;
@@ -104,11 +108,13 @@ impl Terminator {
                 Err(error) => error,
             };
             let refused = refused(&ids, &error);
-            if refused.is_empty() {
-                // it does not say because of which: each is asked for alone
-                calls.extend(ids.into_iter().map(|id| vec![id]));
+            if refused.is_empty() && halved < HALVINGS {
+                halved += 1;
+                let second = ids.split_off(ids.len() / 2);
+                calls.extend([second, ids]);
                 continue;
             }
+            let refused = if refused.is_empty() { ids.iter().cloned().collect() } else { refused };
             let result = if error.code == NOT_FOUND { Ok(true) } else { Err(format!("TerminateInstances: {error}")) };
             ids.retain(|id| !refused.contains(id));
             calls.push(ids);
@@ -142,13 +148,20 @@ impl Terminator {
     }
 }
 
-/// Of the instances of a call that was refused those that it was refused because of: all of them, unless the error is of some that it
-/// names. Empty: it is of some, and does not say of which.
+/// Of the instances of a call that was refused those that it was refused because of: all of them where the error is of the call; of some
+/// those that it names. Empty: it may be of some (a right that depends on a tag of one instance is missing for the whole call), and
+/// does not say of which.
 fn refused(ids: &[String], error: &AwsError) -> BTreeSet<String> {
-    if ids.len() == 1 || !OF_SOME.contains(&error.code.as_str()) {
+    if ids.len() == 1 || is_of_call(error) {
         return ids.iter().cloned().collect();
     }
-    named(ids, &error.message)
+    if OF_SOME.contains(&error.code.as_str()) { named(ids, &error.message) } else { BTreeSet::new() }
+}
+
+/// Whether all of a call fail alike: it was not sent, not heard, or there were too many.
+fn is_of_call(error: &AwsError) -> bool {
+    !matches!(error.class(), Class::Unauthorized | Class::Configuration | Class::NotFound)
+        && !OF_SOME.contains(&error.code.as_str())
 }
 
 #[cfg(test)]
@@ -164,9 +177,10 @@ mod tests {
         assert_eq!(of(&ids, NOT_FOUND, "The instance ID 'i-1' does not exist"), ["i-1"]);
         assert_eq!(of(&ids, NOT_FOUND, "The instance IDs 'i-12, i-3' do not exist"), ["i-12", "i-3"]);
         assert_eq!(of(&ids, "OperationNotPermitted", "The instance 'i-3' may not be terminated."), ["i-3"]);
-        assert!(of(&ids, NOT_FOUND, "not here").is_empty(), "each is asked for alone");
+        assert!(of(&ids, NOT_FOUND, "not here").is_empty(), "it is looked for by halves");
+        assert!(of(&ids, "UnauthorizedOperation", "You are not authorized").is_empty(), "one of them may lack a tag");
         assert_eq!(of(&ids[..1], NOT_FOUND, "not here"), ["i-1"]);
-        for code in ["RequestLimitExceeded", "UnauthorizedOperation", "InternalError", "RequestTimeout"] {
+        for code in ["RequestLimitExceeded", "InternalError", "RequestTimeout", "NotSent"] {
             assert_eq!(of(&ids, code, "i-1"), ids, "{code} is no reason for more calls");
         }
     }

@@ -8,9 +8,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::cluster::Cluster;
+use super::said::Said;
 use super::spend::Spend;
-use super::turn::later;
+use super::turn::{Turn, later};
 use crate::host::Search;
+use crate::observe::snapshot::NodePool;
 use crate::units::MicroUsd;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -78,6 +80,8 @@ impl fmt::Display for Valve {
 pub(super) struct Recent {
     launched: BTreeMap<Arc<str>, Timestamp>,
     decided: VecDeque<(Timestamp, Duration)>,
+    /// Deciding has taken all the time that it may, and that was said.
+    is_held: bool,
 }
 
 impl Recent {
@@ -102,6 +106,18 @@ impl Recent {
         });
         let unseen = cluster.unseen.iter().filter(|node| node.created_at.is_some_and(is_recent));
         self.launched.len() + created.count() + unseen.count()
+    }
+
+    /// Whether what is there may be looked through for what costs less; where it may not, that is said once.
+    pub fn lets_search(&mut self, pools: &[NodePool], turn: &mut Turn<'_>) -> bool {
+        let may_search = self.search(&turn.settings.valves, turn.now) == Search::Integer;
+        if !may_search && !self.is_held {
+            let (valve, claims) = (Valve::SolverSecondsPerHour, 0);
+            let usable = pools.iter().filter(|pool| pool.unusable.is_none());
+            usable.for_each(|pool| turn.say(Said::HeldBack { valve, pool: pool.name.clone(), claims }));
+        }
+        self.is_held = !may_search;
+        may_search
     }
 
     /// By what the next decision searches.

@@ -79,28 +79,28 @@
 - name: PACKWRIGHT_DECISIONS_SIZE
   value: {{ $settings.decisions.size | quote }}
 {{- end }}
-{{- with $settings.limits.nodes }}
+{{- if include "packwright.isSet" $settings.limits.nodes }}
 - name: PACKWRIGHT_MAX_NODES
-  value: {{ . | quote }}
+  value: {{ $settings.limits.nodes | int64 | toString | quote }}
 {{- end }}
-{{- with $settings.limits.usdPerHour }}
+{{- if include "packwright.isSet" $settings.limits.usdPerHour }}
 - name: PACKWRIGHT_MAX_USD_PER_HOUR
-  value: {{ . | quote }}
+  value: {{ $settings.limits.usdPerHour | toString | quote }}
 {{- end }}
 {{- with include "packwright.nodePoolUsdPerHour" . }}
 - name: PACKWRIGHT_NODEPOOL_MAX_USD_PER_HOUR
   value: {{ . | quote }}
 {{- end }}
-{{- with $settings.limits.launchesPerMinute }}
+{{- if include "packwright.isSet" $settings.limits.launchesPerMinute }}
 - name: PACKWRIGHT_MAX_LAUNCHES_PER_MINUTE
-  value: {{ . | quote }}
+  value: {{ $settings.limits.launchesPerMinute | int64 | toString | quote }}
 {{- end }}
-{{- with $settings.limits.solverSecondsPerHour }}
+{{- if include "packwright.isSet" $settings.limits.solverSecondsPerHour }}
 - name: PACKWRIGHT_MAX_SOLVER_SECONDS_PER_HOUR
-  value: {{ . | quote }}
+  value: {{ $settings.limits.solverSecondsPerHour | int64 | toString | quote }}
 {{- end }}
-{{- with $settings.limits.evictionsPerHour }}
+{{- if include "packwright.isSet" $settings.limits.evictionsPerHour }}
 - name: PACKWRIGHT_MAX_EVICTIONS_PER_HOUR
-  value: {{ . | quote }}
+  value: {{ $settings.limits.evictionsPerHour | int64 | toString | quote }}
 {{- end }}
 {{- end }}

@@ -48,8 +48,16 @@ annotations:
 {{- end }}
 {{- end }}
 
+{{/* Whether a value is given: 0 is one. */}}
+{{- define "packwright.isSet" -}}
+{{- if not (has (toString .) (list "" "<nil>")) }}yes{{ end }}
+{{- end }}
+
 {{- define "packwright.image" -}}
 {{- with .Values.controller.image }}
+{{- if hasSuffix "karpenter/controller" .repository }}
+{{- fail (printf "controller.image.repository: expected the image of Packwright, found %s, which is Karpenter's" .repository) }}
+{{- end }}
 {{- .repository }}:{{ default $.Chart.AppVersion .tag }}{{ with .digest }}@{{ . }}{{ end }}
 {{- end }}
 {{- end }}

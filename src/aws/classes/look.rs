@@ -72,7 +72,9 @@ pub(super) async fn security_groups(aws: &Aws, spec: &EC2NodeClassSpec) -> Part<
 
 /// What was named is not there: that is an answer.
 fn is_missing(code: Option<&str>) -> bool {
-    code.is_some_and(|code| code.contains("NotFound"))
+    code.is_some_and(|code| {
+        code.contains("NotFound") || code.starts_with("InvalidPlacementGroup") && code.ends_with(".Unknown")
+    })
 }
 
 /// Values of parameters first, then what the images are.
@@ -212,9 +214,7 @@ pub(super) async fn placement_group(aws: &Aws, spec: &EC2NodeClassSpec) -> Part<
     let call = aws.ec2.describe_placement_groups().set_group_ids(ids).set_filters(Some(filters(&query.filters)));
     match call.send().await {
         Ok(answer) => Part::Found(answer.placement_groups().first().and_then(group_of)),
-        Err(error) if is_missing(code(&error)) || code(&error) == Some("InvalidPlacementGroup.Unknown") => {
-            Part::Found(None)
-        }
+        Err(error) if is_missing(code(&error)) => Part::Found(None),
         Err(error) => Part::Failed(reason("DescribePlacementGroups", &error)),
     }
 }

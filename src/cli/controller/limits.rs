@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::cli::settings::count;
 use crate::controller::valves::Valves;
 use crate::units::MicroUsd;
 
@@ -11,7 +10,7 @@ use crate::units::MicroUsd;
 #[command(next_help_heading = "Limits, whatever decisions want")]
 pub struct LimitArgs {
     /// The most nodes of all NodePools, those on their way included.
-    #[arg(long, env = "PACKWRIGHT_MAX_NODES", value_name = "N", value_parser = count)]
+    #[arg(long, env = "PACKWRIGHT_MAX_NODES", value_name = "N")]
     max_nodes: Option<usize>,
     /// The most that the nodes of all NodePools may cost an hour, dollars; nodes of no NodePool do not count.
     #[arg(long, env = "PACKWRIGHT_MAX_USD_PER_HOUR", value_name = "USD", value_parser = usd)]
@@ -22,14 +21,14 @@ pub struct LimitArgs {
         value_parser = of_pool)]
     nodepool_max_usd_per_hour: Vec<(Arc<str>, MicroUsd)>,
     /// The most nodes that are launched within a minute.
-    #[arg(long, env = "PACKWRIGHT_MAX_LAUNCHES_PER_MINUTE", value_name = "N", value_parser = count)]
+    #[arg(long, env = "PACKWRIGHT_MAX_LAUNCHES_PER_MINUTE", value_name = "N")]
     max_launches_per_minute: Option<usize>,
     /// The most seconds that deciding may take within an hour; for the rest of it Karpenter's own packing
     /// decides, and nothing goes because something else is cheaper.
     #[arg(long, env = "PACKWRIGHT_MAX_SOLVER_SECONDS_PER_HOUR", value_name = "SECONDS")]
     max_solver_seconds_per_hour: Option<u64>,
     /// The most pods that are evicted within an hour as nodes are consolidated or drifted; where none was, one node may go with more.
-    #[arg(long, env = "PACKWRIGHT_MAX_EVICTIONS_PER_HOUR", value_name = "N", value_parser = count)]
+    #[arg(long, env = "PACKWRIGHT_MAX_EVICTIONS_PER_HOUR", value_name = "N")]
     max_evictions_per_hour: Option<usize>,
 }
 

@@ -157,6 +157,12 @@ impl AwsError {
         if self.message.contains(SERVICE_LINKED_ROLE) {
             return Class::InsufficientCapacity(Scope::Spot);
         }
+        // of a type that is not sold in a zone
+        if code == "InvalidFleetConfiguration"
+            && self.message.contains("not supported in your requested Availability Zone")
+        {
+            return Class::InsufficientCapacity(Scope::Offering);
+        }
         if let Some((_, class)) = CODES.iter().find(|(known, _)| *known == code) {
             return *class;
         }
@@ -255,6 +261,14 @@ impl Class {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_type_that_a_zone_does_not_have_cannot_be_had_there() {
+        let message = "Your requested instance type (c7i.large) is not supported in your requested Availability Zone (us-east-1e).";
+        let class = AwsError::new("InvalidFleetConfiguration", message).class();
+        assert_eq!(class, Class::InsufficientCapacity(Scope::Offering));
+        assert_eq!(AwsError::new("InvalidFleetConfiguration", "no overrides").class(), Class::Configuration);
+    }
 
     #[test]
     fn every_code_of_the_reference_has_its_meaning() {
