@@ -3,6 +3,9 @@
 use std::cell::Cell;
 use std::time::Duration;
 
+use crate::host::Limits;
+use crate::solve::Pace;
+
 /// How much time is left.
 pub(super) type TimeLeft<'t> = &'t dyn Fn() -> Duration;
 
@@ -23,6 +26,16 @@ impl<'t> Effort<'t> {
 
     pub fn time(&self) -> Duration {
         (self.time)().saturating_sub(self.kept)
+    }
+
+    /// Where there are few candidates a trial has its share of what is left of the time: once round them all takes half of it at most.
+    pub fn of_trial(&self, limits: Limits, candidates: usize) -> Limits {
+        match limits.work.pace {
+            Pace::Time => {
+                Limits { time: self.time() / u32::try_from(2 * candidates.max(1)).unwrap_or(u32::MAX), ..limits }
+            }
+            Pace::Work => limits,
+        }
     }
 
     /// Whether the time is up.

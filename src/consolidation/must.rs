@@ -64,24 +64,25 @@ impl Search<'_> {
         let before = self.effort.tried();
         let half = if self.policies.are_off() { Duration::ZERO } else { self.effort.time() / 2 };
         let mut standing = drifted;
+        let all = names.len();
         for name in names {
             if self.effort.is_over() || self.effort.tried() - before >= most || self.effort.time() < half {
                 return;
             }
             let Some(candidate) = standing.iter().find(|of| self.current.nodes[of.node].name == name) else { continue };
-            if self.room.has_for(&self.current, &[candidate], Method::Drifted) && self.replace(candidate, &name) {
+            if self.room.has_for(&self.current, &[candidate], Method::Drifted) && self.replace(candidate, &name, all) {
                 // pods may have moved to others
                 standing = self.candidates(Method::Drifted);
             }
         }
     }
 
-    fn replace(&mut self, candidate: &Candidate, name: &Arc<str>) -> bool {
+    fn replace(&mut self, candidate: &Candidate, name: &Arc<str>, all: usize) -> bool {
         self.examined.insert(name.clone());
         let removed = BTreeSet::from([name.clone()]);
         let wanted = Wanted { price: candidate.price.unwrap_or_default(), worth: None, may_buy: true };
         let evictions = candidate.eviction_price;
-        let limits = self.manner.limits;
+        let limits = self.effort.of_trial(self.manner.limits, all);
         let cluster = (&self.current, &self.surroundings);
         let Ok(trial) = Trial::of(cluster, &removed, &wanted, (limits, self.effort)) else { return false };
         let mut is_found = false;

@@ -359,7 +359,7 @@ impl Search<'_> {
     fn attempt_of(&mut self, all: &[Candidate], chosen: &[usize]) -> bool {
         let nodes: Vec<&Candidate> = chosen.iter().map(|index| &all[*index]).collect();
         let names: Vec<Arc<str>> = nodes.iter().map(|of| self.current.nodes[of.node].name.clone()).collect();
-        self.room.has_for(&self.current, &nodes, Method::Underutilized) && self.attempt(&nodes, &names)
+        self.room.has_for(&self.current, &nodes, Method::Underutilized) && self.attempt(&nodes, &names, all.len())
     }
 
     /// What a command for these has to be worth in this round.
@@ -367,8 +367,8 @@ impl Search<'_> {
         Policy { hurdle: self.hurdle, ..self.policies.of_all(&self.current, nodes) }
     }
 
-    /// Tries a set of nodes, and keeps what is worth it.
-    fn attempt(&mut self, nodes: &[&Candidate], names: &[Arc<str>]) -> bool {
+    /// Tries a set of nodes, of `all` candidates, and keeps what is worth it.
+    fn attempt(&mut self, nodes: &[&Candidate], names: &[Arc<str>], all: usize) -> bool {
         let price = nodes.iter().map(|of| of.price.unwrap_or_default()).sum();
         self.examined.extend(names.iter().cloned());
         let (evictions, moves) =
@@ -386,7 +386,7 @@ impl Search<'_> {
         // whether one node goes for another hardly takes a program, and there are many to ask for in each round
         let is_quick = self.hurdle > MicroUsd::ZERO && nodes.len() == 1;
         let search = if is_quick { host::Search::Greedy } else { self.manner.limits.search };
-        let limits = Limits { search, ..self.manner.limits };
+        let limits = Limits { search, ..self.effort.of_trial(self.manner.limits, all) };
         let cluster = (&self.current, &self.surroundings);
         let trial = match Trial::of(cluster, &removed, &wanted, (limits, self.effort)) {
             Ok(trial) => trial,

@@ -90,7 +90,7 @@ impl Trial {
         let pods = u32::try_from(without.moving.len()).unwrap_or(u32::MAX);
         let usual = LEAST_TIME + TIME_OF_A_POD.saturating_mul(pods);
         let (time, is_enough) = match limits.work.pace {
-            Pace::Time => (effort.time().min(usual), effort.time() >= usual / 2),
+            Pace::Time => (effort.time().min(usual.max(limits.time)), effort.time() >= usual / 2),
             Pace::Work => (limits.time, true),
         };
         // where nothing has to be bought, or may be, there is nothing cheaper

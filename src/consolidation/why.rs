@@ -111,6 +111,9 @@ impl HeldBy {
     }
 }
 
+/// A node that goes alone gets the time of one of so many candidates; the search after it needs the most.
+const FEW: usize = 8;
+
 fn alone(snapshot: &Snapshot, index: usize, policy: &Policy, limits: Limits, time: TimeLeft<'_>) -> Alone {
     let (node, candidate) = (&snapshot.nodes[index], if_free(snapshot, index));
     // others that wait get what there is first, but not in its place
@@ -123,7 +126,8 @@ fn alone(snapshot: &Snapshot, index: usize, policy: &Policy, limits: Limits, tim
     // also what is not worth it is to be told
     let price = node.price.unwrap_or_default();
     let wanted = Wanted { price, worth: Some(price), may_buy };
-    let trial = Trial::of((&start, &Surroundings::of(&start)), &going, &wanted, (limits, &effort));
+    let trial =
+        Trial::of((&start, &Surroundings::of(&start)), &going, &wanted, (effort.of_trial(limits, FEW), &effort));
     let trial = match trial {
         Ok(trial) => trial,
         Err(NoTrial::Late) => return Alone::Unknown,

@@ -41,8 +41,9 @@ pub(super) fn of(ec2_type: &Ec2Type, class: &NodeClassFacts, zones: &[Zone], mar
         offerings.push(offering(CapacityType::OnDemand, on_demand));
         let here = |r: &&ReservationFacts| r.zone == zone.name && r.instance_type == ec2_type.name;
         for reservation in class.reservations.iter().filter(here) {
-            let price = on_demand.map(|price| MicroUsd(price.0 / RESERVED_DISCOUNT));
-            offerings.push(reserved(offering(CapacityType::Reserved, price), reservation));
+            // types that are sold in capacity blocks alone have no on-demand price
+            let price = on_demand.map_or(MicroUsd::ZERO, |price| MicroUsd(price.0 / RESERVED_DISCOUNT));
+            offerings.push(reserved(offering(CapacityType::Reserved, Some(price)), reservation));
         }
     }
     offerings.sort_by(|a, b| order(a).cmp(&order(b)));

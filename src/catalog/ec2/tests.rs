@@ -231,6 +231,26 @@ fn subnets_and_reservations_of_the_status_become_offerings() {
 }
 
 #[test]
+fn a_capacity_block_of_a_type_that_is_sold_in_blocks_alone_is_used() {
+    let block = ReservationFacts {
+        id: "cr-1".into(),
+        zone: "us-east-1a".into(),
+        instance_type: "p5e.48xlarge".into(),
+        kind: "capacity-block".into(),
+        interruptible: false,
+        free: 3,
+    };
+    let class = NodeClassFacts {
+        zones: Some(vec![Zone { name: "us-east-1a".into(), id: None }]),
+        reservations: vec![block],
+        ..NodeClassFacts::default()
+    };
+    let kind = one(&class, "p5e.48xlarge");
+    let sold = |of: CapacityType| kind.offerings.iter().any(|o| o.capacity_type == of && o.available);
+    assert!(sold(CapacityType::Reserved) && !sold(CapacityType::OnDemand), "{:?}", kind.offerings);
+}
+
+#[test]
 fn the_estimate_margin_lowers_allocatable_memory_only() {
     let class = NodeClassFacts::default();
     let with = instance_types(Ec2Facts::bundled(), &class, &market(), &Settings::default());
