@@ -114,8 +114,10 @@ impl Terminator {
                 calls.extend([second, ids]);
                 continue;
             }
+            // of those among which it was not found, nobody knows that they are gone
+            let is_gone = error.code == NOT_FOUND && !refused.is_empty();
             let refused = if refused.is_empty() { ids.iter().cloned().collect() } else { refused };
-            let result = if error.code == NOT_FOUND { Ok(true) } else { Err(format!("TerminateInstances: {error}")) };
+            let result = if is_gone { Ok(true) } else { Err(format!("TerminateInstances: {error}")) };
             ids.retain(|id| !refused.contains(id));
             calls.push(ids);
             told.extend(refused.into_iter().map(|id| (id, result.clone())));
