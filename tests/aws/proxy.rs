@@ -39,6 +39,8 @@ pub struct Call {
 struct Shared {
     /// Where moto is.
     moto: SocketAddr,
+    /// moto does one thing at a time: it answers 500 in the middle of a fleet where another call changes what it is going through.
+    one_at_a_time: tokio::sync::Mutex<()>,
     client: Client<HttpConnector, Full<Bytes>>,
     faults: Mutex<Faults>,
     calls: Mutex<Vec<Call>>,
@@ -72,6 +74,7 @@ impl Proxy {
     pub fn start(moto: SocketAddr) -> Self {
         let shared = Arc::new(Shared {
             moto,
+            one_at_a_time: tokio::sync::Mutex::default(),
             client: Client::builder(TokioExecutor::new()).build(HttpConnector::new()),
             faults: Mutex::default(),
             calls: Mutex::default(),
@@ -211,6 +214,7 @@ impl Shared {
         for (name, value) in headers.iter().filter(|(name, _)| *name != header::CONTENT_LENGTH) {
             request = request.header(name, value);
         }
+        let _turn = self.one_at_a_time.lock().await;
         let answered = self.client.request(request.body(Full::new(body)).unwrap()).await;
         let Ok(answered) = answered else { return Answer::xml(502, "moto is gone".to_owned()) };
         let kind = answered.headers().get(header::CONTENT_TYPE).map_or("", |kind| kind.to_str().unwrap()).to_owned();
