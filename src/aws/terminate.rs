@@ -24,6 +24,9 @@ const NOT_FOUND: &str = "InvalidInstanceID.NotFound";
 /// Errors of some of the instances of a call; the last is of those that are protected.
 const OF_SOME: [&str; 3] = [NOT_FOUND, "InvalidInstanceID.Malformed", "OperationNotPermitted"];
 
+/// Whether each has ended, by id.
+type Ended = Vec<(String, Result<bool, String>)>;
+
 /// Ends instances.
 pub(super) struct Terminator {
     aws: Aws,
@@ -57,7 +60,7 @@ impl Terminator {
             let ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
             wanted.keys().cloned().partition(|id| ending.contains(id))
         };
-        let (looked, ended) = futures::join!(self.look(asked), self.end_all(new));
+        let (looked, ended) = futures::join!(self.look(asked), end_all(new, |ids| self.call(ids)));
         for (id, result) in looked.into_iter().chain(ended) {
             let provider_id = &wanted[&id];
             if result.is_err() {
@@ -76,7 +79,7 @@ impl Terminator {
     }
 
     /// Which of those that are ending have ended.
-    async fn look(&self, ids: Vec<String>) -> Vec<(String, Result<bool, String>)> {
+    async fn look(&self, ids: Vec<String>) -> Ended {
         let mut told = Vec::new();
         for filter in Filter::for_calls("instance-id", &ids, 0) {
             match describe(&self.aws, std::slice::from_ref(&filter)).await {
@@ -91,45 +94,11 @@ impl Terminator {
         told
     }
 
-    /// All in one call. Where EC2 refuses them all because of some, those are answered, and the others asked for again; where it does not
-    /// say because of which, by halves.
-    async fn end_all(&self, ids: Vec<String>) -> Vec<(String, Result<bool, String>)> {
-        let mut told = Vec::new();
-        let (mut calls, mut halved) = (vec![ids], 0);
-        while let Some(mut ids) = calls.pop() {
-            if ids.is_empty() {
-                continue;
-            }
-            let error = match self.call(&ids).await {
-                Ok(ended) => {
-                    told.extend(ended);
-                    continue;
-                }
-                Err(error) => error,
-            };
-            let refused = refused(&ids, &error);
-            if refused.is_empty() && halved < HALVINGS {
-                halved += 1;
-                let second = ids.split_off(ids.len() / 2);
-                calls.extend([second, ids]);
-                continue;
-            }
-            // of those among which it was not found, nobody knows that they are gone
-            let is_gone = error.code == NOT_FOUND && !refused.is_empty();
-            let refused = if refused.is_empty() { ids.iter().cloned().collect() } else { refused };
-            let result = if is_gone { Ok(true) } else { Err(format!("TerminateInstances: {error}")) };
-            ids.retain(|id| !refused.contains(id));
-            calls.push(ids);
-            told.extend(refused.into_iter().map(|id| (id, result.clone())));
-        }
-        told
-    }
-
-    async fn call(&self, ids: &[String]) -> Result<Vec<(String, Result<bool, String>)>, AwsError> {
+    async fn call(&self, ids: Vec<String>) -> Result<Ended, AwsError> {
         if !(self.leads)() {
             return Err(AwsError::new("NotSent", "another process acts now"));
         }
-        let call = self.aws.ec2.terminate_instances().set_instance_ids(Some(ids.to_vec()));
+        let call = self.aws.ec2.terminate_instances().set_instance_ids(Some(ids.clone()));
         let answer = call.send().await.map_err(|failed| error("TerminateInstances", &failed))?;
         let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
         let is_gone = |id: &String| {
@@ -148,6 +117,43 @@ impl Terminator {
         };
         Ok(ids.iter().map(told).collect())
     }
+}
+
+/// All in one call. Where EC2 refuses them all because of some, those are answered, and the others asked for again; where it does not
+/// say because of which, by halves.
+async fn end_all<F>(ids: Vec<String>, call: impl Fn(Vec<String>) -> F) -> Ended
+where
+    F: Future<Output = Result<Ended, AwsError>>,
+{
+    let mut told = Vec::new();
+    let (mut calls, mut halved) = (vec![ids], 0);
+    while let Some(mut ids) = calls.pop() {
+        if ids.is_empty() {
+            continue;
+        }
+        let error = match call(ids.clone()).await {
+            Ok(ended) => {
+                told.extend(ended);
+                continue;
+            }
+            Err(error) => error,
+        };
+        let refused = refused(&ids, &error);
+        if refused.is_empty() && halved < HALVINGS {
+            halved += 1;
+            let second = ids.split_off(ids.len() / 2);
+            calls.extend([second, ids]);
+            continue;
+        }
+        // of those among which it was not found, nobody knows that they are gone
+        let is_gone = error.code == NOT_FOUND && !refused.is_empty();
+        let refused = if refused.is_empty() { ids.iter().cloned().collect() } else { refused };
+        let result = if is_gone { Ok(true) } else { Err(format!("TerminateInstances: {error}")) };
+        ids.retain(|id| !refused.contains(id));
+        calls.push(ids);
+        told.extend(refused.into_iter().map(|id| (id, result.clone())));
+    }
+    told
 }
 
 /// Of the instances of a call that was refused those that it was refused because of: all of them where the error is of the call; of some
@@ -185,5 +191,40 @@ mod tests {
         for code in ["RequestLimitExceeded", "InternalError", "RequestTimeout", "NotSent"] {
             assert_eq!(of(&ids, code, "i-1"), ids, "{code} is no reason for more calls");
         }
+    }
+
+    /// So many instances, of which EC2 refuses `bad` with an error that names none. What became of each, and the number of calls.
+    async fn end(all: usize, bad: &[usize], code: &str) -> (BTreeMap<usize, Result<bool, String>>, usize) {
+        let calls = std::cell::Cell::new(0);
+        let ids = (0..all).map(|number| format!("i-{number}")).collect();
+        let number = |id: &String| id[2..].parse::<usize>().unwrap();
+        let told = end_all(ids, async |ids: Vec<String>| {
+            calls.set(calls.get() + 1);
+            if ids.iter().any(|id| bad.contains(&number(id))) {
+                return Err(AwsError::new(code, "not here"));
+            }
+            Ok(ids.into_iter().map(|id| (id, Ok(false))).collect())
+        });
+        let told = told.await;
+        assert_eq!(told.len(), all, "each is answered once");
+        (told.iter().map(|(id, result)| (number(id), result.clone())).collect(), calls.get())
+    }
+
+    #[tokio::test]
+    async fn one_that_may_not_be_ended_keeps_no_other() {
+        let (told, calls) = end(500, &[311], "UnauthorizedOperation").await;
+        let failed: Vec<usize> = told.iter().filter(|(_, result)| result.is_err()).map(|(id, _)| *id).collect();
+        assert_eq!(failed, [311]);
+        assert!(calls < 25, "{calls} calls");
+    }
+
+    #[tokio::test]
+    async fn nobody_is_gone_because_it_was_asked_for_beside_one_that_is() {
+        let bad: Vec<usize> = (0..500).step_by(7).collect();
+        let (told, calls) = end(500, &bad, NOT_FOUND).await;
+        assert!(calls <= 2 * HALVINGS + 1, "{calls} calls");
+        let gone = |id: &usize| told[id] == Ok(true);
+        assert!((0..500).filter(gone).all(|id| bad.contains(&id)));
+        assert!((0..500).any(|id| !bad.contains(&id) && told[&id].is_err()), "too many to find them all");
     }
 }
