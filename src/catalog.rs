@@ -25,6 +25,7 @@ pub use node_class::NodeClassFacts;
 pub use node_class::reservations::Reservations;
 
 use crate::settings::Settings;
+use market::Account;
 
 /// Where instance types come from.
 #[derive(Debug, Clone)]
@@ -45,6 +46,21 @@ impl Catalog {
             "kwok" => Ok(Self::Fixed(kwok::instance_types())),
             path => file::read(Path::new(path)).map(Self::Fixed),
         }
+    }
+
+    /// Of an account that has not said anything yet, and will.
+    #[must_use]
+    pub fn awaiting_account(self) -> Self {
+        match self {
+            Self::Ec2(market) => Self::Ec2(Box::new(market.with_account(Account::awaited()))),
+            fixed @ Self::Fixed(_) => fixed,
+        }
+    }
+
+    /// Whether nothing is to be bought yet: the account has not said what there is, and for how much.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        matches!(self, Self::Ec2(market) if market.is_awaited())
     }
 
     /// What nodes really have, from now on, where the catalogue predicts it. Whether that changes anything.

@@ -427,7 +427,7 @@ impl Controller {
         let is_known = |id: &str| launches.instances().chain(garbage.instances()).any(|known| known == id);
         self.instances.keep(|id| cluster.is_claimed(id) || is_known(id));
         // what is under way will change what is decided about
-        let is_busy = self.asked.is_some() || self.launches.is_busy(now) || turn.writes.is_creating();
+        let is_busy = self.asked.is_some() || self.launches.is_busy(&self.market, now) || turn.writes.is_creating();
         let mut waiting = waiting_pods(&cluster, &coming);
         let pods = waiting.len();
         let buffers = self.buffers.waiting(&mut turn);

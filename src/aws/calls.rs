@@ -23,6 +23,7 @@ use metrics::{counter, histogram};
 use super::Leads;
 use super::connect::Mode;
 use super::limits::Limits;
+use crate::cloud::ec2::errors::{AwsError, Class};
 
 /// Whether a call changes nothing.
 #[must_use]
@@ -35,10 +36,11 @@ pub fn only_reads(operation: &str) -> bool {
 #[error("{0} would change something, and a shadow changes nothing")]
 struct Refused(String);
 
-/// Counts calls under the names of the reference, and refuses those that a shadow must not make.
-#[derive(Debug)]
+/// Counts calls under the names of the reference, learns of throttles, and refuses those that a shadow must not make.
+#[derive(Debug, Clone)]
 pub(super) struct Watch {
     pub mode: Mode,
+    pub limits: Arc<Limits>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -109,6 +111,9 @@ impl Intercept for Watch {
         if let Some(AttemptStarted(started)) = config.load::<AttemptStarted>() {
             let labels = [("service", service.clone()), ("action", action.clone())];
             histogram!("aws_sdk_go_request_attempt_duration_seconds", &labels).record(started.elapsed().as_secs_f64());
+        }
+        if let Some(answer) = context.response() {
+            self.limits.note(&action, is_throttled(answer)); // its body was read by now
         }
         counter!("aws_sdk_go_request_attempt_total", "service" => service, "action" => action, "code" => code(context))
             .increment(1);
@@ -194,11 +199,7 @@ impl HttpConnector for Limited<SharedHttpConnector> {
             if !only_reads(&operation) && !gate.is_open() {
                 return Err(ConnectorError::user(Outrun(operation).into())); // which is not tried again
             }
-            let answer = inner.call(request).await;
-            if let Ok(answer) = &answer {
-                limits.note(&operation, is_throttled(answer));
-            }
-            answer
+            inner.call(request).await
         })
     }
 }
@@ -209,9 +210,25 @@ fn waited(operation: &str, pause: Duration) {
     }
 }
 
-/// EC2 throttles with 503 (`RequestLimitExceeded`), others with 429.
+/// EC2 throttles with 503 (`RequestLimitExceeded`); IAM (`Throttling`), SSM and Pricing (`ThrottlingException`) with 400, and then the code of the
+/// error tells.
 fn is_throttled(answer: &HttpResponse) -> bool {
-    [429, 503].contains(&answer.status().as_u16())
+    match answer.status().as_u16() {
+        429 | 503 => true,
+        400 => error_code(answer).is_some_and(|code| AwsError::new(code, "").class() == Class::Throttled),
+        _ => false,
+    }
+}
+
+/// JSON protocols write it as `__type`, the others of REST as a header, query protocols as `Code`; before it may be a namespace, after it a link.
+fn error_code(answer: &HttpResponse) -> Option<String> {
+    let body = String::from_utf8_lossy(answer.body().bytes()?);
+    let code = match (answer.headers().get("x-amzn-errortype"), body.split_once("\"__type\"")) {
+        (Some(header), _) => header,
+        (None, Some((_, rest))) => rest.split('"').nth(1)?,
+        (None, None) => body.split_once("<Code>")?.1.split('<').next()?,
+    };
+    Some(code.rsplit('#').next()?.split(':').next()?.to_owned())
 }
 
 /// What a request asks for: the JSON protocols say it in a header, the query protocols in the body. `None` for requests of the
@@ -286,6 +303,21 @@ mod tests {
         assert!(send("DescribeInstances").is_ok(), "it changes nothing");
         assert!(send("AssumeRoleWithWebIdentity").is_ok(), "who does not act reads, and needs credentials for that");
         assert_eq!(served.load(Ordering::SeqCst), 4);
+    }
+
+    #[test]
+    fn a_throttle_is_known_by_its_status_or_by_its_code() {
+        let of =
+            |status: u16, body: &str| is_throttled(&HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body)));
+        assert!(of(503, "") && of(429, ""));
+        assert!(of(400, r#"{"__type":"com.amazonaws.ssm#ThrottlingException","message":"Rate exceeded"}"#));
+        assert!(of(400, "<ErrorResponse><Error><Type>Sender</Type><Code>Throttling</Code></Error></ErrorResponse>"));
+        assert!(!of(400, r#"{"__type": "ParameterNotFound", "message": "Throttling"}"#));
+        assert!(!of(400, "<Response><Errors><Error><Code>InvalidParameterValue</Code></Error></Errors></Response>"));
+        assert!(!of(200, "<Code>Throttling</Code>"));
+        let mut of_rest = HttpResponse::new(400.try_into().unwrap(), SdkBody::from("{}"));
+        of_rest.headers_mut().insert("x-amzn-errortype", "ThrottlingException:http://internal.amazon.com/");
+        assert!(is_throttled(&of_rest));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! From the environment to clients: region and credentials by the SDK's default chain (variables, profile, web identity as IRSA and
-//! Pod Identity give it, instance role), endpoints by `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_<SERVICE>`.
+//! Pod Identity give it, instance role), endpoints by `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_<SERVICE>`, proxies by `HTTPS_PROXY`, `HTTP_PROXY`
+//! and `NO_PROXY`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,10 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::{Builder, Connector};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 use super::calls::{Gate, Limited, Watch};
 use super::limits::Limits;
@@ -65,10 +69,9 @@ impl Aws {
     /// # Errors
     /// Nothing says which region it is.
     pub async fn connect(from: ConfigLoader, region: Option<&str>, mode: Mode) -> Result<Self, ConnectError> {
-        let plain =
-            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
         let gate = Arc::new(Gate::default());
-        let client = Limited { inner: plain, limits: Arc::new(Limits::default()), gate: gate.clone() };
+        let limits = Arc::new(Limits::default());
+        let client = Limited { inner: http_client(), limits: limits.clone(), gate: gate.clone() };
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT)
             .read_timeout(ATTEMPT) // counts from the sending: the wait for its turn is none of it
@@ -86,10 +89,10 @@ impl Aws {
         }
         let config = loader.load().await;
         let region = config.region().ok_or(ConnectError::Region)?.to_string();
-        Ok(Self::of(&config, &region, mode, gate))
+        Ok(Self::of(&config, &region, &Watch { mode, limits }, gate))
     }
 
-    fn of(config: &SdkConfig, region: &str, mode: Mode, gate: Arc<Gate>) -> Self {
+    fn of(config: &SdkConfig, region: &str, watch: &Watch, gate: Arc<Gate>) -> Self {
         use aws_sdk_arczonalshift::config::Builder as ArcZonalShift;
         use aws_sdk_ec2::config::Builder as Ec2;
         use aws_sdk_eks::config::Builder as Eks;
@@ -97,7 +100,7 @@ impl Aws {
         use aws_sdk_pricing::config::Builder as Pricing;
         use aws_sdk_sqs::config::Builder as Sqs;
         use aws_sdk_ssm::config::Builder as Ssm;
-        let watch = || Watch { mode };
+        let watch = || watch.clone();
         let prices = Region::new(pricing_region(region));
         Self {
             region: Arc::from(region),
@@ -115,6 +118,16 @@ impl Aws {
             gate,
         }
     }
+}
+
+/// A client that goes through the proxies that variables name, as that of the reference does: the crate's own default uses none.
+fn http_client() -> SharedHttpClient {
+    Builder::new().build_with_connector_fn(|settings, components| {
+        let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
+        connector.set_connector_settings(settings.cloned());
+        connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
+        connector.tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
+    })
 }
 
 /// The Pricing API has endpoints in few regions (the reference's choice among them).

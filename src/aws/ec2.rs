@@ -99,7 +99,7 @@ impl Ec2 {
         };
         let mut loops = JoinSet::new();
         loops.spawn(Arc::new(launcher).run(launching));
-        loops.spawn(Arc::new(Terminator::new(aws.clone(), teller.clone(), leads.clone())).run(ending));
+        loops.spawn(Arc::new(Terminator::new(aws.clone(), market.clone(), teller.clone(), leads.clone())).run(ending));
         loops.spawn(async move { market.run(settings.market).await });
         loops.spawn(async move { classes.run().await });
         loops.spawn(tidy(aws.clone(), client.clone(), facts.clone(), templates, leads.clone()));

@@ -2,6 +2,7 @@
 //!
 //! Source: the reference's `interruption.instancestatus` (karpenter-aws 5).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,15 +34,21 @@ const CODES: [EventCode; 5] = [
 /// A check must have failed for so long.
 const IMPAIRED_FOR: Duration = Duration::from_secs(120);
 
+/// What was counted of instances that are there: id and category, as the reference counts each once.
+type Counted = BTreeSet<(String, &'static str)>;
+
 /// Does not end, unless the right is missing.
 pub(super) async fn watch(aws: Aws, known: Arc<KnownInstances>, teller: Teller, leads: Leads) {
+    let mut counted = Counted::default();
     loop {
         tokio::time::sleep(EVERY).await;
         if !leads() {
             continue;
         }
-        for ids in known.ids().chunks(MOST_IDS) {
-            match look(&aws, ids.to_vec(), &known, &teller).await {
+        let all = known.ids();
+        counted.retain(|(id, _)| all.contains(id));
+        for ids in all.chunks(MOST_IDS) {
+            match look(&aws, ids.to_vec(), (&known, &mut counted), &teller).await {
                 Ok(()) => {}
                 Err(error) if error.code == "UnauthorizedOperation" => {
                     warn!(
@@ -57,13 +64,18 @@ pub(super) async fn watch(aws: Aws, known: Arc<KnownInstances>, teller: Teller, 
 }
 
 /// Tells of those that are to go. Where some are not there, EC2 refuses the call: the others are asked for again.
-async fn look(aws: &Aws, mut ids: Vec<String>, known: &KnownInstances, teller: &Teller) -> Result<(), AwsError> {
+async fn look(
+    aws: &Aws,
+    mut ids: Vec<String>,
+    (known, counted): (&KnownInstances, &mut Counted),
+    teller: &Teller,
+) -> Result<(), AwsError> {
     while !ids.is_empty() {
         let call = aws.ec2.describe_instance_status().set_instance_ids(Some(ids.clone()));
         let mut pages = call.into_paginator().items().send();
         let refusal = loop {
             match pages.try_next().await {
-                Ok(Some(status)) => tell(&status, known, teller),
+                Ok(Some(status)) => tell(&status, known, counted, teller),
                 Ok(None) => return Ok(()),
                 Err(failed) => break error("DescribeInstanceStatus", &failed),
             }
@@ -77,10 +89,13 @@ async fn look(aws: &Aws, mut ids: Vec<String>, known: &KnownInstances, teller: &
     Ok(())
 }
 
-fn tell(status: &InstanceStatus, known: &KnownInstances, teller: &Teller) {
+fn tell(status: &InstanceStatus, known: &KnownInstances, counted: &mut Counted, teller: &Teller) {
     let Some((category, kind)) = unhealthy(status) else { return };
-    let Some(instance) = status.instance_id().and_then(|id| known.get(id)) else { return };
-    counter!("karpenter_interruption_instance_status_unhealthy_total", "category" => category).increment(1);
+    let Some(id) = status.instance_id() else { return };
+    let Some(instance) = known.get(id) else { return };
+    if counted.insert((id.to_owned(), category)) {
+        counter!("karpenter_interruption_instance_status_unhealthy_total", "category" => category).increment(1);
+    }
     info!(
         controller = "interruption.instancestatus",
         category,
@@ -100,17 +115,17 @@ fn unhealthy(status: &InstanceStatus) -> Option<(&'static str, InterruptionKind)
         })
     };
     if is_impaired(status.instance_status()) {
-        return Some(("instance_status", InterruptionKind::InstanceImpaired));
+        return Some(("InstanceStatus", InterruptionKind::InstanceImpaired));
     }
     if is_impaired(status.system_status()) {
-        return Some(("system_status", InterruptionKind::InstanceImpaired));
+        return Some(("SystemStatus", InterruptionKind::InstanceImpaired));
     }
     let mut events = status.events().iter().filter(|event| {
         let text = event.description().unwrap_or_default();
         let is_known = event.code().is_some_and(|code| CODES.contains(code));
         is_known && !DONE.iter().any(|done| text.starts_with(done))
     });
-    events.next().map(|_| ("event_status", InterruptionKind::ScheduledChange))
+    events.next().map(|_| ("EventStatus", InterruptionKind::ScheduledChange))
 }
 
 fn is_long_ago(millis: i64) -> bool {
@@ -135,14 +150,14 @@ mod tests {
     fn what_is_impaired_for_long_goes_at_once_and_what_is_to_be_maintained_is_drained() {
         let instance = |seconds| InstanceStatus::builder().instance_status(impaired_since(seconds)).build();
         assert_eq!(unhealthy(&instance(30)), None);
-        assert_eq!(unhealthy(&instance(300)), Some(("instance_status", InterruptionKind::InstanceImpaired)));
+        assert_eq!(unhealthy(&instance(300)), Some(("InstanceStatus", InterruptionKind::InstanceImpaired)));
         let system = InstanceStatus::builder().system_status(impaired_since(300)).build();
-        assert_eq!(unhealthy(&system), Some(("system_status", InterruptionKind::InstanceImpaired)));
+        assert_eq!(unhealthy(&system), Some(("SystemStatus", InterruptionKind::InstanceImpaired)));
         let event = |code: EventCode, text: &str| {
             let event = InstanceStatusEvent::builder().code(code).description(text).build();
             unhealthy(&InstanceStatus::builder().events(event).build())
         };
-        let drained = Some(("event_status", InterruptionKind::ScheduledChange));
+        let drained = Some(("EventStatus", InterruptionKind::ScheduledChange));
         assert_eq!(event(EventCode::InstanceRetirement, "The instance is running on degraded hardware"), drained);
         assert_eq!(event(EventCode::InstanceRetirement, "[Completed] It was"), None);
         assert_eq!(event(EventCode::from("something-new"), ""), None);

@@ -16,8 +16,10 @@ use tokio::time::Instant;
 enum Kind {
     /// `Describe*` and the like of EC2.
     Describe,
-    /// Everything else of EC2.
+    /// Fleets and launch templates.
     Mutate,
+    /// Dry runs alone: EC2 allows five at once, and two a second.
+    RunInstances,
     Terminate,
     Tag,
     /// Other services: IAM, SSM, EKS, Pricing.
@@ -31,7 +33,8 @@ impl Kind {
             "ReceiveMessage" | "DeleteMessageBatch" | "GetQueueUrl" => return None,
             "TerminateInstances" => Self::Terminate,
             "CreateTags" => Self::Tag,
-            "CreateFleet" | "CreateLaunchTemplate" | "DeleteLaunchTemplate" | "RunInstances" => Self::Mutate,
+            "CreateFleet" | "CreateLaunchTemplate" | "DeleteLaunchTemplate" => Self::Mutate,
+            "RunInstances" => Self::RunInstances,
             "DescribeCluster" => Self::Other,
             name if name.starts_with("Describe") => Self::Describe,
             _ => Self::Other,
@@ -43,6 +46,7 @@ impl Kind {
         match self {
             Self::Describe => (15.0, 75.0),
             Self::Mutate | Self::Terminate => (4.0, 40.0),
+            Self::RunInstances => (1.5, 4.0),
             Self::Tag => (8.0, 80.0),
             Self::Other => (8.0, 20.0),
         }
@@ -190,6 +194,7 @@ mod tests {
         assert_eq!(Kind::of("DescribeInstances"), Some(Kind::Describe));
         assert_eq!(Kind::of("DescribeCluster"), Some(Kind::Other), "that is EKS");
         assert_eq!(Kind::of("CreateFleet"), Some(Kind::Mutate));
+        assert_eq!(Kind::of("RunInstances"), Some(Kind::RunInstances), "a throttle of dry runs holds up no launch");
         assert_eq!(Kind::of("ReceiveMessage"), None);
     }
 }

@@ -1,5 +1,6 @@
-//! What can be bought in the account, and for how much: asked at the start and then again and again. What was not answered yet is as the
-//! bundled data have it, and what was answered once counts until the next answer.
+//! What can be bought in the account, and for how much: asked at the start and then again and again. Nothing is bought before the first
+//! answers are there, or have taken too long: then what was not answered is as the bundled data have it, and spot costs what on-demand does.
+//! What was answered once counts until the next answer.
 //!
 //! Source: the reference's `providers.instancetype` and `providers.pricing`, both every 12 hours; its spot prices, too, which here are as old
 //! as a setting says.
@@ -43,6 +44,8 @@ const SHIFTS_EVERY: Duration = Duration::from_secs(30);
 /// What failed is tried again after a pause that doubles, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
+/// Launches wait for first answers so long: bundled prices of another region, or zones where a type is not sold, cost more than a minute.
+const FIRST_ANSWERS: Duration = Duration::from_secs(60);
 /// Prices are asked for so much further back than the last ones, as those of a moment ago may not have been told.
 const OVERLAP: Duration = Duration::from_secs(5 * 60);
 /// When the bundled types and prices were taken (2026-08-06, 2026-07-20), seconds.
@@ -63,7 +66,15 @@ struct Known {
     placement_groups: BTreeMap<String, PlacementGroupFacts>,
     /// Zones that ARC has shifted away from, by id.
     shifted: BTreeSet<Arc<str>>,
+    /// What is asked for and was never answered.
+    unanswered: BTreeSet<&'static str>,
 }
+
+/// Parts of what is known, as logs and metrics call them.
+const TYPES: &str = "types";
+const ON_DEMAND: &str = "on-demand";
+const SPOT: &str = "spot";
+const SHIFTS: &str = "zonal-shifts";
 
 /// Asks, and tells the controller, for as long as it runs.
 #[derive(Debug)]
@@ -81,12 +92,13 @@ impl Keeper {
             aws,
             known: Mutex::new(Known {
                 base,
-                account: Account::default(),
+                account: Account::awaited(),
                 spot: SpotHistory::default(),
                 spot_prices: SpotPrices::default(),
                 reservations: Reserved::default(),
                 placement_groups: BTreeMap::new(),
                 shifted: BTreeSet::new(),
+                unanswered: BTreeSet::from([TYPES, ON_DEMAND, SPOT, SHIFTS]),
             }),
             teller,
         }
@@ -94,19 +106,38 @@ impl Keeper {
 
     /// Does not end.
     pub async fn run(&self, settings: MarketSettings) {
-        for (part, at) in [("types", BUNDLED_TYPES), ("on-demand", BUNDLED_PRICES)] {
+        for (part, at) in [(TYPES, BUNDLED_TYPES), (ON_DEMAND, BUNDLED_PRICES)] {
             gauge!("packwright_catalog_updated_timestamp_seconds", "part" => part).set(at);
         }
         futures::join!(
             self.keep_types(),
             self.keep_on_demand(settings.is_isolated),
             self.keep_spot(settings.spot_every),
-            self.keep_shifts(settings.shifts_of)
+            self.keep_shifts(settings.shifts_of),
+            self.go_on_without(FIRST_ANSWERS)
         );
     }
 
+    /// After a time nothing waits for first answers any more.
+    async fn go_on_without(&self, after: Duration) {
+        tokio::time::sleep(after).await;
+        self.tell_if(|known| {
+            if known.account.is_awaited {
+                let missing: Vec<&str> = known.unanswered.iter().copied().collect();
+                warn!(
+                    controller = "providers.pricing",
+                    "launches go on without the account's first answers of {}, for which they have waited {} s: bundled types and \
+                     on-demand prices count, and spot costs as much as on-demand",
+                    missing.join(", "),
+                    after.as_secs()
+                );
+            }
+            std::mem::replace(&mut known.account.is_awaited, false)
+        });
+    }
+
     async fn keep_types(&self) {
-        let mut rhythm = Rhythm::new("types", TYPES_EVERY);
+        let mut rhythm = Rhythm::new(TYPES, TYPES_EVERY);
         loop {
             rhythm.rest(self.ask_types().await).await;
         }
@@ -115,16 +146,17 @@ impl Keeper {
     async fn keep_on_demand(&self, is_isolated: bool) {
         if is_isolated || !prices::are_served(&self.aws.region) {
             info!(controller = "providers.pricing", "there is no Pricing API here: bundled on-demand prices count");
+            self.tell(|known| known.answered(ON_DEMAND));
             return;
         }
-        let mut rhythm = Rhythm::new("on-demand", ON_DEMAND_EVERY);
+        let mut rhythm = Rhythm::new(ON_DEMAND, ON_DEMAND_EVERY);
         loop {
             rhythm.rest(self.ask_on_demand().await).await;
         }
     }
 
     async fn keep_spot(&self, every: Duration) {
-        let mut rhythm = Rhythm::new("spot", every);
+        let mut rhythm = Rhythm::new(SPOT, every);
         let mut since = SystemTime::now() - spot::LOOK_BACK;
         loop {
             let now = SystemTime::now();
@@ -137,12 +169,14 @@ impl Keeper {
     }
 
     async fn keep_shifts(&self, cluster: Option<Arc<str>>) {
-        let Some(cluster) = cluster else { return };
+        let Some(cluster) = cluster else { return self.tell(|known| known.answered(SHIFTS)) };
         let resource = Resource::of(cluster);
         let mut shifts: Vec<ZonalShift> = Vec::new();
         let mut is_registered = true;
         loop {
-            match resource.shifts(&self.aws).await {
+            let told = resource.shifts(&self.aws).await;
+            let has_answered = told.is_ok();
+            match told {
                 Ok(Some(found)) => (shifts, is_registered) = (found, true),
                 Ok(None) => {
                     shifts.clear();
@@ -158,10 +192,13 @@ impl Keeper {
                 Err(reason) => warn!(controller = "zonalshift", "{reason}"),
             }
             let now = shifted(&shifts, Timestamp::now());
-            let is_known = self.known.lock().unwrap_or_else(PoisonError::into_inner).shifted == now;
-            if !is_known {
-                self.tell(|known| known.shifted = now);
-            }
+            self.tell_if(|known| {
+                let is_first = has_answered && known.unanswered.contains(SHIFTS);
+                if is_first {
+                    known.answered(SHIFTS);
+                }
+                std::mem::replace(&mut known.shifted, now.clone()) != now || is_first
+            });
             tokio::time::sleep(SHIFTS_EVERY).await;
         }
     }
@@ -169,6 +206,12 @@ impl Keeper {
     /// As far as it is known now.
     pub(super) fn catalog(&self) -> Catalog {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).catalog()
+    }
+
+    /// The id of a zone, once the account has told it.
+    pub(super) fn zone_id(&self, name: &str) -> Option<Arc<str>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.account.zones.iter().flatten().find(|zone| &*zone.name == name)?.id.clone()
     }
 
     /// What is free of the capacity reservations that a class selects, and when EC2 was asked.
@@ -209,6 +252,7 @@ impl Keeper {
             known.account.facts = Some(Arc::new(facts));
             known.account.offered = Some(Arc::new(offered));
             known.account.zones = Some(zones);
+            known.answered(TYPES);
         });
         Ok(said)
     }
@@ -216,7 +260,10 @@ impl Keeper {
     async fn ask_on_demand(&self) -> Result<String, String> {
         let found = prices::on_demand(&self.aws).await?;
         let said = format!("on-demand prices of {} instance types", found.len());
-        self.tell(|known| known.account.on_demand = Some(Arc::new(found)));
+        self.tell(|known| {
+            known.account.on_demand = Some(Arc::new(found));
+            known.answered(ON_DEMAND);
+        });
         Ok(said)
     }
 
@@ -236,7 +283,10 @@ impl Keeper {
             return Err("DescribeSpotPriceHistory: expected at least one price, found none".to_owned());
         }
         let said = format!("spot prices of {} pairs of type and zone", prices.len());
-        self.tell(|known| known.spot_prices = prices);
+        self.tell(|known| {
+            known.spot_prices = prices;
+            known.answered(SPOT);
+        });
         Ok(said)
     }
 
@@ -257,6 +307,12 @@ impl Keeper {
 }
 
 impl Known {
+    /// A part is known, and counts from now on.
+    fn answered(&mut self, part: &'static str) {
+        self.unanswered.remove(part);
+        self.account.is_awaited &= !self.unanswered.is_empty();
+    }
+
     fn catalog(&self) -> Catalog {
         let market = self.base.clone().with_account(self.account.clone()).with_shifted_zones(self.shifted.clone());
         let market = market.with_reservations(Reservations::of_account(self.reservations.facts().cloned()));

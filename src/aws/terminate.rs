@@ -8,6 +8,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::connect::Aws;
 use super::instances::describe;
+use super::market::Keeper;
 use super::told::{Teller, tell};
 use super::words::{error, named};
 use super::{Leads, batch};
@@ -30,6 +31,7 @@ type Ended = Vec<(String, Result<bool, String>)>;
 /// Ends instances.
 pub(super) struct Terminator {
     aws: Aws,
+    market: Arc<Keeper>,
     teller: Teller,
     leads: Leads,
     /// Those that EC2 has taken it of: whoever asks again is told how far they are, without another call that changes something.
@@ -37,8 +39,8 @@ pub(super) struct Terminator {
 }
 
 impl Terminator {
-    pub fn new(aws: Aws, teller: Teller, leads: Leads) -> Self {
-        Self { aws, teller, leads, ending: Mutex::default() }
+    pub fn new(aws: Aws, market: Arc<Keeper>, teller: Teller, leads: Leads) -> Self {
+        Self { aws, market, teller, leads, ending: Mutex::default() }
     }
 
     /// Until nobody asks any more.
@@ -65,7 +67,9 @@ impl Terminator {
             let provider_id = &wanted[&id];
             if result.is_err() {
                 let zone = parse_provider_id(provider_id).map_or("", |(zone, _)| zone).to_owned();
-                counter!("karpenter_cloudprovider_instance_termination_failures_total", "zone" => zone).increment(1);
+                let zone_id = self.market.zone_id(&zone).map_or_else(String::new, |id| id.to_string());
+                counter!("karpenter_cloudprovider_instance_termination_failures_total", "zone" => zone, "zone_id" => zone_id)
+                    .increment(1);
             }
             if result == Ok(true) {
                 self.ending.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);

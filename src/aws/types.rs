@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aws_sdk_ec2::types::{
     ArchitectureType, EbsOptimizedSupport, EfaInfo, EphemeralNvmeSupport, Filter, GpuDeviceMemoryInfo,
-    InstanceStorageInfo, InstanceTypeInfo, LocationType, NetworkCardInfo, NeuronInfo,
+    InstanceStorageInfo, InstanceTypeInfo, LocationType, NetworkCardInfo, NeuronInfo, PlacementGroupInfo,
 };
 
 use super::connect::Aws;
@@ -128,7 +128,13 @@ fn described(info: &InstanceTypeInfo) -> Option<DescribedType> {
         network_cards: network.maximum_network_cards().unwrap_or(1).into(),
         interfaces: interfaces.into(),
         ipv4_per_interface: network.ipv4_addresses_per_interface()?.into(),
+        placement_strategies: info.placement_group_info().map(strategies).unwrap_or_default(),
+        usage_classes: info.supported_usage_classes().iter().map(|class| class.as_str().to_owned()).collect(),
     })
+}
+
+fn strategies(of: &PlacementGroupInfo) -> Vec<String> {
+    of.supported_strategies().iter().map(|strategy| strategy.as_str().to_owned()).collect()
 }
 
 fn whole_mbps(gbps: f64) -> i64 {

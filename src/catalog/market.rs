@@ -25,7 +25,7 @@ pub struct Market {
     pub region: Arc<str>,
     pub zones: Vec<Zone>,
     prices: PriceTable,
-    /// Recorded spot prices; without them an estimate stands in.
+    /// Recorded spot prices; without them an estimate stands in, or the on-demand price where there is an account.
     spot: Option<SpotPrices>,
     /// Recorded capacity reservations; without them it is not known what is free.
     reservations: Option<Reservations>,
@@ -150,7 +150,7 @@ impl Market {
         Self { spot: Some(changed), ..self.clone() }
     }
 
-    /// The spot price of a type in a zone, recorded or estimated.
+    /// The spot price of a type in a zone, recorded or what stands in for it.
     #[must_use]
     pub fn spot_price(&self, instance_type: &str, zone: &str) -> Option<MicroUsd> {
         match self.spot(self.facts().get(instance_type)?, zone) {
@@ -181,7 +181,8 @@ impl Market {
             Some(recorded) => recorded.get(&ec2_type.name, zone).map_or(SpotQuote::NotOffered, SpotQuote::Price),
             None => match self.on_demand(ec2_type) {
                 Some(on_demand) => {
-                    let price = spot::estimate(on_demand, &ec2_type.name, zone);
+                    let is_estimated = !self.account.is_asked;
+                    let price = if is_estimated { spot::estimate(on_demand, &ec2_type.name, zone) } else { on_demand };
                     SpotQuote::Price(SpotPrice { price, mean: None })
                 }
                 None => SpotQuote::Unpriced,

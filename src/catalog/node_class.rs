@@ -142,6 +142,8 @@ pub struct NetworkInterface {
 pub struct PlacementGroupFacts {
     /// `pg-...`.
     pub id: Arc<str>,
+    /// `cluster`, `partition` or `spread`.
+    pub strategy: Arc<str>,
     /// How many partitions it has in each zone; 0 where its strategy is another one.
     pub partitions: u32,
 }

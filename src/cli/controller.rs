@@ -147,8 +147,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         },
         Provider::Kwok => (None, args.catalog.region(None)),
     };
-    let (catalog, _) = match super::plan::catalog(&args.catalog, &region) {
-        Ok(catalog) => catalog,
+    let catalog = match super::plan::catalog(&args.catalog, &region) {
+        Ok((catalog, _)) if provider == Provider::Ec2 => catalog.awaiting_account(),
+        Ok((catalog, _)) => catalog,
         Err(sentence) => return refuse(&sentence),
     };
     let settings = ControllerSettings {

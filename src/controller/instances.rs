@@ -36,6 +36,14 @@ enum State {
 
 impl Instances {
     pub fn take(&mut self, answer: &Answer, now: Timestamp, said: &mut Vec<Said>) {
+        if let Answer::Listed(Ok(listed)) = answer {
+            // EC2 may say of one that is there that it is not: what it lists is there
+            for of in listed {
+                if let Some(state) = self.0.get_mut(&of.provider_id).filter(|state| **state == State::Gone) {
+                    *state = State::Again(now);
+                }
+            }
+        }
         let Answer::Terminated { provider_id, result } = answer else { return };
         let state = match result {
             Ok(true) => State::Gone,

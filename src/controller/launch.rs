@@ -85,10 +85,10 @@ impl Launches {
         })
     }
 
-    /// Whether a cloud was just asked, or has just answered: what is decided about is about to change.
-    pub fn is_busy(&self, now: Timestamp) -> bool {
+    /// Whether a cloud was just asked, or has just answered, or has not said yet what there is: what is decided about is about to change.
+    pub fn is_busy(&self, market: &Market, now: Timestamp) -> bool {
         let is_fresh = |state: &State| matches!(state, State::Asked { since, .. } | State::Launched(_, since) if later(*since, MOMENT) > now);
-        self.0.values().any(is_fresh)
+        market.is_awaited() || self.0.values().any(is_fresh)
     }
 
     /// Takes an answer in. What cannot be had now is noted.
@@ -141,6 +141,9 @@ impl Launches {
 
 /// Asks for instances, and writes down what became of it.
 pub(super) fn step(cluster: &Cluster<'_>, market: &Market, launches: &mut Launches, turn: &mut Turn<'_>) {
+    if market.is_awaited() {
+        return; // nothing was asked for yet
+    }
     let there: Vec<&Claimed> = cluster.claims.iter().filter(|claimed| !claimed.is(LAUNCHED)).collect();
     launches.0.retain(|uid, _| there.iter().any(|claimed| claimed.uid() == &**uid));
     for claimed in there.into_iter().filter(|claimed| !claimed.is_deleting()) {

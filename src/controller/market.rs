@@ -44,6 +44,8 @@ pub(super) struct Market {
     usable: BTreeSet<Arc<str>>,
     /// One of them was not before the last update.
     has_more: bool,
+    /// The account has not answered yet.
+    is_awaited: bool,
     /// Of node classes that claims without NodePool name.
     classes: BTreeMap<NodeClassRef, Result<Arc<Vec<InstanceType>>, String>>,
 }
@@ -58,6 +60,7 @@ pub(super) struct Sources<'s> {
 impl Market {
     /// Brings it up to date. Whether anything has changed.
     pub fn update(&mut self, from: &Sources<'_>, unavailable: &BTreeSet<OfferingName>) -> bool {
+        self.is_awaited = from.catalog.is_awaited();
         let states = states(from.world);
         let known = self.of.as_ref();
         let is_same_offer = known.is_some_and(|(known, _)| *known == states);
@@ -77,6 +80,11 @@ impl Market {
         }
         self.has_more &= has_changed;
         has_changed
+    }
+
+    /// Whether nothing is bought yet: the account has not said what there is, and for how much.
+    pub fn is_awaited(&self) -> bool {
+        self.is_awaited
     }
 
     /// Whether nodes may come from a pool now from which none might come before the last update.

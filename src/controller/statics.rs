@@ -45,7 +45,7 @@ pub(super) fn step(
     (statics, room): (&mut Statics, impl FnOnce() -> Room),
     turn: &mut Turn<'_>,
 ) {
-    if !turn.settings.decision.feature_gates.static_capacity {
+    if !turn.settings.decision.feature_gates.static_capacity || market.is_awaited() {
         return;
     }
     statics.0.retain(|_, until| *until > turn.now);

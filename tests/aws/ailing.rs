@@ -45,7 +45,7 @@ fn instances_that_are_impaired_or_to_be_retired_are_replaced() {
                 .lines()
                 .any(|line| [id, category, "instance is unhealthy"].iter().all(|part| line.contains(part)))
         };
-        assert!(said(&impaired, "instance_status") && said(&retired, "event_status"));
+        assert!(said(&impaired, "InstanceStatus") && said(&retired, "EventStatus"));
         world.clear().await;
     });
 }

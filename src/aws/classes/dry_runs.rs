@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aws_sdk_ec2::types::{
-    FleetLaunchTemplateConfigRequest, FleetLaunchTemplateSpecificationRequest, FleetType, ResourceType,
-    TargetCapacitySpecificationRequest,
+    DefaultTargetCapacityType, FleetLaunchTemplateConfigRequest, FleetLaunchTemplateOverridesRequest,
+    FleetLaunchTemplateSpecificationRequest, FleetType, InstanceType, ResourceType, TargetCapacitySpecificationRequest,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -34,7 +34,7 @@ use crate::cloud::ec2::launch_template::{Group, LaunchTemplate};
 use crate::cloud::ec2::node_template::Tenancy;
 use crate::cloud::ec2::user_data::MOST_BYTES;
 use crate::cloud::ec2::{NodeTemplate, tags};
-use machine::choose;
+use machine::{Machine, choose};
 use run_instances::run_instances;
 
 /// kubelet's default: which number it is makes no difference to rights.
@@ -80,7 +80,7 @@ pub(super) async fn validate(
     for call in [DryRun::CreateLaunchTemplate, DryRun::CreateFleet, DryRun::RunInstances] {
         let told = match call {
             DryRun::CreateLaunchTemplate => templates.ensure(aws, &launch_template, Timestamp::now()).await,
-            DryRun::CreateFleet => create_fleet(aws, &launch_template.name, &launched).await,
+            DryRun::CreateFleet => create_fleet(aws, &launch_template.name, &machine, &launched).await,
             DryRun::RunInstances => run_instances(aws, &launch_template, &machine, &launched).await,
         };
         let Err(error) = told else { continue };
@@ -107,11 +107,21 @@ fn tell_size(class: &EC2NodeClass, template: &LaunchTemplate) {
     }
 }
 
-async fn create_fleet(aws: &Aws, template: &str, of: &tags::Tags) -> Result<(), AwsError> {
+/// As a launch asks for one.
+async fn create_fleet(aws: &Aws, template: &str, machine: &Machine, of: &tags::Tags) -> Result<(), AwsError> {
     let template =
         FleetLaunchTemplateSpecificationRequest::builder().launch_template_name(template).version("$Latest").build();
-    let config = FleetLaunchTemplateConfigRequest::builder().launch_template_specification(template).build();
-    let capacity = TargetCapacitySpecificationRequest::builder().total_target_capacity(1).build();
+    let over = FleetLaunchTemplateOverridesRequest::builder()
+        .instance_type(InstanceType::from(machine.instance_type.as_str()))
+        .subnet_id(&machine.subnet_id)
+        .image_id(&machine.image_id)
+        .build();
+    let config =
+        FleetLaunchTemplateConfigRequest::builder().launch_template_specification(template).overrides(over).build();
+    let capacity = TargetCapacitySpecificationRequest::builder()
+        .total_target_capacity(1)
+        .default_target_capacity_type(DefaultTargetCapacityType::OnDemand)
+        .build();
     let mut call = aws.ec2.create_fleet().dry_run(true).r#type(FleetType::Instant);
     call = call.launch_template_configs(config).target_capacity_specification(capacity);
     for kind in [ResourceType::Instance, ResourceType::Volume, ResourceType::Fleet] {

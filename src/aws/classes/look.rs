@@ -221,7 +221,8 @@ pub(super) async fn placement_group(aws: &Aws, spec: &EC2NodeClassSpec) -> Part<
 
 fn group_of(of: &PlacementGroup) -> Option<PlacementGroupFacts> {
     let partitions = of.partition_count().and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
-    Some(PlacementGroupFacts { id: of.group_id()?.into(), partitions })
+    let strategy = of.strategy().map_or("", |strategy| strategy.as_str()).into();
+    Some(PlacementGroupFacts { id: of.group_id()?.into(), strategy, partitions })
 }
 
 #[cfg(test)]

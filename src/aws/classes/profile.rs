@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_iam::types::{InstanceProfile, Tag};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata as _;
 use jiff::Timestamp;
 
 use crate::api::ec2_node_class::EC2NodeClass;
@@ -66,7 +67,8 @@ async fn of_role(aws: &Aws, class: &EC2NodeClass, cluster: &ClusterFacts, role: 
     let has_role = known.is_some_and(|known| known.roles().iter().any(|role| role.role_name() == wanted));
     if !has_role {
         match aws.iam.add_role_to_instance_profile().instance_profile_name(&name).role_name(wanted).send().await {
-            Err(error) if code(&error) == Some(MISSING) => {
+            // else it is the profile, which was made a moment ago, that IAM does not know of everywhere yet
+            Err(error) if code(&error) == Some(MISSING) && names_role(error.message()) => {
                 return Part::Refused(NOT_FOUND, format!("there is no role {wanted}"));
             }
             Err(error) if !code(&error).is_some_and(|code| [EXISTS, FULL].contains(&code)) => {
@@ -76,6 +78,11 @@ async fn of_role(aws: &Aws, class: &EC2NodeClass, cluster: &ClusterFacts, role: 
         }
     }
     Part::Found(name)
+}
+
+/// Of what IAM says that it cannot be found: "The role with name NAME cannot be found.", "Instance Profile NAME cannot be found."
+fn names_role(message: Option<&str>) -> bool {
+    !message.is_some_and(|message| message.to_ascii_lowercase().starts_with("instance profile"))
 }
 
 async fn get(aws: &Aws, name: &str) -> Result<Option<InstanceProfile>, String> {
@@ -153,4 +160,16 @@ async fn delete(aws: &Aws, profile: &InstanceProfile) -> Result<(), String> {
         _ => tracing::info!(controller = "nodeclass", profile = name, "deleted instance profile"),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn iam_says_whether_it_is_the_role_that_is_missing() {
+        assert!(names_role(Some("The role with name nodes cannot be found.")));
+        assert!(!names_role(Some("Instance Profile role-of-nodes cannot be found.")));
+        assert!(names_role(None));
+    }
 }

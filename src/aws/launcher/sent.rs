@@ -9,6 +9,8 @@ use crate::cloud::ec2::fleet::earlier::Holder;
 
 /// For so long a watch may lag.
 const KEPT: Duration = Duration::from_secs(10 * 60);
+/// What has become of a request that was never answered is asked for so long at most: a claim is given up after five minutes.
+const UNKNOWN_KEPT: Duration = Duration::from_secs(30 * 60);
 
 /// By the uid of the claim.
 #[derive(Debug, Default)]
@@ -49,9 +51,15 @@ impl Sent {
 
     /// A request is about to be sent for these claims.
     pub fn note<'u>(&self, uids: impl Iterator<Item = &'u Arc<str>>, token: &Token) {
-        let at = Instant::now();
+        self.note_at(uids, token, Instant::now());
+    }
+
+    fn note_at<'u>(&self, uids: impl Iterator<Item = &'u Arc<str>>, token: &Token, at: Instant) {
         let mut all = self.all();
-        all.retain(|_, known| known.outcome == Outcome::Unknown || known.at.elapsed() < KEPT);
+        all.retain(|_, known| {
+            let kept = if known.outcome == Outcome::Unknown { UNKNOWN_KEPT } else { KEPT };
+            at.saturating_duration_since(known.at) < kept
+        });
         all.extend(uids.map(|uid| (uid.clone(), Request { token: token.clone(), outcome: Outcome::Unknown, at })));
     }
 
@@ -128,6 +136,18 @@ mod tests {
         assert_eq!(of(&[seen(&uids[0]), seen(&uids[1])]), expected);
         let other = Token::of(["a", "b"], 2, b"request").to_string();
         assert_eq!(sent.holders(&other, &[]), []);
+    }
+
+    #[test]
+    fn what_was_never_answered_is_forgotten_once_its_claim_is_given_up() {
+        let (sent, token) = (Sent::default(), Token::of(["a"], 1, b"request"));
+        let [a, b]: [Arc<str>; 2] = ["a".into(), "b".into()];
+        let start = Instant::now();
+        sent.note_at([&a].into_iter(), &token, start);
+        sent.note_at([&b].into_iter(), &token, start + KEPT);
+        assert_eq!(sent.token("a"), Some(token.clone()), "it may have been launched");
+        sent.note_at([&b].into_iter(), &token, start + UNKNOWN_KEPT);
+        assert_eq!((sent.token("a"), sent.token("b")), (None, Some(token)));
     }
 
     #[test]

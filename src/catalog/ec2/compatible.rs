@@ -10,6 +10,7 @@ pub(super) fn with_node_class(ec2_type: &Ec2Type, class: &NodeClassFacts) -> boo
         && (!class.connection_tracking || &*ec2_type.hypervisor == "nitro")
         // the data do not say which types can; none is the answer that launches nothing wrong
         && !class.nested_virtualization
+        && class.placement_group.as_ref().is_none_or(|group| ec2_type.may_be_placed(&group.strategy))
 }
 
 /// AL2023 needs more than the cores of a1; Windows images are amd64 only.

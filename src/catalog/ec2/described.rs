@@ -2,8 +2,11 @@
 //!
 //! Source: karpenter-provider-aws `pkg/providers/instancetype`, which computes labels and capacity from these fields.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use super::facts::{COLUMNS, read};
-use super::{Ec2Facts, labels};
+use super::{Ec2Facts, Ec2Type, labels};
 
 /// What EC2 says of one type. Texts are as EC2 writes them.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -34,6 +37,10 @@ pub struct DescribedType {
     /// Of the default network card.
     pub interfaces: i64,
     pub ipv4_per_interface: i64,
+    /// Of placement groups in which it can be: `cluster`, `partition`, `spread`. Empty where EC2 does not say.
+    pub placement_strategies: Vec<String>,
+    /// How it is sold: `on-demand`, `spot`, `capacity-block`. Empty where EC2 does not say.
+    pub usage_classes: Vec<String>,
 }
 
 /// GPUs or accelerators of one kind.
@@ -58,7 +65,12 @@ impl Ec2Facts {
             .filter_map(|of| {
                 let row = row(of);
                 let cells = row.each_ref().map(String::as_str);
-                read(&cells, &mut interner).map_err(|reason| unread.push(format!("{}: {reason}", of.name))).ok()
+                let read = read(&cells, &mut interner).map_err(|reason| unread.push(format!("{}: {reason}", of.name)));
+                Some(Ec2Type {
+                    placement_strategies: words(&of.placement_strategies),
+                    usage_classes: words(&of.usage_classes),
+                    ..read.ok()?
+                })
             })
             .collect();
         types.sort_by(|a, b| a.name.cmp(&b.name));
@@ -114,6 +126,10 @@ fn row(of: &DescribedType) -> [String; COLUMNS] {
     ]
 }
 
+fn words(of: &[String]) -> BTreeSet<Arc<str>> {
+    of.iter().map(|word| Arc::from(word.as_str())).collect()
+}
+
 /// `Radeon Pro V520` becomes `radeon-pro-v520`.
 fn kebab(text: &str) -> String {
     text.to_lowercase().replace(' ', "-")
@@ -124,7 +140,8 @@ mod tests {
     use super::*;
     use crate::api::labels as keys;
     use crate::catalog::ec2::instance_types;
-    use crate::catalog::{Market, NodeClassFacts};
+    use crate::catalog::node_class::PlacementGroupFacts;
+    use crate::catalog::{CapacityType, Market, NodeClassFacts};
     use crate::settings::Settings;
 
     fn p3() -> DescribedType {
@@ -165,6 +182,29 @@ mod tests {
         assert_eq!(described.requirements, bundled.requirements);
         assert_eq!(described.allocatable, bundled.allocatable);
         assert_eq!(described.capacity, bundled.capacity);
+    }
+
+    #[test]
+    fn a_type_is_in_placement_groups_and_is_sold_as_ec2_says() {
+        let words = |all: &[&str]| all.iter().map(|word| (*word).to_owned()).collect();
+        let spread = DescribedType {
+            placement_strategies: words(&["partition", "spread"]),
+            usage_classes: words(&["on-demand"]),
+            ..p3()
+        };
+        let (market, _) = Market::offline("us-east-1").unwrap();
+        let offered = |described: &DescribedType, strategy: &str| {
+            let group = PlacementGroupFacts { id: "pg-1".into(), strategy: strategy.into(), partitions: 0 };
+            let class = NodeClassFacts { placement_group: Some(group), ..NodeClassFacts::default() };
+            let (facts, _) = Ec2Facts::of_described(std::slice::from_ref(described));
+            let types = instance_types(&facts, &class, &market, &Settings::default());
+            let offerings = types.into_iter().flat_map(|kind| kind.offerings);
+            offerings.map(|of| of.capacity_type).collect::<BTreeSet<CapacityType>>()
+        };
+        assert!(offered(&spread, "cluster").is_empty());
+        assert_eq!(offered(&spread, "spread"), BTreeSet::from([CapacityType::OnDemand]));
+        let both = BTreeSet::from([CapacityType::OnDemand, CapacityType::Spot]);
+        assert_eq!(offered(&p3(), "cluster"), both, "EC2 has said nothing");
     }
 
     #[test]

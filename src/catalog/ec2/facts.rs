@@ -1,8 +1,10 @@
 //! The bundled table of EC2 types, read once.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
 use super::labels;
+use crate::catalog::CapacityType;
 use crate::units::MicroUsd;
 
 /// Of the table.
@@ -38,9 +40,13 @@ pub struct Ec2Type {
     pub ipv4_per_interface: i64,
     /// Branch interfaces for security groups of pods; 0 where the type cannot trunk.
     pub branch_interfaces: i64,
+    /// Strategies of placement groups in which it can be; empty where nobody has said, as the bundled table does not.
+    pub(super) placement_strategies: BTreeSet<Arc<str>>,
+    /// How it is sold, as EC2 calls it; empty where nobody has said.
+    pub(super) usage_classes: BTreeSet<Arc<str>>,
     /// Labels that follow from the type alone.
     pub(super) labels: labels::TypeLabels,
-    prices: [Option<MicroUsd>; 4],
+    pub(super) prices: [Option<MicroUsd>; 4],
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +90,19 @@ impl Ec2Type {
     #[must_use]
     pub fn price(&self, table: PriceTable) -> Option<MicroUsd> {
         self.prices[table as usize]
+    }
+
+    /// Whether it can be in a placement group of this strategy, as far as is known.
+    #[must_use]
+    pub fn may_be_placed(&self, strategy: &str) -> bool {
+        self.placement_strategies.is_empty() || self.placement_strategies.contains(strategy)
+    }
+
+    /// Whether it is sold so, as far as is known. What is reserved is paid for already, whatever EC2 says.
+    #[must_use]
+    pub fn is_sold_as(&self, capacity_type: CapacityType) -> bool {
+        let is_known = self.usage_classes.is_empty() || self.usage_classes.contains(capacity_type.label());
+        is_known || capacity_type == CapacityType::Reserved
     }
 }
 
@@ -197,6 +216,8 @@ pub(super) fn read(row: &[&str; COLUMNS], interner: &mut labels::Interner) -> Re
         interfaces_per_card: number(interfaces_per_card)?,
         ipv4_per_interface: number(ipv4)?,
         branch_interfaces: number(branch)?,
+        placement_strategies: BTreeSet::new(),
+        usage_classes: BTreeSet::new(),
         labels: labels::TypeLabels::read(name, arch, hypervisor, columns, interner),
         prices: [price(us_east)?, price(gov_west)?, price(gov_east)?, price(cn_north)?],
     })

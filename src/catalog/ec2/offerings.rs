@@ -32,13 +32,16 @@ pub(super) fn of(ec2_type: &Ec2Type, class: &NodeClassFacts, zones: &[Zone], mar
             price_overlay_applied: false,
         };
         match market.spot(ec2_type, &zone.name) {
+            _ if !ec2_type.is_sold_as(CapacityType::Spot) => {}
             SpotQuote::Price(SpotPrice { price, mean }) => {
                 offerings.push(Offering { mean_price: mean, ..offering(CapacityType::Spot, Some(price)) });
             }
             SpotQuote::Unpriced => offerings.push(offering(CapacityType::Spot, None)),
             SpotQuote::NotOffered => {}
         }
-        offerings.push(offering(CapacityType::OnDemand, on_demand));
+        if ec2_type.is_sold_as(CapacityType::OnDemand) {
+            offerings.push(offering(CapacityType::OnDemand, on_demand));
+        }
         let here = |r: &&ReservationFacts| r.zone == zone.name && r.instance_type == ec2_type.name;
         for reservation in class.reservations.iter().filter(here) {
             // types that are sold in capacity blocks alone have no on-demand price

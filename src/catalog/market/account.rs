@@ -24,6 +24,18 @@ pub struct Account {
     /// With their ids.
     pub zones: Option<Vec<Zone>>,
     pub on_demand: Option<Arc<OnDemandPrices>>,
+    /// There is one: until it has said what spot costs, that is what on-demand does, as in the reference.
+    pub is_asked: bool,
+    /// Its first answers are waited for: nothing is to be bought before they are there.
+    pub is_awaited: bool,
+}
+
+impl Account {
+    /// One that has not said anything yet.
+    #[must_use]
+    pub fn awaited() -> Self {
+        Self { is_asked: true, is_awaited: true, ..Self::default() }
+    }
 }
 
 impl Market {
@@ -33,6 +45,12 @@ impl Market {
     pub fn with_account(self, account: Account) -> Self {
         let zones = account.zones.clone().unwrap_or(self.zones);
         Self { zones, account, ..self }
+    }
+
+    /// Whether nothing is to be bought before the account has answered.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        self.account.is_awaited
     }
 
     /// The types that can be bought.
@@ -66,17 +84,24 @@ mod tests {
             offered: Some(Arc::new(offered)),
             zones: Some(vec![zone("us-east-1a", "use1-az1"), zone("us-east-1b", "use1-az2")]),
             on_demand: Some(Arc::new(BTreeMap::from([(Arc::from("m5.large"), MicroUsd(77_000))]))),
+            ..Account::awaited()
         });
         let types = instance_types(market.facts(), &NodeClassFacts::default(), &market, &Settings::default());
-        let offerings = |name: &str| {
+        let offerings = |name: &str, capacity_type: CapacityType| {
             let kind = types.iter().find(|kind| *kind.name == *name).unwrap();
-            let of = |of: &&crate::catalog::Offering| of.capacity_type == CapacityType::OnDemand;
+            let of = |of: &&crate::catalog::Offering| of.capacity_type == capacity_type;
             let shown = kind.offerings.iter().filter(of).map(|of| (of.zone.to_string(), of.price.0, of.available));
             shown.collect::<Vec<_>>()
         };
-        assert_eq!(offerings("m5.large"), [("us-east-1b".to_owned(), 77_000, true)]);
-        assert_eq!(offerings("c5.large"), [("us-east-1b".to_owned(), 0, false)], "it has no price");
-        assert!(offerings("m5.xlarge").is_empty());
+        for capacity_type in [CapacityType::OnDemand, CapacityType::Spot] {
+            // nobody has said what spot costs: as much as on-demand, and never an estimate
+            assert_eq!(offerings("m5.large", capacity_type), [("us-east-1b".to_owned(), 77_000, true)]);
+            assert_eq!(offerings("c5.large", capacity_type), [("us-east-1b".to_owned(), 0, false)], "it has no price");
+            assert!(offerings("m5.xlarge", capacity_type).is_empty());
+        }
+        let large = types.iter().find(|kind| &*kind.name == "m5.large").unwrap();
+        let spot = large.offerings.iter().find(|of| of.capacity_type == CapacityType::Spot).unwrap();
+        assert!(spot.lacks_history(), "nothing is consolidated for such a price");
     }
 
     #[test]

@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use kube::ResourceExt as _;
 
-use crate::api::ec2_node_class::{AMI, EC2NodeClass};
-use crate::api::labels;
+use crate::api::ec2_node_class::EC2NodeClass;
 use crate::api::node_pool::NodePool;
-use crate::catalog::{Catalog, InstanceType, Offering};
+use crate::catalog::{Catalog, InstanceType, NodeClassFacts, Offering};
 use crate::cloud::ec2::images;
 use crate::observe::objects::{ObjectKey, Objects, Sourced};
 use crate::observe::{Origin, market};
 use crate::settings::Settings;
 use crate::units::MicroUsd;
+
+/// Types that are sold nearly everywhere, of both architectures.
+const EVERYWHERE: [&str; 2] = ["m5.large", "m6g.large"];
 
 /// A type, an image that it boots, and a subnet where it is sold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,12 +43,16 @@ pub(super) fn choose(class: &Arc<EC2NodeClass>, pools: Vec<NodePool>, catalog: &
     if let Some((_, machine)) = cheapest {
         return Some(machine);
     }
-    let (image, subnet) = (status.amis.first()?, status.subnets.first()?);
-    Some(Machine {
-        instance_type: everywhere(image).to_owned(),
-        image_id: image.id.clone(),
-        subnet_id: subnet.id.clone(),
-    })
+    let subnet_id = status.subnets.first()?.id.clone();
+    let facts = NodeClassFacts::from_ec2(class).unwrap_or_default();
+    let types = catalog.instance_types(&facts, &Settings::default());
+    // not the image of machines with GPUs, whose snapshot is larger than the volumes of a class for others
+    let plain = EVERYWHERE.iter().filter_map(|name| types.iter().find(|kind| *kind.name == **name));
+    if let Some((kind, image)) = plain.filter_map(|kind| Some((kind, images::of_type(&status.amis, kind)?))).next() {
+        return Some(Machine { instance_type: kind.name.to_string(), image_id: image.to_string(), subnet_id });
+    }
+    let image = status.amis.first()?;
+    Some(Machine { instance_type: EVERYWHERE[0].to_owned(), image_id: image.id.clone(), subnet_id })
 }
 
 /// What the pools of a class can buy, but for what is paid for already.
@@ -78,18 +84,12 @@ fn offered(class: &Arc<EC2NodeClass>, pools: Vec<NodePool>, catalog: &Catalog) -
     found
 }
 
-fn everywhere(image: &AMI) -> &'static str {
-    let values =
-        image.requirements.iter().filter(|of| of.key == labels::ARCH).flat_map(|of| of.values.iter().flatten());
-    let is_arm = values.into_iter().any(|value| value == "arm64");
-    if is_arm { "m6g.large" } else { "m5.large" }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::api::labels;
     use crate::catalog::Market;
 
     fn class() -> Arc<EC2NodeClass> {
@@ -125,5 +125,16 @@ mod tests {
         assert_eq!(machine(vec![pool(&arm)]), in_b("c7g.2xlarge", "ami-arm64"));
         let elsewhere = json!([{"key": labels::ZONE, "operator": "In", "values": ["us-east-1a"]}]);
         assert_eq!(machine(vec![pool(&elsewhere)]), in_b("m5.large", "ami-amd64"), "it can launch nothing");
+    }
+
+    #[test]
+    fn without_a_pool_the_image_of_plain_machines_is_tried() {
+        let mut class = EC2NodeClass::clone(&class());
+        let of_gpus = json!({"id": "ami-nvidia", "requirements": [
+            {"key": labels::ARCH, "operator": "In", "values": ["amd64"]},
+            {"key": labels::INSTANCE_GPU_COUNT, "operator": "Exists"}]});
+        class.status.as_mut().unwrap().amis.insert(0, serde_json::from_value(of_gpus).unwrap());
+        let catalog = Catalog::Ec2(Box::new(Market::offline("us-east-1").unwrap().0));
+        assert_eq!(choose(&Arc::new(class), Vec::new(), &catalog).unwrap().image_id, "ami-amd64");
     }
 }

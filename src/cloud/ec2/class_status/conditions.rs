@@ -68,8 +68,9 @@ pub(super) fn conditions(
         }
     }
     // validation is of what was found: with anything missing there is nothing to try
-    let is_incomplete = wanted.iter().any(|part| part.status != "True");
-    let validation = validation(class, observed, is_incomplete, known.iter().find(|known| known.type_ == VALIDATION));
+    let all = ["False", "Unknown"].into_iter();
+    let incomplete = all.clone().find(|status| wanted.iter().any(|part| part.status == *status));
+    let validation = validation(class, observed, incomplete, known.iter().find(|known| known.type_ == VALIDATION));
     wanted.push(validation);
     wanted.push(summed_up(&wanted));
     wanted.sort_by_key(|part| part.kind);
@@ -159,12 +160,19 @@ fn needs_cidr(class: &EC2NodeClass) -> bool {
     class.spec.resolved_ami_family() == AMIFamily::AL2023
 }
 
-fn validation(class: &EC2NodeClass, observed: &Observed, is_incomplete: bool, known: Option<&Condition>) -> Wanted {
+/// `incomplete`: the status of the worst of the other conditions, where one is not true.
+fn validation(
+    class: &EC2NodeClass,
+    observed: &Observed,
+    incomplete: Option<&'static str>,
+    known: Option<&Condition>,
+) -> Wanted {
     if let Some(failure) = check_spec(class) {
         return Wanted::is_false(VALIDATION, failure.reason, failure.message);
     }
-    if is_incomplete {
-        return Wanted::unknown(VALIDATION, "DependenciesNotReady", "waits for the other conditions");
+    if let Some(status) = incomplete {
+        let waits = Wanted::unknown(VALIDATION, "DependenciesNotReady", "waits for the other conditions");
+        return Wanted { status, ..waits };
     }
     let before = known.filter(|known| known.observed_generation == class.metadata.generation);
     match &observed.validation {

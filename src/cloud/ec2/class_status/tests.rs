@@ -94,7 +94,7 @@ fn what_is_missing_has_the_reason_of_the_reference() {
 #[test]
 fn a_placement_group_is_looked_at_only_where_the_class_names_one() {
     let class = bare(&json!({"placementGroupSelector": {"name": "g"}}));
-    let group = PlacementGroupFacts { id: "pg-1".into(), partitions: 0 };
+    let group = PlacementGroupFacts { id: "pg-1".into(), strategy: "partition".into(), partitions: 0 };
     let of = |part| status(&class, &Observed { placement_group: part, ..observed() }, now());
     assert!(condition(&of(Part::Found(None)), "PlacementGroupReady").starts_with("False/PlacementGroupNotFound/"));
     assert_eq!(condition(&of(Part::Found(Some(group))), "PlacementGroupReady"), "True/PlacementGroupReady/");
@@ -201,7 +201,10 @@ fn dry_runs_say_which_right_is_missing() {
     ] {
         assert_eq!(of(call, code, ""), None, "{code} says that rights are enough");
     }
-    assert!(matches!(of(DryRun::RunInstances, "InvalidAMIID.NotFound", ""), Some(Validation::Failed(_))));
+    for code in ["InvalidAMIID.NotFound", "InvalidBlockDeviceMapping", "InvalidParameterCombination"] {
+        let of = of(DryRun::RunInstances, code, "");
+        assert!(matches!(of, Some(Validation::Unknown(_))), "{code} takes down no class that works: {of:?}");
+    }
     assert!(matches!(of(DryRun::RunInstances, "TagLimitExceeded", ""), Some(Validation::Unknown(_))));
     let status = status(&bare(&json!({})), &Observed { validation: refused, ..observed() }, now());
     assert!(condition(&status, "ValidationSucceeded").starts_with("False/CreateFleetAuthCheckFailed/"));

@@ -50,26 +50,16 @@ impl Validation {
             Class::DryRun | Class::AlreadyExists | Class::Limit(Scope::Type) => None,
             // and to come to a lack of capacity
             Class::InsufficientCapacity(scope) if scope != Scope::Spot => None,
-            // it was made a moment ago, and EC2 does not know of it everywhere yet
-            Class::NotFound if error.is_launch_template_missing() => {
-                Some(Self::Unknown(format!("{name}: {}", short(&error.to_string()))))
-            }
             Class::Unauthorized => {
                 let message = format!("the controller may not call {name} for this class: {}", short(&error.message));
                 Some(Self::Failed(ValidationFailure { reason, message }))
             }
-            // IAM has it, as was asked before, and EC2 does not know of it yet
-            Class::Configuration if error.launch_reason() == "InstanceProfileNameInvalid" => {
-                Some(Self::Unknown(format!("{name}: {}", short(&error.to_string()))))
-            }
-            Class::Configuration | Class::NotFound => {
-                let reason = match error.launch_reason() {
-                    "UserDataSizeLimitExceeded" => "UserDataSizeLimitExceeded",
-                    _ => reason,
-                };
+            _ if error.launch_reason() == "UserDataSizeLimitExceeded" => {
                 let message = format!("{name} does not take this class: {}", short(&error.to_string()));
-                Some(Self::Failed(ValidationFailure { reason, message }))
+                Some(Self::Failed(ValidationFailure { reason: "UserDataSizeLimitExceeded", message }))
             }
+            // of one type, image and moment (an image whose snapshot has just grown, a profile that EC2 does not know of yet): it says nothing
+            // of rights, and takes down no class that works
             _ => Some(Self::Unknown(format!("{name}: {}", short(&error.to_string())))),
         }
     }

@@ -66,7 +66,7 @@ fn the_image_of_the_claim_counts_until_the_cloud_has_listed_the_instance() {
 fn a_name_that_has_come_to_mean_another_placement_group_is_drift() {
     let class = class(&json!({"placementGroupSelector": {"name": "g"}}), &json!({}));
     let drift = |meant: Option<&str>, own: Option<&str>| {
-        let group = meant.map(|id| PlacementGroupFacts { id: id.into(), partitions: 0 });
+        let group = meant.map(|id| PlacementGroupFacts { id: id.into(), strategy: "partition".into(), partitions: 0 });
         let types = types_in(&class, group);
         let kind = types.iter().find(|kind| &*kind.name == "m5.large");
         let machine = Machine { placement_group: own.map(Into::into), ..machine() };

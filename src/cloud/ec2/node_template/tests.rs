@@ -60,7 +60,8 @@ fn a_class_that_is_not_ready_for_its_spec_launches_nothing() {
 #[test]
 fn a_partition_is_a_label_where_the_claim_asks_for_one_and_else_as_ec2_chooses() {
     let class = class(&json!({"placementGroupSelector": {"name": "g"}}), &json!({}));
-    let types = types_in(&class, Some(PlacementGroupFacts { id: "pg-1".into(), partitions: 7 }));
+    let types =
+        types_in(&class, Some(PlacementGroupFacts { id: "pg-1".into(), strategy: "partition".into(), partitions: 7 }));
     let (kind, offering) = option(&types, "m5.large/us-east-1a/on-demand");
     let labels = |requirements: serde_json::Value| {
         let claim = claim(&json!({ "requirements": requirements }));
