@@ -34,20 +34,34 @@ const CODES: [EventCode; 5] = [
 /// A check must have failed for so long.
 const IMPAIRED_FOR: Duration = Duration::from_secs(120);
 
-/// What was counted of instances that are there: id and category, as the reference counts each once.
+/// Id and category of instances that are not well.
 type Counted = BTreeSet<(String, &'static str)>;
+
+/// Each is counted once, as the reference does: not again as long as every look finds it.
+struct Counting {
+    before: Counted,
+    now: Counted,
+}
+
+impl Counting {
+    /// Whether it is to be counted.
+    fn note(&mut self, id: &str, category: &'static str) -> bool {
+        let found = (id.to_owned(), category);
+        let is_new = !self.before.contains(&found);
+        self.now.insert(found) && is_new
+    }
+}
 
 /// Does not end, unless the right is missing.
 pub(super) async fn watch(aws: Aws, known: Arc<KnownInstances>, teller: Teller, leads: Leads) {
-    let mut counted = Counted::default();
+    let mut before = Counted::new();
     loop {
         tokio::time::sleep(EVERY).await;
         if !leads() {
             continue;
         }
-        let all = known.ids();
-        counted.retain(|(id, _)| all.contains(id));
-        for ids in all.chunks(MOST_IDS) {
+        let mut counted = Counting { before: std::mem::take(&mut before), now: Counted::new() };
+        for ids in known.ids().chunks(MOST_IDS) {
             match look(&aws, ids.to_vec(), (&known, &mut counted), &teller).await {
                 Ok(()) => {}
                 Err(error) if error.code == "UnauthorizedOperation" => {
@@ -60,6 +74,7 @@ pub(super) async fn watch(aws: Aws, known: Arc<KnownInstances>, teller: Teller, 
                 Err(error) => warn!(controller = "interruption.instancestatus", "DescribeInstanceStatus: {error}"),
             }
         }
+        before = counted.now;
     }
 }
 
@@ -67,7 +82,7 @@ pub(super) async fn watch(aws: Aws, known: Arc<KnownInstances>, teller: Teller, 
 async fn look(
     aws: &Aws,
     mut ids: Vec<String>,
-    (known, counted): (&KnownInstances, &mut Counted),
+    (known, counted): (&KnownInstances, &mut Counting),
     teller: &Teller,
 ) -> Result<(), AwsError> {
     while !ids.is_empty() {
@@ -89,11 +104,11 @@ async fn look(
     Ok(())
 }
 
-fn tell(status: &InstanceStatus, known: &KnownInstances, counted: &mut Counted, teller: &Teller) {
+fn tell(status: &InstanceStatus, known: &KnownInstances, counted: &mut Counting, teller: &Teller) {
     let Some((category, kind)) = unhealthy(status) else { return };
     let Some(id) = status.instance_id() else { return };
     let Some(instance) = known.get(id) else { return };
-    if counted.insert((id.to_owned(), category)) {
+    if counted.note(id, category) {
         counter!("karpenter_interruption_instance_status_unhealthy_total", "category" => category).increment(1);
     }
     info!(
@@ -144,6 +159,17 @@ mod tests {
         let since = DateTime::from_secs(jiff::Timestamp::now().as_second() - seconds);
         let detail = InstanceStatusDetails::builder().impaired_since(since).build();
         InstanceStatusSummary::builder().status(SummaryStatus::Impaired).details(detail).build()
+    }
+
+    #[test]
+    fn an_instance_is_counted_once_for_as_long_as_it_is_not_well() {
+        let mut counting = Counting { before: Counted::new(), now: Counted::new() };
+        assert!(counting.note("i-1", "InstanceStatus"));
+        assert!(counting.note("i-1", "SystemStatus"), "another category");
+        let mut next = Counting { before: counting.now, now: Counted::new() };
+        assert!(!next.note("i-1", "InstanceStatus"));
+        let mut last = Counting { before: Counted::new(), now: Counted::new() };
+        assert!(last.note("i-1", "InstanceStatus"), "it was well in between");
     }
 
     #[test]

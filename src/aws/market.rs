@@ -375,3 +375,34 @@ impl Rhythm {
 fn seconds(time: SystemTime) -> f64 {
     time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_ec2::config::Credentials;
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+    use crate::aws::{Mode, environment};
+
+    #[tokio::test]
+    async fn after_a_while_launches_wait_no_longer() {
+        let credentials = Credentials::new("test", "test", None, None, "test");
+        let loader = environment().credentials_provider(credentials);
+        let aws = Aws::connect(loader, Some("us-east-1"), Mode::ReadsOnly).await.unwrap();
+        let (teller, mut told) = unbounded_channel();
+        let keeper = Keeper::new(aws, Market::offline("us-east-1").unwrap().0, teller);
+        assert!(keeper.catalog().is_awaited());
+        keeper.tell(|known| known.answered(TYPES));
+        assert!(keeper.catalog().is_awaited(), "prices are missing");
+        keeper.go_on_without(Duration::ZERO).await;
+        assert!(!keeper.catalog().is_awaited());
+        let mut heard = Vec::new();
+        while let Ok(told) = told.try_recv() {
+            let Event::Catalog(catalog) = told.event else { continue };
+            heard.push(catalog.is_awaited());
+        }
+        assert_eq!(heard, [true, false]);
+        keeper.go_on_without(Duration::ZERO).await;
+        assert!(told.try_recv().is_err(), "it is said once");
+    }
+}

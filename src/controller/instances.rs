@@ -86,3 +86,32 @@ impl Instances {
         self.0.retain(|id, state| matches!(state, State::Asked { .. }) || is_wanted(id));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::Listed;
+
+    #[test]
+    fn an_instance_that_is_listed_is_not_gone_whatever_was_said_of_it() {
+        let mut instances = Instances::default();
+        let now = Timestamp::UNIX_EPOCH;
+        let mut said = Vec::new();
+        let id: Arc<str> = "aws:///us-east-1a/i-1".into();
+        instances.take(&Answer::Terminated { provider_id: id.clone(), result: Ok(true) }, now, &mut said);
+        assert!(instances.is_gone(&id));
+        instances.take(&Answer::Listed(Ok(Vec::new())), now, &mut said);
+        assert!(instances.is_gone(&id));
+        let listed = Listed {
+            provider_id: id.clone(),
+            claim: None,
+            claim_name: None,
+            launch: None,
+            pool: None,
+            launched_at: now,
+            machine: None,
+        };
+        instances.take(&Answer::Listed(Ok(vec![listed])), now, &mut said);
+        assert!(!instances.is_gone(&id), "it is asked for again");
+    }
+}

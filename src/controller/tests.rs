@@ -16,3 +16,4 @@ mod drifting;
 mod repairing;
 mod disruptable;
 mod zonal_shifting;
+mod awaiting;

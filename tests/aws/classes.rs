@@ -5,8 +5,10 @@ use std::slice::from_ref;
 
 use aws_sdk_iam::types::{InstanceProfile, Tag};
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
-use packwright::api::ec2_node_class::EC2NodeClass;
+use kube::api::Api;
+use packwright::api::ec2_node_class::{EC2NodeClass, EC2NodeClassStatus};
 use packwright::api::labels;
 use packwright::api::node_claim::NodeClaim;
 use packwright::aws::{Mode, tidy_profiles};
@@ -94,6 +96,42 @@ fn a_profile_that_a_class_left_behind_goes() {
     });
 }
 
+/// Of two ids EC2 refuses to say anything where one of them is gone.
+#[test]
+fn a_reservation_that_is_gone_takes_no_other_away() {
+    in_world(async |world| {
+        let account = &world.account;
+        account.proxy.faults().reservations =
+            [("cr-here".to_owned(), ("m5.large".to_owned(), format!("{REGION}a"), 0))].into();
+        account.proxy.faults().placement_groups.insert("racks".to_owned(), ("pg-racks".to_owned(), 3));
+        world.cluster.kubectl(&["apply", "-f", "examples/getting-started"]);
+        world.cluster.kubectl(&["scale", "deployment", "inflate", "--replicas=0"]);
+        let spec = r#"{"spec": {"placementGroupSelector": {"id": "pg-other"},
+            "capacityReservationSelectorTerms": [{"id": "cr-gone"}, {"id": "cr-here"}]}}"#;
+        let change =
+            |spec: &str| world.cluster.kubectl(&["patch", "ec2nodeclass", "default", "--type=merge", "--patch", spec]);
+        change(spec);
+        let _controller = world.controller();
+        let classes: Api<EC2NodeClass> = Api::all(world.client.clone());
+        let status = async |what: &str, of: &str, wanted: &str| {
+            world
+                .until(what, async |_| {
+                    let status = classes.get("default").await.unwrap().status?;
+                    let is_it = |known: &&Condition| known.type_ == of && known.status == wanted;
+                    status.conditions.iter().any(|known| is_it(&known)).then_some(status.clone())
+                })
+                .await
+        };
+        let found = status("a placement group that is not there", "PlacementGroupReady", "False").await;
+        let ids = |of: &EC2NodeClassStatus| of.capacity_reservations.iter().map(|of| of.id.clone()).collect::<Vec<_>>();
+        assert_eq!(ids(&found), ["cr-here"]);
+        change(r#"{"spec": {"placementGroupSelector": {"name": "racks", "id": null}}}"#);
+        let found = status("a class that is ready", "Ready", "True").await;
+        assert_eq!(ids(&found), ["cr-here"]);
+        world.clear().await;
+    });
+}
+
 /// And the parameters of a version are asked for once.
 #[test]
 fn nodes_in_a_placement_group_say_which_partition_ec2_has_chosen() {
@@ -102,7 +140,7 @@ fn nodes_in_a_placement_group_say_which_partition_ec2_has_chosen() {
         account.proxy.faults().placement_groups.insert("racks".to_owned(), ("pg-racks".to_owned(), 3));
         account.publish_version(KUBERNETES, "v20260101");
         world.cluster.kubectl(&["apply", "-f", "examples/getting-started/node-class.yaml"]);
-        let spec = r#"{"spec": {"placementGroupSelector": {"name": "racks"}, "amiSelectorTerms": [{"alias": "al2023@v20260101"}]}}"#;
+        let spec = r#"{"spec": {"placementGroupSelector": {"id": "pg-racks"}, "amiSelectorTerms": [{"alias": "al2023@v20260101"}]}}"#;
         world.cluster.kubectl(&["patch", "ec2nodeclass", "default", "--type=merge", "--patch", spec]);
         let (_joiner, _controller) = (world.joiner(), world.controller());
         world.cluster.kubectl(&["apply", "-f", "examples/getting-started"]);

@@ -177,6 +177,45 @@ fn five_hundred_claims_are_launched_with_fewer_calls_than_claims() {
     });
 }
 
+/// EC2 ends all instances of a call or none: one refusal names the instance, the other does not.
+#[test]
+fn instances_that_may_not_be_ended_keep_no_others() {
+    in_world(async |world| {
+        let mut provider = Provider::start(world).await;
+        let claims = claims(world, 12, 1).await;
+        let found = provider.launch_all(&claims).await;
+        let ids: Vec<Arc<str>> = found.values().cloned().collect();
+        let short = |id: &Arc<str>| id.rsplit('/').next().unwrap().to_owned();
+        world.account.proxy.faults().unending =
+            [(short(&ids[3]), ("OperationNotPermitted", true)), (short(&ids[7]), ("UnauthorizedOperation", false))]
+                .into();
+        for id in &ids {
+            provider.ec2.ask(Request::Terminate { claim: "".into(), provider_id: id.clone() });
+        }
+        let mut refused = BTreeSet::new();
+        for _ in &ids {
+            let (id, result) = loop {
+                let event = provider.told.recv().await.unwrap().event;
+                if let Event::Cloud(Answer::Terminated { provider_id, result }) = event {
+                    break (provider_id, result);
+                }
+            };
+            if result.is_err() {
+                refused.insert(id);
+            }
+        }
+        assert_eq!(refused, BTreeSet::from([ids[3].clone(), ids[7].clone()]));
+        world.account.proxy.faults().unending.clear();
+        for id in refused {
+            provider.ec2.ask(Request::Terminate { claim: "".into(), provider_id: id });
+        }
+        while !running(&world.account.aws).await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        forget(world).await;
+    });
+}
+
 #[test]
 fn throttling_slows_and_loses_nothing() {
     in_world(async |world| {

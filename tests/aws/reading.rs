@@ -56,7 +56,9 @@ fn the_catalogue_is_what_the_account_says() {
                 let Event::Catalog(catalog) = told.recv().await.unwrap().event else { continue };
                 let Catalog::Ec2(market) = &*catalog else { continue };
                 let types = catalog.instance_types(&NodeClassFacts::default(), &Settings::default());
-                if is_complete(&types) && market.zones.iter().all(|zone| zone.id.is_some()) {
+                let is_there = is_complete(&types) && market.zones.iter().all(|zone| zone.id.is_some());
+                assert_eq!(catalog.is_awaited(), !is_there, "nothing is bought at other prices");
+                if is_there {
                     break types;
                 }
             }

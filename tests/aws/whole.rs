@@ -1,6 +1,6 @@
 //! Pods, the real control plane, the controller, and moto behind its proxy: nodes are instances that join.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -57,17 +57,21 @@ impl World<'_> {
     }
 
     pub fn controller(&self) -> Process {
-        self.start(&["--disable-leader-election"])
+        self.start(&self.account.environment(), &["--disable-leader-election"])
     }
 
+    /// Through a proxy, without which it would not find AWS.
     pub fn shadow(&self) -> Process {
-        self.start(&["--shadow"])
+        let mut environment = self.account.environment();
+        environment.insert("HTTP_PROXY".to_owned(), self.account.proxy.url());
+        environment.insert("AWS_ENDPOINT_URL".to_owned(), "http://aws.invalid".to_owned());
+        self.start(&environment, &["--shadow"])
     }
 
-    fn start(&self, args: &[&str]) -> Process {
+    fn start(&self, environment: &BTreeMap<String, String>, args: &[&str]) -> Process {
         let kubeconfig = self.cluster.folder.join("kubeconfig");
         let args = [args, &["--metrics-port", "0", "--health-probe-port", "0"]].concat();
-        Process::as_user(self.cluster, &kubeconfig, &self.account.environment(), &args)
+        Process::as_user(self.cluster, &kubeconfig, environment, &args)
     }
 
     /// What controllers have logged so far, of all tests.
@@ -127,9 +131,14 @@ pub fn claimed(seen: &Seen) -> BTreeSet<String> {
 #[test]
 fn the_exercise_gets_instances_and_they_go_with_its_pods() {
     in_world(async |world| {
-        let (_joiner, _controller) = (world.joiner(), world.controller());
+        world.account.proxy.faults().broken.insert("DescribeSpotPriceHistory".to_owned(), 5);
         world.cluster.kubectl(&["apply", "-f", "examples/getting-started"]);
+        let (_joiner, _controller) = (world.joiner(), world.controller());
         let seen = world.settled(5).await;
+        let calls = world.account.proxy.calls();
+        let first = |action: &str| calls.iter().position(|call| call.action == action && !call.is_dry_run).unwrap();
+        let spot = calls.iter().rposition(|call| call.action == "DescribeSpotPriceHistory").unwrap();
+        assert!(spot < first("CreateFleet"), "nothing is bought before prices are known: {calls:?}");
         let aws = &world.account.aws;
         for node in &seen.nodes {
             assert_eq!(node.labels().get(labels::CAPACITY_TYPE).map(String::as_str), Some("spot"), "the cheapest");

@@ -10,9 +10,9 @@ use crate::catalog::{Catalog, Market};
 use crate::cloud::Provider;
 use crate::controller::{ControllerSettings, Event, Said};
 
-const ZONES: [(&str, &str); 2] = [("us-east-1a", "use1-az6"), ("us-east-1b", "use1-az1")];
+pub const ZONES: [(&str, &str); 2] = [("us-east-1a", "use1-az6"), ("us-east-1b", "use1-az1")];
 
-fn class() -> Value {
+pub fn class() -> Value {
     let subnets: Vec<Value> = ZONES
         .iter()
         .map(|(zone, id)| json!({"id": format!("subnet-{}", &zone[9..]), "zone": zone, "zoneID": id}))
@@ -29,7 +29,7 @@ fn class() -> Value {
 }
 
 /// A pool of it that may be in these zones.
-fn in_zones(name: &str, zones: &[&str]) -> Value {
+pub fn in_zones(name: &str, zones: &[&str]) -> Value {
     let class = json!({"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "default"});
     let zones = json!([{"key": labels::ZONE, "operator": "In", "values": zones}]);
     pool(name, json!({"template": {"spec": {"nodeClassRef": class, "requirements": zones}}}))

@@ -35,6 +35,10 @@ pub struct Faults {
     pub parameters: BTreeMap<String, String>,
     /// What the Pricing stand-in says, dollars an hour by type. Spot costs two fifths of it, since long ago.
     pub prices: BTreeMap<String, String>,
+    /// Capacity reservations by id: type, zone and how many instances are free.
+    pub reservations: BTreeMap<String, (String, String, u32)>,
+    /// Instances that may not be ended: the code of the refusal, and whether it names them.
+    pub unending: BTreeMap<String, (&'static str, bool)>,
     /// Placement groups by name: id, and how many partitions they have.
     pub placement_groups: BTreeMap<String, (String, u32)>,
     /// Zones that ARC has shifted away from, by id.

@@ -31,7 +31,10 @@ impl Machines {
     pub fn note_template(&mut self, query: &Query, placement_groups: &BTreeMap<String, (String, u32)>) {
         let is_group = |key: &&String| key.starts_with("LaunchTemplateData.") && key.contains(".SecurityGroupId.");
         let security_groups = query.fields.keys().filter(is_group).map(|key| query.field(key).to_owned()).collect();
-        let placement_group = placement_groups.get(query.field("LaunchTemplateData.Placement.GroupName"));
+        let of = |name: &str| query.field(&format!("LaunchTemplateData.Placement.{name}")).to_owned();
+        let (name, id) = (of("GroupName"), of("GroupId"));
+        let by_id = || placement_groups.values().find(|(known, _)| *known == id);
+        let placement_group = placement_groups.get(&name).or_else(by_id);
         let placement_group = placement_group.map(|(id, _)| id.clone());
         let forgotten = Forgotten { security_groups, placement_group };
         self.templates.insert(query.field("LaunchTemplateName").to_owned(), forgotten);

@@ -50,6 +50,11 @@ impl Query {
         self.fields.get(name).map_or("", String::as_str)
     }
 
+    /// Those of a list, such as of `InstanceId.1` and the next ones.
+    pub fn values(&self, prefix: &str) -> Vec<&str> {
+        self.fields.iter().filter(|(key, _)| key.starts_with(prefix)).map(|(_, value)| value.as_str()).collect()
+    }
+
     pub fn client_token(&self) -> Option<&str> {
         self.fields.get("ClientToken").map(String::as_str)
     }

@@ -53,10 +53,41 @@ pub(super) fn answer(shared: &Shared, query: &Query) -> Option<Answer> {
             }
             Some(response(&call.action, &format!("<imagesSet>{items}</imagesSet>")))
         }
-        "DescribeCapacityReservations" => Some(empty(&call.action, "capacityReservationSet")),
+        "TerminateInstances" => {
+            let refused = |id: &&String| query.values("InstanceId.").contains(&id.as_str());
+            let (id, (code, is_named)) = faults.unending.iter().find(|(id, _)| refused(id))?;
+            let message =
+                if *is_named { format!("The instance '{id}' may not be terminated.") } else { "no".to_owned() };
+            Some(query.error(&((*code).to_owned(), message, 400)))
+        }
+        "DescribeCapacityReservations" => {
+            let asked = query.values("CapacityReservationId.");
+            if let Some(gone) = asked.iter().find(|id| !faults.reservations.contains_key(**id)) {
+                let message = format!("The capacity reservation '{gone}' does not exist.");
+                return Some(query.error(&("InvalidCapacityReservationId.NotFound".to_owned(), message, 400)));
+            }
+            let found = faults.reservations.iter().filter(|(id, _)| asked.is_empty() || asked.contains(&id.as_str()));
+            let items: String = found.map(|(id, of)| reservation(id, of)).collect();
+            Some(response(&call.action, &format!("<capacityReservationSet>{items}</capacityReservationSet>")))
+        }
         "DescribePlacementGroups" => {
-            let asked = |name: &String| query.fields.values().any(|value| value == name);
-            let found = faults.placement_groups.iter().filter(|(name, _)| asked(name));
+            let groups = &faults.placement_groups;
+            let asked = query.values("GroupId.");
+            if let Some(gone) = asked.iter().find(|id| !groups.values().any(|(known, _)| known == **id)) {
+                let message = format!("The Placement Group '{gone}' is unknown.");
+                return Some(query.error(&("InvalidPlacementGroup.Unknown".to_owned(), message, 400)));
+            }
+            // those that EC2 knows, of which a class uses these
+            let filters = query.fields.iter().filter(|(key, _)| key.starts_with("Filter.") && key.ends_with(".Name"));
+            if let Some((_, name)) = filters.clone().find(|(_, name)| !["group-name", "state"].contains(&name.as_str()))
+            {
+                let message = format!("The filter '{name}' is invalid");
+                return Some(query.error(&("InvalidParameterValue".to_owned(), message, 400)));
+            }
+            let is_asked = |name: &str, id: &str| {
+                asked.contains(&id) || asked.is_empty() && query.fields.values().any(|value| value == name)
+            };
+            let found = groups.iter().filter(|(name, (id, _))| is_asked(name, id));
             let items = found.map(|(name, (id, partitions))| {
                 format!(
                     "<item><groupName>{name}</groupName><groupId>{id}</groupId><state>available</state>\
@@ -205,8 +236,13 @@ fn product(kind: &str, price: &str) -> String {
         .to_string()
 }
 
-fn empty(action: &str, set: &str) -> Answer {
-    response(action, &format!("<{set}/>"))
+fn reservation(id: &str, (kind, zone, free): &(String, String, u32)) -> String {
+    format!(
+        "<item><capacityReservationId>{id}</capacityReservationId><ownerId>123456789012</ownerId>\
+         <instanceType>{kind}</instanceType><availabilityZone>{zone}</availabilityZone><state>active</state>\
+         <availableInstanceCount>{free}</availableInstanceCount><totalInstanceCount>{free}</totalInstanceCount>\
+         <instanceMatchCriteria>targeted</instanceMatchCriteria><reservationType>default</reservationType></item>"
+    )
 }
 
 fn response(action: &str, content: &str) -> Answer {

@@ -77,8 +77,9 @@ fn what_is_missing_has_the_reason_of_the_reference() {
     };
     let of = with(&|of| of.subnets = Part::Found(Vec::new()));
     assert_eq!(condition(&of, "SubnetsReady"), "False/SubnetsNotFound/subnetSelectorTerms did not match any subnet");
-    assert_eq!(condition(&of, "Ready"), "False/UnhealthyDependents/SubnetsReady=False");
-    assert_eq!(condition(&of, "ValidationSucceeded"), "Unknown/DependenciesNotReady/waits for the other conditions");
+    let unready = "False/UnhealthyDependents/SubnetsReady=False, ValidationSucceeded=False";
+    assert_eq!(condition(&of, "Ready"), unready);
+    assert_eq!(condition(&of, "ValidationSucceeded"), "False/DependenciesNotReady/waits for the other conditions");
     let of = with(&|of| of.security_groups = Part::Found(Vec::new()));
     assert!(condition(&of, "SecurityGroupsReady").starts_with("False/SecurityGroupsNotFound/"));
     let of = with(&|of| of.images = Part::Found(Vec::new()));
