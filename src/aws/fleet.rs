@@ -15,7 +15,7 @@ use crate::cloud::ec2::fleet::{
     Allocation, Created, Failure, FleetRequest, FleetResponse, Override, TargetCapacity, TemplateConfig,
 };
 
-/// Sends a request. Sent again with the same token it has the same answer.
+/// Sends a request, and where no answer comes sends it again with the same token, to which EC2 gives the same answer, until the client gives up.
 ///
 /// # Errors
 /// What EC2 says, where the call as a whole has failed.

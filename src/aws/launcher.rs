@@ -1,5 +1,9 @@
 //! From launches to instances: alike ones in one call, launch templates made first, tokens written to the claims before anything is
 //! bought, and claims that may have been asked for before looked up before anything is sent again.
+//!
+//! An answer that is lost is asked for by the same request with the same token, as often as the client tries a call: EC2 answers with the
+//! same instances. After its last try, and after a crash, what there is is looked for by the token's tag; where nothing is found, the next
+//! attempt has another token. Instances of the one before it that are listed only then are nobody's, and `controller/garbage.rs` ends them.
 
 mod sent;
 

@@ -1,5 +1,6 @@
 //! What a controller says, for people and machines: log lines, events and metrics.
 
+mod classes;
 mod log;
 mod measure;
 mod objects;

@@ -177,6 +177,31 @@ fn five_hundred_claims_are_launched_with_fewer_calls_than_claims() {
     });
 }
 
+/// What was done and never heard of is not done twice: EC2 knows the token.
+#[test]
+fn an_answer_that_is_lost_is_asked_for_again_with_the_same_token() {
+    in_world(async |world| {
+        let mut provider = Provider::start(world).await;
+        let claims = claims(world, 3, 1).await;
+        let before = world.account.proxy.count("CreateFleet");
+        world.account.proxy.faults().lost.insert("CreateFleet".to_owned(), 2);
+        let found = provider.launch_all(&claims).await;
+        assert_eq!(world.account.proxy.count("CreateFleet") - before, 3, "two answers were lost");
+        let fleets = world.account.proxy.changes();
+        let fleets =
+            fleets.iter().filter(|(query, _)| query.call().action == "CreateFleet" && !query.call().is_dry_run);
+        assert_eq!(fleets.count(), 1, "it was done once");
+        assert!(is_one_to_one(world, &found, 3).await);
+        for id in found.values() {
+            provider.ec2.ask(Request::Terminate { claim: "".into(), provider_id: id.clone() });
+        }
+        while !running(&world.account.aws).await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        forget(world).await;
+    });
+}
+
 /// EC2 ends all instances of a call or none: one refusal names the instance, the other does not.
 #[test]
 fn instances_that_may_not_be_ended_keep_no_others() {

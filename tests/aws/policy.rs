@@ -121,6 +121,41 @@ fn the_cloudformation_template_has_the_same_policy() {
     assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), policy());
 }
 
+/// Names of roles have 64 characters at most, of queues 80, and a managed policy 6,144 that are no white space.
+#[test]
+fn the_longest_name_of_a_cluster_fits_whatever_is_named_by_it() {
+    let (formation, terraform) = (read("cloudformation.yaml"), read("terraform/main.tf"));
+    let most = Regex::new(r"MaxLength: (\d+)").unwrap().captures(&formation).unwrap()[1].parse::<usize>().unwrap();
+    assert!(terraform.contains(&format!("length(var.cluster_name) <= {most}")), "both say the same");
+    let cluster = "c".repeat(most);
+    let names = Regex::new(r#"(Role|Policy|Queue)Name: !Sub "([^"]+)""#).unwrap();
+    let named: Vec<(String, usize)> = names
+        .captures_iter(&formation)
+        .map(|of| (of[1].to_owned(), of[2].replace("${ClusterName}", &cluster).len()))
+        .collect();
+    assert_eq!(named.len(), 4, "{named:?}");
+    for (kind, length) in named {
+        assert!(length <= if kind == "Queue" { 80 } else { 64 }, "{kind}: {length}");
+    }
+    for (partition, region) in
+        [("aws", "ap-southeast-1"), ("aws-us-gov", "us-gov-west-1"), ("aws-cn", "cn-northwest-1")]
+    {
+        let mut text = policy().to_string();
+        for (name, value) in [
+            ("partition", partition),
+            ("region", region),
+            ("account", "123456789012"),
+            ("node_role", &format!("PackwrightNodeRole-{cluster}")),
+            ("queue", &format!("{cluster}-packwright")),
+            ("cluster", &cluster),
+        ] {
+            text = text.replace(&format!("${{{name}}}"), value);
+        }
+        let length = text.chars().filter(|sign| !sign.is_whitespace()).count();
+        assert!(length <= 6_144, "{region}: {length}");
+    }
+}
+
 /// The same five rules of EventBridge in both.
 #[test]
 fn both_send_the_same_events_to_the_queue() {

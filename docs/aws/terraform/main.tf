@@ -3,6 +3,11 @@
 variable "cluster_name" {
   description = "The name of the EKS cluster."
   type        = string
+
+  validation {
+    condition     = length(var.cluster_name) <= 43
+    error_message = "At most 43 characters, as names of roles have 64; for a longer name change those of the roles in a copy."
+  }
 }
 
 data "aws_caller_identity" "current" {}

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use metrics::histogram;
 
+use super::classes::of_classes;
 use super::series::{Family, Series};
 use crate::api::labels;
 use crate::controller::World;
@@ -39,6 +40,7 @@ impl Looks {
         let mut series = Series::default();
         self.of_state(world, now, &mut series);
         of_pools(objects, &mut series);
+        of_classes(objects, now, &mut series);
         self.of_plans(objects, now, &mut series);
         self.of_disruption(&mut series);
         self.note_starts(objects, now);
@@ -343,6 +345,25 @@ mod tests {
     fn values<'t>(text: &'t str, name: &str) -> Vec<&'t str> {
         let of_name = |line: &&str| line.split(['{', ' ']).next() == Some(name);
         text.lines().filter(of_name).map(|line| &line[name.len()..]).collect()
+    }
+
+    #[test]
+    fn node_classes_have_series_of_their_conditions() {
+        let condition = json!({"type": "Ready", "status": "False", "reason": "UnhealthyDependents", "message": "",
+            "lastTransitionTime": "2026-01-05T11:59:00Z"});
+        let class = json!({
+            "metadata": {"name": "default", "deletionTimestamp": "2026-01-05T11:59:30Z", "finalizers": ["f"]},
+            "spec": {"amiFamily": "AL2023", "role": "r", "subnetSelectorTerms": [{"id": "subnet-1"}],
+                "securityGroupSelectorTerms": [{"id": "sg-1"}], "amiSelectorTerms": [{"alias": "al2023@latest"}]},
+            "status": {"conditions": [condition]},
+        });
+        let controller = world(&[("EC2NodeClass", class)]);
+        let text = Looks::default().series(controller.world(), "2026-01-05T12:00:00Z".parse().expect("a time"), false);
+        let of = |name: &str| values(&text, &format!("operator_ec2nodeclass_{name}"));
+        let labels = r#"{name="default",type="Ready",status="False",reason="UnhealthyDependents"}"#;
+        assert_eq!(of("status_condition_count"), [format!("{labels} 1")]);
+        assert_eq!(of("status_condition_current_status_seconds"), [format!("{labels} 60")]);
+        assert_eq!(of("termination_current_time_seconds"), [r#"{name="default"} 30"#]);
     }
 
     #[test]

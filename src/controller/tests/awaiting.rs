@@ -21,7 +21,8 @@ fn launches_wait_for_the_first_answers_of_an_account() {
     let class_ref = json!({"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "default"});
     let left = json!({
         "apiVersion": "karpenter.sh/v1", "kind": "NodeClaim",
-        "metadata": {"name": "left", "labels": {labels::NODEPOOL: "default"}},
+        "metadata": {"name": "left", "labels": {labels::NODEPOOL: "default"}, "annotations": {labels::PLANNED_PODS: "{}"},
+            "finalizers": [labels::FINALIZER_TERMINATION]},
         "spec": {"requirements": [], "nodeClassRef": class_ref},
     });
 
