@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
@@ -158,6 +158,9 @@ async fn serve(shared: Arc<Shared>, request: Request) -> Response {
         fleet::create(&shared, &query, &parts.headers).await
     } else if let Some(told) = stand_in::answer(&shared, &query) {
         told
+    } else if call.action == "ReceiveMessage" {
+        // a long poll, for which nobody waits
+        shared.ask(&parts.headers, parts.method, &parts.uri, body).await
     } else {
         shared.forward(&parts.headers, parts.method, &parts.uri, body).await
     };
@@ -201,20 +204,18 @@ impl Answer {
 }
 
 impl Shared {
-    /// What moto says.
-    async fn forward(
-        &self,
-        headers: &HeaderMap,
-        method: axum::http::Method,
-        uri: &axum::http::Uri,
-        body: Bytes,
-    ) -> Answer {
+    /// What moto says, once it has done what it was asked for before.
+    async fn forward(&self, headers: &HeaderMap, method: Method, uri: &Uri, body: Bytes) -> Answer {
+        let _turn = self.one_at_a_time.lock().await;
+        self.ask(headers, method, uri, body).await
+    }
+
+    async fn ask(&self, headers: &HeaderMap, method: Method, uri: &Uri, body: Bytes) -> Answer {
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let mut request = axum::http::Request::builder().method(method).uri(format!("http://{}{path}", self.moto));
         for (name, value) in headers.iter().filter(|(name, _)| *name != header::CONTENT_LENGTH) {
             request = request.header(name, value);
         }
-        let _turn = self.one_at_a_time.lock().await;
         let answered = self.client.request(request.body(Full::new(body)).unwrap()).await;
         let Ok(answered) = answered else { return Answer::xml(502, "moto is gone".to_owned()) };
         let kind = answered.headers().get(header::CONTENT_TYPE).map_or("", |kind| kind.to_str().unwrap()).to_owned();
