@@ -13,6 +13,7 @@
 //! | `policies` | and what each NodePool asks for |
 //! | `without` | the cluster while nodes go, after a command, and once waiting pods have found their nodes |
 //! | `near` | the part of the cluster that pods can move to |
+//! | `floor` | what they cost elsewhere at least, by counting |
 //! | `trial` | what the pods of a set of nodes cost elsewhere |
 //! | `cut` | a trial as commands that need not wait for one another |
 //! | `release` | which commands are worth it, and what the cloud may choose for them |
@@ -40,6 +41,7 @@ pub mod apart;
 mod choice;
 mod cut;
 mod effort;
+mod floor;
 mod fuse;
 mod held;
 mod ideas;

@@ -8,6 +8,7 @@ mod identity;
 mod limits;
 mod node_filter;
 mod nodes;
+mod places;
 mod pools;
 pub mod rules;
 mod topology;

@@ -17,11 +17,15 @@ pub(super) struct Effort<'t> {
     /// Sets of nodes that may still be tried.
     trials: Cell<usize>,
     tried: Cell<usize>,
+    counted: Cell<usize>,
 }
+
+/// To count what a set costs at least so often takes about as long as to try one.
+const COUNTED: usize = 50;
 
 impl<'t> Effort<'t> {
     pub fn new(time: TimeLeft<'t>, kept: Duration, trials: usize) -> Self {
-        Self { time, kept, trials: Cell::new(trials), tried: Cell::new(0) }
+        Self { time, kept, trials: Cell::new(trials), tried: Cell::new(0), counted: Cell::new(0) }
     }
 
     pub fn time(&self) -> Duration {
@@ -51,6 +55,14 @@ impl<'t> Effort<'t> {
     pub fn spend(&self) {
         self.trials.set(self.trials.get().saturating_sub(1));
         self.tried.set(self.tried.get() + 1);
+    }
+
+    /// What a set costs at least is counted.
+    pub fn count(&self) {
+        self.counted.set(self.counted.get() + 1);
+        if self.counted.get().is_multiple_of(COUNTED) {
+            self.trials.set(self.trials.get().saturating_sub(1));
+        }
     }
 
     /// Sets of nodes that may still be tried.

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::floor::MayBuy;
 use super::ideas::wasted;
 use super::search::Search;
 use super::trial::{Trial, Wanted};
@@ -85,7 +86,11 @@ impl Search<'_> {
 
     fn removal(&self, closed: &Snapshot, nodes: &[&Candidate]) -> Option<Trial> {
         let removed = nodes.iter().map(|of| closed.nodes[of.node].name.clone()).collect();
-        let price = nodes.iter().map(|of| of.price.unwrap_or_default()).sum();
+        let price: MicroUsd = nodes.iter().map(|of| of.price.unwrap_or_default()).sum();
+        self.effort.count();
+        if self.surroundings.floor(closed, &removed, (price, MayBuy::Nothing)) >= price {
+            return None;
+        }
         let wanted = Wanted { price, worth: Some(price), may_buy: false };
         Trial::of((closed, &self.surroundings), &removed, &wanted, (self.manner.limits, self.effort)).ok()
     }

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::floor::Sold;
 use super::without::takes_moved;
 use crate::catalog::InstanceType;
 use crate::model::rules::keep_out;
@@ -32,6 +33,7 @@ pub(super) struct Surroundings {
     limited: Vec<usize>,
     /// By pool, its types and those of them that can be bought: most of what a catalogue has no pool allows.
     on_sale: Vec<(Types, Types, OnSale)>,
+    pub(super) sold: Sold,
     alike: Alike,
 }
 
@@ -59,8 +61,20 @@ impl Surroundings {
         let counts = |&index: &usize| snapshot.nodes[index].pool.as_ref().is_some_and(|pool| limited.contains(pool));
         let limited = (0..snapshot.nodes.len()).filter(counts).collect();
         let sold = |pool: &NodePool| (pool.instance_types.clone(), Arc::new(types_on_sale(pool)), OnSale::default());
-        let on_sale = snapshot.node_pools.iter().map(sold).collect();
-        Self { free, pods, index, limited, on_sale, alike: Alike::of(snapshot) }
+        let on_sale: Vec<(Types, Types, OnSale)> = snapshot.node_pools.iter().map(sold).collect();
+        let types = on_sale.iter().map(|(_, sold, _)| sold.as_slice());
+        let sold = Sold::of(&snapshot.node_pools.iter().zip(types).collect::<Vec<_>>());
+        Self { free, pods, index, limited, on_sale, sold, alike: Alike::of(snapshot) }
+    }
+
+    /// Nodes, by index into `Snapshot::nodes`.
+    pub(super) fn indices(&self, names: &BTreeSet<Arc<str>>) -> BTreeSet<usize> {
+        names.iter().filter_map(|name| self.index.get(name)).copied().collect()
+    }
+
+    /// Pods, by index into `Snapshot::pods`.
+    pub(super) fn pods_on(&self, node: usize) -> &[usize] {
+        &self.pods[node]
     }
 
     /// What is free on a node that takes pods, by index into `Snapshot::nodes`.
@@ -71,7 +85,7 @@ impl Surroundings {
     /// The cluster as the pods of these nodes see it: the nodes that they can move to, and besides, as nodes that take no pods, those
     /// of pods that rules bind to them, and those that count for limits.
     pub fn part(&self, snapshot: &Snapshot, removed: &BTreeSet<Arc<str>>) -> Snapshot {
-        let gone: BTreeSet<usize> = removed.iter().filter_map(|name| self.index.get(name)).copied().collect();
+        let gone = self.indices(removed);
         let near = self.near(snapshot, &gone);
         let moving =
             gone.iter().flat_map(|&node| &self.pods[node]).filter(|&&pod| snapshot.pods[pod].is_reschedulable());
@@ -101,7 +115,7 @@ impl Surroundings {
     }
 
     /// The nodes with the most room of those that have some for the smallest of the pods of the nodes that go, and take one of them.
-    fn near(&self, snapshot: &Snapshot, gone: &BTreeSet<usize>) -> BTreeSet<usize> {
+    pub(super) fn near(&self, snapshot: &Snapshot, gone: &BTreeSet<usize>) -> BTreeSet<usize> {
         let moving = || gone.iter().flat_map(|&node| &self.pods[node]).map(|&pod| &snapshot.pods[pod]);
         let mut least: Option<Resources> = None;
         let mut count = 0;
@@ -114,9 +128,6 @@ impl Surroundings {
             .filter(|pod| pod.is_reschedulable())
             .map(|pod| (Arc::as_ptr(&pod.template), &pod.template.spec))
             .collect();
-        let takes = |node: &Node, spec: &PodSpec| {
-            keep_out(&spec.tolerations, &node.taints).is_none() && selects(spec, &node.labels)
-        };
         let has_room = |index: &usize| {
             let free = self.free[*index].as_ref().filter(|_| !gone.contains(index));
             free.is_some_and(|free| least.fits(free)) && specs.values().any(|spec| takes(&snapshot.nodes[*index], spec))
@@ -125,7 +136,7 @@ impl Surroundings {
         let most = NEAR + NEAR_A_POD * count;
         if near.len() > most {
             // by the resource of which the smallest pod finds the fewest times its own
-            near.sort_by_key(|&index| (std::cmp::Reverse(self.times(index, &least)), index));
+            near.sort_by_cached_key(|&index| (std::cmp::Reverse(self.times(index, &least)), index));
             near.truncate(most);
         }
         near.into_iter().collect()
@@ -150,8 +161,13 @@ fn requests(pod: &Pod) -> &Resources {
     &pod.template.spec.requests
 }
 
+/// Whether a node's taints and labels are such as a pod takes.
+pub(super) fn takes(node: &Node, spec: &PodSpec) -> bool {
+    keep_out(&spec.tolerations, &node.taints).is_none() && selects(spec, &node.labels)
+}
+
 /// The smaller amount of each resource; what one of them does not have is none.
-fn lower_to(least: &mut Resources, other: &Resources) {
+pub(super) fn lower_to(least: &mut Resources, other: &Resources) {
     let lower: Vec<(Arc<str>, i64)> =
         least.iter().map(|(name, amount)| (name.clone(), amount.min(other.get(name)))).collect();
     *least = lower.into_iter().filter(|(_, amount)| *amount > 0).collect();

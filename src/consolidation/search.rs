@@ -206,7 +206,7 @@ pub(super) struct Search<'s> {
     pub current: Snapshot,
     pub surroundings: Surroundings,
     pub policies: Policies,
-    /// Of this round: what each pod that moves has to win besides, once.
+    /// What each pod that moves has to win besides, once, in this round.
     hurdle: MicroUsd,
     pub manner: Manner<'s>,
     pub now: Timestamp,
@@ -214,9 +214,8 @@ pub(super) struct Search<'s> {
     pub room: Room<'s>,
     commands: Vec<Command>,
     pub examined: BTreeSet<Arc<str>>,
-    /// What comes for a set costs at least so much of an hour in the cluster as it is. In the rounds before the last this is taken to hold
-    /// after a command, too: room becomes less.
-    least: HashMap<Vec<Arc<str>>, MicroUsd>, // looked up only
+    /// What comes for a set costs at least so much of an hour; in rounds before the last this holds after a command, too: room becomes less.
+    pub least: HashMap<Vec<Arc<str>>, MicroUsd>, // looked up only
     /// What [`Self::underutilized`] has found in the cluster as it is.
     standing: Option<Arc<Vec<Candidate>>>,
 }
@@ -383,6 +382,9 @@ impl Search<'_> {
         }
         let wanted = Wanted { price, worth: Some(worth), may_buy: self.may_buy(nodes) };
         let removed: BTreeSet<Arc<str>> = names.iter().cloned().collect();
+        if self.is_too_dear(names, &removed, &wanted) {
+            return false;
+        }
         // whether one node goes for another hardly takes a program, and there are many to ask for in each round
         let is_quick = self.hurdle > MicroUsd::ZERO && nodes.len() == 1;
         let search = if is_quick { host::Search::Greedy } else { self.manner.limits.search };

@@ -1,3 +1,4 @@
+mod floor;
 mod least;
 mod means;
 mod policies;

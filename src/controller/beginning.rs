@@ -134,9 +134,8 @@ impl Begun {
         room: (&mut Option<Room>, &mut dyn FnMut() -> Room),
         turn: &mut Turn<'_>,
     ) -> Stage {
-        let going: Vec<&Claimed<'_>> =
-            cluster.our_claims().filter(|claimed| self.going.contains(claimed.name())).collect();
-        let left: Vec<&Claimed<'_>> = going.iter().filter(|claimed| !claimed.is_deleting()).copied().collect();
+        let going: Vec<Claimed<'_>> = self.going.iter().filter_map(|name| cluster.our_claim(name)).collect();
+        let left: Vec<&Claimed<'_>> = going.iter().filter(|claimed| !claimed.is_deleting()).collect();
         let replaces = self.of_static.is_some() || !self.command.launches.is_empty();
         if !replaces && left.is_empty() {
             return Stage::UnderWay;

@@ -96,13 +96,24 @@ impl<'o> Cluster<'o> {
         self.all_claims().filter(|claimed| claimed.is_ours(self.provider))
     }
 
+    /// Those of them that come for others, or that say why they go.
+    pub fn claims_of_commands(&self) -> impl Iterator<Item = Claimed<'o>> {
+        let found = self.index.of_commands().filter_map(|key| self.entry(&key.name));
+        let served = found.filter(|(_, claim)| serves(&claim.object.spec.node_class_ref));
+        let claimed = served.map(|(key, claim)| self.claimed(key, &claim.object));
+        claimed.filter(|claimed| claimed.is_ours(self.provider))
+    }
+
+    /// One of ours, by its name.
+    pub fn our_claim(&self, name: &Arc<str>) -> Option<Claimed<'o>> {
+        let (key, claim) = self.entry(name)?;
+        let claimed = self.claimed(key, &claim.object);
+        (serves(&claimed.claim.spec.node_class_ref) && claimed.is_ours(self.provider)).then_some(claimed)
+    }
+
     /// The claim of ours that has an instance.
     pub fn claim_of(&self, id: &str) -> Option<Claimed<'o>> {
-        let mut claims = self.index.claims_of(id).filter_map(|key| self.entry(&key.name));
-        claims.find_map(|(key, claim)| {
-            let claimed = self.claimed(key, &claim.object);
-            (serves(&claimed.claim.spec.node_class_ref) && claimed.is_ours(self.provider)).then_some(claimed)
-        })
+        self.index.claims_of(id).find_map(|key| self.our_claim(&key.name))
     }
 
     /// Takes claims that are gone out of what is kept by their names: where not all are looked at, those that have just gone.

@@ -385,9 +385,7 @@ fn is_same(before: &Snapshot, now: &Snapshot) -> bool {
 fn are_ours(cluster: &Cluster<'_>, now: &Snapshot, command: &Command) -> bool {
     let claims = || now.nodes.iter().filter(|node| command.removed.iter().any(|of| of.node == node.name));
     claims().count() == command.removed.len()
-        && claims().all(|node| {
-            node.claim.as_deref().is_some_and(|claim| cluster.our_claims().any(|claimed| claimed.name() == claim))
-        })
+        && claims().all(|node| node.claim.as_ref().is_some_and(|claim| cluster.our_claim(claim).is_some()))
 }
 
 /// Whether nothing holds those that go.

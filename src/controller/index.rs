@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
 
+use super::closing::DISRUPTION_REASON;
+use crate::api::labels;
 use crate::observe::objects::{ObjectKey, Objects};
 use crate::placement::Reservation;
 
@@ -16,6 +18,8 @@ pub(super) struct Index {
     /// By provider id.
     nodes: Of,
     claims: Of,
+    /// Claims that come for others, or that say why they go.
+    of_commands: BTreeSet<ObjectKey>,
     /// Claims by their own uid.
     uids: HashMap<Arc<str>, ObjectKey>,
     /// By the name of their node.
@@ -42,6 +46,7 @@ pub(super) enum Place {
     Claim {
         id: Option<Arc<str>>,
         uid: Option<Arc<str>>,
+        is_of_command: bool,
     },
 }
 
@@ -58,7 +63,11 @@ impl Place {
             "NodeClaim" => objects.node_claims.get(key).map(|claim| {
                 let status = claim.object.status.as_ref();
                 let id = filled(status.and_then(|status| status.provider_id.as_deref()));
-                Self::Claim { id, uid: filled(claim.object.metadata.uid.as_deref()) }
+                let annotations = claim.object.metadata.annotations.as_ref();
+                let comes = annotations.is_some_and(|of| of.contains_key(labels::REPLACES));
+                let mut conditions = status.iter().flat_map(|status| &status.conditions);
+                let is_of_command = comes || conditions.any(|of| of.type_ == DISRUPTION_REASON);
+                Self::Claim { id, uid: filled(claim.object.metadata.uid.as_deref()), is_of_command }
             }),
             _ => None,
         };
@@ -103,7 +112,8 @@ impl Index {
                 }
                 self.reserved.remove(key);
             }
-            Place::Claim { id, uid } => {
+            Place::Claim { id, uid, .. } => {
+                self.of_commands.remove(key);
                 if let Some(id) = id {
                     leave(&mut self.claims, id, key);
                 }
@@ -124,7 +134,10 @@ impl Index {
                     self.reserved.insert(key.clone());
                 }
             }
-            Place::Claim { id, uid } => {
+            Place::Claim { id, uid, is_of_command } => {
+                if *is_of_command {
+                    self.of_commands.insert(key.clone());
+                }
                 if let Some(id) = id {
                     join(&mut self.claims, id, key);
                 }
@@ -143,6 +156,11 @@ impl Index {
     /// The claims that say they have an instance.
     pub fn claims_of(&self, id: &str) -> impl Iterator<Item = &ObjectKey> {
         self.claims.get(id).into_iter().flatten()
+    }
+
+    /// Claims that come for others, or that say why they go.
+    pub fn of_commands(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.of_commands.iter()
     }
 
     /// The claim of a uid.

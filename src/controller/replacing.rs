@@ -58,8 +58,8 @@ impl Replaces {
 
 /// Claims for which others come, by name.
 pub(super) fn replaced(cluster: &Cluster<'_>) -> BTreeSet<Arc<str>> {
-    let coming = cluster.all_claims().filter(|claimed| !claimed.is_deleting());
-    coming.filter_map(|claimed| Replaces::of(claimed)).flat_map(|replaces| replaces.claims).collect()
+    let coming = cluster.claims_of_commands().filter(|claimed| !claimed.is_deleting());
+    coming.filter_map(|claimed| Replaces::of(&claimed)).flat_map(|replaces| replaces.claims).collect()
 }
 
 /// When what is to go was looked at last, before it goes.
@@ -73,7 +73,7 @@ pub(super) fn step(
     (last, mut snapshot): (&mut LastLook, impl FnMut() -> Arc<Snapshot>),
     turn: &mut Turn<'_>,
 ) {
-    let there: Vec<&Claimed<'_>> = cluster.our_claims().filter(|claimed| !claimed.is_deleting()).collect();
+    let there: Vec<Claimed<'_>> = cluster.claims_of_commands().filter(|claimed| !claimed.is_deleting()).collect();
     let mut coming: BTreeMap<Replaces, Vec<&Claimed<'_>>> = BTreeMap::new();
     for claimed in &there {
         if let Some(replaces) = Replaces::of(claimed) {
@@ -82,8 +82,9 @@ pub(super) fn step(
     }
     let mut awaited: BTreeSet<&str> = BTreeSet::new();
     for (replaces, with) in &coming {
-        let going = |of: &&&Claimed<'_>| replaces.claims.iter().any(|name| **name == *of.name());
-        let going: Vec<&Claimed<'_>> = there.iter().filter(going).copied().collect();
+        let going = replaces.claims.iter().filter_map(|name| cluster.our_claim(name));
+        let going: Vec<Claimed<'_>> = going.filter(|claimed| !claimed.is_deleting()).collect();
+        let going: Vec<&Claimed<'_>> = going.iter().collect();
         awaited.extend(going.iter().map(|claimed| claimed.name()));
         if !going.is_empty() && !going.iter().any(|claimed| in_hand.contains(claimed.name())) {
             take_further(cluster, replaces, (&going, with), (last, &mut snapshot), turn);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::topology::NodeFilter;
 use super::{NodeModel, PoolModel, rules};
 use crate::api::labels;
-use crate::observe::snapshot::Taint;
+use crate::observe::snapshot::{Node, Taint};
 use crate::requirements::{Requirement, Requirements, Undefined};
 
 impl NodeFilter {
@@ -16,7 +16,15 @@ impl NodeFilter {
     }
 
     /// As [`Self::admits_node`], for a node that is no target any more.
-    pub(super) fn admits(&self, labels: &Requirements, taints: &[Taint]) -> bool {
+    pub(super) fn admits_deleting(&self, node: &Node) -> bool {
+        let has_keys = self.keys.iter().all(|key| node.label(key).is_some());
+        if self.terms.is_none() && self.tolerations.is_none() && has_keys {
+            return true;
+        }
+        self.admits(&Requirements::sharing_labels(&node.labels), &node.taints)
+    }
+
+    fn admits(&self, labels: &Requirements, taints: &[Taint]) -> bool {
         let terms = self.terms.as_ref();
         terms.is_none_or(|terms| terms.iter().any(|t| labels.compatible(t, Undefined::Refuse).is_ok()))
             && self.tolerations.as_ref().is_none_or(|t| rules::keep_out(t, taints).is_none())

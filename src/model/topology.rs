@@ -9,12 +9,13 @@ use std::sync::Arc;
 use fixedbitset::FixedBitSet;
 
 use super::identity::{Identity, Selecting};
+use super::places::Places;
 use super::{DomainId, Group, KeyId, Keys, NodeModel, PoolModel, daemons, rules};
 use crate::api::labels;
 use crate::observe::Snapshot;
 use crate::observe::snapshot::{
-    LabelSelector, NodeInclusionPolicy, PodAffinityTerm, PodSpec, PodTemplate, Toleration, TopologySpreadConstraint,
-    WhenUnsatisfiable,
+    LabelSelector, NodeInclusionPolicy, Pod, PodAffinityTerm, PodSpec, PodTemplate, Toleration,
+    TopologySpreadConstraint, WhenUnsatisfiable,
 };
 use crate::requirements::{Requirement, Requirements, Undefined};
 
@@ -121,7 +122,8 @@ pub(super) fn build(
     groups: &mut [Group],
 ) -> Vec<Topology> {
     let mut all_namespaces: BTreeSet<Arc<str>> = snapshot.namespaces.keys().cloned().collect();
-    all_namespaces.extend(snapshot.pods.iter().map(|pod| pod.key.namespace.clone()).collect::<HashSet<_>>());
+    // one namespace after another
+    all_namespaces.extend(snapshot.pods.chunk_by(is_of_one_namespace).map(|pods| pods[0].key.namespace.clone()));
     all_namespaces.extend(snapshot.daemon_sets.iter().map(|daemon| daemon.key.namespace.clone()));
     let mut builder = Builder { snapshot, keys, all_namespaces, identities: Vec::new(), index: HashMap::new() };
 
@@ -274,8 +276,8 @@ impl<'p> Builder<'p> {
 
     /// Bound pods that count.
     fn bound_owners(&mut self, nodes: &[NodeModel]) -> Vec<Bound> {
-        let node_of: HashMap<&str, usize> =
-            nodes.iter().enumerate().map(|(i, node)| (node.node.name.as_ref(), i)).collect();
+        let mut node_of: Vec<Option<usize>> = vec![None; self.snapshot.nodes.len()];
+        nodes.iter().enumerate().for_each(|(i, node)| node_of[node.index] = Some(i));
         let all: HashMap<&str, usize> =
             self.snapshot.nodes.iter().enumerate().map(|(i, node)| (node.name.as_ref(), i)).collect();
         let snapshot = self.snapshot;
@@ -289,7 +291,7 @@ impl<'p> Builder<'p> {
         for (pod, of) in snapshot.pods.iter().enumerate().filter(|(_, pod)| !pod.displaced) {
             let Some(name) = of.node.as_deref() else { continue };
             let Some(&index) = all.get(name) else { continue };
-            bound.push(Bound { pod, index, node: node_of.get(name).copied(), owned: self.inverse(&of.template.spec) });
+            bound.push(Bound { pod, index, node: node_of[index], owned: self.inverse(&of.template.spec) });
         }
         bound
     }
@@ -320,8 +322,7 @@ impl<'p> Builder<'p> {
     fn count_bound(&self, nodes: &[NodeModel], bound: &[Bound], topologies: &mut [Topology]) {
         let selecting = Selecting::of(&self.identities);
         let mut selected: HashMap<(&str, *const PodTemplate), Vec<TopologyId>> = HashMap::new();
-        // of nodes that are no domains any more, by index: many pods that a rule counts may be on one
-        let mut labels: HashMap<usize, Requirements> = HashMap::new();
+        let mut places: Vec<Places> = topologies.iter().map(|_| Places::new(self.snapshot)).collect();
         for Bound { pod, index, node, owned } in bound {
             let pod = &self.snapshot.pods[*pod];
             let counted =
@@ -336,18 +337,34 @@ impl<'p> Builder<'p> {
                 if pod.terminating && matches!(topology.kind, TopologyKind::Spread { .. }) {
                     continue;
                 }
-                let Some(node) = node else {
-                    self.count_on_deleting(*index, &mut labels, topology);
+                if node.is_none() && topology.key == Keys::HOST {
+                    topology.elsewhere += 1;
                     continue;
-                };
-                if topology.filter.admits_node(&nodes[*node])
-                    && let Some(domain) = domain_of_node(self.keys, topology.key, *node, &nodes[*node])
-                {
+                }
+                let domain = places[id].get_or_find(*index, || match node {
+                    Some(node) if topology.filter.admits_node(&nodes[*node]) => {
+                        domain_of_node(self.keys, topology.key, *node, &nodes[*node])
+                    }
+                    Some(_) => None,
+                    None => self.domain_on_deleting(*index, topology),
+                });
+                if let Some(domain) = domain {
                     topology.counts[domain] += 1;
                 }
             }
         }
     }
+
+    /// The domain of a pod that stays on a deleting node: it counts, although the node is no domain any more.
+    fn domain_on_deleting(&self, index: usize, topology: &Topology) -> Option<DomainId> {
+        let node = &self.snapshot.nodes[index];
+        let value = node.label(self.keys.name(topology.key)).filter(|_| topology.filter.admits_deleting(node))?;
+        self.keys.domain(topology.key, value)
+    }
+}
+
+fn is_of_one_namespace(one: &Pod, other: &Pod) -> bool {
+    one.key.namespace == other.key.namespace
 }
 
 /// A bound pod that counts.
@@ -360,24 +377,6 @@ struct Bound {
     node: Option<usize>,
     /// The inverse anti-affinities that it owns.
     owned: Vec<TopologyId>,
-}
-
-impl Builder<'_> {
-    /// A pod that stays on a deleting node counts, although the node is no domain any more.
-    fn count_on_deleting(&self, index: usize, labels: &mut HashMap<usize, Requirements>, topology: &mut Topology) {
-        let node = &self.snapshot.nodes[index];
-        if topology.key == Keys::HOST {
-            topology.elsewhere += 1;
-            return;
-        }
-        let labels = labels.entry(index).or_insert_with(|| Requirements::sharing_labels(&node.labels));
-        if topology.filter.admits(labels, &node.taints)
-            && let Some(value) = node.label(self.keys.name(topology.key))
-            && let Some(domain) = self.keys.domain(topology.key, value)
-        {
-            topology.counts[domain] += 1;
-        }
-    }
 }
 
 /// The domain of an existing node under a key: its own index for the hostname; `None` where it lacks the label.

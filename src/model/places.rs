@@ -1,0 +1,18 @@
+//! Which domain a node is in, remembered while bound pods are counted.
+
+use super::DomainId;
+use crate::observe::Snapshot;
+
+/// In which domain of a topology each node is, by index into `Snapshot::nodes`, as far as it was asked for: a rule counts many pods of
+/// one node.
+pub(super) struct Places(Vec<Option<Option<DomainId>>>);
+
+impl Places {
+    pub fn new(snapshot: &Snapshot) -> Self {
+        Self(vec![None; snapshot.nodes.len()])
+    }
+
+    pub fn get_or_find(&mut self, node: usize, find: impl FnOnce() -> Option<DomainId>) -> Option<DomainId> {
+        *self.0[node].get_or_insert_with(find)
+    }
+}
