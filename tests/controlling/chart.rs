@@ -332,9 +332,10 @@ fn every_value_gives_objects_that_kubernetes_reads() {
             let variables = pod.containers[0].env.clone().unwrap();
             for expected in expected {
                 let (name, value) = expected.split_once('=').unwrap();
-                let found = match name.starts_with('/') {
-                    true => again.pointer(name).map(Value::to_string),
-                    false => variables.iter().find(|of| of.name == name).and_then(|of| of.value.clone()),
+                let found = if name.starts_with('/') {
+                    again.pointer(name).map(Value::to_string)
+                } else {
+                    variables.iter().find(|of| of.name == name).and_then(|of| of.value.clone())
                 };
                 assert_eq!(found.as_deref(), Some(value), "{values:?}: {name}");
             }

@@ -19,6 +19,7 @@ use crate::controller::ControllerSettings;
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Settings of EC2")]
+#[allow(clippy::struct_excessive_bools)] // each is a flag
 pub struct AccountArgs {
     /// The name of the cluster, by which everything in the account is tagged. With it nodes are instances of EC2.
     #[arg(long, env = "CLUSTER_NAME", default_value = "", value_name = "NAME")]
