@@ -222,7 +222,7 @@ fn node_of(snapshot: &Snapshot, launch: &Launch) -> Option<Node> {
         pool: Some(pool.name.clone()),
         stage: NodeStage::Initialized,
         created_at: Some(snapshot.taken_at),
-        labels: found,
+        labels: Arc::new(found),
         taints: launch.taints.clone(),
         capacity: kind.capacity.clone(),
         allocatable: kind.allocatable.clone(),
