@@ -113,7 +113,10 @@ fn input(cluster: &Cluster, mut check: Check) {
     // which kinds a live cluster has is looked at by itself
     let is_of_kind = |error: &InputError| cluster.server.is_some() && error.message.contains(UNKNOWN_KIND);
     for error in cluster.errors.iter().filter(|error| !is_of_kind(error)) {
-        check.find(Level::Error, "", error.to_string(), "put it right: until then plans do without it");
+        let says = error.to_string();
+        let is_used = says.contains("until then"); // it says itself what becomes of the object
+        let remedy = if is_used { "put it right" } else { "put it right: until then plans do without it" };
+        check.find(Level::Error, "", says, remedy);
     }
     // what the other checks say
     let of_pools = notes_of_pools(&cluster.snapshot.node_pools);

@@ -22,10 +22,11 @@ use packwright::api::labels;
 use packwright::api::node_claim::NodeClaim;
 use serde_json::json;
 
+use crate::cli::packwright;
 use crate::cluster::{Cluster, ShownOnPanic};
 use crate::following::poll::until;
 use crate::placement::dice::Dice;
-use process::Process;
+use process::{ALONE, Process};
 
 /// A cluster of their own: a controller makes nodes for whatever waits. One test at a time.
 pub fn on_cluster(test: impl AsyncFnOnce(&Cluster, Client)) {
@@ -149,6 +150,33 @@ fn the_exercise_gets_its_nodes_and_they_go_with_its_pods() {
         let pool = cluster.kubectl(&["get", "nodepool", "default", "-o", "jsonpath={.status.nodes}"]);
         assert_eq!(pool, seen.nodes.len().to_string());
         cluster.kubectl(&["scale", "deployment", "inflate", "--replicas=0"]);
+        gone(&client).await;
+        cluster.kubectl(&["delete", "-f", "examples/getting-started"]);
+    });
+}
+
+#[test]
+fn nodes_are_not_played_in_a_cluster_that_has_real_ones() {
+    on_cluster(async |cluster, client| {
+        let real = json!({
+            "apiVersion": "v1", "kind": "Node", "metadata": {"name": "real"},
+            "spec": {"providerID": "aws:///us-east-1a/i-0123456789abcdef0", "unschedulable": true},
+        });
+        let file = cluster.folder.join("real.json");
+        fs::write(&file, real.to_string()).unwrap();
+        cluster.kubectl(&["apply", "-f", file.to_str().unwrap(), "-f", "examples/getting-started"]);
+        let kubeconfig = cluster.folder.join("kubeconfig");
+        let command = ["controller", "--kubeconfig", kubeconfig.to_str().unwrap()];
+        let output = packwright(&[&command[..], &ALONE].concat()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("node real (aws:///us-east-1a/i-0123456789abcdef0)"), "{said}");
+        assert!(Seen::of(&client).await.unwrap().claims.is_empty());
+        // unless somebody says so
+        let _controller = Process::start(cluster, &[&ALONE[..], &["--kwok"]].concat());
+        until("a NodeClaim", async || Ok((!Seen::of(&client).await?.claims.is_empty()).then_some(()))).await;
+        cluster.kubectl(&["scale", "deployment", "inflate", "--replicas=0"]);
+        cluster.kubectl(&["delete", "node", "real"]);
         gone(&client).await;
         cluster.kubectl(&["delete", "-f", "examples/getting-started"]);
     });

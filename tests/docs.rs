@@ -177,6 +177,14 @@ fn messages_that_are_explained_exist() {
     for words in words {
         assert!(all.contains(words), "docs/troubleshooting.md explains `{words}`, which nothing says");
     }
+    let page = fs::read_to_string(root().join("docs/operations.md")).unwrap();
+    let (_, log) = page.split_once("## What the log says").unwrap();
+    let cells = log.lines().filter_map(|line| line.strip_prefix('|')?.split('|').nth(1));
+    let words: Vec<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert!(words.len() > 20, "{words:?}");
+    for words in words {
+        assert!(all.contains(words.trim_end_matches("...")), "docs/operations.md has `{words}`, which nothing says");
+    }
 }
 
 #[test]

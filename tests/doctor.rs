@@ -13,6 +13,7 @@ kind: EC2NodeClass
 metadata: {name: default}
 spec:
   amiFamily: AL2023
+  amiSelectorTerms: [{alias: al2023@v20261101}]
   role: nodes
   subnetSelectorTerms: [{tags: {karpenter.sh/discovery: mine}}]
   securityGroupSelectorTerms: [{tags: {karpenter.sh/discovery: mine}}]
@@ -120,7 +121,7 @@ fn each_fault_is_found_where_it_is() {
         (
             "  limits: {cpu: 100}\n",
             "  limits: {cpu: 100}\n  disruption: {budgets: [{nodes: '0'}]}\n",
-            ["note", "pool-budgets", "NodePool general", "keeps all its nodes"],
+            ["warning", "pool-budgets", "NodePool general", "keeps all its nodes"],
         ),
         (
             "kind: Node\n",
@@ -190,6 +191,11 @@ fn each_fault_is_found_where_it_is() {
             "annotations: {packwright.dev/eviction-cost-usd: '1'}",
             ["note", "moving-back", "Pod default/web (1 pod)", "ignores the annotation"],
         ),
+        (
+            "amiSelectorTerms: [{alias: al2023@v20261101}]",
+            "amiSelectorTerms: []",
+            ["warning", "moving-back", "EC2NodeClass default", "Karpenter demands them since 1.0"],
+        ),
     ];
     let well = [CLASS, WELL].concat();
     for (from, to, [level, check, object, says]) in cases {
@@ -257,6 +263,31 @@ fn manifests_without_any_node_class_leave_it_to_whoever_has_it() {
         let said = nothing.iter().find(|of| of[1] == check).unwrap();
         assert!(said[3].starts_with("there is no "), "{said:?}");
     }
+}
+
+#[test]
+fn a_karpenter_whose_kinds_are_older_or_newer_is_named() {
+    let of = |version: &str| {
+        let karpenter = format!(
+            "---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: karpenter, namespace: kube-system, labels: {{app.kubernetes.io/name: karpenter}}}}
+spec:
+  selector: {{matchLabels: {{app: karpenter}}}}
+  template:
+    metadata: {{labels: {{app: karpenter}}}}
+    spec: {{containers: [{{name: controller, image: 'karpenter/controller:{version}', resources: {{requests: {{cpu: 1}}}}}}]}}
+"
+        );
+        let found = findings(&doctor(&["-o", "json"], &[CLASS, WELL, &karpenter].concat()));
+        found.into_iter().find(|of| of[1] == "versions" && of[2] == "Deployment kube-system/karpenter")
+    };
+    assert_eq!((of("1.0.6"), of("1.14.1")), (None, None));
+    let [level, .., says] = of("0.37.0").unwrap();
+    assert!(level == "error" && says.contains("of before v1"), "{says}");
+    let [level, .., says] = of("1.15.0").unwrap();
+    assert!(level == "warning" && says.contains("our kinds are those of 1.14"), "{says}");
 }
 
 #[test]
@@ -368,7 +399,18 @@ mod live {
 
         // as Karpenter's chart has them
         cluster.kubectl(&["annotate", "crd", "nodepools.karpenter.sh", "helm.sh/resource-policy-"]);
-        let chart = cluster.run("helm", &["install", "packwright", "charts/packwright", "--namespace", "kube-system"]);
+        let chart = cluster.run(
+            "helm",
+            &[
+                "install",
+                "packwright",
+                "charts/packwright",
+                "--namespace",
+                "kube-system",
+                "--set",
+                "settings.kwok=true",
+            ],
+        );
         assert!(chart.status.success(), "{}", String::from_utf8_lossy(&chart.stderr));
         let versions =
             || cluster.kubectl(&["get", "all,nodepools,crds", "-A", "-o", "jsonpath={.items[*].metadata.generation}"]);
@@ -410,7 +452,7 @@ mod live {
     fn every_right_of_the_chart_is_asked_for() {
         let cluster = Cluster::start();
         for mode in [Mode::Reserve, Mode::Nominate, Mode::Observe] {
-            let placement = format!("settings.placement={mode:?}");
+            let placement = format!("settings.kwok=true,settings.placement={mode:?}");
             let chart = cluster.run("helm", &["template", "packwright", "charts/packwright", "--set", &placement]);
             let rendered = cluster.folder.join("chart.yaml");
             std::fs::write(&rendered, chart.stdout).unwrap();

@@ -66,8 +66,9 @@ fn the_page_of_settings_has_every_flag() {
     command.build();
     let controller = command.find_subcommand("controller").unwrap();
     let mut page = "# Settings of the controller\n\nFlags and variables of `packwright controller`. The \
-         [chart](../charts/packwright/README.md) sets them from its values; lists of ours and of the\nreference have the same names where \
-         both have the setting.\n"
+         [chart](../charts/packwright/README.md) sets them from its values\n(`CLUSTER_NAME` is `settings.clusterName`); those for which it has \
+         no value, such as `PACKWRIGHT_ESTIMATE_MARGIN`, are variables of\n`controller.env`. Where Karpenter has the same setting it has the \
+         same name.\n"
         .to_owned();
     let mut headings: Vec<Option<&str>> = Vec::new();
     let shown = || {

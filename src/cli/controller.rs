@@ -43,7 +43,8 @@ Exit codes, the first that applies:
 /// Provision nodes for the pods of a cluster: plan, launch, follow the plan, and take nodes away that nobody needs.
 ///
 /// Flags and variables of the reference have the same names here. With a cluster name nodes are instances of EC2 (docs/aws.md); else
-/// they are those of the kwok provider: objects without machines, whatever node class they are of. There the annotations
+/// they are those of the kwok provider: objects without machines, whatever node class they are of; in a cluster that has real nodes only
+/// with --kwok. There the annotations
 /// packwright.dev/kwok-unavailable and packwright.dev/kwok-launch-error of a node class make launches fail (docs/controller.md).
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
@@ -132,6 +133,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Ok((settings, _)) => settings,
         Err(sentence) => return refuse(&sentence),
     };
+    if let Err(sentence) = args.account.check() {
+        return refuse(&sentence);
+    }
     let provider = args.account.provider();
     if provider == Provider::Ec2 && args.catalog.catalog.is_some() {
         return refuse("--catalog: the types of EC2 are those of the account");
@@ -183,6 +187,11 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         waiting.end();
         match connection {
             Ok(connection) => {
+                if !args.shadow
+                    && let Err(sentence) = args.account.check_nodes(&connection.client).await
+                {
+                    return refuse(&sentence);
+                }
                 let (said, stands) = watch::channel(Stand::Unknown);
                 let outside = match (aws, &catalog) {
                     (Some(aws), Catalog::Ec2(market)) => {

@@ -38,7 +38,7 @@ Exit codes, the first that applies:
   3  the pod cannot be placed
   0  it is explained";
 
-/// Explain one pod or claim of a plan, or a node: why it is where it is, what else would do, what limits and rules cost, and what would
+/// Explain a pod, a claim, a node or all constraints: why it is where it is, what else would do, what limits and rules cost, and what would
 /// make an unschedulable pod schedulable.
 ///
 /// Plans, then plans again without the limits and rules that touch it: this takes up to three times the time limit. Of constraints it

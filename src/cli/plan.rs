@@ -32,8 +32,8 @@ use crate::what_if;
 const EXAMPLES: &str = "\
 Examples:
   packwright plan -f examples/getting-started
-  kubectl get deployments,pods,nodes,nodeclaims,nodepools,ec2nodeclasses,daemonsets -A -o yaml | packwright plan -f -
   packwright plan --context production -f more-pods.yaml
+  packwright snapshot --context production --out saved && packwright plan -f saved
   packwright plan -f pods.yaml -f nodepools/ --spot-prices history.json -o json | jq .summary
   packwright plan -f examples/getting-started --memory-limit 2Gi
   packwright plan --context production --scope consolidate";

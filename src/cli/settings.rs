@@ -35,8 +35,8 @@ pub struct SettingsArgs {
     #[arg(long, env = "SCHEDULER_CONFIG", default_value = "", value_name = "CONFIG")]
     scheduler_config: String,
     /// Gates as Name=true|false, separated by commas: NodeRepair, ReservedCapacity, SpotToSpotConsolidation, NodeOverlay,
-    /// StaticCapacity and CapacityBuffer; NodeClassCEL is accepted and changes nothing. Of those that are not given, plan turns on the gate of every kind in
-    /// its input.
+    /// StaticCapacity and CapacityBuffer; NodeClassCEL is accepted and changes nothing. Of those that are not given, plan turns on
+    /// the one for each kind that its input has (NodeOverlay, CapacityBuffer).
     #[arg(long, env = "FEATURE_GATES", default_value = "", value_name = "GATES")]
     feature_gates: String,
     /// Pods with resource claims are refused; false is not supported.

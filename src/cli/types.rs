@@ -26,8 +26,13 @@ Examples:
   packwright types --requirements 'instance-family in (c7g, m7g), instance-cpu > 4'
   packwright types --requirements 'instance-gpu-count > 0, arch=amd64' --sort price --limit 10 -o wide
   packwright types --catalog kwok --sort cpu
-  aws ec2 describe-spot-price-history --start-time now > spot.json
-  packwright types --spot-prices spot.json --zone us-east-1a --sort price";
+  aws ec2 describe-spot-price-history --start-time \"$(date -u +%FT%TZ)\" --product-descriptions Linux/UNIX > spot.json
+  packwright types --spot-prices spot.json --zone us-east-1a --sort price
+
+Exit codes, the first that applies:
+  1  internal failure
+  2  a type, label or option that is not known
+  0  otherwise, also where no type satisfies the requirements";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]

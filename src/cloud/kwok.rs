@@ -31,6 +31,12 @@ pub fn is_of_kwok(provider_id: &str) -> bool {
     provider_id.starts_with(SCHEME)
 }
 
+/// Whether a node is a machine that somebody pays for, by its providerID: all but nodes of kwok, and those of kind, which are containers.
+#[must_use]
+pub fn is_machine(provider_id: &str) -> bool {
+    provider_id.contains("://") && !is_of_kwok(provider_id) && !provider_id.starts_with("kind://")
+}
+
 /// Nothing is left of an instance but its node, which goes by itself; others are not ours to end.
 #[must_use]
 pub fn terminate(provider_id: &Arc<str>) -> Answer {

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use futures::future::join_all;
+use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
 use kube::core::TypeMeta;
 use kube::discovery::ApiResource;
@@ -12,6 +13,7 @@ use kube::{Client, Error};
 use super::connect::{ConnectError, Connection, Progress, Target};
 use super::document::Document;
 use super::words::with_causes;
+use crate::cloud::kwok::is_machine;
 use crate::observe::input::Origin;
 use crate::observe::not_read::{Lack, RIGHTS, UNKNOWN_KIND};
 use crate::observe::objects::{KnownKind, decided_by};
@@ -132,6 +134,26 @@ impl Lister<'_> {
                 Some(next) => page = page.continue_token(&next),
                 None => return Ok(objects),
             }
+        }
+    }
+}
+
+/// A node that is a machine somebody pays for, if there is one: its name and providerID.
+///
+/// # Errors
+/// One sentence: why nodes cannot be listed.
+pub async fn a_machine(client: &Client) -> Result<Option<String>, String> {
+    let api: Api<Node> = Api::all(client.clone());
+    let mut page = ListParams::default().limit(PAGE);
+    loop {
+        let read = api.list(&page).await.map_err(|error| format!("failed to list nodes: {}", reason(&error)))?;
+        let machine = read.items.iter().find_map(|node| {
+            let id = node.spec.as_ref()?.provider_id.as_deref().filter(|id| is_machine(id))?;
+            Some(format!("node {} ({id})", node.metadata.name.as_deref().unwrap_or_default()))
+        });
+        match read.metadata.continue_.filter(|next| !next.is_empty()) {
+            Some(next) if machine.is_none() => page = page.continue_token(&next),
+            _ => return Ok(machine),
         }
     }
 }

@@ -80,15 +80,15 @@ struct Keep<'s> {
 }
 
 /// A type that can be bought.
-struct Buy {
+struct Buy<'s> {
     kind: usize,
     price: MicroUsd,
-    room: Resources,
+    room: &'s Resources,
 }
 
 struct Scene<'s> {
     keeps: Vec<Keep<'s>>,
-    buys: Vec<Buy>,
+    buys: Vec<Buy<'s>>,
     /// By kind: what is free on nodes that stay.
     fixed: Vec<Resources>,
     resources: BTreeSet<Arc<str>>,
@@ -147,12 +147,12 @@ impl<'s> Scene<'s> {
                 let cheapest = kind.offerings.iter().filter(|of| of.available).map(|of| of.price).min();
                 if let Some(price) = cheapest {
                     let kind_of = kind_of_type(pool, &kind.requirements);
-                    buys.push(Buy { kind: number(kind_of), price, room: kind.allocatable.clone() });
+                    buys.push(Buy { kind: number(kind_of), price, room: &kind.allocatable });
                 }
             }
         }
         let fixed = (0..kinds.len()).map(|kind| fixed.remove(&kind).unwrap_or_default()).collect();
-        Self { keeps, buys, fixed, resources }
+        Self { keeps, buys: best_for_the_price(buys, &resources), fixed, resources }
     }
 
     #[allow(clippy::cast_precision_loss)] // floats propose
@@ -201,6 +201,24 @@ impl<'s> Scene<'s> {
         }
         program
     }
+}
+
+/// Parts of nodes are bought here: of a kind only those that no other one has more for its price of, whatever the resource. Of hundreds
+/// of types a few are left.
+#[allow(clippy::cast_precision_loss)] // floats propose
+fn best_for_the_price<'s>(buys: Vec<Buy<'s>>, resources: &BTreeSet<Arc<str>>) -> Vec<Buy<'s>> {
+    let mut best: BTreeMap<usize, Vec<(Vec<f64>, Buy<'s>)>> = BTreeMap::new();
+    for buy in buys {
+        let price = buy.price.0.max(1) as f64;
+        let worth: Vec<f64> = resources.iter().map(|name| buy.room.get(name) as f64 / price).collect();
+        let no_more = |one: &[f64], other: &[f64]| one.iter().zip(other).all(|(one, other)| one <= other);
+        let of_kind = best.entry(buy.kind).or_default();
+        if !of_kind.iter().any(|(other, _)| no_more(&worth, other)) {
+            of_kind.retain(|(other, _)| !no_more(other, &worth));
+            of_kind.push((worth, buy));
+        }
+    }
+    best.into_values().flatten().map(|(_, buy)| buy).collect()
 }
 
 fn kind_of(node: &Node) -> Kind {

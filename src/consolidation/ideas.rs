@@ -11,6 +11,9 @@ use crate::resources::Resources;
 /// Sets of so many neighbours are tried.
 const WINDOWS: [usize; 7] = [2, 3, 5, 8, 13, 21, 34];
 
+/// So many of them are of a few.
+const FEW_NEIGHBOURS: usize = 4;
+
 /// From so many nodes on, halves of all are tried before single nodes.
 const MANY: usize = 8;
 
@@ -28,6 +31,11 @@ pub(super) fn singles(candidates: &[Candidate], turn: u64) -> Vec<Vec<usize>> {
     singles
 }
 
+/// Sets of a few neighbours, by index, the smallest first.
+pub(super) fn neighbours(snapshot: &Snapshot, candidates: &[Candidate], turn: u64) -> Vec<Vec<usize>> {
+    distinct(windows(snapshot, candidates, &WINDOWS[..FEW_NEIGHBOURS], turn))
+}
+
 /// Sets of candidates, by index, the largest first: large parts of all, neighbours in two orders, each alone, and all of a few.
 /// Every node is in one of each kind. `turn`: those of one kind begin elsewhere with every other one.
 pub(super) fn ideas(snapshot: &Snapshot, candidates: &[Candidate], turn: u64) -> Vec<Vec<usize>> {
@@ -40,27 +48,40 @@ pub(super) fn ideas(snapshot: &Snapshot, candidates: &[Candidate], turn: u64) ->
         part = part * 3 / 4;
     }
     ideas.extend(singles(candidates, turn));
-    let waste: Vec<i64> = candidates.iter().map(|of| wasted(snapshot, of)).collect();
-    let mut by_waste = by_ratio.clone();
-    by_waste.sort_by_key(|one| std::cmp::Reverse(waste[*one]));
-    for size in WINDOWS {
-        for order in [&by_waste, &by_ratio] {
-            let starts = (0..count.saturating_sub(size - 1)).step_by((size / 2).max(1));
-            let mut windows: Vec<Vec<usize>> = starts.map(|start| order[start..start + size].to_vec()).collect();
-            begin_elsewhere(&mut windows, turn);
-            ideas.extend(windows);
-        }
-    }
+    ideas.extend(windows(snapshot, candidates, &WINDOWS, turn));
     if (2..=FEW).contains(&count) {
         ideas.push(by_ratio);
     }
     ideas.sort_by_key(|idea| std::cmp::Reverse(idea.len())); // stable
-    for idea in &mut ideas {
-        idea.sort_unstable();
+    distinct(ideas)
+}
+
+/// Neighbours in two orders: by what nobody uses of them, and by what they save for what they disturb.
+fn windows(snapshot: &Snapshot, candidates: &[Candidate], sizes: &[usize], turn: u64) -> Vec<Vec<usize>> {
+    let by_ratio = ranked(candidates);
+    let waste: Vec<i64> = candidates.iter().map(|of| wasted(snapshot, of)).collect();
+    let mut by_waste = by_ratio.clone();
+    by_waste.sort_by_key(|one| std::cmp::Reverse(waste[*one]));
+    let mut found = Vec::new();
+    for &size in sizes {
+        for order in [&by_waste, &by_ratio] {
+            let starts = (0..candidates.len().saturating_sub(size - 1)).step_by((size / 2).max(1));
+            let mut windows: Vec<Vec<usize>> = starts.map(|start| order[start..start + size].to_vec()).collect();
+            begin_elsewhere(&mut windows, turn);
+            found.extend(windows);
+        }
+    }
+    found
+}
+
+/// Each set once, in this order.
+fn distinct(mut sets: Vec<Vec<usize>>) -> Vec<Vec<usize>> {
+    for set in &mut sets {
+        set.sort_unstable();
     }
     let mut seen = BTreeSet::new();
-    ideas.retain(|idea| seen.insert(idea.clone()));
-    ideas
+    sets.retain(|set| seen.insert(set.clone()));
+    sets
 }
 
 /// By what they save for what they disturb.

@@ -12,13 +12,12 @@ use super::choice::choices;
 use super::cut::commands;
 use super::effort::{Effort, TimeLeft};
 use super::fuse::fused;
-use super::ideas::{draws, ideas, singles};
+use super::ideas::{draws, ideas, neighbours, singles};
 use super::least::{Outlook, cost as cost_after, least};
 use super::near::Surroundings;
 use super::policies::Policies;
 use super::release::Facts;
 use super::room::{Room, pool_of};
-use super::rounds::next_hurdle;
 use super::trial::{NoTrial, Trial, Wanted};
 use super::valid::are_valid;
 use super::without::{after, settled, under_way};
@@ -128,6 +127,7 @@ pub fn consolidate(snapshot: &Snapshot, manner: Manner<'_>, now: Timestamp, time
         current: start.clone(),
         policies: Policies::of(&start, manner.policy),
         hurdle: MicroUsd::ZERO,
+        is_quick: false,
         manner,
         now,
         effort: &first,
@@ -191,23 +191,34 @@ pub fn consolidate_now(snapshot: &Snapshot, policy: &Policy, limits: Limits, tur
     consolidate(&settled(snapshot, &BTreeSet::new()), manner, snapshot.taken_at, &time)
 }
 
+/// Which sets of nodes a pass tries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sets {
+    Singles,
+    /// A few neighbours, the smallest sets first.
+    Neighbours,
+    All,
+}
+
 /// For each integer program over the whole cluster, where time counts.
 const OF_A_CHOICE: Duration = Duration::from_millis(200);
 
 /// Commands of one set are checked one by one up to so many, else together: a checker looks at the whole cluster.
 const ONE_BY_ONE: usize = 8;
 
-fn cost(snapshot: &Snapshot) -> MicroUsd {
+pub(super) fn cost(snapshot: &Snapshot) -> MicroUsd {
     snapshot.nodes.iter().filter_map(|node| node.price).sum()
 }
 
 pub(super) struct Search<'s> {
-    start: &'s Snapshot,
+    pub start: &'s Snapshot,
     pub current: Snapshot,
     pub surroundings: Surroundings,
     pub policies: Policies,
     /// What each pod that moves has to win besides, once, in this round.
-    hurdle: MicroUsd,
+    pub hurdle: MicroUsd,
+    /// A packing as Karpenter's is enough: whether few nodes go for another one hardly takes a program, and there are many to ask for.
+    is_quick: bool,
     pub manner: Manner<'s>,
     pub now: Timestamp,
     pub effort: &'s Effort<'s>,
@@ -221,38 +232,11 @@ pub(super) struct Search<'s> {
 }
 
 impl Search<'_> {
-    /// What wins most for each pod that moves, round after round: single nodes, as large sets and programs over the whole cluster take
-    /// the time of many rounds, and move everything at once.
-    fn rounds(&mut self) {
-        let of_a_pod = self.won(cost(self.start), self.current.pods.len());
-        let mut last = None;
-        while let Some(hurdle) = next_hurdle(last, self.most_won(), of_a_pod).filter(|_| !self.effort.is_over()) {
-            self.hurdle = hurdle;
-            if hurdle == MicroUsd::ZERO {
-                self.least.clear();
-            }
-            while !self.effort.is_over() && self.pass(false) {}
-            last = Some(hurdle);
-        }
-    }
-
     /// Many nodes at once find what is left when the rounds are over, and so do sets by lot.
     fn until_nothing_is_found(&mut self) {
         let mut dice = SplitMix64(self.manner.turn + 1);
         self.hurdle = MicroUsd::ZERO;
-        while !self.effort.is_over() && (self.pass(true) || self.draw_lots(&mut dice)) {}
-    }
-
-    /// What each of so many pods wins where nodes of this hourly price go, and nothing comes for them.
-    fn won(&self, price: MicroUsd, pods: usize) -> MicroUsd {
-        let pods = i64::try_from(pods).unwrap_or(i64::MAX).max(1);
-        MicroUsd(self.manner.policy.net(price, MicroUsd::ZERO, Duration::MAX).0 / pods)
-    }
-
-    /// The most of any candidate: a set of them wins no more.
-    fn most_won(&mut self) -> MicroUsd {
-        let all = self.underutilized();
-        all.iter().map(|of| self.won(of.price.unwrap_or_default(), of.pods.len())).max().unwrap_or_default()
+        while !self.effort.is_over() && (self.pass(Sets::All) || self.draw_lots(&mut dice)) {}
     }
 
     pub fn candidates(&self, method: Method) -> Vec<Candidate> {
@@ -268,17 +252,27 @@ impl Search<'_> {
         self.policies.leave_alone(node, self.now).is_none()
     }
 
-    /// Tries every idea once, or single nodes alone; whether something was found.
-    fn pass(&mut self, is_wide: bool) -> bool {
+    /// Tries every set once; whether something was found.
+    pub fn pass(&mut self, sets: Sets) -> bool {
         let before = self.commands.len();
+        self.is_quick = match sets {
+            Sets::Singles => self.hurdle > MicroUsd::ZERO,
+            Sets::Neighbours => true,
+            Sets::All => false,
+        };
         let mut tried: HashSet<Vec<Arc<str>>> = HashSet::new();
-        if is_wide {
+        if sets == Sets::All {
             self.try_choices();
         }
         'again: loop {
             let all = self.underutilized();
             let turn = self.manner.turn;
-            for idea in if is_wide { ideas(&self.current, &all, turn) } else { singles(&all, turn) } {
+            let ideas = match sets {
+                Sets::Singles => singles(&all, turn),
+                Sets::Neighbours => neighbours(&self.current, &all, turn),
+                Sets::All => ideas(&self.current, &all, turn),
+            };
+            for idea in ideas {
                 if self.effort.is_over() {
                     break 'again;
                 }
@@ -385,9 +379,7 @@ impl Search<'_> {
         if self.is_too_dear(names, &removed, &wanted) {
             return false;
         }
-        // whether one node goes for another hardly takes a program, and there are many to ask for in each round
-        let is_quick = self.hurdle > MicroUsd::ZERO && nodes.len() == 1;
-        let search = if is_quick { host::Search::Greedy } else { self.manner.limits.search };
+        let search = if self.is_quick { host::Search::Greedy } else { self.manner.limits.search };
         let limits = Limits { search, ..self.effort.of_trial(self.manner.limits, all) };
         let cluster = (&self.current, &self.surroundings);
         let trial = match Trial::of(cluster, &removed, &wanted, (limits, self.effort)) {
@@ -404,7 +396,7 @@ impl Search<'_> {
         };
         let is_kept = self.keep_of(&trial, nodes, names);
         let cost = trial.plan.cost();
-        if !is_kept && cost > MicroUsd::ZERO && !is_quick {
+        if !is_kept && cost > MicroUsd::ZERO && !self.is_quick {
             self.least.insert(names.to_vec(), cost); // nothing cheaper was found
         }
         is_kept

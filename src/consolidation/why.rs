@@ -13,7 +13,7 @@ use super::policies::{LeftAlone, Policies};
 use super::release::Facts;
 use super::report::CommandReport;
 use super::trial::{NoTrial, Trial, Wanted};
-use super::without::settled;
+use super::without::at_rest;
 use super::{Budgets, Command, Manner, Policy, consolidate};
 use crate::api::labels;
 use crate::disruption::{Hold, Method, candidates, if_free};
@@ -40,6 +40,21 @@ pub struct Why {
     pub goes: Option<CommandReport>,
     /// What would be if it went alone, whatever holds it.
     pub alone: Alone,
+    /// Why no command takes it, though nothing holds it and it would be worth it alone; null where that is not so.
+    pub passed_over: Option<PassedOver>,
+}
+
+/// Why a node that could go stays.
+#[derive(Debug, Serialize)]
+pub struct PassedOver {
+    /// Commands that there are; each is worth more than what it keeps others from.
+    pub commands: usize,
+    /// What would be if it went alone once they are carried out; null where there are none.
+    pub after_them: Option<Alone>,
+    /// They use up the disruption budget of its NodePool.
+    pub is_budget_used: bool,
+    /// The time ended the search for commands.
+    pub is_search_cut: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -66,7 +81,8 @@ pub enum Alone {
     NotWorth { command: Box<CommandReport>, why: String },
 }
 
-/// Why a node, by index into `Snapshot::nodes`, is there. `limits`: of the search for commands; `time`: how much is left for all.
+/// Why a node, by index into `Snapshot::nodes`, is there, in the cluster as `plan --scope consolidate` looks at it: without pods that wait.
+/// `limits`: of the search for commands, which gets their time; `time`: how much is left for all, half as much again.
 #[must_use]
 pub fn why(snapshot: &Snapshot, index: usize, policy: &Policy, limits: Limits, time: TimeLeft<'_>) -> Why {
     let now = snapshot.taken_at;
@@ -83,10 +99,21 @@ pub fn why(snapshot: &Snapshot, index: usize, policy: &Policy, limits: Limits, t
     if method == Method::Underutilized {
         holds_now.extend(Policies::of(snapshot, policy).leave_alone(node, now).map(HeldBy::of_policy));
     }
-    let alone = alone(snapshot, index, policy, limits, time);
-    let start = settled(snapshot, &BTreeSet::new());
-    let found = consolidate(&start, Manner::all(policy, Budgets::Together, limits), now, time);
+    let of_search = || time().saturating_sub(limits.time / 2);
+    let found = consolidate(snapshot, Manner::all(policy, Budgets::Together, limits), now, &of_search);
     let goes = found.commands.iter().find(|command| command.removed.iter().any(|of| of.node == node.name));
+    let of_alone = |snapshot: &Snapshot, index: usize| alone(snapshot, index, policy, limits, time);
+    let alone = of_alone(snapshot, index);
+    let is_passed_over = goes.is_none() && holds_now.is_empty() && matches!(alone, Alone::Worth { .. });
+    let passed_over = is_passed_over.then(|| {
+        let there = found.after.nodes.iter().position(|of| of.name == node.name);
+        PassedOver {
+            commands: found.commands.len(),
+            after_them: there.filter(|_| !found.commands.is_empty()).map(|there| of_alone(&found.after, there)),
+            is_budget_used: found.held_back.iter().any(|(pool, ..)| node.pool.as_ref() == Some(pool)),
+            is_search_cut: found.stopped,
+        }
+    });
     Why {
         node: node.name.clone(),
         nodepool: node.pool.clone(),
@@ -98,6 +125,7 @@ pub fn why(snapshot: &Snapshot, index: usize, policy: &Policy, limits: Limits, t
         drift_holds,
         goes: goes.map(|command| CommandReport::of(snapshot, command)),
         alone,
+        passed_over,
     }
 }
 
@@ -116,9 +144,8 @@ const FEW: usize = 8;
 
 fn alone(snapshot: &Snapshot, index: usize, policy: &Policy, limits: Limits, time: TimeLeft<'_>) -> Alone {
     let (node, candidate) = (&snapshot.nodes[index], if_free(snapshot, index));
-    // others that wait get what there is first, but not in its place
     let going = BTreeSet::from([node.name.clone()]);
-    let start = settled(snapshot, &going);
+    let start = at_rest(snapshot, &going);
     let candidate = crate::disruption::Candidate { pods: if_free(&start, index).pods, ..candidate };
     let effort = Effort::new(time, time() / 2, usize::MAX);
     let may_buy = start.settings.feature_gates.spot_to_spot_consolidation

@@ -105,6 +105,16 @@ pub fn settled(snapshot: &Snapshot, going: &BTreeSet<Arc<str>>) -> Snapshot {
     settled
 }
 
+/// The cluster without the pods that wait. Those of nodes that are `going` are where they are.
+pub(super) fn at_rest(snapshot: &Snapshot, going: &BTreeSet<Arc<str>>) -> Snapshot {
+    let mut resting = snapshot.clone();
+    for pod in resting.pods.iter_mut().filter(|pod| pod.node.as_ref().is_some_and(|node| going.contains(node))) {
+        pod.displaced = false;
+    }
+    resting.pods.retain(|pod| !pod.is_pending());
+    resting
+}
+
 fn put(pod: &mut Pod, node: &Arc<str>) {
     pod.node = Some(node.clone());
     (pod.terminating, pod.displaced) = (false, false);
@@ -212,7 +222,7 @@ fn node_of(snapshot: &Snapshot, launch: &Launch) -> Option<Node> {
         pool: Some(pool.name.clone()),
         stage: NodeStage::Initialized,
         created_at: Some(snapshot.taken_at),
-        labels: found,
+        labels: Arc::new(found),
         taints: launch.taints.clone(),
         capacity: kind.capacity.clone(),
         allocatable: kind.allocatable.clone(),

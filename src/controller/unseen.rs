@@ -9,7 +9,7 @@ use super::garbage::{Garbage, is_wanted};
 use super::instances::Instances;
 use crate::catalog::{InstanceType, Offering};
 use crate::cloud::Listed;
-use crate::observe::snapshot::{Labels, Node, NodeDisruption, NodePool, NodeStage};
+use crate::observe::snapshot::{Node, NodeDisruption, NodePool, NodeStage};
 use crate::resources::Resources;
 
 /// Those that were listed last, as nodes that take no pods; `market`: what each pool can launch. One of a type that its pool does not
@@ -46,7 +46,7 @@ fn node(listed: &Listed, market: &[NodePool]) -> Node {
         pool: listed.pool.clone(),
         stage: NodeStage::InFlight,
         created_at: Some(listed.launched_at),
-        labels: Labels::new(),
+        labels: std::sync::Arc::default(),
         taints: Vec::new(),
         allocatable: capacity.clone(),
         capacity,

@@ -29,6 +29,16 @@ pub(super) fn back(cluster: &Cluster, mut check: Check) {
             );
         }
     }
+    for (key, class) in &objects.ec2_node_classes {
+        if let (true, Some(alias)) = (class.object.spec.ami_selector_terms.is_empty(), class.object.spec.ami_alias()) {
+            check.find(
+                Level::Warning,
+                format!("EC2NodeClass {}", key.name),
+                "has no amiSelectorTerms: Karpenter demands them since 1.0, and refuses the class without",
+                format!("amiSelectorTerms: [{{alias: {alias}}}] is what it means now; a version instead of latest keeps the image"),
+            );
+        }
+    }
     let annotated = |key: &str| {
         let pools = objects.node_pools.iter().filter(|(_, pool)| {
             pool.object.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(key))

@@ -98,7 +98,9 @@ pub(super) fn budgets(cluster: &Cluster, mut check: Check) {
             };
             let says = format!("its budget of {} nodes, at any time, keeps all its nodes{of}", budget.nodes);
             let remedy = "give it a schedule and a duration, or allow one node";
-            check.find(Level::Note, format!("NodePool {}", pool.name), says, remedy);
+            // empty and drifted ones alone may be kept on purpose
+            let level = if budget.reasons.is_empty() { Level::Warning } else { Level::Note };
+            check.find(level, format!("NodePool {}", pool.name), says, remedy);
         }
     }
     check.or_well(if pools.is_empty() { "there is no NodePool" } else { "none keeps nodes for ever" });

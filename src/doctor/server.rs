@@ -76,6 +76,9 @@ const APP: &str = "app.kubernetes.io/name";
 const OLDEST: u32 = 34;
 const NEWEST: u32 = 37;
 
+/// The minor version of Karpenter whose kinds ours are: 1.14.
+const KINDS_OF_KARPENTER: u32 = 14;
+
 impl Provisioner {
     /// `None`: it is another Deployment.
     #[must_use]
@@ -154,6 +157,17 @@ pub(super) fn versions(cluster: &Cluster, mut check: Check) {
                 of.object(),
                 says,
                 "upgrade Karpenter to 1.0 or newer first, as its own guide says",
+            );
+        } else if minor(version).is_some_and(|minor| minor > KINDS_OF_KARPENTER) {
+            let says = format!(
+                "Karpenter is {version}, and our kinds are those of 1.{KINDS_OF_KARPENTER}: fields that came since are dropped when \
+                 an object is written"
+            );
+            check.find(
+                Level::Warning,
+                of.object(),
+                says,
+                "look for fields that findings of input do not know, or for a newer Packwright",
             );
         }
     }

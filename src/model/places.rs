@@ -5,14 +5,26 @@ use crate::observe::Snapshot;
 
 /// In which domain of a topology each node is, by index into `Snapshot::nodes`, as far as it was asked for: a rule counts many pods of
 /// one node.
-pub(super) struct Places(Vec<Option<Option<DomainId>>>);
+pub(super) struct Places(Vec<Place>);
+
+#[derive(Clone, Copy)]
+enum Place {
+    Unasked,
+    /// `None`: in none that counts.
+    Known(Option<DomainId>),
+}
 
 impl Places {
     pub fn new(snapshot: &Snapshot) -> Self {
-        Self(vec![None; snapshot.nodes.len()])
+        Self(vec![Place::Unasked; snapshot.nodes.len()])
     }
 
     pub fn get_or_find(&mut self, node: usize, find: impl FnOnce() -> Option<DomainId>) -> Option<DomainId> {
-        *self.0[node].get_or_insert_with(find)
+        if let Place::Known(known) = self.0[node] {
+            return known;
+        }
+        let found = find();
+        self.0[node] = Place::Known(found);
+        found
     }
 }

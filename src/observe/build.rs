@@ -93,7 +93,7 @@ fn build_from(mut objects: Objects, moment: Moment, memory: &mut Memory, expand:
     errors.extend(offered.errors);
     notes.extend(offered.notes);
     notes.extend(notes_of_pools(&node_pools));
-    let mut nodes = read_nodes(&objects, &mut errors);
+    let mut nodes = read_nodes(&objects, &mut errors, memory);
     price_nodes(&mut nodes, &node_pools, &objects);
     for node in nodes.iter_mut().filter(|node| node.claim.is_some()) {
         node.disruption.zone_shifted = node.label(labels::ZONE).is_some_and(|zone| shifted.contains_key(zone));

@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
 
 use super::input::FieldError;
+use super::nodes::ReadNode;
 use super::objects::{Objects, Sourced, Table};
 use super::pod::TemplateAndRefusal;
 use super::snapshot::PodTemplate;
@@ -59,6 +60,7 @@ pub struct Memory {
     /// What pods refer to: with something else they may be something else.
     referred: Objects,
     pods: Memo<Pod, ReadPod>,
+    nodes: Memo<Node, Result<ReadNode, FieldError>>,
     /// Looked up only, so its order does not show.
     templates: HashSet<Arc<PodTemplate>>,
 }
@@ -98,6 +100,15 @@ impl Memory {
         pods.of(pod, |_| shared(templates, read()))
     }
 
+    /// What a Node says without its claim.
+    pub(super) fn node(
+        &mut self,
+        node: &Arc<Node>,
+        read: impl FnOnce(&Node) -> Result<ReadNode, FieldError>,
+    ) -> Arc<Result<ReadNode, FieldError>> {
+        self.nodes.of(node, read)
+    }
+
     /// What any pod is.
     pub(super) fn anew(&mut self, read: Result<TemplateAndRefusal, FieldError>) -> Arc<ReadPod> {
         Arc::new(shared(&mut self.templates, read))
@@ -106,6 +117,7 @@ impl Memory {
     /// Forgets what is not there any more.
     pub(super) fn end(&mut self) {
         self.pods.end_round();
+        self.nodes.end_round();
         self.templates.retain(|template| Arc::strong_count(template) > 1);
     }
 }

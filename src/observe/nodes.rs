@@ -11,6 +11,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1 as core;
 
 use super::input::{FieldError, FieldResult as _, InputError};
+use super::memory::Memory;
 use super::objects::{ObjectKey, Objects, Sourced};
 use super::pod::{read_effect, read_labels};
 use super::pools::read_requirements;
@@ -23,7 +24,7 @@ use crate::requirements::Requirements;
 use crate::resources::Resources;
 
 /// Every node, sorted by name; without prices.
-pub(super) fn read_nodes(objects: &Objects, errors: &mut Vec<InputError>) -> Vec<Node> {
+pub(super) fn read_nodes(objects: &Objects, errors: &mut Vec<InputError>, memory: &mut Memory) -> Vec<Node> {
     let mut claim_of: BTreeMap<&ObjectKey, (&ObjectKey, &NodeClaim)> = BTreeMap::new();
     let by_provider_id: BTreeMap<&str, &ObjectKey> = objects
         .nodes
@@ -56,7 +57,8 @@ pub(super) fn read_nodes(objects: &Objects, errors: &mut Vec<InputError>) -> Vec
         errors.extend(unread.into_iter().map(|error| Objects::field_error("NodeClaim", key, origin, error)));
     }
     for (key, Sourced { origin, object: node }) in &objects.nodes {
-        match read_node(key, node, claim_of.get(key).copied(), objects) {
+        let read = memory.node(node, |node| read_alone(key, node));
+        match read_node((key, node), &read, claim_of.get(key).copied(), objects) {
             Ok(node) => nodes.push(node),
             Err(error) => errors.push(Objects::field_error("Node", key, origin, error)),
         }
@@ -73,7 +75,7 @@ pub(super) fn read_nodes(objects: &Objects, errors: &mut Vec<InputError>) -> Vec
 fn in_flight(key: &ObjectKey, claim: &NodeClaim) -> Result<Node, FieldError> {
     let status = claim.status.as_ref();
     let resources = |list| read_resources(list).within("status");
-    let labels = claim_labels(claim)?;
+    let labels = Arc::new(claim_labels(claim)?);
     Ok(Node {
         name: key.name.clone(),
         claim: Some(key.name.clone()),
@@ -108,25 +110,41 @@ fn claim_labels(claim: &NodeClaim) -> Result<Labels, FieldError> {
     Ok(labels)
 }
 
-fn read_node(
-    key: &ObjectKey,
-    node: &core::Node,
-    claim: Option<(&ObjectKey, &NodeClaim)>,
-    objects: &Objects,
-) -> Result<Node, FieldError> {
+/// What a Node says without its claim.
+#[derive(Debug)]
+pub(super) struct ReadNode {
+    labels: Arc<Labels>,
+    taints: Vec<Taint>,
+    capacity: Resources,
+    allocatable: Resources,
+}
+
+fn read_alone(key: &ObjectKey, node: &core::Node) -> Result<ReadNode, FieldError> {
     let spec = node.spec.as_ref();
     let status = node.status.as_ref();
     let mut labels = read_labels(node.metadata.labels.as_ref());
     labels.entry(Arc::from(labels::HOSTNAME)).or_insert_with(|| key.name.clone()); // as the kubelet does
+    let capacity = read_resources(status.and_then(|s| s.capacity.as_ref())).within("status.capacity")?;
+    let allocatable = read_resources(status.and_then(|s| s.allocatable.as_ref())).within("status.allocatable")?;
+    let taints = read_taints(spec.and_then(|spec| spec.taints.as_deref()).unwrap_or_default()).within("spec")?;
+    Ok(ReadNode { labels: Arc::new(labels), taints, capacity, allocatable })
+}
+
+fn read_node(
+    (key, node): (&ObjectKey, &core::Node),
+    read: &Result<ReadNode, FieldError>,
+    claim: Option<(&ObjectKey, &NodeClaim)>,
+    objects: &Objects,
+) -> Result<Node, FieldError> {
+    let spec = node.spec.as_ref();
+    let ReadNode { labels, taints: own_taints, capacity, allocatable } = read.as_ref().map_err(Clone::clone)?;
+    let (mut labels, mut capacity, mut allocatable) = (labels.clone(), capacity.clone(), allocatable.clone());
     let has = |labels: &Labels, key: &str| labels.get(key).is_some_and(|value| &**value == "true");
     let initialized = claim.is_none() || has(&labels, labels::INITIALIZED);
     let registered = initialized || has(&labels, labels::REGISTERED);
-    let mut capacity = read_resources(status.and_then(|s| s.capacity.as_ref())).within("status.capacity")?;
-    let mut allocatable = read_resources(status.and_then(|s| s.allocatable.as_ref())).within("status.allocatable")?;
-    let own_taints = read_taints(spec.and_then(|spec| spec.taints.as_deref()).unwrap_or_default()).within("spec")?;
     let disrupted = own_taints.iter().any(|taint| &*taint.key == labels::TAINT_DISRUPTED);
     let mut deleting = node.metadata.deletion_timestamp.is_some() || disrupted;
-    let mut taints = own_taints;
+    let mut taints = own_taints.clone();
     // a node is reserved for pods that a plan put there: for plans it is as open as it will be
     let reserved_cordon = node.metadata.annotations.as_ref().is_some_and(|a| a.contains_key(labels::CORDONED_AT));
     taints.retain(|taint| match &*taint.key {
@@ -137,7 +155,7 @@ fn read_node(
     if let Some((_, claim)) = claim {
         deleting |= claim.metadata.deletion_timestamp.is_some();
         if !registered {
-            labels.extend(claim_labels(claim)?);
+            Arc::make_mut(&mut labels).extend(claim_labels(claim)?);
             taints = read_taints(&claim.spec.taints).within("nodeClaim.spec")?;
         }
         if !initialized {

@@ -163,7 +163,7 @@ impl<'s> World<'s> {
             (a.price, &a.room, &a.holds, rest(a)).cmp(&(b.price, &b.room, &b.holds, rest(b)))
         });
         let nodes = snapshot.nodes.iter().filter(|node| !node.deleting).map(|node| {
-            let labels = Requirements::from_labels(&node.labels);
+            let labels = Requirements::from_labels(&*node.labels);
             let meets = |(tolerations, ways, volumes): &Demands| {
                 let is_met = |wanted: &Requirements| met_by_node(wanted, node, &labels);
                 tolerates(tolerations, &node.taints)
@@ -338,7 +338,7 @@ fn surely_runs(daemon: &DaemonSet, pool: &NodePool, kind: &InstanceType) -> bool
 
 /// Allocatable less the pods there, and less the daemon pods that will still come.
 fn free_of(snapshot: &Snapshot, node: &Node) -> Resources {
-    let labels = Requirements::from_labels(&node.labels);
+    let labels = Requirements::from_labels(&*node.labels);
     let mut free = node.allocatable.clone();
     let mut of_daemons = Resources::new();
     let here = snapshot.pods.iter().filter(|pod| !pod.displaced && pod.node.as_ref() == Some(&node.name));

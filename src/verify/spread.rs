@@ -55,7 +55,7 @@ pub fn counts_daemons(snapshot: &Snapshot, namespace: &Arc<str>, constraint: &To
 
 /// Whether pods on the node count.
 fn is_eligible(spec: &PodSpec, constraint: &TopologySpreadConstraint, node: &Node) -> bool {
-    let labels = Requirements::from_labels(&node.labels);
+    let labels = Requirements::from_labels(&*node.labels);
     let hard = spec.topology_spread.iter().filter(|of| of.when_unsatisfiable == WhenUnsatisfiable::DoNotSchedule);
     let has = |key: &Arc<str>| {
         node.labels.contains_key(key) || **key == *labels::HOSTNAME && node.stage == NodeStage::InFlight

@@ -38,6 +38,10 @@ const INSTALL: [&str; 22] = [
     "2m",
 ];
 
+/// What the chart makes of its values, of which one is always needed.
+const TEMPLATE: [&str; 7] =
+    ["template", "packwright", "charts/packwright", "-n", "kube-system", "--set", "settings.clusterName=my-cluster"];
+
 /// Nodes for the pods of the chart, played by kwok. They go with this value.
 pub struct Nodes<'c>(&'c Cluster);
 
@@ -170,8 +174,7 @@ fn an_uninstallation_opens_nodes_that_are_reserved() {
         let _nodes = Nodes::two(cluster);
         cluster.kubectl(&["taint", "node", "charts-a", "packwright.dev/planned=claim:NoSchedule"]);
         cluster.kubectl(&["taint", "node", "charts-b", "team=a:NoSchedule"]);
-        let hook =
-            ["template", "packwright", "charts/packwright", "-n", "kube-system", "-s", "templates/release-hook.yaml"];
+        let hook = [&TEMPLATE[..], &["-s", "templates/release-hook.yaml"]].concat();
         let objects: Vec<Value> = serde_saphyr::from_multiple(&helm(cluster, &hook)).unwrap();
         let (jobs, rights): (Vec<&Value>, Vec<&Value>) = objects.iter().partition(|of| of["kind"] == "Job");
         let file = cluster.folder.join("hook.json");
@@ -205,7 +208,9 @@ fn the_charts_are_packed_and_pushed_to_a_registry() {
             let pushed = format!("{to}/{name}");
             let there = helm(cluster, &["show", "chart", &pushed, "--plain-http"]);
             assert!(there.contains(&format!("name: {name}\n")), "{there}");
-            let of = |what: &str| helm(cluster, &["template", "packwright", what, "-n", "kube-system", "--plain-http"]);
+            let named = ["--set", "settings.clusterName=my-cluster"];
+            let values = if name == "packwright" { &named[..] } else { &[] };
+            let of = |what: &str| helm(cluster, &[&["template", "packwright", what, "--plain-http"], values].concat());
             assert_eq!(of(&pushed), of(chart(name).to_str().unwrap()), "{name}");
         }
     });
@@ -260,8 +265,7 @@ fn the_api_server_takes_what_the_chart_makes_of_its_values() {
     on_cluster(async |cluster, _| {
         for (values, expected) in TAKEN {
             let sets = values.iter().flat_map(|value| ["--set", *value]);
-            let args: Vec<_> =
-                ["template", "packwright", "charts/packwright", "-n", "kube-system"].into_iter().chain(sets).collect();
+            let args: Vec<_> = TEMPLATE.into_iter().chain(sets).collect();
             let file = cluster.folder.join("rendered.yaml");
             std::fs::write(&file, helm(cluster, &args)).unwrap();
             let taken = cluster.kubectl(&["apply", "--dry-run=server", "-f", file.to_str().unwrap()]);
@@ -299,10 +303,73 @@ fn wrong_values_are_refused_and_named() {
             ),
             ("replicas=two", "at '/replicas': got string, want integer"),
             ("serviceAccount.create=false", "serviceAccount.name: expected the name"),
+            // beside one another
+            ("settings.clusterName=", "settings.clusterName: expected the name of the cluster; or settings.kwok=true"),
+            ("settings.kwok=true", "settings.kwok: expected false beside settings.clusterName"),
+            (
+                "settings.clusterName=,settings.kwok=true,settings.interruptionQueue=q",
+                "settings.interruptionQueue: expected settings.clusterName beside it",
+            ),
+            ("controller.healthProbe.port=8080", "controller.healthProbe.port: expected another port than"),
+            ("settings.decisions.sizeLimit=1Mi", "settings.decisions.sizeLimit: expected more than"),
+            // of the image of another program
+            (
+                "controller.image.repository=example.com/karpenter/controller",
+                "controller.image.repository: expected the image of Packwright",
+            ),
+            // which the program would refuse
+            ("settings.vmMemoryOverheadPercent=7.5", "at '/settings/vmMemoryOverheadPercent': '7.5' does not match"),
+            ("settings.amiRefreshInterval=59s", "settings.amiRefreshInterval: expected a minute or more"),
+            ("settings.subnetRefreshInterval=0.5m", "settings.subnetRefreshInterval: expected a minute or more"),
+            ("settings.spotPriceInterval=0s", "settings.spotPriceInterval: expected a minute or more"),
+            ("settings.timeLimit=0s", "settings.timeLimit: expected more than nothing"),
+            ("settings.clusterCABundle=not-base64", "settings.clusterCABundle: expected a certificate, PEM in base64"),
         ] {
-            let output = cluster.run("helm", &["template", "charts/packwright", "--set", value]);
+            let output = cluster.run("helm", &[&TEMPLATE[..], &["--set", value]].concat());
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(!output.status.success() && said.contains(why), "{value}: {said}");
+        }
+    });
+}
+
+/// Numbers of a file of values are floats for helm, and large ones would be written as 1e+06.
+#[test]
+fn large_numbers_of_a_file_are_written_out() {
+    on_cluster(async |cluster, _| {
+        let million = 1_000_000;
+        let values = serde_json::json!({
+            "controller": {"resources": {"limits": {"memory": 4_294_967_296_u64}}},
+            "settings": {
+                "decisions": {"keep": million, "size": 1_073_741_824, "sizeLimit": 2_147_483_648_u64},
+                "limits": {
+                    "nodes": million, "usdPerHour": million, "launchesPerMinute": million,
+                    "solverSecondsPerHour": million, "evictionsPerHour": million,
+                    "nodePoolUsdPerHour": {"default": million},
+                },
+                "amiRefreshInterval": "30s30s", "subnetRefreshInterval": "0.5h",
+            },
+        });
+        let file = cluster.folder.join("large.json");
+        std::fs::write(&file, values.to_string()).unwrap();
+        let rendered = helm(cluster, &[&TEMPLATE[..], &["--values", file.to_str().unwrap()]].concat());
+        let objects: Vec<Value> = serde_saphyr::from_multiple(&rendered).unwrap();
+        let deployment = objects.iter().find(|object| object["kind"] == "Deployment").unwrap();
+        let pod = &deployment["spec"]["template"]["spec"];
+        assert_eq!(pod["volumes"][0]["emptyDir"]["sizeLimit"], 2_147_483_648_u64);
+        let variables = pod["containers"][0]["env"].as_array().unwrap();
+        for (name, expected) in [
+            ("PACKWRIGHT_DECISIONS_KEPT", "1000000"),
+            ("PACKWRIGHT_DECISIONS_SIZE", "1073741824"),
+            ("PACKWRIGHT_SOLVER_MEMORY", "2147483648"),
+            ("PACKWRIGHT_MAX_NODES", "1000000"),
+            ("PACKWRIGHT_MAX_USD_PER_HOUR", "1000000"),
+            ("PACKWRIGHT_NODEPOOL_MAX_USD_PER_HOUR", "default=1000000"),
+            ("PACKWRIGHT_MAX_LAUNCHES_PER_MINUTE", "1000000"),
+            ("PACKWRIGHT_MAX_SOLVER_SECONDS_PER_HOUR", "1000000"),
+            ("PACKWRIGHT_MAX_EVICTIONS_PER_HOUR", "1000000"),
+        ] {
+            let found = variables.iter().find(|variable| variable["name"] == name);
+            assert_eq!(found.and_then(|of| of["value"].as_str()), Some(expected), "{name}");
         }
     });
 }

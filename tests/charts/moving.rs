@@ -135,7 +135,7 @@ async fn move_there_and_back(cluster: &Cluster) {
     assert!(!run(&["list", "--all"]).contains("karpenter-crd"));
 
     // 2. a shadow beside it
-    run(&["install", "packwright", "charts/packwright", "--set", "settings.shadow=true", "--wait"]);
+    run(&["install", "packwright", "charts/packwright", "--set", "settings.shadow=true,settings.kwok=true", "--wait"]);
     let log = cluster.folder.join("logs/shadow.log");
     let outputs = format!("stdout,{}", log.display());
     let ports = ["--metrics-port", "0", "--health-probe-port", "0"];
@@ -149,7 +149,7 @@ async fn move_there_and_back(cluster: &Cluster) {
 
     // 3. and 4. Packwright acts, and makes nodes for new pods
     karpenter.stop();
-    let values = ["--set", "serviceAccount.name=karpenter", "--set", "settings.consolidation=off"];
+    let values = ["--set", "serviceAccount.name=karpenter,settings.kwok=true,settings.consolidation=off"];
     run(&[&["upgrade", "packwright", "charts/packwright"], &values[..], &["--wait"]].concat());
     let packwright = Process::start(cluster, &[&ports[..], &["--consolidation", "off"]].concat());
     until("NodeClaims that are taken over", async || {

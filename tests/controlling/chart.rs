@@ -125,7 +125,8 @@ fn assert_repeated(folder: &Path) {
 #[test]
 fn the_rights_of_the_chart_are_enough_for_a_launch_and_a_removal() {
     on_cluster(async |cluster, client| {
-        let release = Release::install(cluster, "packwright-system", &["settings.placement=Reserve"]);
+        let release =
+            Release::install(cluster, "packwright-system", &["settings.placement=Reserve", "settings.kwok=true"]);
         let decisions = folder("decisions");
         let environment = release.environment(&[
             ("METRICS_PORT", "0"),
@@ -167,7 +168,8 @@ fn the_rights_of_the_chart_are_enough_for_a_launch_and_a_removal() {
 #[test]
 fn a_shadow_writes_nothing_into_the_cluster_and_says_what_it_would_do() {
     on_cluster(async |cluster, client| {
-        let release = Release::install(cluster, "shadow", &["settings.shadow=true", "serviceMonitor.enabled=false"]);
+        let values = ["settings.shadow=true", "settings.kwok=true", "serviceMonitor.enabled=false"];
+        let release = Release::install(cluster, "shadow", &values);
         let decisions = folder("shadow");
         let port = free_port();
         let environment = release.environment(&[
@@ -229,7 +231,8 @@ fn got(port: u16, path: &str) -> String {
 /// The objects of the chart with these values.
 fn rendered(cluster: &Cluster, values: &[&str]) -> Vec<Value> {
     let sets = values.iter().flat_map(|value| ["--set", *value]);
-    let args: Vec<&str> = ["template", "packwright", CHART, "-n", "there"].into_iter().chain(sets).collect();
+    let played = ["template", "packwright", CHART, "-n", "there", "--set", "settings.kwok=true"];
+    let args: Vec<&str> = played.into_iter().chain(sets).collect();
     let output = cluster.run("helm", &args);
     assert!(output.status.success(), "{values:?}: {}", String::from_utf8_lossy(&output.stderr));
     serde_saphyr::from_multiple(&String::from_utf8(output.stdout).unwrap()).unwrap()
@@ -238,8 +241,9 @@ fn rendered(cluster: &Cluster, values: &[&str]) -> Vec<Value> {
 #[test]
 fn every_value_gives_objects_that_kubernetes_reads() {
     on_cluster(async |cluster, _| {
-        let variants: [(&[&str], &[&str]); 9] = [
-            (&[], &["/spec/replicas=2"]),
+        // (values, what comes of them: in the Deployment by its path, or in a variable)
+        let variants: [(&[&str], &[&str]); 10] = [
+            (&[], &["/spec/replicas=2", "PACKWRIGHT_KWOK=true"]),
             (
                 &[
                     "nameOverride=other",
@@ -286,7 +290,24 @@ fn every_value_gives_objects_that_kubernetes_reads() {
                     "settings.decisions.keep=0",
                     "settings.solverMemory=",
                 ],
-                &[],
+                &["PACKWRIGHT_MAX_NODES=100", "PACKWRIGHT_MAX_USD_PER_HOUR=12.5"],
+            ),
+            // 0 is a limit
+            (
+                &[
+                    "settings.limits.nodes=0",
+                    "settings.limits.usdPerHour=0",
+                    "settings.limits.launchesPerMinute=0",
+                    "settings.limits.solverSecondsPerHour=0",
+                    "settings.limits.evictionsPerHour=0",
+                ],
+                &[
+                    "PACKWRIGHT_MAX_NODES=0",
+                    "PACKWRIGHT_MAX_USD_PER_HOUR=0",
+                    "PACKWRIGHT_MAX_LAUNCHES_PER_MINUTE=0",
+                    "PACKWRIGHT_MAX_SOLVER_SECONDS_PER_HOUR=0",
+                    "PACKWRIGHT_MAX_EVICTIONS_PER_HOUR=0",
+                ],
             ),
             (
                 &[
@@ -307,12 +328,17 @@ fn every_value_gives_objects_that_kubernetes_reads() {
             let deployment = objects.iter().find(|object| object["kind"] == "Deployment").unwrap();
             let typed: Deployment = serde_json::from_value(deployment.clone()).unwrap();
             let again = serde_json::to_value(&typed).unwrap();
-            for expected in expected {
-                let (path, value) = expected.split_once('=').unwrap();
-                assert_eq!(again.pointer(path).map(Value::to_string).as_deref(), Some(value), "{values:?}: {path}");
-            }
             let pod = typed.spec.template.spec.unwrap();
             let variables = pod.containers[0].env.clone().unwrap();
+            for expected in expected {
+                let (name, value) = expected.split_once('=').unwrap();
+                let found = if name.starts_with('/') {
+                    again.pointer(name).map(Value::to_string)
+                } else {
+                    variables.iter().find(|of| of.name == name).and_then(|of| of.value.clone())
+                };
+                assert_eq!(found.as_deref(), Some(value), "{values:?}: {name}");
+            }
             assert!(variables.iter().all(|variable| variable.value.is_some()), "{values:?}");
             // the program takes what the chart writes
             let mut command = packwright(&["controller", "--kubeconfig", "/nowhere"]);

@@ -26,7 +26,7 @@ fn with_chart(cluster: &Cluster) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let args = ["install", "packwright", "charts/packwright", "--namespace", NAMESPACE, "--create-namespace"];
-        let args = [&args[..], &["--set", "replicas=0"]].concat(); // its pods would want room
+        let args = [&args[..], &["--set", "replicas=0,settings.kwok=true"]].concat(); // its pods would want room
         let output = cluster.run("helm", &args);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         // our account may do more than the chart says, so that the policy is what refuses
@@ -383,7 +383,13 @@ fn the_chart_gives_the_rights_of_the_mode_and_no_other_mode() {
         let rendered = |mode: &str| {
             cluster.run(
                 "helm",
-                &["template", "packwright", "charts/packwright", "--set", &format!("settings.placement={mode}")],
+                &[
+                    "template",
+                    "packwright",
+                    "charts/packwright",
+                    "--set",
+                    &format!("settings.kwok=true,settings.placement={mode}"),
+                ],
             )
         };
         for (mode, pods, status) in [("Reserve", true, false), ("Nominate", false, true), ("Observe", false, false)] {

@@ -1,6 +1,7 @@
 {{/* The settings as variables of the container. */}}
 {{- define "packwright.environment" -}}
 {{- $settings := .Values.settings -}}
+{{- include "packwright.check" . -}}
 - name: LOG_LEVEL
   value: {{ .Values.logLevel | quote }}
 - name: LOG_OUTPUT_PATHS
@@ -8,9 +9,9 @@
 - name: LOG_ERROR_OUTPUT_PATHS
   value: {{ join "," .Values.logErrorOutputPaths | quote }}
 - name: METRICS_PORT
-  value: {{ .Values.controller.metrics.port | quote }}
+  value: {{ include "packwright.plain" .Values.controller.metrics.port | quote }}
 - name: HEALTH_PROBE_PORT
-  value: {{ .Values.controller.healthProbe.port | quote }}
+  value: {{ include "packwright.plain" .Values.controller.healthProbe.port | quote }}
 - name: KARPENTER_SERVICE
   value: {{ include "packwright.fullname" . | quote }}
 - name: BATCH_MAX_DURATION
@@ -24,14 +25,18 @@
 - name: IGNORE_DRA_REQUESTS
   value: {{ $settings.ignoreDRARequests | quote }}
 - name: VM_MEMORY_OVERHEAD_PERCENT
-  value: {{ $settings.vmMemoryOverheadPercent | quote }}
+  value: {{ include "packwright.plain" $settings.vmMemoryOverheadPercent | quote }}
 - name: RESERVED_ENIS
-  value: {{ $settings.reservedENIs | quote }}
+  value: {{ include "packwright.plain" $settings.reservedENIs | quote }}
 - name: FEATURE_GATES
   value: {{ include "packwright.featureGates" . | quote }}
 {{- with $settings.clusterName }}
 - name: CLUSTER_NAME
-  value: {{ . | quote }}
+  value: {{ include "packwright.plain" . | quote }}
+{{- end }}
+{{- if $settings.kwok }}
+- name: PACKWRIGHT_KWOK
+  value: "true"
 {{- end }}
 {{- with $settings.clusterEndpoint }}
 - name: CLUSTER_ENDPOINT
@@ -43,7 +48,7 @@
 {{- end }}
 {{- with $settings.interruptionQueue }}
 - name: INTERRUPTION_QUEUE
-  value: {{ . | quote }}
+  value: {{ include "packwright.plain" . | quote }}
 {{- end }}
 - name: ISOLATED_VPC
   value: {{ $settings.isolatedVPC | quote }}
@@ -75,17 +80,17 @@
 - name: PACKWRIGHT_DECISIONS
   value: /var/lib/packwright/decisions
 - name: PACKWRIGHT_DECISIONS_KEPT
-  value: {{ $settings.decisions.keep | quote }}
+  value: {{ include "packwright.plain" $settings.decisions.keep | quote }}
 - name: PACKWRIGHT_DECISIONS_SIZE
-  value: {{ $settings.decisions.size | quote }}
+  value: {{ include "packwright.plain" $settings.decisions.size | quote }}
 {{- end }}
 {{- if include "packwright.isSet" $settings.limits.nodes }}
 - name: PACKWRIGHT_MAX_NODES
-  value: {{ $settings.limits.nodes | int64 | toString | quote }}
+  value: {{ include "packwright.plain" $settings.limits.nodes | quote }}
 {{- end }}
 {{- if include "packwright.isSet" $settings.limits.usdPerHour }}
 - name: PACKWRIGHT_MAX_USD_PER_HOUR
-  value: {{ $settings.limits.usdPerHour | toString | quote }}
+  value: {{ include "packwright.plain" $settings.limits.usdPerHour | quote }}
 {{- end }}
 {{- with include "packwright.nodePoolUsdPerHour" . }}
 - name: PACKWRIGHT_NODEPOOL_MAX_USD_PER_HOUR
@@ -93,14 +98,14 @@
 {{- end }}
 {{- if include "packwright.isSet" $settings.limits.launchesPerMinute }}
 - name: PACKWRIGHT_MAX_LAUNCHES_PER_MINUTE
-  value: {{ $settings.limits.launchesPerMinute | int64 | toString | quote }}
+  value: {{ include "packwright.plain" $settings.limits.launchesPerMinute | quote }}
 {{- end }}
 {{- if include "packwright.isSet" $settings.limits.solverSecondsPerHour }}
 - name: PACKWRIGHT_MAX_SOLVER_SECONDS_PER_HOUR
-  value: {{ $settings.limits.solverSecondsPerHour | int64 | toString | quote }}
+  value: {{ include "packwright.plain" $settings.limits.solverSecondsPerHour | quote }}
 {{- end }}
 {{- if include "packwright.isSet" $settings.limits.evictionsPerHour }}
 - name: PACKWRIGHT_MAX_EVICTIONS_PER_HOUR
-  value: {{ $settings.limits.evictionsPerHour | int64 | toString | quote }}
+  value: {{ include "packwright.plain" $settings.limits.evictionsPerHour | quote }}
 {{- end }}
 {{- end }}

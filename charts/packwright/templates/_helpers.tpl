@@ -53,6 +53,61 @@ annotations:
 {{- if not (has (toString .) (list "" "<nil>")) }}yes{{ end }}
 {{- end }}
 
+{{/* A number as people write it: numbers of a file are floats, and large ones would be 1e+06. */}}
+{{- define "packwright.plain" -}}
+{{- if and (kindIs "float64" .) (eq (floor .) .) }}{{ int64 . }}{{ else }}{{ . }}{{ end }}
+{{- end }}
+
+{{/* A quantity of memory in bytes. */}}
+{{- define "packwright.bytes" -}}
+{{- $text := include "packwright.plain" . }}
+{{- $factors := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 }}
+{{- $unit := regexFind "[kMGTi]*$" $text }}
+{{- mulf (trimSuffix $unit $text | float64) (get $factors $unit) | int64 }}
+{{- end }}
+
+{{/* Seconds of a duration such as 1h30m. */}}
+{{- define "packwright.seconds" -}}
+{{- $units := dict "ns" 0.000000001 "us" 0.000001 "ms" 0.001 "s" 1 "m" 60 "h" 3600 }}
+{{- $sum := 0.0 }}
+{{- range regexFindAll "[0-9.]+[a-z]+" . -1 }}
+{{- $unit := regexFind "[a-z]+" . }}
+{{- $sum = addf $sum (mulf (trimSuffix $unit . | float64) (get $units $unit)) }}
+{{- end }}
+{{- $sum }}
+{{- end }}
+
+{{/* Values that are well each by itself, and not beside one another. */}}
+{{- define "packwright.check" -}}
+{{- $settings := .Values.settings }}
+{{- if and $settings.interruptionQueue (not $settings.clusterName) }}
+{{- fail "settings.interruptionQueue: expected settings.clusterName beside it" }}
+{{- end }}
+{{- if and $settings.kwok $settings.clusterName }}
+{{- fail "settings.kwok: expected false beside settings.clusterName, with which nodes are instances of EC2" }}
+{{- end }}
+{{- if not (or $settings.kwok $settings.clusterName) }}
+{{- fail "settings.clusterName: expected the name of the cluster; or settings.kwok=true, for nodes without machines in a cluster that is there to try it" }}
+{{- end }}
+{{- range $name := list "amiRefreshInterval" "subnetRefreshInterval" "spotPriceInterval" }}
+{{- if lt (include "packwright.seconds" (get $settings $name) | float64) 60.0 }}
+{{- fail (printf "settings.%s: expected a minute or more, such as 5m, found %s" $name (get $settings $name)) }}
+{{- end }}
+{{- end }}
+{{- if eq (include "packwright.seconds" $settings.timeLimit | float64) 0.0 }}
+{{- fail "settings.timeLimit: expected more than nothing, such as 2s" }}
+{{- end }}
+{{- if and $settings.clusterCABundle (not (contains "-----BEGIN CERTIFICATE-----" (b64dec $settings.clusterCABundle))) }}
+{{- fail "settings.clusterCABundle: expected a certificate, PEM in base64" }}
+{{- end }}
+{{- if eq (int .Values.controller.metrics.port) (int .Values.controller.healthProbe.port) }}
+{{- fail "controller.healthProbe.port: expected another port than controller.metrics.port" }}
+{{- end }}
+{{- if lt (include "packwright.bytes" $settings.decisions.sizeLimit | int64) (include "packwright.bytes" $settings.decisions.size | int64) }}
+{{- fail "settings.decisions.sizeLimit: expected more than settings.decisions.size: a pod that needs more than it is evicted" }}
+{{- end }}
+{{- end }}
+
 {{- define "packwright.image" -}}
 {{- with .Values.controller.image }}
 {{- if hasSuffix "karpenter/controller" .repository }}
@@ -113,7 +168,7 @@ seccompProfile:
 {{- define "packwright.nodePoolUsdPerHour" -}}
 {{- $limits := list }}
 {{- range $pool, $usd := .Values.settings.limits.nodePoolUsdPerHour }}
-{{- $limits = append $limits (printf "%s=%v" $pool $usd) }}
+{{- $limits = append $limits (printf "%s=%s" $pool (include "packwright.plain" $usd)) }}
 {{- end }}
 {{- join "," $limits }}
 {{- end }}
@@ -121,12 +176,10 @@ seccompProfile:
 {{/* What the process that decides may allocate: as the value says, or half of the limit of the container, in bytes. Both processes
 together stay below that limit: beyond it the kernel ends the whole container. */}}
 {{- define "packwright.solverMemory" -}}
-{{- $limit := dig "limits" "memory" "" (.Values.controller.resources | default dict) | toString }}
+{{- $limit := dig "limits" "memory" "" (.Values.controller.resources | default dict) }}
 {{- if .Values.settings.solverMemory }}
-{{- .Values.settings.solverMemory }}
+{{- include "packwright.plain" .Values.settings.solverMemory }}
 {{- else if $limit }}
-{{- $factors := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 }}
-{{- $unit := regexFind "[kMGTi]*$" $limit }}
-{{- divf (mulf (trimSuffix $unit $limit | float64) (get $factors $unit)) 2 | int64 }}
+{{- div (include "packwright.bytes" $limit | int64) 2 }}
 {{- end }}
 {{- end }}

@@ -13,15 +13,22 @@ use crate::aws::{
 use crate::catalog::Market;
 use crate::cli::words::{boolean, duration};
 use crate::cloud::Provider;
+use crate::cluster::read::a_machine;
 use crate::cluster::{Cloud, Outside, Stand};
 use crate::controller::ControllerSettings;
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Settings of EC2")]
+#[allow(clippy::struct_excessive_bools)] // each is a flag
 pub struct AccountArgs {
     /// The name of the cluster, by which everything in the account is tagged. With it nodes are instances of EC2.
     #[arg(long, env = "CLUSTER_NAME", default_value = "", value_name = "NAME")]
     cluster_name: String,
+    /// Without a cluster name: play nodes, which are objects without machines, also in a cluster that has real ones. It binds pods of the
+    /// cluster to them, so it is for clusters that are there to try it.
+    #[arg(long, env = "PACKWRIGHT_KWOK", default_value = "false", action = clap::ArgAction::Set, num_args = 0..=1,
+        default_missing_value = "true", value_parser = boolean, value_name = "BOOL")]
+    kwok: bool,
     /// The URL of the API server for nodes [default: EKS says it].
     #[arg(long, env = "CLUSTER_ENDPOINT", default_value = "", value_name = "URL")]
     cluster_endpoint: String,
@@ -67,6 +74,44 @@ impl AccountArgs {
     /// Where nodes are.
     pub fn provider(&self) -> Provider {
         if self.cluster_name.is_empty() { Provider::Kwok } else { Provider::Ec2 }
+    }
+
+    /// What contradicts itself.
+    ///
+    /// # Errors
+    /// One sentence.
+    pub fn check(&self) -> Result<(), String> {
+        let is_named = !self.cluster_name.is_empty();
+        if self.kwok && is_named {
+            return Err(
+                "--kwok (PACKWRIGHT_KWOK): with --cluster-name nodes are instances of EC2, expected one of the two"
+                    .to_owned(),
+            );
+        }
+        if !self.interruption_queue.is_empty() && !is_named {
+            return Err("--interruption-queue (INTERRUPTION_QUEUE): expected --cluster-name (CLUSTER_NAME) beside it, without which \
+                nodes are played by kwok"
+                .to_owned());
+        }
+        Ok(())
+    }
+
+    /// Nodes are not played where there are real ones, unless somebody says so: a forgotten cluster name would bind pods to nodes
+    /// without machines.
+    ///
+    /// # Errors
+    /// One sentence: which node is there, or why they cannot be listed.
+    pub async fn check_nodes(&self, client: &Client) -> Result<(), String> {
+        if self.kwok || self.provider() != Provider::Kwok {
+            return Ok(());
+        }
+        match a_machine(client).await? {
+            Some(machine) => Err(format!(
+                "without --cluster-name (CLUSTER_NAME) nodes are played by kwok, but this cluster has real ones: {machine}. Give the \
+                 name of the cluster, or --kwok (PACKWRIGHT_KWOK=true) where this is meant"
+            )),
+            None => Ok(()),
+        }
     }
 
     /// The clients: of the region that is given, else of the one that variables, profile or instance say.
@@ -149,6 +194,19 @@ mod tests {
     fn a_cluster_name_asks_for_ec2() {
         assert_eq!(read(&[]).unwrap().provider(), Provider::Kwok);
         assert_eq!(read(&["--cluster-name", "prod"]).unwrap().provider(), Provider::Ec2);
+    }
+
+    #[test]
+    fn nodes_are_played_or_instances_not_both() {
+        assert_eq!(read(&["--kwok"]).unwrap().check(), Ok(()));
+        for (args, expected) in [
+            (&["--kwok", "--cluster-name", "prod"][..], "--kwok"),
+            (&["--interruption-queue", "q"], "expected --cluster-name"),
+            (&["--interruption-queue", "q", "--kwok"], "expected --cluster-name"),
+        ] {
+            assert!(read(args).unwrap().check().unwrap_err().contains(expected), "{args:?}");
+        }
+        assert_eq!(read(&["--interruption-queue", "q", "--cluster-name", "prod"]).unwrap().check(), Ok(()));
     }
 
     #[test]

@@ -54,7 +54,7 @@ struct WithoutMeaning {
     /// Requests at once, see KUBE_CLIENT_QPS.
     #[arg(long, env = "KUBE_CLIENT_BURST", default_value_t = 300, value_name = "N")]
     kube_client_burst: u32,
-    /// Go's profiles at the port of the metrics: this is no Go.
+    /// Profiles of Go's runtime at the port of the metrics: this program is not written in Go.
     #[arg(long, env = "ENABLE_PROFILING", default_value = "false", action = clap::ArgAction::Set, num_args = 0..=1,
         default_missing_value = "true", value_parser = boolean, value_name = "BOOL")]
     enable_profiling: bool,

@@ -12,7 +12,7 @@ use crate::cli::exit;
 use crate::cli::plan::{commands::of_launches, say};
 use crate::cli::words::counted;
 use crate::consolidation::report::CommandReport;
-use crate::consolidation::why::{Alone, HeldBy, Why, why};
+use crate::consolidation::why::{Alone, HeldBy, PassedOver, Why, why};
 use crate::observe::LoadOutcome;
 use crate::units::money::HOURS_PER_MONTH;
 use crate::what_if::{PriceTag, Pricing, prices_of_holds};
@@ -54,7 +54,8 @@ pub(super) fn run(args: &Args, name: &str, loaded: &LoadOutcome) -> Result<ExitC
         return Ok(ExitCode::from(exit::INVALID_INPUT));
     }
     let (limits, started) = (args.question.limits(), Instant::now());
-    let time = || limits.time.saturating_sub(started.elapsed());
+    let whole = limits.time + limits.time / 2;
+    let time = || whole.saturating_sub(started.elapsed());
     let policy = args.consolidation.policy();
     let why = why(snapshot, index, &policy, limits, &time);
     let price_tags = prices_of_holds(snapshot, index, Pricing { policy: &policy, limits, within: limits.time });
@@ -67,7 +68,10 @@ pub(super) fn run(args: &Args, name: &str, loaded: &LoadOutcome) -> Result<ExitC
     }
     out.flush()?;
     if args.output == Output::Text {
-        say(&snapshot.assumptions, &loaded.notes);
+        let pending = snapshot.pending().count();
+        let left_out = format!("{} left out, as by plan --scope consolidate", counted(pending, "pending pod"));
+        let notes: Vec<String> = loaded.notes.iter().cloned().chain((pending > 0).then_some(left_out)).collect();
+        say(&snapshot.assumptions, &notes);
     }
     Ok(ExitCode::from(if loaded.errors.is_empty() { exit::SUCCESS } else { exit::INVALID_INPUT }))
 }
@@ -107,7 +111,10 @@ fn text(Explained { why, price_tags }: &Explained) -> String {
                 command.saved_usd_hour
             );
         }
-        None if why.holds.is_empty() => text.push_str("\nNothing keeps it, and no command takes it away.\n"),
+        None if why.holds.is_empty() => {
+            let because = why.passed_over.as_ref().map(passed_over).unwrap_or_default();
+            let _ = writeln!(text, "\nNothing keeps it, and no command takes it away{because}.");
+        }
         None => held(&mut text, "It stays", &why.holds),
     }
     alone(&mut text, why);
@@ -127,7 +134,32 @@ fn held(text: &mut String, what: &str, holds: &[HeldBy]) {
 }
 
 fn alone(text: &mut String, why: &Why) {
-    let told = match &why.alone {
+    let told = told(&why.alone);
+    let what = if why.holds.is_empty() { "If it went alone" } else { "What that costs, if it went alone" };
+    let _ = writeln!(text, "\n{what}: {told}");
+}
+
+/// Why a node stays that nothing keeps and that could go alone, after what is said of it.
+fn passed_over(why: &PassedOver) -> String {
+    let commands = counted(why.commands, "command");
+    let cut = if why.is_search_cut { ", and the time limit ended the search (--time-limit)" } else { "" };
+    if why.is_budget_used {
+        return format!(": {commands} that save more use up the budget of its NodePool{cut}");
+    }
+    match &why.after_them {
+        None if why.is_search_cut => ": the time limit ended the search before it was tried (--time-limit)".to_owned(),
+        None => ": the search has not come upon it".to_owned(),
+        Some(Alone::Worth { .. }) => {
+            format!(": the search has not come upon it beside {commands}, after which it could go, too{cut}")
+        }
+        Some(alone) => {
+            format!(", as {commands} that there are need what it would need. After them: {}{cut}", told(alone))
+        }
+    }
+}
+
+fn told(alone: &Alone) -> String {
+    match alone {
         Alone::Unknown => "there was not the time to find out".to_owned(),
         Alone::NoPlace { pods } => {
             let some: Vec<&str> = pods.iter().take(MOST).map(String::as_str).collect();
@@ -143,7 +175,5 @@ fn alone(text: &mut String, why: &Why) {
             command.moves.len(),
             command.saved_usd_hour
         ),
-    };
-    let what = if why.holds.is_empty() { "If it went alone" } else { "What that costs, if it went alone" };
-    let _ = writeln!(text, "\n{what}: {told}");
+    }
 }

@@ -190,7 +190,7 @@ fn unplaced(text: &mut String, left: &UnplacedPod, explanation: &Explanation) {
     if left.remedies.is_empty() {
         let tried = left.tried;
         let _ = match (tried, left.is_incomplete) {
-            (0, _) => writeln!(text, "\nThere is no change of its rules or of valid NodePools to try."),
+            (0, _) => writeln!(text, "\nThere is nothing else to try: what the reason names has to change."),
             (_, true) => {
                 writeln!(text, "\nNone of the {tried} changes that were tried helps; more can be thought of.")
             }

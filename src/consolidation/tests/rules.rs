@@ -167,7 +167,7 @@ fn pods_move_to_the_nodes_of_another_pool_and_its_budget_is_its_own() {
     snapshot.node_pools.push(other);
     for node in snapshot.nodes.iter_mut().skip(2) {
         node.pool = Some("other".into());
-        node.labels.insert(labels::NODEPOOL.into(), "other".into());
+        Arc::make_mut(&mut node.labels).insert(labels::NODEPOOL.into(), "other".into());
     }
     let consolidation = found(&snapshot, &Policy::default(), Budgets::Together);
     let left: Vec<&str> = consolidation.after.nodes.iter().map(|node| &*node.name).collect();

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::consolidation::held::held;
-use crate::consolidation::why::{Alone, Why, why};
-use crate::observe::snapshot::DoNotDisrupt;
+use crate::consolidation::why::{Alone, PassedOver, Why, why};
+use crate::observe::snapshot::{DoNotDisrupt, Pod, PodKey};
 
 fn asked(snapshot: &Snapshot, node: usize) -> Why {
     let limits = Limits::of_work(Work::OF_A_TRIAL, Search::Integer);
@@ -42,6 +42,30 @@ fn a_node_that_nothing_keeps_may_be_worth_nothing_less() {
     assert!(a.holds.is_empty() && a.goes.is_none());
     let Alone::NotWorth { why, .. } = &a.alone else { panic!("{:?}", a.alone) };
     assert!(why.contains("not paid back"), "{why}");
+}
+
+/// Half a node each: one of the two goes onto the other, which then has no room to go itself.
+#[test]
+fn a_node_that_could_go_says_what_goes_instead() {
+    let mut snapshot = halves();
+    // who waits has room on either, and is looked at by neither this nor plan --scope consolidate
+    let waiting = Pod {
+        node: None,
+        key: PodKey { name: "waiting".into(), ..snapshot.pods[0].key.clone() },
+        ..snapshot.pods[0].clone()
+    };
+    snapshot.pods.push(waiting);
+    let both = [asked(&snapshot, 0), asked(&snapshot, 1)];
+    let (goes, stays): (Vec<&Why>, Vec<&Why>) = both.iter().partition(|why| why.goes.is_some());
+    let ([goes], [stays]) = (&goes[..], &stays[..]) else { panic!("{both:?}") };
+    assert_eq!(goes.goes.as_ref().unwrap().moves.len(), 1, "{goes:?}");
+    assert!(goes.passed_over.is_none());
+    assert!(stays.holds.is_empty() && matches!(stays.alone, Alone::Worth { .. }), "{stays:?}");
+    let Some(PassedOver { commands: 1, after_them: Some(after), .. }) = &stays.passed_over else { panic!("{stays:?}") };
+    assert!(!matches!(after, Alone::Worth { .. }), "{after:?}");
+    let moved: Vec<String> = all(&snapshot).iter().flat_map(|of| &of.moves).map(|of| of.pod.to_string()).collect();
+    let said: Vec<&String> = goes.goes.iter().flat_map(|of| &of.moves).map(|of| &of.pod).collect();
+    assert_eq!(said, moved.iter().collect::<Vec<_>>(), "as plan --scope consolidate says it");
 }
 
 #[test]

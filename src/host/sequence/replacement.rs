@@ -164,7 +164,7 @@ fn node_of(
         pool: Some(pool.pool.name.clone()),
         stage: NodeStage::Initialized,
         created_at: None,
-        labels: found,
+        labels: Arc::new(found),
         taints: pool.pool.taints.clone(),
         capacity: of_type.capacity.clone(),
         allocatable: of_type.allocatable.clone(),

@@ -99,7 +99,7 @@ fn applied(snapshot: &Snapshot, plan: &Plan<Checked>) -> Snapshot {
             pool: Some(pool.name.clone()),
             stage: NodeStage::Initialized,
             created_at: None,
-            labels,
+            labels: Arc::new(labels),
             taints: launch.taints.clone(),
             capacity: kind.capacity.clone(),
             allocatable: kind.allocatable.clone(),

@@ -8,7 +8,7 @@ fn nodes(manifests: &[Value]) -> Vec<Node> {
     let raw = manifests.iter().map(|value| RawObject { origin: Origin::default(), value: value.clone() });
     let objects = Objects::collect(raw);
     let mut errors = Vec::new();
-    let nodes = read_nodes(&objects, &mut errors);
+    let nodes = read_nodes(&objects, &mut errors, &mut Memory::default());
     assert_eq!((objects.errors, errors), (vec![], vec![]));
     nodes
 }
@@ -170,7 +170,7 @@ fn an_age_that_cannot_be_read_is_an_error_and_the_node_stays() {
     claim["spec"]["expireAfter"] = json!("a month");
     let raw = [node(&json!({})), claim].map(|value| RawObject { origin: Origin::default(), value });
     let mut errors = Vec::new();
-    let read = read_nodes(&Objects::collect(raw), &mut errors);
+    let read = read_nodes(&Objects::collect(raw), &mut errors, &mut Memory::default());
     assert_eq!((read.len(), read[0].disruption.expires_at), (1, None));
     let expected = "expected one such as 30s, 5m or 720h, or Never";
     assert_eq!(errors.len(), 1);

@@ -22,7 +22,7 @@ pub struct Node {
     pub stage: NodeStage,
     pub created_at: Option<Timestamp>,
     /// For a claim without Node: the labels that the claim requires with a single value.
-    pub labels: Labels,
+    pub labels: Arc<Labels>,
     /// The taints that count for scheduling: startup taints and the known ephemeral ones (not-ready, uninitialized,
     /// unregistered ...) are left out while a managed node is not initialized; a cordon is the unschedulable taint.
     pub taints: Vec<Taint>,

@@ -58,7 +58,7 @@ fn node(dice: &mut Dice, name: &str, size: Size, pools: &[NodePool]) -> Node {
         pool: pool.map(|pool| pool.name.clone()),
         stage,
         created_at: None,
-        labels: of_node,
+        labels: of_node.into(),
         taints,
         capacity: kind.capacity.clone(),
         allocatable: kind.allocatable.clone(),

@@ -92,7 +92,7 @@ fn a_launch_cannot_pass_for_a_node_that_a_pod_names() {
 
     // nor share the hostname domain of an existing node
     let mut snapshot = three_zones([1, 0, 0]);
-    snapshot.nodes[0].labels.insert(labels::HOSTNAME.into(), "launch-0".into());
+    Arc::make_mut(&mut snapshot.nodes[0].labels).insert(labels::HOSTNAME.into(), "launch-0".into());
     let mut near = template("y", 1);
     near.spec.pod_affinity.push(term(labels::HOSTNAME, "x"));
     let pod = add_pod(&mut snapshot, &Arc::new(near), None);

@@ -15,7 +15,7 @@ fn a_pod_may_go_where_the_naive_rules_let_it() {
         let snapshot = &world.snapshot;
         let mut cluster = Cluster::default();
         for node in &snapshot.nodes {
-            let mut found = node.labels.clone();
+            let mut found = (*node.labels).clone();
             found.entry(labels::HOSTNAME.into()).or_insert_with(|| node.name.clone());
             cluster.put_node(node.name.clone(), Node::new(found, node.taints.clone(), node.allocatable.clone()));
         }

@@ -180,7 +180,7 @@ fn a_node_needs_the_keys_of_all_constraints_to_be_a_domain() {
     };
     let mut snapshot = three_zones([1, 1, 0]);
     for node in &mut snapshot.nodes[..2] {
-        node.labels.insert("rack".into(), "r".into());
+        Arc::make_mut(&mut node.labels).insert("rack".into(), "r".into());
     }
     assert_eq!(bind(&mut snapshot.clone(), two_keys(), &[Existing(0)]), []);
     assert_eq!(bind(&mut snapshot, two_keys(), &[Existing(2)]), [Rule::TopologySpread]);

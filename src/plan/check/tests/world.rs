@@ -97,7 +97,7 @@ pub fn node(name: &str, zone: &str, cpu: i64) -> Node {
         pool: None,
         stage: NodeStage::Initialized,
         created_at: None,
-        labels: labels.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
+        labels: Arc::new(labels.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect()),
         taints: vec![],
         capacity: Resources::new().with(CPU, cpu).with(PODS, 10),
         allocatable: Resources::new().with(CPU, cpu).with(PODS, 10),
