@@ -47,8 +47,8 @@ pub(super) fn choose(class: &Arc<EC2NodeClass>, pools: Vec<NodePool>, catalog: &
     let facts = NodeClassFacts::from_ec2(class).unwrap_or_default();
     let types = catalog.instance_types(&facts, &Settings::default());
     // not the image of machines with GPUs, whose snapshot is larger than the volumes of a class for others
-    let plain = EVERYWHERE.iter().filter_map(|name| types.iter().find(|kind| *kind.name == **name));
-    if let Some((kind, image)) = plain.filter_map(|kind| Some((kind, images::of_type(&status.amis, kind)?))).next() {
+    let mut plain = EVERYWHERE.iter().filter_map(|name| types.iter().find(|kind| *kind.name == **name));
+    if let Some((kind, image)) = plain.find_map(|kind| Some((kind, images::of_type(&status.amis, kind)?))) {
         return Some(Machine { instance_type: kind.name.to_string(), image_id: image.to_string(), subnet_id });
     }
     let image = status.amis.first()?;
