@@ -433,3 +433,39 @@ fn the_next_command_asks_the_same_question() {
         "{hint}"
     );
 }
+
+/// What is said of each node is what is planned, whatever waits; and one that nothing holds and nobody takes says why.
+#[test]
+fn of_each_node_it_says_what_the_plan_does_with_it() {
+    let of = |args: &[&str], folder: &str| -> Value {
+        let output = packwright(args).args(["--work-limits", "usual", "-o", "json", "-f", folder]).output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
+    };
+    let whole = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/half-empty/cluster.yaml");
+    let text = std::fs::read_to_string(whole).unwrap();
+    let narrow = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("one-at-a-time.yaml");
+    std::fs::write(&narrow, text.replace("{nodes: 100%}", "{nodes: '1'}")).unwrap();
+    for (file, stay) in [(whole, 0), (narrow.to_str().unwrap(), 7)] {
+        let plan = of(&["plan", "--scope", "consolidate"], file);
+        let commands = plan["consolidation"]["commands"].as_array().unwrap();
+        let removed: Vec<&str> = commands
+            .iter()
+            .flat_map(|of| of["removed"].as_array().unwrap())
+            .map(|of| of["node"].as_str().unwrap())
+            .collect();
+        let nodes =
+            text.lines().filter_map(|line| line.strip_prefix("  nodeName: ")).filter(|of| of.starts_with("ip-"));
+        let nodes: std::collections::BTreeSet<&str> = nodes.collect();
+        assert_eq!(nodes.len(), 8, "{nodes:?}");
+        assert_eq!(removed.len(), 8 - stay, "{removed:?}");
+        for node in nodes {
+            let why = of(&["explain", &format!("node/{node}")], file);
+            let is_passed_over = why["passed_over"]["is_budget_used"] == true;
+            assert_eq!(
+                (!why["goes"].is_null(), is_passed_over),
+                (removed.contains(&node), !removed.contains(&node)),
+                "{why:#}"
+            );
+        }
+    }
+}

@@ -47,7 +47,7 @@ pub struct Why {
 /// Why a node that could go stays.
 #[derive(Debug, Serialize)]
 pub struct PassedOver {
-    /// Commands that there are; each is worth more than what it keeps others from.
+    /// Commands that there are instead.
     pub commands: usize,
     /// What would be if it went alone once they are carried out; null where there are none.
     pub after_them: Option<Alone>,

@@ -144,7 +144,7 @@ fn passed_over(why: &PassedOver) -> String {
     let commands = counted(why.commands, "command");
     let cut = if why.is_search_cut { ", and the time limit ended the search (--time-limit)" } else { "" };
     if why.is_budget_used {
-        return format!(": {commands} that save more use up the budget of its NodePool{cut}");
+        return format!(": the budget of its NodePool is used up by what goes first ({commands}){cut}");
     }
     match &why.after_them {
         None if why.is_search_cut => ": the time limit ended the search before it was tried (--time-limit)".to_owned(),
