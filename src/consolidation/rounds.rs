@@ -28,7 +28,6 @@ impl Search<'_> {
         }
         // what single nodes cannot, a few together may: they move few pods, too
         while !self.effort.is_over() && self.pass(Sets::Neighbours) {}
-        while !self.effort.is_over() && self.pass(Sets::SinglesByProgram) {}
     }
 
     /// What each of so many pods wins where nodes of this hourly price go, and nothing comes for them.
@@ -46,7 +45,7 @@ impl Search<'_> {
 
 /// In each round, once: the one after `before`. `most`: what each pod of some node wins if the node goes and nothing comes for it;
 /// `of_a_pod`: what the cluster costs for each pod. `None`: there is none after the last, in which it is nothing.
-fn next_hurdle(before: Option<MicroUsd>, most: MicroUsd, of_a_pod: MicroUsd) -> Option<MicroUsd> {
+pub(super) fn next_hurdle(before: Option<MicroUsd>, most: MicroUsd, of_a_pod: MicroUsd) -> Option<MicroUsd> {
     if before == Some(MicroUsd::ZERO) {
         return None;
     }

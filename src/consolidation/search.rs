@@ -194,11 +194,9 @@ pub fn consolidate_now(snapshot: &Snapshot, policy: &Policy, limits: Limits, tur
 /// Which sets of nodes a pass tries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sets {
-    /// By Karpenter's packing, as the next.
     Singles,
     /// A few neighbours, the smallest sets first.
     Neighbours,
-    SinglesByProgram,
     All,
 }
 
@@ -257,7 +255,11 @@ impl Search<'_> {
     /// Tries every set once; whether something was found.
     pub fn pass(&mut self, sets: Sets) -> bool {
         let before = self.commands.len();
-        self.is_quick = matches!(sets, Sets::Singles | Sets::Neighbours);
+        self.is_quick = match sets {
+            Sets::Singles => self.hurdle > MicroUsd::ZERO,
+            Sets::Neighbours => true,
+            Sets::All => false,
+        };
         let mut tried: HashSet<Vec<Arc<str>>> = HashSet::new();
         if sets == Sets::All {
             self.try_choices();
@@ -266,7 +268,7 @@ impl Search<'_> {
             let all = self.underutilized();
             let turn = self.manner.turn;
             let ideas = match sets {
-                Sets::Singles | Sets::SinglesByProgram => singles(&all, turn),
+                Sets::Singles => singles(&all, turn),
                 Sets::Neighbours => neighbours(&self.current, &all, turn),
                 Sets::All => ideas(&self.current, &all, turn),
             };
