@@ -237,3 +237,19 @@ fn sorted(taints: &[Taint]) -> Vec<Taint> {
     taints.sort_by(|a, b| (&a.key, &a.value).cmp(&(&b.key, &b.value)));
     taints
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_that_give_less_for_their_price_are_no_columns() {
+        let room = |cpu: i64, memory: i64| Resources::new().with("cpu", cpu).with("memory", memory);
+        let types = [(2, room(2, 4)), (4, room(4, 8)), (2, room(1, 8)), (3, room(1, 4)), (9, room(1, 1))];
+        let kinds = [0, 0, 0, 0, 1];
+        let buys = types.iter().zip(kinds).map(|((price, room), kind)| Buy { kind, price: MicroUsd(*price), room });
+        let best = best_for_the_price(buys.collect(), &["cpu", "memory"].map(Arc::from).into());
+        let left: Vec<(usize, i64)> = best.iter().map(|buy| (buy.kind, buy.price.0)).collect();
+        assert_eq!(left, [(0, 2), (0, 2), (1, 9)], "of each kind what some resource is cheapest on");
+    }
+}

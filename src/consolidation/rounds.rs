@@ -45,7 +45,7 @@ impl Search<'_> {
 
 /// In each round, once: the one after `before`. `most`: what each pod of some node wins if the node goes and nothing comes for it;
 /// `of_a_pod`: what the cluster costs for each pod. `None`: there is none after the last, in which it is nothing.
-pub(super) fn next_hurdle(before: Option<MicroUsd>, most: MicroUsd, of_a_pod: MicroUsd) -> Option<MicroUsd> {
+fn next_hurdle(before: Option<MicroUsd>, most: MicroUsd, of_a_pod: MicroUsd) -> Option<MicroUsd> {
     if before == Some(MicroUsd::ZERO) {
         return None;
     }
