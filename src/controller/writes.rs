@@ -12,6 +12,8 @@ use crate::observe::RawObject;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// An eviction that a budget blocks is asked for again after so long, as the reference's queue of evictions does.
+const LONGEST_OF_EVICTIONS: Duration = Duration::from_secs(10);
 /// A watch that is silent for so long is not waited for any more.
 pub(super) const WATCH: Duration = Duration::from_secs(10);
 /// What failed is forgotten so long after its pause: nobody wants it any more.
@@ -113,7 +115,7 @@ impl Writes {
         match outcome {
             // what it was to change is not there any more, as after a webhook: no reason to hurry
             Outcome::Done(Some(object)) if last.is_version_of(object) => {
-                last.pause(now);
+                last.pause(LONGEST_PAUSE, now);
                 None
             }
             Outcome::Done(Some(_)) => {
@@ -131,11 +133,11 @@ impl Writes {
                 None
             }
             Outcome::Delayed(_) => {
-                last.pause(now);
+                last.pause(LONGEST_OF_EVICTIONS, now);
                 None
             }
             Outcome::Refused(reason) | Outcome::Failed(reason) => {
-                last.pause(now);
+                last.pause(LONGEST_PAUSE, now);
                 Some(reason.clone())
             }
         }
@@ -155,8 +157,8 @@ impl Last {
         self.version.is_some() && object.value["metadata"]["resourceVersion"].as_str() == self.version.as_deref()
     }
 
-    fn pause(&mut self, now: Timestamp) {
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(16)).min(LONGEST_PAUSE);
+    fn pause(&mut self, longest: Duration, now: Timestamp) {
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(16)).min(longest);
         self.failures += 1;
         self.state = State::Failed { until: now + pause };
     }
@@ -220,6 +222,16 @@ mod tests {
             assert_eq!(writes.means(&subject, &Outcome::Done(None)), None, "and not twice");
             writes.answered(&subject, &outcome, now());
         }
+    }
+
+    #[test]
+    fn what_a_budget_blocks_is_asked_for_again_within_ten_seconds() {
+        let (subject, mut writes) = (Subject::of_cluster("Pod", "default/web"), Writes::default());
+        for _ in 0..20 {
+            writes.sent(&subject, Some("1"));
+            writes.answered(&subject, &Outcome::Delayed("not now".to_owned()), now());
+        }
+        assert_eq!(writes.may(&subject, Some("1"), now()), Err(Some(now() + Duration::from_secs(10))));
     }
 
     #[test]

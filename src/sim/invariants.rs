@@ -29,6 +29,7 @@ use crate::api::node_pool::NodePool;
 use crate::api::reading::read;
 use crate::controller::{Subject, Verb, Write};
 use crate::observe::amounts;
+use crate::placement::ClaimPlan;
 use crate::resources::Resources;
 
 pub use planted::Planted;
@@ -63,7 +64,7 @@ pub(super) const SETTLED: &str = "everything comes to rest";
 
 /// Whoever collects what was left behind has so long.
 const COLLECTED: Duration = Duration::from_secs(10 * 60);
-/// A node is reserved for so long at most.
+/// A node is reserved for so long at most, counted from when those are gone whose pods it waits for.
 const LONGEST_RESERVED: Duration = Duration::from_secs(20 * 60);
 
 #[derive(Debug, Default)]
@@ -191,11 +192,29 @@ impl Simulation<'_> {
             self.break_rule(LEAKED, text);
         }
         self.invariants.leaked = alone;
+        // an eviction that a budget blocks may take any time, and the room for the pod is kept
+        let awaiting: Vec<Arc<str>> =
+            self.invariants.reserved.keys().filter(|node| self.awaits_others(node)).cloned().collect();
+        for node in awaiting {
+            self.invariants.reserved.insert(node, now);
+        }
         let reserved = self.invariants.reserved.iter().find(|(_, since)| after(**since, LONGEST_RESERVED) < now);
         if let Some((node, since)) = reserved {
             let text = format!("{node} has been reserved since {since}");
             self.break_rule(RESERVED, text);
         }
+    }
+}
+
+impl Simulation<'_> {
+    /// Whether a node is to get pods of nodes that are still there.
+    fn awaits_others(&self, node: &str) -> bool {
+        let mut claims = self.api.all("NodeClaim").filter(|(_, claim)| text(claim, "/status/nodeName") == node);
+        claims.any(|(_, claim)| {
+            let written = claim["metadata"]["annotations"][labels::PLANNED_PODS].as_str();
+            let plan = written.and_then(|text| ClaimPlan::from_annotation(text).ok()).unwrap_or_default();
+            plan.replaces.iter().any(|from| self.api.get(&Subject::of_cluster("Node", from)).is_some())
+        })
     }
 }
 
