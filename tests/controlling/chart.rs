@@ -28,8 +28,9 @@ pub struct Release<'c> {
 }
 
 impl<'c> Release<'c> {
+    /// For nodes without machines.
     pub fn install(cluster: &'c Cluster, name: &'static str, values: &[&str]) -> Self {
-        let args = ["install", name, CHART, "--namespace", name, "--create-namespace"];
+        let args = ["install", name, CHART, "--namespace", name, "--create-namespace", "--set", "settings.kwok=true"];
         let sets = values.iter().flat_map(|value| ["--set", *value]);
         let output = cluster.run("helm", &args.into_iter().chain(sets).collect::<Vec<_>>());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -125,8 +126,7 @@ fn assert_repeated(folder: &Path) {
 #[test]
 fn the_rights_of_the_chart_are_enough_for_a_launch_and_a_removal() {
     on_cluster(async |cluster, client| {
-        let release =
-            Release::install(cluster, "packwright-system", &["settings.placement=Reserve", "settings.kwok=true"]);
+        let release = Release::install(cluster, "packwright-system", &["settings.placement=Reserve"]);
         let decisions = folder("decisions");
         let environment = release.environment(&[
             ("METRICS_PORT", "0"),
@@ -168,7 +168,7 @@ fn the_rights_of_the_chart_are_enough_for_a_launch_and_a_removal() {
 #[test]
 fn a_shadow_writes_nothing_into_the_cluster_and_says_what_it_would_do() {
     on_cluster(async |cluster, client| {
-        let values = ["settings.shadow=true", "settings.kwok=true", "serviceMonitor.enabled=false"];
+        let values = ["settings.shadow=true", "serviceMonitor.enabled=false"];
         let release = Release::install(cluster, "shadow", &values);
         let decisions = folder("shadow");
         let port = free_port();
