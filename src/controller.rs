@@ -51,6 +51,7 @@ mod waiting;
 mod batch;
 mod question;
 mod carry_out;
+mod decided;
 mod instances;
 mod looks;
 mod garbage;
@@ -95,15 +96,14 @@ pub use world::World;
 use crate::catalog::{Catalog, Learned};
 use crate::cloud::{Answer, Provider};
 use crate::consolidation::Policy;
-use crate::host::{Decision, Search};
-use crate::observe::snapshot::{NodePool, Pod};
+use crate::host::Search;
+use crate::observe::snapshot::NodePool;
 use crate::observe::{Memory, is_launchable};
-use crate::plan::Target;
 use crate::solve::carried::Carried;
 use attention::{Attention, Later};
 use batch::Batch;
 use buffers::Buffers;
-use carry_out::{Asked, carry_out};
+use carry_out::Asked;
 use cluster::{Claimed, Cluster};
 use consistency::Consistency;
 use consolidating::Consolidating;
@@ -475,30 +475,5 @@ impl Controller {
         let next = self.attention.next();
         step.next = Some(step.next.map_or(next, |known| known.min(next)));
         step
-    }
-
-    fn decided(&mut self, question: u64, decision: Option<&Decision>, now: Timestamp, step: &mut Step) {
-        let Some(asked) = self.asked.take_if(|asked| asked.question == question) else { return };
-        self.recent.note_decision(asked.at, now);
-        let Some(decision) = decision else { return };
-        self.carried = Arc::new(decision.carried(&asked.snapshot));
-        let mut cluster = Cluster::of(self.world.objects(), self.world.index(), self.settings.provider, None);
-        cluster.unseen = unseen(&cluster, &self.garbage, &self.instances, self.market.pools());
-        let spend = Spend::of(&cluster, self.market.pools(), &mut self.prices);
-        let mut room = Room::of(&self.settings.valves, &cluster, &spend, &mut self.recent, now);
-        let mut turn = Turn { now, settings: &self.settings, writes: &mut self.writes, step };
-        // kube-scheduler takes those first that it has tried first
-        let tried = |pod: &Pod| last_try(self.world.objects(), pod);
-        let plan = decision.plan.clone().exchanged(&asked.snapshot, tried);
-        let decision = &Decision { plan, ..decision.clone() };
-        let done = carry_out(&asked, decision, &self.world, &mut room, &mut turn);
-        self.nominated.extend(done.nodes.into_iter().map(|node| (node, now + NOMINATION)));
-        self.buffers.decided(&asked.snapshot, &decision.plan, &done.created, now);
-        for (launch, claim) in &done.created {
-            self.recent.note_launch(claim.clone(), now);
-            let here = decision.plan.assignments.iter().filter(|of| of.target == Target::Launch(*launch));
-            let pods = here.map(|assignment| asked.snapshot.pods[assignment.pod].uid.clone());
-            self.creating.note(claim.clone(), pods.collect());
-        }
     }
 }
