@@ -79,9 +79,9 @@ fn the_reader_may_list_what_is_read_and_nothing_else() {
 }
 
 #[test]
-fn the_readme_names_what_is_read() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let (_, after) = readme.split_once("plan is to list ").expect("README.md lists the kinds");
+fn the_page_of_planning_names_what_is_read() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/planning.md")).unwrap();
+    let (_, after) = page.split_once("plan is to list ").expect("docs/planning.md lists the kinds");
     let (list, _) = after.split_once(';').unwrap();
     let list = list.replace('\n', " ").replace(" and ", ", ");
     let named: Vec<&str> = list.split(", ").collect();
