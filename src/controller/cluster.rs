@@ -156,6 +156,13 @@ impl<'o> Cluster<'o> {
         self.index.pods_on(node).filter_map(|key| objects.pods.get_key_value(key)).map(|(key, pod)| (key, &pod.object))
     }
 
+    /// Those of them that say something of being disrupted.
+    pub fn protected_pods_on(&self, node: &str) -> impl Iterator<Item = (&'o ObjectKey, &'o Arc<Pod>)> {
+        let objects = self.objects;
+        let found = self.index.protected_on(node).filter_map(|key| objects.pods.get_key_value(key));
+        found.map(|(key, pod)| (key, &pod.object))
+    }
+
     /// Those that are bound to none.
     pub fn unbound_pods(&self) -> impl Iterator<Item = (&'o ObjectKey, &'o Arc<Pod>)> {
         let objects = self.objects;

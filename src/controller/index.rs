@@ -24,6 +24,8 @@ pub(super) struct Index {
     uids: HashMap<Arc<str>, ObjectKey>,
     /// By the name of their node.
     pods: Of,
+    /// Those of them that say something of being disrupted.
+    protected: Of,
     /// Pods without a node.
     unbound: BTreeSet<ObjectKey>,
     /// Nodes that are not open for every pod, as [`Reservation`] reads them.
@@ -38,6 +40,7 @@ pub(super) enum Place {
     /// `None`: it is not bound.
     Pod {
         node: Option<Arc<str>>,
+        is_protected: bool,
     },
     Node {
         id: Option<Arc<str>>,
@@ -75,7 +78,9 @@ impl Place {
     }
 
     fn of_pod(pod: &Pod) -> Self {
-        Self::Pod { node: filled(pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref())) }
+        let node = filled(pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()));
+        let annotations = pod.metadata.annotations.as_ref();
+        Self::Pod { node, is_protected: annotations.is_some_and(|of| of.contains_key(labels::DO_NOT_DISRUPT)) }
     }
 
     fn of_node(node: &Node) -> Self {
@@ -104,8 +109,13 @@ impl Index {
         }
         match before {
             Place::Nowhere => {}
-            Place::Pod { node: Some(node) } => leave(&mut self.pods, node, key),
-            Place::Pod { node: None } => drop(self.unbound.remove(key)),
+            Place::Pod { node: Some(node), is_protected } => {
+                leave(&mut self.pods, node, key);
+                if *is_protected {
+                    leave(&mut self.protected, node, key);
+                }
+            }
+            Place::Pod { node: None, .. } => drop(self.unbound.remove(key)),
             Place::Node { id, .. } => {
                 if let Some(id) = id {
                     leave(&mut self.nodes, id, key);
@@ -124,8 +134,13 @@ impl Index {
         }
         match after {
             Place::Nowhere => {}
-            Place::Pod { node: Some(node) } => join(&mut self.pods, node, key),
-            Place::Pod { node: None } => drop(self.unbound.insert(key.clone())),
+            Place::Pod { node: Some(node), is_protected } => {
+                join(&mut self.pods, node, key);
+                if *is_protected {
+                    join(&mut self.protected, node, key);
+                }
+            }
+            Place::Pod { node: None, .. } => drop(self.unbound.insert(key.clone())),
             Place::Node { id, is_reserved } => {
                 if let Some(id) = id {
                     join(&mut self.nodes, id, key);
@@ -171,6 +186,11 @@ impl Index {
     /// The pods that are bound to a node.
     pub fn pods_on(&self, node: &str) -> impl Iterator<Item = &ObjectKey> {
         self.pods.get(node).into_iter().flatten()
+    }
+
+    /// Those of them that say something of being disrupted (`karpenter.sh/do-not-disrupt`).
+    pub fn protected_on(&self, node: &str) -> impl Iterator<Item = &ObjectKey> {
+        self.protected.get(node).into_iter().flatten()
     }
 
     /// Pods without a node.

@@ -23,9 +23,7 @@ pub(super) fn step(cluster: &Cluster<'_>, protected: &mut Protected, turn: &mut 
         let told = protected.0.remove(&claimed.key.name).unwrap_or_default();
         let mut found = BTreeMap::new();
         let names = claimed.nodes.iter().filter_map(|node| node.metadata.name.as_deref());
-        for (key, pod) in
-            names.flat_map(|name| cluster.pods_on(name)).filter(|(_, pod)| pod.metadata.annotations.is_some())
-        {
+        for (key, pod) in names.flat_map(|name| cluster.protected_pods_on(name)) {
             let how = protection(pod, turn.now);
             match how {
                 Protection::None | Protection::Open => continue,

@@ -89,7 +89,7 @@ impl World {
     /// Notes that something may have happened to what a write or a question was about.
     pub(super) fn touch(&mut self, kind: &str, key: &ObjectKey) {
         match Place::of(&self.objects, kind, key) {
-            Place::Pod { node: Some(node) } => self.touch_node(&node),
+            Place::Pod { node: Some(node), .. } => self.touch_node(&node),
             Place::Node { id: Some(id), .. } => self.touch_instance(&id),
             _ if kind == "NodeClaim" => drop(self.changes.claims.insert(key.name.clone())),
             _ => {}
@@ -129,7 +129,7 @@ impl World {
             "Node" | "Pod" => {
                 for place in [&before.place, &after] {
                     match place {
-                        Place::Pod { node: Some(node) } => self.touch_node(node),
+                        Place::Pod { node: Some(node), .. } => self.touch_node(node),
                         Place::Node { id: Some(id), .. } => self.touch_instance(id),
                         _ => {}
                     }
