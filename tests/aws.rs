@@ -7,6 +7,7 @@ mod joiner;
 mod launching;
 mod moto;
 mod policy;
+mod profiles;
 mod proxy;
 mod queue;
 mod reading;

@@ -38,7 +38,8 @@ impl Classes {
             );
             return Ok(again);
         }
-        if !self.settings.is_isolated {
+        // of what an earlier role has left behind profiles are tidied up
+        if class.spec.role.is_some() && !self.settings.is_isolated {
             profile::delete_all(&self.aws, class, &self.facts.now()).await?;
         }
         let finalizers: Vec<&String> = class.finalizers().iter().filter(|known| *known != FINALIZER).collect();

@@ -142,12 +142,7 @@ impl Looks {
             ),
             reservations,
             renew(&mut found.placement_group, &mut self.placement, PLACEMENT_EVERY, look::placement_group(aws, spec)),
-            renew(
-                &mut found.instance_profile,
-                &mut self.profile,
-                PROFILE_EVERY,
-                profile::ensure(aws, class, cluster, settings.is_isolated)
-            ),
+            renew(&mut found.instance_profile, &mut self.profile, PROFILE_EVERY, profile::ensure(aws, class, cluster)),
         );
     }
 
