@@ -3,6 +3,7 @@
 mod account;
 mod ailing;
 mod classes;
+mod facts;
 mod joiner;
 mod launching;
 mod moto;
