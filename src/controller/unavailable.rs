@@ -15,6 +15,8 @@ use crate::observe::snapshot::NodePool;
 
 /// For so long.
 const AVOIDED: Duration = Duration::from_secs(3 * 60);
+/// What is reserved is paid for, and free as soon as an instance there ends: the cloud says each minute how much is.
+const RESERVED_AVOIDED: Duration = Duration::from_secs(60);
 
 /// Until when.
 #[derive(Debug, Default)]
@@ -22,7 +24,9 @@ pub(super) struct Unavailable(BTreeMap<OfferingName, Timestamp>);
 
 impl Unavailable {
     pub fn note(&mut self, offerings: &[OfferingName], now: Timestamp) {
-        self.0.extend(offerings.iter().map(|name| (name.clone(), later(now, AVOIDED))));
+        let until =
+            |name: &OfferingName| later(now, if name.reservation.is_some() { RESERVED_AVOIDED } else { AVOIDED });
+        self.0.extend(offerings.iter().map(|name| (name.clone(), until(name))));
     }
 
     pub fn forget(&mut self, now: Timestamp) {
@@ -90,6 +94,18 @@ mod tests {
         assert_eq!(gone(&unavailable.names(), "wide"), []);
         unavailable.note(&[name(None)], now);
         assert_eq!(gone(&unavailable.names(), "wide"), [name(None)], "nobody can have it");
+    }
+
+    #[test]
+    fn a_reservation_that_was_full_is_asked_for_again_after_a_minute() {
+        let (now, mut unavailable) = (Timestamp::UNIX_EPOCH, Unavailable::default());
+        let reserved =
+            OfferingName { capacity_type: CapacityType::Reserved, reservation: Some("cr-1".into()), ..name(None) };
+        unavailable.note(&[reserved.clone(), name(None)], now);
+        unavailable.forget(now + Duration::from_secs(59));
+        assert!(unavailable.names().contains(&reserved));
+        unavailable.forget(now + Duration::from_secs(60));
+        assert_eq!(unavailable.names(), BTreeSet::from([name(None)]));
     }
 
     #[test]
