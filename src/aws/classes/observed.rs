@@ -58,6 +58,8 @@ pub(super) struct Looks {
     placement: Option<Instant>,
     profile: Option<Instant>,
     validation: Option<Instant>,
+    /// How many claims its end waits for, as far as that was said.
+    waits_for: Option<usize>,
 }
 
 /// Whether something found is nothing.
@@ -110,6 +112,11 @@ async fn renew<T: IsNothing>(
 impl Looks {
     pub fn observed(&self) -> &Observed {
         &self.observed
+    }
+
+    /// Its end waits for so many claims. Whether that is new.
+    pub fn waits_for(&mut self, claims: usize) -> bool {
+        self.waits_for.replace(claims) != Some(claims)
     }
 
     /// Looks up what is due, all at once.
