@@ -88,13 +88,19 @@ async fn get(aws: &Aws, name: &str) -> Result<Option<InstanceProfile>, String> {
     }
 }
 
-/// Deletes all profiles that were made for a class.
+/// Deletes all profiles that were made for a class, also one that Karpenter made before they had paths.
 ///
 /// # Errors
 /// Why one could not be deleted.
 pub(super) async fn delete_all(aws: &Aws, class: &EC2NodeClass, cluster: &ClusterFacts) -> Result<(), String> {
     for profile in list(aws, &instance_profile::path(cluster, class)).await? {
         delete(aws, &profile).await?;
+    }
+    if let Some(old) = get(aws, &instance_profile::legacy_name(cluster, class)).await? {
+        let tags = old.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect();
+        if instance_profile::is_of_class(&tags, cluster, class) {
+            delete(aws, &old).await?;
+        }
     }
     Ok(())
 }
