@@ -16,7 +16,7 @@ pub mod control;
 pub mod telling;
 pub mod serve;
 
-pub use connect::{ConnectError, Connection, Progress, Target};
+pub use connect::{ConnectError, Connection, Progress, Target, is_inside};
 pub use control::{Cloud, Hosting, Listener, Outside, control};
 pub use lease::{Election, Stand, resign, stand};
 pub use read::{Reading, read, read_connected};

@@ -346,6 +346,7 @@ impl Controller {
             turn.say(Said::Offered(Arc::new(OnOffer::of(self.market.pools()))));
             self.zonal_shifts.step(&self.market, &mut turn);
         }
+        self.creating.step(&cluster, &mut turn);
         if is_structural {
             classes::step(&cluster, &mut turn);
             self.health.observe(&cluster, now);
@@ -357,7 +358,7 @@ impl Controller {
             }
             overlays::step(&cluster, &self.market, &mut turn);
             let room = || Room::of(&self.settings.valves, &cluster, &self.spend, &mut self.recent, now);
-            statics::step(&cluster, &self.market, (&mut self.statics, room), &mut turn);
+            statics::step(&cluster, &self.market, (&mut self.statics, &mut self.creating, room), &mut turn);
         }
         adopt::step(&cluster, &mut turn);
         hash::step(&cluster, &self.market, &mut turn);
@@ -381,7 +382,7 @@ impl Controller {
         protected::step(&cluster, &mut self.protected, &mut turn);
         idle::step(&cluster, &mut self.events, &mut turn);
         let mut coming = coming(&cluster, &observed, now);
-        coming.unseen = self.creating.pods(&cluster, &mut turn);
+        coming.unseen = self.creating.pods();
         self.batch.leave(&coming.pods);
         if let Some(until) = coming.until {
             turn.step_again(until);

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::cluster::{ClusterArgs, Waiting};
 use super::exit;
 use super::table::{Output, table};
+use crate::cluster::is_inside;
 use crate::cluster::release::{Outcome, Released, Wanted, release};
 use crate::placement::reservation::Reservation;
 
@@ -24,7 +25,7 @@ Examples:
 
 Exit codes, the first that applies:
   1  internal failure, or a node could not be freed
-  2  a refused option, the nodes of the cluster cannot be read, or it has no node of a name: nothing was freed then
+  2  a refused option, no cluster is named (in a pod it is the pod's), its nodes cannot be read, or it has no node of a name: nothing was freed
   0  none of the nodes is reserved any more, or --dry-run said which are";
 
 /// Free the nodes that are reserved for planned pods.
@@ -65,6 +66,12 @@ struct Shown {
 /// # Errors
 /// Standard output is closed.
 pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    if !args.cluster.is_given() && !args.dry_run && !is_inside() {
+        eprintln!(
+            "error: release changes nodes, so it does not guess the cluster: --context NAME, or --kubeconfig for the current context"
+        );
+        return Ok(ExitCode::from(exit::INVALID_INPUT));
+    }
     let wanted = Wanted { nodes: args.nodes.iter().cloned().collect(), is_dry_run: args.dry_run };
     let waiting = Waiting::default();
     let released = release(&args.cluster.target(), &wanted, &|progress| waiting.show(&progress));

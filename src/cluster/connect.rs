@@ -81,13 +81,18 @@ impl Target {
     }
 
     async fn configuration_inside(&self) -> Result<(Config, String), ConnectError> {
-        let is_inside = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
-        if is_inside && self.kubeconfig.is_none() && self.context.is_none() {
+        if is_inside() && self.kubeconfig.is_none() && self.context.is_none() {
             let inside = Config::incluster().map_err(|error| ConnectError::Kubeconfig(with_causes(&error)))?;
             return Ok((inside, "in-cluster".to_owned()));
         }
         configuration(self).await.map_err(ConnectError::Kubeconfig)
     }
+}
+
+/// Whether this process runs in a pod.
+#[must_use]
+pub fn is_inside() -> bool {
+    std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
 }
 
 fn of_config(mut config: Config, context: String, progress: &dyn Fn(Progress)) -> Result<Connection, ConnectError> {

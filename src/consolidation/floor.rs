@@ -6,14 +6,15 @@
 //! every resource, have room on a node at most as often as the smallest amounts go into what is free; what is over has to be bought.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
-use super::near::{Surroundings, lower_to, takes};
+use super::near::{Surroundings, lower_to};
 use super::search::Search;
 use super::trial::Wanted;
 use crate::catalog::{CapacityType, InstanceType, Offering};
 use crate::observe::Snapshot;
-use crate::observe::snapshot::{NodePool, PodSpec, PodTemplate};
+use crate::observe::snapshot::{NodePool, PodSpec};
 use crate::resources::Resources;
 use crate::units::MicroUsd;
 
@@ -35,6 +36,8 @@ pub(super) struct Sold {
 struct Alike<'s> {
     spec: &'s PodSpec,
     count: usize,
+    /// By node.
+    takers: Rc<[bool]>,
 }
 
 impl Sold {
@@ -85,11 +88,15 @@ impl Surroundings {
     ) -> MicroUsd {
         let gone = self.indices(removed);
         let near = self.near(snapshot, &gone);
-        let mut groups: BTreeMap<*const PodTemplate, Alike> = BTreeMap::new();
-        for pod in gone.iter().flat_map(|&node| self.pods_on(node)).map(|&pod| &snapshot.pods[pod]) {
+        let mut groups: BTreeMap<usize, Alike> = BTreeMap::new();
+        for &number in gone.iter().flat_map(|&node| self.pods_on(node)) {
+            let (pod, template) = (&snapshot.pods[number], self.template(number));
             if pod.is_reschedulable() {
-                let spec = &pod.template.spec;
-                groups.entry(Arc::as_ptr(&pod.template)).or_insert(Alike { spec, count: 0 }).count += 1;
+                let alike = || {
+                    let takers = self.takers(snapshot, template);
+                    Alike { spec: &pod.template.spec, count: 0, takers }
+                };
+                groups.entry(template).or_insert_with(alike).count += 1;
             }
         }
         let groups: Vec<Alike> = groups.into_values().collect();
@@ -102,7 +109,7 @@ impl Surroundings {
             for &index in &near {
                 let Some(free) = self.free(index) else { continue };
                 let room = times(&size, free);
-                if room > 0 && set.iter().any(|of| takes(&snapshot.nodes[index], of.spec)) {
+                if room > 0 && set.iter().any(|of| of.takers[index]) {
                     over = over.saturating_sub(room);
                 }
                 if over <= 0 {

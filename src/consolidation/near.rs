@@ -2,7 +2,8 @@
 //! a small one.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::floor::Sold;
@@ -35,6 +36,7 @@ pub(super) struct Surroundings {
     on_sale: Vec<(Types, Types, OnSale)>,
     pub(super) sold: Sold,
     alike: Alike,
+    takers: RefCell<HashMap<usize, Rc<[bool]>>>, // looked up only
 }
 
 impl Surroundings {
@@ -64,7 +66,7 @@ impl Surroundings {
         let on_sale: Vec<(Types, Types, OnSale)> = snapshot.node_pools.iter().map(sold).collect();
         let types = on_sale.iter().map(|(_, sold, _)| sold.as_slice());
         let sold = Sold::of(&snapshot.node_pools.iter().zip(types).collect::<Vec<_>>());
-        Self { free, pods, index, limited, on_sale, sold, alike: Alike::of(snapshot) }
+        Self { free, pods, index, limited, on_sale, sold, alike: Alike::of(snapshot), takers: RefCell::default() }
     }
 
     /// Nodes, by index into `Snapshot::nodes`.
@@ -116,21 +118,22 @@ impl Surroundings {
 
     /// The nodes with the most room of those that have some for the smallest of the pods of the nodes that go, and take one of them.
     pub(super) fn near(&self, snapshot: &Snapshot, gone: &BTreeSet<usize>) -> BTreeSet<usize> {
-        let moving = || gone.iter().flat_map(|&node| &self.pods[node]).map(|&pod| &snapshot.pods[pod]);
+        let moving = gone.iter().flat_map(|&node| &self.pods[node]).copied();
+        let mut templates: BTreeSet<usize> = BTreeSet::new();
         let mut least: Option<Resources> = None;
         let mut count = 0;
-        for pod in moving().filter(|pod| pod.is_reschedulable()) {
+        for number in moving.filter(|&number| snapshot.pods[number].is_reschedulable()) {
             count += 1;
-            lower_to(least.get_or_insert_with(|| requests(pod).clone()), requests(pod));
+            if templates.insert(self.template(number)) {
+                let requests = requests(&snapshot.pods[number]);
+                lower_to(least.get_or_insert_with(|| requests.clone()), requests);
+            }
         }
         let Some(least) = least else { return BTreeSet::new() };
-        let specs: BTreeMap<*const PodTemplate, &PodSpec> = moving()
-            .filter(|pod| pod.is_reschedulable())
-            .map(|pod| (Arc::as_ptr(&pod.template), &pod.template.spec))
-            .collect();
+        let takers: Vec<Rc<[bool]>> = templates.into_iter().map(|template| self.takers(snapshot, template)).collect();
         let has_room = |index: &usize| {
             let free = self.free[*index].as_ref().filter(|_| !gone.contains(index));
-            free.is_some_and(|free| least.fits(free)) && specs.values().any(|spec| takes(&snapshot.nodes[*index], spec))
+            free.is_some_and(|free| takers.iter().any(|takers| takers[*index]) && least.fits(free))
         };
         let mut near: Vec<usize> = (0..self.free.len()).filter(has_room).collect();
         let most = NEAR + NEAR_A_POD * count;
@@ -140,6 +143,21 @@ impl Surroundings {
             near.truncate(most);
         }
         near.into_iter().collect()
+    }
+
+    /// Of a pod, by index into `Snapshot::pods`: pods of one template are alike.
+    pub(super) fn template(&self, pod: usize) -> usize {
+        self.alike.of_pod[pod]
+    }
+
+    /// Which nodes take pods of a template, by index into `Snapshot::nodes`: looked up once, a search asks for it thousands of times.
+    pub(super) fn takers(&self, snapshot: &Snapshot, template: usize) -> Rc<[bool]> {
+        let mut known = self.takers.borrow_mut();
+        let takers = known.entry(template).or_insert_with(|| {
+            let spec = &self.alike.templates[template].spec;
+            snapshot.nodes.iter().map(|node| takes(node, spec)).collect()
+        });
+        takers.clone()
     }
 
     fn times(&self, index: usize, least: &Resources) -> i64 {
@@ -162,7 +180,7 @@ fn requests(pod: &Pod) -> &Resources {
 }
 
 /// Whether a node's taints and labels are such as a pod takes.
-pub(super) fn takes(node: &Node, spec: &PodSpec) -> bool {
+fn takes(node: &Node, spec: &PodSpec) -> bool {
     keep_out(&spec.tolerations, &node.taints).is_none() && selects(spec, &node.labels)
 }
 

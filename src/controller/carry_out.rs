@@ -16,8 +16,8 @@ use super::world::World;
 use crate::api::labels;
 use crate::host::Decision;
 use crate::observe::Snapshot;
-use crate::observe::snapshot::NodeStage;
-use crate::observe::snapshot::PodKey;
+use crate::observe::objects::Objects;
+use crate::observe::snapshot::{NodeStage, Pod, PodKey};
 use crate::placement::signature::signature;
 use crate::placement::{ClaimPlan, ExpectedPods, PlannedPod};
 use crate::plan::claims::node_claim;
@@ -140,12 +140,15 @@ fn propose(snapshot: &Snapshot, plan: &Plan<Checked>, index: usize, turn: &mut T
 /// Whether some pod of a launch still needs it.
 fn is_wanted(snapshot: &Snapshot, plan: &Plan<Checked>, launch: usize, world: &World) -> bool {
     let here = plan.assignments.iter().filter(|assignment| assignment.target == Target::Launch(launch));
-    here.map(|assignment| &snapshot.pods[assignment.pod]).any(|pod| {
-        let now = world.objects().pods.get(&pod.key).map(|pod| &pod.object);
-        let is_there = now.is_some_and(|now| now.metadata.uid.as_deref() == Some(&*pod.uid));
-        let node = now.and_then(|now| now.spec.as_ref()?.node_name.as_deref());
-        pod.buffer || (is_there && node.is_none_or(|node| pod.node.is_some() && takes_no_pods(world.objects(), node)))
-    })
+    here.map(|assignment| &snapshot.pods[assignment.pod]).any(|pod| needs_node(pod, world.objects()))
+}
+
+/// Whether a pod that was planned is still there, and waits or has to leave its node.
+pub(super) fn needs_node(pod: &Pod, objects: &Objects) -> bool {
+    let now = objects.pods.get(&pod.key).map(|pod| &pod.object);
+    let is_there = now.is_some_and(|now| now.metadata.uid.as_deref() == Some(&*pod.uid));
+    let node = now.and_then(|now| now.spec.as_ref()?.node_name.as_deref());
+    pod.buffer || (is_there && node.is_none_or(|node| pod.node.is_some() && takes_no_pods(objects, node)))
 }
 
 /// Whether a node takes only the pods that its claim plans.

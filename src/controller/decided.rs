@@ -35,8 +35,9 @@ impl Controller {
         for (launch, claim) in &done.created {
             self.recent.note_launch(claim.clone(), now);
             let here = decision.plan.assignments.iter().filter(|of| of.target == Target::Launch(*launch));
-            let pods = here.map(|assignment| asked.snapshot.pods[assignment.pod].uid.clone());
-            self.creating.note(claim.clone(), pods.collect());
+            let pods = here.map(|assignment| asked.snapshot.pods[assignment.pod].clone());
+            let pool = &asked.snapshot.node_pools[decision.plan.launches[*launch].pool].name;
+            self.creating.note(claim.clone(), pool.clone(), pods.collect());
         }
     }
 }

@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::cluster::{Claimed, Cluster};
 use super::conditions::{LAUNCHED, READY, is_true};
 use super::create::{create_claim, free_name};
+use super::creating::Creating;
 use super::idle::is_kept;
 use super::market::Market;
 use super::replacing::replaced;
@@ -42,7 +43,7 @@ pub(super) struct Statics(BTreeMap<Arc<str>, Timestamp>);
 pub(super) fn step(
     cluster: &Cluster<'_>,
     market: &Market,
-    (statics, room): (&mut Statics, impl FnOnce() -> Room),
+    (statics, creating, room): (&mut Statics, &mut Creating, impl FnOnce() -> Room),
     turn: &mut Turn<'_>,
 ) {
     if !turn.settings.decision.feature_gates.static_capacity || market.is_awaited() {
@@ -66,7 +67,7 @@ pub(super) fn step(
             Ordering::Less => {
                 let limit = pool.limits.nodes.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(0));
                 let missing = (replicas - staying.len()).min(limit.saturating_sub(claims.len()));
-                create(cluster, pool, missing, (&mut *statics, &mut room), turn);
+                create(cluster, pool, missing, (&mut *statics, &mut *creating, &mut room), turn);
             }
             Ordering::Greater => remove(cluster, &staying, replicas, turn),
             Ordering::Equal => {}
@@ -78,7 +79,7 @@ fn create(
     cluster: &Cluster<'_>,
     pool: &NodePool,
     missing: usize,
-    (statics, room): (&mut Statics, &mut Room),
+    (statics, creating, room): (&mut Statics, &mut Creating, &mut Room),
     turn: &mut Turn<'_>,
 ) {
     let object = cluster.pool(&pool.name);
@@ -87,7 +88,7 @@ fn create(
         object.metadata.deletion_timestamp.is_none() && is_true(conditions, READY)
     });
     // until what is being created is there, nobody knows how many there are
-    if !is_ready || pool.unusable.is_some() || turn.writes.is_creating() {
+    if !is_ready || pool.unusable.is_some() || turn.writes.is_creating() || creating.is_of(&pool.name) {
         return;
     }
     if let Some(until) = statics.0.get(&pool.name) {
@@ -105,6 +106,7 @@ fn create(
         }
         if create_claim(pool, unplanned_claim(pool, &name), &ClaimPlan::default(), cluster.objects, turn) {
             let instance_type = Arc::from("any");
+            creating.note(name.clone(), pool.name.clone(), Vec::new());
             turn.say_once_taken(Said::Creating { claim: name, pool: pool.name.clone(), pods: 0, instance_type });
         }
     }

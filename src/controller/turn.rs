@@ -100,6 +100,9 @@ impl Turn<'_> {
             Ok(()) if self.settings.shadow => false,
             Ok(()) => {
                 self.writes.sent(&subject, version);
+                if let Verb::Create(object) = &verb {
+                    self.writes.creates(&subject, object);
+                }
                 self.act(Action::Write(Write { subject, verb }));
                 true
             }
@@ -108,6 +111,18 @@ impl Turn<'_> {
                 false
             }
             Err(None) => false,
+        }
+    }
+
+    /// Sends a creation of which nobody knows what became once more, the very same, as soon as it may be: there is one at most.
+    pub fn create_again(&mut self, subject: &Subject) {
+        match self.writes.may(subject, None, self.now) {
+            Ok(()) => {
+                if let Some(object) = self.writes.again(subject) {
+                    self.act(Action::Write(Write { subject: subject.clone(), verb: Verb::Create(object) }));
+                }
+            }
+            Err(at) => at.into_iter().for_each(|at| self.step_again(at)),
         }
     }
 

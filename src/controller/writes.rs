@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::event::{Outcome, Subject};
 use super::said::Said;
@@ -14,6 +15,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// An eviction that a budget blocks is asked for again after so long, as the reference's queue of evictions does.
 const LONGEST_OF_EVICTIONS: Duration = Duration::from_secs(10);
+/// A creation without an answer is sent again after so long: pods wait for it.
+const LONGEST_OF_CREATIONS: Duration = Duration::from_secs(10);
 /// A watch that is silent for so long is not waited for any more.
 pub(super) const WATCH: Duration = Duration::from_secs(10);
 /// What failed is forgotten so long after its pause: nobody wants it any more.
@@ -31,7 +34,9 @@ struct Last {
     /// Failures in a row.
     failures: u32,
     /// What is to be said once it is taken.
-    said: Option<Box<Said>>,
+    said: Vec<Said>,
+    /// The object that is created.
+    creates: Option<Box<Value>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,21 +97,46 @@ impl Writes {
         let failures = self.0.get(subject).map_or(0, |last| last.failures);
         self.0.insert(
             subject.clone(),
-            Last { version: version.map(Arc::from), state: State::Sent, failures, said: None },
+            Last { version: version.map(Arc::from), state: State::Sent, failures, said: Vec::new(), creates: None },
         );
+    }
+
+    /// Keeps the object of a creation that is sent: it may have to be sent again.
+    pub(super) fn creates(&mut self, subject: &Subject, object: &Value) {
+        if let Some(last) = self.0.get_mut(subject) {
+            last.creates = Some(Box::new(object.clone()));
+        }
+    }
+
+    /// The object of a creation that is sent again, as it was.
+    pub(super) fn again(&mut self, subject: &Subject) -> Option<Value> {
+        let last = self.0.get_mut(subject)?;
+        let object = last.creates.as_deref()?.clone();
+        last.state = State::Sent;
+        Some(object)
     }
 
     /// What a write that is under way means, once it is taken.
     pub(super) fn say_once_taken(&mut self, subject: &Subject, said: Said) {
         if let Some(last) = self.0.get_mut(subject) {
-            last.said = Some(Box::new(said));
+            last.said.push(said);
         }
     }
 
-    /// What is to be said now that a write is answered: nothing where it was not taken.
-    pub(super) fn means(&mut self, subject: &Subject, outcome: &Outcome) -> Option<Said> {
-        let said = self.0.get_mut(subject)?.said.take();
-        said.filter(|_| matches!(outcome, Outcome::Done(_))).map(|said| *said)
+    /// What is to be said now that a write is answered: nothing where it was not taken, and nothing yet where nobody knows that of a
+    /// creation. One that is there already after such an answer is ours.
+    pub(super) fn means(&mut self, subject: &Subject, outcome: &Outcome) -> Vec<Said> {
+        let Some(last) = self.0.get_mut(subject) else { return Vec::new() };
+        let (is_creation, is_again) = (last.creates.is_some(), last.failures > 0);
+        match outcome {
+            Outcome::Failed(_) if is_creation => Vec::new(),
+            Outcome::Outdated if is_creation && is_again => std::mem::take(&mut last.said),
+            Outcome::Done(_) => std::mem::take(&mut last.said),
+            _ => {
+                last.said.clear();
+                Vec::new()
+            }
+        }
     }
 
     /// Notes an answer; why the write failed, where it did.
@@ -137,7 +167,8 @@ impl Writes {
                 None
             }
             Outcome::Refused(reason) | Outcome::Failed(reason) => {
-                last.pause(LONGEST_PAUSE, now);
+                let is_open = last.creates.is_some() && matches!(outcome, Outcome::Failed(_));
+                last.pause(if is_open { LONGEST_OF_CREATIONS } else { LONGEST_PAUSE }, now);
                 Some(reason.clone())
             }
         }
@@ -209,18 +240,39 @@ mod tests {
     #[test]
     fn what_a_write_means_is_said_once_it_is_taken_and_only_then() {
         let (subject, mut writes) = (Subject::of_cluster("Node", "n"), Writes::default());
-        let said = || Said::FoundPods { pods: 1 };
+        let both = || vec![Said::FoundPods { pods: 1 }, Said::FoundPods { pods: 2 }];
         for (outcome, expected) in [
-            (Outcome::Failed("no answer".to_owned()), None),
-            (Outcome::Outdated, None),
-            (Outcome::Delayed("not now".to_owned()), None),
-            (Outcome::Done(None), Some(said())),
+            (Outcome::Failed("no answer".to_owned()), vec![]),
+            (Outcome::Outdated, vec![]),
+            (Outcome::Delayed("not now".to_owned()), vec![]),
+            (Outcome::Done(None), both()),
         ] {
             writes.sent(&subject, Some("1"));
-            writes.say_once_taken(&subject, said());
+            both().into_iter().for_each(|said| writes.say_once_taken(&subject, said));
             assert_eq!(writes.means(&subject, &outcome), expected, "{outcome:?}");
-            assert_eq!(writes.means(&subject, &Outcome::Done(None)), None, "and not twice");
+            assert_eq!(writes.means(&subject, &Outcome::Done(None)), [], "and not twice");
             writes.answered(&subject, &outcome, now());
+        }
+    }
+
+    #[test]
+    fn a_creation_without_an_answer_is_sent_again_as_it_was_and_said_once_it_is_known_to_be_made() {
+        let object = json!({"metadata": {"name": "n"}});
+        for known in [Outcome::Done(None), Outcome::Outdated] {
+            let (subject, mut writes) = (Subject::of_cluster("NodeClaim", "n"), Writes::default());
+            writes.sent(&subject, None);
+            writes.creates(&subject, &object);
+            writes.say_once_taken(&subject, Said::FoundPods { pods: 1 });
+            let failed = Outcome::Failed("no answer".to_owned());
+            for _ in 0..20 {
+                assert_eq!(writes.means(&subject, &failed), []);
+                writes.answered(&subject, &failed, now());
+                let until = writes.may(&subject, None, now()).unwrap_err().unwrap();
+                assert!(until <= now() + LONGEST_OF_CREATIONS, "pods wait for it: {until}");
+                assert_eq!(writes.again(&subject), Some(object.clone()));
+                assert!(writes.is_sent(&subject));
+            }
+            assert_eq!(writes.means(&subject, &known), [Said::FoundPods { pods: 1 }], "{known:?}");
         }
     }
 

@@ -66,13 +66,16 @@ pub(super) const SETTLED: &str = "everything comes to rest";
 const COLLECTED: Duration = Duration::from_secs(10 * 60);
 /// A node is reserved for so long at most, counted from when those are gone whose pods it waits for.
 const LONGEST_RESERVED: Duration = Duration::from_secs(20 * 60);
+/// And those are waited for so long at most: a budget may block an eviction for ever.
+const LONGEST_AWAITING: Duration = Duration::from_secs(60 * 60);
 
 #[derive(Debug, Default)]
 pub(super) struct Invariants {
     found: Option<Broken>,
-    /// Instances without claim, and nodes that are reserved: since when.
+    /// Instances without claim: since when.
     leaked: BTreeMap<Arc<str>, Timestamp>,
-    reserved: BTreeMap<Arc<str>, Timestamp>,
+    /// Nodes that are.
+    reserved: BTreeMap<Arc<str>, Reserved>,
     /// Instances that the controller takes away although nobody else wants that, by provider id.
     disrupted: BTreeSet<Arc<str>>,
     /// Those of them of which the claim was deleted, also when they are gone.
@@ -88,6 +91,14 @@ pub(super) struct Invariants {
     late: BTreeSet<Arc<str>>,
     /// The write that is being carried out is one of those.
     is_late: bool,
+}
+
+/// A node that is kept for pods.
+#[derive(Debug, Clone, Copy)]
+struct Reserved {
+    since: Timestamp,
+    /// Since when no node is waited for any more whose pods it is to get.
+    alone: Timestamp,
 }
 
 impl Simulation<'_> {
@@ -128,7 +139,8 @@ impl Simulation<'_> {
                 let is_reserved =
                     has_taint(node, labels::PLANNED) || !node["metadata"]["annotations"][labels::CORDONED_AT].is_null();
                 if is_reserved {
-                    self.invariants.reserved.entry(name.clone()).or_insert(self.now);
+                    let now = Reserved { since: self.now, alone: self.now };
+                    self.invariants.reserved.entry(name.clone()).or_insert(now);
                 } else {
                     self.invariants.reserved.remove(name);
                 }
@@ -192,14 +204,17 @@ impl Simulation<'_> {
             self.break_rule(LEAKED, text);
         }
         self.invariants.leaked = alone;
-        // an eviction that a budget blocks may take any time, and the room for the pod is kept
+        let is_awaiting = |node: &str| self.awaits_others(node);
         let awaiting: Vec<Arc<str>> =
-            self.invariants.reserved.keys().filter(|node| self.awaits_others(node)).cloned().collect();
+            self.invariants.reserved.keys().filter(|node| is_awaiting(node)).cloned().collect();
         for node in awaiting {
-            self.invariants.reserved.insert(node, now);
+            if let Some(reserved) = self.invariants.reserved.get_mut(&node) {
+                reserved.alone = now.min(after(reserved.since, LONGEST_AWAITING));
+            }
         }
-        let reserved = self.invariants.reserved.iter().find(|(_, since)| after(**since, LONGEST_RESERVED) < now);
-        if let Some((node, since)) = reserved {
+        let is_over = |of: &Reserved| after(of.alone, LONGEST_RESERVED) < now;
+        let reserved = self.invariants.reserved.iter().find(|(_, of)| is_over(of));
+        if let Some((node, Reserved { since, .. })) = reserved {
             let text = format!("{node} has been reserved since {since}");
             self.break_rule(RESERVED, text);
         }

@@ -29,7 +29,7 @@ fn without_input_every_kind_of_it_is_offered() {
 #[cfg(feature = "live")]
 fn a_kubeconfig_need_not_be_named() {
     let missing = folder("kubeconfigs").join("missing");
-    for args in [&["plan", "--kubeconfig"][..], &["release", "--dry-run", "--kubeconfig"], &["release", "node"]] {
+    for args in [&["plan", "--kubeconfig"][..], &["release", "--dry-run", "--kubeconfig"], &["release", "--dry-run"]] {
         let output = packwright(args).env("KUBECONFIG", &missing).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
         let expected = format!("error: KUBECONFIG: no such file: {}\n", missing.display());
@@ -37,6 +37,17 @@ fn a_kubeconfig_need_not_be_named() {
     }
     let output = packwright(&["plan", "--kubeconfig", missing.to_str().unwrap()]).output().unwrap();
     assert_eq!(text(&output.stderr), format!("error: {}: no such file or directory\n", missing.display()));
+}
+
+#[test]
+#[cfg(feature = "live")]
+fn nodes_are_freed_only_of_a_cluster_that_is_named() {
+    for args in [&["release"][..], &["release", "node"]] {
+        let output = packwright(args).env_remove("KUBERNETES_SERVICE_HOST").output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        let message = text(&output.stderr);
+        assert!(message.starts_with("error: ") && message.contains("--context NAME"), "{message}");
+    }
 }
 
 #[test]
