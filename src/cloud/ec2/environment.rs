@@ -77,7 +77,7 @@ mod tests {
     fn addresses_say_of_which_family_a_cluster_is() {
         let of = |dns: Option<&str>, cidr: Option<&str>| {
             let (dns, service_cidr) = (dns.map(Into::into), cidr.map(Into::into));
-            ClusterFacts { dns, service_cidr, ..ClusterFacts::default() }.is_ipv6()
+            ClusterFacts { service_cidr, dns, ..ClusterFacts::default() }.is_ipv6()
         };
         assert!(of(Some("fd00::a"), None));
         assert!(of(None, Some("fd00::/108")), "nobody has read the DNS Service yet");
