@@ -22,6 +22,7 @@ pub mod spot;
 pub mod told;
 pub mod types;
 mod batch;
+mod claims;
 mod fleet;
 mod health;
 mod instances;

@@ -90,7 +90,7 @@ impl Launch {
     }
 }
 
-/// What tells an offering from all others.
+/// What tells an offering from all others, for every node class or for one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OfferingName {
     /// Of which type.
@@ -101,10 +101,12 @@ pub struct OfferingName {
     pub capacity_type: CapacityType,
     /// The id of the capacity reservation, where it is reserved.
     pub reservation: Option<Arc<str>>,
+    /// The EC2NodeClass that alone is meant: it is its subnets or its placement group that are full, and others may have it.
+    pub class: Option<Arc<str>>,
 }
 
 impl OfferingName {
-    /// That of an offering of a type.
+    /// That of an offering of a type, whichever the node class.
     #[must_use]
     pub fn of(kind: &InstanceType, offering: &Offering) -> Self {
         Self {
@@ -112,14 +114,31 @@ impl OfferingName {
             zone: offering.zone.clone(),
             capacity_type: offering.capacity_type,
             reservation: offering.reservation.as_ref().map(|reservation| reservation.id.clone()),
+            class: None,
         }
+    }
+
+    /// Whether it is that of an offering of a type, for whichever node class.
+    #[must_use]
+    pub fn is_of(&self, kind: &InstanceType, offering: &Offering) -> bool {
+        self.instance_type == kind.name
+            && self.zone == offering.zone
+            && self.capacity_type == offering.capacity_type
+            && self.reservation.as_ref() == offering.reservation.as_ref().map(|reservation| &reservation.id)
+    }
+
+    /// Whether it concerns a node class, by its name.
+    #[must_use]
+    pub fn concerns(&self, class: &str) -> bool {
+        self.class.as_deref().is_none_or(|only| only == class)
     }
 }
 
 impl fmt::Display for OfferingName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}", self.instance_type, self.zone, self.capacity_type)?;
-        self.reservation.iter().try_for_each(|id| write!(f, "/{id}"))
+        self.reservation.iter().try_for_each(|id| write!(f, "/{id}"))?;
+        self.class.iter().try_for_each(|class| write!(f, " with EC2NodeClass {class}"))
     }
 }
 

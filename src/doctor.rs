@@ -3,7 +3,7 @@
 //! | file | what is looked at |
 //! |---|---|
 //! | `server` | versions, kinds and whose they are, rights, who provisions, the queue of interruptions |
-//! | `pools` | NodePools and node classes |
+//! | `pools` | NodePools, node classes and NodeClaims |
 //! | `pods` | disruption budgets, pods that stay, requests, daemonsets |
 //! | `back` | what Karpenter would ignore or not do after moving back |
 
@@ -97,6 +97,7 @@ pub fn examine(cluster: &Cluster) -> Vec<Finding> {
     }
     check("queue", &server::queue);
     check("nodepools", &pools::usable);
+    check("nodeclaims", &pools::claims);
     check("limits", &pools::limits);
     check("pool-budgets", &pools::budgets);
     check("selection", &pools::selection);

@@ -3,10 +3,12 @@
 mod account;
 mod ailing;
 mod classes;
+mod facts;
 mod joiner;
 mod launching;
 mod moto;
 mod policy;
+mod profiles;
 mod proxy;
 mod queue;
 mod reading;

@@ -192,6 +192,13 @@ fn each_fault_is_found_where_it_is() {
             ["note", "moving-back", "Pod default/web (1 pod)", "ignores the annotation"],
         ),
         (
+            "apiVersion: v1\nkind: Node\n",
+            "apiVersion: karpenter.sh/v1\nkind: NodeClaim\nmetadata: {name: x, labels: {karpenter.sh/nodepool: general}}\n\
+             spec: {requirements: [], nodeClassRef: {group: karpenter.k8s.aws, kind: EC2NodeClass, name: default}}\n---\n\
+             apiVersion: v1\nkind: Node\n",
+            ["note", "nodeclaims", "NodeClaim x", "gives such claims up five minutes after"],
+        ),
+        (
             "amiSelectorTerms: [{alias: al2023@v20261101}]",
             "amiSelectorTerms: []",
             ["warning", "moving-back", "EC2NodeClass default", "Karpenter demands them since 1.0"],

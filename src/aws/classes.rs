@@ -155,7 +155,7 @@ impl Classes {
     /// Brings a class up to date; when it is looked at next.
     async fn reconcile(&self, class: &Arc<EC2NodeClass>, looks: &mut Looks) -> Result<Instant, String> {
         if class.metadata.deletion_timestamp.is_some() {
-            return self.end(class).await;
+            return self.end(class, looks).await;
         }
         if !class.finalizers().iter().any(|known| known == FINALIZER) {
             let finalizers: Vec<&str> = class.finalizers().iter().map(String::as_str).chain([FINALIZER]).collect();

@@ -18,7 +18,7 @@ use crate::cloud::ec2::{ClusterFacts, KubernetesVersion};
 
 /// The reference's `providers.version`.
 const VERSION_EVERY: Duration = Duration::from_secs(5 * 60);
-/// Until EKS has answered: credentials of a pod that has just begun may not be there yet.
+/// Until EKS, or who was asked for the DNS Service, has answered: credentials of a pod that has just begun may not be there yet.
 const MISSING_EVERY: Duration = Duration::from_secs(10);
 /// The certificate authority of the API server, as pods have it.
 const CA_OF_POD: &str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
@@ -51,12 +51,15 @@ impl Facts {
             name: given.name.as_str().into(),
             endpoint: given.endpoint.unwrap_or_default().into(),
             ca_bundle: given.ca_bundle.map(Into::into),
-            dns: dns(client).await.map(Into::into),
             version,
             region: aws.region.clone(),
             reserved_capacity: given.reserved_capacity,
             ..ClusterFacts::default()
         };
+        match dns(client).await {
+            Ok(found) => facts.dns = found.map(Into::into),
+            Err(reason) => warn!(controller = "aws", "{reason}"),
+        }
         match describe(aws, &given.name).await {
             Ok(cluster) => learn(&mut facts, &cluster),
             Err(reason) if facts.endpoint.is_empty() => {
@@ -81,19 +84,36 @@ impl Facts {
     /// Keeps the version up to date, and asks for what nobody has said yet; does not end.
     pub async fn keep(&self, aws: &Aws, client: &Client) {
         let mut version_due = Instant::now() + VERSION_EVERY;
+        let mut dns_due = Instant::now() + MISSING_EVERY;
         loop {
-            let next = if self.now().service_cidr.is_none() { MISSING_EVERY } else { VERSION_EVERY };
-            tokio::time::sleep_until(version_due.min(Instant::now() + next)).await;
             let before = self.now();
+            let mut next = version_due;
+            if before.service_cidr.is_none() {
+                next = next.min(Instant::now() + MISSING_EVERY);
+            }
+            if before.dns.is_none() {
+                next = next.min(dns_due);
+            }
+            tokio::time::sleep_until(next).await;
             let mut facts = ClusterFacts::clone(&before);
             if facts.service_cidr.is_none() {
                 match describe(aws, &facts.name).await {
                     Ok(cluster) => learn(&mut facts, &cluster),
                     Err(reason) => debug!(controller = "aws", "the addresses of Services are not known yet: {reason}"),
                 }
-                if facts.dns.is_none() {
-                    facts.dns = dns(client).await.map(Into::into);
-                }
+            }
+            if facts.dns.is_none() && dns_due <= Instant::now() {
+                let pause = match dns(client).await {
+                    Ok(found) => {
+                        facts.dns = found.map(Into::into);
+                        VERSION_EVERY // there is none yet
+                    }
+                    Err(reason) => {
+                        debug!(controller = "aws", "{reason}");
+                        MISSING_EVERY
+                    }
+                };
+                dns_due = Instant::now() + pause;
             }
             if version_due <= Instant::now() {
                 version_due = Instant::now() + VERSION_EVERY;
@@ -137,15 +157,12 @@ async fn version(client: &Client) -> Result<KubernetesVersion, String> {
 }
 
 /// The address of the DNS Service; without one pods use what the image says.
-async fn dns(client: &Client) -> Option<String> {
+async fn dns(client: &Client) -> Result<Option<String>, String> {
     let services: Api<Service> = Api::namespaced(client.clone(), "kube-system");
-    match services.get_opt("kube-dns").await {
-        Ok(service) => service?.spec?.cluster_ip.filter(|address| address != "None"),
-        Err(error) => {
-            warn!(controller = "aws", "the Service kube-system/kube-dns cannot be read: {error}");
-            None
-        }
-    }
+    let found = services.get_opt("kube-dns").await;
+    let service = found.map_err(|error| format!("the Service kube-system/kube-dns cannot be read: {error}"))?;
+    let address = service.and_then(|service| service.spec?.cluster_ip);
+    Ok(address.filter(|address| address != "None"))
 }
 
 #[cfg(test)]

@@ -153,6 +153,7 @@ impl KnownInstance {
             zone: Arc::from(found.zone.as_str()),
             capacity_type: found.capacity_type(),
             reservation: found.reservation.as_deref().map(Arc::from),
+            class: None,
         };
         Self { provider_id: provider_id(&found.zone, &found.id), offering, tags: found.tags.clone(), launched: None }
     }
@@ -193,6 +194,7 @@ mod tests {
             zone: "a".into(),
             capacity_type: CapacityType::OnDemand,
             reservation: None,
+            class: None,
         };
         let (tags, launched) = (Tags::new(), Some(Instant::now()));
         known.add("i-1", KnownInstance { provider_id: provider_id("a", "i-1"), offering, tags, launched });

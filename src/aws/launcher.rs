@@ -28,8 +28,8 @@ use super::{Leads, batch, tokens};
 use crate::cloud::ec2::errors::AwsError;
 use crate::cloud::ec2::fleet::earlier;
 use crate::cloud::ec2::fleet::{
-    Addresses, Answers, Batch, Failure, FleetRequest, FleetResponse, Templated, Token, addresses_each, answers,
-    batches, refused, request, templates,
+    Addresses, Answers, Batch, Failure, FleetRequest, FleetResponse, Templated, Token, answers, batches, refused,
+    request, templates,
 };
 use crate::cloud::ec2::listing::FoundInstance;
 use crate::cloud::ec2::tags::Tags;
@@ -192,7 +192,7 @@ impl Launcher {
                 return;
             }
         };
-        let each = addresses_each(batch.types.iter());
+        let each = batch.addresses_each();
         self.addresses.lock().unwrap_or_else(PoisonError::into_inner).take(&asked, each);
         let (said, is_sure) = match self.send(&found, &asked).await {
             Ok(response) => {

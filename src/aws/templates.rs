@@ -77,10 +77,11 @@ impl Templates {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 
-    /// Deletes those that nobody needs: of classes that are gone, or long unused. How many there were.
+    /// Deletes those that nobody needs: of classes that are gone, or long unused. How many there were. One that cannot be deleted keeps no
+    /// other.
     ///
     /// # Errors
-    /// Why they cannot be listed or deleted.
+    /// Why they cannot be listed, or which cannot be deleted, and why.
     pub async fn tidy(
         &self,
         aws: &Aws,
@@ -91,16 +92,21 @@ impl Templates {
         let known = list(aws, cluster).await?;
         let used = self.last_used();
         let stale = stale(&known, &used, classes, cluster, now);
+        let mut failures: Vec<String> = Vec::new();
         for template in &stale {
             self.forget(&template.name);
             match aws.ec2.delete_launch_template().launch_template_id(&template.id).send().await {
                 Err(error) if !code(&error).is_some_and(|code| GONE.contains(&code)) => {
-                    return Err(reason("DeleteLaunchTemplate", &error));
+                    failures.push(format!(
+                        "launch template {}: {}",
+                        template.name,
+                        reason("DeleteLaunchTemplate", &error)
+                    ));
                 }
                 _ => tracing::debug!(controller = "launchtemplate", name = template.name, "deleted launch template"),
             }
         }
-        Ok(stale.len())
+        if failures.is_empty() { Ok(stale.len()) } else { Err(failures.join("; ")) }
     }
 }
 

@@ -137,6 +137,12 @@ impl Offering {
         self.mean_price.unwrap_or(self.price)
     }
 
+    /// What it costs now; `None` where nobody knows: it is there, and cannot be bought.
+    #[must_use]
+    pub fn known_price(&self) -> Option<MicroUsd> {
+        (self.available || self.price > MicroUsd::ZERO || self.reservation.is_some()).then_some(self.price)
+    }
+
     /// Whether its price changes from hour to hour and it is not known what it was.
     #[must_use]
     pub fn lacks_history(&self) -> bool {

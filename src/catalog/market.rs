@@ -90,8 +90,8 @@ impl Market {
         Ok((market, notes))
     }
 
-    /// Replaces the estimated spot prices. A type and zone without a recorded price has no spot offering from then on
-    /// (karpenter-provider-aws, pricing).
+    /// Replaces the estimated spot prices. A type and zone without a recorded price has no spot offering from then on; with an account it
+    /// has one that cannot be had (karpenter-provider-aws, pricing): nodes that run there are what they should be all the same.
     #[must_use]
     pub fn with_spot_prices(self, spot: SpotPrices) -> Self {
         Self { spot: Some(spot), ..self }
@@ -178,7 +178,11 @@ impl Market {
 
     pub(super) fn spot(&self, ec2_type: &Ec2Type, zone: &str) -> SpotQuote {
         match &self.spot {
-            Some(recorded) => recorded.get(&ec2_type.name, zone).map_or(SpotQuote::NotOffered, SpotQuote::Price),
+            Some(recorded) => match recorded.get(&ec2_type.name, zone) {
+                Some(price) => SpotQuote::Price(price),
+                None if self.account.is_asked => SpotQuote::Unpriced,
+                None => SpotQuote::NotOffered,
+            },
             None => match self.on_demand(ec2_type) {
                 Some(on_demand) => {
                     let is_estimated = !self.account.is_asked;

@@ -98,7 +98,7 @@ impl Market {
             self.classes.entry(class).or_insert_with_key(|class| {
                 let types = types_of_class(class, from.world.objects(), from.catalog, from.settings);
                 types.map(|mut types| {
-                    mark_types(unavailable, &mut types);
+                    mark_types(unavailable, &class.name, &mut types);
                     types
                 })
             });

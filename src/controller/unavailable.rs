@@ -15,6 +15,8 @@ use crate::observe::snapshot::NodePool;
 
 /// For so long.
 const AVOIDED: Duration = Duration::from_secs(3 * 60);
+/// What is reserved is paid for, and free as soon as an instance there ends: the cloud says each minute how much is.
+const RESERVED_AVOIDED: Duration = Duration::from_secs(60);
 
 /// Until when.
 #[derive(Debug, Default)]
@@ -22,7 +24,9 @@ pub(super) struct Unavailable(BTreeMap<OfferingName, Timestamp>);
 
 impl Unavailable {
     pub fn note(&mut self, offerings: &[OfferingName], now: Timestamp) {
-        self.0.extend(offerings.iter().map(|name| (name.clone(), later(now, AVOIDED))));
+        let until =
+            |name: &OfferingName| later(now, if name.reservation.is_some() { RESERVED_AVOIDED } else { AVOIDED });
+        self.0.extend(offerings.iter().map(|name| (name.clone(), until(name))));
     }
 
     pub fn forget(&mut self, now: Timestamp) {
@@ -37,17 +41,17 @@ impl Unavailable {
 /// Takes them off what pools can launch.
 pub(super) fn mark(names: &BTreeSet<OfferingName>, pools: &mut [NodePool]) {
     for pool in pools {
-        mark_types(names, &mut pool.instance_types);
+        mark_types(names, &pool.node_class.name, &mut pool.instance_types);
     }
 }
 
-/// Takes them off a list of types, which is sorted by name.
-pub(super) fn mark_types(names: &BTreeSet<OfferingName>, types: &mut Arc<Vec<InstanceType>>) {
+/// Takes those that concern a node class off a list of its types, which is sorted by name.
+pub(super) fn mark_types(names: &BTreeSet<OfferingName>, class: &str, types: &mut Arc<Vec<InstanceType>>) {
     let mut found: Vec<(usize, usize)> = Vec::new();
-    for name in names {
+    for name in names.iter().filter(|name| name.concerns(class)) {
         let Ok(kind) = types.binary_search_by(|kind| kind.name.cmp(&name.instance_type)) else { continue };
         let mut offerings = types[kind].offerings.iter();
-        let is_meant = |offering: &_| OfferingName::of(&types[kind], offering) == *name;
+        let is_meant = |offering: &_| name.is_of(&types[kind], offering);
         found.extend(offerings.position(is_meant).map(|offering| (kind, offering)));
     }
     if found.is_empty() {
@@ -64,24 +68,52 @@ mod tests {
     use super::*;
     use crate::catalog::{CapacityType, kwok};
 
-    #[test]
-    fn an_offering_is_avoided_for_three_minutes_and_no_other_is() {
-        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        let name = OfferingName {
+    fn name(class: Option<&str>) -> OfferingName {
+        OfferingName {
             instance_type: "c-1x-amd64-linux".into(),
             zone: "test-zone-b".into(),
             capacity_type: CapacityType::Spot,
             reservation: None,
-        };
-        let mut unavailable = Unavailable::default();
-        unavailable.note(std::slice::from_ref(&name), now);
+            class: class.map(Arc::from),
+        }
+    }
+
+    /// What a class cannot have.
+    fn gone(names: &BTreeSet<OfferingName>, class: &str) -> Vec<OfferingName> {
         let mut types = Arc::new(kwok::instance_types());
-        mark_types(&unavailable.names(), &mut types);
-        let gone: Vec<OfferingName> = types
-            .iter()
-            .flat_map(|kind| kind.offerings.iter().filter(|of| !of.available).map(|of| OfferingName::of(kind, of)))
-            .collect();
-        assert_eq!(gone, [name]);
+        mark_types(names, class, &mut types);
+        let gone = |kind: &InstanceType| kind.offerings.iter().filter(|of| !of.available).cloned().collect::<Vec<_>>();
+        types.iter().flat_map(|kind| gone(kind).into_iter().map(|of| OfferingName::of(kind, &of))).collect()
+    }
+
+    #[test]
+    fn what_one_class_cannot_have_is_left_to_others() {
+        let (now, mut unavailable) = (Timestamp::UNIX_EPOCH, Unavailable::default());
+        unavailable.note(&[name(Some("narrow"))], now);
+        assert_eq!(gone(&unavailable.names(), "narrow"), [name(None)]);
+        assert_eq!(gone(&unavailable.names(), "wide"), []);
+        unavailable.note(&[name(None)], now);
+        assert_eq!(gone(&unavailable.names(), "wide"), [name(None)], "nobody can have it");
+    }
+
+    #[test]
+    fn a_reservation_that_was_full_is_asked_for_again_after_a_minute() {
+        let (now, mut unavailable) = (Timestamp::UNIX_EPOCH, Unavailable::default());
+        let reserved =
+            OfferingName { capacity_type: CapacityType::Reserved, reservation: Some("cr-1".into()), ..name(None) };
+        unavailable.note(&[reserved.clone(), name(None)], now);
+        unavailable.forget(now + Duration::from_secs(59));
+        assert!(unavailable.names().contains(&reserved));
+        unavailable.forget(now + Duration::from_secs(60));
+        assert_eq!(unavailable.names(), BTreeSet::from([name(None)]));
+    }
+
+    #[test]
+    fn an_offering_is_avoided_for_three_minutes_and_no_other_is() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let mut unavailable = Unavailable::default();
+        unavailable.note(&[name(None)], now);
+        assert_eq!(gone(&unavailable.names(), "default"), [name(None)]);
         unavailable.forget(now + AVOIDED - Duration::from_secs(1));
         assert_eq!(unavailable.names().len(), 1);
         unavailable.forget(now + AVOIDED);

@@ -1,11 +1,14 @@
-//! NodePools and node classes.
+//! NodePools, node classes and NodeClaims.
+
+use std::collections::BTreeMap;
 
 use super::{Check, Cluster, Level, counted, some};
 use crate::api::ec2_node_class::EC2NodeClass;
 use crate::api::labels;
+use crate::api::node_claim::NodeClaim;
 use crate::api::node_pool::Budget;
 use crate::observe::snapshot::{NodeClassRef, PodKey};
-use crate::observe::{idle_limits, is_launchable, unmet_requirements};
+use crate::observe::{idle_limits, is_launchable, serves, unmet_requirements};
 
 pub(super) fn usable(cluster: &Cluster, mut check: Check) {
     let pools = &cluster.snapshot.node_pools;
@@ -40,6 +43,27 @@ pub(super) fn usable(cluster: &Cluster, mut check: Check) {
         }
     }
     check.or_well(format!("{}, each of use", counted(pools.len(), "NodePool")));
+}
+
+/// Claims that another provisioner has made and not launched.
+pub(super) fn claims(cluster: &Cluster, mut check: Check) {
+    let waits = |claim: &NodeClaim| {
+        let (meta, status) = (&claim.metadata, claim.status.as_ref());
+        let has = |of: Option<&BTreeMap<String, String>>, key: &str| of.is_some_and(|of| of.contains_key(key));
+        serves(&claim.spec.node_class_ref)
+            && has(meta.labels.as_ref(), labels::NODEPOOL)
+            && !has(meta.annotations.as_ref(), labels::PLANNED_PODS)
+            && status.and_then(|status| status.provider_id.as_deref()).unwrap_or_default().is_empty()
+    };
+    let claims = cluster.objects.node_claims.iter();
+    let waiting: Vec<String> =
+        claims.filter(|(_, claim)| waits(&claim.object)).map(|(key, _)| format!("NodeClaim {}", key.name)).collect();
+    if !waiting.is_empty() {
+        let says = "made by another provisioner, and not launched: where Packwright takes over it gives such claims up five minutes after \
+                    they were made, and plans their pods anew";
+        check.find(Level::Note, some(&waiting), says, "");
+    }
+    check.or_well("every NodeClaim has an instance, or a plan of ours");
 }
 
 /// Whether a node class is needed that is not there. Manifests without any leave it to whoever applies them, as those of examples do.

@@ -392,8 +392,7 @@ fn current_price(node: &Node, pool: &NodePool) -> Option<MicroUsd> {
     let found = types.binary_search_by(|instance_type| (*instance_type.name).cmp(name)).ok()?;
     let (zone, capacity_type) = (node.label(labels::ZONE)?, node.label(labels::CAPACITY_TYPE)?);
     let mut offerings = types[found].offerings.iter();
-    let offering = offerings.find(|o| &*o.zone == zone && o.capacity_type.label() == capacity_type)?;
-    Some(offering.price)
+    offerings.find(|o| &*o.zone == zone && o.capacity_type.label() == capacity_type)?.known_price()
 }
 
 /// What the requirements of the claim of a node leave open.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::slice::from_ref;
 
+use aws_sdk_ec2::types::{RequestLaunchTemplateData, ResourceType, Tag as Ec2Tag, TagSpecification};
 use aws_sdk_iam::types::{InstanceProfile, Tag};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -63,12 +64,30 @@ fn instance_profiles_of_an_earlier_role_go_and_those_in_use_stay() {
     });
 }
 
-/// By the controller itself: it looks once it begins.
+/// By the controller itself: it looks for profiles once it begins, and for launch templates after a minute.
 #[test]
-fn a_profile_that_a_class_left_behind_goes() {
+fn what_a_class_left_behind_goes() {
     in_world(async |world| {
         let account = &world.account;
-        let iam = account.clients(Mode::Acts).await.iam;
+        let aws = account.clients(Mode::Acts).await;
+        let iam = aws.iam;
+        let mut templates = Vec::new();
+        for number in [1, 2] {
+            let tags = [
+                ("kubernetes.io/cluster/test", "owned"),
+                ("eks:eks-cluster-name", "test"),
+                ("karpenter.sh/nodepool", "default"),
+                ("karpenter.k8s.aws/ec2nodeclass", "gone"),
+            ];
+            let tags = tags.map(|(key, value)| Ec2Tag::builder().key(key).value(value).build());
+            let tags = TagSpecification::builder().set_tags(Some(tags.to_vec()));
+            let call = aws.ec2.create_launch_template().launch_template_name(format!("karpenter.k8s.aws/{number}"));
+            let call = call.tag_specifications(tags.resource_type(ResourceType::LaunchTemplate).build());
+            let image = RequestLaunchTemplateData::builder().image_id("ami-1").build();
+            let made = call.launch_template_data(image).send().await.unwrap();
+            templates.push(made.launch_template().unwrap().launch_template_id().unwrap().to_owned());
+        }
+        account.proxy.faults().undeletable.insert(templates[0].clone());
         let tags = [
             ("kubernetes.io/cluster/test", "owned"),
             ("eks:eks-cluster-name", "test"),
@@ -92,6 +111,14 @@ fn a_profile_that_a_class_left_behind_goes() {
             })
             .await;
         world.settled(5).await;
+        world
+            .until("the end of the launch template that may be deleted", async |_| {
+                let there = account.aws.ec2.describe_launch_templates().send().await.unwrap();
+                let ids: Vec<&str> = there.launch_templates().iter().filter_map(|of| of.launch_template_id()).collect();
+                assert!(ids.contains(&&*templates[0]));
+                (!ids.contains(&&*templates[1])).then_some(())
+            })
+            .await;
         world.clear().await;
     });
 }

@@ -156,6 +156,21 @@ fn the_longest_name_of_a_cluster_fits_whatever_is_named_by_it() {
     }
 }
 
+/// Rules of other accounts cannot: a message ends the node that it names.
+#[test]
+fn only_rules_of_the_account_send_to_the_queue() {
+    for (file, account) in [("cloudformation.yaml", "${AWS::AccountId}"), ("terraform/main.tf", "${local.account}")] {
+        let text = read(file);
+        let places: Vec<usize> = text.match_indices("sqs:SendMessage").map(|(place, _)| place).collect();
+        let [place] = places[..] else { panic!("{file} allows it {} times", places.len()) };
+        let lines: Vec<&str> = text[..place].lines().rev().take(2).chain(text[place..].lines().take(3)).collect();
+        let statement = lines.join("\n");
+        assert!(statement.contains("events.amazonaws.com") && !statement.contains("sqs.amazonaws.com"), "{statement}");
+        assert!(statement.contains("ArnLike") && statement.contains("aws:SourceArn"), "{file}: {statement}");
+        assert!(statement.contains(&format!(":{account}:rule/*")), "{file}: {statement}");
+    }
+}
+
 /// The same five rules of EventBridge in both.
 #[test]
 fn both_send_the_same_events_to_the_queue() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use packwright::aws::{Keeper, MarketSettings, Mode};
-use packwright::catalog::{CapacityType, Catalog, Ec2Facts, InstanceType, Market, NodeClassFacts};
+use packwright::catalog::{CapacityType, Catalog, Ec2Facts, InstanceType, Market, NodeClassFacts, Offering};
 use packwright::controller::Event;
 use packwright::settings::Settings;
 use packwright::units::MicroUsd;
@@ -77,7 +77,11 @@ fn the_catalogue_is_what_the_account_says() {
         let mean = changed.mean_price.unwrap().0;
         assert!((71_500..=72_500).contains(&mean), "{mean}");
         let there = types.iter().find(|kind| *kind.name == *"m5.large").unwrap();
-        assert_eq!((there.offerings.len(), there.capacity.get("cpu")), (types_zones(there), 2_000));
+        let open = there.offerings.iter().filter(|of| of.available).count();
+        assert_eq!((open, there.capacity.get("cpu")), (types_zones(there), 2_000));
+        let unpriced: Vec<bool> =
+            types_spot(there).filter(|of| of.zone.ends_with('d')).map(|of| of.available).collect();
+        assert_eq!(unpriced, [false], "it is sold there, at a price that nobody tells");
         keeping.abort();
 
         let refused = aws.ec2.terminate_instances().instance_ids("i-1").send().await.unwrap_err();
@@ -90,6 +94,10 @@ fn the_catalogue_is_what_the_account_says() {
             .collect();
         assert_eq!(changing, [], "a shadow only asks");
     });
+}
+
+fn types_spot(kind: &InstanceType) -> impl Iterator<Item = &Offering> {
+    kind.offerings.iter().filter(|of| of.capacity_type == CapacityType::Spot)
 }
 
 /// On-demand in each of its zones, and spot in the three of which the stand-in has prices.

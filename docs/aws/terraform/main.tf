@@ -105,9 +105,10 @@ resource "aws_sqs_queue_policy" "interruptions" {
     Statement = [
       {
         Effect    = "Allow"
-        Principal = { Service = ["events.amazonaws.com", "sqs.amazonaws.com"] }
+        Principal = { Service = "events.amazonaws.com" }
         Action    = "sqs:SendMessage"
         Resource  = aws_sqs_queue.interruptions.arn
+        Condition = { ArnLike = { "aws:SourceArn" = "arn:${local.partition}:events:${data.aws_region.current.name}:${local.account}:rule/*" } }
       },
       {
         Effect    = "Deny"

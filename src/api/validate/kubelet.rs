@@ -3,6 +3,8 @@
 //! Source: karpenter-provider-aws, the validation of the node class's kubelet field; the field's names and ranges are
 //! those of `KubeletConfiguration` (kubelet.config.k8s.io/v1beta1).
 
+mod fields;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
@@ -10,6 +12,7 @@ use serde_json::{Map, Value};
 use super::Errors;
 use crate::api::duration::Duration;
 use crate::api::ec2_node_class::{AMIFamily, KubeletConfiguration};
+use crate::api::reading::nearest_name;
 
 /// The fields that image families other than AL2023 and Custom can pass on.
 const MAPPED: [&str; 12] = [
@@ -38,6 +41,7 @@ const RESERVED: [&str; 4] = ["cpu", "memory", "ephemeral-storage", "pid"];
 
 impl Errors {
     pub(super) fn kubelet(&mut self, field: &str, kubelet: &KubeletConfiguration, family: AMIFamily) {
+        self.known_fields(field, kubelet);
         self.supported_fields(field, kubelet, family);
         for (name, high) in [
             ("maxPods", i64::from(i32::MAX)),
@@ -92,6 +96,22 @@ impl Errors {
         }
     }
 
+    /// Whatever the family: a setting that no kubelet knows would be dropped by some, and one of another kind keeps them from starting.
+    fn known_fields(&mut self, field: &str, kubelet: &KubeletConfiguration) {
+        for (name, value) in kubelet {
+            let field = format!("{field}.{name}");
+            match fields::kind(name) {
+                Some(kind) if kind.allows(value) => {}
+                Some(kind) => self.add(field, format!("found {value}: expected {}", kind.expected())),
+                None => {
+                    let near = nearest_name(name, fields::names());
+                    let meant = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+                    self.add(field, format!("found {name}: expected a field of KubeletConfiguration{meant}"));
+                }
+            }
+        }
+    }
+
     fn supported_fields(&mut self, field: &str, kubelet: &KubeletConfiguration, family: AMIFamily) {
         if kubelet.contains_key("registerWithTaints") {
             self.add(format!("{field}.registerWithTaints"), "found taints: they are set by the NodePool");
@@ -101,7 +121,8 @@ impl Errors {
         }
         let bottlerocket = family == AMIFamily::Bottlerocket;
         for name in kubelet.keys() {
-            if !MAPPED.contains(&name.as_str()) || (bottlerocket && name == "podsPerCore") {
+            let is_known = fields::kind(name).is_some();
+            if is_known && !MAPPED.contains(&name.as_str()) || (bottlerocket && name == "podsPerCore") {
                 self.add(format!("{field}.{name}"), format!("found {name}: {family:?} images do not support it"));
             }
         }

@@ -87,7 +87,7 @@ pub(super) async fn validate(
         if error.is_launch_template_missing() {
             templates.forget(&launch_template.name); // it is made again
         }
-        let failed = Validation::of_dry_run(call, &error);
+        let failed = Validation::of_dry_run(call, class, &error);
         if let Some(failed) = failed {
             return failed;
         }

@@ -58,6 +58,8 @@ pub(super) struct Looks {
     placement: Option<Instant>,
     profile: Option<Instant>,
     validation: Option<Instant>,
+    /// How many claims its end waits for, as far as that was said.
+    waits_for: Option<usize>,
 }
 
 /// Whether something found is nothing.
@@ -112,6 +114,11 @@ impl Looks {
         &self.observed
     }
 
+    /// Its end waits for so many claims. Whether that is new.
+    pub fn waits_for(&mut self, claims: usize) -> bool {
+        self.waits_for.replace(claims) != Some(claims)
+    }
+
     /// Looks up what is due, all at once.
     pub async fn refresh(&mut self, class: &EC2NodeClass, need: Need<'_>) {
         let Need { aws, cluster, settings, .. } = need;
@@ -142,12 +149,7 @@ impl Looks {
             ),
             reservations,
             renew(&mut found.placement_group, &mut self.placement, PLACEMENT_EVERY, look::placement_group(aws, spec)),
-            renew(
-                &mut found.instance_profile,
-                &mut self.profile,
-                PROFILE_EVERY,
-                profile::ensure(aws, class, cluster, settings.is_isolated)
-            ),
+            renew(&mut found.instance_profile, &mut self.profile, PROFILE_EVERY, profile::ensure(aws, class, cluster)),
         );
     }
 

@@ -23,17 +23,12 @@ const EXISTS: &str = "EntityAlreadyExists";
 /// Of a role that is added: the profile has one already, the only one that it may have.
 const FULL: &str = "LimitExceeded";
 
-/// The profile of a class: that of the user, or the one that is made for its role.
-pub(super) async fn ensure(aws: &Aws, class: &EC2NodeClass, cluster: &ClusterFacts, is_isolated: bool) -> Part<String> {
+/// The profile of a class: that of the user, of which IAM is not asked, as the controller needs no right there; or the one that is made
+/// for its role.
+pub(super) async fn ensure(aws: &Aws, class: &EC2NodeClass, cluster: &ClusterFacts) -> Part<String> {
     let spec = &class.spec;
     match (&spec.instance_profile, &spec.role) {
-        // there is no endpoint of IAM to ask
-        (Some(name), _) if is_isolated => Part::Found(name.clone()),
-        (Some(name), _) => match get(aws, name).await {
-            Ok(Some(_)) => Part::Found(name.clone()),
-            Ok(None) => Part::Refused(NOT_FOUND, format!("there is no instance profile {name}")),
-            Err(reason) => Part::Failed(reason),
-        },
+        (Some(name), _) => Part::Found(name.clone()),
         (None, Some(role)) => of_role(aws, class, cluster, role).await,
         (None, None) => {
             Part::Refused(NOT_FOUND, "expected spec.role or spec.instanceProfile, found neither".to_owned())
@@ -93,13 +88,19 @@ async fn get(aws: &Aws, name: &str) -> Result<Option<InstanceProfile>, String> {
     }
 }
 
-/// Deletes all profiles that were made for a class.
+/// Deletes all profiles that were made for a class, also one that Karpenter made before they had paths.
 ///
 /// # Errors
 /// Why one could not be deleted.
 pub(super) async fn delete_all(aws: &Aws, class: &EC2NodeClass, cluster: &ClusterFacts) -> Result<(), String> {
     for profile in list(aws, &instance_profile::path(cluster, class)).await? {
         delete(aws, &profile).await?;
+    }
+    if let Some(old) = get(aws, &instance_profile::legacy_name(cluster, class)).await? {
+        let tags = old.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect();
+        if instance_profile::is_of_class(&tags, cluster, class) {
+            delete(aws, &old).await?;
+        }
     }
     Ok(())
 }

@@ -70,6 +70,7 @@ impl Market {
 mod tests {
     use super::*;
     use crate::catalog::ec2::instance_types;
+    use crate::catalog::market::{SpotPrice, SpotPrices};
     use crate::catalog::{CapacityType, NodeClassFacts};
     use crate::settings::Settings;
 
@@ -102,6 +103,22 @@ mod tests {
         let large = types.iter().find(|kind| &*kind.name == "m5.large").unwrap();
         let spot = large.offerings.iter().find(|of| of.capacity_type == CapacityType::Spot).unwrap();
         assert!(spot.lacks_history(), "nothing is consolidated for such a price");
+        let mut told = SpotPrices::default();
+        told.set(&"c5.large".into(), &"us-east-1b".into(), SpotPrice { price: MicroUsd(30_000), mean: None });
+        let known = market.with_spot_prices(told);
+        let types = instance_types(known.facts(), &NodeClassFacts::default(), &known, &Settings::default());
+        let spot = |name: &str| {
+            let kind = types.iter().find(|kind| *kind.name == *name).unwrap();
+            let mut spot = kind.offerings.iter().filter(|of| of.capacity_type == CapacityType::Spot);
+            spot.next().map(|of| (of.available, of.known_price()))
+        };
+        assert_eq!(spot("c5.large"), Some((true, Some(MicroUsd(30_000)))));
+        assert_eq!(
+            spot("m5.large"),
+            Some((false, None)),
+            "it is told no more: it is sold there, and cannot be bought now"
+        );
+        assert_eq!(spot("m5.xlarge"), None, "it is not sold there");
     }
 
     #[test]

@@ -15,9 +15,13 @@ use crate::api::ec2_node_class::{
 };
 use crate::api::reading;
 
-/// The active reservations of a file, by id.
+/// The active reservations of a file, or those that an account has told of, by id.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reservations(BTreeMap<Arc<str>, Recorded>);
+pub struct Reservations {
+    all: BTreeMap<Arc<str>, Recorded>,
+    /// They are what classes have selected in an account: which class has which its status says, and nothing else.
+    are_selected: bool,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Recorded {
@@ -97,7 +101,7 @@ impl Reservations {
                 reservations.insert(recorded.facts.id.clone(), recorded);
             }
         }
-        Ok(Self(reservations))
+        Ok(Self { all: reservations, are_selected: false })
     }
 
     /// As an account says of those that classes have selected already: the status of a class names them.
@@ -107,23 +111,23 @@ impl Reservations {
             let criteria = InstanceMatchCriteria::Targeted;
             (facts.id.clone(), Recorded { facts, owner_id: String::new(), criteria, tags: BTreeMap::new() })
         };
-        Self(facts.into_iter().map(recorded).collect())
+        Self { all: facts.into_iter().map(recorded).collect(), are_selected: true }
     }
 
     /// All of them, by id.
     #[must_use]
     pub fn facts(&self) -> Vec<ReservationFacts> {
-        self.0.values().map(|recorded| recorded.facts.clone()).collect()
+        self.all.values().map(|recorded| recorded.facts.clone()).collect()
     }
 
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.all.len()
     }
 
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.all.is_empty()
     }
 }
 
@@ -157,7 +161,7 @@ impl Recorded {
 }
 
 /// The reservations that a node class may launch into, by id: those of its status, or before a controller has written
-/// one those that its terms select; and in one sentence what is missing, if something is.
+/// one those of a file that its terms select; and in one sentence what is missing, if something is.
 #[must_use]
 pub fn of_class(class: &EC2NodeClass, known: Option<&Reservations>) -> (Vec<ReservationFacts>, Option<String>) {
     let of_status = class.status.as_ref().map_or(&[][..], |status| &status.capacity_reservations);
@@ -170,14 +174,17 @@ pub fn of_class(class: &EC2NodeClass, known: Option<&Reservations>) -> (Vec<Rese
         });
         return (Vec::new(), missing);
     };
+    if of_status.is_empty() && known.are_selected {
+        return (Vec::new(), None);
+    }
     if of_status.is_empty() {
-        let selected = known.0.values().filter(|recorded| terms.iter().any(|term| recorded.matches(term)));
+        let selected = known.all.values().filter(|recorded| terms.iter().any(|term| recorded.matches(term)));
         return (selected.map(|recorded| recorded.facts.clone()).collect(), None);
     }
     let mut unknown = Vec::new();
     let mut found = Vec::new();
     for reservation in of_status.iter().filter(|reservation| reservation.state == ReservationState::Active) {
-        match known.0.get(reservation.id.as_str()) {
+        match known.all.get(reservation.id.as_str()) {
             Some(recorded) => found.push(facts_of(reservation, recorded.facts.free)),
             None => unknown.push(reservation.id.as_str()),
         }
@@ -268,6 +275,24 @@ mod tests {
         assert_eq!((found[0].free, &*found[0].zone, &*found[0].kind), (3, "us-east-1b", "capacity-block"));
         let (found, missing) = of_class(&class, None);
         assert!(found.is_empty() && missing.unwrap().contains("--capacity-reservations"));
+    }
+
+    /// What an account tells of has no owner, tags or criteria: other classes have selected it.
+    #[test]
+    fn in_an_account_a_class_has_what_its_status_names() {
+        let of_account = Reservations::of_account(file().facts());
+        let of = |terms: &Value, status: &Value| -> Vec<String> {
+            let (found, missing) = of_class(&class(terms, status), Some(&of_account));
+            assert_eq!(missing, None);
+            found.iter().map(|facts| facts.id.to_string()).collect()
+        };
+        let named = json!([{"id": "cr-1", "availabilityZone": "us-east-1b", "instanceType": "m5.large",
+            "ownerID": "111111111111", "instanceMatchCriteria": "targeted", "reservationType": "default", "state": "active"}]);
+        let nothing: [&str; 0] = [];
+        for terms in [json!([{"instanceMatchCriteria": "targeted"}]), json!([{"id": "cr-2"}])] {
+            assert_eq!(of(&terms, &json!([])), nothing, "{terms}");
+            assert_eq!(of(&terms, &named), ["cr-1"], "{terms}");
+        }
     }
 
     #[test]

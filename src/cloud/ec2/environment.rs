@@ -25,10 +25,10 @@ pub struct ClusterFacts {
 }
 
 impl ClusterFacts {
-    /// Whether pods and Services have IPv6 addresses, as that of the DNS Service shows.
+    /// Whether pods and Services have IPv6 addresses, as that of the DNS Service shows, or the range that they are from.
     #[must_use]
     pub fn is_ipv6(&self) -> bool {
-        self.dns.as_deref().is_some_and(is_ipv6)
+        self.dns.as_deref().or(self.service_cidr.as_deref()).is_some_and(is_ipv6)
     }
 
     /// Regions where the metadata service has no IPv6 option.
@@ -38,7 +38,7 @@ impl ClusterFacts {
     }
 }
 
-/// Whether a text is an IPv6 address rather than an IPv4 one.
+/// Whether a text is an IPv6 address, or a range of them, rather than an IPv4 one.
 #[must_use]
 pub fn is_ipv6(address: &str) -> bool {
     address.contains(':')
@@ -72,6 +72,18 @@ impl fmt::Display for KubernetesVersion {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_say_of_which_family_a_cluster_is() {
+        let of = |dns: Option<&str>, cidr: Option<&str>| {
+            let (dns, service_cidr) = (dns.map(Into::into), cidr.map(Into::into));
+            ClusterFacts { service_cidr, dns, ..ClusterFacts::default() }.is_ipv6()
+        };
+        assert!(of(Some("fd00::a"), None));
+        assert!(of(None, Some("fd00::/108")), "nobody has read the DNS Service yet");
+        assert!(!of(None, Some("10.100.0.0/16")));
+        assert!(!of(None, None));
+    }
 
     #[test]
     fn versions_are_read_as_api_servers_and_eks_write_them() {

@@ -21,7 +21,7 @@ pub use request::{
     Allocation, FleetRequest, MOST_OVERRIDES, MOST_TEMPLATES, Override, TargetCapacity, TemplateConfig, Templated,
     request, templates,
 };
-pub use subnets::{Addresses, SubnetSpace, addresses_each};
+pub use subnets::{Addresses, SubnetSpace};
 pub use token::Token;
 
 #[cfg(test)]

@@ -16,6 +16,9 @@ use crate::api::labels;
 /// IAM takes so many characters.
 const MOST_CHARACTERS: usize = 128;
 
+const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x0100_0000_01b3;
+
 /// The name of the profile of a class: the same for the same cluster, region, class and role, so that a process that does not know
 /// of it finds it. Another role gives another profile: instances that run keep the old one.
 #[must_use]
@@ -27,6 +30,24 @@ pub fn name(cluster: &ClusterFacts, class: &EC2NodeClass, role: &str) -> String 
     let room = MOST_CHARACTERS - hash.len() - 1;
     let cluster: String = cluster.name.chars().take(room).collect();
     format!("{cluster}_{hash}")
+}
+
+/// The name that Karpenter gave the profile of a class before profiles had paths: the cluster, and the FNV-1 hash of region and name
+/// of the class. The class may have one still.
+#[must_use]
+pub fn legacy_name(cluster: &ClusterFacts, class: &EC2NodeClass) -> String {
+    let text = format!("{}{}", cluster.region, class.metadata.name.as_deref().unwrap_or_default());
+    let hash = text.bytes().fold(FNV_OFFSET, |hash, byte| hash.wrapping_mul(FNV_PRIME) ^ u64::from(byte));
+    format!("{}_{hash}", cluster.name)
+}
+
+/// Whether the tags of a profile say that it was made for a class of this cluster.
+#[must_use]
+pub fn is_of_class(tags: &Tags, cluster: &ClusterFacts, class: &EC2NodeClass) -> bool {
+    let is = |key: &str, value: &str| tags.get(key).is_some_and(|known| known == value);
+    is(&tags::cluster_key(&cluster.name), tags::OWNED)
+        && is(labels::EC2_NODE_CLASS, class.metadata.name.as_deref().unwrap_or_default())
+        && is(labels::REGION, &cluster.region)
 }
 
 /// Under which all profiles of the cluster are.
@@ -70,6 +91,22 @@ mod tests {
             "spec": {"role": "r", "subnetSelectorTerms": [], "securityGroupSelectorTerms": []}
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn the_profile_from_before_paths_is_known_by_its_name_and_its_tags() {
+        // FNV-1 of "foobar", as its authors list it
+        let cluster = ClusterFacts { name: "prod".into(), region: "foo".into(), ..ClusterFacts::default() };
+        let mut class = class("1");
+        class.metadata.name = Some("bar".to_owned());
+        assert_eq!(legacy_name(&cluster, &class), format!("prod_{}", 0x340d_8765_a4dd_a9c2_u64));
+        let own = tags(&cluster, &class);
+        assert!(is_of_class(&own, &cluster, &class));
+        for key in own.keys().filter(|key| **key != *tags::CLUSTER_NAME) {
+            let mut other = own.clone();
+            other.insert(key.clone(), "another".to_owned());
+            assert!(!is_of_class(&other, &cluster, &class), "{key}");
+        }
     }
 
     #[test]

@@ -77,6 +77,7 @@ mod tests {
             zone: "us-east-1a".into(),
             capacity_type: CapacityType::Spot,
             reservation: None,
+            class: None,
         };
         for (text, expected) in [
             ("", false),

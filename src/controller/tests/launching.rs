@@ -189,6 +189,30 @@ fn claims_without_plan_are_ours_where_nobody_else_can_look_after_them() {
 }
 
 #[test]
+fn a_claim_that_whoever_made_it_leaves_without_instance_is_given_up_as_ours_are() {
+    let of_pool = json!({
+        "name": "mine", "labels": {labels::NODEPOOL: "default"}, "finalizers": ["karpenter.sh/termination"],
+    });
+    let world = || vec![class(&json!({})), pool("default", json!({})), alone(&json!({"metadata": of_pool}))];
+    let mut rig = Rig::of(world());
+    rig.pass(290);
+    assert_eq!(rig.names("NodeClaim"), ["mine"], "it may be about to be launched");
+    assert_eq!(rig.annotation("NodeClaim", "mine", labels::PLANNED_PODS), None);
+    rig.pass(20);
+    assert_eq!(rig.names("NodeClaim"), Vec::<String>::new());
+    let gave_up =
+        |said: &Said| matches!(said, Said::GaveUp { why: GivenUp::LaunchTimeout, claim, .. } if **claim == *"mine");
+    assert_eq!(rig.said.iter().filter(|said| gave_up(said)).count(), 1, "{:?}", rig.said);
+    assert_eq!(rig.requests, Vec::<String>::new(), "nothing is bought for it");
+
+    let mut rig = Rig::of(world());
+    rig.pass(10);
+    rig.delete("NodeClaim", "mine");
+    rig.pass(10);
+    assert_eq!(rig.names("NodeClaim"), Vec::<String>::new(), "nobody else would let it go");
+}
+
+#[test]
 fn a_claim_that_goes_already_is_ended_whoever_made_it() {
     let gone = json!({
         "name": "mine", "finalizers": ["karpenter.sh/termination"], "deletionTimestamp": "2025-12-31T23:59:00Z",

@@ -39,6 +39,8 @@ pub struct Faults {
     pub reservations: BTreeMap<String, (String, String, u32)>,
     /// Instances that may not be ended: the code of the refusal, and whether it names them.
     pub unending: BTreeMap<String, (&'static str, bool)>,
+    /// Launch templates that may not be deleted, by id.
+    pub undeletable: BTreeSet<String>,
     /// Placement groups by name: id, and how many partitions they have.
     pub placement_groups: BTreeMap<String, (String, u32)>,
     /// Zones that ARC has shifted away from, by id.

@@ -60,6 +60,12 @@ pub(super) fn answer(shared: &Shared, query: &Query) -> Option<Answer> {
                 if *is_named { format!("The instance '{id}' may not be terminated.") } else { "no".to_owned() };
             Some(query.error(&((*code).to_owned(), message, 400)))
         }
+        "DeleteLaunchTemplate" => {
+            let id = query.field("LaunchTemplateId");
+            let message = format!("launch template {id} is kept by the test");
+            let is_kept = faults.undeletable.contains(id);
+            is_kept.then(|| query.error(&("UnauthorizedOperation".to_owned(), message, 403)))
+        }
         "DescribeCapacityReservations" => {
             let asked = query.values("CapacityReservationId.");
             if let Some(gone) = asked.iter().find(|id| !faults.reservations.contains_key(**id)) {

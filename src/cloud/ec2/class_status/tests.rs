@@ -182,7 +182,8 @@ fn what_is_wrong_with_a_spec_is_told_under_the_reasons_of_the_reference() {
 
 #[test]
 fn dry_runs_say_which_right_is_missing() {
-    let of = |call, code: &str, message: &str| Validation::of_dry_run(call, &AwsError::new(code, message));
+    let class = bare(&json!({}));
+    let of = |call, code: &str, message: &str| Validation::of_dry_run(call, &class, &AwsError::new(code, message));
     assert_eq!(of(DryRun::CreateFleet, "DryRunOperation", ""), None);
     let refused =
         of(DryRun::CreateFleet, "UnauthorizedOperation", "no. Encoded authorization failure message: xyz").unwrap();
@@ -192,6 +193,12 @@ fn dry_runs_say_which_right_is_missing() {
     let profile =
         of(DryRun::RunInstances, "InvalidParameterValue", "Value (x) for parameter iamInstanceProfile.name is invalid");
     assert!(matches!(profile, Some(Validation::Unknown(_))), "IAM is late: {profile:?}");
+    let named = bare(&json!({"role": null, "instanceProfile": "mine"}));
+    let words = "Value (mine) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name";
+    let missing = Validation::of_dry_run(DryRun::RunInstances, &named, &AwsError::new("InvalidParameterValue", words));
+    let Some(Validation::Failed(failure)) = missing else { panic!("nobody makes it: {missing:?}") };
+    assert_eq!(failure.reason, "InstanceProfileNotFound");
+    assert!(failure.message.starts_with("spec.instanceProfile: found 'mine': expected "), "{}", failure.message);
     assert!(matches!(of(DryRun::RunInstances, "RequestLimitExceeded", ""), Some(Validation::Unknown(_))));
     let missing = of(DryRun::CreateFleet, "InvalidLaunchTemplateName.NotFoundException", "");
     assert!(matches!(missing, Some(Validation::Unknown(_))), "EC2 is late: {missing:?}");

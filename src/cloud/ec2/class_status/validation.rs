@@ -39,7 +39,7 @@ pub enum DryRun {
 impl Validation {
     /// What the answer of one dry run says; `None`: it would have gone well.
     #[must_use]
-    pub fn of_dry_run(call: DryRun, error: &AwsError) -> Option<Self> {
+    pub fn of_dry_run(call: DryRun, class: &EC2NodeClass, error: &AwsError) -> Option<Self> {
         let (name, reason) = match call {
             DryRun::CreateLaunchTemplate => ("ec2:CreateLaunchTemplate", "CreateLaunchTemplateAuthCheckFailed"),
             DryRun::CreateFleet => ("ec2:CreateFleet", "CreateFleetAuthCheckFailed"),
@@ -57,6 +57,15 @@ impl Validation {
             _ if error.launch_reason() == "UserDataSizeLimitExceeded" => {
                 let message = format!("{name} does not take this class: {}", short(&error.to_string()));
                 Some(Self::Failed(ValidationFailure { reason: "UserDataSizeLimitExceeded", message }))
+            }
+            // one that was made for a role EC2 may not know of yet
+            _ if error.launch_reason() == "InstanceProfileNameInvalid" && class.spec.instance_profile.is_some() => {
+                let name = class.spec.instance_profile.as_deref().unwrap_or_default();
+                let message = format!(
+                    "spec.instanceProfile: found '{name}': expected the name of an instance profile that is there: {}",
+                    short(&error.message)
+                );
+                Some(Self::Failed(ValidationFailure { reason: "InstanceProfileNotFound", message }))
             }
             // of one type, image and moment (an image whose snapshot has just grown, a profile that EC2 does not know of yet): it says nothing
             // of rights, and takes down no class that works

@@ -1,11 +1,12 @@
 //! What CreateFleet has answered, claim by claim.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::batch::Batch;
 use super::request::{FleetRequest, Templated};
 use crate::catalog::{CapacityType, InstanceType, Offering};
-use crate::cloud::ec2::errors::{AwsError, Scope};
+use crate::cloud::ec2::errors::{AwsError, Class, Scope};
 use crate::cloud::ec2::{NodeTemplate, listing};
 use crate::cloud::{Answer, Instance, LaunchError, OfferingName};
 
@@ -110,7 +111,7 @@ pub fn answers(
 pub fn refused(batch: &Batch, error: &AwsError) -> Answers {
     let unavailable = match error.class().scope() {
         Some(Scope::Spot) => all_spot(batch),
-        Some(_) => batch.offerings().into_iter().map(|(kind, offering)| OfferingName::of(kind, offering)).collect(),
+        Some(_) => all_asked(batch, error.class()),
         None => Vec::new(),
     };
     let result = if error.class().scope().is_some() {
@@ -188,6 +189,17 @@ fn is_of(failure: &Failure, over: &super::Override, template: Option<&str>) -> b
         && template.is_none_or(|template| agrees(&failure.template, template))
 }
 
+/// The class that alone cannot have what fails so: its subnets are full, or its placement group has no room.
+fn class_of(batch: &Batch, failed: Class) -> Option<Arc<str>> {
+    let class = &batch.template.class;
+    let is_its_own = match failed {
+        Class::InsufficientCapacity(Scope::Subnet | Scope::Zone) => true,
+        Class::InsufficientCapacity(Scope::Offering) => class.spec.placement_group_selector.is_some(),
+        _ => false,
+    };
+    class.metadata.name.as_deref().filter(|_| is_its_own).map(Arc::from)
+}
+
 fn unavailable(
     batch: &Batch,
     request: &FleetRequest,
@@ -199,13 +211,18 @@ fn unavailable(
     let failures = response.errors.iter().filter_map(|failure| Some((failure, failure.error.class().scope()?)));
     let offerings = batch.offerings();
     for (failure, scope) in failures {
+        let class = class_of(batch, failure.error.class());
+        let name = |kind: &InstanceType, offering: &Offering| OfferingName {
+            class: class.clone(),
+            ..OfferingName::of(kind, offering)
+        };
         let hit = || request.overrides().filter(|(template, over)| is_of(failure, over, Some(template)));
         let options = |also: &dyn Fn(&super::Override, &InstanceType, &Offering) -> bool| -> Vec<OfferingName> {
             let hit: Vec<&super::Override> = hit().map(|(_, over)| over).collect();
             let named = offerings.iter().enumerate().filter(|(place, (kind, offering))| {
                 hit.iter().any(|over| over.option == *place || also(over, kind, offering))
             });
-            named.map(|(_, (kind, offering))| OfferingName::of(kind, offering)).collect()
+            named.map(|(_, (kind, offering))| name(kind, offering)).collect()
         };
         match scope {
             Scope::Offering | Scope::Request => found.extend(options(&|_, _, _| false)),
@@ -223,11 +240,18 @@ fn unavailable(
                 let zones: BTreeSet<&str> =
                     hit().map(|(_, over)| over.zone.as_str()).filter(|zone| is_full(zone)).collect();
                 let here = offerings.iter().filter(|(_, offering)| zones.contains(&*offering.zone));
-                found.extend(here.map(|(kind, offering)| OfferingName::of(kind, offering)));
+                found.extend(here.map(|(kind, offering)| name(kind, offering)));
             }
         }
     }
     found.into_iter().collect()
+}
+
+/// All that was asked for, which has failed as a whole.
+fn all_asked(batch: &Batch, failed: Class) -> Vec<OfferingName> {
+    let class = class_of(batch, failed);
+    let name = |(kind, offering)| OfferingName { class: class.clone(), ..OfferingName::of(kind, offering) };
+    batch.offerings().into_iter().map(name).collect()
 }
 
 fn all_spot(batch: &Batch) -> Vec<OfferingName> {
@@ -249,8 +273,7 @@ fn why(batch: &Batch, response: &FleetResponse, unavailable: &[OfferingName]) ->
     }
     if unavailable.is_empty() {
         // nothing was said of any pool: all that was asked for cannot be had
-        let asked = batch.offerings().into_iter().map(|(kind, offering)| OfferingName::of(kind, offering));
-        return LaunchError::InsufficientCapacity(asked.collect());
+        return LaunchError::InsufficientCapacity(all_asked(batch, Class::InsufficientCapacity(Scope::Offering)));
     }
     LaunchError::InsufficientCapacity(unavailable.to_vec())
 }

@@ -7,6 +7,7 @@ use crate::catalog::{InstanceType, Offering};
 use crate::cloud::ec2::NodeTemplate;
 use crate::cloud::ec2::launch_template::Reserved;
 use crate::cloud::{Answer, Launch, LaunchError};
+use crate::resources::PODS;
 
 /// EC2 takes more in one request; so many are launched by one in the reference.
 const MOST_CLAIMS: usize = 1_000;
@@ -116,6 +117,12 @@ impl Batch {
             .iter()
             .map(|&(kind, offering)| (&self.types[kind], &self.types[kind].offerings[offering]))
             .collect()
+    }
+
+    /// The addresses that an instance takes at least: the pods of the smallest of the types that are asked for.
+    #[must_use]
+    pub fn addresses_each(&self) -> i64 {
+        self.offerings().iter().map(|(kind, _)| kind.capacity.get(PODS)).min().unwrap_or(1).max(1)
     }
 
     /// The answer that none of its claims has an instance.

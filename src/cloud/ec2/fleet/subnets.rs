@@ -7,8 +7,6 @@ use std::collections::BTreeMap;
 
 use super::FleetRequest;
 use crate::api::ec2_node_class::Subnet;
-use crate::catalog::InstanceType;
-use crate::resources::PODS;
 
 /// A subnet that instances may be launched into.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,10 +80,4 @@ pub(super) fn roomiest(spaces: &[SubnetSpace]) -> BTreeMap<&str, &SubnetSpace> {
         }
     }
     found
-}
-
-/// The addresses that an instance takes at least, by the pods of the smallest of its types.
-#[must_use]
-pub fn addresses_each<'t>(types: impl IntoIterator<Item = &'t InstanceType>) -> i64 {
-    types.into_iter().map(|kind| kind.capacity.get(PODS)).min().unwrap_or(1).max(1)
 }

@@ -102,7 +102,11 @@ fn a_zone_is_full_once_all_of_its_subnets_are() {
     };
     let (_, unavailable, all) = told(&["a"], &OPTIONS, &response);
     assert_eq!(all.exhausted, ["subnet-2", "subnet-3"].map(str::to_owned).into());
-    assert_eq!(unavailable, ["m5.large/us-east-1b/on-demand"], "us-east-1a has another subnet");
+    assert_eq!(
+        unavailable,
+        ["m5.large/us-east-1b/on-demand with EC2NodeClass default"],
+        "us-east-1a has another subnet, and other classes have subnets of their own"
+    );
     let one = vec![failure("InsufficientFreeAddressesInSubnet", "m5.large", "us-east-1a")];
     let (answers, unavailable, _) = told(&["a"], &OPTIONS, &FleetResponse { instances: Vec::new(), errors: one });
     assert!(answers[0].starts_with("a: InsufficientFreeAddressesInSubnet: "), "it is tried again: {answers:?}");
@@ -123,6 +127,27 @@ fn errors_have_their_scope() {
     assert_eq!(of(&reserved, "ReservationCapacityExceeded", "m5.large"), ["m5.large/us-east-1a/reserved/cr-1"]);
     let all_spot = of(&["m5.large/us-east-1a/spot"], "AuthFailure.ServiceLinkedRoleCreationNotPermitted", "m5.large");
     assert!(all_spot.len() > 1_000 && all_spot.iter().all(|name| name.ends_with("/spot")), "{}", all_spot.len());
+}
+
+#[test]
+fn what_has_no_room_in_a_placement_group_may_have_some_elsewhere() {
+    let of = |class: &Value, code: &str, message: &str| {
+        let launches = launches_of(&super::class(class, &json!({})), &["a"], &OPTIONS);
+        let batch = batches(&launches).batches.remove(0);
+        let (request, templates) = asked(&batch);
+        let mut failed = failure(code, "c5.large", "us-east-1a");
+        failed.error.message = message.to_owned();
+        let response = FleetResponse { instances: Vec::new(), errors: vec![failed] };
+        let found = answers(&batch, &request, &templates, &response, &spaces());
+        found.unavailable.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let (group, lacks) = (json!({"placementGroupSelector": {"id": "pg-1"}}), "InsufficientInstanceCapacity");
+    assert_eq!(of(&json!({}), lacks, "no"), ["c5.large/us-east-1a/on-demand"]);
+    assert_eq!(of(&group, lacks, "no"), ["c5.large/us-east-1a/on-demand with EC2NodeClass default"]);
+    assert_eq!(of(&group, "VcpuLimitExceeded", "no"), ["c5.large/us-east-1a/on-demand"], "a quota is of the account");
+    let full = "A spread placement group holds seven instances in a zone";
+    let of_zone = ["c5.large/us-east-1a/on-demand", "m5.large/us-east-1a/on-demand"];
+    assert_eq!(of(&group, lacks, full), of_zone.map(|name| format!("{name} with EC2NodeClass default")));
 }
 
 #[test]

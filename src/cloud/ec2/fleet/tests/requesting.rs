@@ -23,6 +23,16 @@ fn launches_that_are_alike_are_one_request() {
 }
 
 #[test]
+fn addresses_are_counted_by_what_is_asked_for_and_not_by_what_the_pool_might_buy() {
+    let of = |options: &[&str]| batch(&["a"], options).addresses_each();
+    let types = batch(&["a"], &["m5.24xlarge/us-east-1a/on-demand"]).types;
+    let pods = |name: &str| types.iter().find(|kind| *kind.name == *name).unwrap().capacity.get(PODS);
+    assert!(pods("t3.nano") < pods("m5.large") && pods("m5.large") < pods("m5.24xlarge"));
+    assert_eq!(of(&["m5.24xlarge/us-east-1a/on-demand"]), pods("m5.24xlarge"));
+    assert_eq!(of(&["m5.24xlarge/us-east-1a/on-demand", "m5.large/us-east-1a/on-demand"]), pods("m5.large"));
+}
+
+#[test]
 fn on_demand_is_bought_in_the_order_of_the_plan() {
     let batch = batch(
         &["a", "b"],
