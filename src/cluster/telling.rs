@@ -143,7 +143,9 @@ mod tests {
         with_local_recorder(&recorder, || {
             let mut look = |stand: &Stand, said: &[Said]| {
                 telling.stands(stand);
-                said.iter().for_each(|said| telling.said(said, world));
+                for said in said {
+                    telling.said(said, world);
+                }
                 telling.stepped(world, Duration::ZERO);
                 metrics.render()
             };
@@ -152,12 +154,16 @@ mod tests {
             let of_pool = r#"{nodepool="x",price="realised"} 2"#;
             assert!(values(&text, "packwright_nodes_usd_per_hour").contains(&of_pool), "{text}");
             assert_eq!(values(&text, "packwright_nodepools_eligible_nodes"), [r#"{nodepool="x",reason="empty"} 3"#]);
-            of_decisions.iter().for_each(|name| metrics::gauge!(*name).set(7.0));
+            for name in of_decisions {
+                metrics::gauge!(name).set(7.0);
+            }
             let text = look(&Stand::StandsBy("other".to_owned()), &[]);
             for name in ["packwright_nodes_usd_per_hour", "karpenter_voluntary_disruption_eligible_nodes"] {
                 assert_eq!(values(&text, name), [""; 0], "{name}");
             }
-            of_decisions.iter().for_each(|name| assert_eq!(values(&text, name), [" 0"], "{name}"));
+            for name in of_decisions {
+                assert_eq!(values(&text, name), [" 0"], "{name}");
+            }
             // nobody says again what has not changed
             assert!(values(&look(&leads, &[]), "packwright_nodes_usd_per_hour").contains(&of_pool));
         });

@@ -34,7 +34,7 @@ mod tests {
     use crate::observe::RawObject;
     use crate::observe::input::Origin;
 
-    fn pod(name: &str, more: Value, reason: &str) -> RawObject {
+    fn pod(name: &str, more: &Value, reason: &str) -> RawObject {
         let condition = json!({"type": "PodScheduled", "status": "False", "reason": reason,
             "lastTransitionTime": "1970-01-01T00:00:00Z"});
         let mut value = json!({
@@ -58,12 +58,12 @@ mod tests {
         };
         let affinity = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
             {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n"]}]}]}}});
-        let mut daemon = pod("daemon", json!({ "affinity": affinity }), "Unschedulable");
+        let mut daemon = pod("daemon", &json!({ "affinity": affinity }), "Unschedulable");
         daemon.value["metadata"]["ownerReferences"] =
             json!([{"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "d", "uid": "d", "controller": true}]);
-        let gated = || pod("gated", json!({"schedulingGates": [{"name": "kueue"}]}), "SchedulingGated");
-        assert_eq!(list(vec![gated(), daemon, pod("bound", json!({"nodeName": "n"}), "Unschedulable")]), 0);
-        assert_eq!(list(vec![gated(), pod("web", json!({}), "Unschedulable")]), 1);
+        let gated = || pod("gated", &json!({"schedulingGates": [{"name": "kueue"}]}), "SchedulingGated");
+        assert_eq!(list(vec![gated(), daemon, pod("bound", &json!({"nodeName": "n"}), "Unschedulable")]), 0);
+        assert_eq!(list(vec![gated(), pod("web", &json!({}), "Unschedulable")]), 1);
     }
 
     #[test]
@@ -78,8 +78,8 @@ mod tests {
             let values = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split(' ').nth(1));
             values.map(str::to_owned).collect::<Vec<_>>()
         };
-        let web = || pod("web", json!({}), "Unschedulable");
-        let job = || pod("job", json!({}), "Unschedulable");
+        let web = || pod("web", &json!({}), "Unschedulable");
+        let job = || pod("job", &json!({}), "Unschedulable");
         assert_eq!(look(vec![web()], 100), ["1", "0"]);
         assert_eq!(look(vec![web(), job()], 160), ["2", "60"]);
         assert_eq!(look(vec![job()], 200), ["1", "40"]);
