@@ -1,9 +1,12 @@
 //! `packwright simulate`
 
 use std::fmt::Write as _;
+use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use clap::Args as _;
@@ -216,23 +219,40 @@ struct Printed<'r> {
     greedy: Option<&'r Report>,
 }
 
+/// On every core one seed after another, until something does not hold.
 fn many(scenario: &Scenario, options: &Options, seeds: u64) -> ExitCode {
     let bar = bar("seeds", seeds);
-    let (mut launches, mut ends, mut restarts, mut failures) = (0, 0, 0, 0);
-    for seed in options.seed..options.seed.saturating_add(seeds) {
-        let options = Options { seed, ..options.clone() };
-        let report = simulate(scenario, &options, &mut |_| {});
-        bar.inc(1);
-        if report.broken.is_some() {
-            bar.finish_and_clear();
-            return failed(scenario, &options, report);
+    let (next, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
+    let reports = || {
+        let mut reports = Vec::new();
+        while !is_over.load(Relaxed) {
+            let number = next.fetch_add(1, Relaxed);
+            if number >= seeds {
+                break;
+            }
+            let options = Options { seed: options.seed.saturating_add(number), ..options.clone() };
+            let mut report = simulate(scenario, &options, &mut |_| {});
+            report.samples = Vec::new();
+            is_over.fetch_or(report.broken.is_some(), Relaxed);
+            bar.inc(1);
+            reports.push(report);
         }
-        launches += report.launches;
-        ends += report.ends;
-        restarts += report.restarts;
-        failures += report.failures;
-    }
+        reports
+    };
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let reports: Vec<Report> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(reports)).collect();
+        let ended = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        ended.flatten().collect()
+    });
     bar.finish_and_clear();
+    let sum = |of: &dyn Fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
+    let (launches, ends) = (sum(&|report| report.launches), sum(&|report| report.ends));
+    let (restarts, failures) = (sum(&|report| report.restarts), sum(&|report| report.failures));
+    let broken = reports.into_iter().filter(|report| report.broken.is_some()).min_by_key(|report| report.seed);
+    if let Some(report) = broken {
+        return failed(scenario, &Options { seed: report.seed, ..options.clone() }, report);
+    }
     println!(
         "{seeds} seeds: {launches} launches, {ends} ends, {restarts} restarts, {failures} failures, nothing that must hold was \
          broken"

@@ -1,5 +1,6 @@
 //! Which nodes may still go with a plan: as many as budgets of pools allow, as PodDisruptionBudgets have room for.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -19,23 +20,37 @@ pub(super) struct Room<'s> {
     now: Timestamp,
     /// How many nodes of each pool go.
     removed: BTreeMap<Arc<str>, usize>,
+    /// What budgets allowed at the start, by pool and method: counted once, and asked for with every set of nodes.
+    allowed: RefCell<BTreeMap<(Arc<str>, &'static str), usize>>,
     evicted: Evictions,
     limit: Option<EvictionLimit>,
 }
 
 impl<'s> Room<'s> {
     pub fn new(start: &'s Snapshot, (budgets, limit): (Budgets, Option<EvictionLimit>), now: Timestamp) -> Self {
-        Self { start, budgets, now, removed: BTreeMap::new(), evicted: Evictions::default(), limit }
+        Self {
+            start,
+            budgets,
+            now,
+            removed: BTreeMap::new(),
+            allowed: RefCell::default(),
+            evicted: Evictions::default(),
+            limit,
+        }
     }
 
     /// How many nodes of a pool may still go.
     pub fn left(&self, current: &Snapshot, pool: &Arc<str>, method: Method) -> usize {
         let Some(of) = current.node_pools.iter().find(|of| of.name == *pool) else { return 0 };
-        let (of_whom, gone) = match self.budgets {
-            Budgets::Together => (self.start, self.removed.get(pool).copied().unwrap_or(0)),
-            Budgets::Each => (current, 0),
-        };
-        allowance(of_whom, of, method.reason(), self.now).left().saturating_sub(gone)
+        let left = |of_whom| allowance(of_whom, of, method.reason(), self.now).left();
+        match self.budgets {
+            Budgets::Together => {
+                let gone = self.removed.get(pool).copied().unwrap_or(0);
+                let mut allowed = self.allowed.borrow_mut();
+                allowed.entry((pool.clone(), method.label())).or_insert_with(|| left(self.start)).saturating_sub(gone)
+            }
+            Budgets::Each => left(current),
+        }
     }
 
     /// Whether the budgets of their pools allow all of these together.

@@ -52,7 +52,7 @@ impl Unplanned {
     }
 }
 
-fn owner(meta: &ObjectMeta) -> Option<OwnerRef> {
+pub(super) fn owner(meta: &ObjectMeta) -> Option<OwnerRef> {
     let [kind, name, uid] = {
         let owner = controller(meta)?;
         [&owner.kind, &owner.name, &owner.uid].map(|text| Arc::from(text.as_str()))
@@ -97,17 +97,17 @@ pub(super) fn read_pods(
         };
         let meta = &object.metadata;
         let status = object.status.as_ref();
-        let node = spec.node_name.as_deref().filter(|name| !name.is_empty()).map(Arc::from);
+        let is_bound = spec.node_name.as_deref().is_some_and(|name| !name.is_empty());
         let terminating = meta.deletion_timestamp.is_some();
-        if node.is_none() && terminating {
+        if !is_bound && terminating {
             leave_out("it is being deleted".to_owned());
             continue;
         }
-        if node.is_none() && belongs_to_node(object) {
+        if !is_bound && belongs_to_node(object) {
             leave_out("a DaemonSet or its node made it, so it is overhead of that node".to_owned());
             continue;
         }
-        if node.is_none() && is_gated(spec) {
+        if !is_bound && is_gated(spec) {
             leave_out(gated(spec));
             *counts.entry(GATED).or_default() += 1;
             continue;
@@ -130,9 +130,10 @@ pub(super) fn read_pods(
             }
             Ok((template, refusal))
         };
-        let read = if is_admitted { memory.admitted(object, read) } else { memory.anew(read()) };
+        let of = if is_admitted { memory.admitted((key, object), read) } else { memory.anew((key, object), read()) };
         cluster.priorities.note(spec);
-        let (template, refusal) = match read.as_ref() {
+        let node = of.node.clone();
+        let (template, refusal) = match &of.read {
             Ok((template, refusal)) => (template.clone(), refusal.clone()),
             Err(error) => {
                 leave_out(format!("{}: {}", error.path, error.message));
@@ -159,13 +160,12 @@ pub(super) fn read_pods(
         }
         let (disruption, error) = read_disruption(object, surroundings.now);
         errors.extend(error.map(|error| Objects::field_error("Pod", key, origin, error)));
-        let is_bound = node.is_some();
         pods.push(Pod {
             key: key.clone(),
-            uid: Arc::from(meta.uid.clone().unwrap_or_else(|| format!("pod/{key}"))),
+            uid: of.uid.clone(),
             created_at: meta.creation_timestamp.as_ref().map(|time| time.0),
             template,
-            owner: owner(meta),
+            owner: of.owner.clone(),
             refused: refusal.filter(|_| node.is_none() || displaced),
             node,
             terminating,

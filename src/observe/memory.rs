@@ -6,10 +6,11 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{Node, Pod};
 
 use super::input::FieldError;
+use super::live_pods::owner;
 use super::nodes::ReadNode;
-use super::objects::{Objects, Sourced, Table};
+use super::objects::{ObjectKey, Objects, Sourced, Table};
 use super::pod::TemplateAndRefusal;
-use super::snapshot::PodTemplate;
+use super::snapshot::{OwnerRef, PodTemplate};
 use super::spreading::DefaultSpreading;
 
 /// By the place where an object is, which is kept as long as it is known.
@@ -65,8 +66,27 @@ pub struct Memory {
     templates: HashSet<Arc<PodTemplate>>,
 }
 
-/// A pod as it was read: what it is made of, and why it is not for us to place.
-pub(super) type ReadPod = Result<(Arc<PodTemplate>, Option<Arc<str>>), FieldError>;
+/// A pod as it was read.
+#[derive(Debug)]
+pub(super) struct ReadPod {
+    /// What it is made of, and why it is not for us to place.
+    pub read: Result<(Arc<PodTemplate>, Option<Arc<str>>), FieldError>,
+    pub uid: Arc<str>,
+    pub owner: Option<OwnerRef>,
+    pub node: Option<Arc<str>>,
+}
+
+impl ReadPod {
+    fn of(key: &ObjectKey, pod: &Pod, read: Result<(Arc<PodTemplate>, Option<Arc<str>>), FieldError>) -> Self {
+        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+        Self {
+            read,
+            uid: pod.metadata.uid.as_deref().map_or_else(|| format!("pod/{key}").into(), Arc::from),
+            owner: owner(&pod.metadata),
+            node: node.filter(|name| !name.is_empty()).map(Arc::from),
+        }
+    }
+}
 
 impl Memory {
     /// Begins a reading: what was read beside other objects is forgotten.
@@ -93,11 +113,11 @@ impl Memory {
     /// What a pod is, which the API server has admitted: nothing else decides about it.
     pub(super) fn admitted(
         &mut self,
-        pod: &Arc<Pod>,
+        (key, pod): (&ObjectKey, &Arc<Pod>),
         read: impl FnOnce() -> Result<TemplateAndRefusal, FieldError>,
     ) -> Arc<ReadPod> {
         let Self { pods, templates, .. } = self;
-        pods.of(pod, |_| shared(templates, read()))
+        pods.of(pod, |pod| ReadPod::of(key, pod, shared(templates, read())))
     }
 
     /// What a Node says without its claim.
@@ -110,8 +130,12 @@ impl Memory {
     }
 
     /// What any pod is.
-    pub(super) fn anew(&mut self, read: Result<TemplateAndRefusal, FieldError>) -> Arc<ReadPod> {
-        Arc::new(shared(&mut self.templates, read))
+    pub(super) fn anew(
+        &mut self,
+        (key, pod): (&ObjectKey, &Pod),
+        read: Result<TemplateAndRefusal, FieldError>,
+    ) -> Arc<ReadPod> {
+        Arc::new(ReadPod::of(key, pod, shared(&mut self.templates, read)))
     }
 
     /// Forgets what is not there any more.
@@ -123,7 +147,10 @@ impl Memory {
 }
 
 /// Pods that are alike share what they are made of.
-fn shared(templates: &mut HashSet<Arc<PodTemplate>>, read: Result<TemplateAndRefusal, FieldError>) -> ReadPod {
+fn shared(
+    templates: &mut HashSet<Arc<PodTemplate>>,
+    read: Result<TemplateAndRefusal, FieldError>,
+) -> Result<(Arc<PodTemplate>, Option<Arc<str>>), FieldError> {
     let (template, refusal) = read?;
     let template = templates.get(&template).cloned().unwrap_or_else(|| {
         let template = Arc::new(template);
@@ -145,7 +172,6 @@ mod tests {
 
     use super::*;
     use crate::observe::input::Origin;
-    use crate::observe::objects::ObjectKey;
     use crate::observe::{Moment, Offered, RawObject, build_observed};
     use crate::settings::Settings;
 
