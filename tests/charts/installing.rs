@@ -305,19 +305,20 @@ fn nodes_are_made_where_kwok_plays_them_and_nowhere_else() {
 fn alerts_without_metrics_are_spoken_of() {
     on_cluster(async |cluster, _| {
         // helm asks whether the kinds are there
-        let kinds = [("PrometheusRule", "prometheusrules"), ("ServiceMonitor", "servicemonitors")].map(|(kind, plural)| {
-            let schema = serde_json::json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-            let version = serde_json::json!({
-                "name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema},
+        let kinds =
+            [("PrometheusRule", "prometheusrules"), ("ServiceMonitor", "servicemonitors")].map(|(kind, plural)| {
+                let schema = serde_json::json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+                let version = serde_json::json!({
+                    "name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema},
+                });
+                serde_json::json!({
+                    "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                    "metadata": {"name": format!("{plural}.monitoring.coreos.com")},
+                    "spec": {"group": "monitoring.coreos.com", "scope": "Namespaced", "versions": [version],
+                        "names": {"kind": kind, "listKind": format!("{kind}List"), "plural": plural,
+                            "singular": kind.to_lowercase()}},
+                })
             });
-            serde_json::json!({
-                "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-                "metadata": {"name": format!("{plural}.monitoring.coreos.com")},
-                "spec": {"group": "monitoring.coreos.com", "scope": "Namespaced", "versions": [version],
-                    "names": {"kind": kind, "listKind": format!("{kind}List"), "plural": plural,
-                        "singular": kind.to_lowercase()}},
-            })
-        });
         let file = cluster.folder.join("monitoring.json");
         let kinds = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": kinds});
         std::fs::write(&file, kinds.to_string()).unwrap();
