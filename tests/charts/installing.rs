@@ -371,6 +371,7 @@ fn wrong_values_are_refused_and_named() {
                 "controller.image.repository=example.com/karpenter/controller",
                 "controller.image.repository: expected the image of Packwright",
             ),
+            ("controller.image.repository=example.com/mirror/karpenter", "which is Karpenter's"),
             (
                 "controller.image.repository=example.com/packwright,controller.image.tag=1.14.1",
                 "set controller.image.tag= and controller.image.digest=",

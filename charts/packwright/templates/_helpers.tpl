@@ -118,7 +118,7 @@ grow, and a process that begins to lead counts at once: of those that nobody saw
 
 {{- define "packwright.image" -}}
 {{- with .Values.controller.image }}
-{{- if hasSuffix "karpenter/controller" .repository }}
+{{- if regexMatch "(^|/)karpenter(/controller)?$" .repository }}
 {{- fail (printf "controller.image.repository: expected the image of Packwright, found %s, which is Karpenter's" .repository) }}
 {{- end }}
 {{- if and (regexMatch "^v?1\\." (toString .tag)) (not (hasPrefix "1." $.Chart.AppVersion)) }}
