@@ -253,6 +253,17 @@ pub enum InterruptionKind {
 }
 
 impl InterruptionKind {
+    /// Each of them.
+    pub const ALL: [Self; 7] = [
+        Self::SpotInterrupted,
+        Self::RebalanceRecommendation,
+        Self::ScheduledChange,
+        Self::InstanceStopped,
+        Self::InstanceTerminated,
+        Self::CapacityReservationInterrupted,
+        Self::InstanceImpaired,
+    ];
+
     /// The label `message_type` of metrics.
     #[must_use]
     pub fn label(self) -> &'static str {

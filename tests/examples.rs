@@ -125,7 +125,8 @@ fn the_page_of_metrics_names_every_metric() {
     let (_, ours) = page.split_once("## Ours").unwrap();
     let listed: Vec<&str> = [served, ours].into_iter().flat_map(|text| text.split('`').skip(1).step_by(2)).collect();
     let mut names = BTreeSet::new();
-    let telling = ["measure.rs", "objects.rs", "offered.rs"].map(|file| root.join("src/cluster/telling").join(file));
+    let telling = ["measure.rs", "objects.rs", "offered.rs", "waiting.rs"]
+        .map(|file| root.join("src/cluster/telling").join(file));
     let aws = fs::read_dir(root.join("src/aws")).unwrap().map(|entry| entry.unwrap().path());
     for file in telling.into_iter().chain(aws.filter(|path| path.is_file())) {
         let source = fs::read_to_string(file).unwrap();

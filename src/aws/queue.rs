@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message as SqsMessage, MessageSystemAttributeName};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use metrics::{counter, histogram};
+use metrics::{Counter, counter, histogram};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, info, warn};
 
@@ -31,6 +31,9 @@ const PATIENCE: Duration = Duration::from_secs(25);
 const POLLERS: usize = 4;
 /// Batches whose end is waited for.
 const UNDER_WAY: usize = 200;
+/// Labels of messages that nothing is done about: of those that cannot be read, and of those that are about nothing of ours.
+const MALFORMED: &str = "malformed";
+const NO_OP: &str = "no_op";
 /// What failed is tried again after so long.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -47,6 +50,7 @@ pub(super) struct Queue {
 impl Queue {
     /// Does not end.
     pub async fn run(self: Arc<Self>) {
+        begin_counting();
         let url = loop {
             let said = match self.aws.sqs.get_queue_url().queue_name(&self.name).send().await {
                 Ok(answer) => answer.queue_url.ok_or_else(|| "GetQueueUrl: expected a URL, found none".to_owned()),
@@ -127,13 +131,13 @@ impl Queue {
         let told = match parse(message.body().unwrap_or_default()) {
             Ok(told) => told,
             Err(error) => {
-                counted("malformed");
+                counted(MALFORMED);
                 warn!(controller = "interruption", "removing a message: {error}");
                 return true;
             }
         };
         let Some(kind) = told.kind else {
-            counted("no_op");
+            counted(NO_OP);
             return true;
         };
         counted(kind.label());
@@ -168,7 +172,17 @@ impl Queue {
 }
 
 fn counted(kind: &'static str) {
-    counter!("karpenter_interruption_received_messages_total", "message_type" => kind).increment(1);
+    received(kind).increment(1);
+}
+
+fn received(kind: &'static str) -> Counter {
+    counter!("karpenter_interruption_received_messages_total", "message_type" => kind)
+}
+
+/// Every series is there from the start: what a series is born with is no increase to Prometheus.
+fn begin_counting() {
+    let kinds = InterruptionKind::ALL.map(InterruptionKind::label);
+    kinds.into_iter().chain([MALFORMED, NO_OP]).for_each(|kind| received(kind).increment(0));
 }
 
 fn seconds(of: Duration) -> i32 {
@@ -180,4 +194,23 @@ fn waited(message: &SqsMessage) -> Option<f64> {
     let sent = message.attributes()?.get(&MessageSystemAttributeName::SentTimestamp)?;
     let sent = UNIX_EPOCH + Duration::from_millis(sent.parse().ok()?);
     Some(SystemTime::now().duration_since(sent).unwrap_or_default().as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics::with_local_recorder;
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::begin_counting;
+
+    #[test]
+    fn every_kind_of_message_has_a_series_before_the_first_message() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        with_local_recorder(&recorder, begin_counting);
+        let text = recorder.handle().render();
+        for kind in ["spot_interrupted", "capacity_reservation_interrupted", "no_op", "malformed"] {
+            let line = format!("karpenter_interruption_received_messages_total{{message_type=\"{kind}\"}} 0");
+            assert!(text.contains(&line), "{line} of {text}");
+        }
+    }
 }

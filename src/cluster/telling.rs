@@ -7,6 +7,7 @@ mod objects;
 mod offered;
 mod record;
 mod series;
+mod waiting;
 
 pub use log::{Format, Level, Output, start_log};
 pub use measure::{Metrics, Scope, start_metrics};
@@ -65,7 +66,10 @@ impl Listener for Telling {
         log::write(said);
         measure::count(said, world);
         match said {
-            Said::Landed(landed) => drop(self.looks.landed.insert(landed.claim.to_string(), landed.clone())),
+            Said::Landed(landed) => {
+                let before = self.looks.landed.insert(landed.claim.to_string(), landed.clone());
+                measure::landed(before.as_ref(), landed);
+            }
             Said::Spending(spend) => self.looks.spend = spend.clone(),
             Said::Offered(on_offer) => self.looks.offered = offered::text(on_offer),
             Said::Disruptable(disruptable) => self.looks.disruptable = disruptable.clone(),
@@ -86,6 +90,11 @@ impl Listener for Telling {
             events.record_stand(stand);
         }
         metrics::gauge!("packwright_leads").set(u8::from(stand.leads()));
+        self.looks.decides = stand.decides();
+        if !stand.decides() {
+            measure::rest();
+        }
+        self.looked = None; // what is no more true is not served for another while
     }
 
     fn stepped(&mut self, world: &World, took: Duration) {
@@ -93,7 +102,70 @@ impl Listener for Telling {
         self.is_synced.store(world.is_complete(), Ordering::Relaxed);
         if self.looked.is_none_or(|looked| looked.elapsed() >= LOOKS) {
             self.looked = Some(Instant::now());
+            world.objects().node_pools.keys().for_each(|pool| measure::begin_pool(&pool.name));
             self.metrics.set_objects(self.looks.series(world, Timestamp::now(), self.details));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use metrics::with_local_recorder;
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+    use crate::catalog::Catalog;
+    use crate::controller::disruptable::Disruptable;
+    use crate::controller::spend::{Price, Spend};
+    use crate::controller::{Controller, ControllerSettings};
+    use crate::units::MicroUsd;
+
+    fn values<'t>(text: &'t str, name: &str) -> Vec<&'t str> {
+        text.lines().filter_map(|line| line.strip_prefix(name)).filter(|rest| rest.starts_with([' ', '{'])).collect()
+    }
+
+    #[test]
+    fn who_does_not_lead_any_more_serves_nothing_that_it_decided() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let metrics = Metrics::of(recorder.handle(), Scope::All);
+        let mut telling = Telling::new(metrics.clone(), false);
+        let controller = Controller::new(ControllerSettings::default(), Catalog::Fixed(Vec::new()));
+        let world = controller.world();
+        let pool: Arc<str> = Arc::from("x");
+        let price = Price { planned: MicroUsd(1_000_000), realised: MicroUsd(2_000_000), worst: MicroUsd(2_000_000) };
+        let spend = Said::Spending(Spend([(pool.clone(), price)].into()));
+        let mut disruptable = Disruptable::default();
+        disruptable.eligible.insert("empty", 3);
+        disruptable.eligible_of_pools.entry(pool).or_default().insert("empty", 3);
+        let of_decisions = ["packwright_decision_usd_per_hour", "packwright_consolidation_usd_per_hour"];
+        with_local_recorder(&recorder, || {
+            let mut look = |stand: &Stand, said: &[Said]| {
+                telling.stands(stand);
+                for said in said {
+                    telling.said(said, world);
+                }
+                telling.stepped(world, Duration::ZERO);
+                metrics.render()
+            };
+            let leads = Stand::Leads { until: None };
+            let text = look(&leads, &[spend, Said::Disruptable(disruptable)]);
+            let of_pool = r#"{nodepool="x",price="realised"} 2"#;
+            assert!(values(&text, "packwright_nodes_usd_per_hour").contains(&of_pool), "{text}");
+            assert_eq!(values(&text, "packwright_nodepools_eligible_nodes"), [r#"{nodepool="x",reason="empty"} 3"#]);
+            for name in of_decisions {
+                metrics::gauge!(name).set(7.0);
+            }
+            let text = look(&Stand::StandsBy("other".to_owned()), &[]);
+            for name in ["packwright_nodes_usd_per_hour", "karpenter_voluntary_disruption_eligible_nodes"] {
+                assert_eq!(values(&text, name), [""; 0], "{name}");
+            }
+            for name in of_decisions {
+                assert_eq!(values(&text, name), [" 0"], "{name}");
+            }
+            // nobody says again what has not changed
+            assert!(values(&look(&leads, &[]), "packwright_nodes_usd_per_hour").contains(&of_pool));
+        });
     }
 }

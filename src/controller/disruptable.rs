@@ -23,6 +23,8 @@ const METHODS: [Method; 3] = [Method::Empty, Method::Drifted, Method::Underutili
 pub struct Disruptable {
     /// Nodes that nothing but budgets keeps.
     pub eligible: BTreeMap<&'static str, usize>,
+    /// The same of each pool.
+    pub eligible_of_pools: BTreeMap<Arc<str>, BTreeMap<&'static str, usize>>,
     /// Of each pool what its budgets allow.
     pub budgets: BTreeMap<Arc<str>, BTreeMap<&'static str, Allowance>>,
 }
@@ -60,11 +62,15 @@ impl Looked {
         let mut found = Disruptable::default();
         for method in METHODS {
             let standings = candidates(&snapshot, method, turn.now);
-            found.eligible.insert(method.label(), standings.iter().filter(|of| of.verdict.is_ok()).count());
+            let eligible: Vec<&Node> =
+                standings.iter().filter(|of| of.verdict.is_ok()).map(|of| &snapshot.nodes[of.node]).collect();
+            found.eligible.insert(method.label(), eligible.len());
             if method == Method::Underutilized {
                 tell_holds(&snapshot, &standings, turn);
             }
             for pool in &snapshot.node_pools {
+                let own = eligible.iter().filter(|node| node.pool.as_ref() == Some(&pool.name)).count();
+                found.eligible_of_pools.entry(pool.name.clone()).or_default().insert(method.label(), own);
                 let allowance = allowance(&snapshot, pool, method.reason(), turn.now);
                 if allowance.most == 0 && allowance.nodes > 0 {
                     let about = Subject::of_cluster("NodePool", &pool.name);

@@ -47,6 +47,16 @@ pub enum Valve {
 }
 
 impl Valve {
+    /// Each of them.
+    pub const ALL: [Self; 6] = [
+        Self::Nodes,
+        Self::UsdPerHour,
+        Self::NodePoolUsdPerHour,
+        Self::LaunchesPerMinute,
+        Self::SolverSecondsPerHour,
+        Self::EvictionsPerHour,
+    ];
+
     /// As metrics call it.
     #[must_use]
     pub fn name(self) -> &'static str {

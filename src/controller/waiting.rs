@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::{Pod, PodCondition};
 use super::cluster::Cluster;
 use super::conditions::{INITIALIZED, since};
 use super::turn::later;
+use super::world::World;
 use crate::observe::objects::Objects;
 use crate::observe::{belongs_to_node, has_ended, snapshot};
 use crate::placement::{Observed, Reservation, Successors, successors};
@@ -44,6 +45,14 @@ pub(super) fn is_provisionable(pod: &Pod) -> bool {
     let nominated = pod.status.as_ref().and_then(|status| status.nominated_node_name.as_deref());
     let refused = scheduled(pod).is_some_and(|said| said.reason.as_deref() == Some("Unschedulable"));
     refused && nominated.is_none_or(str::is_empty) && is_open(pod)
+}
+
+impl World {
+    /// Pods that kube-scheduler has found no room for, and that nodes are made for.
+    pub fn waiting_pods(&self) -> impl Iterator<Item = &Pod> {
+        let unbound = self.index().unbound().filter_map(|key| self.objects().pods.get(key));
+        unbound.map(|pod| &*pod.object).filter(|pod| is_provisionable(pod))
+    }
 }
 
 /// Whether kube-scheduler has not looked at a pod yet that it will look at.

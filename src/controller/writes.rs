@@ -248,7 +248,9 @@ mod tests {
             (Outcome::Done(None), both()),
         ] {
             writes.sent(&subject, Some("1"));
-            both().into_iter().for_each(|said| writes.say_once_taken(&subject, said));
+            for said in both() {
+                writes.say_once_taken(&subject, said);
+            }
             assert_eq!(writes.means(&subject, &outcome), expected, "{outcome:?}");
             assert_eq!(writes.means(&subject, &Outcome::Done(None)), [], "and not twice");
             writes.answered(&subject, &outcome, now());

@@ -229,6 +229,7 @@ const TAKEN: [(&[&str], &str); 8] = [
         &[
             "networkPolicy.enabled=true",
             "networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.name=monitoring",
+            "networkPolicy.egressTo[0].ipBlock.cidr=10.0.0.0/8",
             "networkPolicy.additionalEgress[0].ports[0].port=3128",
         ],
         "networkpolicy.networking.k8s.io/packwright",
@@ -281,6 +282,59 @@ fn the_api_server_takes_what_the_chart_makes_of_its_values() {
     });
 }
 
+/// Where nodes are instances a right to make Node objects would be one to draw pods to a name of one's choice.
+#[test]
+fn nodes_are_made_where_kwok_plays_them_and_nowhere_else() {
+    on_cluster(async |cluster, _| {
+        for (values, expected) in
+            [("settings.clusterName=c", &["delete"][..]), ("settings.kwok=true", &["create", "delete"])]
+        {
+            let file = ["-s", "templates/clusterrole.yaml", "--set", values];
+            let rendered = helm(cluster, &[&["template", "packwright", "charts/packwright"], &file[..]].concat());
+            let objects: Vec<Value> = serde_saphyr::from_multiple(&rendered).unwrap();
+            let rules = objects.iter().filter_map(|role| role["rules"].as_array()).flatten();
+            let of_nodes = rules.filter(|rule| rule["resources"] == serde_json::json!(["nodes"]));
+            let verbs: Vec<&Value> = of_nodes.map(|rule| &rule["verbs"]).collect();
+            assert_eq!(verbs, [&serde_json::json!(expected)], "{values}");
+        }
+    });
+}
+
+/// Otherwise the first thing that Prometheus says is that nobody leads.
+#[test]
+fn alerts_without_metrics_are_spoken_of() {
+    on_cluster(async |cluster, _| {
+        // helm asks whether the kinds are there
+        let kinds =
+            [("PrometheusRule", "prometheusrules"), ("ServiceMonitor", "servicemonitors")].map(|(kind, plural)| {
+                let schema = serde_json::json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+                let version = serde_json::json!({
+                    "name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema},
+                });
+                serde_json::json!({
+                    "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                    "metadata": {"name": format!("{plural}.monitoring.coreos.com")},
+                    "spec": {"group": "monitoring.coreos.com", "scope": "Namespaced", "versions": [version],
+                        "names": {"kind": kind, "listKind": format!("{kind}List"), "plural": plural,
+                            "singular": kind.to_lowercase()}},
+                })
+            });
+        let file = cluster.folder.join("monitoring.json");
+        let kinds = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": kinds});
+        std::fs::write(&file, kinds.to_string()).unwrap();
+        let file = file.to_str().unwrap();
+        cluster.kubectl(&["apply", "-f", file]);
+        cluster.kubectl(&["wait", "--for=condition=Established", "-f", file]);
+        for (monitors, expected) in [("false", true), ("true", false)] {
+            let monitor = format!("prometheusRule.enabled=true,serviceMonitor.enabled={monitors}");
+            let args = ["install", "packwright", "charts/packwright", "--dry-run=client", "--set"];
+            let notes = helm(cluster, &[&args[..], &["settings.clusterName=c", "--set", &monitor]].concat());
+            assert_eq!(notes.contains("PackwrightNobodyLeads will fire"), expected, "{notes}");
+        }
+        cluster.kubectl(&["delete", "-f", file]);
+    });
+}
+
 #[test]
 fn wrong_values_are_refused_and_named() {
     on_cluster(async |cluster, _| {
@@ -316,6 +370,11 @@ fn wrong_values_are_refused_and_named() {
             (
                 "controller.image.repository=example.com/karpenter/controller",
                 "controller.image.repository: expected the image of Packwright",
+            ),
+            ("controller.image.repository=example.com/mirror/karpenter", "which is Karpenter's"),
+            (
+                "controller.image.repository=example.com/packwright,controller.image.tag=1.14.1",
+                "set controller.image.tag= and controller.image.digest=",
             ),
             // which the program would refuse
             ("settings.vmMemoryOverheadPercent=7.5", "at '/settings/vmMemoryOverheadPercent': '7.5' does not match"),
@@ -390,7 +449,7 @@ fn the_values_of_karpenters_chart_are_taken() {
         for (path, expected) in [
             ("/serviceAccountName", "karpenter"),
             ("/schedulerName", "other"),
-            ("/containers/0/image", "example.com/packwright:1.2.3@sha256:0123456789abcdef"),
+            ("/containers/0/image", "example.com/packwright:0.1.0@sha256:0123456789abcdef"),
             ("/containers/1/name", "proxy"),
             ("/containers/0/resources/limits/memory", "1Gi"),
         ] {

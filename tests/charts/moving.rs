@@ -135,7 +135,11 @@ async fn move_there_and_back(cluster: &Cluster) {
     assert!(!run(&["list", "--all"]).contains("karpenter-crd"));
 
     // 2. a shadow beside it
-    run(&["install", "packwright", "charts/packwright", "--set", "settings.shadow=true,settings.kwok=true", "--wait"]);
+    // with the ServiceAccount that Karpenter's release has
+    cluster.kubectl(&["create", "serviceaccount", "karpenter", "--namespace", "kube-system"]);
+    let borrowed = "serviceAccount.create=false,serviceAccount.name=karpenter";
+    let shadow = ["--set", "settings.shadow=true,settings.kwok=true", "--set", borrowed, "--wait"];
+    run(&[&["install", "packwright", "charts/packwright"], &shadow[..]].concat());
     let log = cluster.folder.join("logs/shadow.log");
     let outputs = format!("stdout,{}", log.display());
     let ports = ["--metrics-port", "0", "--health-probe-port", "0"];
@@ -149,6 +153,7 @@ async fn move_there_and_back(cluster: &Cluster) {
 
     // 3. and 4. Packwright acts, and makes nodes for new pods
     karpenter.stop();
+    cluster.kubectl(&["delete", "serviceaccount", "karpenter", "--namespace", "kube-system"]); // with Karpenter's release
     let values = ["--set", "serviceAccount.name=karpenter,settings.kwok=true,settings.consolidation=off"];
     run(&[&["upgrade", "packwright", "charts/packwright"], &values[..], &["--wait"]].concat());
     let packwright = Process::start(cluster, &[&ports[..], &["--consolidation", "off"]].concat());

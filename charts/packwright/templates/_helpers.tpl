@@ -68,13 +68,21 @@ annotations:
 
 {{/* Seconds of a duration such as 1h30m. */}}
 {{- define "packwright.seconds" -}}
-{{- $units := dict "ns" 0.000000001 "us" 0.000001 "ms" 0.001 "s" 1 "m" 60 "h" 3600 }}
+{{- $units := dict "ns" 0.000000001 "us" 0.000001 "ms" 0.001 "s" 1 "m" 60 "h" 3600 "d" 86400 "w" 604800 }}
 {{- $sum := 0.0 }}
 {{- range regexFindAll "[0-9.]+[a-z]+" . -1 }}
 {{- $unit := regexFind "[a-z]+" . }}
 {{- $sum = addf $sum (mulf (trimSuffix $unit . | float64) (get $units $unit)) }}
 {{- end }}
 {{- $sum }}
+{{- end }}
+
+{{/* By how much counters grew; the argument: the counters, and within which time. To Prometheus a counter that is born at 200 did not
+grow, and a process that begins to lead counts at once: of those that nobody saw in the day before, all is new. */}}
+{{- define "packwright.increase" -}}
+{{- $counters := index . 0 }}
+{{- $time := index . 1 -}}
+({{ $counters }} unless present_over_time({{ $counters }}[1d] offset {{ $time }})) or increase({{ $counters }}[{{ $time }}])
 {{- end }}
 
 {{/* Values that are well each by itself, and not beside one another. */}}
@@ -110,8 +118,11 @@ annotations:
 
 {{- define "packwright.image" -}}
 {{- with .Values.controller.image }}
-{{- if hasSuffix "karpenter/controller" .repository }}
+{{- if regexMatch "(^|/)karpenter(/controller)?$" .repository }}
 {{- fail (printf "controller.image.repository: expected the image of Packwright, found %s, which is Karpenter's" .repository) }}
+{{- end }}
+{{- if and (regexMatch "^v?1\\." (toString .tag)) (not (hasPrefix "1." $.Chart.AppVersion)) }}
+{{- fail (printf "controller.image.tag: expected a version of Packwright, such as %s, found %s, which is Karpenter's: with its values set controller.image.tag= and controller.image.digest=" $.Chart.AppVersion .tag) }}
 {{- end }}
 {{- .repository }}:{{ default $.Chart.AppVersion .tag }}{{ with .digest }}@{{ . }}{{ end }}
 {{- end }}

@@ -8,7 +8,9 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gau
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::api::labels;
+use crate::controller::valves::Valve;
 use crate::controller::{Bought, Said, Subject, World};
+use crate::placement::Landed;
 use crate::plan::{Certificate, Stage};
 
 /// What is served at `/metrics`.
@@ -53,7 +55,25 @@ const ATTEMPTS: &str = "aws_sdk_go_request_attempt_duration_seconds";
 const MESSAGES: &str = "karpenter_interruption_message_queue_duration_seconds";
 const BATCHES: &str = "karpenter_cloudprovider_batcher_batch_time_seconds";
 
+/// Gauges of the last decision, and of the last looks at used nodes.
+const DECIDED: [&str; 6] = [
+    "packwright_decision_usd_per_hour",
+    "packwright_decision_bound_usd_per_hour",
+    "packwright_decision_gap_ratio",
+    "packwright_consolidation_oldest_unexamined_seconds",
+    "packwright_consolidation_usd_per_hour",
+    "packwright_consolidation_least_usd_per_hour",
+];
+
+/// Where a decision falls back to.
+const GREEDY: &str = "greedy";
+const EARLIER: &str = "earlier_answer";
+
 impl Metrics {
+    pub(super) fn of(handle: PrometheusHandle, scope: Scope) -> Self {
+        Self { handle, objects: Arc::default(), scope }
+    }
+
     /// In Prometheus' text format.
     #[must_use]
     pub fn render(&self) -> String {
@@ -92,8 +112,34 @@ pub fn start_metrics(scope: Scope) -> Result<Metrics, BuildError> {
     let builder = builder.set_buckets_for_metric(Matcher::Full(CLAIM_ENDS.to_owned()), &ENDS)?;
     let handle = builder.install_recorder()?;
     describe();
+    begin();
+    Ok(Metrics::of(handle, scope))
+}
+
+/// Series whose labels are known are there from the start: what a counter is born with is no increase to Prometheus.
+fn begin() {
     gauge!("karpenter_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-    Ok(Metrics { handle, objects: Arc::default(), scope })
+    for to in [GREEDY, EARLIER] {
+        counter!("packwright_decision_fallbacks_total", "to" => to).increment(0);
+    }
+    count_landed(0, 0);
+    counter!("packwright_placement_lost_total").increment(0);
+}
+
+/// As [`begin`], of each pool.
+pub(super) fn begin_pool(pool: &str) {
+    for valve in Valve::ALL {
+        held_back(valve, pool, 0);
+    }
+}
+
+/// What was decided last is nothing any more: another process may act, and says what it decides.
+pub(super) fn rest() {
+    depth(0);
+    unschedulable(0);
+    for name in DECIDED {
+        gauge!(name).set(0.0);
+    }
 }
 
 fn describe() {
@@ -141,6 +187,7 @@ fn describe() {
         "What nodes come to after the consolidation that was found last."
     );
     describe_gauge!("packwright_consolidation_least_usd_per_hour", "What they come to at least, whatever is done.");
+    describe_counter!("packwright_placement_landed_total", "Planned pods that were bound, by where.");
     describe_counter!("packwright_placement_lost_total", "Pods and claims for which the plan could not be guaranteed.");
 }
 
@@ -197,16 +244,12 @@ pub(super) fn count(said: &Said, world: &World) {
         }
         Said::Computed { unplaced, certificate, took, .. } => {
             depth(0);
-            #[allow(clippy::cast_precision_loss)] // of a count
-            gauge!("karpenter_scheduler_unschedulable_pods_count", "controller" => "provisioner").set(*unplaced as f64);
+            unschedulable(*unplaced);
             histogram!(SCHEDULING, "controller" => "provisioner").record(took.as_secs_f64());
             histogram!(DECISIONS).record(took.as_secs_f64());
             of_certificate(certificate);
         }
-        Said::HeldBack { valve, pool, .. } => {
-            counter!("packwright_limit_reached_total", "limit" => valve.name(), "nodepool" => pool.to_string())
-                .increment(1);
-        }
+        Said::HeldBack { valve, pool, .. } => held_back(*valve, pool, 1),
         Said::NotGuaranteed(_) => counter!("packwright_placement_lost_total").increment(1),
         _ => {}
     }
@@ -234,6 +277,28 @@ fn disrupted(claim: &str, reason: &str, world: &World) {
     .increment(1);
 }
 
+fn held_back(valve: Valve, pool: &str, decisions: u64) {
+    counter!("packwright_limit_reached_total", "limit" => valve.name(), "nodepool" => pool.to_owned())
+        .increment(decisions);
+}
+
+/// Counts the pods that have been bound since `before` was said of the same claim.
+pub(super) fn landed(before: Option<&Landed>, now: &Landed) {
+    let more = |of: fn(&Landed) -> usize| of(now).saturating_sub(before.map_or(0, of)) as u64;
+    count_landed(more(|of| of.as_planned), more(|of| of.elsewhere));
+}
+
+fn count_landed(as_planned: u64, elsewhere: u64) {
+    for (outcome, pods) in [("as_planned", as_planned), ("elsewhere", elsewhere)] {
+        counter!("packwright_placement_landed_total", "outcome" => outcome).increment(pods);
+    }
+}
+
+#[allow(clippy::cast_precision_loss)] // of a count
+fn unschedulable(pods: usize) {
+    gauge!("karpenter_scheduler_unschedulable_pods_count", "controller" => "provisioner").set(pods as f64);
+}
+
 #[allow(clippy::cast_precision_loss)] // of a count
 fn depth(pods: usize) {
     gauge!("karpenter_scheduler_queue_depth", "controller" => "provisioner").set(pods as f64);
@@ -252,7 +317,7 @@ fn of_certificate(certificate: &Certificate) {
     let (stage, stop) = (format!("{:?}", certificate.stage), format!("{:?}", certificate.stop));
     counter!("packwright_decisions_total", "stage" => stage, "stop" => stop).increment(1);
     if certificate.failure.is_some() {
-        let to = if certificate.stage == Stage::Greedy { "greedy" } else { "earlier_answer" };
+        let to = if certificate.stage == Stage::Greedy { GREEDY } else { EARLIER };
         counter!("packwright_decision_fallbacks_total", "to" => to).increment(1);
     }
 }
@@ -263,7 +328,48 @@ pub(super) fn stepped(took: Duration) {
 
 #[cfg(test)]
 mod tests {
-    use super::own;
+    use std::sync::Arc;
+
+    use metrics::with_local_recorder;
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::{begin, begin_pool, landed, own};
+    use crate::placement::Landed;
+
+    #[test]
+    fn counters_are_there_before_they_count() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        with_local_recorder(&recorder, || {
+            begin();
+            begin_pool("x");
+        });
+        let text = recorder.handle().render();
+        for series in [
+            r#"packwright_decision_fallbacks_total{to="greedy"}"#,
+            r#"packwright_decision_fallbacks_total{to="earlier_answer"}"#,
+            r#"packwright_limit_reached_total{limit="nodes",nodepool="x"}"#,
+            r#"packwright_limit_reached_total{limit="evictions_per_hour",nodepool="x"}"#,
+            r#"packwright_placement_landed_total{outcome="elsewhere"}"#,
+            "packwright_placement_lost_total",
+        ] {
+            assert!(text.lines().any(|line| line == format!("{series} 0")), "{series}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_pod_is_counted_once_where_it_is_bound() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let of = |as_planned, elsewhere| Landed { claim: Arc::from("c"), as_planned, elsewhere, unbound: 0, gone: 0 };
+        with_local_recorder(&recorder, || {
+            landed(None, &of(2, 0));
+            landed(Some(&of(2, 0)), &of(3, 1));
+            landed(Some(&of(3, 1)), &of(1, 1)); // two are gone
+        });
+        let text = recorder.handle().render();
+        for line in [r#"{outcome="as_planned"} 3"#, r#"{outcome="elsewhere"} 1"#] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+    }
 
     #[test]
     fn beside_another_provisioner_only_our_own_names_are_served() {

@@ -1,6 +1,6 @@
 //! Gauges of what is there: nodes, pods and pools, under the reference's names (karpenter-core 6.1).
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -9,11 +9,11 @@ use metrics::histogram;
 
 use super::classes::of_classes;
 use super::series::{Family, Series};
+use super::waiting::Waiting;
 use crate::api::labels;
-use crate::controller::World;
 use crate::controller::disruptable::Disruptable;
 use crate::controller::spend::Spend;
-use crate::disruption::Allowance;
+use crate::controller::{Subject, World};
 use crate::observe::objects::Objects;
 use crate::observe::{amounts, has_ended, is_daemon_pod, pod_requests};
 use crate::placement::Landed;
@@ -31,6 +31,9 @@ pub(super) struct Looks {
     /// Series of what can be bought: they are many and seldom change.
     pub offered: String,
     unsynced_since: Option<Timestamp>,
+    waiting: Waiting,
+    /// Whether this process decides: what came of it is served by no other. Kept meanwhile, as a change alone is said.
+    pub decides: bool,
 }
 
 impl Looks {
@@ -41,8 +44,14 @@ impl Looks {
         self.of_state(world, now, &mut series);
         of_pools(objects, &mut series);
         of_classes(objects, now, &mut series);
-        self.of_plans(objects, now, &mut series);
-        self.of_disruption(&mut series);
+        let is_there = |claim: &str| objects.node_claims.contains_key(&Subject::of_cluster("NodeClaim", claim).key);
+        self.landed.retain(|claim, _| is_there(claim));
+        of_launches(objects, now, &mut series);
+        self.waiting.look(world, now, &mut series);
+        if self.decides {
+            self.of_plans(&mut series);
+            self.of_disruption(&mut series);
+        }
         self.note_starts(objects, now);
         if details {
             of_nodes(objects, now, &mut series);
@@ -61,9 +70,7 @@ impl Looks {
         one("karpenter_cluster_state_unsynced_time_seconds", "For how long not everything is read.", unsynced);
     }
 
-    fn of_plans(&mut self, objects: &Objects, now: Timestamp, series: &mut Series) {
-        let names: BTreeSet<&str> = objects.node_claims.keys().map(|key| &*key.name).collect();
-        self.landed.retain(|claim, _| names.contains(claim.as_str()));
+    fn of_plans(&self, series: &mut Series) {
         let mut sums = [0; 4];
         for landed in self.landed.values() {
             let of = [landed.as_planned, landed.elsewhere, landed.unbound, landed.gone];
@@ -81,22 +88,18 @@ impl Looks {
                 family.set([("nodepool", &**pool), ("price", kind)], price.as_usd());
             }
         }
-        let is_recent = |at: Timestamp| now.duration_since(at) < SignedDuration::from_secs(60);
-        let created =
-            objects.node_claims.values().filter_map(|claim| claim.object.metadata.creation_timestamp.as_ref());
-        let launched = created.filter(|created| is_recent(created.0)).count();
-        series
-            .gauge("packwright_nodes_launched_last_minute", "NodeClaims that are younger than a minute.")
-            .set([], count(launched));
     }
 
     fn of_disruption(&self, series: &mut Series) {
-        let Disruptable { eligible, budgets } = &self.disruptable;
+        let Disruptable { eligible, eligible_of_pools, budgets } = &self.disruptable;
         let name = "karpenter_voluntary_disruption_eligible_nodes";
         let mut family = series.gauge(name, "Nodes that nothing but budgets keeps, by reason.");
         for (reason, nodes) in eligible {
             family.set([("reason", *reason)], count(*nodes));
         }
+        let name = "packwright_nodepools_eligible_nodes";
+        let mut family = series.gauge(name, "Nodes of a pool that nothing but budgets keeps, by reason.");
+        set_by_pool(&mut family, eligible_of_pools, |nodes| *nodes);
         let name = "karpenter_nodepools_allowed_disruptions";
         let mut family = series.gauge(name, "Nodes of a pool that budgets allow to go at once.");
         // the reference's number for as many as one likes
@@ -127,14 +130,23 @@ impl Looks {
 }
 
 /// By pool and reason.
-type Budgets = BTreeMap<Arc<str>, BTreeMap<&'static str, Allowance>>;
+type ByPool<T> = BTreeMap<Arc<str>, BTreeMap<&'static str, T>>;
 
-fn set_by_pool(family: &mut Family<'_>, budgets: &Budgets, of: impl Fn(&Allowance) -> usize) {
-    for (pool, reasons) in budgets {
-        for (reason, allowance) in reasons {
-            family.set([("nodepool", &**pool), ("reason", *reason)], count(of(allowance)));
+fn set_by_pool<T>(family: &mut Family<'_>, by_pool: &ByPool<T>, of: impl Fn(&T) -> usize) {
+    for (pool, reasons) in by_pool {
+        for (reason, value) in reasons {
+            family.set([("nodepool", &**pool), ("reason", *reason)], count(of(value)));
         }
     }
+}
+
+fn of_launches(objects: &Objects, now: Timestamp, series: &mut Series) {
+    let is_recent = |at: Timestamp| now.duration_since(at) < SignedDuration::from_secs(60);
+    let created = objects.node_claims.values().filter_map(|claim| claim.object.metadata.creation_timestamp.as_ref());
+    let launched = created.filter(|created| is_recent(created.0)).count();
+    series
+        .gauge("packwright_nodes_launched_last_minute", "NodeClaims that are younger than a minute.")
+        .set([], count(launched));
 }
 
 fn of_pools(objects: &Objects, series: &mut Series) {
@@ -246,7 +258,7 @@ fn of_pods(objects: &Objects, series: &mut Series) {
     for (key, pod) in &objects.pods {
         let pod = &*pod.object;
         let name = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
-        let of_name = crate::controller::Subject::of_cluster("Node", name).key;
+        let of_name = Subject::of_cluster("Node", name).key;
         let node = objects.nodes.get(&of_name).and_then(|node| node.object.metadata.labels.as_ref());
         let of = |label: &str| node.and_then(|node| node.get(label)).map_or("", String::as_str);
         let owner = pod.metadata.owner_references.iter().flatten().next();
@@ -305,7 +317,7 @@ fn limits(pod: &Pod) -> Resources {
 }
 
 #[allow(clippy::cast_precision_loss)] // shown, not reckoned with
-fn count(of: usize) -> f64 {
+pub(super) fn count(of: usize) -> f64 {
     of as f64
 }
 

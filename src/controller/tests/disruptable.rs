@@ -34,6 +34,8 @@ fn a_node_that_nothing_keeps_is_eligible_and_nothing_is_told_of_it() {
     assert_eq!(kept, []);
     let eligible: Vec<(&str, usize)> = disruptable.eligible.into_iter().collect();
     assert_eq!(eligible, [("drifted", 0), ("empty", 0), ("underutilized", 1)]);
+    let of_pool: Vec<(&str, usize)> = disruptable.eligible_of_pools["default"].clone().into_iter().collect();
+    assert_eq!(of_pool, eligible, "the one pool has them all");
     let allowance = disruptable.budgets["default"]["empty"];
     assert_eq!((allowance.most, allowance.nodes, allowance.disrupted), (1, 1, 0));
 }
