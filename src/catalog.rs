@@ -20,7 +20,7 @@ use std::sync::Arc;
 pub use ec2::Ec2Facts;
 pub use instance_type::{CapacityType, InstanceType, Offering, OfferingFilter, Overhead, Reservation};
 pub use learned::{Learned, NodeKind};
-pub use market::{Market, SpotPrices};
+pub use market::{Market, SpotPrices, region_of_zone};
 pub use node_class::NodeClassFacts;
 pub use node_class::reservations::Reservations;
 

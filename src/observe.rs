@@ -38,9 +38,9 @@ mod spreading;
 mod buffers;
 mod single_pod;
 mod not_expanded;
+mod region;
 mod runtime_classes;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -65,31 +65,17 @@ pub use not_read::{NotRead, UNKNOWN_KIND};
 pub use objects::Objects;
 pub use pod::{COPIED_FROM_NODES, read_labels, tolerations};
 pub use read::{RawObject, read_paths, read_text};
+pub use region::region_of;
 pub use requests::{amounts, node_allocatable, pod_requests};
 pub use selectors::label_selector_of;
 pub(crate) use single_pod::refuse_second_users;
 pub use snapshot::Snapshot;
-
-use crate::api::labels;
 
 /// Whether a pod has run to its end, well or badly: it needs no node any more.
 #[must_use]
 pub fn has_ended(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Succeeded" | "Failed"))
-}
-
-/// The region that most nodes are labelled with, where some are.
-#[must_use]
-pub fn region_of_nodes(objects: &[RawObject]) -> Option<String> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for RawObject { value, .. } in objects.iter().filter(|object| object.value["kind"] == "Node") {
-        if let Some(region) = value["metadata"]["labels"][labels::REGION].as_str() {
-            *counts.entry(region).or_default() += 1;
-        }
-    }
-    let most = counts.into_iter().max_by_key(|(region, nodes)| (*nodes, std::cmp::Reverse(*region)));
-    most.map(|(region, _)| region.to_owned())
 }
 
 /// Reads files, directories and stdin (`-`) into a Snapshot; see [`read_paths`] and [`build()`].

@@ -11,6 +11,7 @@ use std::sync::Arc;
 pub use account::{Account, Offered, OnDemandPrices};
 pub use history::SpotHistory;
 pub use spot::{LINUX, SpotFileError, SpotPrice, SpotPrices, read_price};
+pub use zones::region_of_zone;
 
 use super::ec2::{Ec2Facts, Ec2Type, PriceTable};
 use super::learned::Learned;

@@ -8,8 +8,9 @@ use crate::catalog::{Catalog, Market, Reservations, SpotPrices};
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Catalogue")]
 pub struct CatalogArgs {
-    /// Region whose prices and zones are used; else that of AWS_DEFAULT_REGION, else the one that nodes are labelled with, else
-    /// us-east-1. The controller of an account takes that of its profile or its instance instead of the latter two.
+    /// Region whose prices and zones are used; else that of AWS_DEFAULT_REGION, else the one that nodes are labelled with or else
+    /// all zones of NodePools are of, else us-east-1. The controller of an account takes that of its profile or its instance
+    /// instead of the latter ones.
     #[arg(long, env = "AWS_REGION", value_name = "REGION")]
     region: Option<String>,
     /// A catalogue instead of the one that the node class stands for: 'kwok', or a JSON file.
@@ -44,15 +45,18 @@ impl CatalogArgs {
         self.region.as_deref().filter(|name| !name.is_empty())
     }
 
-    /// `of_nodes`: the one that nodes of the input are labelled with.
-    pub fn region(&self, of_nodes: Option<&str>) -> Region {
+    /// `of_input`: the one that the input speaks of.
+    pub fn region(&self, of_input: Option<&str>) -> Region {
         if let Some(name) = self.region.clone() {
             let typed = env::args().any(|arg| arg.split('=').next() == Some("--region"));
             return Region { name, source: if typed { "--region" } else { "AWS_REGION" } };
         }
         let default = env::var("AWS_DEFAULT_REGION").ok().filter(|name| !name.is_empty());
-        match (default, of_nodes) {
-            (None, Some(name)) => Region { name: name.to_owned(), source: "the region that nodes are labelled with" },
+        match (default, of_input) {
+            (None, Some(name)) => {
+                let source = "the region that nodes are labelled with, or zones of NodePools are of";
+                Region { name: name.to_owned(), source }
+            }
             (default, _) => {
                 Region { name: default.unwrap_or_else(|| "us-east-1".to_owned()), source: "AWS_DEFAULT_REGION" }
             }

@@ -25,7 +25,7 @@ use crate::cloud::Provider;
 use crate::cluster::decisions::{Kept, Recorder};
 use crate::cluster::serve::{serve_health, serve_metrics};
 use crate::cluster::telling::{Scope, Telling, start_log, start_metrics};
-use crate::cluster::{Connection, Hosting, Outside, Stand, control, resign, stand};
+use crate::cluster::{Connection, Hosting, Outside, Stand, control, is_inside, resign, stand};
 use crate::controller::{Controller, ControllerSettings};
 use crate::host::worker::Worker;
 use crate::host::{Limits, Search};
@@ -37,7 +37,7 @@ use process::ProcessArgs;
 const EXIT_CODES: &str = "\
 Exit codes, the first that applies:
   1  internal failure, or a port that cannot be listened on
-  2  a refused option, or no cluster
+  2  a refused option, no cluster, or outside a pod none that is named
   0  it was told to stop (INT or TERM)";
 
 /// Provision nodes for the pods of a cluster: plan, launch, follow the plan, and take nodes away that nobody needs.
@@ -135,6 +135,11 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     };
     if let Err(sentence) = args.account.check() {
         return refuse(&sentence);
+    }
+    if !args.cluster.is_given() && !args.shadow && !is_inside() {
+        return refuse(
+            "outside a pod the controller does not guess the cluster: --context NAME, or --kubeconfig for the current context",
+        );
     }
     let provider = args.account.provider();
     if provider == Provider::Ec2 && args.catalog.catalog.is_some() {

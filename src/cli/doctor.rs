@@ -20,7 +20,7 @@ use super::table::Output;
 use super::words::counted;
 use crate::doctor::server::Server;
 use crate::doctor::{Cluster, Finding, Level, examine};
-use crate::observe::{self, LoadOptions, NotRead, Objects, RawObject, region_of_nodes};
+use crate::observe::{self, LoadOptions, NotRead, Objects, RawObject, region_of};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -110,7 +110,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
         }
         return Ok(ExitCode::from(exit::INVALID_INPUT));
     }
-    let region = args.catalog.region(region_of_nodes(&raw).as_deref());
+    let region = args.catalog.region(region_of(&raw).as_deref());
     // what is assumed of prices bears on nothing here
     let catalog = match super::plan::catalog(&args.catalog, &region) {
         Ok((catalog, _)) => catalog,

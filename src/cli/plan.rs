@@ -21,7 +21,7 @@ use crate::catalog::Catalog;
 use crate::consolidation::{EvictionLimit, Policy};
 use crate::host::worker::{Progress, Worker, decide_apart_from};
 use crate::host::{self, Decision, Limits, Search};
-use crate::observe::{self, LoadOptions, LoadOutcome, region_of_nodes};
+use crate::observe::{self, LoadOptions, LoadOutcome, region_of};
 use crate::plan::claims::node_claims;
 use crate::plan::report::Report;
 use crate::solve::Work;
@@ -117,7 +117,7 @@ impl QuestionArgs {
         let input = self.input.read()?;
         let (errors, notes) = (input.errors(), input.notes());
         let Input { objects, .. } = input;
-        let region = self.catalog.region(region_of_nodes(&objects).as_deref());
+        let region = self.catalog.region(region_of(&objects).as_deref());
         let (catalog, assumptions) = catalog(&self.catalog, &region).map_err(|sentence| refuse(&sentence))?;
         let region = Arc::from(region.name);
         let options = LoadOptions { settings, region, taken_at: Timestamp::now(), catalog, assumptions, gates };

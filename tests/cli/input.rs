@@ -41,8 +41,8 @@ fn a_kubeconfig_need_not_be_named() {
 
 #[test]
 #[cfg(feature = "live")]
-fn nodes_are_freed_only_of_a_cluster_that_is_named() {
-    for args in [&["release"][..], &["release", "node"]] {
+fn only_a_cluster_that_is_named_is_changed() {
+    for args in [&["release"][..], &["release", "node"], &["controller"]] {
         let output = packwright(args).env_remove("KUBERNETES_SERVICE_HOST").output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{args:?}");
         let message = text(&output.stderr);
@@ -86,4 +86,32 @@ fn what_could_not_be_read_is_lacking_in_a_snapshot_too() {
     };
     assert_eq!(errors_of(out), errors_of(given));
     assert_eq!(errors_of(out).0, Some(2));
+}
+
+#[test]
+fn the_region_is_that_of_the_zones_that_nodepools_name() {
+    let pool = |zones: &str| {
+        format!(
+            "{{apiVersion: karpenter.sh/v1, kind: NodePool, metadata: {{name: general}}, spec: {{template: {{spec: {{\
+             nodeClassRef: {{group: karpenter.k8s.aws, kind: EC2NodeClass, name: default}}, requirements: [\
+             {{key: topology.kubernetes.io/zone, operator: In, values: [{zones}]}}]}}}}}}}}\n---\n{POD}"
+        )
+    };
+    let class = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/node-class.yaml");
+    let plan = || packwright(&["plan", "-f", class, "-f", "-", "-o", "json"]);
+    let output = answer(plan(), &pool("eu-west-1a, eu-west-1b"), &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let plan_there = json(&output);
+    let offers = plan_there["launches"][0]["offers"].as_array().unwrap();
+    assert!(!offers.is_empty() && offers.iter().all(|offer| offer["zone"].as_str().unwrap().starts_with("eu-west-1")));
+    let output = answer(plan(), &pool("eu-west-1a, eu-west-1b"), &[("AWS_REGION", "us-west-2")]);
+    assert_eq!(output.status.code(), Some(3), "what was said counts: {}", text(&output.stderr));
+}
+
+#[test]
+fn a_template_is_said_to_look_like_one() {
+    let output =
+        answer(packwright(&["plan", "-f", "-"]), "a:\n{{- range .Values.b }}\n- c: {{ . }}\n{{- end }}\n", &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("helm template CHART"), "{}", text(&output.stderr));
 }

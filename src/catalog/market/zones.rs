@@ -12,6 +12,16 @@ pub(super) fn of_region(region: &str) -> Option<Vec<Zone>> {
     rows.find(|(name, _)| *name == region).map(|(_, letters)| lettered(region, letters))
 }
 
+/// The region that has a zone of this name.
+#[must_use]
+pub fn region_of_zone(zone: &str) -> Option<&'static str> {
+    let mut rows = TABLE.lines().filter_map(|line| line.split_once('\t'));
+    let has = |&(region, letters): &(&str, &str)| {
+        zone.strip_prefix(region).is_some_and(|letter| letter.len() == 1 && letters.contains(letter))
+    };
+    rows.find(has).map(|(region, _)| region)
+}
+
 pub(super) fn lettered(region: &str, letters: &str) -> Vec<Zone> {
     letters.chars().map(|letter| Zone { name: Arc::from(format!("{region}{letter}")), id: None }).collect()
 }

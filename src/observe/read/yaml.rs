@@ -87,9 +87,10 @@ fn document(text: &str, lines_before: usize) -> Result<Value, SyntaxFault> {
                 Some((said, _)) => format!("{said} (a new document begins with a line of ---)"),
                 None => reason,
             };
+            let template = if text.contains("{{") { " (a template? helm template CHART renders it)" } else { "" };
             let number = |of: u64| u32::try_from(of).unwrap_or(u32::MAX);
             let place = location.map(|of| Place { line: number(of.line()), column: number(of.column()) });
-            SyntaxFault { place, message: format!("not valid YAML: {reason}") }
+            SyntaxFault { place, message: format!("not valid YAML: {reason}{template}") }
         })
     })
 }
